@@ -1,0 +1,4 @@
+"""Published and shipped dual encoders: one table of names, and how their weights are stored."""
+
+from dual_encoder.checkpoints.table import CHECKPOINTS as CHECKPOINTS
+from dual_encoder.checkpoints.table import Checkpoint as Checkpoint

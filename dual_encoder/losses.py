@@ -1,0 +1,162 @@
+"""Contrastive and sigmoid losses over the global batch.
+
+Pure functions of embeddings. Under `tf.distribute` every replica compares its own rows with the
+columns of all replicas and divides by the number of rows of the global batch, so the values (and
+the gradients, which Keras adds up) of all replicas sum to those of one device.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+
+def contrastive_loss(
+    image: Tensor,
+    text: Tensor,
+    *,
+    scale: Tensor,
+    ids: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """Symmetric softmax cross-entropy between pictures and texts (CLIP), with shared positives.
+
+    Every picture is classified among all texts of the global batch and every text among all
+    pictures. Where several columns carry the id of a row, the target is shared equally among them:
+    the "out" form of Khosla et al., "Supervised Contrastive Learning", 2020, eq. 2, applied in both
+    directions as in Yang et al., "Unified Contrastive Learning", 2022. With distinct ids this is
+    Radford et al., "Learning Transferable Visual Models", 2021, fig. 3.
+
+    Args:
+        image: `[b, e]` embeddings of unit length, this replica's rows.
+        text: `[b, e]` embeddings of unit length; row i belongs to picture i.
+        scale: scalar inverse temperature that multiplies the cosines.
+        ids: `[b]` integers; pairs with equal ids are positives of each other. Without ids only
+            row i of both is.
+        sample_weight: `[b]`; a row of weight 0 (padding) is neither row nor column.
+
+    Returns:
+        Scalar: this replica's share of the mean over all rows of the global batch, averaged over
+        both directions. On one device: that mean.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+    """
+    rows = _local_rows(image, text, ids, sample_weight)
+    columns = {name: _gather(value) for name, value in rows.items()}
+    present = columns["weight"][None, :] > 0
+    positive = ops.logical_and(rows["id"][:, None] == columns["id"][None, :], present)
+    positive = ops.cast(positive, rows["image"].dtype)
+    target = positive / ops.maximum(ops.sum(positive, axis=1, keepdims=True), 1)
+
+    def cross_entropy(queries: Tensor, keys: Tensor) -> Tensor:
+        logits = scale * ops.matmul(queries, ops.transpose(keys))
+        # Finite, so that its product with a target of 0 stays 0 and not NaN.
+        logits = ops.where(present, logits, -1e9)
+        return -ops.sum(target * ops.log_softmax(logits, axis=1), axis=1)
+
+    loss = cross_entropy(rows["image"], columns["text"])
+    loss = (loss + cross_entropy(rows["text"], columns["image"])) / 2
+    return ops.sum(loss * rows["weight"]) / _total(columns["weight"])
+
+
+def sigmoid_loss(
+    image: Tensor,
+    text: Tensor,
+    *,
+    scale: Tensor,
+    bias: Tensor,
+    ids: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """Independent yes/no question for every pair of picture and text (SigLIP).
+
+    Zhai et al., "Sigmoid Loss for Language Image Pre-Training", 2023, eq. 1: the sum over all
+    pairs of `-log sigmoid(z (scale * cosine + bias))`, z = +1 for positives and -1 otherwise,
+    divided by the number of rows. Here every pair with equal ids is a positive.
+
+    Args:
+        image: `[b, e]` embeddings of unit length, this replica's rows.
+        text: `[b, e]` embeddings of unit length; row i belongs to picture i.
+        scale: scalar inverse temperature that multiplies the cosines.
+        bias: scalar added to the logits (negative at the start, as most pairs are negatives).
+        ids: `[b]` integers; pairs with equal ids are positives. Without ids only row i of both is.
+        sample_weight: `[b]`; a row of weight 0 (padding) is neither row nor column.
+
+    Returns:
+        Scalar: this replica's share of the loss of the global batch; on one device, that loss.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+    """
+    rows = _local_rows(image, text, ids, sample_weight)
+    columns = {name: _gather(value) for name, value in rows.items() if name != "image"}
+    logits = scale * ops.matmul(rows["image"], ops.transpose(columns["text"])) + bias
+    positive = rows["id"][:, None] == columns["id"][None, :]
+    loss = ops.softplus(ops.where(positive, -logits, logits))  # -log sigmoid(z * logit)
+    present = ops.cast(columns["weight"] > 0, loss.dtype)
+    loss = ops.sum(loss * present, axis=1)
+    return ops.sum(loss * rows["weight"]) / _total(columns["weight"])
+
+
+def _local_rows(
+    image: Tensor, text: Tensor, ids: Tensor | None, sample_weight: Tensor | None
+) -> dict[str, Tensor]:
+    """Check the shapes; fill in what was left out; at least float32, whatever the towers use."""
+    dtype = keras.backend.result_type(image.dtype, text.dtype, "float32")
+    image, text = ops.cast(image, dtype), ops.cast(text, dtype)
+    if len(image.shape) != 2 or tuple(image.shape) != tuple(text.shape):
+        raise ValueError(
+            "image and text embeddings must have the same shape [b, e], "
+            f"received {tuple(image.shape)} and {tuple(text.shape)}"
+        )
+    batch = ops.shape(image)[0]
+    ids = _first_id(batch) + ops.arange(batch) if ids is None else ops.convert_to_tensor(ids)
+    weight = ops.ones([batch]) if sample_weight is None else sample_weight
+    weight = ops.cast(weight, dtype)
+    for name, value in (("ids", ids), ("sample_weight", weight)):
+        if len(value.shape) != 1 or value.shape[0] not in (None, image.shape[0]):
+            raise ValueError(
+                f"{name} must have one entry for each of the {image.shape[0]} rows, "
+                f"received shape {tuple(value.shape)}"
+            )
+    return {"image": image, "text": text, "id": ids, "weight": weight}
+
+
+def _total(weight: Tensor) -> Tensor:
+    """Sum of the weights of the global batch; 1 where all of it is padding."""
+    total = ops.sum(weight)
+    return ops.where(total > 0, total, ops.ones_like(total))
+
+
+def _replica_context() -> Any | None:
+    """TensorFlow's context of this replica, or None where there is nobody to talk to."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()  # None while Keras builds the model
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
+
+
+def _first_id(batch: int) -> Tensor:
+    """The place of this replica's first row in the global batch."""
+    context = _replica_context()
+    return 0 if context is None else context.replica_id_in_sync_group * batch
+
+
+def _gather(rows: Tensor) -> Tensor:
+    """The rows of all replicas, in their order; differentiable; the identity on one replica."""
+    context = _replica_context()
+    if context is None:
+        return rows
+    import tensorflow as tf
+
+    # A sum in which every replica fills its own slot. `context.all_gather` would do, but in
+    # MultiWorkerMirroredStrategy it fails inside tf.function ("destinations can not be empty").
+    slot = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
+    slots = tf.tensordot(tf.cast(slot, rows.dtype), rows, axes=0)  # [replicas, b, ...]
+    filled = context.all_reduce(tf.distribute.ReduceOp.SUM, slots)
+    return tf.reshape(filled, [-1, *rows.shape[1:]])

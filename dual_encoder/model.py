@@ -1,0 +1,156 @@
+"""The dual encoder: an image tower and a text tower that meet in one space."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from dual_encoder.losses import contrastive_loss, sigmoid_loss
+from dual_encoder.projection import ProjectionHead
+from dual_encoder.training import ExactTraining
+
+LOSSES = ("contrastive", "sigmoid")
+MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
+
+
+@keras.saving.register_keras_serializable("duet")
+class DualEncoder(ExactTraining, keras.Model):
+    """Any image tower and any text tower with projection heads and a learnable temperature.
+
+    Trains with plain `compile(optimizer)` and `fit` on batches `({"image", "token_ids"}, y)`: the
+    loss is the model's own, and pairs with equal `y` (captions of one picture, pictures of one
+    class) are not negatives of each other.
+
+    Args:
+        image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d].
+        text_tower: layer, token ids [b, n] -> features [b, d].
+        embed_dim: size e of the shared space.
+        projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
+        dropout: rate in the projection heads.
+        loss_name: `"contrastive"` (CLIP) or `"sigmoid"` (SigLIP).
+        temperature: at the start; the logits are cosines over the temperature. Default: 0.07 for
+            `"contrastive"`, 0.1 for `"sigmoid"`, as in the papers.
+        tokenizer: callable, list of texts -> token ids; saved with the model.
+
+    Raises:
+        ValueError: unknown loss.
+
+    References: Radford et al. 2021 (arXiv:2103.00020), figure 3; Zhai et al. 2023
+    (arXiv:2303.15343), algorithm 1.
+
+    Example:
+        >>> model = DualEncoder(image_tower, text_tower, tokenizer=tokenizer)
+        >>> model.compile("adamw")
+        >>> model.fit(tfrecords.load("records/shapes", "train", tokenizer=tokenizer, training=True))
+    """
+
+    def __init__(
+        self,
+        image_tower,
+        text_tower,
+        *,
+        embed_dim=256,
+        projection_depth=0,
+        dropout=0.0,
+        loss_name="contrastive",
+        temperature=None,
+        tokenizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if loss_name not in LOSSES:
+            raise ValueError(f"loss: expected one of {', '.join(LOSSES)}; got {loss_name!r}")
+        self.image_tower, self.text_tower = image_tower, text_tower
+        self.embed_dim, self.projection_depth = embed_dim, projection_depth
+        self.dropout_rate, self.loss_name = dropout, loss_name
+        self.temperature = temperature or {"contrastive": 0.07, "sigmoid": 0.1}[loss_name]
+        self.tokenizer = tokenizer
+        head = {"depth": projection_depth, "dropout": dropout}
+        self.image_projection = ProjectionHead(embed_dim, **head, name="image_projection")
+        self.text_projection = ProjectionHead(embed_dim, **head, name="text_projection")
+
+    def build(self, input_shape=None):
+        start = keras.initializers.Constant(-np.log(self.temperature))
+        self.log_scale = self.add_weight((), start, name="log_scale", dtype="float32")
+        if self.loss_name == "sigmoid":
+            bias = keras.initializers.Constant(-10.0)
+            self.logit_bias = self.add_weight((), bias, name="logit_bias", dtype="float32")
+        image = (None, self.image_size, self.image_size, 3)
+        for tower, shape, head in (
+            (self.image_tower, image, self.image_projection),
+            (self.text_tower, (None, self.context_length), self.text_projection),
+        ):
+            if not tower.built:
+                tower.build(shape)
+            head.build((None, tower.output_dim))
+        self.built = True
+
+    @property
+    def image_size(self):
+        """Height and width in pixels of the pictures that the image tower takes."""
+        return self.image_tower.image_size
+
+    @property
+    def context_length(self):
+        """Most tokens per text."""
+        return self.text_tower.context_length
+
+    @property
+    def logit_scale(self):
+        """What cosines are multiplied by: the inverse temperature, at most 100."""
+        return ops.minimum(ops.exp(self.log_scale), MAX_SCALE)
+
+    def encode_image(self, images, training=None):
+        """Pixels 0-255 [b, s, s, 3], uint8 or float -> embeddings [b, e] of unit length."""
+        features = self.image_tower(images, training=training)
+        return _unit(self.image_projection(features, training=training))
+
+    def encode_text(self, token_ids, training=None):
+        """Token ids [b, n] -> embeddings [b, e] of unit length."""
+        features = self.text_tower(token_ids, training=training)
+        return _unit(self.text_projection(features, training=training))
+
+    def call(self, inputs, training=None):
+        """`{"image", "token_ids"}`, or one of them -> `{"image": [b, e], "text": [b, e]}`."""
+        embeddings = {}
+        if "image" in inputs:
+            embeddings["image"] = self.encode_image(inputs["image"], training=training)
+        if "token_ids" in inputs:
+            embeddings["text"] = self.encode_text(inputs["token_ids"], training=training)
+        return embeddings
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The contrastive or sigmoid loss over the global batch; `y` [b] tells who is whose."""
+        options = {"scale": self.logit_scale, "ids": y, "sample_weight": sample_weight}
+        if self.loss_name == "sigmoid":
+            loss = sigmoid_loss(y_pred["image"], y_pred["text"], bias=self.logit_bias, **options)
+        else:
+            loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
+        return loss + sum(map(self._aggregate_additional_loss, self.losses))  # of the towers
+
+    def compute_output_shape(self, input_shape):
+        return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "image_tower": serialize(self.image_tower),
+            "text_tower": serialize(self.text_tower),
+            "embed_dim": self.embed_dim,
+            "projection_depth": self.projection_depth,
+            "dropout": self.dropout_rate,
+            "loss_name": self.loss_name,
+            "temperature": self.temperature,
+            "tokenizer": serialize(self.tokenizer),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        parts = ("image_tower", "text_tower", "tokenizer")
+        objects = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
+        return cls(**{**config, **objects})
+
+
+def _unit(x):
+    """Rows of unit length, in float32 whatever the towers compute in."""
+    return ops.normalize(ops.cast(x, "float32"), axis=-1)

@@ -1,0 +1,45 @@
+"""Projection heads: from a tower's features to the space that pictures and texts share."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("duet")
+class ProjectionHead(keras.layers.Layer):
+    """Linear projection, then residual layers: [b, d] -> [b, units].
+
+    `depth=0` is CLIP's bias-free linear projection. `depth=1` is the captions study's head
+    (256 units, dropout 0.1): project, then x + dropout(dense(gelu(x))), then layer norm.
+
+    Args:
+        units: size e of the shared space.
+        depth: residual layers after the projection.
+        dropout: rate inside each residual layer.
+    """
+
+    def __init__(self, units, *, depth=0, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.depth, self.dropout_rate = units, depth, dropout
+        dense, norm = keras.layers.Dense, keras.layers.LayerNormalization
+        self.projection = dense(units, use_bias=depth > 0, name="projection")
+        self.hidden = [dense(units, name=f"hidden_{i}") for i in range(depth)]
+        self.norms = [norm(epsilon=1e-5, name=f"norm_{i}") for i in range(depth)]
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, input_shape):
+        self.projection.build(input_shape)
+        for layer in (*self.hidden, *self.norms):
+            layer.build((*input_shape[:-1], self.units))
+
+    def call(self, x, training=None):
+        x = self.projection(x)
+        for hidden, norm in zip(self.hidden, self.norms, strict=True):
+            update = hidden(keras.activations.gelu(x))
+            x = norm(x + self.dropout(update, training=training))
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        own = {"units": self.units, "depth": self.depth, "dropout": self.dropout_rate}
+        return {**super().get_config(), **own}

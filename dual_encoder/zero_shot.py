@@ -1,0 +1,201 @@
+"""Class names to a classifier: a dual encoder's image side against embedded prompts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from dual_encoder.model import DualEncoder
+from dual_encoder.training import ExactTraining
+
+
+@keras.saving.register_keras_serializable("duet")
+class ZeroShotClassifier(ExactTraining, keras.Model):
+    """Pictures to logits over classes that are known by name alone.
+
+    A logit is the cosine of the picture's embedding and the class's, times the model's logit
+    scale. Made by `from_names`; it then needs neither text tower nor tokenizer, and `.keras`
+    files hold neither. The image side is shared with the dual encoder, not copied.
+
+    Batches are `(x, y, sample_weight)` with pictures, or a dict that has them as `"image"`, as x
+    and labels [b] as y. `metrics` are weighted by `sample_weight`, so that the padding of the
+    last batch counts for nothing.
+
+    Args:
+        image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d].
+        image_projection: layer, features [b, d] -> embeddings [b, e].
+        class_names: c names, the class of each label in order.
+        templates: the prompt templates that the class embeddings were made with.
+        embed_dim: size e of the shared space.
+
+    Example:
+        >>> classifier = ZeroShotClassifier.from_names(
+        ...     model, ["apple pie", "baklava"], ["a photo of {}, a type of food."])
+        >>> classifier.compile(metrics=["accuracy"])
+        >>> loss, accuracy = classifier.evaluate(tfrecords.load("records/food101", "test"))
+    """
+
+    def __init__(
+        self,
+        image_tower: keras.layers.Layer,
+        image_projection: keras.layers.Layer,
+        *,
+        class_names: Sequence[str],
+        templates: Sequence[str],
+        embed_dim: int,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.image_tower, self.image_projection = image_tower, image_projection
+        _check_texts(class_names, templates)
+        self.class_names, self.templates = list(class_names), list(templates)
+        self.embed_dim = embed_dim
+
+    @classmethod
+    def from_names(
+        cls,
+        model: DualEncoder,
+        class_names: Sequence[str],
+        templates: Sequence[str],
+        *,
+        batch_size: int = 256,
+        progress: bool = False,
+        **kwargs: Any,
+    ) -> "ZeroShotClassifier":
+        """A classifier of `class_names` from a dual encoder that has a tokenizer.
+
+        Each class's embedding is the mean over `templates`, in which `{}` stands for the name,
+        of its prompts' embeddings of unit length, brought back to unit length (Radford et al.
+        2021, section 3.1.4). `batch_size` prompts are encoded at a time.
+
+        Raises:
+            ValueError: fewer than two class names, an empty or repeated one, no template, one
+                without `{}`, or a model without a tokenizer.
+        """
+        classifier = cls(
+            model.image_tower,
+            model.image_projection,
+            class_names=class_names,
+            templates=templates,
+            embed_dim=model.embed_dim,
+            **kwargs,
+        )
+        classifier.update(model, batch_size=batch_size, progress=progress)
+        return classifier
+
+    def update(self, model: DualEncoder, *, batch_size: int = 256, progress: bool = False) -> None:
+        """Embed the class names again, as after another epoch of training.
+
+        What `predict` and `evaluate` have traced stays good.
+        """
+        options = {"batch_size": batch_size, "progress": progress}
+        embeddings = class_embeddings(model, self.class_names, self.templates, **options)
+        if not self.built:
+            self.build()
+        self.class_matrix.assign((ops.convert_to_numpy(model.logit_scale) * embeddings).T)
+
+    def build(self, input_shape=None):
+        shape = (self.embed_dim, len(self.class_names))
+        self.class_matrix = self.add_weight(
+            shape, "zeros", name="class_matrix", dtype="float32", trainable=False, autocast=False
+        )
+        if not self.image_tower.built:
+            self.image_tower.build((None, self.image_size, self.image_size, 3))
+        if not self.image_projection.built:
+            self.image_projection.build((None, self.image_tower.output_dim))
+        self.built = True
+
+    @property
+    def image_size(self):
+        """Height and width in pixels of the pictures that the image tower takes."""
+        return self.image_tower.image_size
+
+    def call(self, inputs, training=None):
+        """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
+        images = inputs["image"] if isinstance(inputs, dict) else inputs
+        features = self.image_tower(images, training=training)
+        embeddings = self.image_projection(features, training=training)
+        return ops.normalize(ops.cast(embeddings, "float32"), axis=-1) @ self.class_matrix
+
+    def compute_output_shape(self, input_shape):
+        return (None, len(self.class_names))
+
+    def compile(self, optimizer="sgd", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
+        """As Keras's, but `metrics` respect `sample_weight` as `weighted_metrics` do.
+
+        Without a loss it is the cross-entropy, a mean over the batches of their weighted means.
+        The default optimizer is one without state, since evaluating makes its variables too.
+        """
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
+        weighted = [*(metrics or ()), *(weighted_metrics or ())]
+        super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_tower": keras.saving.serialize_keras_object(self.image_tower),
+            "image_projection": keras.saving.serialize_keras_object(self.image_projection),
+            "class_names": self.class_names,
+            "templates": self.templates,
+            "embed_dim": self.embed_dim,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        parts = ("image_tower", "image_projection")
+        layers = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
+        return cls(**{**config, **layers})
+
+
+def class_embeddings(
+    model: DualEncoder,
+    class_names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> np.ndarray:
+    """Embeddings of unit length, float32 [c, e]: see `ZeroShotClassifier.from_names`.
+
+    Prompts are as long as the longest of them where the text tower says that it makes no
+    difference (`trims_exactly`), for attention over 77 tokens costs ten times that over 8.
+    """
+    _check_texts(class_names, templates)
+    prompts = [template.replace("{}", name) for name in class_names for template in templates]
+    if model.tokenizer is None:
+        raise ValueError("model: expected one with a tokenizer to read class names; it has none")
+    length = None if model.text_tower.trims_exactly else model.context_length
+    token_ids = model.tokenizer(prompts, length=length)
+    starts = range(0, len(prompts), batch_size)
+    if progress:
+        from tqdm import tqdm
+
+        starts = tqdm(starts, "encoding class names", unit="batch", delay=2, leave=False)
+    encoded = [
+        ops.convert_to_numpy(model.encode_text(token_ids[i : i + batch_size], training=False))
+        for i in starts
+    ]
+    by_class = np.concatenate(encoded).reshape(len(class_names), len(templates), -1)
+    mean = by_class.mean(axis=1, dtype=np.float64)
+    return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
+    """Raises ValueError, as `ZeroShotClassifier.from_names` says, for unusable texts."""
+    for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
+        if isinstance(texts, str) or len(texts) < least:
+            raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
+    empty = [i for i, name in enumerate(class_names) if not name.strip()]
+    if empty:
+        raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
+    name, count = Counter(class_names).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"class_names: expected each name once; {name!r} is there {count} times")
+    for template in templates:
+        if "{}" not in template:
+            raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")

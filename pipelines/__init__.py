@@ -1,0 +1,1 @@
+"""`python -m pipelines COMMAND`: the commands of Duet."""

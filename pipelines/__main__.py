@@ -1,0 +1,68 @@
+"""`python -m pipelines COMMAND`: finds the command, and turns what goes wrong into one line.
+
+Exit status: 0 done, 1 failed, 2 wrong input.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+COMMANDS = {
+    "datasets": "what can be prepared: the catalogue of datasets",
+    "models": "what can be trained or evaluated: checkpoints and towers",
+    "prepare": "pictures to TFRecords, with a manifest",
+    "train": "a dual encoder, from captions",
+    "evaluate": "a model on a labelled split, zero-shot",
+}
+HOUSE = Path(__file__).parents[1]
+PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; `argv` without the program's name. Returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if argv else 2
+    command, *rest = argv
+    if command not in COMMANDS:
+        return _complain(f"no command {command!r}; expected one of {', '.join(COMMANDS)}", 2)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
+    try:
+        module = importlib.import_module(f"pipelines.{command}")
+        from pipelines.runs.config import parse
+
+        return module.run(parse(module.Options, command=command, argv=rest)) or 0
+    except KeyboardInterrupt as stop:
+        return _complain(str(stop) or "interrupted", 130)
+    except (ValueError, OSError) as error:
+        return _user_error(error, 2)
+    except RuntimeError as error:
+        return _user_error(error, 1)
+
+
+def _help() -> str:
+    rows = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
+    usage = "usage: python -m pipelines COMMAND [OPTIONS]"
+    more = "`python -m pipelines COMMAND --help` lists the options of a command."
+    return "\n".join([usage, "", "commands:", *rows, "", more])
+
+
+def _user_error(error: Exception, status: int) -> int:
+    """One line if Duet itself raised it; anything else is a fault, with its traceback."""
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    if not any(raised_in.is_relative_to(HOUSE / package) for package in PACKAGES):
+        traceback.print_exception(error)
+        return 1
+    return _complain(str(error), status)
+
+
+def _complain(message: str, status: int) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

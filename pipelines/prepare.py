@@ -1,0 +1,140 @@
+"""Write pictures with labels or captions into TFRecords.
+
+The pictures come from a data set of the catalogue (`python -m pipelines datasets`), a folder with
+one folder per class, or a caption file. They are proved readable on the way; those that are not
+are listed in `rejected.csv`. Stopped at any point, the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tfrecords.manifest import Manifest
+    from tfrecords.sources import Source
+
+
+@dataclass
+class Options:
+    """Pictures with labels or captions to TFRecords: give --dataset, --folder or --captions.
+
+    Args:
+        out: folder to write to; it is made, and nothing in it is ever overwritten
+        dataset: name of a data set; see `python -m pipelines datasets`
+        folder: class folders, {train,test[,validation]}/CLASS/PICTURE or CLASS/PICTURE
+        captions: CSV with columns file and caption, COCO caption JSON, or a folder of such files
+        images: with --captions, where the pictures are if not beside the caption file
+        data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
+        download: with --dataset, let TFDS download what is not there
+        short_side: shrink pictures to this many pixels on the shorter side; never enlarges
+        limit: take at most this many pictures of each split
+        seed: draws `shapes`, mixes pictures, and splits those that come without splits
+        max_rejected: exit with status 1 if more pictures than this cannot be read
+        shard_size: pictures per file
+        workers: processes that read and write; the result does not depend on it
+        runner: "beam" for Apache Beam (extra `beam`)
+        beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner"
+    """
+
+    out: str
+    dataset: str | None = None
+    folder: str | None = None
+    captions: str | None = None
+    images: str | None = None
+    data_dir: str | None = None
+    download: bool = False
+    short_side: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    max_rejected: int = 0
+    shard_size: int = 500
+    workers: int = 2
+    runner: Literal["local", "beam"] = "local"
+    beam_options: str = ""
+
+
+def run(options: Options) -> int:
+    """Prepare records; 0 if all is well, 1 if more pictures were rejected than allowed.
+
+    Raises ValueError or OSError, in words for the user, for what he got wrong.
+    """
+    from tfrecords.writer import REJECTED, write
+
+    if options.max_rejected < 0:
+        raise ValueError(f"max_rejected: expected 0 or more, got {options.max_rejected}")
+    started = time.perf_counter()
+    manifest = write(
+        source(options),
+        options.out,
+        short_side=options.short_side,
+        shard_size=options.shard_size,
+        workers=options.workers,
+        runner=options.runner,
+        beam_options=options.beam_options,
+    )
+    print(summary(manifest))
+    rejected = sum(split.rejected for split in manifest.splits.values())
+    print(f"written to {options.out} in {time.perf_counter() - started:.1f} s")
+    if rejected:
+        print(f"{rejected} pictures rejected: see {options.out}/{REJECTED}")
+    if rejected > options.max_rejected:
+        raise RuntimeError(
+            f"{rejected} pictures rejected, more than --max-rejected {options.max_rejected}; "
+            f"the records of all others are complete"
+        )
+    return 0
+
+
+def source(options: Options) -> Source:
+    """The source that the options name; ValueError unless they name exactly one."""
+    from tfrecords import sources
+
+    given = {name: getattr(options, name) for name in ("dataset", "folder", "captions")}
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        got = " and ".join(f"--{name}" for name in chosen) or "none"
+        raise ValueError(f"expected one of --dataset, --folder and --captions, got {got}")
+    for name, needed in [("images", "captions"), ("data_dir", "dataset"), ("download", "dataset")]:
+        if getattr(options, name) and needed != chosen[0]:
+            dashed = name.replace("_", "-")
+            raise ValueError(f"--{dashed} goes with --{needed}, not with --{chosen[0]}")
+    found: Source
+    if options.dataset is not None:
+        found = sources.named(
+            options.dataset,
+            seed=options.seed,
+            data_dir=options.data_dir,
+            download=options.download,
+        )
+    elif options.folder is not None:
+        found = sources.class_folder(options.folder, seed=options.seed)
+    elif options.captions is not None:
+        found = sources.captions(options.captions, images=options.images, seed=options.seed)
+    return found if options.limit is None else sources.Limited(found, options.limit)
+
+
+def summary(manifest: Manifest) -> str:
+    """The counts of a manifest as a small table."""
+    head = ("split", "pictures", "rejected", "classes", "captions", "shards", "MB")
+    rows = [head]
+    for name, split in manifest.splits.items():
+        size = sum(shard.bytes for shard in split.shards) / 1e6
+        rows.append(
+            (
+                name,
+                f"{split.count:,}",
+                f"{split.rejected:,}",
+                str(sum(count > 0 for count in split.class_counts)) if split.labels else "-",
+                "yes" if split.captions else "-",
+                str(len(split.shards)),
+                f"{size:,.1f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        row[0].ljust(widths[0])
+        + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    )

@@ -1,0 +1,1 @@
+"""What every run has: configuration, strategy, callbacks, checkpoints, metrics, report."""

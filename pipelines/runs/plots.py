@@ -1,0 +1,177 @@
+"""Pictures of a run's figures, as PNG bytes.
+
+Every function takes plain arrays and a theme, and leaves nothing open: figures are made without
+pyplot, so there is no global state and no display.
+"""
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a page and of the pictures on it."""
+
+    paper: str
+    ink: str
+    muted: str
+    accent: str
+
+
+LIGHT = Theme(paper="#ffffff", ink="#1b2430", muted="#69758a", accent="#1f6feb")
+DARK = Theme(paper="#12161c", ink="#e6eaf0", muted="#93a0b4", accent="#6cb0ff")
+
+
+def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+    """Accuracy against confidence, one bar per bin of `metrics.calibration_bins`, above how
+    many pictures each bin holds."""
+
+    def draw(figure: "Figure") -> None:
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        filled = [b for b in bins if b["count"]]
+        middle = [(b["low"] + b["high"]) / 2 for b in filled]
+        width = 0.92 / len(bins)
+        top.bar(middle, [b["accuracy"] for b in filled], width, color=theme.accent, alpha=0.65)
+        top.plot([0, 1], [0, 1], color=theme.ink, linestyle="--", linewidth=1.5)
+        top.set_title("bars below the line: too sure of itself", color=theme.muted, fontsize=10)
+        top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
+        bottom.bar(middle, [b["count"] for b in filled], width, color=theme.muted)
+        bottom.set(xlabel="how sure the model is (its highest probability)", ylabel="pictures")
+        figure.align_ylabels()
+
+    return _png(draw, theme, size=(5.6, 5.6))
+
+
+def confusion_matrix(
+    confusion: np.ndarray, class_names: Sequence[str], theme: Theme = LIGHT, *, labels: bool = True
+) -> bytes:
+    """Rows the true class, columns the predicted one, coloured by the share of the row.
+
+    confusion: counts [c, c], drawn in the order given. Up to 16 classes the counts are written
+    in the cells. `labels=False` leaves the class names out, for an overview; above 200 classes
+    nobody could read them and they are left out too.
+    """
+    classes = len(confusion)
+    labels = labels and classes <= 200
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    side = float(np.clip(0.17 * classes + 2.4, 5, 24)) if labels else 5.6
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        # A class's mistakes are a few per cent each: the root makes them visible.
+        picture = axes.imshow(share, cmap=_colours(theme), norm=_root(), interpolation="nearest")
+        axes.set(xlabel="predicted", ylabel="true")
+        if labels:
+            _name_classes(axes, class_names, size=9 if classes <= 30 else 7)
+        else:
+            axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(visible=True, linewidth=0.5)
+        if classes <= 16:
+            _write_counts(axes, confusion, share, theme)
+        bar = figure.colorbar(picture, ax=axes, shrink=0.4, pad=0.02, ticks=[0, 0.1, 0.5, 1])
+        bar.ax.set_yticklabels(["0", "10 %", "50 %", "100 %"])
+        bar.set_label("of the class's pictures")
+        bar.outline.set_visible(False)
+
+    return _png(draw, theme, size=(side + 0.6, side))
+
+
+def most_confused(
+    pairs: list[dict[str, Any]], class_names: Sequence[str], theme: Theme = LIGHT
+) -> bytes:
+    """The pairs of `metrics.most_confused`, each with some of the pictures that were mistaken.
+
+    Each pair has one more key, `pictures`: a list of uint8 arrays [h, w, 3].
+    """
+    columns = max([len(pair["pictures"]) for pair in pairs], default=0)
+
+    def draw(figure: "Figure") -> None:
+        if not columns:
+            figure.text(0.5, 0.5, "no picture was mistaken", ha="center", va="center")
+            return
+        grid = figure.subplots(len(pairs), columns, squeeze=False)
+        figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.04, hspace=0.3)
+        for row, pair in zip(grid, pairs, strict=True):
+            for axes in row:
+                axes.set_axis_off()
+            for axes, picture in zip(row, pair["pictures"], strict=False):
+                axes.imshow(picture)
+            row[0].set_title(confusion_text(pair, class_names), loc="left", fontsize=10)
+
+    size = (1.3 * columns, 1.65 * len(pairs)) if columns else (3.0, 0.5)
+    return _png(draw, theme, size=size)
+
+
+def confusion_text(pair: dict[str, Any], class_names: Sequence[str]) -> str:
+    """A pair of `metrics.most_confused` in words."""
+    true, predicted = (shorten(class_names[pair[key]]) for key in ("true", "predicted"))
+    return f"{true} called {predicted}: {pair['count']:,} of {pair['of']:,}"
+
+
+def shorten(name: str, limit: int = 28) -> str:
+    """The name, cut with an ellipsis where it is longer than `limit` characters."""
+    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
+
+
+def _png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, float]) -> bytes:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style: Any = {
+        "figure.facecolor": theme.paper,
+        "axes.facecolor": theme.paper,
+        "axes.edgecolor": theme.muted,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.labelcolor": theme.ink,
+        "xtick.color": theme.muted,
+        "ytick.color": theme.muted,
+        "text.color": theme.ink,
+        "text.parse_math": False,  # a class may be called "$5 or $10"
+        "font.size": 10,
+    }
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        # A script that the font lacks is drawn as boxes; the page itself has the names as text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure = Figure(figsize=size, dpi=144)
+        FigureCanvasAgg(figure)
+        draw(figure)
+        figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.15)
+    return buffer.getvalue()
+
+
+def _colours(theme: Theme) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("share", [theme.paper, theme.accent])
+
+
+def _root() -> Any:
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(gamma=0.4, vmin=0, vmax=1)
+
+
+def _name_classes(axes: "Axes", class_names: Sequence[str], *, size: float) -> None:
+    names = [shorten(name) for name in class_names]
+    places = range(len(names))
+    axes.set_xticks(places, names, rotation=90, fontsize=size)
+    axes.set_yticks(places, names, fontsize=size)
+    axes.tick_params(length=0)
+
+
+def _write_counts(axes: "Axes", confusion: np.ndarray, share: np.ndarray, theme: Theme) -> None:
+    for i, j in zip(*np.nonzero(confusion), strict=True):
+        colour = theme.paper if share[i, j] > 0.3 else theme.ink
+        axes.text(j, i, f"{confusion[i, j]:,}", ha="center", va="center", color=colour, fontsize=9)

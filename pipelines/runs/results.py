@@ -1,0 +1,188 @@
+"""`results.json`: what a run found, as data.
+
+One JSON object; fractions are of 1, unknown values are null. Schema 1:
+
+==================  ===================================================================
+schema              1
+command             the command that wrote it, such as "evaluate"
+created             when, ISO 8601 with the offset from UTC
+dataset, split      names; `dataset` is the manifest's
+model               what was asked for: a checkpoint's name, a file or a run's folder
+judged_by           the metric that the dataset is usually judged by
+pictures, classes   how many were measured
+metrics             the figures of `metrics.METRICS`
+intervals           95 % bootstrap interval [low, high] of each; {} where none was asked for
+per_class           list of {name, count, predicted, precision, recall, f1}; null figures for
+                    a class without pictures in the split
+confusion_matrix    counts, row the true class, column the predicted one, as in per_class
+calibration         list of {low, high, count, confidence, accuracy}, one per bin
+most_confused       list of {true, predicted, count, of}: class indices, and pictures
+cost                seconds, pictures_per_second, peak_rss_bytes
+config              the options of the command, as config.yaml has them
+versions            of Python and of the packages that the figures depend on
+seed                of the bootstrap
+==================  ===================================================================
+
+Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`).
+"""
+
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.runs import bootstrap, metrics
+
+SCHEMA = 1
+FILE = "results.json"
+PACKAGES = ("duet-vision-language", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
+REQUIRED = (
+    "schema",
+    "command",
+    "dataset",
+    "split",
+    "model",
+    "metrics",
+    "intervals",
+    "per_class",
+    "confusion_matrix",
+    "cost",
+    "config",
+    "versions",
+    "seed",
+)
+
+
+def measure(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: list[str],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The part of the document that follows from labels [n] and probabilities [n, c] alone."""
+    figures = metrics.summary(labels, probabilities)
+    predicted = probabilities.argmax(axis=1)
+    confusion = metrics.confusion_matrix(labels, predicted, classes=len(class_names))
+    bins = metrics.calibration_bins(probabilities.max(axis=1), predicted == labels)
+    return {
+        "pictures": len(labels),
+        "classes": len(class_names),
+        "metrics": figures,
+        "intervals": bootstrap.intervals(labels, probabilities, resamples=resamples, seed=seed),
+        "per_class": metrics.per_class(confusion, class_names),
+        "confusion_matrix": confusion.tolist(),
+        "calibration": bins,
+        "most_confused": metrics.most_confused(confusion),
+        "seed": seed,
+    }
+
+
+def document(
+    measured: dict[str, Any],
+    *,
+    command: str,
+    dataset: str,
+    split: str,
+    model: str,
+    cost: dict[str, float],
+    config: dict[str, Any],
+    judged_by: str = "top1",
+    **more: Any,
+) -> dict[str, Any]:
+    """The whole document around what `measure` returned; `more` are a command's own keys."""
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "dataset": dataset,
+        "split": split,
+        "model": model,
+        "judged_by": judged_by,
+        **measured,
+        "cost": cost,
+        "config": config,
+        "versions": versions(),
+        **more,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages in `PACKAGES` that are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has held at once, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts kibibytes
+
+
+def write(path: str | Path, results: dict[str, Any]) -> None:
+    """Writes the document under a temporary name, then renames it: never half a file.
+
+    Raises ValueError for a missing field or a number that JSON has no word for.
+    """
+    path = Path(path)
+    missing = [field for field in REQUIRED if field not in results]
+    if missing:
+        raise ValueError(f"{path}: the results lack {', '.join(missing)}")
+    text = _text(results)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _text(results: dict[str, Any]) -> str:
+    """JSON with a line per field, and a line per row of a table or matrix."""
+
+    def dump(value: Any) -> str:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+    def field(value: Any) -> str:
+        if not isinstance(value, list) or not value:
+            return dump(value)
+        return "[\n  " + ",\n  ".join(map(dump, value)) + "\n ]"
+
+    fields = (f"{dump(key)}: {field(value)}" for key, value in results.items())
+    return "{\n " + ",\n ".join(fields) + "\n}\n"
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The document in a file, or in the `results.json` of a run's folder.
+
+    Raises FileNotFoundError where there is none and ValueError where it is not of this schema.
+    """
+    path = Path(path)
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(f"no results at {path}: has the run finished?")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
+        found = results.get("schema") if isinstance(results, dict) else None
+        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r}")
+    return results

@@ -1,0 +1,252 @@
+"""Several devices and several processes train to the weights of one device.
+
+Virtual devices and TF_CONFIG are settings of a whole process, so this file is also the script of
+the processes it starts: `python test_distribution.py STRATEGY DEVICES RESULT.npz CASE ...`
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.runs import strategy as strategies
+
+BATCH, STEPS, IMAGE_SIZE, TOKENS = 8, 5, 6, 5
+CASES = {  # name: (loss, clipping)
+    "contrastive": ("contrastive", {"global_clipnorm": 0.3}),
+    "sigmoid": ("sigmoid", {"global_clipnorm": 0.3}),
+    "clipnorm": ("contrastive", {"clipnorm": 0.1}),
+    "clipvalue": ("sigmoid", {"clipvalue": 0.01}),
+}
+REFUSED = {
+    "jit_compile=True": {"jit_compile": True},
+    "steps_per_execution > 1": {"steps_per_execution": 2},
+    "gradient_accumulation_steps": {"gradient_accumulation_steps": 2},
+    "ema_overwrite_frequency": {"use_ema": True, "ema_overwrite_frequency": 2},
+    "loss_scale_factor": {"loss_scale_factor": 2.0},
+    "mixed_float16": {},
+    "outside the scope": {},
+}
+
+
+def run(*arguments, tf_config=None):
+    """Start this file as a process of its own."""
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment.pop("TF_CONFIG", None)
+    if tf_config:
+        environment["TF_CONFIG"] = json.dumps(tf_config)
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(*processes):
+    try:
+        for process in processes:
+            output, _ = process.communicate(timeout=150)
+            assert process.returncode == 0, output[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def assert_same(result, expected, cases):
+    """Weights after five steps, the loss reported for them, and the loss of `evaluate`."""
+    with np.load(result) as ours, np.load(expected) as theirs:
+        names = [name for name in theirs.files if name.split("/")[0] in cases]
+        assert sorted(names) == sorted(name for name in ours.files if "/" in name)
+        for name in names:
+            np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    path = tmp_path_factory.mktemp("one") / "one.npz"
+    finish(run("one", 1, path, *CASES))
+    return path
+
+
+def test_two_devices_train_like_one(one_device, tmp_path):
+    path = tmp_path / "two.npz"
+    finish(run("mirrored", 2, path, "contrastive", "sigmoid"))
+    assert_same(path, one_device, ["contrastive", "sigmoid"])
+    with np.load(path) as result:
+        assert list(result["devices"]) == ["CPU:0", "CPU:1"]
+
+
+def test_two_devices_clip_like_one(one_device, tmp_path):
+    path = tmp_path / "two.npz"
+    finish(run("mirrored", 2, path, "clipnorm", "clipvalue"))
+    assert_same(path, one_device, ["clipnorm", "clipvalue"])
+
+
+def test_four_devices_train_like_one(one_device, tmp_path):
+    path = tmp_path / "four.npz"
+    finish(run("mirrored", 4, path, "contrastive", "sigmoid"))
+    assert_same(path, one_device, ["contrastive", "sigmoid"])
+
+
+def test_two_processes_train_like_one(one_device, tmp_path):
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    paths = [tmp_path / f"worker{index}.npz" for index in range(2)]
+    finish(
+        *(
+            run(
+                "multi-worker",
+                1,
+                path,
+                "contrastive",
+                tf_config={"cluster": cluster, "task": {"type": "worker", "index": index}},
+            )
+            for index, path in enumerate(paths)
+        )
+    )
+    for index, path in enumerate(paths):
+        assert_same(path, one_device, ["contrastive"])
+        with np.load(path) as result:
+            assert list(result["devices"]) == [f"worker {index} of 2, CPU:0"]
+
+
+def test_what_cannot_work_on_several_devices_is_refused_by_compile(tmp_path):
+    path = tmp_path / "refused.npz"
+    finish(run("refuse", 2, path))
+    with np.load(path) as result:
+        for name in REFUSED:
+            message = str(result[name])
+            assert name in message and "\n" not in message
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def batches():
+    """Five global batches: repeated tokens, equal ids, and half of the last one is padding."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    real, count = STEPS * BATCH - BATCH // 2, STEPS * BATCH
+    row = np.arange(count) % real  # padding repeats pictures
+    image = rng.integers(0, 256, [real, IMAGE_SIZE, IMAGE_SIZE, 3], dtype=np.uint8)[row]
+    token_ids = rng.integers(0, 6, [real, TOKENS], dtype=np.int32)[row]
+    ids = rng.integers(0, 12, real, dtype=np.int32)[row]
+    weight = (np.arange(count) < real).astype(np.float32)
+    data = ({"image": image, "token_ids": token_ids}, ids, weight)
+    return tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
+
+
+def load(worker):
+    """This worker's rows of every global batch, as `tfrecords.load` gives them."""
+    import tensorflow as tf
+
+    index, count = worker
+    start, stop = index * BATCH // count, (index + 1) * BATCH // count
+    return batches().map(lambda *batch: tf.nest.map_structure(lambda x: x[start:stop], batch))
+
+
+def build_model(loss):
+    """Towers with what is hard to distribute: batch norm and an embedding."""
+    import keras
+
+    from dual_encoder import DualEncoder
+
+    keras.utils.set_random_seed(0)  # after the import, which draws seeds too
+
+    class ImageTower(keras.Sequential):
+        image_size, output_dim = IMAGE_SIZE, 8
+
+    class TextTower(keras.Sequential):
+        context_length, output_dim = TOKENS, 8
+
+    layers = keras.layers
+    image_tower = ImageTower(
+        [
+            keras.Input([IMAGE_SIZE, IMAGE_SIZE, 3]),
+            layers.Rescaling(1 / 255),
+            # No bias: before batch norm its gradient is rounding alone, which Adam makes a step of.
+            layers.Conv2D(8, 3, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    text_tower = TextTower(
+        [
+            keras.Input([TOKENS], dtype="int32"),
+            layers.Embedding(6, 8),
+            layers.GlobalAveragePooling1D(),
+        ]
+    )
+    model = DualEncoder(image_tower, text_tower, embed_dim=8, loss_name=loss)
+    model.build()
+    return model
+
+
+def train(name, path, cases):
+    import keras
+
+    strategy = strategies.build(name)
+    results = {"devices": strategies.describe(strategy)}
+    for case in cases:
+        loss, clipping = CASES[case]
+        data = strategies.distribute(strategy, load)
+        with strategy.scope():
+            model = build_model(loss)
+            model.compile(keras.optimizers.AdamW(0.01, weight_decay=0.1, **clipping))
+        history = model.fit(data, shuffle=False, verbose=0).history
+        assert int(model.optimizer.iterations.numpy()) == STEPS
+        results[f"{case}/fit"] = history["loss"]
+        results[f"{case}/evaluate"] = model.evaluate(data, verbose=0)
+        for index, weight in enumerate(model.weights):  # names count the models of a process
+            results[f"{case}/{index} {weight.name}"] = weight.numpy()
+    np.savez(path, **results)
+
+
+def refuse(path):
+    """What compile says to each of the options in REFUSED, and `distribute` to an odd batch."""
+    import keras
+
+    strategy = strategies.build("mirrored")
+    messages = {}
+    for name, given in REFUSED.items():
+        options = {k: v for k, v in given.items() if k in ("jit_compile", "steps_per_execution")}
+        keras.config.set_dtype_policy("mixed_float16" if name == "mixed_float16" else "float32")
+        with strategy.scope():
+            model = build_model("contrastive")
+            adam = {k: v for k, v in given.items() if k not in options}
+            optimizer = keras.optimizers.Adam(**adam)
+        if name == "outside the scope":
+            optimizer = keras.optimizers.Adam()
+        with pytest.raises(ValueError) as error:
+            model.compile(optimizer, **options)
+        messages[name] = str(error.value)
+    model.compile("adamw", jit_compile="auto")  # a name is made inside the scope
+    with pytest.raises(ValueError, match="multiple of the 2 devices, got 3"):
+        strategies.distribute(strategy, lambda worker: batches().rebatch(3, drop_remainder=True))
+    with pytest.raises(ValueError, match="batches of a fixed size"):
+        strategies.distribute(strategy, lambda worker: batches().rebatch(3))
+    np.savez(path, **messages)
+
+
+if __name__ == "__main__":
+    name, devices, path, *cases = sys.argv[1:]
+    if int(devices) > 1:
+        strategies.set_virtual_devices(int(devices))
+    if name == "refuse":
+        refuse(path)
+    else:
+        train(name, path, cases)

@@ -1,0 +1,149 @@
+"""`python -m pipelines evaluate`, on a few drawn pictures and a tiny model with random weights."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+import tfrecords
+from dual_encoder import (
+    DualEncoder,
+    TextTransformer,
+    Tokenizer,
+    VisionTransformer,
+    ZeroShotClassifier,
+)
+from pipelines.__main__ import main
+from pipelines.evaluate import FILES
+from tfrecords.shapes import CLASS_NAMES, TEMPLATES, ShapesSource
+
+COUNT = 130  # not a multiple of the batch: classes have one or two pictures
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with `records` of shapes and `model.keras`."""
+    home = tmp_path_factory.mktemp("evaluate")
+    source = ShapesSource(counts={"train": 4, "test": COUNT})
+    tfrecords.write(source, home / "records", shard_size=60, workers=1, progress=False)
+    keras.utils.set_random_seed(1)
+    tokenizer = Tokenizer.learn(CLASS_NAMES, context_length=16, vocabulary_size=200)
+    image = VisionTransformer(32, 8, width=16, depth=1, heads=2)
+    text = TextTransformer(
+        tokenizer.vocabulary_size, 16, end_id=tokenizer.end_id, width=16, depth=1, heads=2
+    )
+    model = DualEncoder(image, text, embed_dim=8, tokenizer=tokenizer)
+    model.build()
+    model.save(home / "model.keras")
+    return home
+
+
+def arguments(home, out, *more):
+    data, model = home / "records", home / "model.keras"
+    return ["evaluate", "--data", str(data), "--model", str(model), "--out", str(out), *more]
+
+
+@pytest.fixture(scope="module")
+def run(home):
+    """The folder of one run."""
+    more = ("--batch-size", "32", "--bootstrap", "50", "--seed", "3")
+    assert main(arguments(home, home / "run", *more)) == 0
+    return home / "run"
+
+
+def test_a_run_leaves_its_files_and_nothing_else(run):
+    assert sorted(path.name for path in run.iterdir()) == sorted(FILES)
+    assert (run / "report.html").read_text().startswith("<!doctype html>")
+    assert (run / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_figures_are_those_of_the_classifier_on_every_picture_once(home, run):
+    found = json.loads((run / "results.json").read_text())
+    model = keras.saving.load_model(home / "model.keras")
+    classifier = ZeroShotClassifier.from_names(model, CLASS_NAMES, TEMPLATES)
+    classifier.compile(metrics=["accuracy", "sparse_top_k_categorical_accuracy"])
+    batches = tfrecords.load(home / "records", "test", batch_size=50, image_size=32)
+    _, top1, top5 = classifier.evaluate(batches, verbose=0)
+    assert found["metrics"]["top1"] == pytest.approx(top1)
+    assert found["metrics"]["top5"] == pytest.approx(top5)
+    assert found["pictures"] == np.sum(found["confusion_matrix"]) == COUNT
+    assert [row["name"] for row in found["per_class"]] == list(CLASS_NAMES)
+    assert (found["dataset"], found["split"], found["seed"]) == ("shapes", "test", 3)
+    assert found["templates"] == list(TEMPLATES)
+    assert found["judged_by"] == "top1"
+
+
+def test_predictions_list_every_picture_in_order(run):
+    found = json.loads((run / "results.json").read_text())
+    with open(run / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["id"]) for row in rows] == list(range(COUNT))
+    assert rows[7]["filename"] == "test/000007.jpg"
+    right = np.mean([row["true"] == row["predicted"] for row in rows])
+    assert right == pytest.approx(found["metrics"]["top1"])
+
+
+def test_config_is_what_to_type_again(home, run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["batch_size"] == 32 and config["bootstrap"] == 50
+    again = ["evaluate", "--config", str(run / "config.yaml"), "--out", str(home / "again")]
+    assert main(again) == 0
+    one, two = (json.loads((path / "results.json").read_text()) for path in (run, home / "again"))
+    assert one["metrics"] == two["metrics"] and one["intervals"] == two["intervals"]
+
+
+def test_names_and_templates_can_be_given(home):
+    (home / "names.txt").write_text("\n".join(f"thing {i}" for i in range(100)) + "\n")
+    (home / "templates.txt").write_text("a {}\n\nthe {}\n")
+    more = ("--class-names", str(home / "names.txt"), "--templates", str(home / "templates.txt"))
+    assert main(arguments(home, home / "given", *more, "--bootstrap", "0")) == 0
+    found = json.loads((home / "given" / "results.json").read_text())
+    assert found["per_class"][3]["name"] == "thing 3"
+    assert found["templates"] == ["a {}", "the {}"]
+    assert found["intervals"] == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--split", "tset"), "no split 'tset'"),
+        (("--split", "train"), "has no labels to measure against; labelled splits: test"),
+        (("--batch-size", "0"), "--batch-size: expected 1 or more; got 0"),
+        (("--bootstrap", "-1"), "--bootstrap: expected 0 or more; got -1"),
+        (("--templates", "a photo"), "--templates: no file a photo"),
+        (("--templates", "{}", "photo"), "expected {} where the name goes; got 'photo'"),
+        (("--class-names", "nowhere.txt"), "--class-names: no file nowhere.txt"),
+        (("--data", "nowhere"), "nowhere holds no records"),
+        (("--model", "no-such-model"), "no-such-model"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(home, tmp_path, capsys, more, message):
+    assert main(arguments(home, tmp_path / "out", *more)) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and error[0].startswith("error: ") and message in error[0]
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_class_names_of_another_number_are_refused(home, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    more = ("--class-names", str(tmp_path / "names.txt"))
+    assert main(arguments(home, tmp_path / "out", *more)) == 2
+    assert "expected 100 lines, one for each class of shapes" in capsys.readouterr().err
+
+
+def test_a_folder_with_results_is_never_overwritten(home, run, capsys):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert main(arguments(home, run)) == 2
+    assert (
+        capsys.readouterr().err == f"error: {run} already holds results.json; give another --out\n"
+    )
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_out_may_hold_other_files_but_not_be_one(home, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(arguments(home, tmp_path / "file")) == 2
+    assert "is a file; --out takes a folder" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""`prepare` as a user types it: what it prints, its exit status, and its one-line errors."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from pipelines.prepare import Options, run
+from tfrecords.manifest import Manifest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            for i in range(4):
+                buffer = io.BytesIO()
+                Image.new("RGB", (20, 16), (9 * i, 90, 200)).save(buffer, "JPEG")
+                path = tmp_path / "pets" / split / name / f"{i}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(buffer.getvalue())
+    return tmp_path / "pets"
+
+
+def prepare(tmp_path, **options):
+    return run(Options(out=str(tmp_path / "out"), workers=1, **options))
+
+
+def test_prints_the_counts(folder, tmp_path, capsys):
+    assert prepare(tmp_path, folder=str(folder), limit=5, short_side=8) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [
+        "split", "pictures", "rejected", "classes", "captions", "shards", "MB"
+    ]  # fmt: skip
+    assert lines[1].split()[:6] == ["train", "5", "0", "2", "-", "1"]
+    assert lines[2].split()[:6] == ["test", "5", "0", "2", "-", "1"]
+    manifest = Manifest.read(tmp_path / "out")
+    assert manifest.options["short_side"] == 8
+    assert manifest.source["limit"] == 5
+
+
+def test_too_many_rejected_pictures_fail_after_all_is_written(folder, tmp_path, capsys):
+    (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
+    message = "1 pictures rejected, more than --max-rejected 0; the records of all others"
+    with pytest.raises(RuntimeError, match=message):
+        prepare(tmp_path, folder=str(folder))
+    assert "rejected.csv" in capsys.readouterr().out
+    assert Manifest.read(tmp_path / "out").splits["train"].count == 7
+
+
+def test_a_few_rejected_pictures_can_be_allowed(folder, tmp_path):
+    (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
+    assert prepare(tmp_path, folder=str(folder), max_rejected=1) == 0
+
+
+def test_shapes(tmp_path):
+    assert prepare(tmp_path, dataset="shapes", limit=3, seed=2) == 0
+    manifest = Manifest.read(tmp_path / "out")
+    assert list(manifest.splits) == ["train", "validation", "test"]
+    assert manifest.splits["train"].captions and manifest.splits["test"].labels
+    assert len(manifest.class_names) == 100 and manifest.source["seed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "expected one of --dataset, --folder and --captions, got none"),
+        ({"dataset": "shapes", "folder": "x"}, "got --dataset and --folder"),
+        ({"dataset": "food-101"}, "did you mean food101"),
+        ({"folder": "x", "data_dir": "y"}, "--data-dir goes with --dataset, not with --folder"),
+        ({"dataset": "shapes", "images": "y"}, "--images goes with --captions"),
+        ({"folder": "x", "download": True}, "--download goes with --dataset"),
+        ({"dataset": "shapes", "max_rejected": -1}, "max_rejected: expected 0 or more"),
+        ({"dataset": "shapes", "limit": 0}, "limit: expected at least 1"),
+    ],
+)
+def test_wrong_options(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        prepare(tmp_path, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def command_line(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines", "prepare", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_command_line_writes_and_never_overwrites(folder, tmp_path):
+    arguments = ["--folder", folder, "--out", tmp_path / "out", "--shard-size", 3]
+    first = command_line(*arguments)
+    assert first.returncode == 0 and "train" in first.stdout
+    assert "pictures/s" in first.stderr
+    again = command_line(*arguments)
+    assert again.returncode == 2
+    assert again.stderr.startswith("error: ") and len(again.stderr.splitlines()) == 1
+    assert "finished records" in again.stderr
+
+
+def test_command_line_status_of_rejected_pictures(folder, tmp_path):
+    (folder / "test" / "dog" / "3.jpg").write_bytes(b"GIF89a")
+    result = command_line("--folder", folder, "--out", tmp_path / "out", "--workers", 1)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: 1 pictures rejected")

@@ -1,0 +1,178 @@
+"""Pixels against Pillow, and windows against what torchvision's definition allows."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfrecords import draws, images
+
+
+def photograph(height: int, width: int, *, seed: int = 0, grey: bool = False) -> Image.Image:
+    """Smooth noise at several scales, as in photographs, with sharp edges across it."""
+    rng = np.random.default_rng(seed)
+    pixels = np.zeros((height, width, 3))
+    for cells in (2, 5, 13, 37, 97):
+        noise = rng.uniform(0, 255, (cells, cells, 3)).astype(np.uint8)
+        layer = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+        pixels += np.asarray(layer, np.float64) / 5
+    y, x = np.mgrid[:height, :width]
+    pixels[(x + 2 * y) % 61 < 9] = (250, 240, 20)
+    pixels[np.hypot(y - height / 2, x - width / 3) < height / 5] = (5, 10, 120)
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    return image.convert("L") if grey else image
+
+
+def encoded(image: Image.Image, kind: str = "jpeg", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def pillow_center_crop(data: bytes, size: int) -> np.ndarray:
+    """CLIP's published preprocessing, written with Pillow alone."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    width, height = image.size
+    if width <= height:
+        width, height = size, int(size * height / width)
+    else:
+        width, height = int(size * width / height), size
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+SHAPES = {
+    "square": (256, 256),
+    "landscape": (301, 467),
+    "portrait": (500, 333),
+    "panorama": (97, 601),
+    "tall": (613, 101),
+    "enlarged": (61, 83),
+    "enlarged one way": (150, 447),
+    "as large": (224, 224),
+    "huge": (1201, 903),
+}
+
+
+@pytest.fixture(scope="module")
+def center_crop():
+    return tf.function(images.center_crop, reduce_retracing=True)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_center_crop_has_the_pixels_of_pillow(shape, kind, center_crop):
+    data = encoded(photograph(*shape), kind)
+    pixels = center_crop(data, 224).numpy()
+    assert pixels.shape == (224, 224, 3) and pixels.dtype == np.uint8
+    difference = np.abs(pixels.astype(int) - pillow_center_crop(data, 224))
+    assert difference.max() <= 2
+    assert difference.mean() <= 0.02
+
+
+@pytest.mark.parametrize("size", [1, 32, 63, 299])
+def test_center_crop_to_other_sizes(size):
+    data = encoded(photograph(211, 160, seed=size))
+    pixels = images.center_crop(data, size).numpy().astype(int)
+    difference = np.abs(pixels - pillow_center_crop(data, size))
+    assert difference.max() <= 2
+    assert difference.mean() <= 0.02
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_center_crop_of_greyscale(kind, center_crop):
+    data = encoded(photograph(333, 250, grey=True), kind)
+    pixels = center_crop(data, 224).numpy()
+    assert (pixels[..., :1] == pixels).all()
+    assert np.abs(pixels.astype(int) - pillow_center_crop(data, 224)).max() <= 2
+
+
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}])
+def test_decode_is_pillows_bit_for_bit(options):
+    data = encoded(photograph(123, 77), "jpeg", quality=70, **options)
+    expected = np.asarray(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(images.decode(data), expected)
+
+
+def test_what_is_no_picture_is_an_error():
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        images.decode(b"not a picture")
+
+
+def windows(count: int, shape: tuple[int, int], **options) -> np.ndarray:
+    shapes = tf.fill([count, 1], 1) * tf.constant(shape)
+    return images.random_windows(shapes, draws.key(7, tf.range(count)), **options).numpy()
+
+
+def test_windows_have_the_asked_for_area_and_shape():
+    top, left, height, width = windows(2000, (400, 300), scale=(0.2, 0.8)).T
+    assert (top >= 0).all() and (top + height <= 400).all()
+    assert (left >= 0).all() and (left + width <= 300).all()
+    share = height * width / (400 * 300)
+    assert 0.19 < share.min() < 0.22 and 0.7 < share.max() < 0.81
+    aspect = width / height
+    assert 0.74 < aspect.min() < 0.76 and 1.3 < aspect.max() < 1.35
+    assert abs(np.sum(top) / np.sum(400 - height) - 0.5) < 0.03
+    assert abs(np.sum(left) / np.sum(300 - width) - 0.5) < 0.03
+
+
+def test_a_window_that_fits_nowhere_is_the_central_one():
+    # 90 % of a strip of 20 x 200 never has a shape of 4:3; the largest such window is 20 x 27.
+    np.testing.assert_array_equal(windows(3, (20, 200), scale=(0.9, 1.0)), [[0, 87, 20, 27]] * 3)
+    np.testing.assert_array_equal(windows(1, (200, 20), scale=(0.9, 1.0)), [[87, 0, 27, 20]])
+
+
+def test_a_window_of_one_pixel_is_possible():
+    np.testing.assert_array_equal(windows(1, (1, 1), scale=(0.08, 1.0)), [[0, 0, 1, 1]])
+
+
+def test_windows_depend_on_their_key_alone():
+    together = windows(5, (400, 300), scale=(0.2, 0.8))
+    assert len(np.unique(together, axis=0)) == 5
+    alone = images.random_windows(tf.constant([400, 300]), draws.key(7, 3), scale=(0.2, 0.8))
+    np.testing.assert_array_equal(together[3], alone)
+
+
+RESIZED = {
+    "enlarged": ((300, 400), (30, 41, 150, 180)),
+    "enlarged one way": ((300, 400), (3, 41, 150, 330)),
+    "shrunk": ((512, 512), (11, 20, 400, 380)),
+    "to the edges": ((301, 403), (0, 0, 301, 403)),
+}
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+@pytest.mark.parametrize(("shape", "window"), RESIZED.values(), ids=RESIZED)
+def test_resized_crop_is_antialiased_as_pillow_is(shape, window, kind):
+    data = encoded(photograph(*shape), kind)
+    top, left, height, width = window
+    whole = Image.open(io.BytesIO(data))
+    box = (left, top, left + width, top + height)
+    expected = np.asarray(whole.crop(box).resize((224, 224), Image.Resampling.BICUBIC))
+    pixels = images.resized_crop(data, 224, window=window).numpy()
+    # Pillow rounds between the passes, and libjpeg's fast transform is a little off.
+    assert np.abs(pixels.astype(int) - expected).mean() < 0.6
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_large_windows_are_decoded_small_and_stay_close(reduction):
+    side = 64 * reduction
+    data = encoded(photograph(side + 21, side + 30))
+    window = (13, 7, side + 8, side + 3)
+    box = (7, 13, 7 + side + 3, 13 + side + 8)
+    expected = Image.open(io.BytesIO(data)).crop(box).resize((64, 64), Image.Resampling.BICUBIC)
+    pixels = images.resized_crop(data, 64, window=window).numpy()
+    assert np.abs(pixels.astype(int) - np.asarray(expected)).mean() < 4
+
+
+def test_stripes_finer_than_the_result_become_grey():
+    """What antialiasing is for: without it, single columns of black or white survive."""
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    for side in (400, 500):  # the first is resized at once, the second by libjpeg first
+        data = encoded(Image.fromarray(stripes), quality=100)
+        pixels = images.resized_crop(data, 224, window=(3, 3, side, side)).numpy().astype(int)
+        assert np.abs(pixels[5:-5, 5:-5] - 127).max() < 12

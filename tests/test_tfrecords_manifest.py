@@ -1,0 +1,74 @@
+"""The manifest round-trips, is written whole, and says what is wrong with a bad one."""
+
+import json
+
+import pytest
+
+from tfrecords.manifest import Manifest, ShardInfo, SplitInfo, write_atomically
+
+SHARD = ShardInfo(name="train-00000-of-00001.tfrecord", records=3, bytes=99, sha256="ab")
+MANIFEST = Manifest(
+    schema=1,
+    dataset="pets",
+    source={"kind": "folder"},
+    class_names=("cat", "Käfer"),
+    templates=("a photo of a {}.",),
+    metric="top1",
+    lossless=False,
+    splits={
+        "train": SplitInfo(
+            count=3, labels=True, captions=False, class_counts=(1, 2), shards=(SHARD,), rejected=1
+        )
+    },
+    options={"short_side": None},
+    versions={"pillow": "12"},
+)
+
+
+def test_round_trip(tmp_path):
+    MANIFEST.write(tmp_path)
+    assert Manifest.read(tmp_path) == MANIFEST
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_split_by_name():
+    assert MANIFEST.split("train").count == 3
+    with pytest.raises(ValueError, match="pets has no split 'test'; it has: train"):
+        MANIFEST.split("test")
+
+
+def test_a_folder_without_manifest_says_what_to_run(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match="python -m pipelines prepare"):
+            Manifest.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is damaged"),
+        ("[]", "schema version None, expected 1"),
+        ('{"schema": 99}', "schema version 99, expected 1"),
+        ('{"schema": 1}', "unexpected content"),
+    ],
+)
+def test_bad_manifests(tmp_path, text, message):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Manifest.read(tmp_path)
+
+
+def test_an_unknown_key_is_an_error(tmp_path):
+    data = json.loads(MANIFEST.to_json()) | {"colour": "red"}
+    (tmp_path / "manifest.json").write_text(json.dumps(data))
+    with pytest.raises(ValueError, match="colour"):
+        Manifest.read(tmp_path)
+
+
+def test_write_atomically_leaves_the_old_file_and_no_other_when_it_fails(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "not bytes")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

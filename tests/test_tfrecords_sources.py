@@ -1,0 +1,459 @@
+"""Each layout is read as it is published; what is wrong with one is said in one line."""
+
+import io
+import json
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfrecords import sources
+from tfrecords.catalog import dataset
+
+
+def jpeg(grey=128):
+    buffer = io.BytesIO()
+    Image.new("L", (8, 6), grey).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def put(root, *names, data=None):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg() if data is None else data)
+
+
+def listing(source, split):
+    return {
+        raw.filename: (raw.label, raw.captions)
+        for raw in source.read(split, 0, source.splits[split])
+    }
+
+
+def check_source(source):
+    """What every source promises: slices agree with the whole, and it can be sent to a worker."""
+    copy = pickle.loads(pickle.dumps(source))
+    json.dumps(source.describe())
+    assert copy.describe() == source.describe()
+    for split, count in source.splits.items():
+        whole = [raw.filename for raw in source.read(split, 0, count)]
+        halves = [*source.read(split, 0, count // 2), *copy.read(split, count // 2, count)]
+        assert [raw.filename for raw in halves] == whole
+        assert len(set(whole)) == count
+        raw = next(source.read(split, count - 1, count))
+        assert isinstance(raw.load(), bytes)
+
+
+# --- class folders
+
+
+@pytest.fixture
+def pets(tmp_path):
+    root = tmp_path / "pets"
+    for split, count in [("train", 10), ("test", 2)]:
+        for name in ("house_cat", "dog"):
+            put(root, *(f"{split}/{name}/{i}.jpg" for i in range(count)))
+    put(root, "train/dog/.hidden", "readme.txt")
+    return root
+
+
+def test_class_folder_with_splits(pets):
+    source = sources.class_folder(pets, seed=0)
+    check_source(source)
+    assert source.name == "pets"
+    assert source.class_names == ("dog", "house cat")
+    assert source.splits == {"train": 20, "test": 4}
+    assert listing(source, "test") == {
+        "test/dog/0.jpg": (0, ()),
+        "test/dog/1.jpg": (0, ()),
+        "test/house_cat/0.jpg": (1, ()),
+        "test/house_cat/1.jpg": (1, ()),
+    }
+    assert source.templates == ("a photo of a {}.",)
+
+
+def test_class_folder_is_mixed_by_seed(pets):
+    orders = [
+        [raw.label for raw in sources.class_folder(pets, seed=seed).read("train", 0, 20)]
+        for seed in (0, 0, 1)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+    assert orders[0] != sorted(orders[0])
+
+
+def test_class_folder_without_splits_is_split_by_seed(pets):
+    source = sources.class_folder(pets / "train", seed=0)
+    check_source(source)
+    assert source.splits == {"train": 16, "validation": 2, "test": 2}
+    names = [name for split in source.splits for name in listing(source, split)]
+    assert sorted(names) == sorted(f"{c}/{i}.jpg" for c in ("dog", "house_cat") for i in range(10))
+    assert [label for label, _ in listing(source, "test").values()] in ([0, 1], [1, 0])
+
+
+def test_a_folder_of_trains_is_a_class(tmp_path):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in ("train", "bus") for i in range(5)))
+    assert sources.class_folder(tmp_path, seed=0).class_names == ("bus", "train")
+
+
+def test_validation_by_any_name(pets):
+    put(pets, "val/dog/0.jpg", "val/house_cat/0.jpg")
+    assert list(sources.class_folder(pets, seed=0).splits) == ["train", "validation", "test"]
+
+
+def test_another_file_makes_another_source(pets):
+    before = sources.class_folder(pets, seed=0).describe()
+    put(pets, "train/dog/another.jpg")
+    assert sources.class_folder(pets, seed=0).describe() != before
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["notes.txt"], "expected a folder for each of two or more classes, got none"),
+        (["cat/0.jpg"], "got only cat"),
+        (["train/cat/0.jpg", "test/cat/0.jpg"], "got only cat"),
+        (["train/a/0", "train/b/0", "test/a/0"], "differ between splits: test lacks b"),
+        (["train/a/0", "train/b/0", "test/a/0", "test/b/0", "test/c/0"], "train lacks c"),
+        (["train/a/0", "train/b/0", "extra/a/0"], "expected at most one folder for each of"),
+        (["val/a/0", "val/b/0", "valid/a/0", "valid/b/0"], "at most one folder for each of"),
+        (["a_b/0", "a b/0"], "several class folders mean the same name: a b"),
+        (["a/0", "b/.hidden"], "b is empty; expected the pictures of class 'b'"),
+        (["a/0", "b/0"], "2 pictures are too few to split"),
+    ],
+)
+def test_bad_class_folders(tmp_path, files, message):
+    put(tmp_path, *files)
+    with pytest.raises(ValueError, match=message):
+        sources.class_folder(tmp_path, seed=0)
+
+
+def test_no_such_class_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
+        sources.class_folder(tmp_path / "nowhere", seed=0)
+
+
+# --- captions
+
+
+def test_csv_groups_the_captions_of_a_picture(tmp_path):
+    put(tmp_path, "a/1.jpg", "2.jpg")
+    path = tmp_path / "pairs.csv"
+    path.write_text(
+        'file,rating,caption,split\na/1.jpg,5,"red, round",train\n2.jpg,4,ein Käfer,val\n'
+        "a/1.jpg,3,a ball,train\n",
+        encoding="utf-8-sig",
+    )
+    source = sources.captions(path, seed=0)
+    check_source(source)
+    assert source.splits == {"train": 1, "validation": 1}
+    assert listing(source, "train") == {"a/1.jpg": (None, ("red, round", "a ball"))}
+    assert listing(source, "validation") == {"2.jpg": (None, ("ein Käfer",))}
+    assert (source.class_names, source.metric) == ((), "recall")
+
+
+def test_csv_without_splits_is_split_by_seed(tmp_path):
+    names = [f"pictures/{i}.jpg" for i in range(20)]
+    put(tmp_path, *names)
+    path = tmp_path / "captions.csv"
+    path.write_text("file,caption\n" + "".join(f"{i}.jpg,number {i}\n" for i in range(20)))
+    source = sources.captions(path, images=tmp_path / "pictures", seed=0)
+    check_source(source)
+    assert source.splits == {"train": 16, "validation": 2, "test": 2}
+
+
+def coco(captions, names=("1.jpg", "2.jpg")):
+    return json.dumps(
+        {
+            "images": [{"id": i, "file_name": name} for i, name in enumerate(names)],
+            "annotations": [{"image_id": i, "caption": text} for i, text in captions],
+        }
+    )
+
+
+def test_coco_folder_with_a_picture_folder_per_split(tmp_path):
+    put(tmp_path, "train2017/1.jpg", "train2017/2.jpg", "val2017/1.jpg", "val2017/2.jpg")
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        path = tmp_path / "annotations" / f"captions_{split}2017.json"
+        path.write_text(coco([(0, f"one of\n{split}"), (1, "two"), (0, "uno ")]))
+    source = sources.captions(tmp_path / "annotations", seed=0)
+    check_source(source)
+    assert source.splits == {"train": 2, "validation": 2}
+    assert listing(source, "validation") == {
+        "val2017/1.jpg": (None, ("one of val", "uno")),
+        "val2017/2.jpg": (None, ("two",)),
+    }
+    named = sources.named("coco_captions", data_dir=tmp_path)
+    assert (named.name, named.splits) == ("coco_captions", source.splits)
+
+
+@pytest.mark.parametrize("stem", ["my_test_captions", "captions_val2014", "training-set"])
+def test_a_file_name_can_say_the_split(tmp_path, stem):
+    put(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / f"{stem}.json").write_text(coco([(0, "one"), (1, "two")]))
+    split = {"my": "test", "ca": "validation", "tr": "train"}[stem[:2]]
+    assert sources.captions(tmp_path / f"{stem}.json", seed=0).splits == {split: 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,text\n1.jpg,one\n", "expected columns file and caption in the first line, got name"),
+        ("", "expected columns file and caption"),
+        ("file,caption\n", "holds no captions"),
+        ("file,caption\n1.jpg\n", "line 2: expected a file and a caption"),
+        ("file,caption\n1.jpg,  \n", "line 2: expected a file and a caption"),
+        ('file,caption\n1.jpg,"one\n', "line 1: unexpected end of data"),
+        ("file,caption,split\n1.jpg,one,../x\n", "expected a split like train"),
+        ("file,caption,split\n1.jpg,one,train\n1.jpg,uno,test\n", "is in two splits: train and"),
+        ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 pictures do not"),
+    ],
+)
+def test_bad_csv(tmp_path, text, message):
+    put(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "c.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        sources.captions(tmp_path / "c.csv", seed=0)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"images": []}', coco([(7, "of no picture")]), coco([(0, None)])]
+)
+def test_bad_coco_json(tmp_path, text):
+    put(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(ValueError, match="is not a COCO caption file"):
+        sources.captions(tmp_path / "c.json", seed=0)
+
+
+def test_missing_pictures_are_counted_and_named(tmp_path):
+    put(tmp_path, "3.jpg")
+    rows = "".join(f"{i}.jpg,number {i}\n" for i in range(6))
+    (tmp_path / "c.csv").write_text("file,caption\n" + rows)
+    message = r"5 of 6 pictures named in .*c.csv are missing under .*: 0.jpg, 1.jpg, 2.jpg, \.\.\."
+    with pytest.raises(FileNotFoundError, match=message):
+        sources.captions(tmp_path / "c.csv", seed=0)
+
+
+def test_no_caption_file(tmp_path):
+    for path in (tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(FileNotFoundError, match="caption file"):
+            sources.captions(path, images=tmp_path, seed=0)
+
+
+def test_no_picture_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
+        sources.captions(tmp_path, images=tmp_path / "nowhere", seed=0)
+
+
+# --- published layouts
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_food101_archive(tmp_path):
+    write(tmp_path / "meta/classes.txt", "apple_pie\nbaklava\n")
+    write(tmp_path / "meta/train.txt", "apple_pie/1\nbaklava/2\nbaklava/3\n")
+    write(tmp_path / "meta/test.txt", "baklava/4\n")
+    put(tmp_path, *(f"images/{name}.jpg" for name in ("apple_pie/1", "baklava/2", "baklava/3")))
+    with pytest.raises(FileNotFoundError, match="1 of 1 pictures named in split test"):
+        sources.named("food101", data_dir=tmp_path)
+    put(tmp_path, "images/baklava/4.jpg")
+    source = sources.named("food101", data_dir=tmp_path)
+    check_source(source)
+    assert source.class_names == ("apple pie", "baklava")
+    assert source.templates == ("a photo of {}, a type of food.",)
+    assert listing(source, "test") == {"images/baklava/4.jpg": (1, ())}
+    write(tmp_path / "meta/test.txt", "pizza/4\n")
+    with pytest.raises(ValueError, match=r"test.txt names classes .* does not have: pizza"):
+        sources.named("food101", data_dir=tmp_path)
+
+
+def test_fgvc_aircraft(tmp_path):
+    write(tmp_path / "data/variants.txt", "707-320\nDC-10\nF-16A/B\n")
+    for split, text in [
+        ("train", "1 DC-10\n2 F-16A/B\n"),
+        ("val", "3 707-320\n"),
+        ("test", "4 DC-10\n"),
+    ]:
+        write(tmp_path / f"data/images_variant_{split}.txt", text)
+    put(tmp_path, *(f"data/images/{i}.jpg" for i in (1, 2, 3, 4)))
+    source = sources.named("fgvc_aircraft", data_dir=tmp_path)
+    check_source(source)
+    assert source.class_names == ("707-320", "DC-10", "F-16A/B")
+    assert listing(source, "train") == {"data/images/1.jpg": (1, ()), "data/images/2.jpg": (2, ())}
+    assert list(source.splits) == ["train", "validation", "test"]
+
+
+def test_fmow_is_split_as_wilds_does(tmp_path):
+    rows = [
+        ("train", "airport", "2010-01-01T00:00:00Z"),
+        ("val", "zoo", "2012-12-31T00:00:00Z"),  # in the years of training: id_validation
+        ("val", "zoo", "2013-06-01T00:00:00Z"),
+        ("test", "airport_hangar", "2002-06-01T00:00:00Z"),
+        ("test", "zoo", "2016-01-01T00:00:00Z"),
+        ("train", "zoo", "2017-01-01T00:00:00Z"),  # too late to train on
+        ("seq", "zoo", "2005-01-01T00:00:00Z"),  # kept back by its makers
+    ]
+    text = "split,category,timestamp\n" + "".join(",".join(row) + "\n" for row in rows)
+    write(tmp_path / "rgb_metadata.csv", text)
+    put(tmp_path, *(f"images/rgb_img_{i}.png" for i in range(7)))
+    source = sources.named("fmow", data_dir=tmp_path)
+    check_source(source)
+    assert {split: listing(source, split) for split in source.splits} == {
+        "train": {"images/rgb_img_0.png": (0, ())},
+        "validation": {"images/rgb_img_2.png": (61, ())},
+        "test": {"images/rgb_img_4.png": (61, ())},
+        "id_validation": {"images/rgb_img_1.png": (61, ())},
+        "id_test": {"images/rgb_img_3.png": (1, ())},
+    }
+
+
+def test_iwildcam(tmp_path):
+    splits = ["train", "val", "test", "id_val", "id_test"]
+    rows = [f"{split},{split}.jpg,{y}" for y, split in enumerate(splits)]
+    write(tmp_path / "metadata.csv", "split,filename,y\n" + "\n".join(rows))
+    put(tmp_path, *(f"train/{split}.jpg" for split in splits))
+    source = sources.named("iwildcam", data_dir=tmp_path)
+    check_source(source)
+    assert listing(source, "id_test") == {"train/id_test.jpg": (4, ())}
+    assert source.class_names[4] == "cougar" and source.metric == "macro_f1"
+
+
+def test_animals10_speaks_english(tmp_path):
+    put(tmp_path, *(f"raw-img/{name}/{i}.jpg" for name in ("cane", "gatto") for i in range(10)))
+    source = sources.named("animals10", data_dir=tmp_path)
+    check_source(source)
+    assert source.class_names == ("dog", "cat")
+    assert source.splits == {"train": 16, "validation": 2, "test": 2}
+
+
+@pytest.mark.parametrize("name", ["fgvc_aircraft", "fmow", "iwildcam", "animals10"])
+def test_a_published_set_needs_a_place_and_its_files(tmp_path, name):
+    with pytest.raises(ValueError, match="--data-dir"):
+        sources.named(name)
+    with pytest.raises((FileNotFoundError, ValueError), match=r"is missing|two or more classes"):
+        sources.named(name, data_dir=tmp_path)
+
+
+# --- TFDS
+
+# TensorFlow Datasets 4.9.10 uses what protobuf 6 deprecates.
+old_protobuf = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
+
+
+def prepare_tfds(root, name, splits):
+    """Write a tiny set as TFDS would have prepared it: `splits` maps names to lists of features."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder(name, data_dir=root, try_gcs=False)
+    directory = root / name / str(builder.version)
+    directory.mkdir(parents=True)
+    infos = []
+    for split, examples in splits.items():
+        halves = np.array_split(np.arange(len(examples)), 2)
+        for number, half in enumerate(halves):
+            shard = f"{builder.name}-{split}.tfrecord-{number:05d}-of-00002"
+            with tf.io.TFRecordWriter(str(directory / shard)) as writer:
+                for i in half:
+                    writer.write(builder.info.features.serialize_example(examples[i]))
+        infos.append(
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[len(half) for half in halves],
+                num_bytes=0,
+                filename_template=tfds.core.ShardedFileTemplate(
+                    dataset_name=builder.name,
+                    data_dir=directory,
+                    split=split,
+                    filetype_suffix="tfrecord",
+                ),
+            )
+        )
+    tfds.folder_dataset.write_metadata(
+        data_dir=directory, features=builder.info.features, split_infos=infos
+    )
+
+
+@old_protobuf
+def test_tfds_food101(tmp_path):
+    pictures = [tmp_path / f"{i}.jpg" for i in range(5)]
+    for i, path in enumerate(pictures):
+        path.write_bytes(jpeg(40 * i))
+    examples = [{"image": str(path), "label": i} for i, path in enumerate(pictures)]
+    prepare_tfds(tmp_path, "food101", {"train": examples, "validation": examples[:2]})
+    source = sources.named("food101", data_dir=tmp_path)
+    check_source(source)
+    assert source.splits == {"train": 5, "test": 2}  # the official test split has our name
+    assert source.class_names[:2] == ("apple pie", "baby back ribs")
+    raws = list(source.read("train", 1, 4))
+    assert [raw.label for raw in raws] == [1, 2, 3]
+    assert [raw.load() for raw in raws] == [path.read_bytes() for path in pictures[1:4]]
+    assert raws[0].filename == "train/000001"
+
+
+@old_protobuf
+def test_tfds_cifar10_has_real_names_and_lossless_pictures(tmp_path):
+    image = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
+    examples = [{"id": f"train_{i}", "image": image, "label": i} for i in range(3)]
+    prepare_tfds(tmp_path, "cifar10", {"train": examples, "test": examples})
+    source = sources.named("cifar10", data_dir=tmp_path)
+    assert source.class_names[:3] == ("airplane", "automobile", "bird")
+    assert source.lossless
+    raw = next(source.read("train", 2, 3))
+    assert raw.filename == "train_2"
+    assert (np.asarray(Image.open(io.BytesIO(raw.load()))) == image).all()
+
+
+@old_protobuf
+def test_tfds_coco_captions(tmp_path):
+    example = {
+        "image": np.zeros((4, 4, 3), np.uint8),
+        "image/filename": "COCO_1.jpg",
+        "image/id": 1,
+        "objects": [],
+        "captions": [{"id": 1, "text": "one"}, {"id": 2, "text": "uno"}],
+    }
+    splits = {split: [example, example] for split in ("train", "restval", "val", "test")}
+    prepare_tfds(tmp_path, "coco_captions/2014", splits)
+    source = sources.named("coco_captions", data_dir=tmp_path)
+    assert source.splits == {"train": 2, "restval": 2, "validation": 2, "test": 2}
+    raw = next(source.read("validation", 0, 1))
+    assert (raw.filename, raw.label, raw.captions) == ("COCO_1.jpg", None, ("one", "uno"))
+
+
+def test_tfds_renames_go_by_name():
+    entry = dataset("caltech101")
+    names = sources.files.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
+    assert names == ("centered face", "ant")
+
+
+@pytest.mark.parametrize("name", ["food101", "cifar10", "oxford_flowers102"])
+def test_tfds_fails_at_once_where_nothing_is_prepared(tmp_path, name):
+    message = f"python -m pipelines prepare --dataset {name} --download"
+    with pytest.raises(FileNotFoundError, match=message):
+        sources.named(name, data_dir=tmp_path)
+
+
+# --- the whole
+
+
+def test_shapes_is_a_source():
+    source = sources.named("shapes", seed=3)
+    assert source.name == "shapes" and source.describe()["seed"] == 3
+    check_source(sources.Limited(source, 3))
+
+
+def test_limited(pets):
+    source = sources.Limited(sources.class_folder(pets, seed=0), 3)
+    check_source(source)
+    assert source.splits == {"train": 3, "test": 3}
+    assert source.describe()["limit"] == 3
+    with pytest.raises(ValueError, match="at least 1 picture per split, got 0"):
+        sources.Limited(source, 0)

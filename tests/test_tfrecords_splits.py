@@ -1,0 +1,58 @@
+"""Splits are pure functions of labels and seed, and keep every class its share."""
+
+import numpy as np
+import pytest
+
+from tfrecords.splits import few_shot, held_out_classes, train_validation
+
+LABELS = np.array([0] * 10 + [1] * 20 + [2] * 2 + [3])
+
+
+def test_held_out_classes_are_nested_and_sorted():
+    ten = held_out_classes(100, 10, seed=3)
+    assert len(set(ten)) == 10 and list(ten) == sorted(ten) and max(ten) < 100
+    assert set(held_out_classes(100, 5, seed=3)) < set(ten)
+    assert held_out_classes(100, 10, seed=3) == ten != held_out_classes(100, 10, seed=4)
+
+
+@pytest.mark.parametrize("count", [0, 9, 10])
+def test_held_out_classes_leave_two_to_train_on(count):
+    with pytest.raises(ValueError, match="expected 1 to 8 of 10 classes"):
+        held_out_classes(10, count, seed=0)
+
+
+def test_train_validation_keeps_every_class_its_share():
+    train, validation = train_validation(LABELS, fraction=0.1, seed=0)
+    assert np.bincount(LABELS[validation], minlength=4).tolist() == [1, 2, 1, 0]
+    assert sorted([*train, *validation]) == list(range(33))
+    assert list(validation) == sorted(validation)
+
+
+def test_train_validation_depends_on_the_seed_alone():
+    first, again, other = (train_validation(LABELS, fraction=0.3, seed=s)[1] for s in (0, 0, 1))
+    assert first.tolist() == again.tolist() != other.tolist()
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1])
+def test_train_validation_fraction_out_of_range(fraction):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        train_validation(LABELS, fraction=fraction, seed=0)
+
+
+def test_few_shot_takes_the_same_number_of_every_class():
+    chosen = few_shot(LABELS, 4, seed=0)
+    assert LABELS[chosen].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
+    assert len(set(chosen[:4])) == 4
+    # classes with fewer pictures repeat them evenly
+    assert sorted(np.bincount(chosen[8:12])[30:32]) == [2, 2]
+    assert chosen[12:].tolist() == [32] * 4
+
+
+def test_few_shot_samples_are_nested():
+    one, two = few_shot(LABELS, 1, seed=5), few_shot(LABELS, 2, seed=5)
+    assert one.tolist() == two[::2].tolist()
+
+
+def test_few_shot_needs_a_shot():
+    with pytest.raises(ValueError, match="at least 1"):
+        few_shot(LABELS, 0, seed=0)

@@ -1,0 +1,358 @@
+"""Writing: whole or not at all, resumable, and the same bytes however it is done."""
+
+import csv
+import errno
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfrecords import schema, shard, sources
+from tfrecords.manifest import Manifest
+from tfrecords.pictures import normalise as real_normalise
+from tfrecords.runners import run_beam
+from tfrecords.writer import write
+
+
+def picture(grey, kind="JPEG", size=(12, 10)):
+    buffer = io.BytesIO()
+    Image.new("L", size, grey % 256).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """40 pictures in 2 classes for training, 6 for testing; two of them cannot be read."""
+    root = tmp_path / "pictures"
+    for split, count in [("train", 20), ("test", 3)]:
+        for name, start in [("cat", 0), ("dog", 100)]:
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                (root / split / name / f"{i}.jpg").write_bytes(picture(start + i))
+    (root / "train" / "cat" / "7.jpg").write_bytes(b"")
+    (root / "train" / "dog" / "notes, and more.txt").write_bytes(b"not a picture")
+    return root
+
+
+def source_of(folder):
+    return sources.class_folder(folder, seed=0)
+
+
+def content(directory):
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+
+
+def records(directory, split):
+    info = Manifest.read(directory).split(split)
+    paths = [str(directory / s.name) for s in info.shards]
+    return [schema.parse(r) for r in tf.data.TFRecordDataset(paths)]
+
+
+@pytest.fixture
+def finished(folder, tmp_path):
+    out = tmp_path / "out"
+    write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+    return out
+
+
+def test_what_is_written(folder, finished):
+    assert [path.name for path in sorted(finished.iterdir())] == [
+        "manifest.json",
+        "rejected.csv",
+        "test-00000-of-00001.tfrecord",
+        *(f"train-{i:05d}-of-00005.tfrecord" for i in range(5)),
+    ]
+    manifest = Manifest.read(finished)
+    train, test = manifest.splits["train"], manifest.splits["test"]
+    assert (manifest.dataset, manifest.class_names) == ("pictures", ("cat", "dog"))
+    assert (train.count, train.class_counts, train.rejected) == (39, (19, 20), 2)
+    assert (test.count, test.class_counts, test.rejected) == (6, (3, 3), 0)
+    assert train.labels and not train.captions
+    assert manifest.options == {"short_side": None, "shard_size": 9}
+    assert {"duet", "pillow", "libjpeg"} <= manifest.versions.keys()
+
+
+def test_the_manifest_has_size_records_and_checksum_of_each_shard(finished):
+    for split in Manifest.read(finished).splits.values():
+        for info in split.shards:
+            data = (finished / info.name).read_bytes()
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (info.bytes, info.sha256)
+            assert len(list(tf.data.TFRecordDataset(str(finished / info.name)))) == info.records
+
+
+def test_rejected_pictures_are_listed_by_name_and_reason(finished):
+    with open(finished / "rejected.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["file", "reason"]
+    assert sorted(rows[1:]) == [
+        ["train/cat/7.jpg", "empty file"],
+        [
+            "train/dog/notes, and more.txt",
+            "not a picture of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)",
+        ],
+    ]
+
+
+def test_records_hold_the_files_as_they_are_in_the_order_of_the_source(folder, finished):
+    raws = list(source_of(folder).read("train", 0, 41))
+    read = records(finished, "train")
+    assert len(read) == 39
+    for record in read:
+        raw = raws[int(record["image/id"])]  # ids keep gaps where pictures were rejected
+        assert record["image/filename"].numpy().decode() == raw.filename
+        assert record["image/encoded"].numpy() == raw.load()
+        assert int(record["image/class/label"]) == raw.label
+        assert record["image/class/text"].numpy() == [b"cat", b"dog"][raw.label]
+        assert (int(record["image/height"]), int(record["image/width"])) == (10, 12)
+    ids = [int(record["image/id"]) for record in read]
+    assert ids == sorted(ids)
+
+
+def test_short_side(folder, tmp_path):
+    write(source_of(folder), tmp_path / "small", short_side=5, workers=1, progress=False)
+    for record in records(tmp_path / "small", "test"):
+        assert tf.io.decode_jpeg(record["image/encoded"]).shape == (5, 6, 1)
+        assert (int(record["image/height"]), int(record["image/width"])) == (5, 6)
+
+
+def test_captions(tmp_path):
+    (tmp_path / "1.jpg").write_bytes(picture(9))
+    path = tmp_path / "captions_train.csv"
+    path.write_text("file,caption\n1.jpg,one\n1.jpg,uno\n")
+    source = sources.captions(path, seed=0)
+    manifest = write(source, tmp_path / "out", workers=1, progress=False)
+    info = manifest.splits["train"]
+    assert (info.count, info.labels, info.captions, info.class_counts) == (1, False, True, ())
+    assert records(tmp_path / "out", "train")[0]["image/caption"].numpy().tolist() == [
+        b"one",
+        b"uno",
+    ]
+
+
+def test_the_bytes_do_not_depend_on_the_workers(folder, finished, tmp_path):
+    write(source_of(folder), tmp_path / "two", shard_size=9, workers=2, progress=False)
+    assert content(tmp_path / "two") == content(finished)
+
+
+# Apache Beam 2.77 and what it imports use deprecated names.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_beam_writes_the_same_bytes(folder, finished, tmp_path):
+    pytest.importorskip("apache_beam")
+    write(
+        source_of(folder),
+        tmp_path / "beam",
+        shard_size=9,
+        runner="beam",
+        beam_options="--runner=DirectRunner --direct_num_workers=1",
+        progress=False,
+    )
+    assert content(tmp_path / "beam") == content(finished)
+
+
+def test_beam_missing_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(ValueError, match=r"duet-vision-language\[beam\]"):
+        run_beam([], None)
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(folder, out, pictures):
+    """Write until so many pictures are read, then raise, as an interrupt would."""
+    left = iter(range(pictures))
+
+    def normalise(data, **options):
+        if next(left, None) is None:
+            raise Stop
+        return real_normalise(data, **options)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(shard, "normalise", normalise)
+        write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+
+
+def test_stopped_and_started_again_it_ends_the_same_and_redoes_nothing(folder, finished, tmp_path):
+    out = tmp_path / "resumed"
+    stop_after(folder, out, 25)
+    done = sorted(path.name for path in out.iterdir() if path.is_file())
+    assert done == ["train-00000-of-00005.tfrecord", "train-00001-of-00005.tfrecord"]
+    assert not list(out.rglob("*.tmp"))
+    times = {name: (out / name).stat().st_mtime_ns for name in done}
+    write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+    assert {name: (out / name).stat().st_mtime_ns for name in done} == times
+    assert content(out) == content(finished)
+
+
+KILLED = """
+import sys, time
+from tfrecords import sources, writer
+class Slow(sources.Limited):
+    def read(self, split, start, stop):
+        for raw in super().read(split, start, stop):
+            time.sleep(0.02)
+            yield raw
+if __name__ == "__main__":
+    source = Slow(sources.class_folder(sys.argv[1], seed=0), 100)
+    writer.write(source, sys.argv[2], shard_size=9, workers=2, progress=False)
+"""
+
+
+def test_killed_outright_it_leaves_whole_shards_and_no_worker(folder, finished, tmp_path):
+    script, out = tmp_path / "slow.py", tmp_path / "killed"
+    script.write_text(KILLED)
+    process = subprocess.Popen([sys.executable, str(script), str(folder), str(out)])
+    deadline = time.monotonic() + 30
+    while not list(out.glob("*.tfrecord")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.3)
+    whole = content(finished)
+    done = {p.name: p.read_bytes() for p in out.glob("*.tfrecord")}
+    assert 0 < len(done) < 6 and done.items() <= whole.items()
+    time.sleep(0.5)
+    assert len(list(out.glob("*.tfrecord"))) == len(done)  # no worker went on by itself
+    source = sources.Limited(source_of(folder), 100)
+    write(source, out, shard_size=9, workers=1, progress=False)
+    assert {p.name: p.read_bytes() for p in out.glob("*.tfrecord")} == {
+        name: data for name, data in whole.items() if name.endswith(".tfrecord")
+    }
+    assert not (out / shard.WORK_FOLDER).exists()
+
+
+def test_a_finished_shard_of_the_wrong_size_is_written_again(folder, finished, tmp_path):
+    out = tmp_path / "resumed"
+    stop_after(folder, out, 25)
+    with open(out / "train-00000-of-00005.tfrecord", "ab") as file:
+        file.write(b"more")
+    write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+    assert content(out) == content(finished)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [({"short_side": 5}, "options"), ({"shard_size": 8}, "options"), ({"seed": 1}, "source")],
+)
+def test_other_options_do_not_finish_what_was_begun(folder, tmp_path, change, what):
+    out = tmp_path / "out"
+    stop_after(folder, out, 25)
+    before = content_of_tree(out)
+    source = sources.class_folder(folder, seed=change.pop("seed", 0))
+    with pytest.raises(ValueError, match=f"unfinished records of another {what}"):
+        write(source, out, **{"shard_size": 9, **change}, progress=False)
+    assert content_of_tree(out) == before
+
+
+def content_of_tree(root):
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_nothing_is_overwritten(folder, finished, tmp_path):
+    before = content(finished)
+    with pytest.raises(FileExistsError, match="finished records"):
+        write(source_of(folder), finished, shard_size=9, progress=False)
+    assert content(finished) == before
+    with pytest.raises(FileExistsError, match="other files"):
+        write(source_of(folder), folder, progress=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="is a file"):
+        write(source_of(folder), tmp_path / "file", progress=False)
+
+
+def test_an_empty_folder_may_be_there_already(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert write(source_of(folder), tmp_path / "empty", workers=1, progress=False).splits
+
+
+def test_a_full_disk_leaves_no_half_written_shard(folder, finished, tmp_path, monkeypatch):
+    out, syncs = tmp_path / "full", iter(range(7))  # enough for three shards and their notes
+
+    def fsync(_):
+        if next(syncs, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=r"no space left for .*full; make room and start the same"):
+        write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+    assert sorted(path.name for path in out.iterdir()) == [
+        shard.WORK_FOLDER,
+        *(f"train-{i:05d}-of-00005.tfrecord" for i in range(3)),
+    ]
+    assert not list(out.rglob("*.tmp"))
+    monkeypatch.undo()
+    write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+    assert content(out) == content(finished)
+
+
+def test_a_place_that_cannot_be_written_to_is_named(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"writing .*file/out failed"):
+        write(source_of(folder), tmp_path / "file" / "out", progress=False)
+
+
+def test_a_split_without_a_readable_picture_is_an_error_with_the_listing(folder, tmp_path):
+    for path in (folder / "test").rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no picture of split test could be read, see .*rejected"):
+        write(source_of(folder), tmp_path / "out", workers=1, progress=False)
+    assert (tmp_path / "out" / "rejected.csv").read_text().count("empty file") == 7
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_picture_that_vanished_is_rejected(folder, tmp_path):
+    source = source_of(folder)
+    (folder / "test" / "cat" / "0.jpg").unlink()
+    manifest = write(source, tmp_path / "out", workers=1, progress=False)
+    assert manifest.splits["test"].rejected == 1
+    listed = (tmp_path / "out" / "rejected.csv").read_text()
+    assert "test/cat/0.jpg,cannot be read: No such file or directory" in listed
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"workers": 0}, "workers: expected at least 1, got 0"),
+        ({"short_side": 0}, "short_side: expected at least 1"),
+        ({"shard_size": -1}, "shard_size: expected at least 1"),
+        ({"runner": "spark"}, "runner: expected one of local, beam, got 'spark'"),
+    ],
+)
+def test_options_out_of_range(folder, tmp_path, option, message):
+    with pytest.raises(ValueError, match=message):
+        write(source_of(folder), tmp_path / "out", **option)
+    assert not (tmp_path / "out").exists()
+
+
+def test_errors_of_workers_reach_the_caller(tmp_path, folder):
+    """A damaged file of the source itself, as a TFDS shard, is not a picture to reject."""
+    broken = sources.TfdsSource(
+        name="broken",
+        version="1",
+        shards={"train": [(str(folder / "train" / "cat" / "0.jpg"), 20)]},
+        class_names=(),
+        templates=(),
+        metric="top1",
+        lossless=False,
+    )
+    with pytest.raises(ValueError, match=r"0.jpg is damaged: no whole record 0"):
+        write(broken, tmp_path / "out", shard_size=5, workers=2, progress=False)
+
+
+def test_shard_names_say_how_many_there_are():
+    pieces = shard.slices("train", 21, shard_size=10)
+    assert [(p.name, p.start, p.stop) for p in pieces] == [
+        ("train-00000-of-00003.tfrecord", 0, 10),
+        ("train-00001-of-00003.tfrecord", 10, 20),
+        ("train-00002-of-00003.tfrecord", 20, 21),
+    ]
+    assert [p.name for p in shard.slices("x", 10, shard_size=10)] == ["x-00000-of-00001.tfrecord"]

@@ -1,0 +1,28 @@
+"""From pictures on disk to batches: sources, records, and the reader that feeds `fit`."""
+
+from typing import TYPE_CHECKING, Any
+
+from tfrecords.manifest import Manifest as Manifest
+from tfrecords.schema import Example as Example
+
+if TYPE_CHECKING:
+    from tfrecords.reader import examples as examples
+    from tfrecords.reader import load as load
+    from tfrecords.reader import steps_per_epoch as steps_per_epoch
+    from tfrecords.writer import write as write
+
+_LAZY = {
+    "examples": "reader",
+    "load": "reader",
+    "steps_per_epoch": "reader",
+    "write": "writer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The reader brings TensorFlow, which takes seconds; the catalogue and manifests need none.
+    if name not in _LAZY:
+        raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"tfrecords.{_LAZY[name]}"), name)

@@ -1,0 +1,93 @@
+"""Whether shards are still what was written, and if not, which record is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfrecords.framing import read_records
+from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
+
+WAYS = ("sha256", "size", None)
+
+
+def verify(directory: str | Path, split: SplitInfo, *, how: str | None = "sha256") -> None:
+    """Compare the shards of a split with the manifest.
+
+    Args:
+        how: "sha256" reads every byte, in threads; "size" looks at the sizes alone; None at
+            nothing but whether the files are there.
+
+    Raises:
+        FileNotFoundError: a shard is missing.
+        ValueError: a shard is damaged. The message names the shard and the first bad record.
+    """
+    if how not in WAYS:
+        raise ValueError(f"verify: expected one of {', '.join(map(repr, WAYS))}; got {how!r}")
+    directory = Path(directory)
+    for shard in split.shards:
+        path = directory / shard.name
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing, with {shard.records} records")
+        if how and path.stat().st_size != shard.bytes:
+            raise ValueError(_describe(path, shard))
+    if how == "sha256":
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # hashing frees the GIL
+            digests = threads.map(lambda shard: _sha256(directory / shard.name), split.shards)
+            for shard, digest in zip(split.shards, digests, strict=True):
+                if digest != shard.sha256:
+                    raise ValueError(_describe(directory / shard.name, shard))
+
+
+def find_damage(directory: str | Path) -> str | None:
+    """Name the first missing or damaged shard, with the bad record; None if all are whole."""
+    for split in Manifest.read(directory).splits.values():
+        try:
+            verify(directory, split)
+        except (FileNotFoundError, ValueError) as error:
+            return str(error)
+    return None
+
+
+@contextmanager
+def naming_damage(directory: str | Path) -> Iterator[None]:
+    """Around code that reads batches: damage met on the way is a ValueError naming the record.
+
+    `load` checks shards before the first batch. A disk can fail after that, and TensorFlow's own
+    error then tells the byte but not the file.
+
+    Example:
+        with tfrecords.naming_damage("records/food101"):
+            model.fit(tfrecords.load("records/food101", "train", training=True))
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        found = find_damage(directory)
+        if found is None:
+            raise
+        raise ValueError(found) from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _describe(path: Path, shard: ShardInfo) -> str:
+    """What is wrong with a shard that is not as the manifest says; names the first bad record."""
+    try:
+        for _ in read_records(path, 0, shard.records):
+            pass
+    except ValueError as error:
+        return str(error)
+    return (
+        f"{path} is damaged: its {shard.records} records are whole, "
+        f"but it is not the file of {shard.bytes} bytes that was written"
+    )

@@ -1,0 +1,150 @@
+"""The manifest: what a folder of records holds, and the checksums that prove it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tfrecords import schema
+
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One finished shard: its file name, records in it, size in bytes and SHA-256 (hex)."""
+
+    name: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SplitInfo:
+    """One split: how many pictures, with what, and in which shards.
+
+    `class_counts[i]` is the number of pictures of class i; it is empty without labels.
+    `captions` says that every picture has captions, `labels` that every picture has a label;
+    `rejected` pictures could not be read and are listed in `rejected.csv`.
+    """
+
+    count: int
+    labels: bool
+    captions: bool
+    class_counts: tuple[int, ...]
+    shards: tuple[ShardInfo, ...]
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A folder of records, described.
+
+    Attributes:
+        schema: version of the record format (`schema.VERSION`).
+        dataset: name of the data set.
+        source: where the pictures came from, as the source describes itself.
+        class_names: the class of each label, in order; empty without labels.
+        templates: prompt templates with one `{}` for the class name; empty if none are known.
+        metric: what the set is judged by ("top1", "mean_per_class", "macro_f1", "recall").
+        lossless: whether pixels must stay lossless.
+        splits: by name, in the order of the source.
+        options: what was asked of the writer.
+        versions: of the libraries that decoded and encoded pictures.
+    """
+
+    schema: int
+    dataset: str
+    source: dict
+    class_names: tuple[str, ...]
+    templates: tuple[str, ...]
+    metric: str
+    lossless: bool
+    splits: dict[str, SplitInfo]
+    options: dict
+    versions: dict
+
+    @classmethod
+    def read(cls, directory: str | Path) -> Manifest:
+        """Read the manifest of a folder of records.
+
+        Raises:
+            FileNotFoundError: there is no folder, or it holds no finished records.
+            ValueError: the manifest is damaged or of another schema version.
+        """
+        path = Path(directory) / FILE_NAME
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(
+                f"{directory} holds no records ({FILE_NAME} is missing); "
+                f"make them with: python -m pipelines prepare --out {directory}"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+        found = data.get("schema") if isinstance(data, dict) else None
+        if found != schema.VERSION:
+            raise ValueError(
+                f"{path} has schema version {found}, expected {schema.VERSION}; "
+                f"write the records again with: python -m pipelines prepare"
+            )
+        try:
+            return _from_json(data)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: unexpected content ({error})") from None
+
+    def write(self, directory: str | Path) -> None:
+        """Write to `directory`, in whole or not at all."""
+        write_atomically(Path(directory) / FILE_NAME, self.to_json().encode())
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    def split(self, name: str) -> SplitInfo:
+        """The split of that name; ValueError lists the splits there are."""
+        if name not in self.splits:
+            choices = ", ".join(self.splits)
+            raise ValueError(f"{self.dataset} has no split {name!r}; it has: {choices}")
+        return self.splits[name]
+
+
+def write_atomically(path: Path, data: bytes, *, temporary: Path | None = None) -> None:
+    """Write `data` under `path`: whoever looks sees the old file or the new one, never half.
+
+    `temporary` is where it is written first, on the same file system. It is gone afterwards,
+    also when writing fails, as on a full disk.
+    """
+    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _from_json(data: dict) -> Manifest:
+    splits = {
+        name: SplitInfo(
+            **{
+                **split,
+                "class_counts": tuple(split["class_counts"]),
+                "shards": tuple(ShardInfo(**shard) for shard in split["shards"]),
+            }
+        )
+        for name, split in data["splits"].items()
+    }
+    return Manifest(
+        **{
+            **data,
+            "class_names": tuple(data["class_names"]),
+            "templates": tuple(data["templates"]),
+            "splits": splits,
+        }
+    )

@@ -1,0 +1,175 @@
+"""From a folder of records to batches: sharded by worker, shuffled, resumable at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfrecords import schema
+from tfrecords.damage import verify as verify_shards
+from tfrecords.framing import read_records
+from tfrecords.manifest import Manifest, SplitInfo
+from tfrecords.order import Order, batches
+from tfrecords.rows import Plan, Tokenizer, batches_of_pixels
+from tfrecords.schema import Example
+
+
+def load(
+    directory: str | Path,
+    split: str,
+    *,
+    batch_size: int = 64,
+    image_size: int = 224,
+    tokenizer: Tokenizer | None = None,
+    training: bool = False,
+    crop_scale: tuple[float, float] | None = (0.9, 1.0),
+    augment: Callable | None = None,
+    seed: int = 0,
+    epochs: int = 1,
+    start_step: int = 0,
+    captions_per_image: int = 1,
+    worker: tuple[int, int] = (0, 1),
+    verify: str | None = "sha256",
+) -> tf.data.Dataset:
+    """Read a split of a folder of records as batches for `fit`, `evaluate` and `predict`.
+
+    Evaluation goes once over the split in stored order; pictures are resized and centre-cropped
+    as in CLIP's published preprocessing. Training goes over it `epochs` times, each time in
+    another order and with other crops. Order, crops, captions and augmentation depend on `seed`,
+    epoch and picture alone: a run resumed with `start_step` gets exactly the batches that an
+    uninterrupted run would have got from there on.
+
+    Args:
+        directory: folder with `manifest.json`.
+        split: name of a split in the manifest.
+        batch_size: rows of the global batch, that of all workers together.
+        image_size: side of the square pictures in pixels.
+        tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
+            `context_length`. With one, batches hold captions; without, labels.
+        training: shuffle, and crop at random.
+        crop_scale: least and largest share of a picture's area that a random crop keeps (0.9 to
+            1 in CLIP); None for the centre crop of evaluation.
+        augment: callable or Keras layer on a batch of float32 pictures in 0-255. It sees one
+            batch after the other.
+        seed: of everything random.
+        epochs: passes over the split; `fit` needs `initial_epoch`, or `steps_per_epoch` and no
+            `initial_epoch`, to tell them apart.
+        start_step: batches, counted from the first epoch, that have been seen already.
+        captions_per_image: pairs of each picture and one of its captions per epoch.
+        worker: (index, count). Worker i gets the i-th part of the rows of every global batch.
+        verify: compare shards with the manifest first, by "sha256", by "size" or not (None).
+
+    Returns:
+        A dataset of (x, y, sample_weight), all of static shape:
+        x["image"] uint8 [b, image_size, image_size, 3], RGB;
+        x["token_ids"] int32 [b, context_length], with a tokenizer;
+        y int32 [b], the label, or with a tokenizer the number of the picture: rows of the same
+        number are not negatives of each other;
+        sample_weight float32 [b], 0 on rows that fill up the last batch of an epoch. They repeat
+        pictures of the split, so that batch normalisation sees no blanks.
+
+    Raises:
+        FileNotFoundError: no records there, or a shard is missing.
+        ValueError: an argument does not fit, or a shard is damaged (names shard and record).
+    """
+    info = Manifest.read(directory).split(split)
+    plan = Plan(
+        image_size=image_size,
+        tokenizer=tokenizer,
+        crop_scale=crop_scale if training else None,
+        augment=augment,
+        seed=seed,
+        captions=captions_per_image,
+        rotate_captions=training,
+        rows=_rows_of_worker(batch_size, worker),
+    )
+    order = Order(
+        paths=tuple(str(Path(directory) / shard.name) for shard in info.shards),
+        count=info.count,
+        bytes=sum(shard.bytes for shard in info.shards),
+        batch_size=batch_size,
+        passes=captions_per_image,
+        seed=seed if training else None,
+    )
+    _check_split(split, info, plan, order, training=training)
+    _check_steps(order, epochs=epochs, start_step=start_step, training=training)
+    verify_shards(directory, info, how=verify)
+    return batches_of_pixels(batches(order, epochs=epochs, start_step=start_step), plan).apply(
+        tf.data.experimental.assert_cardinality(order.steps * epochs - start_step)
+    )
+
+
+def steps_per_epoch(
+    directory: str | Path, split: str, *, batch_size: int, captions_per_image: int = 1
+) -> int:
+    """Batches that `load` gives per epoch, the padded last one included."""
+    count = Manifest.read(directory).split(split).count
+    return -(-count * captions_per_image // batch_size)
+
+
+def examples(directory: str | Path, split: str) -> Iterator[Example]:
+    """The records of a split as they are stored, in the order in which evaluation reads them."""
+    for shard in Manifest.read(directory).split(split).shards:
+        for record in read_records(Path(directory) / shard.name, 0, shard.records):
+            yield _example(schema.parse_features(record))
+
+
+def _example(features: dict[str, list]) -> Example:
+    label, class_name = features.get("image/class/label"), features.get("image/class/text")
+    return Example(
+        image=features["image/encoded"][0],
+        format=features["image/format"][0].decode(),
+        height=features["image/height"][0],
+        width=features["image/width"][0],
+        id=features["image/id"][0],
+        filename=features["image/filename"][0].decode(),
+        label=label[0] if label else None,
+        captions=tuple(caption.decode() for caption in features.get("image/caption", ())),
+        class_name=class_name[0].decode() if class_name else "",
+    )
+
+
+# --- Arguments --------------------------------------------------------------------------------
+
+
+def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]:
+    index, count = worker
+    if not 0 <= index < count:
+        raise ValueError(f"worker: expected (index, count) with 0 <= index < count; got {worker}")
+    if batch_size < 1 or batch_size % count:
+        raise ValueError(f"batch_size: expected a multiple of {count} workers; got {batch_size}")
+    size = batch_size // count
+    return index * size, (index + 1) * size
+
+
+def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, training: bool) -> None:
+    if plan.tokenizer is None and not info.labels:
+        raise ValueError(f"split {split!r} has no labels, only captions: it needs a tokenizer")
+    if plan.tokenizer is not None and not info.captions:
+        raise ValueError(f"split {split!r} has no captions, only labels: a tokenizer has no use")
+    if plan.captions < 1 or (plan.captions > 1 and plan.tokenizer is None):
+        raise ValueError(
+            f"captions_per_image: expected 1, or more with a tokenizer; got {plan.captions}"
+        )
+    if training and order.batch_size > info.count:
+        raise ValueError(
+            f"batch_size {order.batch_size} is larger than split {split!r} of {info.count} pictures"
+        )
+    if plan.augment is not None and not training:
+        raise ValueError("augment: evaluation sees pictures as they are; expected training=True")
+    if plan.crop_scale is not None and not 0 < plan.crop_scale[0] <= plan.crop_scale[1] <= 1:
+        raise ValueError(
+            f"crop_scale: expected (least, largest) shares from 0 to 1; got {plan.crop_scale}"
+        )
+
+
+def _check_steps(order: Order, *, epochs: int, start_step: int, training: bool) -> None:
+    if epochs < 1 or (epochs > 1 and not training):
+        raise ValueError(f"epochs: expected 1, or more when training; got {epochs}")
+    if not 0 <= start_step <= order.steps * epochs:
+        raise ValueError(
+            f"start_step: expected 0 to {order.steps * epochs} "
+            f"({epochs} epochs of {order.steps} steps); got {start_step}"
+        )

@@ -1,0 +1,130 @@
+"""Who writes the shards: processes of this machine, or Apache Beam on whatever it runs on."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+
+from tfrecords.shard import Job, Slice, write_shard
+
+_POLL_SECONDS = 0.2
+
+
+def run_local(
+    pieces: Sequence[Slice], job: Job, *, workers: int, advance: Callable[[int], object]
+) -> None:
+    """Write the shards with `workers` processes; one worker means this very process.
+
+    Processes, because drawing and encoding hold Python's lock; started afresh ("spawn"), because
+    a copy of a process that runs TensorFlow is not safe. Workers import no TensorFlow.
+
+    Args:
+        advance: called now and then with the number of pictures done since the last call.
+
+    Raises OSError or ValueError as the first shard did, after the others have stopped, and
+    RuntimeError if a worker died.
+    """
+    if workers == 1 or len(pieces) <= 1:
+        for piece in pieces:
+            write_shard(piece, job, tick=lambda: advance(1))
+        return
+    context = multiprocessing.get_context("spawn")
+    done, stop = context.Value("q", 0), context.Event()
+    pool = ProcessPoolExecutor(
+        min(workers, len(pieces)), context, initializer=_start, initargs=(job, done, stop)
+    )
+    try:
+        pending = {pool.submit(_work, piece) for piece in pieces}
+        seen = 0
+        while pending:
+            finished, pending = wait(pending, _POLL_SECONDS, return_when=FIRST_EXCEPTION)
+            now = done.value
+            advance(now - seen)
+            seen = now
+            for future in finished:
+                future.result()
+    except ValueError as error:
+        raise ValueError(str(error)) from error
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "a worker process died, perhaps for lack of memory; start the same command again "
+            "with fewer --workers and it goes on where it stopped"
+        ) from None
+    finally:
+        stop.set()  # on Ctrl-C or an error the other workers give up after their picture
+        pool.shutdown(cancel_futures=True)
+
+
+def run_beam(pieces: Sequence[Slice], job: Job, *, options: str = "") -> None:
+    """Write the shards through Apache Beam, one element per shard.
+
+    Pictures and the output folder must be where all of Beam's workers see them under the same
+    path, and this package must be installed there.
+
+    Args:
+        options: pipeline options as on a command line, e.g. "--runner=FlinkRunner".
+
+    Raises ValueError, naming the extra, if Apache Beam is not installed.
+    """
+    try:
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ModuleNotFoundError:
+        raise ValueError(
+            "runner beam needs Apache Beam: pip install 'duet-vision-language[beam]'"
+        ) from None
+    with beam.Pipeline(options=PipelineOptions(shlex.split(options))) as pipeline:
+        (
+            pipeline
+            | "Shards" >> beam.Create(list(pieces))
+            | "Spread" >> beam.Reshuffle()
+            | "Write" >> beam.Map(write_shard, job)
+        )
+
+
+class _Stopped(Exception):
+    """Another shard failed, or the user pressed Ctrl-C."""
+
+
+def _start(job: Job, done: Synchronized[int], stop: Event) -> None:
+    """Set up a worker process."""
+    global _work_shard
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+    def tick() -> None:
+        with done.get_lock():
+            done.value += 1
+        if stop.is_set():
+            raise _Stopped
+
+    def work(piece: Slice) -> None:
+        with contextlib.suppress(_Stopped):
+            write_shard(piece, job, tick=tick)
+
+    _work_shard = work
+
+
+_work_shard: Callable[[Slice], None]
+
+
+def _work(piece: Slice) -> None:
+    _work_shard(piece)
+
+
+def _exit_with_parent() -> None:
+    """A pool's workers wait for ever once their parent was killed: leave with it instead."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,157 @@
+"""One shard, from its slice of the source to a finished file: the unit of work of the writer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tfrecords.framing import frame
+from tfrecords.manifest import ShardInfo, write_atomically
+from tfrecords.pictures import UnreadableError, normalise
+from tfrecords.schema import Example, RawExample, serialize
+from tfrecords.sources import Source
+
+WORK_FOLDER = ".unfinished"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is written where, the same for all shards."""
+
+    source: Source
+    directory: Path
+    short_side: int | None = None
+
+    @property
+    def work(self) -> Path:
+        return self.directory / WORK_FOLDER
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Pictures `start` to `stop` of a split, which go into the shard called `name`."""
+
+    name: str
+    split: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A finished shard and what was met on the way.
+
+    `class_counts` goes from label to number of pictures. `labels` and `captions` count the
+    pictures that have them. `rejected` holds pairs of file and reason.
+    """
+
+    info: ShardInfo
+    class_counts: dict[int, int]
+    labels: int
+    captions: int
+    rejected: list[tuple[str, str]]
+
+
+def slices(split: str, count: int, *, shard_size: int) -> list[Slice]:
+    """Cut a split into shards; names say how many there are, as is usual with TFRecords."""
+    shards = max(1, -(-count // shard_size))
+    return [
+        Slice(
+            f"{split}-{index:05d}-of-{shards:05d}.tfrecord",
+            split,
+            index * shard_size,
+            min((index + 1) * shard_size, count),
+        )
+        for index in range(shards)
+    ]
+
+
+def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: None) -> None:
+    """Write one shard and, beside it in the work folder, what `finished` reads.
+
+    The shard gets its name once all of it is on disk; its bytes depend on source and options
+    alone. `tick` is called after every picture; what it raises stops the shard.
+
+    Raises OSError if it cannot be written; nothing half-written is left then.
+    """
+    temporary = job.work / f"{piece.name}.{os.getpid()}.tmp"
+    digest, size, classes = hashlib.sha256(), 0, Counter[int]()
+    records = labels = captions = 0
+    rejected = []
+    try:
+        with open(temporary, "wb") as file:
+            raws = job.source.read(piece.split, piece.start, piece.stop)
+            for position, raw in enumerate(raws, start=piece.start):
+                try:
+                    example = _example(raw, position, job)
+                except UnreadableError as error:
+                    rejected.append((raw.filename, str(error)))
+                else:
+                    data = frame(serialize(example))
+                    file.write(data)
+                    digest.update(data)
+                    size += len(data)
+                    records += 1
+                    captions += bool(example.captions)
+                    if example.label is not None:
+                        labels += 1
+                        classes[example.label] += 1
+                tick()
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, job.directory / piece.name)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    info = ShardInfo(piece.name, records, size, digest.hexdigest())
+    shard = Shard(info, dict(sorted(classes.items())), labels, captions, rejected)
+    write_atomically(_notes(piece, job), json.dumps(asdict(shard)).encode())
+
+
+def finished(piece: Slice, job: Job) -> Shard | None:
+    """The shard of this slice if it is finished, else None."""
+    try:
+        data = json.loads(_notes(piece, job).read_text(encoding="utf-8"))
+        written = (job.directory / piece.name).stat().st_size
+    except FileNotFoundError:
+        return None
+    info = ShardInfo(**data["info"])
+    if written != info.bytes:
+        return None
+    return Shard(
+        info=info,
+        class_counts={int(label): count for label, count in data["class_counts"].items()},
+        labels=data["labels"],
+        captions=data["captions"],
+        rejected=[(file, reason) for file, reason in data["rejected"]],
+    )
+
+
+def _notes(piece: Slice, job: Job) -> Path:
+    return job.work / f"{piece.name}.json"
+
+
+def _example(raw: RawExample, position: int, job: Job) -> Example:
+    """Read one picture and make a record of it; `UnreadableError` says why that cannot be."""
+    try:
+        data = raw.load()
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
+    picture = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
+    names = job.source.class_names
+    return Example(
+        image=picture.data,
+        format=picture.format,
+        height=picture.height,
+        width=picture.width,
+        id=position,
+        filename=raw.filename,
+        label=raw.label,
+        captions=raw.captions,
+        class_name=names[raw.label] if raw.label is not None and names else "",
+    )

@@ -1,0 +1,72 @@
+"""Which pictures go where: held-out classes, train/validation and few-shot samples.
+
+Pure functions of (labels, seed): the same arguments give the same answer on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def held_out_classes(class_count: int, count: int, *, seed: int) -> tuple[int, ...]:
+    """Choose `count` of `class_count` classes to be left out of training, in ascending order.
+
+    With one seed the choices are nested: 5 held-out classes are among the 10 held-out ones.
+
+    Raises ValueError unless at least one class is held out and two stay.
+    """
+    if not 1 <= count <= class_count - 2:
+        raise ValueError(
+            f"held-out classes: expected 1 to {class_count - 2} of {class_count} classes, "
+            f"got {count}"
+        )
+    order = np.random.default_rng(seed).permutation(class_count)
+    return tuple(sorted(order[:count].tolist()))
+
+
+def train_validation(
+    labels: Sequence[int] | np.ndarray, *, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split pictures in two so that every class keeps its share.
+
+    Args:
+        labels: [n] the class of each picture; all zero if there are no classes.
+        fraction: share of each class that goes to validation, rounded, but at least one
+            picture of a class with two or more, and never all of them.
+        seed: decides which pictures.
+
+    Returns:
+        Positions of the train and of the validation pictures, each ascending.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction: expected a number between 0 and 1, got {fraction}")
+    taken = []
+    for members in _shuffled_by_class(labels, seed=seed):
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        taken.append(members[:count])
+    validation = np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
+    return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
+def few_shot(labels: Sequence[int] | np.ndarray, shots: int, *, seed: int) -> np.ndarray:
+    """Choose `shots` pictures of every class.
+
+    With one seed the samples are nested: the 1-shot sample is part of the 2-shot sample. A
+    class with fewer pictures gives each of them equally often, as far as possible.
+
+    Returns:
+        [classes * shots] positions, all pictures of the first class first.
+    """
+    if shots < 1:
+        raise ValueError(f"shots: expected at least 1 picture per class, got {shots}")
+    samples = [np.resize(members, shots) for members in _shuffled_by_class(labels, seed=seed)]
+    return np.concatenate(samples) if samples else np.empty(0, np.int64)
+
+
+def _shuffled_by_class(labels: Sequence[int] | np.ndarray, *, seed: int) -> list[np.ndarray]:
+    """The positions of each class, classes ascending, each in an order drawn from the seed."""
+    labels = np.asarray(labels, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(np.flatnonzero(labels == value)) for value in np.unique(labels)]

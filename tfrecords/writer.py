@@ -1,0 +1,215 @@
+"""From a source to a folder of records: planned, written shard by shard, resumable, summed up.
+
+While it is being written, the folder has a hidden work folder with what was asked for and a note
+per finished shard. The manifest comes last: a folder that has one is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tfrecords import pictures, schema
+from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo, write_atomically
+from tfrecords.runners import run_beam, run_local
+from tfrecords.shard import Job, Shard, Slice, finished, slices
+from tfrecords.sources import Source
+
+REJECTED = "rejected.csv"
+RUNNERS = ("local", "beam")
+SHARD_SIZE = 500
+
+
+def write(
+    source: Source,
+    directory: str | Path,
+    *,
+    short_side: int | None = None,
+    shard_size: int = SHARD_SIZE,
+    workers: int = 2,
+    runner: str = "local",
+    beam_options: str = "",
+    progress: bool = True,
+) -> Manifest:
+    """Write all pictures of a source into TFRecords, with `manifest.json` and `rejected.csv`.
+
+    If an earlier call with the same source and options was stopped, it is finished: shards that
+    are done stay as they are, and the bytes come out the same. They do not depend on `workers`
+    or `runner` either.
+
+    Args:
+        directory: is made; must be empty, or hold what an earlier call left unfinished.
+        short_side: shrink pictures to this shorter side; None keeps every pixel.
+        shard_size: pictures per shard.
+        workers: processes on this machine.
+        runner: "local", or "beam" for Apache Beam.
+        beam_options: pipeline options for Beam as on a command line.
+        progress: show a progress bar.
+
+    Raises:
+        FileExistsError: `directory` holds something else, finished records included.
+        ValueError: an option is out of range, differs from those of the call to be finished,
+            or no picture of a split could be read.
+        OSError: the disk is full or cannot be written to. No half-written shard is left.
+    """
+    _check(short_side=short_side, shard_size=shard_size, workers=workers, runner=runner)
+    directory = Path(directory)
+    job = Job(source, directory, short_side)
+    plan = {
+        split: slices(split, count, shard_size=shard_size) for split, count in source.splits.items()
+    }
+    options = {"short_side": short_side, "shard_size": shard_size}
+    try:
+        _open_work_folder(job, _request(source, options))
+        todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
+        if runner == "beam":
+            run_beam(todo, job, options=beam_options)
+        else:
+            _run_with_bar(todo, job, workers=workers, progress=progress)
+        return _finish(job, plan, options)
+    except OSError as error:
+        if error.errno is None:  # one of ours, in words already
+            raise
+        raise _write_error(error, directory) from error
+
+
+def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) -> None:
+    total = sum(job.source.splits.values())
+    left = sum(piece.stop - piece.start for piece in todo)
+    with tqdm(
+        desc=f"writing {job.directory}",
+        total=total,
+        initial=total - left,
+        unit=" pictures",
+        disable=not progress,
+    ) as bar:
+        run_local(todo, job, workers=workers, advance=bar.update)
+
+
+def _check(*, short_side: int | None, shard_size: int, workers: int, runner: str) -> None:
+    numbers = {"short_side": short_side, "shard_size": shard_size, "workers": workers}
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+    if runner not in RUNNERS:
+        raise ValueError(f"runner: expected one of {', '.join(RUNNERS)}, got {runner!r}")
+
+
+def _request(source: Source, options: dict) -> dict:
+    """What decides about the bytes, as it reads back from JSON."""
+    request = {
+        "schema": schema.VERSION,
+        "dataset": source.name,
+        "source": source.describe(),
+        "splits": dict(source.splits),
+        "options": options,
+        "versions": _versions(),
+    }
+    return json.loads(json.dumps(request))
+
+
+def _versions() -> dict[str, str]:
+    return {"duet": version("duet-vision-language"), **pictures.versions()}
+
+
+def _open_work_folder(job: Job, request: dict) -> None:
+    """Make the folders, or make sure that what is there is the same work, unfinished."""
+    note = job.work / "request.json"
+    if note.exists():
+        earlier = json.loads(note.read_text(encoding="utf-8"))
+        changed = [key for key in request if request[key] != earlier.get(key)]
+        if changed:
+            raise ValueError(
+                f"{job.directory} holds unfinished records of another {' and '.join(changed)}; "
+                f"finish those with the command that began them, or delete the folder"
+            )
+        return
+    if job.directory.exists() and not job.directory.is_dir():
+        raise FileExistsError(f"{job.directory} is a file; expected a folder to be made")
+    if job.directory.is_dir() and any(p.name != job.work.name for p in job.directory.iterdir()):
+        what = "finished records" if (job.directory / FILE_NAME).exists() else "other files"
+        raise FileExistsError(
+            f"{job.directory} holds {what}; choose another folder or delete this one"
+        )
+    job.work.mkdir(parents=True, exist_ok=True)
+    write_atomically(note, json.dumps(request, indent=2).encode())
+
+
+def _write_error(error: OSError, directory: Path) -> OSError:
+    """The same error in words that say what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OSError(
+            f"no space left for {directory}; make room and start the same command again: "
+            f"finished shards are kept"
+        )
+    return OSError(f"writing {directory} failed: {error}")
+
+
+def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
+    """Sum up the shards, write listing and manifest, and remove the work folder."""
+    shards = {
+        split: [shard for piece in pieces if (shard := finished(piece, job))]
+        for split, pieces in plan.items()
+    }
+    for split, pieces in plan.items():
+        if len(shards[split]) < len(pieces):
+            raise RuntimeError(
+                f"{len(pieces) - len(shards[split])} shards of split {split} did not arrive in "
+                f"{job.directory}; do all workers see this folder under the same path?"
+            )
+    rejected = [pair for split in shards.values() for shard in split for pair in shard.rejected]
+    write_atomically(job.directory / REJECTED, _table(rejected))
+    splits = {
+        split: _split_info(pieces, classes=len(job.source.class_names))
+        for split, pieces in shards.items()
+    }
+    for split, info in splits.items():
+        if not info.count:
+            raise ValueError(
+                f"no picture of split {split} could be read, see {job.directory / REJECTED}; "
+                f"repair the source, delete {job.directory} and start again"
+            )
+    manifest = Manifest(
+        schema=schema.VERSION,
+        dataset=job.source.name,
+        source=job.source.describe(),
+        class_names=job.source.class_names,
+        templates=job.source.templates,
+        metric=job.source.metric,
+        lossless=job.source.lossless,
+        splits=splits,
+        options=options,
+        versions=_versions(),
+    )
+    manifest.write(job.directory)
+    shutil.rmtree(job.work)
+    return manifest
+
+
+def _split_info(shards: list[Shard], *, classes: int) -> SplitInfo:
+    count = sum(shard.info.records for shard in shards)
+    labelled = sum(shard.labels for shard in shards)
+    counts = [sum(shard.class_counts.get(label, 0) for shard in shards) for label in range(classes)]
+    return SplitInfo(
+        count=count,
+        labels=count > 0 and labelled == count,
+        captions=count > 0 and sum(shard.captions for shard in shards) == count,
+        class_counts=tuple(counts) if labelled else (),
+        shards=tuple(shard.info for shard in shards),
+        rejected=sum(len(shard.rejected) for shard in shards),
+    )
+
+
+def _table(rejected: list[tuple[str, str]]) -> bytes:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["file", "reason"])
+    rows.writerows(rejected)
+    return text.getvalue().encode()
