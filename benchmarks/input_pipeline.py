@@ -8,8 +8,8 @@ distribution and resizes them to 224 x 224, bicubic and antialiased:
 - `records, 256`: the same after `prepare --short-side 256`.
 
 Each side runs in a process of its own. Rounds are interleaved, so that whatever else the machine
-does hits all sides alike, and medians are compared. A round is a whole pass: starting workers and
-building the graph count. `end` is the longest that a pass took to return after its last batch.
+does hits all sides alike, and medians are compared. A round is a few epochs from nothing: starting
+workers and building the graph count. `end` is the longest it took to return after the last batch.
 
     python benchmarks/input_pipeline.py [--folder DIR] [--rounds 5] [--json FILE]
 
@@ -39,6 +39,7 @@ import numpy as np
 from PIL import Image
 
 SIZE, BATCH, WORKERS = 224, 50, 2
+EPOCHS = 3  # of a round
 RATIO = (3 / 4, 4 / 3)
 
 
@@ -77,7 +78,7 @@ class Files:
         return {"kind": "files"}
 
     def read(self, split: str, start: int, stop: int):
-        from tfrecords.schema import RawExample
+        from tfrecords import RawExample
 
         for path in self.paths[start:stop]:
             yield RawExample(path.name, path.read_bytes, 0)
@@ -127,8 +128,15 @@ def dataloader(paths: list[Path], scale: tuple[float, float], round_: int) -> It
     import torch
 
     torch.manual_seed(round_)
-    dataset = TorchFiles(paths, scale)
-    return torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, num_workers=WORKERS)
+    loader = torch.utils.data.DataLoader(
+        TorchFiles(paths, scale),
+        BATCH,
+        shuffle=True,
+        num_workers=WORKERS,
+        persistent_workers=True,
+    )
+    for _ in range(EPOCHS):
+        yield from loader
 
 
 # --- Ours -------------------------------------------------------------------------------------
@@ -145,6 +153,7 @@ def records(folder: Path, scale: tuple[float, float], round_: int) -> Iterable:
         training=True,
         crop_scale=scale,
         seed=round_,
+        epochs=EPOCHS,
         verify="size",
     )
 
@@ -152,23 +161,23 @@ def records(folder: Path, scale: tuple[float, float], round_: int) -> Iterable:
 # --- Measuring --------------------------------------------------------------------------------
 
 
-def one_pass(side: Callable[[int], Iterable], round_: int, count: int) -> tuple[float, float]:
-    """Pictures per second of a pass, and seconds from its last batch to its end."""
+def one_round(side: Callable[[int], Iterable], round_: int, count: int) -> tuple[float, float]:
+    """Pictures per second of a round, and seconds from its last batch to its end."""
     start = last = time.perf_counter()
     batches = 0
     for _ in side(round_):
         batches, last = batches + 1, time.perf_counter()
     end = time.perf_counter()
-    if batches != -(-count // BATCH):
-        raise RuntimeError(f"a pass gave {batches} batches of {BATCH} for {count} pictures")
-    return count / (end - start), end - last
+    if batches != EPOCHS * -(-count // BATCH):
+        raise RuntimeError(f"{EPOCHS} epochs of {count} pictures gave {batches} batches of {BATCH}")
+    return EPOCHS * count / (end - start), end - last
 
 
 def serve(connection: Connection, side: Callable[[int], Iterable], count: int) -> None:
-    """One side in a process of its own: makes a pass for every number it is sent."""
+    """One side in a process of its own: does a round for every number sent."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for round_ in iter(connection.recv, None):
-        connection.send((*one_pass(side, round_, count), peak_memory()))
+        connection.send((*one_round(side, round_, count), peak_memory()))
 
 
 def measure(sides: dict[str, Callable], rounds: int, count: int) -> dict[str, dict]:
@@ -179,8 +188,9 @@ def measure(sides: dict[str, Callable], rounds: int, count: int) -> dict[str, di
         context.Process(target=serve, args=(ends[name][1], side, count))
         for name, side in sides.items()
     ]
-    for process in processes:
+    for process, (_, theirs) in zip(processes, ends.values(), strict=True):
         process.start()
+        theirs.close()  # so that a side that dies ends the wait for it
     passes: dict[str, list] = {name: [] for name in sides}
     for round_ in range(rounds + 1):
         for name, (connection, _) in ends.items():
@@ -216,13 +226,12 @@ def print_table(scale: tuple[float, float], results: dict[str, dict]) -> None:
 
 
 def peak_memory() -> int:
-    """Peak resident size in MiB of this process and its workers, each counted whole."""
+    """Peak resident size in MiB of this process and of PyTorch's workers, each counted whole."""
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    own, worker = (
-        resource.getrusage(who).ru_maxrss // unit
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return own + WORKERS * worker
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if "torch" in sys.modules:
+        peak += WORKERS * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak // unit
 
 
 def prepare(paths: list[Path], folder: Path) -> dict[str, Path]:
@@ -238,7 +247,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="JPEG files to read instead of made-up ones")
     parser.add_argument("--count", type=int, default=1000, help="pictures at most")
-    parser.add_argument("--rounds", type=int, default=5, help="passes of each side")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each side")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser.parse_args()
 

@@ -1,7 +1,6 @@
-"""Towers around backbones of other libraries: `keras.applications` and KerasHub."""
+"""Towers around models of other libraries: `keras.applications`, KerasHub, a user's own."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,95 +8,63 @@ import numpy as np
 from keras import ops
 
 
-@dataclass(frozen=True)
-class Application:
-    """A network of `keras.applications` and what it expects of pixels 0-255."""
-
-    function: str
-    image_size: int
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    bgr: bool = False
-
-
-APPLICATIONS: Mapping[str, Application] = {
-    "xception": Application("Xception", 299, mean=(127.5,) * 3, std=(127.5,) * 3),
-    "resnet50": Application("ResNet50", 224, mean=(103.939, 116.779, 123.68), bgr=True),
-    "efficientnet-b7": Application("EfficientNetB7", 600),  # rescales pixels itself
-}
-
-
 @keras.saving.register_keras_serializable("duet")
-class ApplicationsTower(keras.layers.Layer):
-    """An image tower of `keras.applications`, averaged over places: [b, s, s, 3] -> [b, d].
+class KerasImageTower(keras.layers.Layer):
+    """Any Keras model of pictures as an image tower: pixels 0-255 [b, s, s, 3] -> [b, d].
+
+    Of a model that gives tokens [b, n, d], as KerasHub's ViT does, it takes the first, the class
+    token; of one that gives maps [b, h, w, d] the average over places.
 
     Args:
-        architecture: a key of `APPLICATIONS`.
-        image_size: pixels; the architecture's own without one.
-        weights: None, `"imagenet"`, or a weights file of the network without its top.
+        backbone: a Keras model with one input of fixed size, or its serialised form.
+        mean, std: per channel, of pixels in 0-255, in the order in which the model takes them.
+        bgr: whether the model takes the channels as blue, green, red.
+
+    Raises:
+        ValueError: the model does not take square colour pictures of a fixed size.
+
+    Example:
+        >>> mobile = keras.applications.MobileNetV3Small(include_top=False, input_shape=(96, 96, 3))
+        >>> tower = KerasImageTower(mobile, mean=(0, 0, 0), std=(1, 1, 1))  # it rescales itself
     """
 
-    def __init__(self, architecture, *, image_size=None, weights=None, **kwargs):
-        super().__init__(**kwargs)
-        self.architecture = architecture
-        self.application = APPLICATIONS[architecture]
-        self.image_size = image_size or self.application.image_size
-        self.backbone = getattr(keras.applications, self.application.function)(
-            include_top=False,
-            weights=weights,
-            pooling="avg",
-            input_shape=(self.image_size, self.image_size, 3),
-        )
-        self.output_dim = self.backbone.output_shape[-1]
-
-    def build(self, input_shape=None):
-        self.built = True
-
-    def call(self, image, training=None):
-        expects = self.application
-        x = ops.cast(image, self.compute_dtype)
-        x = ops.flip(x, axis=-1) if expects.bgr else x
-        x = (x - np.array(expects.mean, "float32")) / np.array(expects.std, "float32")
-        return self.backbone(x, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.output_dim)
-
-    def get_config(self):
-        own = {"architecture": self.architecture, "image_size": self.image_size}
-        return {**super().get_config(), **own}
-
-
-@keras.saving.register_keras_serializable("duet")
-class HubImageTower(keras.layers.Layer):
-    """A KerasHub ViT backbone as an image tower; features of the class token, [b, d].
-
-    Args:
-        backbone: a `keras_hub.models.ViTBackbone`, or its serialised form.
-        mean, std: per channel, of pixels in 0-255.
-    """
-
-    def __init__(self, backbone, *, mean=(127.5,) * 3, std=(127.5,) * 3, **kwargs):
+    def __init__(
+        self,
+        backbone: keras.Model | dict,
+        *,
+        mean: Sequence[float] = (127.5, 127.5, 127.5),
+        std: Sequence[float] = (127.5, 127.5, 127.5),
+        bgr: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.backbone = _deserialize(backbone)
-        self.mean, self.std = tuple(mean), tuple(std)
-        self.image_size = self.backbone.image_shape[0]
-        self.output_dim = self.backbone.hidden_dim
+        self.mean, self.std, self.bgr = tuple(mean), tuple(std), bgr
+        shape = self.backbone.input_shape
+        if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
+            raise ValueError(
+                f"backbone: expected one for pictures [b, s, s, 3] of a fixed size; got {shape}"
+            )
+        self.image_size, self.output_dim = shape[1], self.backbone.output_shape[-1]
 
     def build(self, input_shape=None):
-        self.built = True
+        self.built = True  # the backbone is
 
     def call(self, image, training=None):
         x = ops.cast(image, self.compute_dtype)
+        x = ops.flip(x, axis=-1) if self.bgr else x
         x = (x - np.array(self.mean, "float32")) / np.array(self.std, "float32")
-        return self.backbone(x, training=training)[:, 0]
+        x = self.backbone(x, training=training)
+        if len(x.shape) == 4:
+            return ops.mean(x, axis=(1, 2))
+        return x[:, 0] if len(x.shape) == 3 else x
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.output_dim)
 
     def get_config(self):
         own = {"backbone": _serialize(self.backbone), "mean": self.mean, "std": self.std}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, "bgr": self.bgr}
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -110,18 +77,28 @@ class HubTextTower(keras.layers.Layer):
         backbone: a `keras_hub.models.BertBackbone`, or its serialised form.
         context_length: most tokens per text.
         pad_id: id of the padding.
+
+    Raises:
+        ValueError: the backbone has fewer positions than `context_length`.
     """
 
     trims_exactly = True
 
-    def __init__(self, backbone, *, context_length, pad_id, **kwargs):
+    def __init__(
+        self, backbone: keras.Model | dict, *, context_length: int, pad_id: int, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.backbone = _deserialize(backbone)
+        if context_length > self.backbone.max_sequence_length:
+            raise ValueError(
+                f"context_length: expected at most the {self.backbone.max_sequence_length} "
+                f"positions of the backbone; got {context_length}"
+            )
         self.context_length, self.pad_id = context_length, pad_id
         self.output_dim = self.backbone.hidden_dim
 
     def build(self, input_shape=None):
-        self.built = True
+        self.built = True  # the backbone is
 
     def call(self, token_ids, training=None):
         inputs = {
@@ -144,9 +121,7 @@ def _serialize(backbone: keras.Model) -> dict[str, Any]:
     return keras.saving.serialize_keras_object(backbone)
 
 
-def _deserialize(backbone: Any) -> keras.Model:
-    if not isinstance(backbone, dict):
-        return backbone
-    import keras_hub  # noqa: F401  registers its classes
-
-    return keras.saving.deserialize_keras_object(backbone)
+def _deserialize(backbone: keras.Model | dict) -> keras.Model:
+    # Keras imports keras_hub by itself where the class is one of its own.
+    is_config = isinstance(backbone, dict)
+    return keras.saving.deserialize_keras_object(backbone) if is_config else backbone

@@ -4,20 +4,22 @@ from pathlib import Path
 
 import keras
 
-from dual_encoder.checkpoints import CHECKPOINTS, packed
+from dual_encoder.checkpoints import CHECKPOINTS, load_packed
 from dual_encoder.model import DualEncoder
 
 
 def load(name: str | Path) -> DualEncoder:
-    """Load a dual encoder with its tokenizer, ready to encode, evaluate or train on.
+    """Load a dual encoder with its tokenizer, ready to encode or to compile.
+
+    The optimizer of a training run is left behind; `keras.saving.load_model` has it.
 
     Args:
         name: a name of the checkpoint table (`shapes-tiny`), a `.keras` file, or a folder that
             holds `model.keras`, as a training run leaves it.
 
     Raises:
-        FileNotFoundError: no such checkpoint, file or folder; lists the names.
-        ValueError: the file is not a dual encoder.
+        FileNotFoundError: no such checkpoint, file or folder, or a folder without `model.keras`.
+        ValueError: not a `.keras` file, a damaged one, or one of another model.
 
     Example:
         >>> model = dual_encoder.load("shapes-tiny")
@@ -25,7 +27,7 @@ def load(name: str | Path) -> DualEncoder:
         (1, 128)
     """
     if str(name) in CHECKPOINTS:
-        return packed.load(CHECKPOINTS[str(name)].file)
+        return load_packed(CHECKPOINTS[str(name)].file)
     path = Path(name)
     if path.is_dir():
         if not (path / "model.keras").is_file():
@@ -39,9 +41,10 @@ def load(name: str | Path) -> DualEncoder:
     if path.suffix != ".keras":
         raise ValueError(f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}")
     try:
-        model = keras.saving.load_model(path)
-    except (OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a readable .keras file ({error})") from error
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
     if not isinstance(model, DualEncoder):
         raise ValueError(f"{path}: expected a dual encoder; got a {type(model).__name__}")
     return model

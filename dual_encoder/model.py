@@ -1,5 +1,8 @@
 """The dual encoder: an image tower and a text tower that meet in one space."""
 
+from functools import partial
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -8,7 +11,7 @@ from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
 from dual_encoder.training import ExactTraining
 
-LOSSES = ("contrastive", "sigmoid")
+LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # temperature at the start
 MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 
@@ -21,8 +24,10 @@ class DualEncoder(ExactTraining, keras.Model):
     class) are not negatives of each other.
 
     Args:
-        image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d].
-        text_tower: layer, token ids [b, n] -> features [b, d].
+        image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d], with attributes
+            `image_size` and `output_dim`: s and d.
+        text_tower: layer, token ids [b, n] -> features [b, d], with attributes `context_length`,
+            `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`).
         embed_dim: size e of the shared space.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
@@ -32,7 +37,8 @@ class DualEncoder(ExactTraining, keras.Model):
         tokenizer: callable, list of texts -> token ids; saved with the model.
 
     Raises:
-        ValueError: unknown loss.
+        ValueError: a tower without these attributes, an unknown loss, or a temperature of 0 or
+            less.
 
     References: Radford et al. 2021 (arXiv:2103.00020), figure 3; Zhai et al. 2023
     (arXiv:2303.15343), algorithm 1.
@@ -45,28 +51,33 @@ class DualEncoder(ExactTraining, keras.Model):
 
     def __init__(
         self,
-        image_tower,
-        text_tower,
+        image_tower: keras.layers.Layer,
+        text_tower: keras.layers.Layer,
         *,
-        embed_dim=256,
-        projection_depth=0,
-        dropout=0.0,
-        loss_name="contrastive",
-        temperature=None,
-        tokenizer=None,
-        **kwargs,
+        embed_dim: int = 256,
+        projection_depth: int = 0,
+        dropout: float = 0.0,
+        loss_name: str = "contrastive",
+        temperature: float | None = None,
+        tokenizer: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        _check_tower("image_tower", image_tower, ("image_size", "output_dim"))
+        _check_tower("text_tower", text_tower, ("context_length", "output_dim", "trims_exactly"))
         if loss_name not in LOSSES:
-            raise ValueError(f"loss: expected one of {', '.join(LOSSES)}; got {loss_name!r}")
+            raise ValueError(f"loss_name: expected one of {', '.join(LOSSES)}; got {loss_name!r}")
+        if temperature is not None and temperature <= 0:
+            raise ValueError(f"temperature: expected more than 0; got {temperature}")
         self.image_tower, self.text_tower = image_tower, text_tower
         self.embed_dim, self.projection_depth = embed_dim, projection_depth
         self.dropout_rate, self.loss_name = dropout, loss_name
-        self.temperature = temperature or {"contrastive": 0.07, "sigmoid": 0.1}[loss_name]
+        self.temperature = temperature or LOSSES[loss_name]
         self.tokenizer = tokenizer
-        head = {"depth": projection_depth, "dropout": dropout}
-        self.image_projection = ProjectionHead(embed_dim, **head, name="image_projection")
-        self.text_projection = ProjectionHead(embed_dim, **head, name="text_projection")
+        options = {"depth": projection_depth, "dropout": dropout, "dtype": self.dtype_policy}
+        head = partial(ProjectionHead, embed_dim, **options)
+        self.image_projection = head(name="image_projection")
+        self.text_projection = head(name="text_projection")
 
     def build(self, input_shape=None):
         start = keras.initializers.Constant(-np.log(self.temperature))
@@ -85,32 +96,37 @@ class DualEncoder(ExactTraining, keras.Model):
         self.built = True
 
     @property
-    def image_size(self):
+    def image_size(self) -> int:
         """Height and width in pixels of the pictures that the image tower takes."""
         return self.image_tower.image_size
 
     @property
-    def context_length(self):
+    def context_length(self) -> int:
         """Most tokens per text."""
         return self.text_tower.context_length
 
     @property
-    def logit_scale(self):
+    def logit_scale(self) -> Any:
         """What cosines are multiplied by: the inverse temperature, at most 100."""
         return ops.minimum(ops.exp(self.log_scale), MAX_SCALE)
 
-    def encode_image(self, images, training=None):
+    def encode_image(self, images: Any, training: bool | None = None) -> Any:
         """Pixels 0-255 [b, s, s, 3], uint8 or float -> embeddings [b, e] of unit length."""
         features = self.image_tower(images, training=training)
         return _unit(self.image_projection(features, training=training))
 
-    def encode_text(self, token_ids, training=None):
+    def encode_text(self, token_ids: Any, training: bool | None = None) -> Any:
         """Token ids [b, n] -> embeddings [b, e] of unit length."""
         features = self.text_tower(token_ids, training=training)
         return _unit(self.text_projection(features, training=training))
 
     def call(self, inputs, training=None):
         """`{"image", "token_ids"}`, or one of them -> `{"image": [b, e], "text": [b, e]}`."""
+        if not isinstance(inputs, dict) or not {"image", "token_ids"} & set(inputs):
+            raise ValueError(
+                'inputs: expected a dict with "image", "token_ids" or both; got '
+                + (f"keys {sorted(inputs)}" if isinstance(inputs, dict) else type(inputs).__name__)
+            )
         embeddings = {}
         if "image" in inputs:
             embeddings["image"] = self.encode_image(inputs["image"], training=training)
@@ -149,6 +165,15 @@ class DualEncoder(ExactTraining, keras.Model):
         parts = ("image_tower", "text_tower", "tokenizer")
         objects = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
         return cls(**{**config, **objects})
+
+
+def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -> None:
+    for attribute in needs:
+        if not hasattr(tower, attribute):
+            raise ValueError(
+                f"{name}: expected a layer with {', '.join(needs)}; "
+                f"{type(tower).__name__} has no {attribute}"
+            )
 
 
 def _unit(x):

@@ -1,5 +1,8 @@
 """Projection heads: from a tower's features to the space that pictures and texts share."""
 
+from functools import partial
+from typing import Any
+
 import keras
 
 
@@ -16,14 +19,15 @@ class ProjectionHead(keras.layers.Layer):
         dropout: rate inside each residual layer.
     """
 
-    def __init__(self, units, *, depth=0, dropout=0.0, **kwargs):
+    def __init__(self, units: int, *, depth: int = 0, dropout: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.units, self.depth, self.dropout_rate = units, depth, dropout
-        dense, norm = keras.layers.Dense, keras.layers.LayerNormalization
+        dense = partial(keras.layers.Dense, dtype=self.dtype_policy)
+        norm = partial(keras.layers.LayerNormalization, epsilon=1e-5, dtype=self.dtype_policy)
         self.projection = dense(units, use_bias=depth > 0, name="projection")
         self.hidden = [dense(units, name=f"hidden_{i}") for i in range(depth)]
-        self.norms = [norm(epsilon=1e-5, name=f"norm_{i}") for i in range(depth)]
-        self.dropout = keras.layers.Dropout(dropout)
+        self.norms = [norm(name=f"norm_{i}") for i in range(depth)]
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         self.projection.build(input_shape)

@@ -1,10 +1,12 @@
 """Text to token ids, with Hugging Face's `tokenizers`."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
 
@@ -30,6 +32,7 @@ class Tokenizer:
         self.pad_id = pad_id
         self.end_id = end_id
         self._tokenizer = tokenizers.Tokenizer.from_str(json)
+        self._tokenizer.encode_special_tokens = True  # a caption with "<end>" in it does not end
 
     @classmethod
     def learn(
@@ -37,36 +40,29 @@ class Tokenizer:
     ) -> "Tokenizer":
         """Learn a lower-cased byte-pair vocabulary of at most `vocabulary_size` tokens.
 
+        The same texts give the same vocabulary, in whatever order they come.
+
         Raises:
-            ValueError: no text, or too small a vocabulary or context for a single token.
+            ValueError: no text, a context too short for a single token, or a vocabulary too small
+                for the characters of the texts.
         """
+        if isinstance(texts, str):
+            raise ValueError(f"texts: expected several strings; got the string {texts!r}")
         if context_length < 3:
             raise ValueError(f"context_length: expected at least 3; got {context_length}")
-        if vocabulary_size <= len(SPECIAL):
-            raise ValueError(
-                f"vocabulary_size: expected more than {len(SPECIAL)}; got {vocabulary_size}"
-            )
-        word_end = "</w>"
-        model = tokenizers.models.BPE(unk_token="<unknown>", end_of_word_suffix=word_end)
-        learned = tokenizers.Tokenizer(model)
-        learned.decoder = tokenizers.decoders.BPEDecoder(suffix=word_end)
-        learned.normalizer = tokenizers.normalizers.Sequence(
-            [tokenizers.normalizers.NFKC(), tokenizers.normalizers.Lowercase()]
-        )
-        learned.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-        trainer = tokenizers.trainers.BpeTrainer(
-            vocab_size=vocabulary_size,
-            special_tokens=list(SPECIAL),
-            end_of_word_suffix=word_end,
-            show_progress=False,
+        learned = _untrained()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_size, special_tokens=list(SPECIAL), show_progress=False
         )
         learned.train_from_iterator(texts, trainer)
-        if learned.get_vocab_size() == len(SPECIAL):
+        size = learned.get_vocab_size()
+        if size == len(SPECIAL):
             raise ValueError("texts: expected captions to learn a vocabulary from; got none")
-        ends = [(name, SPECIAL.index(name)) for name in ("<start>", "<end>")]
-        learned.post_processor = tokenizers.processors.TemplateProcessing(
-            single="<start> $A <end>", special_tokens=ends
-        )
+        if size > vocabulary_size:
+            raise ValueError(
+                f"vocabulary_size: expected at least {size}, for the characters of the texts; "
+                f"got {vocabulary_size}"
+            )
         pad_id, end_id = SPECIAL.index("<pad>"), SPECIAL.index("<end>")
         return cls(learned.to_str(), context_length=context_length, pad_id=pad_id, end_id=end_id)
 
@@ -78,17 +74,22 @@ class Tokenizer:
     def __call__(self, texts: Sequence[str], length: int | None = None) -> np.ndarray:
         """Ids [len(texts), n], int32, padded to `length`, or to the longest text without one.
 
-        A text of more than `context_length` tokens is cut; its last token is still the end.
+        A text of more than `length` or `context_length` tokens is cut; its last is still the end.
 
         Raises:
-            ValueError: `texts` is one string, or `length` is beyond the context.
+            ValueError: `texts` is one string or has something else in it, or `length` is less
+                than 2 or beyond the context.
         """
         if isinstance(texts, str):
             raise ValueError(f"texts: expected a list of strings; got the string {texts!r}")
-        if length is not None and length > self.context_length:
-            raise ValueError(f"length: expected at most {self.context_length}; got {length}")
+        for text in texts:
+            if not isinstance(text, str):
+                raise ValueError(f"texts: expected strings; got {text!r} among them")
+        if length is not None and not 2 <= length <= self.context_length:
+            raise ValueError(f"length: expected 2 to {self.context_length}; got {length}")
         limit = length or self.context_length
-        rows = [self._cut(encoding.ids, limit) for encoding in self._tokenizer.encode_batch(texts)]
+        encodings = self._tokenizer.encode_batch(list(texts))
+        rows = [self._cut(encoding.ids, limit) for encoding in encodings]
         width = length or max(map(len, rows), default=0)
         ids = np.full((len(rows), width), self.pad_id, np.int32)
         for row, tokens in zip(ids, rows, strict=True):
@@ -99,10 +100,10 @@ class Tokenizer:
         return tokens if len(tokens) <= limit else [*tokens[: limit - 1], self.end_id]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of one row of ids, without start, end and padding."""
+        """The text of one row of ids, without start, end, padding and unknown characters."""
         return self._tokenizer.decode(list(map(int, ids)))
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {
             "json": self.json,
             "context_length": self.context_length,
@@ -111,5 +112,31 @@ class Tokenizer:
         }
 
     @classmethod
-    def from_config(cls, config: dict) -> "Tokenizer":
+    def from_config(cls, config: dict[str, Any]) -> "Tokenizer":
         return cls(**config)
+
+
+def _untrained() -> tokenizers.Tokenizer:
+    """Lower case, words and punctuation apart, byte-pair tokens between start and end.
+
+    A mark begins a word (Metaspace). With one that ends it, BPE's `end_of_word_suffix`, the library
+    numbers tokens in another order each time it learns.
+    """
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unknown>"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
+            normalizers.Strip(),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    ends = [(name, SPECIAL.index(name)) for name in ("<start>", "<end>")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=ends
+    )
+    return tokenizer

@@ -1,8 +1,9 @@
 """`python -m pipelines COMMAND`: finds the command, and turns what goes wrong into one line.
 
-Exit status: 0 done, 1 failed, 2 wrong input.
+Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted.
 """
 
+import difflib
 import importlib
 import os
 import sys
@@ -28,13 +29,15 @@ def main(argv: list[str] | None = None) -> int:
         return 0 if argv else 2
     command, *rest = argv
     if command not in COMMANDS:
-        return _complain(f"no command {command!r}; expected one of {', '.join(COMMANDS)}", 2)
+        return _complain(_no_command(command), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
     try:
         module = importlib.import_module(f"pipelines.{command}")
         from pipelines.runs.config import parse
 
         return module.run(parse(module.Options, command=command, argv=rest)) or 0
+    except SystemExit as stop:  # --help
+        return int(stop.code or 0)
     except KeyboardInterrupt as stop:
         return _complain(str(stop) or "interrupted", 130)
     except (ValueError, OSError) as error:
@@ -48,6 +51,12 @@ def _help() -> str:
     usage = "usage: python -m pipelines COMMAND [OPTIONS]"
     more = "`python -m pipelines COMMAND --help` lists the options of a command."
     return "\n".join([usage, "", "commands:", *rows, "", more])
+
+
+def _no_command(name: str) -> str:
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"no command {name!r}; expected one of {', '.join(COMMANDS)}{hint}"
 
 
 def _user_error(error: Exception, status: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfrecords.catalog import Dataset
+    from tfrecords import Dataset
 
 
 @dataclass
@@ -34,7 +34,7 @@ def run(options: Options) -> None:
 
 def entries() -> list[dict]:
     """The catalogue as plain data, one dict per set."""
-    from tfrecords.catalog import DATASETS
+    from tfrecords import DATASETS
 
     return [
         {

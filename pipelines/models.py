@@ -26,6 +26,9 @@ def run(options: Options) -> None:
 
 def entries() -> dict[str, Any]:
     """Checkpoints and towers as plain data."""
+    from pipelines.runs import quiet
+
+    quiet.import_tensorflow()  # Keras does, and would let it greet
     from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS
 
     checkpoints = [
@@ -38,8 +41,8 @@ def entries() -> dict[str, Any]:
             "source": row.source,
             "trained_on": row.trained_on,
             "licence": row.licence,
-            "bytes": row.file.stat().st_size,
-            "here": True,
+            "here": row.file.is_file(),
+            "bytes": row.file.stat().st_size if row.file.is_file() else None,
         }
         for name, row in CHECKPOINTS.items()
     ]
@@ -55,8 +58,9 @@ def tables(found: dict[str, Any]) -> str:
     lines = ["checkpoints (--model):"]
     for row in found["checkpoints"]:
         figures = ", ".join(f"{name} {top1:.1%}" for name, top1 in row["zero_shot"].items())
-        size = f"{row['image_size']} px, {row['parameters']:,} parameters, {row['bytes']:,} bytes"
-        lines.append(f"  {row['name']:<16} {size}; zero-shot top-1: {figures}")
+        size = f"{row['image_size']} px, {row['parameters']:,} parameters"
+        here = f"{row['bytes']:,} bytes" if row["here"] else "not here"
+        lines.append(f"  {row['name']:<16} {size}, {here}; zero-shot top-1: {figures or 'unknown'}")
         lines.append(f"  {'':<16} trained on {row['trained_on']}")
     for flag in ("image_towers", "text_towers"):
         option = "--" + flag.removesuffix("s").replace("_", "-")

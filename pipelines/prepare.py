@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from tfrecords.manifest import Manifest
+    from tfrecords import Manifest
     from tfrecords.sources import Source
 
 
@@ -60,7 +60,7 @@ def run(options: Options) -> int:
 
     Raises ValueError or OSError, in words for the user, for what he got wrong.
     """
-    from tfrecords.writer import REJECTED, write
+    from tfrecords import REJECTED, write
 
     if options.max_rejected < 0:
         raise ValueError(f"max_rejected: expected 0 or more, got {options.max_rejected}")

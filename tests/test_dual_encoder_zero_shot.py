@@ -78,7 +78,7 @@ def test_pictures_or_a_batch_of_records_give_the_same_logits(model, images):
     expected = np.array(classifier(images))
     assert expected.shape == (5, 3)
     np.testing.assert_array_equal(classifier({"image": images}), expected)
-    np.testing.assert_allclose(classifier.predict(batch, verbose=0), expected, rtol=1e-5)
+    np.testing.assert_allclose(classifier.predict(batch, verbose=0), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(classifier(images.astype("float32")), expected, rtol=1e-6)
 
 
@@ -133,7 +133,7 @@ def test_update_follows_the_text_side(model, images):
     weight.assign(kept)
     after = classifier.predict(images, verbose=0)
     assert np.abs(after - before).max() > 0.1
-    np.testing.assert_allclose(after, fresh.predict(images, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(after, fresh.predict(images, verbose=0), rtol=1e-5, atol=1e-5)
 
 
 def test_braces_in_a_name_and_a_name_twice_in_a_template_are_plain_text(model):

@@ -2,18 +2,25 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tfrecords.catalog import DATASETS as DATASETS
+from tfrecords.catalog import Dataset as Dataset
 from tfrecords.manifest import Manifest as Manifest
 from tfrecords.schema import Example as Example
+from tfrecords.schema import RawExample as RawExample
 
 if TYPE_CHECKING:
+    from tfrecords.damage import naming_damage as naming_damage
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
+    from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
 _LAZY = {
+    "REJECTED": "writer",
     "examples": "reader",
     "load": "reader",
+    "naming_damage": "damage",
     "steps_per_epoch": "reader",
     "write": "writer",
 }

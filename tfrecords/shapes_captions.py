@@ -24,12 +24,12 @@ def captions(rng: np.random.Generator, scene: Scene, *, count: int = 2) -> tuple
 
 def _caption(rng: np.random.Generator, scene: Scene) -> str:
     parts = [_subject(rng, scene.thing, size=_size(rng, scene.thing))]
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         parts.append(_place(scene.thing))
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         tone = f"{scene.background} {scene.pattern}".removesuffix(" plain")
         parts.append(f"on a {tone} background")
-    if scene.distractor and rng.random() < 0.5:
+    if scene.distractor and rng.random() < 0.4:
         parts.append(f"{rng.choice(NEAR)} {_subject(rng, scene.distractor, size='small')}")
     return str(rng.choice(OPENINGS)) + " ".join(parts)
 

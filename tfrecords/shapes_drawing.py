@@ -21,7 +21,7 @@ def draw(scene: Scene, seed: int) -> bytes:
     for thing in filter(None, (scene.distractor, scene.thing)):
         canvas = _paint(canvas, _mask(thing), _shade(rng, thing))
     if scene.wild:
-        canvas = _occlude(rng, canvas, scene.thing) * rng.uniform(0.8, 1.0, size=3)
+        canvas = _occlude(rng, canvas, scene.thing) * rng.uniform(0.85, 1.0, size=3)
     return _photograph(rng, canvas, scene.wild)
 
 
@@ -72,7 +72,7 @@ def _mask(thing: Thing) -> np.ndarray:
 
 def _hollow(image: Image.Image, thing: Thing) -> Image.Image:
     """The edge of a filled mask, with hatching inside if the thing is hatched."""
-    inside = image.filter(ImageFilter.MinFilter(4 * SCALE - 1))
+    inside = image.filter(ImageFilter.MinFilter(4 * SCALE + 1))
     edge = Image.fromarray(np.asarray(image) - np.asarray(inside))
     if thing.fill == "outline":
         return edge
@@ -125,21 +125,21 @@ def _clutter(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     """A few thin lines and specks in any colour."""
     image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
-    for _ in range(rng.integers(2, 6)):
+    for _ in range(rng.integers(1, 4)):
         ends = [tuple(p) for p in rng.uniform(0, SIZE, size=(2, 2))]
         pen.line(ends, fill=tuple(map(int, rng.integers(0, 256, 3))), width=1)
-    for _ in range(rng.integers(2, 7)):
+    for _ in range(rng.integers(1, 5)):
         centre, radius = tuple(rng.uniform(0, SIZE, size=2)), rng.uniform(1, 2.5)
         pen.circle(centre, radius, fill=tuple(map(int, rng.integers(0, 256, 3))))
     return np.asarray(image, np.float32)
 
 
 def _occlude(rng: np.random.Generator, canvas: np.ndarray, thing: Thing) -> np.ndarray:
-    """In half of the pictures, a grey bar across a part of the thing, up to a quarter of it."""
-    if rng.random() < 0.5:
+    """In a third of the pictures, a grey bar across a part of the thing, up to a sixth of it."""
+    if rng.random() < 2 / 3:
         return canvas
     offset = rng.uniform(-0.8, 0.8) * thing.radius
-    width = rng.uniform(0.15, 0.4) * thing.radius
+    width = rng.uniform(0.1, 0.3) * thing.radius
     angle = rng.uniform(0, np.pi)
     y, x = np.mgrid[:SIZE, :SIZE]
     along = (x - thing.x) * np.cos(angle) + (y - thing.y) * np.sin(angle)

@@ -60,10 +60,10 @@ class Scene:
 
 def random_scene(rng: np.random.Generator, *, shape: str, colour: str, wild: bool) -> Scene:
     """A scene whose thing is a `colour` `shape`; all else is drawn by lot."""
-    radius = rng.uniform(12, 23)
+    radius = rng.uniform(13, 24)
     x, y = rng.uniform(radius * 0.9, SIZE - radius * 0.9, size=2)
-    fill = str(rng.choice(FILLS, p=[0.4, 0.3, 0.3])) if wild else "solid"
-    thing = Thing(shape, colour, x, y, radius, rng.uniform(-0.6, 0.6), fill)
+    fill = _fill(rng, shape, wild=wild)
+    thing = Thing(shape, colour, x, y, radius, rng.uniform(-0.4, 0.4), fill)
     return Scene(
         thing=thing,
         distractor=_distractor(rng, thing) if rng.random() < 0.5 else None,
@@ -71,6 +71,13 @@ def random_scene(rng: np.random.Generator, *, shape: str, colour: str, wild: boo
         pattern=str(rng.choice(PATTERNS, p=[0.4, 0.2, 0.2, 0.2])),
         wild=wild,
     )
+
+
+def _fill(rng: np.random.Generator, shape: str, *, wild: bool) -> str:
+    """Mostly solid. Never the outline of a circle, which is a ring."""
+    hollow = 0.2 if wild else 0.1
+    outline, hatched = (0, 2 * hollow) if shape == "circle" else (hollow, hollow)
+    return str(rng.choice(FILLS, p=[1 - 2 * hollow, outline, hatched]))
 
 
 def _distractor(rng: np.random.Generator, thing: Thing) -> Thing | None:
@@ -81,7 +88,7 @@ def _distractor(rng: np.random.Generator, thing: Thing) -> Thing | None:
     for _ in range(12):
         x, y = rng.uniform(radius, SIZE - radius, size=2)
         if np.hypot(x - thing.x, y - thing.y) > thing.radius + radius:
-            return Thing(shape, colour, x, y, radius, rng.uniform(-0.6, 0.6))
+            return Thing(shape, colour, x, y, radius, rng.uniform(-0.4, 0.4))
     return None
 
 

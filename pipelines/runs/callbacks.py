@@ -1,52 +1,59 @@
-"""What a training run watches, on the progress bar and on TensorBoard."""
+"""What a training run watches and remembers, as Keras callbacks."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from pipelines.runs import checkpoint
+from pipelines.runs import snapshot
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds pictures per second, in all and of each device, to the logs of every epoch."""
+    """Adds pictures per second, in all and of each device, to the logs of steps and epochs."""
 
-    def __init__(self, *, batch_size: int, devices: int) -> None:
+    def __init__(self, *, batch_size: int, devices: int = 1) -> None:
         super().__init__()
         self.batch_size, self.devices = batch_size, devices
+        self.start = 0.0
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.compiled = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.steps, self.seconds, self.start = 0, 0.0, 0.0
-
-    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        self.start = self.start or time.perf_counter()
+        self.steps, self.start = 0, time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        # The first step of a run compiles: it says nothing about speed.
-        if self.model.optimizer.iterations.numpy() == 1:
-            self.start = time.perf_counter()
+        if not self.compiled:  # the first step of a `fit` says nothing about speed
+            self.compiled, self.start = True, time.perf_counter()
             return
         self.steps += 1
-        self.seconds = time.perf_counter() - self.start
+        self.rate = self.steps * self.batch_size / (time.perf_counter() - self.start)
+        if logs is not None:
+            logs["images_per_second"] = self.rate
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if logs is not None and self.seconds:
-            rate = self.steps * self.batch_size / self.seconds
-            logs["images_per_second"] = rate
+        if logs is not None and self.steps:
+            logs["images_per_second"] = self.rate
             if self.devices > 1:
-                logs["images_per_second_per_device"] = rate / self.devices
+                logs["images_per_second_per_device"] = self.rate / self.devices
 
 
-class Temperature(keras.callbacks.Callback):
-    """Adds the temperature and the learning rate to the logs of every epoch."""
+class Gauges(keras.callbacks.Callback):
+    """Adds the learning rate, and the temperature of a dual encoder, to the logs of epochs."""
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
-            logs["temperature"] = 1 / float(keras.ops.convert_to_numpy(self.model.logit_scale))
-            rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-            logs["learning_rate"] = float(rate)
+            logs.update(gauges(self.model))
+
+
+def gauges(model: keras.Model) -> dict[str, float]:
+    """The learning rate, and the temperature of a model that has one."""
+    read = {"learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))}
+    if hasattr(model, "logit_scale"):
+        read["temperature"] = 1 / float(keras.ops.convert_to_numpy(model.logit_scale))
+    return read
 
 
 class ZeroShotAccuracy(keras.callbacks.Callback):
@@ -57,75 +64,83 @@ class ZeroShotAccuracy(keras.callbacks.Callback):
         class_names, templates: what the labels are called, and the prompts.
     """
 
-    def __init__(self, batches: Any, *, class_names: list[str], templates: list[str]) -> None:
+    LOG = "val_zero_shot_top1"
+
+    def __init__(
+        self, batches: Any, *, class_names: Sequence[str], templates: Sequence[str]
+    ) -> None:
         super().__init__()
         self.batches, self.class_names, self.templates = batches, class_names, templates
         self.classifier: Any = None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.classifier is None:
-            from dual_encoder import ZeroShotClassifier
-
-            names = self.class_names, self.templates
-            self.classifier = ZeroShotClassifier.from_names(self.model, *names)
-            self.classifier.compile(metrics=["accuracy"], jit_compile=False)
-        else:
-            self.classifier.update(self.model)
-        measured = self.classifier.evaluate(self.batches, verbose=0, return_dict=True)
+            self.classifier = self._build()
+        self.classifier.update(self.model)
+        bar = [ProgressBar("zero-shot accuracy")]
+        measured = self.classifier.evaluate(
+            self.batches, callbacks=bar, verbose=0, return_dict=True
+        )
         if logs is not None:
-            logs["val_zero_shot_top1"] = measured["accuracy"]
+            logs[self.LOG] = measured["accuracy"]
+
+    def _build(self) -> Any:
+        from dual_encoder import ZeroShotClassifier
+
+        with self.model.distribute_strategy.scope():
+            classifier = ZeroShotClassifier.from_names(self.model, self.class_names, self.templates)
+            classifier.compile(metrics=["accuracy"], jit_compile=False)
+        return classifier
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar for what Keras shows none for: validation inside `fit`. Only on a terminal."""
+
+    def __init__(self, what: str = "validation") -> None:
+        super().__init__()
+        self.what = what
+        self.bar: Any = None
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        from tqdm import tqdm
+
+        self.bar = tqdm(
+            desc=self.what,
+            total=self.params.get("steps") if self.params else None,
+            unit=" batches",
+            delay=2,
+            leave=False,
+            disable=None,
+        )
+
+    def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.bar.update()
+
+    def on_test_end(self, logs: dict | None = None) -> None:
+        self.bar.close()
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the state of the epoch with the lowest validation loss, to end with."""
+    """Keeps the state of the epoch with the lowest validation loss, on disk, to end with.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: the file.
+        writes: whether this process writes; False on all workers but the chief.
+    """
+
+    def __init__(self, path: str | Path, *, writes: bool = True) -> None:
         super().__init__()
-        self.path = Path(path)
+        self.path, self.writes = Path(path), writes
         self.best = float("inf")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        loss = (logs or {}).get("val_loss", float("inf"))
+        loss = float((logs or {}).get("val_loss", float("inf")))
         if loss < self.best:
-            self.best = float(loss)
-            checkpoint.save(self.model, self.path, {"epoch": epoch, "val_loss": self.best})
+            self.best = loss
+            state = {"epoch": epoch, "val_loss": loss}
+            snapshot.save(self.model, self.path, state, writes=self.writes)
 
     def restore(self, model: keras.Model) -> None:
-        """Put the best epoch's weights back into the model, if there was one."""
+        """Put the best epoch's state back into the model, if there was one."""
         if self.path.is_file():
-            checkpoint.restore(model, self.path)
-
-
-class ImageGrid(keras.callbacks.Callback):
-    """Writes pictures with their captions to TensorBoard as training starts.
-
-    Args:
-        directory: TensorBoard's folder of the run.
-        batch: a training batch `(x, y, sample_weight)` with `"image"` and `"token_ids"`.
-        decode: one row of token ids -> text.
-    """
-
-    def __init__(self, directory: str | Path, *, batch: Any, decode: Any, count: int = 32) -> None:
-        super().__init__()
-        self.directory, self.batch, self.decode, self.count = Path(directory), batch, decode, count
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        import tensorflow as tf
-
-        x = self.batch[0]
-        images = np.asarray(x["image"])[: self.count]
-        captions = [self.decode(row) for row in np.asarray(x["token_ids"])[: self.count]]
-        with tf.summary.create_file_writer(str(self.directory / "pictures")).as_default():
-            tf.summary.image("training pictures, first in reading order", grid(images)[None], 0)
-            tf.summary.text("their captions", captions, step=0)
-
-
-def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Pictures [n, s, s, 3] side by side, rows first, white where there is none: [h, w, 3]."""
-    n, height, width, channels = images.shape
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    sheet = np.full((rows * columns, height, width, channels), 255, images.dtype)
-    sheet[:n] = images
-    sheet = sheet.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    return sheet.reshape(rows * height, columns * width, channels)
+            snapshot.restore(model, self.path)

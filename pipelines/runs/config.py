@@ -2,7 +2,8 @@
 
 import dataclasses
 import difflib
-import sys
+import os
+import re
 import types
 import typing
 from pathlib import Path
@@ -13,51 +14,115 @@ import jsonargparse
 import yaml
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+WORDS = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
 Options = TypeVar("Options")
-
-
-class _Parser(jsonargparse.ArgumentParser):
-    """Complains in one line, with the nearest name, and exits with 2."""
-
-    def error(self, message: str, *_: Any, **__: Any) -> NoReturn:
-        line = " ".join(str(message).split())
-        print(f"error: {line}{self._nearest(line)}", file=sys.stderr)
-        sys.exit(2)
-
-    def _nearest(self, line: str) -> str:
-        if "not accepted" not in line and "unrecognized" not in line:
-            return ""
-        names = {name for action in self._actions for name in (action.dest, *action.option_strings)}
-        for word in line.replace("'", " ").replace("=", " ").split():
-            bare = word.lstrip("-").replace("-", "_")
-            known = {name.lstrip("-").replace("-", "_"): name for name in names}
-            close = difflib.get_close_matches(bare, known, n=1, cutoff=0.75)
-            if close and bare != close[0]:
-                return f"; did you mean {close[0]}?"
-        return ""
 
 
 def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     """Read `argv` into the dataclass `options`; field `short_side` is `--short-side`.
 
-    `--config` takes the name of a recipe or a YAML file; the command line wins over it. An unknown
-    option or key, or a value of the wrong type, is one line on stderr and exit status 2.
+    `--config` takes the name of a recipe or a YAML file; the command line wins over it.
+
+    Raises:
+        ValueError: an unknown option or key, a missing one, or a value of the wrong type.
+        SystemExit: `--help` was asked for, and printed.
     """
+    text = docstring_parser.parse(options.__doc__ or "")
     parser = _Parser(
         prog=f"python -m pipelines {command}",
         allow_abbrev=False,
-        description=docstring_parser.parse(options.__doc__ or "").short_description,
+        description=text.short_description,
     )
-    parser.add_argument(
-        "--config", action="config", help=f"one of {recipe_names()}, or a YAML file"
-    )
-    helps = {
-        p.arg_name: p.description for p in docstring_parser.parse(options.__doc__ or "").params
-    }
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]
-        _add(parser, field, typing.get_type_hints(options)[field.name], helps.get(field.name))
-    values = vars(parser.parse_args(_recipe_paths(argv)))
-    return options(**{f.name: values[f.name] for f in dataclasses.fields(options)})  # type: ignore[arg-type]
+    recipes = f"one of {recipe_names()}, or a YAML file"
+    parser.add_argument("--config", action="config", help=recipes)
+    helps = {parameter.arg_name: parameter.description for parameter in text.params}
+    parser.hints = typing.get_type_hints(options)
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
+    for field in fields:
+        _add(parser, field, parser.hints[field.name], helps.get(field.name))
+    values = vars(parser.parse_args(_config_paths(argv)))
+    return options(**{field.name: values[field.name] for field in fields})
+
+
+def check_ranges(options: Any, ranges: dict[str, tuple[str, ...]]) -> None:
+    """Raise a ValueError for the first number outside its range; a number may be null.
+
+    `ranges` has the names of options by range, such as `{"(0, 1]": ("crop_scale",)}`: a round
+    bracket leaves the end out, a square one lets it in.
+    """
+    for text, names in ranges.items():
+        least, most = (float(end) for end in text[1:-1].split(","))
+        ends = {end for end, bracket in ((least, text[0]), (most, text[-1])) if bracket in "[]"}
+        for name in names:
+            value = getattr(options, name)
+            if not (value is None or least < value < most or value in ends):
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag}: expected a number in {text}; got {value}")
+
+
+def recipe_names() -> str:
+    """The recipes that ship with Duet, comma-separated."""
+    return ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+
+
+def write_config(options: Any, path: Path) -> None:
+    """The options as YAML: what `--config` takes to run the same again. Never half a file."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
+    os.replace(partial, path)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What `write_config` wrote.
+
+    Raises:
+        ValueError: the file is not YAML, or not one option per line.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected lines like `epochs: 10`; got {found!r}")
+    return found
+
+
+class _Parser(jsonargparse.ArgumentParser):
+    """Complains in one line, with what was expected or the nearest name."""
+
+    hints: dict[str, Any]
+
+    def error(self, message: str, *_: Any, **__: Any) -> NoReturn:
+        line = " ".join(str(message).split())
+        wrong_type = re.match(r'Parser key "(\w+)".*(?:Got|Given) value: ?(.*)$', line)
+        if wrong_type:
+            key, value = wrong_type.groups()
+            expected = _words(self.hints.get(key, str))
+            line = f"--{key.replace('_', '-')}: expected {expected}; got {value!r}"
+        raise ValueError(line + self._nearest(line))
+
+    def _nearest(self, line: str) -> str:
+        if "not accepted" not in line and "unrecognized" not in line:
+            return ""
+        known = {name.replace("_", "-"): name for name in self.hints}
+        for word in line.replace("'", " ").replace("=", " ").split():
+            dashes = "--" if word.startswith("-") else ""
+            close = difflib.get_close_matches(
+                word.lstrip("-").replace("_", "-"), known, n=1, cutoff=0.75
+            )
+            if close:
+                return f"; did you mean {dashes + close[0] if dashes else known[close[0]]}?"
+        return ""
+
+
+def _words(hint: Any) -> str:
+    """A type in words: `int | None` as "a whole number or null"."""
+    choices = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(str, choices))
+    if isinstance(hint, types.UnionType):
+        return " or ".join(map(_words, choices))
+    return WORDS.get(hint, str(hint))
 
 
 def _add(parser: _Parser, field: dataclasses.Field, hint: Any, help_text: str | None) -> None:
@@ -85,34 +150,21 @@ def _list_item(hint: Any) -> Any:
     return typing.get_args(lists[0])[0] if lists else None
 
 
-def recipe_names() -> str:
-    """The recipes that ship with Duet, comma-separated."""
-    return ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-
-
-def _recipe_paths(argv: list[str]) -> list[str]:
-    """Replace the name of a recipe after `--config` by its path."""
+def _config_paths(argv: list[str]) -> list[str]:
+    """Replace the name of a recipe after `--config` by its path; look whether it can be read."""
     argv = [part for arg in argv for part in _split_config(arg)]
     for i, value in enumerate(argv[1:], start=1):
-        if argv[i - 1] != "--config" or Path(value).is_file():
+        if argv[i - 1] != "--config":
             continue
-        if not (RECIPES / f"{value}.yaml").is_file():
+        path = Path(value) if Path(value).is_file() else RECIPES / f"{value}.yaml"
+        if not path.is_file():
             raise ValueError(
                 f"--config: no file and no recipe {value!r}; recipes: {recipe_names()}"
             )
-        argv[i] = str(RECIPES / f"{value}.yaml")
+        read_config(path)
+        argv[i] = str(path)
     return argv
 
 
 def _split_config(arg: str) -> list[str]:
     return arg.split("=", 1) if arg.startswith("--config=") else [arg]
-
-
-def write_config(options: Any, path: Path) -> None:
-    """The options as YAML: what `--config` takes to run the same again."""
-    path.write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """What `write_config` wrote."""
-    return yaml.safe_load(path.read_text())

@@ -1,4 +1,4 @@
-"""The folder of a run: never overwritten, and filled all at once."""
+"""The folder of a run: never overwritten, and filled all at once or gone on with."""
 
 import os
 import shutil
@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from pipelines.runs.config import read_config, write_config
+
+CONFIG = "config.yaml"
 
 
 def check_free(out: str | Path, names: Iterable[str]) -> Path:
@@ -41,32 +45,41 @@ def filled_at_once(out: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def claim(out: str | Path, options: Any, *, finished: str) -> Path:
-    """Make the folder of a run that can be stopped and gone on with, or find it again.
+def check_resumable(out: str | Path, options: Any, *, finished: str) -> Path:
+    """`out` as a path, where a run can be begun, or one with the same options gone on with.
 
-    `config.yaml` is written first: who comes back with the same options goes on.
+    Writes nothing. `finished` is the file that a run leaves at its end.
 
     Raises:
-        FileExistsError: `out` is a file, holds something else, or the run in it is `finished`.
+        FileExistsError: `out` is a file, holds something else, or the run in it is finished.
         ValueError: a run with other options was begun in it; names the options.
     """
-    from pipelines.runs.config import read_config, write_config
-
-    out = check_free(out, [finished])
-    config = out / "config.yaml"
-    if config.is_file():
-        begun, wanted = read_config(config), asdict(options)
+    out = check_free(out, ())
+    if (out / finished).exists():
+        raise FileExistsError(f"{out} holds a finished run ({finished}); give another --out")
+    if (out / CONFIG).is_file():
+        begun, wanted = read_config(out / CONFIG), asdict(options)
         changed = [
-            f"{key} was {begun.get(key)!r}" for key in wanted if begun.get(key) != wanted[key]
+            f"{key} was {begun.get(key)!r}, not {value!r}"
+            for key, value in wanted.items()
+            if key != "out" and begun.get(key) != value  # the folder may have been moved
         ]
         if changed:
             raise ValueError(
-                f"{out} holds a run begun with other options ({', '.join(changed)}); "
+                f"{out} holds a run begun with other options ({'; '.join(changed)}); "
                 "give those again to go on, or another --out"
             )
-        return out
-    if out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_config(options, config)
     return out
+
+
+def claim(out: Path, options: Any) -> None:
+    """Make the folder and write its `config.yaml`, by which the run is known again."""
+    if (out / CONFIG).is_file():
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_config(options, out / CONFIG)
+    except OSError as error:
+        raise PermissionError(f"{out} cannot be written: {error.strerror}") from None

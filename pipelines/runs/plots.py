@@ -85,6 +85,35 @@ def confusion_matrix(
     return _png(draw, theme, size=(side + 0.6, side))
 
 
+def curves(
+    history: list[dict[str, float]], panels: list[dict[str, Any]], theme: Theme = LIGHT
+) -> bytes:
+    """What was measured after every epoch, one small plot for each of `panels`.
+
+    Each panel has a `title` and `lines`, label to key in the rows of `history`.
+    """
+
+    def draw(figure: "Figure") -> None:
+        grid = figure.subplots(-(-len(panels) // 2), 2, squeeze=False).flat
+        for axes in list(grid)[len(panels) :]:
+            axes.set_axis_off()
+        for axes, panel in zip(grid, panels, strict=False):
+            for colour, (label, key) in zip(
+                (theme.accent, theme.ink), panel["lines"].items(), strict=False
+            ):
+                rows = [row for row in history if key in row]
+                epochs = [row["epoch"] + 1 for row in rows]
+                axes.plot(epochs, [row[key] for row in rows], ".-", color=colour, label=label)
+            axes.set_title(panel["title"], fontsize=10)
+            axes.set_xlabel("epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            if len(panel["lines"]) > 1:
+                axes.legend(frameon=False)
+        figure.tight_layout()
+
+    return _png(draw, theme, size=(7.6, 2.7 * -(-len(panels) // 2)))
+
+
 def most_confused(
     pairs: list[dict[str, Any]], class_names: Sequence[str], theme: Theme = LIGHT
 ) -> bytes:

@@ -152,23 +152,25 @@ def data_uri(data: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
+def both_themes(draw: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+    """A plot for light and for dark pages, embedded."""
+    light, dark = (draw(*arguments, t, **options) for t in (plots.LIGHT, plots.DARK))
+    width = int.from_bytes(light[16:20], "big") * 2 // 3  # of the PNG header
+    return {"light": data_uri(light), "dark": data_uri(dark), "width": width}
+
+
 def _plots(
     bins: list[dict[str, Any]], confusion: np.ndarray, names: list[str], block: list[int]
 ) -> dict[str, Any]:
     """The page's plots; `block` is None where the whole matrix can be read anyway."""
 
-    def both(draw: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
-        light, dark = (draw(*arguments, t, **options) for t in (plots.LIGHT, plots.DARK))
-        width = int.from_bytes(light[16:20], "big") * 2 // 3  # of the PNG header
-        return {"light": data_uri(light), "dark": data_uri(dark), "width": width}
-
     def matrix(chosen: list[int], **options: Any) -> dict[str, Any]:
         part = confusion[np.ix_(chosen, chosen)]
-        return both(plots.confusion_matrix, part, [names[i] for i in chosen], **options)
+        return both_themes(plots.confusion_matrix, part, [names[i] for i in chosen], **options)
 
     small = len(names) <= 30
     return {
-        "reliability": both(plots.reliability, bins),
+        "reliability": both_themes(plots.reliability, bins),
         "confusion": matrix(metrics.similar_order(confusion).tolist(), labels=small),
         "block": None if small or not block else matrix(block),
     }

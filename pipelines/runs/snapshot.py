@@ -1,0 +1,107 @@
+"""All of a training's state in one safetensors file, whole or not there at all.
+
+It holds every variable of the model and the optimizer (weights, moments, dropout seeds, step
+count, learning rate), the running means of the pass and, in its metadata, whatever else the caller
+must not forget. The data need none: which pictures come at step n follows from (seed, n).
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+
+def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool = True) -> bool:
+    """Write all variables, under their final name only once they are whole.
+
+    Under several workers all have to call this (their running means are added up), and one
+    `writes`. Returns False, and writes nothing, if a variable is NaN or infinite.
+
+    Raises:
+        RuntimeError: it cannot be written, for want of space perhaps.
+    """
+    variables = {**_variables(model), **_means(model)}
+    arrays = {name: keras.ops.convert_to_numpy(v) for name, v in variables.items()}
+    if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
+        return False
+    if writes:
+        partial = path.with_name("unfinished.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(arrays, partial, metadata={"duet": json.dumps(state)})
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except (OSError, SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            raise RuntimeError(f"{path} could not be written: {error}") from None
+    return True
+
+
+def restore(model: keras.Model, path: Path) -> dict[str, Any]:
+    """Put all variables back. Returns the state that was saved with them.
+
+    Raises:
+        ValueError: the file is damaged, or of another model.
+    """
+    variables = _variables(model)
+    with _opened(path) as file:
+        names = set(file.keys())
+        if {name for name in names if not name.startswith("mean/")} != set(variables):
+            raise ValueError(f"{path}: a checkpoint of another model or optimizer")
+        for name, variable in variables.items():
+            variable.assign(file.get_tensor(name))
+        return json.loads(file.metadata()["duet"])
+
+
+def add_means(model: keras.Model, path: Path) -> None:
+    """Add the running means of a pass as they were to those of its rest.
+
+    They are sums and counts. `fit` sets them to zero as it starts, and makes some of them only in
+    its first step, so this comes after that.
+    """
+    with _opened(path) as file:
+        for name, variable in _means(model).items():
+            variable.assign(keras.ops.convert_to_numpy(variable) + file.get_tensor(name))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); remove it to go on from the checkpoint before it"
+        ) from None
+
+
+def steps(directory: Path) -> list[int]:
+    """The steps that have a checkpoint, in order."""
+    return sorted(int(path.stem.split("-")[1]) for path in directory.glob("step-*.safetensors"))
+
+
+def path_of(directory: Path, step: int) -> Path:
+    """Where the checkpoint of that step is, or would be."""
+    return directory / f"step-{step:08d}.safetensors"
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    means = {id(variable) for variable in model.metrics_variables}
+    kept = [variable for variable in model.variables if id(variable) not in means]
+    return _named([*kept, *model.optimizer.variables])
+
+
+def _means(model: keras.Model) -> dict[str, keras.Variable]:
+    return {f"mean/{name}": variable for name, variable in _named(model.metrics_variables).items()}
+
+
+def _named(variables: list[keras.Variable]) -> dict[str, keras.Variable]:
+    return {f"{i:04d}/{variable.path}": variable for i, variable in enumerate(variables)}

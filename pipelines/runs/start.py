@@ -1,0 +1,60 @@
+"""What every run that trains does first: TensorFlow, devices, seeds."""
+
+from typing import Any
+
+
+def start(
+    strategy: str,
+    *,
+    batch_size: int,
+    virtual_devices: int = 0,
+    precision: str = "float32",
+    seed: int = 0,
+) -> Any:
+    """Start TensorFlow, without its greetings, and say what it computes on.
+
+    Args:
+        strategy: one, mirrored or multi-worker.
+        batch_size: of all devices together.
+        virtual_devices: split the CPU into so many devices; 0 for no.
+        precision: Keras' dtype policy.
+        seed: of weights and dropout.
+
+    Returns:
+        The `tf.distribute.Strategy`; build the model in its scope.
+
+    Raises:
+        ValueError: no such strategy, TF_CONFIG does not say how to be multi-worker, or the batch
+            cannot be cut into equal parts.
+    """
+    if virtual_devices and strategy != "mirrored":
+        raise ValueError(f"--virtual-devices goes with --strategy mirrored, not with {strategy}")
+    from pipelines.runs import quiet
+    from pipelines.runs import strategy as strategies
+
+    quiet.import_tensorflow()
+    import keras
+
+    import dual_encoder  # noqa: F401  before seeding: layers may draw random numbers when imported
+
+    if virtual_devices:
+        strategies.set_virtual_devices(virtual_devices)
+    built = strategies.build(strategy)
+    devices = strategies.describe(built)
+    print(f"devices: {', '.join(devices)}")
+    if batch_size % built.num_replicas_in_sync:
+        raise ValueError(
+            f"--batch-size: expected a multiple of the {built.num_replicas_in_sync} devices; "
+            f"got {batch_size}"
+        )
+    keras.utils.clear_session()  # variables of a second run in this process are called the same
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(precision)
+    return built
+
+
+def use_xla(strategy: Any) -> bool:
+    """Whether XLA is worth it: on one accelerator. On CPUs it compiles for minutes, for nothing."""
+    import tensorflow as tf
+
+    return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))

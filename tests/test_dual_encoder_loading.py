@@ -1,0 +1,91 @@
+"""`dual_encoder.load`: the ways in, and what each wrong one says."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import dual_encoder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run, with a model as training leaves it."""
+    folder = tmp_path_factory.mktemp("run")
+    tokenizer = dual_encoder.Tokenizer.learn(["a red star"], context_length=6)
+    small = {"width": 8, "depth": 1, "heads": 2}
+    model = dual_encoder.DualEncoder(
+        dual_encoder.image_tower("vit-tiny", image_size=16, **small),
+        dual_encoder.text_tower("transformer-tiny", tokenizer, **small),
+        embed_dim=4,
+        tokenizer=tokenizer,
+    )
+    model.build()
+    model.compile("adamw")
+    model.save(folder / "model.keras")
+    return folder
+
+
+def refused(error, name):
+    with pytest.raises(error) as caught:
+        dual_encoder.load(name)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_file_and_the_folder_of_a_run(run):
+    images = np.zeros((1, 16, 16, 3), "uint8")
+    one, two = dual_encoder.load(run / "model.keras"), dual_encoder.load(str(run))
+    assert isinstance(one, dual_encoder.DualEncoder)
+    np.testing.assert_array_equal(one.encode_image(images), two.encode_image(images))
+    assert one.encode_text(one.tokenizer(["a red star"])).shape == (1, 4)
+
+
+def test_no_such_name():
+    message = refused(FileNotFoundError, "shape-tiny")
+    assert message == (
+        "no model 'shape-tiny'; expected shapes-tiny, a .keras file or the folder of a run"
+    )
+
+
+def test_a_folder_without_a_model(tmp_path):
+    message = refused(FileNotFoundError, tmp_path)
+    assert message == f"{tmp_path}: no model.keras in this folder; has the run finished?"
+
+
+def test_not_a_keras_file(tmp_path):
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"x")
+    assert refused(ValueError, path) == f"{path}: expected a .keras file; got '.h5'"
+
+
+def test_another_model(tmp_path):
+    path = tmp_path / "other.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    assert refused(ValueError, path) == f"{path}: expected a dual encoder; got a Sequential"
+
+
+def test_damaged_files(run, tmp_path):
+    whole = (run / "model.keras").read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 3] ^= 255
+    contents = {
+        "empty": b"",
+        "text": b"not a model",
+        "half": whole[: len(whole) // 2],
+        "flipped": bytes(flipped),
+    }
+    for name, content in contents.items():
+        path = tmp_path / f"{name}.keras"
+        path.write_bytes(content)
+        assert refused(ValueError, path).startswith(f"{path}: not a readable .keras file ("), name
+
+
+def test_a_class_that_nobody_knows(tmp_path):
+    path = tmp_path / "foreign.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("metadata.json", "{}")
+        file.writestr("config.json", '{"class_name": "A", "module": "b", "registered_name": "b>A"}')
+    assert refused(ValueError, path).startswith(f"{path}: not a readable .keras file (")

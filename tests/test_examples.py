@@ -1,0 +1,79 @@
+"""Every example runs as a user would start it, at its smallest."""
+
+import contextlib
+import io
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfrecords.shapes import ShapesSource
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(script, *arguments):
+    """Start an example as `python examples/SCRIPT ARGUMENTS` would; what it prints.
+
+    In this process, for each of its own would import TensorFlow again.
+    """
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
+    return said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What `train_and_evaluate.py` left, and what it said."""
+    out = tmp_path_factory.mktemp("example")
+    return out, run("train_and_evaluate.py", "--small", "--out", out)
+
+
+def test_train_and_evaluate(trained):
+    out, said = trained
+    assert re.search(r"^zero-shot top-1 over 100 classes: \d+\.\d%$", said, re.MULTILINE)
+    assert (out / "shapes" / "manifest.json").is_file() and (out / "model.keras").is_file()
+
+
+def test_own_pictures(trained, tmp_path):
+    folder = tmp_path / "pictures"
+    world = ShapesSource(counts={"test": 300})
+    chosen = ("red_star", "blue_ring")
+    for example in world.read("test", 0, 300):
+        name = world.class_names[example.label].replace(" ", "_")
+        if name in chosen:
+            path = folder / name / Path(example.filename).name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(example.load())
+    for path in list(folder.rglob("*.jpg")):  # enough for a split by seed
+        for copy in range(4):
+            shutil.copy(path, path.with_stem(f"{path.stem}-{copy}"))
+    arguments = ("--model", trained[0], "--out", tmp_path / "records", "--templates", "the {}")
+    said = run("own_pictures.py", folder, *arguments)
+    assert re.search(r"^zero-shot top-1: \d+\.\d%$", said, re.MULTILINE)
+
+
+def test_supervised_classifier(tmp_path):
+    said = run("supervised_classifier.py", "--small", "--records", tmp_path / "wild")
+    assert re.search(r"^test accuracy: \d+\.\d%$", said, re.MULTILINE)
+
+
+def test_contact_sheet(tmp_path):
+    run("contact_sheet.py", tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet)
+    assert pixels.shape == (64 + 960, 2 * (64 + 960) + 64, 3)
+    cells = pixels[64:, 64 : 64 + 960].reshape(10, 96, 10, 96, 3)
+    assert (cells.std(axis=(1, 3)).mean(-1) > 5).all(), "an empty cell"
+
+
+def test_every_example_is_tested():
+    tested = Path(__file__).read_text()
+    assert all(f'"{path.name}"' in tested for path in (ROOT / "examples").glob("*.py"))

@@ -1,0 +1,185 @@
+"""The rules of the house, read off every import: who may know whom, and who needs TensorFlow."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Each package, and the packages that it may know.
+MAY_KNOW = {
+    "tfrecords": set(),
+    "dual_encoder": set(),
+    "classifiers": {"tfrecords", "dual_encoder"},
+    "pipelines": {"tfrecords", "dual_encoder", "classifiers"},
+    "examples": {"tfrecords", "dual_encoder", "classifiers"},
+    "benchmarks": {"tfrecords", "dual_encoder", "classifiers", "pipelines"},
+}
+WITHOUT_TENSORFLOW = ("dual_encoder", "classifiers")
+
+
+@dataclass(frozen=True)
+class Import:
+    """`name` of `module`, imported by the module `by`; `name` is None for `import module`."""
+
+    by: str
+    module: str
+    name: str | None
+    deferred: bool  # inside a function
+    for_types: bool  # under TYPE_CHECKING
+
+    @property
+    def package(self) -> str:
+        return self.module.split(".")[0]
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the house by its dotted name."""
+    files = [path for package in MAY_KNOW for path in (ROOT / package).rglob("*.py")]
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in files
+    }
+
+
+MODULES = modules()
+TREES = {name: ast.parse(path.read_text(), str(path)) for name, path in MODULES.items()}
+
+
+def imports(by: str, tree: ast.AST, *, deferred=False, for_types=False) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        inside = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        types = for_types or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        )
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(by, alias.name, None, deferred, for_types)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{by}: imports are written in full"
+            for alias in node.names:
+                yield Import(by, node.module or "", alias.name, deferred, for_types)
+        else:
+            yield from imports(by, node, deferred=inside, for_types=types)
+
+
+IMPORTS = [found for name, tree in TREES.items() for found in imports(name, tree)]
+
+
+def test_there_is_something_to_look_at():
+    assert {"tfrecords", "dual_encoder", "pipelines"} <= set(MODULES)
+    assert len(IMPORTS) > 100
+
+
+def test_nobody_imports_upwards():
+    wrong = [
+        f"{found.by} imports {found.module}"
+        for found in IMPORTS
+        for package in [found.by.split(".")[0]]
+        if found.package in {*MAY_KNOW, "tests"} - {package}
+        and found.package not in MAY_KNOW[package]
+    ]
+    assert wrong == []
+
+
+def test_nobody_imports_in_a_circle():
+    knows: dict[str, set[str]] = {name: set() for name in MODULES}
+    for found in IMPORTS:
+        if not (found.deferred or found.for_types):
+            whole = f"{found.module}.{found.name}"
+            target = whole if whole in MODULES else found.module
+            knows[found.by] |= {target} & set(MODULES)
+    while leaves := [name for name, others in knows.items() if not others]:
+        for leaf in leaves:
+            del knows[leaf]
+        for others in knows.values():
+            others -= set(leaves)
+    assert knows == {}, "modules that import each other"
+
+
+def test_packages_meet_at_their_front_doors():
+    wrong = [
+        f"{found.by}: from {found.module} import {found.name}"
+        for found in IMPORTS
+        if found.package in MAY_KNOW
+        and found.package not in (found.by.split(".")[0], "pipelines")
+        and MODULES[found.module].name != "__init__.py"
+    ]
+    assert wrong == [], "take these from the package's __init__"
+
+
+def test_private_names_stay_at_home():
+    wrong = [
+        f"{found.by}: from {found.module} import {found.name}"
+        for found in IMPORTS
+        if (found.name or "").startswith("_") or ".src." in f"{found.module}."
+    ]
+    for by, tree in TREES.items():
+        known = {
+            found.name or found.module
+            for found in IMPORTS
+            if found.by == by and found.package in MAY_KNOW
+        }
+        wrong += [
+            f"{by}: {ast.unparse(node)}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in known
+            and node.attr.startswith("_")
+            and not node.attr.startswith("__")
+        ]
+    assert wrong == []
+
+
+def test_models_import_without_tensorflow():
+    wrong = [
+        f"{found.by} imports {found.module}"
+        for found in IMPORTS
+        if found.by.split(".")[0] in WITHOUT_TENSORFLOW
+        and found.package.startswith("tensorflow")
+        and not (found.deferred or found.for_types)
+    ]
+    assert wrong == []
+
+
+PROGRAM = """
+import sys
+for name in ("tensorflow", "tensorflow_text", "tensorflow_datasets"):
+    sys.modules[name] = None  # whoever imports it gets an ImportError
+import keras, numpy as np
+import dual_encoder
+tokenizer = dual_encoder.Tokenizer.learn(["a red star", "a blue ring"], context_length=8)
+own = {"width": 16, "depth": 1, "heads": 2}
+hub = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8}
+for image, text in (
+    (dual_encoder.image_tower("vit-tiny", image_size=16, **own),
+     dual_encoder.text_tower("transformer-tiny", tokenizer, **own)),
+    (dual_encoder.image_tower("vit-base-16", image_size=16, patch_size=8, mlp_dim=16, **hub),
+     dual_encoder.text_tower("bert-tiny", tokenizer, intermediate_dim=16, **hub)),
+):
+    model = dual_encoder.DualEncoder(image, text, embed_dim=4, tokenizer=tokenizer)
+    model.build()
+    images = np.zeros((2, 16, 16, 3), "uint8")
+    batch = {"image": images, "token_ids": tokenizer(["a red star", "a blue ring"])}
+    loss = model.compute_loss(batch, np.arange(2), model(batch))
+    assert 0 < keras.ops.convert_to_numpy(loss) < 100
+    zero_shot = dual_encoder.ZeroShotClassifier.from_names(model, ["star", "ring"], ["a {}"])
+    assert keras.ops.convert_to_numpy(zero_shot(images)).shape == (2, 2)
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_models_run_without_tensorflow(backend):
+    """Where another backend is installed."""
+    pytest.importorskip(backend)
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-3000:]

@@ -1,0 +1,94 @@
+"""The folder of a run: claimed, found again, never overwritten."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from pipelines.runs import folder
+
+
+@dataclass
+class Options:
+    out: str
+    epochs: int = 10
+    seed: int = 0
+
+
+def check(out, **options):
+    return folder.check_resumable(out, Options(str(out), **options), finished="model.keras")
+
+
+def begin(out, **options):
+    folder.claim(out, Options(str(out), **options))
+
+
+def test_looking_makes_nothing(tmp_path):
+    assert check(tmp_path / "a" / "run") == tmp_path / "a" / "run"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_folder_can_be_taken(tmp_path):
+    assert check(tmp_path) == tmp_path
+    begin(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_run_can_be_gone_on_with_also_where_it_was_moved_to(tmp_path):
+    begin(tmp_path / "a", epochs=3)
+    (tmp_path / "a" / "checkpoints").mkdir()
+    check(tmp_path / "a", epochs=3)
+    (tmp_path / "a").rename(tmp_path / "b")
+    check(tmp_path / "b", epochs=3)
+
+
+def test_what_was_half_written_when_it_was_killed_is_not_in_the_way(tmp_path):
+    (tmp_path / "config.partial").write_text("epo")
+    check(tmp_path)
+
+
+def test_other_options_are_named(tmp_path):
+    begin(tmp_path, epochs=3)
+    message = r"other options \(epochs was 3, not 4; seed was 0, not 1\); give those again to go on"
+    with pytest.raises(ValueError, match=message):
+        check(tmp_path, epochs=4, seed=1)
+
+
+def test_a_finished_run_is_refused(tmp_path):
+    begin(tmp_path)
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(FileExistsError, match=r"holds a finished run \(model.keras\)"):
+        check(tmp_path)
+
+
+def test_somebody_elses_folder_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(FileExistsError, match="exists and is not empty; give another --out"):
+        check(tmp_path)
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="is a file; --out takes a folder"):
+        check(tmp_path / "file")
+
+
+def test_a_damaged_config_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("[")
+    with pytest.raises(ValueError, match=r"config.yaml: not YAML"):
+        check(tmp_path)
+
+
+def test_a_place_that_cannot_be_written():
+    with pytest.raises(PermissionError, match="/proc/run cannot be written: "):
+        begin(folder.Path("/proc/run"))
+
+
+def test_files_of_a_block_that_fails_are_not_seen(tmp_path):
+    with pytest.raises(RuntimeError), folder.filled_at_once(tmp_path) as staging:
+        (staging / "results.json").touch()
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    with folder.filled_at_once(tmp_path) as staging:
+        (staging / "results.json").touch()
+        assert not (tmp_path / "results.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]

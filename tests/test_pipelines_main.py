@@ -1,0 +1,172 @@
+"""`python -m pipelines`: help, exit statuses, one line for what goes wrong, and `--strategy`."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfrecords
+from pipelines.__main__ import COMMANDS, main
+from tfrecords.shapes import ShapesSource
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = (
+    *("--image-size", "32", "--embed-dim", "16", "--vocabulary-size", "300", "--epochs", "1"),
+    *("--context-length", "16", "--batch-size", "20", "--checkpoint-steps", "3"),
+    *("--warmup-steps", "2", "--early-stopping", "1"),
+)
+
+
+def start(*arguments, tf_config=None):
+    """The command in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CONFIG", None)
+    if tf_config:
+        environment["TF_CONFIG"] = json.dumps(tf_config)
+    command = [sys.executable, "-m", "pipelines", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, text=True, **pipes)
+
+
+def finish(*processes):
+    """Standard output of each; all have to succeed and to keep quiet."""
+    try:
+        outputs = [process.communicate(timeout=180) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, (output, error) in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output[-2000:] + error[-2000:]
+        assert error == ""
+    return [output for output, _ in outputs]
+
+
+def test_help_is_quick_and_lists_the_commands():
+    begun = time.perf_counter()
+    (output,) = finish(start("--help"))
+    assert time.perf_counter() - begun < 1.5
+    listed = [line.split()[0] for line in output.splitlines() if line.startswith("  ")]
+    assert listed == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_its_options(command, capsys):
+    assert main([command, "--help"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith(f"usage: python -m pipelines {command} ") and "--config" in output
+
+
+def test_no_command_is_wrong_input(capsys):
+    assert main([]) == 2
+    assert capsys.readouterr().out.startswith("usage: python -m pipelines COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no command 'trian'; expected one of datasets, models, prepare, train, "),
+        (["train"], "the following arguments are required: data, out"),
+        (["train", "--dat", "x", "--out", "y"], "arguments: --dat x; did you mean --data?"),
+        (["train", "--config", "nope"], "--config: no file and no recipe 'nope'; recipes: "),
+        (["prepare", "--dataset", "food-101", "--out", "y"], "did you mean food101"),
+        (["datasets", "--jsn"], "did you mean --json?"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and len(error.splitlines()) == 1 and message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_the_program_shows_where(monkeypatch, capsys):
+    import pipelines.datasets
+
+    monkeypatch.setattr(pipelines.datasets, "entries", lambda: int("not a number"))
+    monkeypatch.setattr("pipelines.__main__.HOUSE", Path("/elsewhere"))
+    assert main(["datasets"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line(monkeypatch, capsys):
+    import pipelines.datasets
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipelines.datasets, "entries", interrupted)
+    assert main(["datasets"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with `records`, and `one`: what one device makes of them."""
+    home = tmp_path_factory.mktemp("strategies")
+    source = ShapesSource(counts={"train": 70, "validation": 30})
+    tfrecords.write(source, home / "records", shard_size=30, workers=1, progress=False)
+    finish(start(*train(home, "one")))
+    return home
+
+
+def train(home, out, *more):
+    return ["train", "--data", home / "records", "--out", home / out, *SETTINGS, *more]
+
+
+def assert_same_run(ours, theirs):
+    expected = weights(theirs)
+    assert len(expected) > 100
+    for name, weight in weights(ours).items():
+        np.testing.assert_allclose(weight, expected[name], atol=1e-5, err_msg=name)
+    ours, theirs = (json.loads((out / "results.json").read_text()) for out in (ours, theirs))
+    for name in ("loss", "val_loss", "val_zero_shot_top1", "temperature", "learning_rate"):
+        assert ours["metrics"][name] == pytest.approx(theirs["metrics"][name], abs=1e-5), name
+
+
+def test_two_devices_train_like_one(home):
+    (output,) = finish(
+        start(*train(home, "two", "--strategy", "mirrored", "--virtual-devices", "2"))
+    )
+    assert "devices: CPU:0, CPU:1" in output and "on each of CPU:0, CPU:1" in output
+    assert_same_run(home / "two", home / "one")
+
+
+def test_two_processes_train_like_one_and_only_the_chief_writes(home):
+    with socket.socket() as one, socket.socket() as two:
+        for each in (one, two):
+            each.bind(("127.0.0.1", 0))
+        hosts = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
+    chief, other = (
+        start(
+            *train(home, out, "--strategy", "multi-worker"),
+            tf_config={"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}},
+        )
+        for index, out in enumerate(["chief", "other"])
+    )
+    output, quiet = finish(chief, other)
+    assert "devices: worker 0 of 2, CPU:0" in output and "Written to" in output
+    assert "devices: worker 1 of 2, CPU:0" in quiet and "Written to" not in quiet
+    assert not (home / "other").exists()
+    assert_same_run(home / "chief", home / "one")
+
+
+def weights(out):
+    """Name to array, of everything that is saved in a run's model."""
+    import h5py
+
+    found = {}
+    with zipfile.ZipFile(out / "model.keras") as archive:
+        file = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
+    file.visititems(
+        lambda name, value: found.update({name: value[()]}) if hasattr(value, "dtype") else None
+    )
+    return found
