@@ -91,8 +91,9 @@ class ZeroShotClassifier(ExactTraining, keras.Model):
 
         What `predict` and `evaluate` have traced stays good.
         """
-        options = {"batch_size": batch_size, "progress": progress}
-        embeddings = class_embeddings(model, self.class_names, self.templates, **options)
+        embeddings = class_embeddings(
+            model, self.class_names, self.templates, batch_size=batch_size, progress=progress
+        )
         if not self.built:
             self.build()
         self.class_matrix.assign((ops.convert_to_numpy(model.logit_scale) * embeddings).T)

@@ -115,7 +115,10 @@ def predict(
         image_size=classifier.image_size,
     )
     labels, logits, start = [], [], time.perf_counter()
-    with tqdm(total=count, desc="evaluating", unit=" pictures", delay=2) as bar:
+    with (
+        tfrecords.naming_damage(options.data),
+        tqdm(total=count, desc="evaluating", unit=" pictures", delay=2) as bar,
+    ):
         for x, y, weight in batches:
             real = np.asarray(weight) > 0
             logits.append(classifier.predict_on_batch(x)[real])

@@ -104,7 +104,7 @@ def run(options: Options) -> None:
     """Trains; leaves `model.keras`, `results.json`, `report.html` and TensorBoard's files."""
     from pipelines.runs import folder, pairs, start, training_report
     from pipelines.runs import strategy as strategies
-    from tfrecords import Manifest
+    from tfrecords import Manifest, naming_damage
 
     _check(options)
     data = pairs.Pairs(
@@ -136,7 +136,8 @@ def run(options: Options) -> None:
     if chief:  # nothing is written before it is sure that the run can begin
         folder.claim(out, options)
         pairs.write_tokenizer(tokenizer, out / TOKENIZER)
-    course = _fit(model, options, data, out=out)
+    with naming_damage(options.data):
+        course = _fit(model, options, data, out=out)
     if chief:
         from pipelines.runs import outcome
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tfrecords
 from pipelines.__main__ import COMMANDS, main
@@ -39,7 +40,7 @@ def start(*arguments, tf_config=None):
 def finish(*processes):
     """Standard output of each; all have to succeed and to keep quiet."""
     try:
-        outputs = [process.communicate(timeout=180) for process in processes]
+        outputs = [process.communicate(timeout=400) for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -86,6 +87,38 @@ def test_wrong_input_is_one_line(arguments, message, tmp_path, monkeypatch, caps
     error = capsys.readouterr().err
     assert error.startswith("error: ") and len(error.splitlines()) == 1 and message in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ((), ("--folder", "in"), "expected a folder for each of two or more classes, got none"),
+        (("train/cat/1.jpg", "test/cat/1.jpg"), ("--folder", "in"), "class"),
+        (
+            ("train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg", "test/fox/1.jpg"),
+            ("--folder", "in"),
+            "fox",
+        ),
+        (("captions.csv",), ("--captions", "in/captions.csv"), "gone.jpg"),
+        (("1.jpg",), ("--captions", "in/captions.csv"), "in/captions.csv"),
+        (("train/cat/1.jpg", "train/dog/1.jpg"), ("--folder", "in", "--out", "in"), "in "),
+    ],
+)
+def test_wrong_pictures_are_one_line(files, options, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name in files:
+        path = Path("in", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".csv"):
+            path.write_text("file,caption\ngone.jpg,a picture\n")
+        else:
+            Image.new("RGB", (9, 9)).save(path)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["prepare", "--out", "out", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and len(error.splitlines()) == 1 and message in error
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_fault_of_the_program_shows_where(monkeypatch, capsys):

@@ -76,9 +76,11 @@ def _check_workers_agree(model: keras.Model, step: int) -> None:
         return
     import tensorflow as tf
 
-    per_replica = strategy.run(lambda: tf.constant(float(step)))
-    mean = float(strategy.reduce("MEAN", per_replica, axis=None))
-    if mean != step:
+    @tf.function
+    def mean() -> Any:
+        return strategy.reduce("MEAN", strategy.run(lambda: tf.constant(float(step))), axis=None)
+
+    if float(mean()) != step:
         raise ValueError(
             f"this worker would go on from step {step}, another one from elsewhere: all of them "
             "have to see the folder of the run (--out)"

@@ -92,8 +92,14 @@ class Pairs:
     def _load(self, model: "DualEncoder", split: str) -> partial:
         import tfrecords
 
-        size = {"batch_size": self.batch_size, "image_size": model.image_size}
-        return partial(tfrecords.load, self.directory, split, verify=None, **size)
+        return partial(
+            tfrecords.load,
+            self.directory,
+            split,
+            batch_size=self.batch_size,
+            image_size=model.image_size,
+            verify=None,  # done once, by `verify`
+        )
 
     def verify(self) -> None:
         """Compare every byte with the manifest, once, before training.
@@ -104,7 +110,7 @@ class Pairs:
         """
         from tqdm import tqdm
 
-        from tfrecords.damage import verify
+        from tfrecords import verify
 
         names = [name for name in ("train", "validation") if name in self.manifest.splits]
         splits = [self.manifest.splits[name] for name in names]

@@ -94,8 +94,8 @@ def curves(
     """
 
     def draw(figure: "Figure") -> None:
-        grid = figure.subplots(-(-len(panels) // 2), 2, squeeze=False).flat
-        for axes in list(grid)[len(panels) :]:
+        grid = list(figure.subplots(-(-len(panels) // 2), 2, squeeze=False).flat)
+        for axes in grid[len(panels) :]:
             axes.set_axis_off()
         for axes, panel in zip(grid, panels, strict=False):
             for colour, (label, key) in zip(
