@@ -22,7 +22,6 @@ FILES = (
     "predictions.csv",
     "config.yaml",
 )
-DEFAULT_TEMPLATES = ["a photo of a {}."]
 SHOWN = 6  # pictures of each confused pair
 
 
@@ -146,7 +145,7 @@ def _check_labelled(manifest: "Manifest", split: str) -> None:
 
 def _class_names(options: Options, manifest: "Manifest") -> list[str]:
     if options.class_names is None:
-        return [name.replace("_", " ") for name in manifest.class_names]
+        return list(manifest.spoken_names)
     names = _lines(options.class_names, what="--class-names")
     if len(names) != len(manifest.class_names):
         raise ValueError(
@@ -159,7 +158,7 @@ def _class_names(options: Options, manifest: "Manifest") -> list[str]:
 def _templates(options: Options, manifest: "Manifest") -> list[str]:
     given = options.templates
     if given is None:
-        return list(manifest.templates) or DEFAULT_TEMPLATES
+        return list(manifest.prompt_templates)
     if len(given) == 1 and "{}" not in given[0]:
         return _lines(given[0], what="--templates")
     return given

@@ -219,7 +219,7 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
         epochs=options.epochs,
         checkpoint=checkpoint,
         callbacks=[*watching.watched(model, data, directory=out / "tensorboard"), *stopping],
-        validation=strategies.distribute(strategy, validation) if data.has("captions") else None,
+        validation=strategies.distribute(strategy, validation) if data.validates else None,
     )
     return checkpoint
 
@@ -233,8 +233,7 @@ def _check(options: Options) -> None:
 
 
 def _check_watched(options: Options, data: "Pairs") -> None:
-    if (options.early_stopping or options.plateau) and not data.has("captions"):
+    if (options.early_stopping or options.plateau) and not data.validates:
         raise ValueError(
-            f"{options.data} has no split validation with captions, by which --early-stopping "
-            "and --plateau go"
+            f"{options.data} has no split validation, by which --early-stopping and --plateau go"
         )

@@ -225,6 +225,26 @@ def test_captions_go_with_their_picture_and_rotate(captioned):
     assert len(seen) > 60  # of 23 * 3
 
 
+def test_class_names_stand_in_for_captions(labelled):
+    """The label is then y: pictures of one class are not negatives of each other."""
+
+    class Words:
+        context_length = 8
+
+        def __call__(self, texts, length):
+            self.seen |= set(texts)
+            return np.zeros((len(texts), length), np.int32)
+
+    words = Words()
+    words.seen = set()
+    with_prompts = take(load(labelled, tokenizer=words))
+    labels = [y for *_, y, _ in take(load(labelled))]
+    np.testing.assert_array_equal([y for *_, y, _ in with_prompts], labels)
+    manifest = Manifest.read(labelled)
+    assert words.seen <= {prompt for prompts in manifest.class_prompts for prompt in prompts}
+    assert len(words.seen) >= len(manifest.class_names)
+
+
 def test_several_captions_per_image_are_different_ones_in_different_places(captioned):
     options = {"tokenizer": Numbers(), "captions_per_image": 3, "training": True}
     batches = take(load(captioned, **options))
@@ -394,7 +414,6 @@ WRONG = {
     "batch too large": ({"batch_size": 24, "training": True}, "larger than split 'train' of 23"),
     "uneven workers": ({"worker": (0, 3)}, "a multiple of 3 workers; got 8"),
     "no such worker": ({"worker": (2, 2)}, "0 <= index < count"),
-    "no captions": ({"tokenizer": Numbers()}, "no captions, only labels"),
     "captions without tokenizer": ({"captions_per_image": 2}, "more with a tokenizer; got 2"),
     "augmented evaluation": ({"augment": abs}, "expected training=True"),
     "epochs of evaluation": ({"epochs": 2}, "epochs: expected 1"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from tfrecords import schema
 
 FILE_NAME = "manifest.json"
+DEFAULT_TEMPLATES = ("a photo of a {}.",)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,24 @@ class Manifest:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @property
+    def spoken_names(self) -> tuple[str, ...]:
+        """Class names as a prompt says them: underscores are spaces."""
+        return tuple(name.replace("_", " ") for name in self.class_names)
+
+    @property
+    def prompt_templates(self) -> tuple[str, ...]:
+        """The set's own templates, or a plain one."""
+        return self.templates or DEFAULT_TEMPLATES
+
+    @property
+    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
+        """Each class's name in every template: what stands in for captions where there are none."""
+        return tuple(
+            tuple(template.replace("{}", name) for template in self.prompt_templates)
+            for name in self.spoken_names
+        )
 
     def split(self, name: str) -> SplitInfo:
         """The split of that name; ValueError lists the splits there are."""

@@ -47,7 +47,8 @@ def load(
         batch_size: rows of the global batch, that of all workers together.
         image_size: side of the square pictures in pixels.
         tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
-            `context_length`. With one, batches hold captions; without, labels.
+            `context_length`. With one, batches hold captions, or where the records have labels
+            alone, class names in the set's templates; without, labels.
         training: shuffle, and crop at random.
         crop_scale: least and largest share of a picture's area that a random crop keeps (0.9 to
             1 in CLIP); None for the centre crop of evaluation.
@@ -65,8 +66,8 @@ def load(
         A dataset of (x, y, sample_weight), all of static shape:
         x["image"] uint8 [b, image_size, image_size, 3], RGB;
         x["token_ids"] int32 [b, context_length], with a tokenizer;
-        y int32 [b], the label, or with a tokenizer the number of the picture: rows of the same
-        number are not negatives of each other;
+        y int32 [b], the label, or with captions the number of the picture: with a tokenizer,
+        rows of the same y are not negatives of each other;
         sample_weight float32 [b], 0 on rows that fill up the last batch of an epoch. They repeat
         pictures of the split, so that batch normalisation sees no blanks.
 
@@ -74,7 +75,8 @@ def load(
         FileNotFoundError: no records there, or a shard is missing.
         ValueError: an argument does not fit, or a shard is damaged (names shard and record).
     """
-    info = Manifest.read(directory).split(split)
+    manifest = Manifest.read(directory)
+    info = manifest.split(split)
     plan = Plan(
         image_size=image_size,
         tokenizer=tokenizer,
@@ -83,6 +85,7 @@ def load(
         seed=seed,
         captions=captions_per_image,
         rotate_captions=training,
+        prompts=manifest.class_prompts if tokenizer and not info.captions else None,
         rows=_rows_of_worker(batch_size, worker),
     )
     order = Order(
@@ -147,8 +150,6 @@ def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]
 def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, training: bool) -> None:
     if plan.tokenizer is None and not info.labels:
         raise ValueError(f"split {split!r} has no labels, only captions: it needs a tokenizer")
-    if plan.tokenizer is not None and not info.captions:
-        raise ValueError(f"split {split!r} has no captions, only labels: a tokenizer has no use")
     if plan.captions < 1 or (plan.captions > 1 and plan.tokenizer is None):
         raise ValueError(
             f"captions_per_image: expected 1, or more with a tokenizer; got {plan.captions}"

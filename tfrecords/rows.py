@@ -36,6 +36,7 @@ class Plan:
     seed: int
     captions: int  # pairs per picture and epoch
     rotate_captions: bool  # begin at a random caption, not at the first
+    prompts: tuple[tuple[str, ...], ...] | None  # of each class, where records have no captions
     rows: tuple[int, int]  # of the global batch, first and last + 1
 
 
@@ -72,7 +73,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     rows = {
         "encoded": features["image/encoded"],
         "weight": batch["weight"][mine],
-        "target": features["image/class/label"] if plan.tokenizer is None else ids,
+        "target": ids if plan.tokenizer and not plan.prompts else features["image/class/label"],
     }
     if plan.crop_scale is not None:
         shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)
@@ -81,7 +82,10 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     if plan.tokenizer is not None:
         keys = draws.key(plan.seed, _CAPTION, epoch, ids)
         first = draws.uniform(keys) * float(plan.rotate_captions)
-        rows["caption"] = _pick(features["image/caption"], first, number)
+        captions = features["image/caption"]
+        if plan.prompts:
+            captions = tf.gather(tf.ragged.constant(plan.prompts), features["image/class/label"])
+        rows["caption"] = _pick(captions, first, number)
     if plan.augment is not None:
         key = draws.key(plan.seed, _AUGMENT, epoch, batch["step"], plan.rows[0])
         rows["key"] = tf.fill(tf.shape(number), key)

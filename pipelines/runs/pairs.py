@@ -1,5 +1,6 @@
-"""Pictures with captions, in the batches that a run trains and validates on."""
+"""Pictures with captions, or with class names in their place, as a run trains and validates on."""
 
+import itertools
 import json
 import os
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ class Pairs:
         seed: of order, crops and captions.
 
     Raises:
-        ValueError: split train has no captions, or fewer pictures than a batch.
+        ValueError: split train has fewer pictures than a batch.
     """
 
     directory: str
@@ -40,8 +41,6 @@ class Pairs:
 
     def __post_init__(self) -> None:
         train = self.manifest.split("train")
-        if not train.captions:
-            raise ValueError(f"{self.directory}: split train has no captions to learn from")
         if self.batch_size > train.count:
             raise ValueError(
                 f"--batch-size: expected at most the {train.count:,} pictures of split train; "
@@ -60,11 +59,15 @@ class Pairs:
             captions_per_image=self.captions_per_image,
         )
 
-    def has(self, what: str) -> bool:
-        """Whether there is a split validation with `"captions"` or `"labels"`."""
-        return "validation" in self.manifest.splits and getattr(
-            self.manifest.splits["validation"], what
-        )
+    @property
+    def validates(self) -> bool:
+        """Whether there is a split validation."""
+        return "validation" in self.manifest.splits
+
+    @property
+    def validates_labels(self) -> bool:
+        """Whether there is a split validation with labels."""
+        return self.validates and self.manifest.splits["validation"].labels
 
     def training(
         self, model: "DualEncoder", *, start_step: int = 0, worker: tuple[int, int] = (0, 1)
@@ -133,6 +136,10 @@ class Pairs:
         import dual_encoder
         import tfrecords
 
+        sizes = {"context_length": context_length, "vocabulary_size": vocabulary_size}
+        if not self.manifest.split("train").captions:
+            prompts = itertools.chain.from_iterable(self.manifest.class_prompts)
+            return dual_encoder.Tokenizer.learn(prompts, **sizes)
         examples = tfrecords.examples(self.directory, "train")
         count = self.manifest.split("train").count
         bar: Any = {"total": count, "unit": " pictures", "delay": 2, "disable": None}
@@ -141,9 +148,7 @@ class Pairs:
             for example in tqdm(examples, "learning the vocabulary", **bar)
             for caption in example.captions
         )
-        return dual_encoder.Tokenizer.learn(
-            captions, context_length=context_length, vocabulary_size=vocabulary_size
-        )
+        return dual_encoder.Tokenizer.learn(captions, **sizes)
 
 
 def read_tokenizer(path: Path) -> "Tokenizer | None":

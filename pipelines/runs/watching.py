@@ -9,8 +9,6 @@ from dual_encoder import DualEncoder
 from pipelines.runs import board, callbacks, strategy
 from pipelines.runs.pairs import Pairs
 
-DEFAULT_TEMPLATES = ("a photo of a {}.",)
-
 
 def watched(model: DualEncoder, data: Pairs, *, directory: Path) -> list[keras.callbacks.Callback]:
     """Speed, learning rate, temperature, zero-shot accuracy where there are labels, TensorBoard.
@@ -26,13 +24,13 @@ def watched(model: DualEncoder, data: Pairs, *, directory: Path) -> list[keras.c
         callbacks.Gauges(),
         callbacks.ProgressBar(),
     ]
-    names = [name.replace("_", " ") for name in data.manifest.class_names]
-    if data.has("labels") and len(names) > 1:
+    names = list(data.manifest.spoken_names)
+    if data.validates_labels and len(names) > 1:
         chosen.append(
             callbacks.ZeroShotAccuracy(
                 strategy.distribute(spread, partial(data.labelled, model)),
                 class_names=names,
-                templates=data.manifest.templates or DEFAULT_TEMPLATES,
+                templates=data.manifest.prompt_templates,
             )
         )
     if strategy.is_chief(spread):
