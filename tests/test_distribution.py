@@ -170,7 +170,7 @@ def build_model(loss):
         image_size, output_dim = IMAGE_SIZE, 8
 
     class TextTower(keras.Sequential):
-        context_length, output_dim = TOKENS, 8
+        context_length, output_dim, trims_exactly = TOKENS, 8, True
 
     layers = keras.layers
     image_tower = ImageTower(

@@ -89,9 +89,10 @@ def points(directory):
     found = {}
     for name in events.Tags()["tensors"]:
         tensors = events.Tensors(name)
-        found[name] = [
+        # Files begun within one second are read in no order of time: "10" before "9".
+        found[name] = sorted(
             (event.step, float(tf.make_ndarray(event.tensor_proto))) for event in tensors
-        ]
+        )
     return found
 
 

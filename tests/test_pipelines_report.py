@@ -103,7 +103,7 @@ def test_headline_is_the_answer_in_one_sentence():
     }
     assert report.headline(found) == (
         "82.4 % of 2,000 test pictures right (95 % interval 80.7\u201384.0), "
-        "over 100 classes it was never given labels for"
+        "over 100 classes told by their names alone"
     )
     other = {**found, "judged_by": "mean_per_class", "intervals": {}, "protocol": "fine-tuned"}
     assert report.headline(other) == (

@@ -50,7 +50,7 @@ def headline(results: dict[str, Any]) -> str:
     ends = interval(results["intervals"].get(judged_by))
     pictures, classes = f"{results['pictures']:,}", f"{results['classes']:,} classes"
     if results.get("protocol") == "zero-shot":
-        classes += " it was never given labels for"
+        classes += " told by their names alone"
     value = percent(results["metrics"][judged_by])
     spread = f" (95 % interval {ends})" if ends else ""
     if judged_by == "top1":
