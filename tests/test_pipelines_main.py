@@ -1,18 +1,17 @@
 """`python -m pipelines`: help, exit statuses, one line for what goes wrong, and `--strategy`."""
 
-import io
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from saved_runs import weights
 
 import tfrecords
 from pipelines.__main__ import COMMANDS, main
@@ -190,16 +189,3 @@ def test_two_processes_train_like_one_and_only_the_chief_writes(home):
     assert "devices: worker 1 of 2, CPU:0" in quiet and "Written to" not in quiet
     assert not (home / "other").exists()
     assert_same_run(home / "chief", home / "one")
-
-
-def weights(out):
-    """Name to array, of everything that is saved in a run's model."""
-    import h5py
-
-    found = {}
-    with zipfile.ZipFile(out / "model.keras") as archive:
-        file = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
-    file.visititems(
-        lambda name, value: found.update({name: value[()]}) if hasattr(value, "dtype") else None
-    )
-    return found

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,8 @@ import pytest
 from pipelines.runs import quiet
 
 quiet.import_tensorflow()  # as the command itself does: the tests look at what reaches stderr
+
+from saved_runs import weights  # noqa: E402
 
 import tfrecords  # noqa: E402
 from pipelines.__main__ import main  # noqa: E402
@@ -236,19 +237,6 @@ def test_what_is_not_in_the_records_is_refused(tmp_path, capsys):
     assert main(command(tmp_path / "c", tmp_path / "out")) == 2
     assert "shapes has no split 'train'; it has: test" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def weights(out):
-    """Name to array, of everything that is saved in a run's model."""
-    import h5py
-
-    found = {}
-    with zipfile.ZipFile(out / "model.keras") as archive:
-        file = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
-    file.visititems(
-        lambda name, value: found.update({name: value[()]}) if hasattr(value, "dtype") else None
-    )
-    return found
 
 
 def results(out):

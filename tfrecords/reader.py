@@ -116,22 +116,7 @@ def examples(directory: str | Path, split: str) -> Iterator[Example]:
     """The records of a split as they are stored, in the order in which evaluation reads them."""
     for shard in Manifest.read(directory).split(split).shards:
         for record in read_records(Path(directory) / shard.name, 0, shard.records):
-            yield _example(schema.parse_features(record))
-
-
-def _example(features: dict[str, list]) -> Example:
-    label, class_name = features.get("image/class/label"), features.get("image/class/text")
-    return Example(
-        image=features["image/encoded"][0],
-        format=features["image/format"][0].decode(),
-        height=features["image/height"][0],
-        width=features["image/width"][0],
-        id=features["image/id"][0],
-        filename=features["image/filename"][0].decode(),
-        label=label[0] if label else None,
-        captions=tuple(caption.decode() for caption in features.get("image/caption", ())),
-        class_name=class_name[0].decode() if class_name else "",
-    )
+            yield schema.deserialize(record)
 
 
 # --- Arguments --------------------------------------------------------------------------------
@@ -148,6 +133,8 @@ def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]
 
 
 def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, training: bool) -> None:
+    if not info.labels and not info.captions:
+        raise ValueError(f"split {split!r} has neither labels nor captions to train or measure by")
     if plan.tokenizer is None and not info.labels:
         raise ValueError(f"split {split!r} has no labels, only captions: it needs a tokenizer")
     if plan.captions < 1 or (plan.captions > 1 and plan.tokenizer is None):

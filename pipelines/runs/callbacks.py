@@ -75,8 +75,9 @@ class ZeroShotAccuracy(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.classifier is None:
-            self.classifier = self._build()
-        self.classifier.update(self.model)
+            self.classifier = self._build()  # with the model's class texts as they are now
+        else:
+            self.classifier.update(self.model)
         bar = [ProgressBar("zero-shot accuracy")]
         measured = self.classifier.evaluate(
             self.batches, callbacks=bar, verbose=0, return_dict=True
