@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfrecords import draws, images
+from tfrecords.preprocessing import Preprocessing
 
 
 def photograph(height: int, width: int, *, seed: int = 0, grey: bool = False) -> Image.Image:
@@ -31,17 +32,33 @@ def encoded(image: Image.Image, kind: str = "jpeg", **options) -> bytes:
     return file.getvalue()
 
 
-def pillow_center_crop(data: bytes, size: int) -> np.ndarray:
-    """CLIP's published preprocessing, written with Pillow alone."""
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+COMBINATIONS = [
+    (resize, interpolation) for resize in ("crop", "squash") for interpolation in FILTERS
+]
+
+
+def pillow_square(data: bytes, how: Preprocessing) -> np.ndarray:
+    """The same pixels, written with Pillow alone."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     width, height = image.size
-    if width <= height:
-        width, height = size, int(size * height / width)
+    size, side = how.image_size, int(how.image_size / how.crop_fraction)
+    if how.resize == "squash":
+        width, height = side, side
+    elif width <= height:
+        width, height = side, int(side * height / width)
     else:
-        width, height = int(size * width / height), size
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return np.asarray(image.crop((left, top, left + size, top + size)))
+        width, height = int(side * width / height), side
+    image = image.resize((width, height), FILTERS[how.interpolation])
+    left, top = (width - size) // 2, (height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size))).astype(int)
+
+
+def assert_agree(pixels: np.ndarray, expected: np.ndarray, *, mean: float = 0.02):
+    assert pixels.shape == expected.shape and pixels.dtype == np.uint8
+    difference = np.abs(pixels.astype(int) - expected)
+    assert difference.max() <= 2
+    assert difference.mean() <= mean
 
 
 SHAPES = {
@@ -49,7 +66,9 @@ SHAPES = {
     "landscape": (301, 467),
     "portrait": (500, 333),
     "panorama": (97, 601),
+    "ten times as wide": (61, 610),
     "tall": (613, 101),
+    "tiny": (7, 5),
     "enlarged": (61, 83),
     "enlarged one way": (150, 447),
     "as large": (224, 224),
@@ -58,36 +77,74 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module")
-def center_crop():
-    return tf.function(images.center_crop, reduce_retracing=True)
+def to_square():
+    return tf.function(images.to_square, reduce_retracing=True)
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png"])
+@pytest.mark.parametrize(("resize", "interpolation"), COMBINATIONS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_center_crop_has_the_pixels_of_pillow(shape, kind, center_crop):
-    data = encoded(photograph(*shape), kind)
-    pixels = center_crop(data, 224).numpy()
-    assert pixels.shape == (224, 224, 3) and pixels.dtype == np.uint8
-    difference = np.abs(pixels.astype(int) - pillow_center_crop(data, 224))
-    assert difference.max() <= 2
-    assert difference.mean() <= 0.02
+def test_squares_have_the_pixels_of_pillow(shape, resize, interpolation, to_square):
+    how = Preprocessing(224, resize, interpolation=interpolation)
+    # Shrinking by 8:7 with a triangle makes exact halves everywhere: a rounding up or down.
+    halves = shape == (256, 256) and interpolation == "bilinear"
+    for kind in ("jpeg", "png"):
+        data = encoded(photograph(*shape), kind)
+        pixels = to_square(tf.constant(data), how).numpy()
+        assert_agree(pixels, pillow_square(data, how), mean=0.04 if halves else 0.02)
 
 
+@pytest.mark.parametrize(("resize", "interpolation"), COMBINATIONS)
 @pytest.mark.parametrize("size", [1, 32, 63, 299])
-def test_center_crop_to_other_sizes(size):
+def test_squares_of_other_sizes(size, resize, interpolation):
+    how = Preprocessing(size, resize, interpolation=interpolation)
     data = encoded(photograph(211, 160, seed=size))
-    pixels = images.center_crop(data, size).numpy().astype(int)
-    difference = np.abs(pixels - pillow_center_crop(data, size))
-    assert difference.max() <= 2
-    assert difference.mean() <= 0.02
+    assert_agree(images.to_square(data, how).numpy(), pillow_square(data, how))
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_center_crop_of_greyscale(kind, center_crop):
-    data = encoded(photograph(333, 250, grey=True), kind)
-    pixels = center_crop(data, 224).numpy()
-    assert (pixels[..., :1] == pixels).all()
-    assert np.abs(pixels.astype(int) - pillow_center_crop(data, 224)).max() <= 2
+@pytest.mark.parametrize(("resize", "interpolation"), COMBINATIONS)
+def test_squares_of_greyscale(resize, interpolation, to_square):
+    how = Preprocessing(224, resize, interpolation=interpolation)
+    for kind in ("jpeg", "png"):
+        data = encoded(photograph(333, 250, grey=True), kind)
+        pixels = to_square(tf.constant(data), how).numpy()
+        assert (pixels[..., :1] == pixels).all()
+        assert_agree(pixels, pillow_square(data, how))
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+@pytest.mark.parametrize("fraction", [0.875, 0.95])
+def test_a_crop_fraction_leaves_a_margin(fraction, resize):
+    how = Preprocessing(224, resize, crop_fraction=fraction)
+    assert how.resized_side == {0.875: 256, 0.95: 235}[fraction]
+    data = encoded(photograph(301, 467))
+    assert_agree(images.to_square(data, how).numpy(), pillow_square(data, how))
+
+
+def test_every_combination_is_itself_and_no_other():
+    data = encoded(photograph(301, 467))
+    every = {
+        names: pillow_square(data, Preprocessing(64, names[0], interpolation=names[1]))
+        for names in COMBINATIONS
+    }
+    for names in COMBINATIONS:
+        pixels = (
+            images.to_square(data, Preprocessing(64, names[0], interpolation=names[1]))
+            .numpy()
+            .astype(int)
+        )
+        distances = {other: np.abs(pixels - every[other]).mean() for other in every}
+        assert distances.pop(names) <= 0.02
+        assert min(distances.values()) > 1
+
+
+@pytest.mark.parametrize(("length", "offset"), [(9, 0), (10, 1), (11, 1), (13, 2)])
+def test_the_offset_of_a_centre_crop_is_rounded_down(length, offset):
+    """As in transformers; rounded half to even, 11 would begin at 2."""
+    pixels = np.asarray(photograph(8, length))
+    for turned in (pixels, pixels.transpose(1, 0, 2)):
+        data = encoded(Image.fromarray(turned), "png")
+        cut = turned[tuple(slice(offset if n > 8 else 0, None) for n in turned.shape[:2])][:8, :8]
+        np.testing.assert_array_equal(images.to_square(data, Preprocessing(8)), cut)
 
 
 @pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}])

@@ -11,6 +11,7 @@ from tfrecords.schema import RawExample as RawExample
 if TYPE_CHECKING:
     from tfrecords.damage import naming_damage as naming_damage
     from tfrecords.damage import verify as verify
+    from tfrecords.images import read_picture as read_picture
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
@@ -22,6 +23,7 @@ _LAZY = {
     "examples": "reader",
     "load": "reader",
     "naming_damage": "damage",
+    "read_picture": "images",
     "steps_per_epoch": "reader",
     "verify": "damage",
     "write": "writer",

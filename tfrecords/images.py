@@ -4,18 +4,23 @@ Pictures come as one JPEG or PNG (a scalar string tensor, upright RGB or greysca
 bits per channel, as the writer leaves them) and leave as RGB pixels, uint8 [height, width, 3].
 Whatever cannot be decoded raises `tf.errors.InvalidArgumentError`.
 
-`center_crop` is what CLIP's published preprocessing does, Pillow's rounding included: models were
-trained on those pixels. `random_windows` and `resized_crop` are for training, where random crops
-drown the last bit: they take the fastest way that is still antialiased.
+`to_square` gives the pixels that a model is evaluated on, Pillow's rounding included: checkpoints
+were published with figures on those. `random_windows` and `resized_crop` are for training, where
+random crops drown the last bit: they take the fastest way that is still antialiased.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from tfrecords.draws import uniform
+from tfrecords.pictures import UnreadableError, normalise
+from tfrecords.pillow_resize import resized_centre, to_uint8
+from tfrecords.preprocessing import Preprocessing
 
 _TRIES = 10  # windows drawn before falling back to the largest central one, as in torchvision
 _DCT = "INTEGER_ACCURATE"  # the one Pillow takes; the "fast" one is no faster here
@@ -31,29 +36,58 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(pixels, [None, None, 3])
 
 
-def center_crop(encoded: tf.Tensor, size: int) -> tf.Tensor:
-    """Resize so that the shorter side is `size` and cut out the central square.
-
-    The pixels are those of `Image.resize(..., BICUBIC)` in Pillow followed by torchvision's
-    centre crop: the longer side is `int(size * long / short)`, the offset rounds half to even.
-    Only rows and columns that reach the square are computed.
+def to_square(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """What evaluation sees of one picture: resized by Pillow's rules, its central square kept.
 
     Args:
         encoded: one JPEG or PNG, scalar string.
-        size: side of the square in pixels.
+        preprocessing: that of the model.
 
     Returns:
-        uint8 [size, size, 3].
+        uint8 [image_size, image_size, 3].
     """
-    pixels = decode(encoded)
-    height, width = tf.unstack(tf.shape(pixels)[:2])
-    short = tf.minimum(height, width)
-    rows = _Central(height, size * height // short, size)
-    columns = _Central(width, size * width // short, size)
-    pixels = pixels[rows.start : rows.stop, columns.start : columns.stop]
-    # Pillow goes over the width first and rounds to whole numbers between the passes.
-    pixels = _swap(_resize_rows(_swap(pixels), columns, size))
-    return _resize_rows(pixels, rows, size)
+    return _square(decode(encoded), preprocessing)
+
+
+def read_picture(
+    picture: str | Path | bytes | np.ndarray,
+    *,
+    image_size: int = 224,
+    resize: str = "crop",
+    interpolation: str = "bicubic",
+    crop_fraction: float = 1.0,
+) -> np.ndarray:
+    """One picture from anywhere, with the pixels that it would have in evaluation.
+
+    Files are treated as on their way into records (turned upright, transparent parts put on
+    white, brought to RGB with 8 bits per channel), but nothing is encoded as JPEG again.
+
+    Args:
+        picture: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
+        image_size, resize, interpolation, crop_fraction: see `Preprocessing`.
+
+    Returns:
+        uint8 [image_size, image_size, 3], RGB.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no picture, a damaged or an animated one, or an argument does not fit.
+    """
+    preprocessing = Preprocessing(
+        image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
+    )
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or 0 in picture.shape:
+            found = f"{picture.dtype} {list(picture.shape)}"
+            raise ValueError(f"picture: expected pixels uint8 [height, width, 3]; got {found}")
+        return _square(tf.constant(picture), preprocessing).numpy()
+    data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    try:
+        plain = normalise(data, lossless=True)
+    except UnreadableError as error:
+        name = "picture" if isinstance(picture, bytes) else str(picture)
+        raise UnreadableError(f"{name}: {error}") from None
+    return to_square(plain.data, preprocessing).numpy()
 
 
 def random_windows(
@@ -131,6 +165,22 @@ def resized_crop(encoded: tf.Tensor, size: int, *, window: tf.Tensor) -> tf.Tens
     return _resize(pixels, size)
 
 
+def _square(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """uint8 [height, width, 3] to uint8 [image_size, image_size, 3]."""
+    side = preprocessing.resized_side
+    resized = (side, side)
+    if preprocessing.resize == "crop":
+        height, width = tf.unstack(tf.shape(pixels)[:2])
+        short = tf.minimum(height, width)
+        resized = (side * height // short, side * width // short)
+    return resized_centre(
+        pixels,
+        resized,
+        size=preprocessing.image_size,
+        interpolation=preprocessing.interpolation,
+    )
+
+
 # --- Fast and antialiased ---------------------------------------------------------------------
 
 
@@ -159,51 +209,4 @@ def _resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
     # takes a third of the time for the same result.
     grows = tf.reduce_all(tf.shape(pixels)[:2] <= size)
     pixels = tf.cond(grows, resized(antialias=False), resized(antialias=True))
-    return tf.ensure_shape(_to_uint8(pixels), [size, size, 3])
-
-
-# --- Exactly as Pillow ------------------------------------------------------------------------
-
-
-class _Central:
-    """One axis of a centre crop: which part of the input it needs and where that lands.
-
-    `length` pixels become `resized`, of which the central `size` are kept: pixel i of the input
-    between `start` and `stop` lands at `(i - start) * scale + shift` in the output.
-    """
-
-    def __init__(self, length: tf.Tensor, resized: tf.Tensor, size: int):
-        self.scale = tf.cast(resized, tf.float32) / tf.cast(length, tf.float32)
-        offset = tf.round(tf.cast(resized - size, tf.float32) / 2)
-        # Keys' cubic reaches two pixels each way, of the coarser grid. One more is for rounding.
-        reach = 2.0 / tf.minimum(self.scale, 1.0) + 1.0
-        first, last = offset / self.scale - reach, (offset + size) / self.scale + reach
-        self.start = tf.maximum(tf.cast(tf.floor(first), tf.int32), 0)
-        self.stop = tf.minimum(tf.cast(tf.math.ceil(last), tf.int32), length)
-        self.shift = tf.cast(self.start, tf.float32) * self.scale - offset
-
-
-def _resize_rows(pixels: tf.Tensor, axis: _Central, size: int) -> tf.Tensor:
-    """One pass of Pillow's resize: uint8 [rows, n, 3] to uint8 [size, n, 3]."""
-    count = tf.shape(pixels)[1]
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.reshape(pixels, [1, -1, 1, count * 3]),  # one column of many channels
-        size=[size, 1],
-        scale=tf.stack([axis.scale, 1.0]),
-        translation=tf.stack([axis.shift, 0.0]),
-        kernel_type="keyscubic",
-        antialias=True,
-    )
-    return _to_uint8(tf.reshape(resized, [size, count, 3]))
-
-
-def _swap(pixels: tf.Tensor) -> tf.Tensor:
-    """Rows to columns. TensorFlow's kernel is several times faster down the rows than along."""
-    return tf.transpose(pixels, [1, 0, 2])
-
-
-def _to_uint8(pixels: tf.Tensor) -> tf.Tensor:
-    """Round to the nearest, halves up as Pillow does, and clip."""
-    return tf.cast(
-        tf.raw_ops.ClipByValue(t=pixels + 0.5, clip_value_min=0.0, clip_value_max=255.0), tf.uint8
-    )
+    return tf.ensure_shape(to_uint8(pixels), [size, size, 3])

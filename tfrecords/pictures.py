@@ -114,7 +114,8 @@ def _is_plain(image: Image.Image, data: bytes) -> bool:
             return False
     elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         return False  # no end marker after the last scan: Pillow does not mind, TensorFlow does
-    return image.getexif().get(_ORIENTATION, 1) == 1
+    turned = range(2, 9)  # 1 is upright; cameras also write 0, which means nothing
+    return image.getexif().get(_ORIENTATION, 1) not in turned
 
 
 def _png_bit_depth(data: bytes) -> int:

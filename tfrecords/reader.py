@@ -12,6 +12,7 @@ from tfrecords.damage import verify as verify_shards
 from tfrecords.framing import read_records
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.order import Order, batches
+from tfrecords.preprocessing import Preprocessing
 from tfrecords.rows import Plan, Tokenizer, batches_of_pixels
 from tfrecords.schema import Example
 
@@ -22,6 +23,9 @@ def load(
     *,
     batch_size: int = 64,
     image_size: int = 224,
+    resize: str = "crop",
+    interpolation: str = "bicubic",
+    crop_fraction: float = 1.0,
     tokenizer: Tokenizer | None = None,
     training: bool = False,
     crop_scale: tuple[float, float] | None = (0.9, 1.0),
@@ -35,23 +39,27 @@ def load(
 ) -> tf.data.Dataset:
     """Read a split of a folder of records as batches for `fit`, `evaluate` and `predict`.
 
-    Evaluation goes once over the split in stored order; pictures are resized and centre-cropped
-    as in CLIP's published preprocessing. Training goes over it `epochs` times, each time in
-    another order and with other crops. Order, crops, captions and augmentation depend on `seed`,
-    epoch and picture alone: a run resumed with `start_step` gets exactly the batches that an
-    uninterrupted run would have got from there on.
+    Evaluation goes once over the split in stored order; pictures are preprocessed as the model's
+    checkpoint wants them, like CLIP's if nothing is said. Training goes over it `epochs` times,
+    each time in another order and with other crops. Order, crops, captions and augmentation
+    depend on `seed`, epoch and picture alone: a run resumed with `start_step` gets exactly the
+    batches that an uninterrupted run would have got from there on.
 
     Args:
         directory: folder with `manifest.json`.
         split: name of a split in the manifest.
         batch_size: rows of the global batch, that of all workers together.
         image_size: side of the square pictures in pixels.
+        resize: in evaluation, "crop" for the central square, "squash" for the whole picture.
+        interpolation: of evaluation, "bicubic" or "bilinear", antialiased as in Pillow.
+        crop_fraction: in evaluation, the share of each side of the resized picture to keep; see
+            `preprocessing.Preprocessing`.
         tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
             `context_length`. With one, batches hold captions, or where the records have labels
             alone, class names in the set's templates; without, labels.
         training: shuffle, and crop at random.
         crop_scale: least and largest share of a picture's area that a random crop keeps (0.9 to
-            1 in CLIP); None for the centre crop of evaluation.
+            1 in CLIP); None for the pixels of evaluation.
         augment: callable or Keras layer on a batch of float32 pictures in 0-255. It sees one
             batch after the other.
         seed: of everything random.
@@ -78,7 +86,9 @@ def load(
     manifest = Manifest.read(directory)
     info = manifest.split(split)
     plan = Plan(
-        image_size=image_size,
+        preprocessing=Preprocessing(
+            image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
+        ),
         tokenizer=tokenizer,
         crop_scale=crop_scale if training else None,
         augment=augment,

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfrecords import draws, images, schema
 from tfrecords.augmentation import augmented
+from tfrecords.preprocessing import Preprocessing
 
 # What a random number is for, so that crops, captions and augmentation draw different ones.
 _CROP, _CAPTION, _AUGMENT = range(3)
@@ -29,9 +30,9 @@ class Tokenizer(Protocol):
 class Plan:
     """What happens to each row of a batch of records."""
 
-    image_size: int
+    preprocessing: Preprocessing  # of evaluation; of training the size alone
     tokenizer: Tokenizer | None
-    crop_scale: tuple[float, float] | None  # None: centre crop
+    crop_scale: tuple[float, float] | None  # None: as in evaluation
     augment: Callable | None
     seed: int
     captions: int  # pairs per picture and epoch
@@ -51,7 +52,8 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
         .batch(rows, drop_remainder=True)
     )
     if plan.augment is not None:
-        augment = _augmentation(plan.augment, shape=(rows, plan.image_size, plan.image_size, 3))
+        size = plan.preprocessing.image_size
+        augment = _augmentation(plan.augment, shape=(rows, size, size, 3))
         dataset = dataset.prefetch(1).map(augment)  # decoding goes on beside it
     options = tf.data.Options()
     options.deterministic = True
@@ -104,9 +106,10 @@ def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     row = dict(row)
     encoded, window = row.pop("encoded"), row.pop("window", None)
     if window is None:
-        row["image"] = images.center_crop(encoded, plan.image_size)
+        row["image"] = images.to_square(encoded, plan.preprocessing)
     else:
-        row["image"] = images.resized_crop(encoded, plan.image_size, window=window)
+        size = plan.preprocessing.image_size
+        row["image"] = images.resized_crop(encoded, size, window=window)
     return row
 
 
