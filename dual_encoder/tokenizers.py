@@ -1,12 +1,17 @@
 """Text to token ids, with Hugging Face's `tokenizers`."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from dual_encoder.text_cleaning import CLEANINGS
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
 
@@ -19,6 +24,12 @@ class Tokenizer:
         json: a tokenizer as `tokenizers.Tokenizer.to_str` writes it.
         context_length: most tokens per text, start and end included.
         pad_id, end_id: ids of the padding and of the end-of-text token.
+        cleaning: what texts go through first, a name of `CLEANINGS`.
+        pad_to_context: whether rows are as long as the context when no length is given, for towers
+            that read the last position, whatever it holds.
+
+    Raises:
+        ValueError: no such cleaning.
 
     Example:
         >>> tokenizer = Tokenizer.learn(["a red star", "a blue ring"], context_length=8)
@@ -26,11 +37,24 @@ class Tokenizer:
         (1, 5)
     """
 
-    def __init__(self, json: str, *, context_length: int, pad_id: int, end_id: int):
+    def __init__(
+        self,
+        json: str,
+        *,
+        context_length: int,
+        pad_id: int,
+        end_id: int,
+        cleaning: str = "none",
+        pad_to_context: bool = False,
+    ):
+        if cleaning not in CLEANINGS:
+            raise ValueError(f"cleaning: expected one of {', '.join(CLEANINGS)}; got {cleaning!r}")
         self.json = json
         self.context_length = context_length
         self.pad_id = pad_id
         self.end_id = end_id
+        self.cleaning = cleaning
+        self.pad_to_context = pad_to_context
         self._tokenizer = tokenizers.Tokenizer.from_str(json)
         self._tokenizer.encode_special_tokens = True  # a caption with "<end>" in it does not end
 
@@ -71,14 +95,21 @@ class Tokenizer:
         """Number of token ids."""
         return self._tokenizer.get_vocab_size()
 
-    def __call__(self, texts: Sequence[str], length: int | None = None) -> np.ndarray:
-        """Ids [len(texts), n], int32, padded to `length`, or to the longest text without one.
+    def __call__(
+        self, texts: Sequence[str], length: int | None = None, *, strict: bool = False
+    ) -> np.ndarray:
+        """Ids [len(texts), n], int32, padded to `length`; without one, see `pad_to_context`.
 
         A text of more than `length` or `context_length` tokens is cut; its last is still the end.
 
+        Args:
+            texts: any strings, in a list.
+            length: tokens in a row; None for as many as the longest text has.
+            strict: refuse what would be cut.
+
         Raises:
-            ValueError: `texts` is one string or has something else in it, or `length` is less
-                than 2 or beyond the context.
+            ValueError: `texts` is one string or has something else in it, `length` is less than 2
+                or beyond the context, or, where `strict`, a text is too long.
         """
         if isinstance(texts, str):
             raise ValueError(f"texts: expected a list of strings; got the string {texts!r}")
@@ -88,20 +119,51 @@ class Tokenizer:
         if length is not None and not 2 <= length <= self.context_length:
             raise ValueError(f"length: expected 2 to {self.context_length}; got {length}")
         limit = length or self.context_length
-        encodings = self._tokenizer.encode_batch(list(texts))
-        rows = [self._cut(encoding.ids, limit) for encoding in encodings]
-        width = length or max(map(len, rows), default=0)
+        rows = self._encode(texts)
+        if strict:
+            _refuse_longer(texts, rows, limit=limit)
+        rows = [row if len(row) <= limit else [*row[: limit - 1], self.end_id] for row in rows]
+        width = limit if length or self.pad_to_context else max(map(len, rows), default=0)
         ids = np.full((len(rows), width), self.pad_id, np.int32)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = tokens
         return ids
 
-    def _cut(self, tokens: list[int], limit: int) -> list[int]:
-        return tokens if len(tokens) <= limit else [*tokens[: limit - 1], self.end_id]
+    def encode_tf(self, texts: "tf.Tensor", *, strict: bool = False) -> "tf.Tensor":
+        """The same inside `tf.data`: strings [...] to ids [..., context_length], int32.
+
+        The work is done in Python, so a graph with it in cannot be saved.
+
+        Example:
+            >>> dataset.map(lambda example: tokenizer.encode_tf(example["caption"]))
+        """
+        import tensorflow as tf
+
+        def encode(texts: np.ndarray) -> np.ndarray:
+            flat = [text.decode() for text in np.ravel(texts)]
+            ids = self(flat, length=self.context_length, strict=strict)
+            return ids.reshape(*np.shape(texts), self.context_length)
+
+        texts = tf.convert_to_tensor(texts)
+        ids = tf.numpy_function(encode, [texts], tf.int32, stateful=False)
+        return tf.ensure_shape(ids, texts.shape.concatenate(self.context_length))
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, as many as it has."""
+        cleaned = [CLEANINGS[self.cleaning](text) for text in texts]
+        try:
+            return [encoding.ids for encoding in self._tokenizer.encode_batch(cleaned)]
+        except TypeError as error:
+            text = next((text for text in cleaned if not _is_unicode(text)), None)
+            if text is None:
+                raise
+            raise ValueError(f"texts: expected whole characters; got {text!r}") from error
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of one row of ids, without start, end, padding and unknown characters."""
-        return self._tokenizer.decode(list(map(int, ids)))
+        text = self._tokenizer.decode(list(map(int, ids)))
+        word_end = getattr(self._tokenizer.model, "end_of_word_suffix", None)
+        return text.replace(word_end, " ").strip() if word_end else text
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -109,11 +171,30 @@ class Tokenizer:
             "context_length": self.context_length,
             "pad_id": self.pad_id,
             "end_id": self.end_id,
+            "cleaning": self.cleaning,
+            "pad_to_context": self.pad_to_context,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Tokenizer":
         return cls(**config)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no half of a surrogate pair is in it."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refuse_longer(texts: Sequence[str], rows: list[list[int]], *, limit: int) -> None:
+    """Raise where a text has more tokens than `limit`; names the first."""
+    long = [(text, len(row)) for text, row in zip(texts, rows, strict=True) if len(row) > limit]
+    if long:
+        text, count = long[0]
+        shown = repr(text if len(text) <= 60 else f"{text[:57]}...")
+        raise ValueError(
+            f"texts: expected at most {limit} tokens; got {count} in {shown} "
+            f"({len(long)} of {len(texts)} texts are too long)"
+        )
 
 
 def _untrained() -> tokenizers.Tokenizer:

@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dual_encoder import Tokenizer
 from dual_encoder.tokenizers import SPECIAL
@@ -129,3 +130,62 @@ def test_configuration_round_trip(tokenizer):
     again = Tokenizer.from_config(tokenizer.get_config())
     np.testing.assert_array_equal(again(TEXTS), tokenizer(TEXTS))
     assert (again.vocabulary_size, again.context_length) == (tokenizer.vocabulary_size, 6)
+
+
+def test_a_configuration_from_before_cleaning(tokenizer):
+    config = tokenizer.get_config()
+    assert (config.pop("cleaning"), config.pop("pad_to_context")) == ("none", False)
+    again = Tokenizer.from_config(config)
+    np.testing.assert_array_equal(again(TEXTS), tokenizer(TEXTS))
+
+
+def test_strict_refuses_what_would_be_cut(tokenizer):
+    np.testing.assert_array_equal(tokenizer(TEXTS, strict=True), tokenizer(TEXTS))
+    long = "a red a red a blue star" + " a red" * 20
+    message = r"at most 6 tokens; got 49 in 'a red a red a blue .{38}\.\.\.' \(2 of 3 texts are"
+    with pytest.raises(ValueError, match=message):
+        tokenizer(["a", long, long], strict=True)
+    with pytest.raises(ValueError, match=r"at most 3 tokens; got 4 in 'a red' \(1 of 2 texts"):
+        tokenizer(["a", "a red"], length=3, strict=True)
+
+
+def test_ids_inside_tf_data(tokenizer):
+    texts = tf.data.Dataset.from_tensor_slices(TEXTS)
+    for dataset, shape in (
+        (texts, (6,)),
+        (texts.batch(2), (None, 6)),
+        (texts.batch(2, drop_remainder=True), (2, 6)),
+    ):
+        ids = dataset.map(tokenizer.encode_tf)
+        assert ids.element_spec.shape.as_list() == list(shape)
+        assert ids.element_spec.dtype == tf.int32
+        rows = np.reshape([*ids.as_numpy_iterator()], (4, 6))
+        np.testing.assert_array_equal(rows, tokenizer(TEXTS, length=6))
+
+
+def test_strict_inside_tf_data(tokenizer):
+    texts = tf.data.Dataset.from_tensors(["a red a red a red"])
+    strict = texts.map(lambda texts: tokenizer.encode_tf(texts, strict=True))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected at most 6 tokens; got 8"):
+        next(iter(strict))
+    assert next(iter(texts.map(tokenizer.encode_tf))).shape == (1, 6)
+
+
+def test_half_a_character_is_refused(tokenizer):
+    with pytest.raises(ValueError, match=r"expected whole characters; got 'a \\ud83d'"):
+        tokenizer(["a cat", "a \ud83d"])
+
+
+def test_cleaning_comes_first(tokenizer):
+    options = {**tokenizer.get_config(), "cleaning": "whitespace"}
+    cleaned = Tokenizer.from_config(options)
+    np.testing.assert_array_equal(cleaned(["a &#114;ed"]), tokenizer(["a red"]))
+    assert cleaned.get_config() == options
+    with pytest.raises(ValueError, match=r"cleaning: expected one of none, .*; got 'clean'"):
+        Tokenizer.from_config({**options, "cleaning": "clean"})
+
+
+def test_rows_as_long_as_the_context(tokenizer):
+    whole = Tokenizer.from_config({**tokenizer.get_config(), "pad_to_context": True})
+    np.testing.assert_array_equal(whole(["a red"]), tokenizer(["a red"], length=6))
+    assert (whole([]).shape, whole(["a red"], length=5).shape) == ((0, 6), (1, 5))
