@@ -1,11 +1,11 @@
-# make demo · make test · make lint · make bench · make shapes-tiny
+# make demo · make test · make lint · make parity · make bench · make shapes-tiny
 # Each sets up what it needs in .venv, from Python 3.11 and make alone; a second run reuses it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench shapes-tiny clean
+.PHONY: demo test lint parity bench shapes-tiny clean
 .DELETE_ON_ERROR:
 
 demo: runs/demo/model.keras
@@ -26,6 +26,10 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Every published checkpoint at its real size, against the library that it comes from.
+parity: .venv/parity
+	$(BIN)/python tests/parity
+
 bench: .venv/dev
 	$(BIN)/python benchmarks/input_pipeline.py
 
@@ -42,6 +46,12 @@ shapes-tiny: records/shapes/manifest.json
 
 .venv/dev: .venv/base
 	$(PIP) --editable '.[dev]'
+	touch $@
+
+# open_clip and timm ask for torchvision, which they only use on training pictures.
+.venv/parity: .venv/dev
+	$(PIP) --editable '.[parity]'
+	$(PIP) --no-deps open_clip_torch==3.3.0 timm==1.0.31
 	touch $@
 
 clean:

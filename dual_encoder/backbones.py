@@ -1,15 +1,15 @@
 """Towers around models of other libraries: `keras.applications`, KerasHub, a user's own."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
+
+from dual_encoder.image_tower import ImageTower
 
 
 @keras.saving.register_keras_serializable("duet")
-class KerasImageTower(keras.layers.Layer):
+class KerasImageTower(ImageTower):
     """Any Keras model of pictures as an image tower: pixels 0-255 [b, s, s, 3] -> [b, d].
 
     Of a model that gives tokens [b, n, d], as KerasHub's ViT does, it takes the first, the class
@@ -17,54 +17,41 @@ class KerasImageTower(keras.layers.Layer):
 
     Args:
         backbone: a Keras model with one input of fixed size, or its serialised form.
-        mean, std: per channel, of pixels in 0-255, in the order in which the model takes them.
-        bgr: whether the model takes the channels as blue, green, red.
+        bgr: whether the model takes the channels as blue, green, red, the order that `mean` and
+            `std` then have too.
+        kwargs: of `ImageTower`.
 
     Raises:
         ValueError: the model does not take square colour pictures of a fixed size.
 
     Example:
         >>> mobile = keras.applications.MobileNetV3Small(include_top=False, input_shape=(96, 96, 3))
-        >>> tower = KerasImageTower(mobile, mean=(0, 0, 0), std=(1, 1, 1))  # it rescales itself
+        >>> tower = KerasImageTower(mobile, mean=(0, 0, 0), std=(1 / 255,) * 3)  # it rescales
     """
 
-    def __init__(
-        self,
-        backbone: keras.Model | dict,
-        *,
-        mean: Sequence[float] = (127.5, 127.5, 127.5),
-        std: Sequence[float] = (127.5, 127.5, 127.5),
-        bgr: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(**kwargs)
-        self.backbone = _deserialize(backbone)
-        self.mean, self.std, self.bgr = tuple(mean), tuple(std), bgr
-        shape = self.backbone.input_shape
+    def __init__(self, backbone: keras.Model | dict, *, bgr: bool = False, **kwargs: Any):
+        backbone = _deserialize(backbone)
+        shape = backbone.input_shape
         if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
             raise ValueError(
                 f"backbone: expected one for pictures [b, s, s, 3] of a fixed size; got {shape}"
             )
-        self.image_size, self.output_dim = shape[1], self.backbone.output_shape[-1]
+        super().__init__(**{**kwargs, "image_size": shape[1]})
+        self.backbone, self.bgr = backbone, bgr
+        self.output_dim = backbone.output_shape[-1]
 
     def build(self, input_shape=None):
         self.built = True  # the backbone is
 
     def call(self, image, training=None):
-        x = ops.cast(image, self.compute_dtype)
-        x = ops.flip(x, axis=-1) if self.bgr else x
-        x = (x - np.array(self.mean, "float32")) / np.array(self.std, "float32")
+        x = self.normalize(ops.flip(image, axis=-1) if self.bgr else image)
         x = self.backbone(x, training=training)
         if len(x.shape) == 4:
             return ops.mean(x, axis=(1, 2))
         return x[:, 0] if len(x.shape) == 3 else x
 
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.output_dim)
-
     def get_config(self):
-        own = {"backbone": _serialize(self.backbone), "mean": self.mean, "std": self.std}
-        return {**super().get_config(), **own, "bgr": self.bgr}
+        return {**super().get_config(), "backbone": _serialize(self.backbone), "bgr": self.bgr}
 
 
 @keras.saving.register_keras_serializable("duet")

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
+
+from dual_encoder.image_tower import ImageTower
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -56,49 +57,34 @@ class Convolutions(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("duet")
-class ConvolutionalTower(keras.layers.Layer):
+class ConvolutionalTower(ImageTower):
     """An image tower: `Convolutions`, averaged over places; pixels 0-255 [b, s, s, 3] -> [b, d].
 
     Args:
         image_size: height and width s in pixels; must be divisible by 2 to the power of the
             number of convolutions.
         widths: channels of each convolution; the last is d.
-        mean, std: per channel, of pixels in 0-1.
+        kwargs: of `ImageTower`.
 
     Raises:
         ValueError: `image_size` cannot be halved so often.
     """
 
-    def __init__(
-        self,
-        image_size: int,
-        *,
-        widths: Sequence[int],
-        mean: Sequence[float] = (0.5, 0.5, 0.5),
-        std: Sequence[float] = (0.5, 0.5, 0.5),
-        **kwargs: Any,
-    ):
-        super().__init__(**kwargs)
+    def __init__(self, image_size: int, *, widths: Sequence[int], **kwargs: Any):
+        super().__init__(image_size, **kwargs)
         if image_size % 2 ** len(widths):
             raise ValueError(
                 f"image_size: expected a multiple of {2 ** len(widths)}, for {len(widths)} "
                 f"convolutions of stride 2; got {image_size}"
             )
-        self.image_size, self.widths, self.output_dim = image_size, tuple(widths), widths[-1]
-        self.mean, self.std = tuple(mean), tuple(std)
+        self.widths, self.output_dim = tuple(widths), widths[-1]
         self.convolutions = Convolutions(widths, dtype=self.dtype_policy, name="convolutions")
 
     def build(self, input_shape=None):
         self.convolutions.build((None, self.image_size, self.image_size, 3))
 
     def call(self, image, training=None):
-        mean, std = np.array(self.mean) * 255, np.array(self.std) * 255
-        x = (ops.cast(image, self.compute_dtype) - mean) / std
-        return ops.mean(self.convolutions(x, training=training), axis=(1, 2))
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.output_dim)
+        return ops.mean(self.convolutions(self.normalize(image), training=training), axis=(1, 2))
 
     def get_config(self):
-        own = {"image_size": self.image_size, "widths": self.widths}
-        return {**super().get_config(), **own, "mean": self.mean, "std": self.std}
+        return {**super().get_config(), "widths": self.widths}

@@ -1,42 +1,153 @@
-"""One way in: a checkpoint's name, a `.keras` file or the folder of a run to a dual encoder."""
+"""One way in: a checkpoint's name, a repository, a folder or a `.keras` file to a model."""
 
+import difflib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints import CHECKPOINTS, load_packed
+from dual_encoder.checkpoints import (
+    CHECKPOINTS,
+    Checkpoint,
+    hub,
+    hugging_face,
+    keras_hub,
+    load_packed,
+    open_clip,
+)
+from dual_encoder.checkpoints.description import contradictions
+from dual_encoder.checkpoints.tensors import PICKLED
+from dual_encoder.encoders import ImageEncoder, TextEncoder
 from dual_encoder.model import DualEncoder
 
+HUB = "hf://"
+# What is fetched of a repository. Weights in other formats would have to be unpickled.
+SETTINGS = ("*.json", "*.txt")
+WEIGHTS = {"transformers": "model*.safetensors", "open_clip": "open_clip_model*.safetensors"}
 
-def load(name: str | Path) -> DualEncoder:
-    """Load a dual encoder with its tokenizer, ready to encode or to compile.
 
-    The optimizer of a training run is left behind; `keras.saving.load_model` has it.
+def load(
+    name: str | Path, *, image_size: int | None = None, revision: str | None = None
+) -> DualEncoder | ImageEncoder | TextEncoder:
+    """Load a model with its tokenizer and pixel statistics, ready to encode or to compile.
+
+    A published checkpoint is downloaded once, into the cache of the hub's own library, whose
+    environment variables (`HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`) hold here too. The optimizer of
+    a training run is left behind; `keras.saving.load_model` has it.
 
     Args:
-        name: a name of the checkpoint table (`shapes-tiny`), a `.keras` file, or a folder that
-            holds `model.keras`, as a training run leaves it.
+        name: a name of the checkpoint table (`shapes-tiny`, `clip-vit-base-patch32`), a model and
+            tag of OpenCLIP's table (`ViT-B-32/openai`), `hf://org/repo`, a folder in the layout of
+            `transformers`, `open_clip` or KerasHub, a `.keras` file, or the folder of a training
+            run.
+        image_size: pixels, of a published checkpoint; the position table is interpolated as the
+            library of its layout does it.
+        revision: of a repository: a branch, a tag or a commit.
+
+    Returns:
+        A `DualEncoder`, or an `ImageEncoder` or `TextEncoder` where the checkpoint has one tower.
 
     Raises:
-        FileNotFoundError: no such checkpoint, file or folder, or a folder without `model.keras`.
-        ValueError: not a `.keras` file, a damaged one, or one of another model.
+        FileNotFoundError: no such checkpoint, repository, file or folder, or one without what its
+            layout needs.
+        ConnectionError: the hub cannot be reached and the cache does not have it.
+        ValueError: weights that do not match the configuration, a configuration that contradicts
+            the table, weights that would have to be unpickled, a damaged or a foreign file.
 
     Example:
         >>> model = dual_encoder.load("shapes-tiny")
         >>> model.encode_text(model.tokenizer(["a red star"])).shape
         (1, 128)
     """
-    if str(name) in CHECKPOINTS:
-        return load_packed(CHECKPOINTS[str(name)].file)
+    row = _row(str(name))
+    if row is not None and row.file is not None:
+        _refuse(name, image_size=image_size, revision=revision)
+        return load_packed(row.file)
+    if row is not None:
+        return _published(row, image_size=image_size, revision=revision or row.revision)
+    if str(name).startswith(HUB):
+        repository = str(name).removeprefix(HUB)
+        return read_folder(_fetch(repository, revision=revision), image_size=image_size)
     path = Path(name)
-    if path.is_dir():
-        if not (path / "model.keras").is_file():
-            raise FileNotFoundError(f"{path}: no model.keras in this folder; has the run finished?")
-        path = path / "model.keras"
+    _refuse(name, revision=revision)
+    if path.is_dir() and not (path / "model.keras").is_file():
+        return read_folder(path, image_size=image_size)
+    _refuse(name, image_size=image_size)
+    return _read_keras(path / "model.keras" if path.is_dir() else path)
+
+
+def bytes_here(row: Checkpoint) -> int | None:
+    """Size of a checkpoint's weights if they are on this machine, shipped or in the cache."""
+    if row.file is not None:
+        return row.file.stat().st_size if row.file.is_file() else None
+    weights = WEIGHTS[row.layout].replace("*", "")
+    return hub.cached_bytes(str(row.repository), [weights], revision=row.revision)
+
+
+def read_folder(
+    folder: Path, *, image_size: int | None = None, layout: str | None = None
+) -> DualEncoder | ImageEncoder | TextEncoder:
+    """The model of a folder in a published layout.
+
+    Raises:
+        FileNotFoundError: the folder has no layout that is known, or not all of it.
+        ValueError: as `load`.
+    """
+    read = READERS.get(layout or "") or next(
+        (read for name, read in READERS.items() if DETECT[name](folder)), None
+    )
+    if read is None:
+        raise FileNotFoundError(
+            f"{folder}: no model.keras in this folder (has the run finished?), and no config.json "
+            "or open_clip_config.json as published checkpoints have them"
+        )
+    return read(folder, image_size=image_size)
+
+
+def _row(name: str) -> Checkpoint | None:
+    by_tag = {row.tag: row for row in CHECKPOINTS.values() if row.tag}
+    return CHECKPOINTS.get(name) or by_tag.get(name)
+
+
+def _published(
+    row: Checkpoint, *, image_size: int | None, revision: str | None
+) -> DualEncoder | ImageEncoder | TextEncoder:
+    folder = _fetch(str(row.repository), layout=row.layout, revision=revision)
+    model = read_folder(folder, image_size=image_size, layout=row.layout)
+    found = contradictions(model, row, ignore_size=image_size is not None)
+    if found:
+        raise ValueError(
+            f"{row.repository}: its configuration contradicts the table of checkpoints: "
+            + "; ".join(found)
+        )
+    return model
+
+
+def _fetch(repository: str, *, layout: str | None = None, revision: str | None = None) -> Path:
+    """The folder of a repository with its settings and one format of its weights."""
+    if layout is None:
+        names = hub.files(repository, revision)
+        layout = "open_clip" if open_clip.CONFIG in names else "transformers"
+        if layout == "open_clip" and not any(n.startswith("open_clip_model") for n in names):
+            return hub.fetch(repository, (*SETTINGS, "model*.safetensors"), revision=revision)
+    patterns = (*SETTINGS, "1_Pooling/config.json", WEIGHTS[layout])
+    folder = hub.fetch(repository, patterns, revision=revision)
+    if not any(folder.glob(WEIGHTS[layout])):
+        names = hub.files(repository, revision)
+        pickled = [name for name in names if Path(name).suffix in PICKLED]
+        instead = f"; {pickled[0]} would have to be unpickled, which can run any code" * bool(
+            pickled
+        )
+        raise ValueError(f"{repository}: expected {WEIGHTS[layout]} among its files{instead}")
+    return folder
+
+
+def _read_keras(path: Path) -> DualEncoder | ImageEncoder | TextEncoder:
     if not path.is_file():
         raise FileNotFoundError(
-            f"no model {str(name)!r}; expected {', '.join(CHECKPOINTS)}, a .keras file or the "
-            "folder of a run"
+            f"no model {str(path)!r}; expected a .keras file, a folder, {HUB}org/repo, or a name "
+            f"of the table of checkpoints such as {', '.join(_similar(str(path)))}"
         )
     if path.suffix != ".keras":
         raise ValueError(f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}")
@@ -45,6 +156,28 @@ def load(name: str | Path) -> DualEncoder:
     except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
-    if not isinstance(model, DualEncoder):
+    if not isinstance(model, DualEncoder | ImageEncoder | TextEncoder):
         raise ValueError(f"{path}: expected a dual encoder; got a {type(model).__name__}")
     return model
+
+
+def _similar(name: str) -> list[str]:
+    return difflib.get_close_matches(name, CHECKPOINTS, n=3) or list(CHECKPOINTS)[:3]
+
+
+def _refuse(name: str | Path, **options: Any) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise ValueError(f"{str(name)!r} takes no {option}; got {option}={value!r}")
+
+
+READERS: Mapping[str, Callable[..., Any]] = {
+    "open_clip": open_clip.read,
+    "keras_hub": keras_hub.read,
+    "transformers": hugging_face.read,
+}
+DETECT: Mapping[str, Callable[[Path], bool]] = {
+    "open_clip": lambda folder: (folder / open_clip.CONFIG).is_file(),
+    "keras_hub": keras_hub.is_preset,
+    "transformers": lambda folder: (folder / "config.json").is_file(),
+}

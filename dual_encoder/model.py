@@ -1,12 +1,13 @@
 """The dual encoder: an image tower and a text tower that meet in one space."""
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder.compiled import compiled, is_plain
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
 from dual_encoder.training import ExactTraining
@@ -31,6 +32,8 @@ class DualEncoder(ExactTraining, keras.Model):
         embed_dim: size e of the shared space.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
+        image_projection, text_projection: layers to take as projection heads instead, features
+            [b, d] -> [b, e]; `keras.layers.Identity()` for none.
         loss_name: `"contrastive"` (CLIP) or `"sigmoid"` (SigLIP).
         temperature: at the start; the logits are cosines over the temperature. Default: 0.07 for
             `"contrastive"`, 0.1 for `"sigmoid"`, as in the papers.
@@ -57,6 +60,8 @@ class DualEncoder(ExactTraining, keras.Model):
         embed_dim: int = 256,
         projection_depth: int = 0,
         dropout: float = 0.0,
+        image_projection: keras.layers.Layer | None = None,
+        text_projection: keras.layers.Layer | None = None,
         loss_name: str = "contrastive",
         temperature: float | None = None,
         tokenizer: Any = None,
@@ -76,8 +81,8 @@ class DualEncoder(ExactTraining, keras.Model):
         self.tokenizer = tokenizer
         options = {"depth": projection_depth, "dropout": dropout, "dtype": self.dtype_policy}
         head = partial(ProjectionHead, embed_dim, **options)
-        self.image_projection = head(name="image_projection")
-        self.text_projection = head(name="text_projection")
+        self.image_projection = image_projection or head(name="image_projection")
+        self.text_projection = text_projection or head(name="text_projection")
 
     def build(self, input_shape=None):
         start = keras.initializers.Constant(-np.log(self.temperature))
@@ -92,7 +97,8 @@ class DualEncoder(ExactTraining, keras.Model):
         ):
             if not tower.built:
                 tower.build(shape)
-            head.build((None, tower.output_dim))
+            if not head.built:
+                head.build((None, tower.output_dim))
         self.built = True
 
     @property
@@ -101,24 +107,51 @@ class DualEncoder(ExactTraining, keras.Model):
         return self.image_tower.image_size
 
     @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What `tfrecords.load` has to know about pictures."""
+        return self.image_tower.preprocessing
+
+    @property
     def context_length(self) -> int:
         """Most tokens per text."""
         return self.text_tower.context_length
 
     @property
     def logit_scale(self) -> Any:
-        """What cosines are multiplied by: the inverse temperature, at most 100."""
-        return ops.minimum(ops.exp(self.log_scale), MAX_SCALE)
+        """What cosines are multiplied by: the inverse temperature; CLIP's is at most 100."""
+        scale = ops.exp(self.log_scale)
+        return ops.minimum(scale, MAX_SCALE) if self.loss_name == "contrastive" else scale
 
     def encode_image(self, images: Any, training: bool | None = None) -> Any:
-        """Pixels 0-255 [b, s, s, 3], uint8 or float -> embeddings [b, e] of unit length."""
+        """Pixels 0-255 [b, s, s, 3], uint8 or float -> embeddings [b, e] of unit length.
+
+        Called from plain Python and not in training, it runs compiled.
+        """
+        if not training and is_plain(images):
+            return self._compiled_image(ops.convert_to_tensor(images))
+        return self._encode_image(images, training=training)
+
+    def encode_text(self, token_ids: Any, training: bool | None = None) -> Any:
+        """Token ids [b, n] -> embeddings [b, e] of unit length; compiled as `encode_image` is."""
+        if not training and is_plain(token_ids):
+            return self._compiled_text(ops.convert_to_tensor(token_ids))
+        return self._encode_text(token_ids, training=training)
+
+    def _encode_image(self, images, training=False):
         features = self.image_tower(images, training=training)
         return _unit(self.image_projection(features, training=training))
 
-    def encode_text(self, token_ids: Any, training: bool | None = None) -> Any:
-        """Token ids [b, n] -> embeddings [b, e] of unit length."""
+    def _encode_text(self, token_ids, training=False):
         features = self.text_tower(token_ids, training=training)
         return _unit(self.text_projection(features, training=training))
+
+    @cached_property
+    def _compiled_image(self):
+        return compiled(self._encode_image, self)
+
+    @cached_property
+    def _compiled_text(self):
+        return compiled(self._encode_text, self)
 
     def call(self, inputs, training=None):
         """`{"image", "token_ids"}`, or one of them -> `{"image": [b, e], "text": [b, e]}`."""
@@ -129,9 +162,9 @@ class DualEncoder(ExactTraining, keras.Model):
             )
         embeddings = {}
         if "image" in inputs:
-            embeddings["image"] = self.encode_image(inputs["image"], training=training)
+            embeddings["image"] = self._encode_image(inputs["image"], training=training)
         if "token_ids" in inputs:
-            embeddings["text"] = self.encode_text(inputs["token_ids"], training=training)
+            embeddings["text"] = self._encode_text(inputs["token_ids"], training=training)
         return embeddings
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -155,6 +188,8 @@ class DualEncoder(ExactTraining, keras.Model):
             "embed_dim": self.embed_dim,
             "projection_depth": self.projection_depth,
             "dropout": self.dropout_rate,
+            "image_projection": serialize(self.image_projection),
+            "text_projection": serialize(self.text_projection),
             "loss_name": self.loss_name,
             "temperature": self.temperature,
             "tokenizer": serialize(self.tokenizer),
@@ -162,9 +197,11 @@ class DualEncoder(ExactTraining, keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        parts = ("image_tower", "text_tower", "tokenizer")
-        objects = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
-        return cls(**{**config, **objects})
+        parts = ("image_tower", "text_tower", "image_projection", "text_projection", "tokenizer")
+        for part in parts:
+            if part in config:
+                config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)
 
 
 def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -> None:

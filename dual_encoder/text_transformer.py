@@ -10,25 +10,31 @@ from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 @keras.saving.register_keras_serializable("duet")
 class TextTransformer(keras.layers.Layer):
-    """A text tower: causal transformer, features of the end-of-text token, as in CLIP.
+    """A text tower: pre-norm transformer and the features of one token, as CLIP and SigLIP have it.
 
-    Token ids [b, n], n up to `context_length`, -> features [b, width]. A causal mask lets no token
-    see what follows it, so rows may be cut behind the longest text without changing the result.
+    Token ids [b, n], n up to `context_length`, -> features [b, width]. CLIP's causal mask lets no
+    token see what follows it, so rows may be cut behind the longest text without changing the
+    result. SigLIP has no mask at all and takes the last token, padding included: its rows always
+    have `context_length` tokens.
 
     Args:
         vocabulary_size: number of token ids.
         context_length: most tokens per text.
-        end_id: id of the end-of-text token; every row has one, of which the
-            first counts.
+        end_id: id of the end-of-text token; every row has one, of which the first counts.
         width, depth, heads: of the transformer.
         mlp_ratio: hidden units of a block's mlp, in widths.
         activation: of the mlp.
+        causal: whether tokens see only what precedes them.
+        pooling: `"end"` (the end-of-text token, as CLIP) or `"last"` (as SigLIP).
+        epsilon: of the layer norms.
         dropout: rate inside the blocks.
 
-    Reference: Radford et al. 2021 (arXiv:2103.00020), section 2.4.
-    """
+    Raises:
+        ValueError: an unknown `pooling`.
 
-    trims_exactly = True
+    References: Radford et al. 2021 (arXiv:2103.00020), section 2.4; Zhai et al. 2023
+    (arXiv:2303.15343).
+    """
 
     def __init__(
         self,
@@ -39,17 +45,23 @@ class TextTransformer(keras.layers.Layer):
         width: int,
         depth: int,
         heads: int,
-        mlp_ratio: int = 4,
+        mlp_ratio: float = 4,
         activation: Any = "gelu",
+        causal: bool = True,
+        pooling: str = "end",
+        epsilon: float = 1e-5,
         dropout: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if pooling not in ("end", "last"):
+            raise ValueError(f"pooling: expected one of end, last; got {pooling!r}")
         self.vocabulary_size, self.context_length = vocabulary_size, context_length
         self.end_id = end_id
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
         self.activation = keras.activations.get(activation)
-        self.dropout_rate = dropout
+        self.causal, self.pooling = causal, pooling
+        self.epsilon, self.dropout_rate = epsilon, dropout
         self.output_dim = width
         self.blocks = blocks(self)
         self.norm_post = layer_norm(self, "norm_post")
@@ -62,18 +74,29 @@ class TextTransformer(keras.layers.Layer):
         for layer in (*self.blocks, self.norm_post):
             layer.build((None, self.context_length, self.width))
 
+    @property
+    def trims_exactly(self) -> bool:
+        """Whether rows may be cut behind the longest text without changing the result."""
+        return self.causal and self.pooling == "end"
+
     def call(self, token_ids, training=None):
-        n = ops.shape(token_ids)[1]
-        if isinstance(n, int) and n > self.context_length:
-            raise ValueError(
-                f"token_ids: expected at most {self.context_length} tokens per text; got {n}"
-            )
-        x = ops.take(self.token_embedding, token_ids, axis=0) + self.positions[:n]
-        x = ops.cast(x, self.compute_dtype)
+        check_length(token_ids, self.context_length)
+        return self.encode(self.embed(token_ids), token_ids, training=training)
+
+    def embed(self, token_ids):
+        """Token ids [b, n] -> embeddings [b, n, width], without positions."""
+        return ops.take(self.token_embedding, token_ids, axis=0)
+
+    def encode(self, embeddings, token_ids, training=None):
+        """Embeddings [b, n, width] -> features [b, width]; `token_ids` [b, n] say where it ends."""
+        n = ops.shape(embeddings)[1]
+        x = ops.cast(embeddings + self.positions[:n], self.compute_dtype)
         place = ops.arange(n)
-        causal = ops.where(place[None, :] > place[:, None], -1e9, 0.0)
+        mask = ops.where(place[None, :] > place[:, None], -1e9, 0.0) if self.causal else None
         for block in self.blocks:
-            x = block(x, attention_bias=causal, training=training)
+            x = block(x, attention_bias=mask, training=training)
+        if self.pooling == "last":
+            return self.norm_post(x[:, -1])
         end = ops.argmax(ops.cast(ops.equal(token_ids, self.end_id), "int32"), axis=1)
         x = ops.take_along_axis(x, ops.reshape(end, (-1, 1, 1)), axis=1)[:, 0]
         return self.norm_post(x)
@@ -85,7 +108,14 @@ class TextTransformer(keras.layers.Layer):
         sizes = "vocabulary_size context_length end_id width depth heads mlp_ratio"
         return {
             **super().get_config(),
-            **attributes(self, sizes),
+            **attributes(self, f"{sizes} causal pooling epsilon"),
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout_rate,
         }
+
+
+def check_length(token_ids: Any, most: int) -> None:
+    """Raises ValueError where rows are longer than a tower takes."""
+    n = token_ids.shape[1]
+    if n is not None and n > most:
+        raise ValueError(f"token_ids: expected at most {most} tokens per text; got {n}")

@@ -1,4 +1,4 @@
-"""Image and text towers by name: Duet's own small ones, `keras.applications`, KerasHub.
+"""Image and text towers by name: Duet's own and those of `keras.applications`.
 
 A tower is a layer. An image tower takes pixels 0-255 and normalises them itself; it has
 `image_size` and `output_dim`. A text tower takes token ids; it has `context_length`, `output_dim`
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
-from dual_encoder.backbones import HubTextTower, KerasImageTower
+from dual_encoder.backbones import KerasImageTower
+from dual_encoder.bert import Bert
 from dual_encoder.convolution import ConvolutionalTower
+from dual_encoder.loading import load
 from dual_encoder.text_transformer import TextTransformer
 from dual_encoder.tokenizers import Tokenizer
 from dual_encoder.vision_transformer import VisionTransformer
@@ -48,20 +49,23 @@ APPLICATIONS: Mapping[str, Application] = {
     "resnet50": Application("ResNet50", 224, mean=(103.939, 116.779, 123.68), bgr=True),
     "efficientnet-b7": Application("EfficientNetB7", 600),  # rescales pixels itself
 }
+VIT = dict(patch_bias=True, epsilon=1e-6, resize="squash", interpolation="bilinear")
 # Dosovitskiy et al. 2021 (arXiv:2010.11929), table 1.
-HUB_IMAGE: Mapping[str, Sizes] = {
-    "vit-base-16": dict(patch_size=16, num_layers=12, num_heads=12, hidden_dim=768, mlp_dim=3072),
-    "vit-base-32": dict(patch_size=32, num_layers=12, num_heads=12, hidden_dim=768, mlp_dim=3072),
-    "vit-large-16": dict(patch_size=16, num_layers=24, num_heads=16, hidden_dim=1024, mlp_dim=4096),
+PUBLISHED_IMAGE: Mapping[str, Sizes] = {
+    "vit-base-16": dict(patch_size=16, width=768, depth=12, heads=12, **VIT),
+    "vit-base-32": dict(patch_size=32, width=768, depth=12, heads=12, **VIT),
+    "vit-large-16": dict(patch_size=16, width=1024, depth=24, heads=16, **VIT),
 }
 # Devlin et al. 2019 (arXiv:1810.04805), section 3; Turc et al. 2019 (arXiv:1908.08962), table 1.
-HUB_TEXT: Mapping[str, Sizes] = {
-    "bert-tiny": dict(num_layers=2, num_heads=2, hidden_dim=128, intermediate_dim=512),
-    "bert-small": dict(num_layers=4, num_heads=8, hidden_dim=512, intermediate_dim=2048),
-    "bert-base": dict(num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072),
+PUBLISHED_TEXT: Mapping[str, Sizes] = {
+    "bert-tiny": dict(width=128, depth=2, heads=2),
+    "bert-small": dict(width=512, depth=4, heads=8),
+    "bert-base": dict(width=768, depth=12, heads=12),
 }
-IMAGE_TOWERS = (*OWN_IMAGE, *APPLICATIONS, *HUB_IMAGE)
-TEXT_TOWERS = (*OWN_TEXT, *HUB_TEXT)
+BERT_CONTEXT, BERT_DROPOUT = 512, 0.1
+TRANSFORMER = ("width", "depth", "heads")
+IMAGE_TOWERS = (*OWN_IMAGE, *APPLICATIONS, *PUBLISHED_IMAGE)
+TEXT_TOWERS = (*OWN_TEXT, *PUBLISHED_TEXT)
 
 
 def image_tower(
@@ -73,8 +77,8 @@ def image_tower(
         name: one of `IMAGE_TOWERS`.
         image_size: pixels; the tower's usual size, or that of the weights, without one.
         weights: None for random ones; for `keras.applications` names `"imagenet"` or a file of
-            weights that the network without its top saved; for KerasHub names a preset's name or
-            folder.
+            weights that the network without its top saved; for ViT whatever `load` takes and has
+            such a tower: `"vit-base-patch16-224"`, a folder.
         sizes: of the table's row, to change (`width=32`).
 
     Raises:
@@ -89,8 +93,12 @@ def image_tower(
     if name in APPLICATIONS:
         _refuse(name, **sizes)
         return _application(name, image_size, weights)
-    backbone = _vit(name, {**HUB_IMAGE[name], **sizes}, image_size=image_size, weights=weights)
-    return KerasImageTower(backbone, name="image_tower")
+    sizes = {**PUBLISHED_IMAGE[name], **sizes}
+    if not weights:
+        return VisionTransformer(image_size or 224, **sizes, name="image_tower")
+    tower = _tower_of(name, weights, "image_tower", image_size=image_size)
+    _check_sizes(name, weights, tower, {k: sizes[k] for k in ("patch_size", *TRANSFORMER)})
+    return tower
 
 
 def text_tower(
@@ -101,7 +109,8 @@ def text_tower(
     Args:
         name: one of `TEXT_TOWERS`.
         tokenizer: gives vocabulary size, context length, padding and end-of-text ids.
-        weights: None for random ones; for KerasHub names a preset's name or folder.
+        weights: None for random ones; for BERT whatever `load` takes and has such a tower:
+            `"bert-base-uncased"`, a folder.
         sizes: of the table's row, to change.
 
     Raises:
@@ -114,10 +123,18 @@ def text_tower(
         _refuse(name, weights=weights)
         sizes = {**OWN_TEXT[name], **sizes, "end_id": tokenizer.end_id}
         return TextTransformer(vocabulary, context, **sizes, name="text_tower")
-    backbone = _bert(name, {**HUB_TEXT[name], **sizes}, vocabulary=vocabulary, weights=weights)
-    return HubTextTower(
-        backbone, context_length=context, pad_id=tokenizer.pad_id, name="text_tower"
-    )
+    sizes, pad_id = {**PUBLISHED_TEXT[name], **sizes}, tokenizer.pad_id
+    if not weights:
+        _check_context(context, BERT_CONTEXT)
+        sizes = {"positions": BERT_CONTEXT, "dropout": BERT_DROPOUT, **sizes}
+        return Bert(vocabulary, context, pad_id=pad_id, **sizes, name="text_tower")
+    tower = _tower_of(name, weights, "text_tower")
+    expected = {key: sizes[key] for key in TRANSFORMER}
+    expected |= {"vocabulary_size": vocabulary, "pad_id": pad_id}
+    _check_sizes(name, weights, tower, expected)
+    _check_context(context, tower.context_length)
+    tower.context_length = context
+    return tower
 
 
 def _application(name: str, image_size: int | None, weights: str | None) -> keras.layers.Layer:
@@ -126,38 +143,16 @@ def _application(name: str, image_size: int | None, weights: str | None) -> kera
     make = getattr(keras.applications, row.function)
     options = {"include_top": False, "pooling": "avg", "input_shape": (size, size, 3)}
     backbone = _read(name, weights, lambda: make(weights=weights, **options))
-    return KerasImageTower(backbone, mean=row.mean, std=row.std, bgr=row.bgr, name="image_tower")
+    mean, std = (tuple(value / 255 for value in each) for each in (row.mean, row.std))
+    return KerasImageTower(backbone, mean=mean, std=std, bgr=row.bgr, name="image_tower")
 
 
-def _vit(name: str, sizes: Sizes, *, image_size: int | None, weights: str | None) -> keras.Model:
-    import keras_hub
-
-    patch = sizes["patch_size"]
-    vit, sizes = keras_hub.models.ViTBackbone, {**sizes, "patch_size": (patch, patch)}
-    size = image_size or 224
-    if size % patch:
-        raise ValueError(f"image_size: expected a multiple of the patch size {patch}; got {size}")
-    if not weights:
-        return vit((size, size, 3), **sizes)
-    backbone = _read(name, weights, lambda: vit.from_preset(weights))
-    if image_size:
-        sizes["image_shape"] = (image_size, image_size, 3)
-    _check_sizes(name, weights, backbone, sizes)
-    return backbone
+def _tower_of(name: str, weights: str, part: str, **options: Any) -> keras.layers.Layer:
+    """That part of the model which `load` makes of the weights."""
+    return _read(name, weights, lambda: getattr(load(weights, **options), part))
 
 
-def _bert(name: str, sizes: Sizes, *, vocabulary: int, weights: str | None) -> keras.Model:
-    import keras_hub
-
-    bert, sizes = keras_hub.models.BertBackbone, {**sizes, "vocabulary_size": vocabulary}
-    if not weights:
-        return bert(**sizes)
-    backbone = _read(name, weights, lambda: bert.from_preset(weights))
-    _check_sizes(name, weights, backbone, sizes)
-    return backbone
-
-
-def _read(name: str, weights: str | None, make: Callable[[], keras.Model]) -> keras.Model:
+def _read(name: str, weights: str | None, make: Callable[[], Any]) -> Any:
     """What `make` makes, or a ValueError of one line that names the weights it could not read."""
     if not weights:
         return make()
@@ -169,14 +164,21 @@ def _read(name: str, weights: str | None, make: Callable[[], keras.Model]) -> ke
         raise ValueError(message) from error
 
 
-def _check_sizes(name: str, weights: str, backbone: keras.Model, sizes: Sizes) -> None:
-    found = backbone.get_config()
+def _check_sizes(name: str, weights: str, tower: keras.layers.Layer, sizes: Sizes) -> None:
     for key, expected in sizes.items():
-        if not np.array_equal(found[key], expected):
+        found = getattr(tower, key, None)
+        if found != expected:
             raise ValueError(
                 f"weights {weights!r}: expected {key}={expected} for {name} with this tokenizer "
-                f"and image size; got {key}={found[key]}"
+                f"and image size; got {key}={found}"
             )
+
+
+def _check_context(length: int, most: int) -> None:
+    if length > most:
+        raise ValueError(
+            f"context_length: expected at most the {most} positions of the tower; got {length}"
+        )
 
 
 def _check(what: str, name: str, choices: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The pre-norm transformer that both of Duet's own towers are made of."""
+"""The transformer block that all of Duet's own towers are made of, and attention itself."""
 
 from functools import partial
 from typing import Any
@@ -14,8 +14,36 @@ def quick_gelu(x):
 
 
 @keras.saving.register_keras_serializable("duet")
+def gelu_tanh(x):
+    """GELU by its tanh approximation, as in Google's own BERT and SigLIP."""
+    return keras.activations.gelu(x, approximate=True)
+
+
+def attention(query: Any, key: Any, value: Any, *, heads: int, bias: Any = None) -> Any:
+    """Scaled dot-product attention of several heads: [b, m, d], 2 x [b, n, d] -> [b, m, d].
+
+    `bias` is added to the scores: [m, n] or [b, 1, m, n], 0 or very negative.
+
+    Reference: Vaswani et al. 2017 (arXiv:1706.03762), section 3.2.
+    """
+    d = query.shape[-1]
+
+    def split(x):  # [b, heads, n, d / heads]
+        return ops.transpose(ops.reshape(x, (-1, ops.shape(x)[1], heads, d // heads)), (0, 2, 1, 3))
+
+    query, key, value = split(query), split(key), split(value)
+    scores = ops.matmul(query * (d // heads) ** -0.5, ops.transpose(key, (0, 1, 3, 2)))
+    if bias is not None:
+        scores = scores + ops.cast(bias, scores.dtype)
+    mixed = ops.matmul(ops.softmax(scores, axis=-1), value)
+    return ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, ops.shape(mixed)[2], d))
+
+
+@keras.saving.register_keras_serializable("duet")
 class TransformerBlock(keras.layers.Layer):
     """x + attention(norm(x)), then x + mlp(norm(x)); [b, n, d] -> [b, n, d].
+
+    With `norm_first=False`, as in BERT: norm(x + attention(x)), then norm(x + mlp(x)).
 
     Args:
         width: d, of the tokens.
@@ -24,11 +52,13 @@ class TransformerBlock(keras.layers.Layer):
         activation: of the hidden layer, a Keras activation.
         dropout: rate after attention and after the mlp.
         epsilon: of both layer norms.
+        norm_first: whether the norms come before attention and mlp, or after the sums.
 
     Raises:
         ValueError: `heads` does not divide `width`.
 
-    Reference: Dosovitskiy et al. 2021 (arXiv:2010.11929), figure 1 and equations 2-3.
+    Reference: Dosovitskiy et al. 2021 (arXiv:2010.11929), figure 1 and equations 2-3; Devlin et
+    al. 2019 (arXiv:1810.04805), section 3.
     """
 
     def __init__(
@@ -40,6 +70,7 @@ class TransformerBlock(keras.layers.Layer):
         activation: Any = "gelu",
         dropout: float = 0.0,
         epsilon: float = 1e-5,
+        norm_first: bool = True,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -47,7 +78,7 @@ class TransformerBlock(keras.layers.Layer):
             raise ValueError(f"heads: expected a divisor of the width {width}; got {heads}")
         self.width, self.heads, self.mlp_dim = width, heads, mlp_dim
         self.activation = keras.activations.get(activation)
-        self.dropout_rate, self.epsilon = dropout, epsilon
+        self.dropout_rate, self.epsilon, self.norm_first = dropout, epsilon, norm_first
         dense = partial(keras.layers.Dense, dtype=self.dtype_policy)
         norm = partial(keras.layers.LayerNormalization, epsilon=epsilon, dtype=self.dtype_policy)
         self.norm_1 = norm(name="norm_1")
@@ -67,38 +98,41 @@ class TransformerBlock(keras.layers.Layer):
         self.mlp_output.build((None, None, self.mlp_dim))
 
     def call(self, x, attention_bias=None, training=None):
-        """`attention_bias` is added to the scores: [n, n] or [b, 1, n, n], 0 or very negative."""
-        x = x + self.dropout(self._attend(self.norm_1(x), attention_bias), training=training)
-        return x + self.dropout(self.mlp_output(self.mlp_hidden(self.norm_2(x))), training=training)
+        """`attention_bias` is added to the scores: [n, n] or [b, 1, 1 or n, n]."""
+        if self.norm_first:
+            x = x + self.dropout(self._attend(self.norm_1(x), attention_bias), training=training)
+            return x + self.dropout(self._mlp(self.norm_2(x)), training=training)
+        attended = self.dropout(self._attend(x, attention_bias), training=training)
+        x = self.norm_1(x + attended)
+        return self.norm_2(x + self.dropout(self._mlp(x), training=training))
 
     def _attend(self, x, bias):
-        _, n, d = ops.shape(x)
-        split = ops.reshape(self.query_key_value(x), (-1, n, 3, self.heads, d // self.heads))
-        query, key, value = ops.unstack(ops.transpose(split, (2, 0, 3, 1, 4)), axis=0)  # [b,h,n,k]
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * (d // self.heads) ** -0.5
-        if bias is not None:
-            scores = scores + ops.cast(bias, scores.dtype)
-        mixed = ops.matmul(ops.softmax(scores, axis=-1), value)
-        return self.attention_output(ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, n, d)))
+        query, key, value = ops.split(self.query_key_value(x), 3, axis=-1)
+        return self.attention_output(attention(query, key, value, heads=self.heads, bias=bias))
+
+    def _mlp(self, x):
+        return self.mlp_output(self.mlp_hidden(x))
 
     def get_config(self):
         return {
             **super().get_config(),
-            **attributes(self, "width heads mlp_dim epsilon"),
+            **attributes(self, "width heads mlp_dim epsilon norm_first"),
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout_rate,
         }
 
 
-def blocks(tower: keras.layers.Layer) -> list[TransformerBlock]:
+def blocks(tower: keras.layers.Layer, *, norm_first: bool = True) -> list[TransformerBlock]:
     """The blocks of a tower that has `depth`, `width`, `heads` and the rest as attributes."""
     return [
         TransformerBlock(
             tower.width,
             tower.heads,
-            tower.mlp_ratio * tower.width,
+            round(tower.mlp_ratio * tower.width),
             activation=tower.activation,
             dropout=tower.dropout_rate,
+            epsilon=tower.epsilon,
+            norm_first=norm_first,
             dtype=tower.dtype_policy,
             name=f"block_{i}",
         )
@@ -107,8 +141,10 @@ def blocks(tower: keras.layers.Layer) -> list[TransformerBlock]:
 
 
 def layer_norm(tower: keras.layers.Layer, name: str) -> keras.layers.Layer:
-    """One of a tower, with CLIP's epsilon, as in its blocks."""
-    return keras.layers.LayerNormalization(epsilon=1e-5, dtype=tower.dtype_policy, name=name)
+    """One of a tower, with the epsilon of its blocks."""
+    return keras.layers.LayerNormalization(
+        epsilon=tower.epsilon, dtype=tower.dtype_policy, name=name
+    )
 
 
 def normal() -> keras.initializers.Initializer:

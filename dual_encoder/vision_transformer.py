@@ -1,19 +1,21 @@
 """Duet's own image transformer, as ViT and CLIP have it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
+from dual_encoder.attention_pooling import ProbePooling
 from dual_encoder.convolution import Convolutions
+from dual_encoder.image_tower import ImageTower
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
+
+POOLINGS = ("token", "average", "attention")
 
 
 @keras.saving.register_keras_serializable("duet")
-class VisionTransformer(keras.layers.Layer):
-    """An image tower: patches, class token or average, pre-norm blocks.
+class VisionTransformer(ImageTower):
+    """An image tower: patches, pre-norm blocks, one vector; as ViT, CLIP and SigLIP have it.
 
     Pixels 0-255 [b, s, s, 3] -> features [b, width]. `stem="convolutions"` replaces the patch
     projection by stride-2 convolutions down to the same grid (Xiao et al. 2021, arXiv:2106.14881),
@@ -26,10 +28,13 @@ class VisionTransformer(keras.layers.Layer):
         mlp_ratio: hidden units of a block's mlp, in widths.
         activation: of the mlp.
         stem: `"patch"` or `"convolutions"`.
-        pooling: `"token"` (class token, as ViT and CLIP) or `"average"`.
+        patch_bias: whether the patch projection has a bias, as ViT and SigLIP; CLIP has none.
+        pooling: `"token"` (class token, as ViT and CLIP), `"average"` or `"attention"` (a learned
+            query, as SigLIP).
         pre_norm: a layer norm before the first block, as CLIP has.
+        epsilon: of the layer norms.
         dropout: rate inside the blocks.
-        mean, std: per channel, of pixels in 0-1.
+        kwargs: of `ImageTower`.
 
     Raises:
         ValueError: `patch_size` does not divide `image_size`, or is no power of two where
@@ -44,35 +49,46 @@ class VisionTransformer(keras.layers.Layer):
         width: int,
         depth: int,
         heads: int,
-        mlp_ratio: int = 4,
+        mlp_ratio: float = 4,
         activation: Any = "gelu",
         stem: str = "patch",
+        patch_bias: bool = False,
         pooling: str = "token",
         pre_norm: bool = False,
+        epsilon: float = 1e-5,
         dropout: float = 0.0,
-        mean: Sequence[float] = (0.5, 0.5, 0.5),
-        std: Sequence[float] = (0.5, 0.5, 0.5),
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(image_size, **kwargs)
         _check(image_size, patch_size, stem=stem, pooling=pooling)
-        self.image_size, self.patch_size = image_size, patch_size
+        self.patch_size, self.grid = patch_size, image_size // patch_size
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
         self.activation = keras.activations.get(activation)
-        self.stem, self.pooling, self.pre_norm = stem, pooling, pre_norm
-        self.dropout_rate, self.mean, self.std = dropout, tuple(mean), tuple(std)
+        self.stem, self.patch_bias, self.pooling = stem, patch_bias, pooling
+        self.pre_norm, self.epsilon, self.dropout_rate = pre_norm, epsilon, dropout
         self.output_dim = width
-        self.grid = image_size // patch_size
         self.convolutions = self._stem() if stem == "convolutions" else None
         self.patch_embedding = keras.layers.Dense(
             width,
-            use_bias=stem == "convolutions",
+            use_bias=patch_bias or stem == "convolutions",
             dtype=self.dtype_policy,
             name="patch_embedding",
         )
         self.norm_pre = layer_norm(self, "norm_pre") if pre_norm else None
         self.blocks = blocks(self)
         self.norm_post = layer_norm(self, "norm_post")
+        self.probe_pooling = self._probe_pooling() if pooling == "attention" else None
+
+    def _probe_pooling(self):
+        return ProbePooling(
+            self.width,
+            self.heads,
+            round(self.mlp_ratio * self.width),
+            activation=self.activation,
+            epsilon=self.epsilon,
+            dtype=self.dtype_policy,
+            name="pooling",
+        )
 
     def _stem(self):
         """Channels double at every step, from 16 or more to the width of the transformer."""
@@ -91,13 +107,12 @@ class VisionTransformer(keras.layers.Layer):
         if self.pooling == "token":
             self.class_token = self.add_weight((self.width,), normal(), name="class_token")
         self.positions = self.add_weight((tokens, self.width), normal(), name="positions")
-        for layer in filter(None, (self.norm_pre, *self.blocks, self.norm_post)):
+        layers = (self.norm_pre, *self.blocks, self.norm_post, self.probe_pooling)
+        for layer in filter(None, layers):
             layer.build((None, tokens, self.width))
 
     def call(self, image, training=None):
-        mean, std = np.array(self.mean) * 255, np.array(self.std) * 255
-        x = (ops.cast(image, self.compute_dtype) - mean) / std
-        x = self.patch_embedding(self._patches(x, training))
+        x = self.patch_embedding(self._patches(self.normalize(image), training))
         if self.pooling == "token":
             token = ops.broadcast_to(self.class_token, (ops.shape(x)[0], 1, self.width))
             x = ops.concatenate([ops.cast(token, x.dtype), x], axis=1)
@@ -106,8 +121,9 @@ class VisionTransformer(keras.layers.Layer):
             x = self.norm_pre(x)
         for block in self.blocks:
             x = block(x, training=training)
-        x = x[:, 0] if self.pooling == "token" else ops.mean(x, axis=1)
-        return self.norm_post(x)
+        if self.pooling == "attention":
+            return self.probe_pooling(self.norm_post(x))
+        return self.norm_post(x[:, 0] if self.pooling == "token" else ops.mean(x, axis=1))
 
     def _patches(self, x, training):
         """Pixels to [b, grid², features], rows first; a reshape and a matrix product are faster
@@ -119,14 +135,11 @@ class VisionTransformer(keras.layers.Layer):
         x = ops.transpose(ops.reshape(x, (-1, g, p, g, p, 3)), (0, 1, 3, 2, 4, 5))
         return ops.reshape(x, (-1, g * g, p * p * 3))
 
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.output_dim)
-
     def get_config(self):
-        sizes = "image_size patch_size width depth heads mlp_ratio"
+        sizes = "patch_size width depth heads mlp_ratio"
         return {
             **super().get_config(),
-            **attributes(self, f"{sizes} stem pooling pre_norm mean std"),
+            **attributes(self, f"{sizes} stem patch_bias pooling pre_norm epsilon"),
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout_rate,
         }
@@ -139,7 +152,7 @@ def _check(image_size: int, patch_size: int, *, stem: str, pooling: str) -> None
         )
     for name, value, choices in (
         ("stem", stem, ("patch", "convolutions")),
-        ("pooling", pooling, ("token", "average")),
+        ("pooling", pooling, POOLINGS),
     ):
         if value not in choices:
             raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")

@@ -114,6 +114,11 @@ class ZeroShotClassifier(ExactTraining, keras.Model):
         """Height and width in pixels of the pictures that the image tower takes."""
         return self.image_tower.image_size
 
+    @property
+    def preprocessing(self):
+        """What `tfrecords.load` has to know about pictures."""
+        return self.image_tower.preprocessing
+
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
         images = inputs["image"] if isinstance(inputs, dict) else inputs

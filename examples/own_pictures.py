@@ -23,7 +23,7 @@ def main(pictures: Path, out: Path, *, model: str, templates: list[str]) -> floa
     encoder = dual_encoder.load(model)
     zero_shot = dual_encoder.ZeroShotClassifier.from_names(encoder, class_names, templates)
     zero_shot.compile(metrics=["accuracy"])
-    size = {"batch_size": 32, "image_size": encoder.image_size}
+    size = {"batch_size": 32, **encoder.preprocessing}
     test = tfrecords.load(out, "test", **size)
     guesses = zero_shot.predict(test).argmax(axis=1)
     for example, guess in zip(tfrecords.examples(out, "test"), guesses, strict=False):

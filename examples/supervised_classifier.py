@@ -41,7 +41,7 @@ def main(
         weighted_metrics=["accuracy"],
         jit_compile=False,
     )
-    batches = {"batch_size": batch_size, "image_size": image.image_size}
+    batches = {"batch_size": batch_size, **image.preprocessing}
     train = tfrecords.load(
         records, "train", training=True, crop_scale=(0.7, 1.0), seed=seed, epochs=epochs, **batches
     )

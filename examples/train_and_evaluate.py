@@ -36,7 +36,7 @@ def main(out: Path, *, small: bool = False) -> float:
     steps = tfrecords.steps_per_epoch(records, "train", batch_size=batch_size)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps)
     model.compile(keras.optimizers.AdamW(rate, weight_decay=0.05), jit_compile=False)
-    batches = {"batch_size": batch_size, "image_size": model.image_size}
+    batches = {"batch_size": batch_size, **model.preprocessing}
     pairs = tfrecords.load(
         records, "train", tokenizer=tokenizer, training=True, epochs=epochs, **batches
     )

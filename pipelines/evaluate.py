@@ -111,7 +111,7 @@ def predict(
         options.data,
         options.split,
         batch_size=options.batch_size,
-        image_size=classifier.image_size,
+        **classifier.preprocessing,
     )
     labels, logits, start = [], [], time.perf_counter()
     with (

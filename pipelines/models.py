@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+# Of the published accuracies, those that a line has room for; --json has all.
+SHOWN = ("shapes", "shapes-wild", "imagenet", "food101", "cifar10", "oxford_iiit_pet")
+TITLES = {
+    "dual-encoder": "dual encoders (--model): zero-shot, and to adapt",
+    "image-encoder": "image encoders: towers for --image-weights",
+    "text-encoder": "text encoders: towers for --text-weights",
+}
+HEADER = ("name", "pixels", "parameters", "here", "published zero-shot top-1")
 
 
 @dataclass
@@ -29,23 +38,12 @@ def entries() -> dict[str, Any]:
     from pipelines.runs import quiet
 
     quiet.import_tensorflow()  # Keras does, and would let it greet
-    from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS
+    from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS, bytes_here
 
-    checkpoints = [
-        {
-            "name": name,
-            "parameters": row.parameters,
-            "image_size": row.image_size,
-            "embed_dim": row.embed_dim,
-            "zero_shot": dict(row.zero_shot),
-            "source": row.source,
-            "trained_on": row.trained_on,
-            "licence": row.licence,
-            "here": row.file.is_file(),
-            "bytes": row.file.stat().st_size if row.file.is_file() else None,
-        }
-        for name, row in CHECKPOINTS.items()
-    ]
+    checkpoints = []
+    for name, row in CHECKPOINTS.items():
+        facts = {key: value for key, value in asdict(row).items() if key != "file"}
+        checkpoints.append({"name": name, **facts, "bytes_here": bytes_here(row)})
     return {
         "checkpoints": checkpoints,
         "image_towers": list(IMAGE_TOWERS),
@@ -55,15 +53,34 @@ def entries() -> dict[str, Any]:
 
 def tables(found: dict[str, Any]) -> str:
     """The same for people."""
-    lines = ["checkpoints (--model):"]
-    for row in found["checkpoints"]:
-        figures = ", ".join(f"{name} {top1:.1%}" for name, top1 in row["zero_shot"].items())
-        size = f"{row['image_size']} px, {row['parameters']:,} parameters"
-        here = f"{row['bytes']:,} bytes" if row["here"] else "not here"
-        lines.append(f"  {row['name']:<16} {size}, {here}; zero-shot top-1: {figures or 'unknown'}")
-        lines.append(f"  {'':<16} trained on {row['trained_on']}")
+    lines = []
+    for kind, title in TITLES.items():
+        rows = [_cells(row) for row in found["checkpoints"] if row["kind"] == kind]
+        lines += [f"{title}", *_columns([HEADER, *rows]), ""]
+    lines += ["licences, sources and all published figures: python -m pipelines models --json", ""]
     for flag in ("image_towers", "text_towers"):
         option = "--" + flag.removesuffix("s").replace("_", "-")
-        lines.append(f"\n{flag.replace('_', ' ')} ({option}):")
-        lines += [f"  {name}" for name in found[flag]]
-    return "\n".join(lines)
+        lines += [f"{flag.replace('_', ' ')} ({option}):", f"  {', '.join(found[flag])}", ""]
+    return "\n".join(lines).rstrip()
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    figures = [f"{key} {row['zero_shot'][key]:.1%}" for key in SHOWN if key in row["zero_shot"]]
+    here = row["bytes_here"]
+    return (
+        row["name"],
+        str(row["image_size"] or ""),
+        f"{row['parameters']:,}",
+        "no" if here is None else f"{here / 1e6:,.1f} MB",
+        ", ".join(figures),
+    )
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    """Cells in columns: names and figures to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *numbers, figures in rows:
+        middle = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
+        lines.append("  ".join(["", name.ljust(widths[0]), *middle, figures]).rstrip())
+    return lines

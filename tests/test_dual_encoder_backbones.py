@@ -26,8 +26,8 @@ def channel_means(*shape):
 
 @pytest.mark.parametrize("shape", ["features", "map", "tokens"])
 def test_pixels_are_normalised_and_pooled(shape):
-    mean, std = (10, 20, 30), (2, 4, 8)
-    tower = KerasImageTower(channel_means(shape), mean=mean, std=std)
+    mean, std = np.array([10, 20, 30]), np.array([2, 4, 8])
+    tower = KerasImageTower(channel_means(shape), mean=mean / 255, std=std / 255)
     assert (tower.image_size, tower.output_dim) == (16, 3)
     expected = (IMAGES.mean(axis=(1, 2)) - mean) / std
     np.testing.assert_allclose(tower(IMAGES), expected, rtol=1e-5)
@@ -35,7 +35,8 @@ def test_pixels_are_normalised_and_pooled(shape):
 
 
 def test_mean_and_deviation_are_in_the_order_of_the_model():
-    tower = KerasImageTower(channel_means("features"), mean=(10, 20, 30), std=(1, 1, 1), bgr=True)
+    mean, std = np.array([10, 20, 30]) / 255, (1 / 255,) * 3
+    tower = KerasImageTower(channel_means("features"), mean=mean, std=std, bgr=True)
     expected = IMAGES.mean(axis=(1, 2))[:, ::-1] - (10, 20, 30)
     np.testing.assert_allclose(tower(IMAGES), expected, rtol=1e-5)
 

@@ -45,14 +45,13 @@ def test_a_file_and_the_folder_of_a_run(run):
 
 def test_no_such_name():
     message = refused(FileNotFoundError, "shape-tiny")
-    assert message == (
-        "no model 'shape-tiny'; expected shapes-tiny, a .keras file or the folder of a run"
-    )
+    assert message.startswith("no model 'shape-tiny'; expected a .keras file, a folder, ")
+    assert message.endswith("such as shapes-tiny")
 
 
 def test_a_folder_without_a_model(tmp_path):
     message = refused(FileNotFoundError, tmp_path)
-    assert message == f"{tmp_path}: no model.keras in this folder; has the run finished?"
+    assert message.startswith(f"{tmp_path}: no model.keras in this folder (has the run finished?)")
 
 
 def test_not_a_keras_file(tmp_path):

@@ -66,7 +66,7 @@ def test_prompts_are_cut_to_the_longest_and_that_changes_nothing(model, monkeypa
 
     monkeypatch.setattr(model, "encode_text", watched)
     short = class_embeddings(model, NAMES, ["a {}"])
-    monkeypatch.setattr(model.text_tower, "trims_exactly", False)
+    monkeypatch.setattr(type(model.text_tower), "trims_exactly", False)
     full = class_embeddings(model, NAMES, ["a {}"])
     assert lengths[0] < 10 and lengths[1] == model.context_length == 24
     np.testing.assert_allclose(short, full, atol=1e-6)

@@ -156,12 +156,11 @@ import keras, numpy as np
 import dual_encoder
 tokenizer = dual_encoder.Tokenizer.learn(["a red star", "a blue ring"], context_length=8)
 own = {"width": 16, "depth": 1, "heads": 2}
-hub = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8}
 for image, text in (
     (dual_encoder.image_tower("vit-tiny", image_size=16, **own),
      dual_encoder.text_tower("transformer-tiny", tokenizer, **own)),
-    (dual_encoder.image_tower("vit-base-16", image_size=16, patch_size=8, mlp_dim=16, **hub),
-     dual_encoder.text_tower("bert-tiny", tokenizer, intermediate_dim=16, **hub)),
+    (dual_encoder.image_tower("vit-base-16", image_size=16, patch_size=8, **own),
+     dual_encoder.text_tower("bert-tiny", tokenizer, **own)),
 ):
     model = dual_encoder.DualEncoder(image, text, embed_dim=4, tokenizer=tokenizer)
     model.build()

@@ -10,12 +10,11 @@ from pipelines.models import entries, tables
 
 ROW = {
     "name": "tiny",
+    "kind": "dual-encoder",
     "parameters": 1234,
     "image_size": 64,
     "zero_shot": {"shapes": 0.925},
-    "trained_on": "captions",
-    "here": True,
-    "bytes": 5678,
+    "bytes_here": 5_678_000,
 }
 
 
@@ -32,16 +31,20 @@ def test_json_from_the_command_line_is_quiet():
 
 
 def test_a_checkpoint_says_whether_it_is_here():
-    for row in entries()["checkpoints"]:
-        file = CHECKPOINTS[row["name"]].file
-        assert row["here"] == file.is_file()
-        assert row["bytes"] == (file.stat().st_size if file.is_file() else None)
+    rows = {row["name"]: row for row in entries()["checkpoints"]}
+    shipped = CHECKPOINTS["shapes-tiny"]
+    assert rows["shapes-tiny"]["bytes_here"] == shipped.file.stat().st_size
+    assert rows["clip-rn50"]["zero_shot"]["food101"] == 0.808
+    assert rows["clip-rn50"]["licence"] == "MIT"
 
 
 def test_tables_for_people():
-    missing = {**ROW, "name": "other", "here": False, "bytes": None, "zero_shot": {}}
-    found = {"checkpoints": [ROW, missing], "image_towers": ["vit"], "text_towers": ["bert"]}
-    lines = tables(found).splitlines()
-    assert lines[1].endswith("64 px, 1,234 parameters, 5,678 bytes; zero-shot top-1: shapes 92.5%")
-    assert lines[3].endswith("1,234 parameters, not here; zero-shot top-1: unknown")
-    assert "image towers (--image-tower):" in lines and lines[-1] == "  bert"
+    missing = {**ROW, "name": "a longer name", "bytes_here": None, "zero_shot": {}}
+    text = {**ROW, "name": "words", "kind": "text-encoder", "image_size": None, "zero_shot": {}}
+    found = {"checkpoints": [ROW, missing, text]}
+    lines = tables({**found, "image_towers": ["vit"], "text_towers": ["bert", "gru"]}).splitlines()
+    assert lines[2].split() == ["tiny", "64", "1,234", "5.7", "MB", "shapes", "92.5%"]
+    assert lines[3].split() == ["a", "longer", "name", "64", "1,234", "no"]
+    assert lines[2].index("64") == lines[3].index("64")
+    assert ["words", "1,234", "5.7", "MB"] in [line.split() for line in lines]
+    assert "image towers (--image-tower):" in lines and lines[-1] == "  bert, gru"

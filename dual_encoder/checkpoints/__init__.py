@@ -1,4 +1,4 @@
-"""Published and shipped dual encoders: one table of names, and how their weights are stored."""
+"""Published and shipped models: one table of names, and how their weights are stored."""
 
 from dual_encoder.checkpoints.packed import load_packed as load_packed
 from dual_encoder.checkpoints.packed import save_packed as save_packed

@@ -11,9 +11,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from dual_encoder.checkpoints.variables import named_variables
 from dual_encoder.model import DualEncoder
-
-PARTS = ("image_tower", "text_tower", "image_projection", "text_projection")
 
 
 def save_packed(model: DualEncoder, path: str | Path) -> None:
@@ -22,7 +21,7 @@ def save_packed(model: DualEncoder, path: str | Path) -> None:
     Raises:
         ValueError: a weight that float16 cannot hold, which ends at 65,504.
     """
-    arrays = {name: _halved(name, variable) for name, variable in _named(model).items()}
+    arrays = {name: _halved(name, variable) for name, variable in named_variables(model).items()}
     config = json.dumps(keras.saving.serialize_keras_object(model))
     save_file(arrays, path, metadata={"duet": config})
 
@@ -46,7 +45,7 @@ def load_packed(path: str | Path) -> DualEncoder:
     model = keras.saving.deserialize_keras_object(json.loads(metadata["duet"]))
     if not model.built:
         model.build()
-    variables = _named(model)
+    variables = named_variables(model)
     found = {f"{name} {array.shape}" for name, array in arrays.items()}
     expected = {f"{name} {tuple(variable.shape)}" for name, variable in variables.items()}
     if found != expected:
@@ -66,18 +65,3 @@ def _halved(name: str, variable: keras.Variable) -> np.ndarray:
     if not np.all(np.abs(array) <= np.finfo(np.float16).max):
         raise ValueError(f"{name}: expected numbers that float16 can hold, at most 65504")
     return array.astype(np.float16)
-
-
-def _named(model: DualEncoder) -> dict[str, keras.Variable]:
-    """Weights by part of the model and path inside it, whether or not built on its own before."""
-    named = {"log_scale": model.log_scale}
-    if model.loss_name == "sigmoid":
-        named["logit_bias"] = model.logit_bias
-    for part in PARTS:
-        layer = getattr(model, part)
-        for weight in layer.weights:
-            name = f"{part}/{weight.path.rpartition(f'{layer.name}/')[-1]}"
-            if name in named:
-                raise ValueError(f"two weights are called {name}")
-            named[name] = weight
-    return named

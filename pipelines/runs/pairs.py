@@ -100,7 +100,7 @@ class Pairs:
             self.directory,
             split,
             batch_size=self.batch_size,
-            image_size=model.image_size,
+            **model.preprocessing,
             verify=None,  # done once, by `verify`
         )
 

@@ -1,0 +1,167 @@
+"""Which variable is which tensor: the rows that a layout's table of weight names is made of.
+
+A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` writes one.
+"""
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+
+Arrays = Sequence[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How tensors become a variable's value, and back."""
+
+    read: Callable[[Arrays], np.ndarray]
+    write: Callable[[np.ndarray, int], Arrays]  # the value and how many tensors it came from
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One variable, by its path in the model, and the tensors it is made of."""
+
+    variable: str
+    tensors: tuple[str, ...]
+    codec: Codec
+
+
+AS_IS = Codec(lambda arrays: arrays[0], lambda value, _: [value])
+SCALAR = Codec(lambda arrays: arrays[0].reshape(()), lambda value, _: [value.reshape(1)])
+# PyTorch keeps a linear layer's weight as [out, in]; several are fused along their outputs.
+LINEAR = Codec(
+    lambda arrays: np.concatenate(arrays).T if len(arrays) > 1 else arrays[0].T,
+    lambda value, count: np.split(value.T, count),
+)
+BIAS = Codec(
+    lambda arrays: np.concatenate(arrays) if len(arrays) > 1 else arrays[0],
+    lambda value, count: np.split(value, count),
+)
+# Kernels of convolutions: [out, in, height, width] there, [height, width, in, out] here.
+CONVOLUTION = Codec(
+    lambda arrays: arrays[0].transpose(2, 3, 1, 0), lambda value, _: [value.transpose(3, 2, 0, 1)]
+)
+
+
+def _write_patches(value: np.ndarray, _: int) -> Arrays:
+    rows, width = value.shape
+    side = round((rows // 3) ** 0.5)
+    return [value.reshape(side, side, 3, width).transpose(3, 2, 0, 1)]
+
+
+# A convolution whose stride is its kernel is a matrix product of flattened patches.
+PATCHES = Codec(
+    lambda arrays: arrays[0].transpose(2, 3, 1, 0).reshape(-1, arrays[0].shape[0]), _write_patches
+)
+
+
+def leading(axes: int) -> Codec:
+    """A tensor with so many axes of size 1 in front, such as a class token [1, 1, d]."""
+    return Codec(
+        lambda arrays: arrays[0].reshape(arrays[0].shape[axes:]),
+        lambda value, _: [value.reshape((1,) * axes + value.shape)],
+    )
+
+
+def array(variable: str, tensor: str, codec: Codec = AS_IS) -> list[Entry]:
+    """One variable, one tensor."""
+    return [Entry(variable, (tensor,), codec)]
+
+
+def linear(layer: str, *theirs: str, bias: bool = True) -> list[Entry]:
+    """A dense layer of one or more linear ones."""
+    kernel = Entry(f"{layer}/kernel", tuple(f"{name}.weight" for name in theirs), LINEAR)
+    if not bias:
+        return [kernel]
+    return [kernel, Entry(f"{layer}/bias", tuple(f"{name}.bias" for name in theirs), BIAS)]
+
+
+def norm(layer: str, theirs: str) -> list[Entry]:
+    """A layer norm."""
+    return array(f"{layer}/gamma", f"{theirs}.weight") + array(f"{layer}/beta", f"{theirs}.bias")
+
+
+def batch_norm(layer: str, theirs: str) -> list[Entry]:
+    """A batch norm with its moving statistics."""
+    mean = array(f"{layer}/moving_mean", f"{theirs}.running_mean")
+    return norm(layer, theirs) + mean + array(f"{layer}/moving_variance", f"{theirs}.running_var")
+
+
+def under(ours: str, theirs: str, entries: Iterable[Entry]) -> list[Entry]:
+    """The same entries deeper inside both."""
+    return [
+        replace(
+            entry,
+            variable=f"{ours}/{entry.variable}",
+            tensors=tuple(f"{theirs}{name}" for name in entry.tensors),
+        )
+        for entry in entries
+    ]
+
+
+def fill(
+    variables: Mapping[str, keras.Variable],
+    entries: Sequence[Entry],
+    tensors: Mapping[str, np.ndarray],
+    *,
+    ignored: Sequence[str] = (),
+    changed: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+) -> None:
+    """Give every variable its value; every tensor must be used.
+
+    Args:
+        variables: of the model, by path.
+        entries: one for each variable.
+        tensors: of the checkpoint.
+        ignored: patterns of tensors that need not be used, such as `"*.position_ids"`.
+        changed: what to do to a variable's value on its way, by path.
+
+    Raises:
+        ValueError: variables without a tensor or tensors without a variable, both listed, or a
+            value of another shape.
+    """
+    needed = {name for entry in entries for name in entry.tensors}
+    unfilled = sorted(set(variables) - {entry.variable for entry in entries})
+    unfilled += sorted(needed - set(tensors))
+    unknown = sorted(
+        name
+        for name in set(tensors) - needed
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in ignored)
+    )
+    if unfilled or unknown:
+        raise ValueError(
+            f"weights and model do not match: tensors without a variable: {_some(unknown)}; "
+            f"variables without a tensor: {_some(unfilled)}"
+        )
+    for entry in entries:
+        variable = variables[entry.variable]
+        value = entry.codec.read([tensors[name] for name in entry.tensors])
+        if changed and entry.variable in changed:
+            value = changed[entry.variable](value)
+        if value.shape != tuple(variable.shape):
+            raise ValueError(
+                f"{' + '.join(entry.tensors)}: expected {tuple(variable.shape)} for "
+                f"{entry.variable}; got {value.shape}"
+            )
+        variable.assign(value.astype("float32") if value.dtype != "float32" else value)
+
+
+def collect(
+    variables: Mapping[str, keras.Variable], entries: Sequence[Entry]
+) -> dict[str, np.ndarray]:
+    """The tensors of a checkpoint, by name, from a model's variables: the reverse of `fill`."""
+    tensors: dict[str, np.ndarray] = {}
+    for entry in entries:
+        value = keras.ops.convert_to_numpy(variables[entry.variable])
+        parts = entry.codec.write(value, len(entry.tensors))
+        tensors |= zip(entry.tensors, map(np.ascontiguousarray, parts), strict=True)
+    return tensors
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more

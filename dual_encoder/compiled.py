@@ -1,0 +1,49 @@
+"""Compiled functions of a model's own variables, for calls from plain Python."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def is_plain(x: Any) -> bool:
+    """Whether `x` holds numbers, and is not a symbol inside a function that is being compiled."""
+    if keras.backend.is_keras_tensor(x):
+        return False
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.executing_eagerly()
+    if backend == "jax":
+        import jax
+
+        return not isinstance(x, jax.core.Tracer)
+    return False
+
+
+def compiled(function: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
+    """`function` of one array, compiled for each shape it is called with.
+
+    It reads the model's variables each time, so weights that have changed count. On TensorFlow a
+    gradient tape sees through it.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True, jit_compile=on_accelerator())
+    import jax
+
+    def with_values(values, x):
+        with keras.StatelessScope(list(zip(model.variables, values, strict=True))):
+            return function(x)
+
+    run = jax.jit(with_values)
+    return lambda x: run([variable.value for variable in model.variables], x)
+
+
+def on_accelerator() -> bool:
+    """Whether there is a GPU or TPU. On a CPU, XLA takes minutes to compile and gains nothing."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"))

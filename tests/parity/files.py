@@ -1,0 +1,54 @@
+"""The small files of a published checkpoint: configuration, pixel statistics, a tokenizer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, models, processors
+
+from dual_encoder import Checkpoint
+
+
+def write_settings(config: dict[str, Any], row: Checkpoint, folder: Path) -> None:
+    """All that the layout has beside the weights; the tokenizer is any of the right kind."""
+    if row.layout == "open_clip":
+        resize = {"crop": "shortest", "squash": "squash"}[str(row.resize)]
+        pixels = {"mean": row.mean, "std": row.std, "interpolation": row.interpolation}
+        document = {"model_cfg": config, "preprocess_cfg": {**pixels, "resize_mode": resize}}
+        _write(folder / "open_clip_config.json", document)
+    else:
+        _write(folder / "config.json", config)
+        if row.image_size is not None:
+            _write(folder / "preprocessor_config.json", _preprocessor(row))
+    if row.context_length is not None:
+        write_tokenizer(row, folder)
+    if "sentence-transformers" in str(row.repository):
+        (folder / "1_Pooling").mkdir()
+        _write(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
+
+
+def write_tokenizer(row: Checkpoint, folder: Path) -> None:
+    """What is compared takes ids, so a few words will do."""
+    words = {"<s>": 0, "<pad>": 1, "</s>": 2, "<|endoftext|>": 3}
+    end = "<|endoftext|>" if row.tokenizer == "CLIP byte pairs" else "</s>"
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<s>"))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, words[end])]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    _write(folder / "tokenizer_config.json", {"pad_token": "<pad>", "eos_token": end})
+
+
+def _preprocessor(row: Checkpoint) -> dict[str, Any]:
+    size, crops = row.image_size, row.resize == "crop"
+    return {
+        "image_mean": row.mean,
+        "image_std": row.std,
+        "resample": {"bicubic": 3, "bilinear": 2}[str(row.interpolation)],
+        "size": {"shortest_edge": size} if crops else {"height": size, "width": size},
+        "do_center_crop": crops,
+    }
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document), encoding="utf-8")
