@@ -17,6 +17,8 @@ from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
 from dual_encoder.modified_resnet import ModifiedResNet as ModifiedResNet
 from dual_encoder.projection import ProjectionHead as ProjectionHead
+from dual_encoder.saving import push_to_hub as push_to_hub
+from dual_encoder.saving import save_pretrained as save_pretrained
 from dual_encoder.text_transformer import TextTransformer as TextTransformer
 from dual_encoder.tokenizers import Tokenizer as Tokenizer
 from dual_encoder.towers import IMAGE_TOWERS as IMAGE_TOWERS

@@ -22,6 +22,7 @@ from dual_encoder.encoders import ImageEncoder, TextEncoder
 from dual_encoder.model import DualEncoder
 
 HUB = "hf://"
+KERAS = "model.keras"  # of a run's folder, or a repository
 # What is fetched of a repository. Weights in other formats would have to be unpickled.
 SETTINGS = ("*.json", "*.txt")
 WEIGHTS = {"transformers": "model*.safetensors", "open_clip": "open_clip_model*.safetensors"}
@@ -67,14 +68,14 @@ def load(
     if row is not None:
         return _published(row, image_size=image_size, revision=revision or row.revision)
     if str(name).startswith(HUB):
-        repository = str(name).removeprefix(HUB)
-        return read_folder(_fetch(repository, revision=revision), image_size=image_size)
-    path = Path(name)
-    _refuse(name, revision=revision)
-    if path.is_dir() and not (path / "model.keras").is_file():
+        path = _fetch(str(name).removeprefix(HUB), revision=revision)
+    else:
+        path = Path(name)
+        _refuse(name, revision=revision)
+    if path.is_dir() and not (path / KERAS).is_file():
         return read_folder(path, image_size=image_size)
     _refuse(name, image_size=image_size)
-    return _read_keras(path / "model.keras" if path.is_dir() else path)
+    return _read_keras(path / KERAS if path.is_dir() else path)
 
 
 def bytes_here(row: Checkpoint) -> int | None:
@@ -128,6 +129,8 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
     """The folder of a repository with its settings and one format of its weights."""
     if layout is None:
         names = hub.files(repository, revision)
+        if KERAS in names:
+            return hub.fetch(repository, [KERAS], revision=revision)
         layout = "open_clip" if open_clip.CONFIG in names else "transformers"
         if layout == "open_clip" and not any(n.startswith("open_clip_model") for n in names):
             return hub.fetch(repository, (*SETTINGS, "model*.safetensors"), revision=revision)

@@ -151,7 +151,9 @@ class _ConvolutionNorm(keras.layers.Layer):
         )
 
     def build(self, input_shape):
-        self.convolution.build(input_shape)
+        b, height, width, channels = input_shape
+        margins = 2 * (self.size // 2)
+        self.convolution.build((b, height + margins, width + margins, channels))
         self.norm.build((None, None, None, self.channels))
 
     def call(self, x, training=None):

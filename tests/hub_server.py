@@ -210,11 +210,13 @@ class Handler(BaseHTTPRequestHandler):
         for line in self.body.splitlines():
             key, value = json.loads(line).values()
             if key == "header":
-                self.repository.messages.append(value["summary"])
+                self.repository.messages += [value["summary"]]
             elif key == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif key == "lfsFile":
                 files[value["path"]] = self.server.uploads[value["oid"]]
+            elif key == "deletedFile":
+                del files[value["path"]]
         sha = self.repository.commit(files)
         address = f"{self.server.endpoint}/{self.name}/commit/{sha}"
         self.reply({"commitUrl": address, "commitOid": sha})

@@ -98,7 +98,12 @@ def cached_bytes(
 
 
 def push(
-    folder: Path, repository: str, *, private: bool = False, message: str = "Upload a Duet model"
+    folder: Path,
+    repository: str,
+    *,
+    private: bool = False,
+    message: str = "Upload a Duet model",
+    replaced: Sequence[str] = (),
 ) -> str:
     """Upload a folder in one commit, into a new repository if there is none of this name.
 
@@ -107,6 +112,7 @@ def push(
         repository: `org/repo`.
         private: of a new repository; an old one stays what it is.
         message: of the commit.
+        replaced: globs of files that go in the same commit unless the folder has them.
 
     Returns:
         The address of the commit.
@@ -127,7 +133,12 @@ def push(
     with in_one_line(repository, writing=True):
         api = HfApi()
         api.create_repo(repository, private=private, exist_ok=True)
-        commit = api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
+        commit = api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            commit_message=message,
+            delete_patterns=list(replaced) or None,
+        )
         return str(commit.commit_url)
 
 

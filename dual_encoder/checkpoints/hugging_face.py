@@ -77,14 +77,16 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         ValueError: another architecture, or weights that do not match the configuration.
     """
     tensors = open_tensors(folder, rename=names.modern)
-    family, model = build(folder, tensors, image_size=image_size)
-    fill(
-        named_variables(model),
-        family.entries(model, tensors),
-        tensors,
-        ignored=("*.position_ids", *family.ignored),
-        changed=resized(model, tensors, antialias=False),
-    )
+    with keras.StatelessScope():  # its end is when the variables get their first values
+        family, model = build(folder, tensors, image_size=image_size)
+        fill(
+            named_variables(model),
+            family.entries(model, tensors),
+            tensors,
+            source=str(folder),
+            ignored=("*.position_ids", *family.ignored),
+            changed=resized(model, antialias=False),
+        )
     return model
 
 

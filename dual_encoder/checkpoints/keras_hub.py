@@ -68,9 +68,15 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
     if not model.built:
         model.build()
     tensors = names.Weights(backbone)
-    changed = resized(model, tensors, antialias=False)
-    ignored = ("*position_ids",)
-    fill(named_variables(model), entries(model), tensors, ignored=ignored, changed=changed)
+    changed = resized(model, antialias=False)
+    fill(
+        named_variables(model),
+        entries(model),
+        tensors,
+        source=str(folder),
+        ignored=("*position_ids",),
+        changed=changed,
+    )
     return model
 
 

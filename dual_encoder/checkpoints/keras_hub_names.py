@@ -44,6 +44,10 @@ class Weights(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._weights)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Without reading the numbers."""
+        return tuple(self._weights[name].shape)
+
 
 def clip(model: keras.Model) -> list[Entry]:
     """Of `CLIPBackbone`."""

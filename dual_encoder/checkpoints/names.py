@@ -4,13 +4,28 @@ A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` write
 """
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 
 Arrays = Sequence[np.ndarray]
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+class Tensors(Protocol):
+    """What `fill` asks of a checkpoint."""
+
+    def __getitem__(self, name: str, /) -> np.ndarray: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Without reading the numbers."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -106,17 +121,22 @@ def under(ours: str, theirs: str, entries: Iterable[Entry]) -> list[Entry]:
 def fill(
     variables: Mapping[str, keras.Variable],
     entries: Sequence[Entry],
-    tensors: Mapping[str, np.ndarray],
+    tensors: Tensors,
     *,
+    source: str,
     ignored: Sequence[str] = (),
-    changed: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+    changed: Mapping[str, Change] | None = None,
 ) -> None:
     """Give every variable its value; every tensor must be used.
+
+    Variables that have no value yet, inside a `keras.StatelessScope`, get theirs as it ends: their
+    first value is the checkpoint's, and none is drawn before.
 
     Args:
         variables: of the model, by path.
         entries: one for each variable.
         tensors: of the checkpoint.
+        source: what errors call it.
         ignored: patterns of tensors that need not be used, such as `"*.position_ids"`.
         changed: what to do to a variable's value on its way, by path.
 
@@ -124,6 +144,39 @@ def fill(
         ValueError: variables without a tensor or tensors without a variable, both listed, or a
             value of another shape.
     """
+    changed = changed or {}
+    try:
+        _check_names(variables, entries, tensors, ignored)
+        for entry in entries:
+            _check_shape(variables[entry.variable], entry, tensors, changed.get(entry.variable))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    for entry in entries:
+        variable = variables[entry.variable]
+        value = partial(_value, entry, tensors, changed.get(entry.variable))
+        if _waits(variable):
+            variable._initializer = lambda shape, dtype, value=value: value()
+        else:
+            variable.assign(value())
+
+
+def _waits(variable: keras.Variable) -> bool:
+    """Whether Keras has put off its first value to the end of a `StatelessScope`."""
+    return getattr(variable, "_value", variable) is None
+
+
+def _value(entry: Entry, tensors: Tensors, change: Change | None) -> Any:
+    value = entry.codec.read([tensors[name] for name in entry.tensors])
+    value = change(value) if change else value
+    return keras.ops.convert_to_tensor(np.asarray(value, "float32", order="C"))
+
+
+def _check_names(
+    variables: Mapping[str, keras.Variable],
+    entries: Sequence[Entry],
+    tensors: Tensors,
+    ignored: Sequence[str],
+) -> None:
     needed = {name for entry in entries for name in entry.tensors}
     unfilled = sorted(set(variables) - {entry.variable for entry in entries})
     unfilled += sorted(needed - set(tensors))
@@ -137,17 +190,22 @@ def fill(
             f"weights and model do not match: tensors without a variable: {_some(unknown)}; "
             f"variables without a tensor: {_some(unfilled)}"
         )
-    for entry in entries:
-        variable = variables[entry.variable]
-        value = entry.codec.read([tensors[name] for name in entry.tensors])
-        if changed and entry.variable in changed:
-            value = changed[entry.variable](value)
-        if value.shape != tuple(variable.shape):
-            raise ValueError(
-                f"{' + '.join(entry.tensors)}: expected {tuple(variable.shape)} for "
-                f"{entry.variable}; got {value.shape}"
-            )
-        variable.assign(value.astype("float32") if value.dtype != "float32" else value)
+
+
+def _check_shape(
+    variable: keras.Variable, entry: Entry, tensors: Tensors, change: Change | None
+) -> None:
+    """By what the codec makes of arrays without numbers."""
+    try:
+        made = entry.codec.read([np.empty(tensors.shape(name), "int8") for name in entry.tensors])
+        shape = change(made).shape if change else made.shape
+    except (ValueError, IndexError):  # not even the number of axes is right
+        shape = tuple(tensors.shape(name) for name in entry.tensors)
+    if shape != tuple(variable.shape):
+        raise ValueError(
+            f"{' + '.join(entry.tensors)}: expected {tuple(variable.shape)} for "
+            f"{entry.variable}; got {shape}"
+        )
 
 
 def collect(
@@ -158,7 +216,8 @@ def collect(
     for entry in entries:
         value = keras.ops.convert_to_numpy(variables[entry.variable])
         parts = entry.codec.write(value, len(entry.tensors))
-        tensors |= zip(entry.tensors, map(np.ascontiguousarray, parts), strict=True)
+        whole = [np.asarray(part, order="C") for part in parts]  # not a row where it is a scalar
+        tensors |= zip(entry.tensors, whole, strict=True)
     return tensors
 
 

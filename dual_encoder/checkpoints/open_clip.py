@@ -62,11 +62,19 @@ def read(folder: Path, *, image_size: int | None = None) -> DualEncoder:
         FileNotFoundError: a file of the layout is missing.
         ValueError: another architecture, or weights that do not match the configuration.
     """
-    model = build(folder, image_size=image_size)
     tensors = open_tensors(folder, _stem(folder))
-    entries = open_clip_names.entries(model)
-    changed = resized(model, tensors, antialias=True)
-    fill(named_variables(model), entries, tensors, ignored=IGNORED, changed=changed)
+    with keras.StatelessScope():  # its end is when the variables get their first values
+        model = build(folder, image_size=image_size)
+        entries = open_clip_names.entries(model)
+        changed = resized(model, antialias=True)
+        fill(
+            named_variables(model),
+            entries,
+            tensors,
+            source=str(folder),
+            ignored=IGNORED,
+            changed=changed,
+        )
     return model
 
 

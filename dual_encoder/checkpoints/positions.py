@@ -1,19 +1,16 @@
 """A table of positions for pictures of another size than the checkpoint was trained on."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-Change = Callable[[np.ndarray], np.ndarray]
+from dual_encoder.checkpoints.names import Change
 
 
-def resized(
-    model: keras.Model, tensors: Mapping[str, Any], *, antialias: bool
-) -> dict[str, Change]:
+def resized(model: keras.Model, *, antialias: bool) -> dict[str, Change]:
     """What `names.fill` has to do to the positions of a model's image tower, by variable."""
-    tower = getattr(model, "image_tower", None)
+    tower: Any = getattr(model, "image_tower", None)
     if tower is None:
         return {}
     pooled = hasattr(tower, "heads") and hasattr(tower, "depths")  # a residual network

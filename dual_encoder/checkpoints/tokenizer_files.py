@@ -15,6 +15,7 @@ from dual_encoder.checkpoints.tokenizer_layouts import (
     word_pieces,
     words_of_open_clip,
 )
+from dual_encoder.checkpoints.tokenizer_out import NOTE
 from dual_encoder.tokenizers import Tokenizer
 
 NAMES = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
@@ -48,6 +49,8 @@ def read_tokenizer(
     """
     folder = Path(folder)
     settings = _settings(folder)
+    if NOTE in settings:
+        return _written_here(folder, settings[NOTE], context_length=context_length)
     try:
         tokenizer = _assembled(folder, settings)
         tokenizer.no_truncation()  # `Tokenizer` cuts and pads
@@ -78,6 +81,18 @@ def read_tokenizer(
         cleaning=cleaning,
         pad_to_context=pad_to_context,
     )
+
+
+def _written_here(folder: Path, note: Any, *, context_length: int) -> Tokenizer:
+    """What `write_tokenizer` wrote: the note has all that tokenizer.json has not."""
+    try:
+        tokenizer = tokenizers.Tokenizer.from_str((folder / "tokenizer.json").read_text("utf-8"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        length = min(note["context_length"], context_length)
+        return Tokenizer(tokenizer.to_str(), **{**note, "context_length": length})
+    except Exception as error:  # the library has no narrower one
+        raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,283 @@
+"""Published layouts, on tiny checkpoints that their libraries wrote (tests/parity/tiny.py)."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import dual_encoder
+from dual_encoder.checkpoints import open_clip
+from dual_encoder.checkpoints.positions import interpolated
+
+FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
+NAMES = sorted(path.name for path in FIXTURES.iterdir())
+TOLERANCE = 1e-5
+TINY_ROBERTA = dict(vocabulary_size=20, width=8, depth=1, heads=2, segments=1, mlp_ratio=2)
+
+
+@pytest.fixture(autouse=True)
+def tiny_roberta(monkeypatch):
+    """OpenCLIP's configurations name RoBERTa instead of describing it; this one is tiny."""
+    monkeypatch.setitem(open_clip.HF_TEXT, "tiny", TINY_ROBERTA)
+    monkeypatch.setattr(open_clip, "ROBERTA_POSITIONS", 14)
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A function that copies a fixture to where it may be changed."""
+
+    def copy(name):
+        return Path(shutil.copytree(FIXTURES / name, tmp_path / name))
+
+    return copy
+
+
+def expected(name):
+    return load_file(FIXTURES / name / "expected.safetensors")
+
+
+def assert_agrees(model, wanted):
+    """The model's outputs are those of the reference."""
+    two_towers = isinstance(model, dual_encoder.DualEncoder)
+    if "image" in wanted:
+        encode = model.encode_image if two_towers else model.predict_on_batch
+        found = np.array(encode(wanted["image_pixels"]))
+        np.testing.assert_allclose(found, wanted["image"], atol=TOLERANCE)
+    if "text" in wanted:
+        encode = model.encode_text if two_towers else model.predict_on_batch
+        np.testing.assert_allclose(
+            np.array(encode(wanted["token_ids"])), wanted["text"], atol=TOLERANCE
+        )
+
+
+def changed_json(path, **changes):
+    document = json.loads(path.read_text())
+    for dotted, value in changes.items():
+        *parts, last = dotted.split("__")
+        inner = document
+        for part in parts:
+            inner = inner[part]
+        inner[last] = value
+    path.write_text(json.dumps(document))
+
+
+def refused(error, *arguments, **options):
+    """The message, one line, of what `load` raises."""
+    with pytest.raises(error) as caught:
+        dual_encoder.load(*arguments, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_fixtures_are_small():
+    assert len(NAMES) == 12
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 200_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_are_the_reference_s(name):
+    assert_agrees(dual_encoder.load(FIXTURES / name), expected(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_travels_with_the_keras_file(name, tmp_path):
+    model = dual_encoder.load(FIXTURES / name)
+    model.save(tmp_path / "model.keras")
+    loaded = dual_encoder.load(tmp_path / "model.keras")
+    assert_agrees(loaded, expected(name))
+    if "image" in expected(name):
+        assert loaded.preprocessing == model.preprocessing
+        assert loaded.image_tower.mean == (0.4, 0.5, 0.6)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "larger" in expected(name)])
+def test_other_sizes_interpolate_positions_as_transformers_does(name):
+    wanted = expected(name)
+    model = dual_encoder.load(FIXTURES / name, image_size=24)
+    found = np.array(model.encode_image(wanted["larger_pixels"]))
+    np.testing.assert_allclose(found, wanted["larger"], atol=TOLERANCE)
+
+
+def test_interpolated_positions():
+    table = np.random.default_rng(0).normal(size=(1 + 16, 3)).astype("float32")
+    for antialias in (False, True):
+        np.testing.assert_array_equal(interpolated(table, 4, extra=1, antialias=antialias), table)
+        constant = np.ones((1 + 16, 3), "float32")
+        for grid in (2, 3, 7):
+            ones = interpolated(constant, grid, extra=1, antialias=antialias)
+            np.testing.assert_allclose(ones, np.ones((1 + grid**2, 3)), atol=1e-6)
+    fewer = [interpolated(table, 2, extra=1, antialias=a) for a in (False, True)]
+    assert np.abs(fewer[0] - fewer[1]).max() > 0.01  # antialiasing matters where places are lost
+    with pytest.raises(ValueError, match=r"expected 1 \+ a square number; got 18"):
+        interpolated(np.ones((18, 3)), 2, extra=1, antialias=True)
+
+
+# --- What must not go unnoticed -----------------------------------------------------------------
+
+
+def test_a_wrong_activation_is_noticed(copied):
+    folder = copied("clip_quick_gelu_legacy_eos")
+    for part in ("text", "vision"):
+        changed_json(folder / "config.json", **{f"{part}_config__hidden_act": "gelu"})
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_agrees(dual_encoder.load(folder), expected(folder.name))
+
+
+def test_a_transposed_projection_is_noticed(copied):
+    folder = copied("clip_quick_gelu_legacy_eos")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["text_projection.weight"] = np.ascontiguousarray(tensors["text_projection.weight"].T)
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_agrees(dual_encoder.load(folder), expected(folder.name))
+
+
+def test_swapped_mean_and_deviation_are_noticed(copied):
+    folder = copied("siglip")
+    pixels = json.loads((folder / "preprocessor_config.json").read_text())
+    swapped = {"image_mean": pixels["image_std"], "image_std": pixels["image_mean"]}
+    changed_json(folder / "preprocessor_config.json", **swapped)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_agrees(dual_encoder.load(folder), expected(folder.name))
+
+
+@pytest.mark.parametrize("name", ["clip_gelu_bfloat16", "open_clip_vit"])
+def test_a_missing_causal_mask_is_noticed(name):
+    model = dual_encoder.load(FIXTURES / name)
+    model.text_tower.causal = False
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_agrees(model, expected(name))
+
+
+# --- Other forms of the same ---------------------------------------------------------------------
+
+
+def test_weights_in_several_files(copied):
+    folder = copied("clip_gelu_bfloat16")
+    from dual_encoder.checkpoints.tensors import open_tensors
+
+    tensors = {name: value.astype("float32") for name, value in open_tensors(folder).items()}
+    names = sorted(tensors)
+    parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, some in parts.items():
+        save_file({name: tensors[name] for name in some}, folder / file)
+    weight_map = {name: file for file, some in parts.items() for name in some}
+    index = {"weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+    assert_agrees(dual_encoder.load(folder), expected(folder.name))
+    (folder / "model-2.safetensors").unlink()
+    assert "lists model-2.safetensors, which is not here" in refused(FileNotFoundError, folder)
+
+
+def test_a_towers_own_weights(tmp_path):
+    """Of `image_tower` and `text_tower`, in a dual encoder of one's own."""
+    vit = dual_encoder.image_tower(
+        "vit-base-16",
+        weights=str(FIXTURES / "vit_classifier"),
+        patch_size=8,
+        width=8,
+        depth=1,
+        heads=2,
+    )
+    whole = dual_encoder.load(FIXTURES / "vit_classifier")
+    pixels = expected("vit_classifier")["image_pixels"]
+    np.testing.assert_allclose(vit(pixels), whole.image_tower(pixels), atol=1e-6)
+
+
+# --- What is refused -----------------------------------------------------------------------------
+
+
+def test_both_leftovers_are_listed(copied):
+    folder = copied("open_clip_vit")
+    file = folder / "open_clip_model.safetensors"
+    tensors = load_file(file)
+    del tensors["visual.proj"]
+    tensors["visual.ln_mid.weight"] = np.ones(8, "float16")
+    save_file(tensors, file)
+    message = refused(ValueError, folder)
+    assert message.startswith(f"{folder}: weights and model do not match: tensors without a ")
+    assert "tensors without a variable: visual.ln_mid.weight;" in message
+    assert message.endswith("variables without a tensor: visual.proj")
+    assert keras.layers.Dense(1).units == 1  # Keras is as it was
+
+
+def test_a_tensor_of_another_shape(copied):
+    folder = copied("bert_mean")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["embeddings.word_embeddings.weight"] = np.ones((9, 8), "float16")
+    save_file(tensors, folder / "model.safetensors")
+    message = refused(ValueError, folder)
+    assert "embeddings.word_embeddings.weight: expected (20, 8)" in message
+    assert message.endswith("got (9, 8)")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
+def test_pickles_are_refused(copied, name):
+    folder = copied("bert_mean")
+    (folder / "model.safetensors").rename(folder / name)
+    message = refused(ValueError, folder)
+    assert f"{name} would have to be unpickled" in message
+    assert message.endswith("expected model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "change", "expected_message"),
+    [
+        ("bert_mean", "config.json", {"model_type": "gpt2"}, "expected a model_type of clip, sig"),
+        ("siglip", "config.json", {"text_config__hidden_act": "swish"}, "got 'swish'"),
+        ("siglip", "preprocessor_config.json", {"resample": 1}, "expected resample 2 or 3"),
+        ("siglip", "preprocessor_config.json", {"size": {"shortest_edge": 9}}, "pictures of 9 pix"),
+        ("vit_pooler", "config.json", {"num_channels": 1}, "expected 3 channels; got 1"),
+        (
+            "open_clip_vit",
+            "open_clip_config.json",
+            {"model_cfg__vision_cfg__ls_init_value": 0.1},
+            "vision_cfg.ls_init_value = 0.1, which is unknown",
+        ),
+        (
+            "open_clip_roberta",
+            "open_clip_config.json",
+            {"model_cfg__text_cfg__hf_model_name": "t5"},
+            "expected hf_model_name roberta-base",
+        ),
+        (
+            "open_clip_vit",
+            "open_clip_config.json",
+            {"preprocess_cfg__resize_mode": "longest"},
+            "expected resize_mode shortest, squash",
+        ),
+    ],
+)
+def test_configurations_of_something_else(copied, name, file, change, expected_message):
+    folder = copied(name)
+    changed_json(folder / file, **change)
+    assert expected_message in refused(ValueError, folder)
+
+
+@pytest.mark.parametrize("file", ["preprocessor_config.json", "tokenizer.json"])
+def test_missing_files_are_named(copied, file):
+    folder = copied("siglip")
+    (folder / file).unlink()
+    assert file in refused(FileNotFoundError, folder)
+
+
+def test_damaged_files_are_named(copied):
+    folder = copied("siglip")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:3000])
+    assert f"{weights}: not a readable safetensors file" in refused(ValueError, folder)
+    folder = copied("vit_pooler")
+    (folder / "config.json").write_text("{")
+    assert f"{folder / 'config.json'}: not readable as JSON" in refused(ValueError, folder)
+
+
+def test_options_that_do_not_apply(tmp_path):
+    assert "takes no image_size" in refused(ValueError, "shapes-tiny", image_size=32)
+    assert "takes no revision" in refused(ValueError, FIXTURES / "siglip", revision="main")
+    assert "a text encoder takes none" in refused(ValueError, FIXTURES / "roberta", image_size=32)
