@@ -24,7 +24,7 @@ from dual_encoder.model import DualEncoder
 HUB = "hf://"
 KERAS = "model.keras"  # of a run's folder, or a repository
 # What is fetched of a repository. Weights in other formats would have to be unpickled.
-SETTINGS = ("*.json", "*.txt")
+SETTINGS = ("*.json", "*.txt")  # of folders inside as well
 WEIGHTS = {"transformers": "model*.safetensors", "open_clip": "open_clip_model*.safetensors"}
 
 
@@ -134,7 +134,7 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
         layout = "open_clip" if open_clip.CONFIG in names else "transformers"
         if layout == "open_clip" and not any(n.startswith("open_clip_model") for n in names):
             return hub.fetch(repository, (*SETTINGS, "model*.safetensors"), revision=revision)
-    patterns = (*SETTINGS, "1_Pooling/config.json", WEIGHTS[layout])
+    patterns = (*SETTINGS, WEIGHTS[layout])
     folder = hub.fetch(repository, patterns, revision=revision)
     if not any(folder.glob(WEIGHTS[layout])):
         names = hub.files(repository, revision)

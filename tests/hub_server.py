@@ -210,13 +210,12 @@ class Handler(BaseHTTPRequestHandler):
         for line in self.body.splitlines():
             key, value = json.loads(line).values()
             if key == "header":
-                self.repository.messages += [value["summary"]]
-            elif key == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif key == "lfsFile":
-                files[value["path"]] = self.server.uploads[value["oid"]]
+                self.repository.messages.append(value["summary"])
             elif key == "deletedFile":
                 del files[value["path"]]
+            elif key in ("file", "lfsFile"):
+                read = base64.b64decode if key == "file" else self.server.uploads.__getitem__
+                files[value["path"]] = read(value["content" if key == "file" else "oid"])
         sha = self.repository.commit(files)
         address = f"{self.server.endpoint}/{self.name}/commit/{sha}"
         self.reply({"commitUrl": address, "commitOid": sha})

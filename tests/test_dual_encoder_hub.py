@@ -14,7 +14,7 @@ from unittest import mock
 
 import huggingface_hub
 import huggingface_hub.errors  # before the import below, which forgets what it brought
-import huggingface_hub.hf_api
+import huggingface_hub.hf_api  # noqa: F401
 import pytest
 from hub_server import Fault, HubServer
 from huggingface_hub import constants
@@ -37,26 +37,17 @@ def import_hub() -> types.ModuleType:
         return importlib.import_module("dual_encoder.checkpoints.hub")
 
 
-hub = import_hub()
+module = import_hub()
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    """The stand-in with one repository, an empty cache, nobody's token and no waiting."""
-    with HubServer() as server:
-        server.publish(REPOSITORY, FILES)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # plain HTTP
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 14)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr(time, "sleep", lambda seconds: None)
-        yield server
-        huggingface_hub.close_session()
+def server(hub, monkeypatch):
+    """The stand-in with one repository, nobody's token and no waiting."""
+    hub.publish(REPOSITORY, FILES)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 14)
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    return hub
 
 
 def line_of(error: pytest.ExceptionInfo, *parts: str) -> str:
@@ -75,7 +66,7 @@ def cached_files(tmp_path: Path) -> list[str]:
 
 
 def test_downloads_what_matches(server):
-    folder = hub.fetch(REPOSITORY, ["config.json", "*.safetensors", "*.h5"])
+    folder = module.fetch(REPOSITORY, ["config.json", "*.safetensors", "*.h5"])
     assert (folder / "config.json").read_bytes() == SMALL["config.json"]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert not (folder / "tokens").exists()
@@ -83,26 +74,26 @@ def test_downloads_what_matches(server):
 
 
 def test_lists_files(server):
-    assert hub.files(REPOSITORY) == sorted(FILES)
+    assert module.files(REPOSITORY) == sorted(FILES)
     assert len(server.requests) == 1
 
 
 def test_second_call_transfers_nothing(server):
-    first = hub.fetch(REPOSITORY, list(FILES))
+    first = module.fetch(REPOSITORY, list(FILES))
     before, sent = len(server.requests), server.sent()
-    assert hub.fetch(REPOSITORY, ["*"]) == first
+    assert module.fetch(REPOSITORY, ["*"]) == first
     assert len(server.requests) == before + 1 and server.sent() == sent
 
 
 def test_hashes_only_what_is_new(server, monkeypatch):
-    hub.fetch(REPOSITORY, ["*"])
-    monkeypatch.setattr(hub.hashlib, "file_digest", None)
-    hub.fetch(REPOSITORY, ["*"])
+    module.fetch(REPOSITORY, ["*"])
+    monkeypatch.setattr(module.hashlib, "file_digest", None)
+    module.fetch(REPOSITORY, ["*"])
 
 
 def test_resumes_with_a_range(server):
     server.faults = [Fault("GET /duet/shapes/resolve", cut_after=200_000, times=1)]
-    folder = hub.fetch(REPOSITORY, ["model.safetensors"])
+    folder = module.fetch(REPOSITORY, ["model.safetensors"])
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     asked = [request for request in server.requests if request.sent]
     start = int(asked[1].headers["Range"].removeprefix("bytes=").removesuffix("-"))
@@ -113,21 +104,21 @@ def test_resumes_with_a_range(server):
 def test_a_half_file_is_never_used(server, tmp_path):
     server.faults = [Fault("GET /duet/shapes/resolve", cut_after=0)]
     with pytest.raises(ConnectionError) as error:
-        hub.fetch(REPOSITORY, ["model.safetensors"])
+        module.fetch(REPOSITORY, ["model.safetensors"])
     line_of(error, "the download of model.safetensors broke off", "try again")
     assert cached_files(tmp_path) == []
-    assert hub.cached_bytes(REPOSITORY, ["model.safetensors"]) is None
+    assert module.cached_bytes(REPOSITORY, ["model.safetensors"]) is None
     server.faults = []
-    assert (hub.fetch(REPOSITORY, ["*"]) / "model.safetensors").read_bytes() == WEIGHTS
+    assert (module.fetch(REPOSITORY, ["*"]) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_wrong_bytes_are_deleted_and_fetched_again(server, tmp_path):
     server.faults = [Fault("GET /duet/shapes/resolve/", corrupt=True, times=1)]
     with pytest.raises(ValueError) as error:
-        hub.fetch(REPOSITORY, ["model.safetensors"])
+        module.fetch(REPOSITORY, ["model.safetensors"])
     line_of(error, "checksum", "model.safetensors", "deleted", str(tmp_path))
     assert cached_files(tmp_path) == []
-    assert (hub.fetch(REPOSITORY, ["*"]) / "model.safetensors").read_bytes() == WEIGHTS
+    assert (module.fetch(REPOSITORY, ["*"]) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 @pytest.mark.parametrize(
@@ -149,63 +140,63 @@ def test_wrong_bytes_are_deleted_and_fetched_again(server, tmp_path):
 def test_refusals(server, tmp_path, fault, kind, parts):
     server.faults = [fault]
     with pytest.raises(kind) as error:
-        hub.fetch(REPOSITORY, ["config.json"])
+        module.fetch(REPOSITORY, ["config.json"])
     line_of(error, *parts)
     assert cached_files(tmp_path) == [] and len(server.requests) < 12
 
 
 def test_unavailable_hub_leaves_the_cache(server):
-    folder = hub.fetch(REPOSITORY, ["config.json", "tokens/*"])
+    folder = module.fetch(REPOSITORY, ["config.json", "tokens/*"])
     server.faults = [Fault("/", status=503)]
     with pytest.warns(UserWarning, match=r"503.*using the copy in the cache"):
-        assert hub.fetch(REPOSITORY, ["config.json"]) == folder
+        assert module.fetch(REPOSITORY, ["config.json"]) == folder
     with pytest.raises(ConnectionError) as error:
-        hub.fetch(REPOSITORY, ["config.json", "*.safetensors"])
+        module.fetch(REPOSITORY, ["config.json", "*.safetensors"])
     line_of(error, "503", "the cache has not all of config.json, *.safetensors")
 
 
 def test_unreachable_hub(server, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ConnectionError) as error:
-        hub.fetch(REPOSITORY, ["config.json"])
+        module.fetch(REPOSITORY, ["config.json"])
     line_of(error, "cannot be reached", "refused", "HF_ENDPOINT")
     with pytest.raises(ConnectionError) as error:
-        hub.files(REPOSITORY)
+        module.files(REPOSITORY)
     line_of(error, "the cache has not any file", "refused")
 
 
 def test_not_a_hub(server):
     server.faults = [Fault("/api/models", status=204)]
     with pytest.raises(ConnectionError) as error:
-        hub.fetch(REPOSITORY, ["config.json"])
+        module.fetch(REPOSITORY, ["config.json"])
     line_of(error, "what answered is not the hub", "HF_ENDPOINT")
 
 
 def test_names_that_do_not_exist(server):
     with pytest.raises(FileNotFoundError) as error:
-        hub.fetch(REPOSITORY, ["config.json", "model.h5"])
+        module.fetch(REPOSITORY, ["config.json", "model.h5"])
     line_of(error, "no file model.h5", "model.safetensors")
     with pytest.raises(FileNotFoundError) as error:
-        hub.fetch(REPOSITORY, ["*.h5"])
+        module.fetch(REPOSITORY, ["*.h5"])
     line_of(error, "no file *.h5", "model.safetensors")
     with pytest.raises(FileNotFoundError) as error:
-        hub.fetch(REPOSITORY, ["config.json"], revision="v9")
+        module.fetch(REPOSITORY, ["config.json"], revision="v9")
     line_of(error, "no revision 'v9'", "a tag")
     assert server.sent() == 0
     for name in ("shapes-tiny", "a/b/c", "duet/../shapes", "duet/sh apes"):
         with pytest.raises(ValueError, match=r"expected a repository.*'org/repo'.*got|not a name"):
-            hub.fetch(name, ["config.json"])
+            module.fetch(name, ["config.json"])
 
 
 def test_a_repository_that_is_not_there_or_private(server, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"^duet/none: no such repository.*HF_TOKEN"):
-        hub.files("duet/none")
+        module.files("duet/none")
     server.repositories[REPOSITORY].private = True
     with pytest.raises(FileNotFoundError) as error:
-        hub.fetch(REPOSITORY, ["config.json"])
+        module.fetch(REPOSITORY, ["config.json"])
     line_of(error, "private", "HF_TOKEN")
     monkeypatch.setenv("HF_TOKEN", server.token)
-    assert (hub.fetch(REPOSITORY, ["config.json"]) / "config.json").is_file()
+    assert (module.fetch(REPOSITORY, ["config.json"]) / "config.json").is_file()
     assert server.requests[-1].headers["Authorization"] == f"Bearer {server.token}"
 
 
@@ -213,7 +204,7 @@ def test_full_disk(server, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(OSError) as error:
         patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100_000))
-        hub.fetch(REPOSITORY, ["*"])
+        module.fetch(REPOSITORY, ["*"])
     line_of(error, "full", "MB wanted", "HF_HOME", str(tmp_path))
     assert server.sent() == 0
 
@@ -223,7 +214,7 @@ def test_disk_that_ends_in_the_middle(server, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(OSError) as error:
-            hub.fetch(REPOSITORY, ["model.safetensors"])
+            module.fetch(REPOSITORY, ["model.safetensors"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     line_of(error, "full", "File too large", "HF_HOME", str(tmp_path))
@@ -233,22 +224,22 @@ def test_disk_that_ends_in_the_middle(server, tmp_path):
 def test_cache_that_cannot_be_written(server, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(OSError) as error:
-        hub.fetch(REPOSITORY, ["config.json"])
+        module.fetch(REPOSITORY, ["config.json"])
     line_of(error, "cannot write to the cache", "HF_HOME", str(tmp_path))
 
 
 def test_offline(server, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(ConnectionError) as error:
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
-        hub.fetch(REPOSITORY, ["config.json"])
+        module.fetch(REPOSITORY, ["config.json"])
     line_of(error, "the cache has not all of config.json", "unset it", "beforehand")
-    folder = hub.fetch(REPOSITORY, ["config.json", "tokens/*"])
+    folder = module.fetch(REPOSITORY, ["config.json", "tokens/*"])
     before = len(server.requests)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert hub.fetch(REPOSITORY, ["config.json", "tokens/*"]) == folder
-    assert hub.files(REPOSITORY) == ["config.json", "tokens/vocab.txt"]
+    assert module.fetch(REPOSITORY, ["config.json", "tokens/*"]) == folder
+    assert module.files(REPOSITORY) == ["config.json", "tokens/vocab.txt"]
     with pytest.raises(ConnectionError) as error:
-        hub.fetch(REPOSITORY, ["config.json", "model.*"])
+        module.fetch(REPOSITORY, ["config.json", "model.*"])
     line_of(error, "HF_HUB_OFFLINE")
     assert len(server.requests) == before
 
@@ -256,20 +247,20 @@ def test_offline(server, monkeypatch):
 def test_offline_half_a_set_is_not_a_set(server, monkeypatch):
     shards = {f"model-{part}.safetensors": WEIGHTS[: part + 9] for part in range(3)}
     server.publish(REPOSITORY, shards)
-    hub.fetch(REPOSITORY, ["model-0.safetensors"])
+    module.fetch(REPOSITORY, ["model-0.safetensors"])
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ConnectionError, match=r"has not all of \*.safetensors"):
-        hub.fetch(REPOSITORY, ["*.safetensors"])
+        module.fetch(REPOSITORY, ["*.safetensors"])
 
 
 def test_old_revision_serves_until_the_new_one_is_whole(server, monkeypatch):
-    old = hub.fetch(REPOSITORY, ["*"])
+    old = module.fetch(REPOSITORY, ["*"])
     server.publish(REPOSITORY, {**FILES, "model.safetensors": WEIGHTS[::-1]})
     server.faults = [Fault("GET /duet/shapes/resolve", corrupt=True)]
     with pytest.raises(ValueError, match="checksum"):
-        hub.fetch(REPOSITORY, ["*"])
+        module.fetch(REPOSITORY, ["*"])
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert hub.fetch(REPOSITORY, ["*"]) == old
+    assert module.fetch(REPOSITORY, ["*"]) == old
     assert (old / "model.safetensors").read_bytes() == WEIGHTS
 
 
@@ -277,23 +268,23 @@ def test_pinned_revision(server):
     first = server.repositories[REPOSITORY].references["main"]
     server.publish(REPOSITORY, {"config.json": b"{}"}, reference="v2")
     for revision, content in ((first, SMALL["config.json"]), ("v2", b"{}")):
-        folder = hub.fetch(REPOSITORY, ["config.json"], revision=revision)
+        folder = module.fetch(REPOSITORY, ["config.json"], revision=revision)
         assert (folder / "config.json").read_bytes() == content
     before = len(server.requests)
-    assert hub.fetch(REPOSITORY, ["config.json"], revision=first).name == first
+    assert module.fetch(REPOSITORY, ["config.json"], revision=first).name == first
     assert len(server.requests) == before  # a commit never changes
-    assert hub.cached_bytes(REPOSITORY, ["config.json"], revision="v2") == 2
-    assert hub.cached_bytes(REPOSITORY, ["config.json"]) is None  # main was not asked for
+    assert module.cached_bytes(REPOSITORY, ["config.json"], revision="v2") == 2
+    assert module.cached_bytes(REPOSITORY, ["config.json"]) is None  # main was not asked for
 
 
 def test_cached_bytes(server):
-    assert hub.cached_bytes(REPOSITORY, ["config.json"]) is None
-    hub.fetch(REPOSITORY, ["config.json", "model.safetensors"])
+    assert module.cached_bytes(REPOSITORY, ["config.json"]) is None
+    module.fetch(REPOSITORY, ["config.json", "model.safetensors"])
     before = len(server.requests)
     expected = len(WEIGHTS) + len(SMALL["config.json"])
-    assert hub.cached_bytes(REPOSITORY, ["config.json", "model.safetensors"]) == expected
-    assert hub.cached_bytes(REPOSITORY, list(FILES)) is None
-    assert hub.cached_bytes(REPOSITORY, ["config.json"], revision="v9") is None
+    assert module.cached_bytes(REPOSITORY, ["config.json", "model.safetensors"]) == expected
+    assert module.cached_bytes(REPOSITORY, list(FILES)) is None
+    assert module.cached_bytes(REPOSITORY, ["config.json"], revision="v9") is None
     assert len(server.requests) == before
 
 
@@ -304,40 +295,40 @@ def test_push_and_fetch_back(server, tmp_path, monkeypatch):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     monkeypatch.setenv("HF_TOKEN", server.token)
-    url = hub.push(folder, "me/new", private=True, message="First")
+    url = module.push(folder, "me/new", private=True, message="First")
     repository = server.repositories["me/new"]
     assert repository.private and repository.messages == ["First"]
     assert url == f"{server.endpoint}/me/new/commit/{repository.references['main']}"
-    fetched = hub.fetch("me/new", ["*"])
+    fetched = module.fetch("me/new", ["*"])
     assert {name: (fetched / name).read_bytes() for name in FILES} == FILES
-    hub.push(folder, "me/new")  # into one that is there
+    module.push(folder, "me/new")  # into one that is there
     assert set(repository.messages) == {"First", "Upload a Duet model"}
 
 
 @OLD_UPLOAD
 def test_pushes_that_fail(server, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="no such folder"):
-        hub.push(tmp_path / "none", REPOSITORY)
+        module.push(tmp_path / "none", REPOSITORY)
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match="empty"):
-        hub.push(tmp_path / "mine", REPOSITORY)
+        module.push(tmp_path / "mine", REPOSITORY)
     (tmp_path / "mine" / "model.safetensors").write_bytes(WEIGHTS)
     with pytest.raises(PermissionError) as error:
-        hub.push(tmp_path / "mine", REPOSITORY)
+        module.push(tmp_path / "mine", REPOSITORY)
     line_of(error, "401", "HF_TOKEN", "write")
     monkeypatch.setenv("HF_TOKEN", server.token)
     before = dict(server.repositories[REPOSITORY].references)
     for part in ("PUT /upload", "/commit/"):
         server.faults = [Fault(part, status=503)]
         with pytest.raises(ConnectionError) as error:
-            hub.push(tmp_path / "mine", REPOSITORY)
+            module.push(tmp_path / "mine", REPOSITORY)
         line_of(error, "503", "later")
     assert server.repositories[REPOSITORY].references == before
 
 
 PROGRAM = """
 import test_dual_encoder_hub
-print(test_dual_encoder_hub.hub.fetch("duet/shapes", ["model.safetensors"]))
+print(test_dual_encoder_hub.module.fetch("duet/shapes", ["model.safetensors"]))
 """
 
 
@@ -372,6 +363,6 @@ def test_a_killed_download_leaves_nothing_to_use(server, tmp_path, monkeypatch):
             threading.Event().wait(0.05)
         process.kill()
     assert server.sent() == 200_000
-    assert hub.cached_bytes(REPOSITORY, ["model.safetensors"]) is None
-    folder = hub.fetch(REPOSITORY, ["model.safetensors"])
+    assert module.cached_bytes(REPOSITORY, ["model.safetensors"]) is None
+    folder = module.fetch(REPOSITORY, ["model.safetensors"])
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS

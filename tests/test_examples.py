@@ -77,3 +77,17 @@ def test_contact_sheet(tmp_path):
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(f'"{path.name}"' in tested for path in (ROOT / "examples").glob("*.py"))
+
+
+def test_zero_shot(tmp_path):
+    world = ShapesSource(counts={"test": 40})
+    example = next(iter(world.read("test", 0, 1)))
+    shown = world.class_names[example.label]
+    (tmp_path / "picture.png").write_bytes(example.load())
+    others = [name for name in world.class_names if name != shown][:2]
+    said = run("zero_shot.py", "shapes-tiny", tmp_path / "picture.png", *others, shown)
+    lines = said.splitlines()
+    assert len(lines) == 3 and lines[0].endswith(f"%  {shown}")
+    assert sum(float(line.split("%")[0]) for line in lines) == pytest.approx(100, abs=0.2)
+    code = (ROOT / "examples" / "zero_shot.py").read_text().split('"""')[2]
+    assert sum(bool(line.strip()) for line in code.splitlines()) < 15

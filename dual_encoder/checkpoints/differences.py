@@ -2,6 +2,8 @@
 
 from typing import Any
 
+INSTEAD = 'model.save("x.keras") keeps any model'
+
 
 class NoLayout(ValueError):
     """`transformers` has no architecture for the model."""
@@ -23,7 +25,7 @@ def refuse(architecture: str, found: list[str]) -> None:
     if found:
         raise NoLayout(
             f"transformers has no architecture for this model; {architecture} comes next, but "
-            f'{"; ".join(found)}. model.save("x.keras") keeps any model'
+            f"{'; '.join(found)}. {INSTEAD}"
         )
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import keras
 
 from dual_encoder.bert import Bert
+from dual_encoder.checkpoints import hugging_face_defaults as defaults
 from dual_encoder.checkpoints import hugging_face_names as names
 from dual_encoder.checkpoints.activations import activation
+from dual_encoder.checkpoints.hugging_face_defaults import Config
 from dual_encoder.checkpoints.names import Entry, fill
 from dual_encoder.checkpoints.positions import resized
 from dual_encoder.checkpoints.tensors import Tensors, open_tensors, read_json
@@ -24,34 +26,6 @@ from dual_encoder.encoders import ImageEncoder, TextEncoder
 from dual_encoder.model import DualEncoder
 from dual_encoder.text_transformer import TextTransformer
 from dual_encoder.vision_transformer import VisionTransformer
-
-Config = dict[str, Any]
-
-# What `transformers` documents for keys that a configuration leaves out.
-VISION: Config = dict(
-    hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
-    image_size=224, num_channels=3,
-)  # fmt: skip
-CLIP_TEXT: Config = dict(
-    vocab_size=49408, hidden_size=512, intermediate_size=2048, num_hidden_layers=12,
-    num_attention_heads=8, max_position_embeddings=77, hidden_act="quick_gelu",
-    layer_norm_eps=1e-5, eos_token_id=49407,
-)  # fmt: skip
-CLIP_VISION = VISION | dict(patch_size=32, hidden_act="quick_gelu", layer_norm_eps=1e-5)
-SIGLIP_TEXT: Config = dict(
-    vocab_size=32000, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
-    num_attention_heads=12, max_position_embeddings=64, hidden_act="gelu_pytorch_tanh",
-    layer_norm_eps=1e-6, projection_size=None,
-)  # fmt: skip
-SIGLIP_VISION = VISION | dict(patch_size=16, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6)
-VIT = VISION | dict(patch_size=16, hidden_act="gelu", layer_norm_eps=1e-12, qkv_bias=True)
-BERT: Config = dict(
-    vocab_size=30522, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
-    num_attention_heads=12, max_position_embeddings=512, type_vocab_size=2, hidden_act="gelu",
-    layer_norm_eps=1e-12, pad_token_id=0, hidden_dropout_prob=0.1,
-    position_embedding_type="absolute",
-)  # fmt: skip
-ROBERTA = BERT | dict(pad_token_id=1, layer_norm_eps=1e-12)
 
 
 @dataclass(frozen=True)
@@ -107,8 +81,8 @@ def build(
 
 
 def _clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
-    vision = CLIP_VISION | _part(config, "vision_config")
-    text = CLIP_TEXT | _part(config, "text_config")
+    vision = defaults.CLIP_VISION | _part(config, "vision_config")
+    text = defaults.CLIP_TEXT | _part(config, "text_config")
     embed_dim = config.get("projection_dim", 512)
     image_tower = _vision_transformer(
         vision, folder, image_size=image_size, pooling="token", pre_norm=True
@@ -128,8 +102,8 @@ def _clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None
 
 
 def _siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
-    vision = SIGLIP_VISION | _part(config, "vision_config")
-    text = SIGLIP_TEXT | _part(config, "text_config")
+    vision = defaults.SIGLIP_VISION | _part(config, "vision_config")
+    text = defaults.SIGLIP_TEXT | _part(config, "text_config")
     image_tower = _vision_transformer(
         vision, folder, image_size=image_size, pooling="attention", patch_bias=True
     )
@@ -156,7 +130,7 @@ def _siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | No
 
 
 def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> ImageEncoder:
-    config = VIT | config
+    config = defaults.VIT | config
     if not config["qkv_bias"]:
         raise ValueError(f"{folder}: expected qkv_bias true in config.json; got false")
     tower = _vision_transformer(config, folder, image_size=image_size, patch_bias=True)
@@ -174,7 +148,7 @@ def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
 
 def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> TextEncoder:
     roberta = config["model_type"] != "bert"
-    config = (ROBERTA if roberta else BERT) | config
+    config = (defaults.ROBERTA if roberta else defaults.BERT) | config
     _refuse_size(image_size)
     if config["position_embedding_type"] != "absolute":
         raise ValueError(f"{folder}: expected absolute positions in config.json; got others")

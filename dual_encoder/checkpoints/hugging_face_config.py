@@ -13,7 +13,7 @@ import numpy as np
 from dual_encoder.bert import Bert
 from dual_encoder.checkpoints import hugging_face_names as names
 from dual_encoder.checkpoints.activations import activation_name
-from dual_encoder.checkpoints.differences import NoLayout, differences, refuse
+from dual_encoder.checkpoints.differences import INSTEAD, NoLayout, differences, refuse
 from dual_encoder.checkpoints.names import Entry, collect
 from dual_encoder.checkpoints.tokenizer_out import special_tokens
 from dual_encoder.checkpoints.variables import named_variables
@@ -32,6 +32,7 @@ VIT: Facts = dict(stem="patch", pooling="token", pre_norm=False, patch_bias=True
 CLIP_TEXT: Facts = dict(causal=True, pooling="end")
 SIGLIP_TEXT: Facts = dict(causal=False, pooling="last")
 DENSE: Facts = dict(use_bias=True, activation=keras.activations.linear)
+BERTS = {"bert": "BertModel", "roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel"}
 POOLING_MODES = {"mean": "pooling_mode_mean_tokens", "first": "pooling_mode_cls_token"}
 
 
@@ -80,7 +81,8 @@ def layout_of(model: keras.Model) -> Layout:
         return _vit(model)
     if isinstance(model, TextEncoder):
         return _bert(model)
-    raise NoLayout(f"expected a DualEncoder, ImageEncoder or TextEncoder; got {type(model)}")
+    kind = type(model).__name__
+    raise NoLayout(f"expected a DualEncoder, an ImageEncoder or a TextEncoder; got a {kind}")
 
 
 def _clip(model: DualEncoder) -> Layout:
@@ -149,8 +151,9 @@ def _vit(model: ImageEncoder) -> Layout:
     if classifies and model.class_names is None:
         config["num_labels"] = head.units
     elif classifies:
-        config["id2label"] = {str(index): name for index, name in enumerate(model.class_names)}
-        config["label2id"] = {name: index for index, name in enumerate(model.class_names)}
+        labels = dict(enumerate(model.class_names or []))
+        config["id2label"] = {str(index): name for index, name in labels.items()}
+        config["label2id"] = {name: index for index, name in labels.items()}
     theirs = {"vit.": None, "classifier.weight": None} if classifies else {}
     return Layout(config, names.vit(model, theirs), _pixels(image, squashing="ViTImageProcessor"))
 
@@ -167,7 +170,7 @@ def _bert(model: TextEncoder) -> Layout:
         kind = "xlm-roberta" if '"Unigram"' in model.tokenizer.json else "roberta"
     config = {
         "model_type": kind,
-        "architectures": [ARCHITECTURES[kind]],
+        "architectures": [BERTS[kind]],
         "vocab_size": tower.vocabulary_size,
         "max_position_embeddings": tower.positions,
         "type_vocab_size": tower.segments or 1,
@@ -208,7 +211,7 @@ def _sizes(tower: Any) -> Facts:
     try:
         hidden_act = activation_name(tower.activation)
     except ValueError as error:
-        refuse("none", [str(error)])
+        raise NoLayout(f"{error}; {INSTEAD}") from error
     return {
         "hidden_size": tower.width,
         "intermediate_size": round(tower.mlp_ratio * tower.width),
@@ -239,10 +242,3 @@ def _pixels(tower: Any, *, squashing: str) -> Mapping[str, Facts]:
             "image_std": list(tower.std),
         }
     }
-
-
-ARCHITECTURES: Mapping[str, str] = {
-    "bert": "BertModel",
-    "roberta": "RobertaModel",
-    "xlm-roberta": "XLMRobertaModel",
-}

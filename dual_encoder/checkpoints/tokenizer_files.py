@@ -15,7 +15,7 @@ from dual_encoder.checkpoints.tokenizer_layouts import (
     word_pieces,
     words_of_open_clip,
 )
-from dual_encoder.checkpoints.tokenizer_out import NOTE
+from dual_encoder.checkpoints.tokenizer_out import NOTE, read_back
 from dual_encoder.tokenizers import Tokenizer
 
 NAMES = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
@@ -85,12 +85,15 @@ def read_tokenizer(
 
 def _written_here(folder: Path, note: Any, *, context_length: int) -> Tokenizer:
     """What `write_tokenizer` wrote: the note has all that tokenizer.json has not."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: no {path.name} beside tokenizer_config.json")
     try:
-        tokenizer = tokenizers.Tokenizer.from_str((folder / "tokenizer.json").read_text("utf-8"))
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         length = min(note["context_length"], context_length)
-        return Tokenizer(tokenizer.to_str(), **{**note, "context_length": length})
+        return read_back(json.loads(tokenizer.to_str()), {**note, "context_length": length})
     except Exception as error:  # the library has no narrower one
         raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
 

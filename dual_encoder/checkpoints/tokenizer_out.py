@@ -19,7 +19,7 @@ PUNCTUATION = {
     "content": "",
 }
 UNDERSCORES = {"type": "Replace", "pattern": {"String": "_"}, "content": " "}
-# What a tokenizer.json can say of each cleaning; a text that was cleaned passes unchanged.
+# What a tokenizer.json can say of each cleaning, for those who do not clean.
 STEPS: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "openai": [{"type": "NFC"}, SPACES, ENDS, LOWER],
@@ -50,8 +50,9 @@ def special_tokens(tokenizer: Tokenizer) -> SpecialTokens:
     encoding = inner.encode("a")
     starts = len(encoding) > 1 and encoding.special_tokens_mask[0]
     start = encoding.tokens[0] if starts else None
-    end, pad = inner.id_to_token(tokenizer.end_id), inner.id_to_token(tokenizer.pad_id)
-    pad = pad if pad in special else end
+    end = str(inner.id_to_token(tokenizer.end_id))
+    pad = inner.id_to_token(tokenizer.pad_id)
+    pad = pad if pad is not None and pad in special else end
     ids = {
         "bos_token_id": inner.token_to_id(start) if start else None,
         "eos_token_id": tokenizer.end_id,
@@ -72,7 +73,9 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, masked: bool) -> None
         masked: whether the model is told which tokens are padding.
     """
     content = json.loads(tokenizer.json)
-    content["normalizer"] = _normalizer(content["normalizer"], STEPS[tokenizer.cleaning])
+    if steps := STEPS[tokenizer.cleaning]:
+        own = [content["normalizer"]] if content["normalizer"] else []
+        content["normalizer"] = {"type": "Sequence", "normalizers": [*steps, *own]}
     _write(folder / "tokenizer.json", content)
     tokens = special_tokens(tokenizer)
     unknown = content["model"].get("unk_token")
@@ -94,14 +97,17 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, masked: bool) -> None
     _write(folder / "tokenizer_config.json", settings)
 
 
-def _normalizer(old: dict[str, Any] | None, steps: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The steps, then the old normalizer, unless that begins with them already."""
-    if not steps:
-        return old
-    sequence = old["normalizers"] if old and old["type"] == "Sequence" else [old] if old else []
-    if sequence[: len(steps)] == steps:
-        return old
-    return {"type": "Sequence", "normalizers": [*steps, *sequence]}
+def read_back(content: dict[str, Any], note: dict[str, Any]) -> Tokenizer:
+    """The tokenizer that `write_tokenizer` wrote.
+
+    Args:
+        content: of tokenizer.json.
+        note: of tokenizer_config.json, what tokenizer.json has not.
+    """
+    if steps := STEPS[note["cleaning"]]:
+        own = content["normalizer"]["normalizers"][len(steps) :]
+        content = {**content, "normalizer": own[0] if own else None}
+    return Tokenizer(json.dumps(content, ensure_ascii=False), **note)
 
 
 def _write(path: Path, document: Any) -> None:

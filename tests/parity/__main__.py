@@ -2,6 +2,8 @@
 
     python tests/parity             # all rows
     python tests/parity NAME ...    # some
+    python tests/parity NAME ... --precision mixed_float16
+    KERAS_BACKEND=jax python tests/parity NAME ...
 
 The reference library makes the model with random weights and writes it in its published layout;
 `dual_encoder` loads the folder. Each row runs in a process of its own, which gives its memory back.
@@ -19,31 +21,34 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-TOLERANCE = 1e-4
-SMALL = 2  # pictures, and texts
+# Of embeddings; logits of half precision are compared by which is the largest.
+TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 2e-2, "mixed_float16": 2e-2}
+COUNT = 2  # pictures, and texts
 
 
-def compare(name: str, folder: Path) -> dict:
+def compare(name: str, folder: Path, precision: str) -> dict:
     """Parameters and the largest differences of one row."""
+    import keras
     import numpy as np
     import reference
 
     import dual_encoder
     from dual_encoder.checkpoints.description import contradictions
 
+    keras.config.set_dtype_policy(precision)
     theirs = reference.build(name, folder)
     ours = dual_encoder.load(folder)
     row = dual_encoder.CHECKPOINTS[name]
     found = {"parameters": theirs.parameters, "contradictions": contradictions(ours, row)}
     images, texts = None, None
     if row.image_size is not None:
-        shape = (SMALL, row.image_size, row.image_size, 3)
+        shape = (COUNT, row.image_size, row.image_size, 3)
         pixels = np.random.default_rng(0).integers(256, size=shape, dtype="uint8")
         expected = theirs.images(pixels)
         encode = ours.encode_image if row.kind == "dual-encoder" else ours
         images = np.array(encode(pixels)), expected
     if row.context_length is not None:
-        ids = theirs.token_ids(SMALL)
+        ids = theirs.token_ids(COUNT)
         expected = theirs.texts(ids)
         encode = ours.encode_text if row.kind == "dual-encoder" else ours
         texts = np.array(encode(ids)), expected
@@ -56,38 +61,42 @@ def compare(name: str, folder: Path) -> dict:
         expected = scale * images[1] @ texts[1].T + bias
         logits = np.array(ours.logit_scale) * images[0] @ texts[0].T
         logits += np.array(ours.logit_bias) if row.pooling == "last" else 0
-        found["logits"] = float(np.abs(logits - expected).max())
+        if precision == "float32":
+            found["logits"] = float(np.abs(logits - expected).max())
+        found["finite"] = bool(np.isfinite(logits).all())
         found["same"] = bool((logits.argmax(1) == expected.argmax(1)).all())
     return found
 
 
-def in_process(name: str) -> dict:
+def in_process(name: str, precision: str) -> dict:
     """`compare` in a process of its own, on a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--compare", name, "--folder", folder]
+        command += ["--precision", precision]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1]}
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def passed(found: dict) -> bool:
+def passed(found: dict, precision: str) -> bool:
     """Whether the row agrees with its reference."""
     differences = [found.get(key, 0.0) for key in ("image", "text", "logits")]
     return (
         "error" not in found
         and not found["contradictions"]
-        and max(differences) <= TOLERANCE
+        and max(differences) <= TOLERANCES[precision]
         and found.get("same", True)
+        and found.get("finite", True)
     )
 
 
-def line(name: str, found: dict) -> str:
+def line(name: str, found: dict, precision: str) -> str:
     """One row of the table."""
     if "error" in found:
         return f"{name:<36} {found['error']}"
     cells = [f"{found[key]:.1e}" if key in found else "-" for key in ("image", "text", "logits")]
-    verdict = "ok" if passed(found) else "; ".join(["DIFFERS", *found["contradictions"]])
+    verdict = "ok" if passed(found, precision) else "; ".join(["DIFFERS", *found["contradictions"]])
     return row_of(name, f"{found['parameters']:,}", *cells) + f" {verdict}"
 
 
@@ -96,7 +105,7 @@ def row_of(name: str, parameters: str, *cells: str) -> str:
     return f"{name:<36} {parameters:>13} " + " ".join(f"{cell:>9}" for cell in cells)
 
 
-def main(names: list[str]) -> int:
+def main(names: list[str], precision: str) -> int:
     """Prints the table; the number of rows that differ."""
     from dual_encoder.checkpoints import CHECKPOINTS
 
@@ -107,21 +116,22 @@ def main(names: list[str]) -> int:
     print(row_of("largest difference in", "parameters", "image", "text", "logits"))
     wrong = 0
     for name in names or published:
-        found = in_process(name)
-        wrong += not passed(found)
-        print(line(name, found), flush=True)
+        found = in_process(name, precision)
+        wrong += not passed(found, precision)
+        print(line(name, found, precision), flush=True)
     return wrong
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--precision", choices=TOLERANCES, default="float32")
     parser.add_argument("--compare", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.compare:
         with contextlib.redirect_stdout(io.StringIO()):
-            result = compare(arguments.compare, arguments.folder)
+            result = compare(arguments.compare, arguments.folder, arguments.precision)
         print(json.dumps(result))
     else:
-        sys.exit(min(main(arguments.names), 1))
+        sys.exit(min(main(arguments.names, arguments.precision), 1))

@@ -1,0 +1,22 @@
+"""What several test files share."""
+
+import huggingface_hub
+import pytest
+from hub_server import HubServer
+from huggingface_hub import constants
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The stand-in of the hub, a token that may write there, and an empty cache."""
+    with HubServer() as server:
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # plain HTTP
+        monkeypatch.setenv("HF_TOKEN", server.token)
+        yield server
+        huggingface_hub.close_session()

@@ -1,0 +1,79 @@
+"""Half precision, and another backend, on the fixtures of published layouts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import dual_encoder
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = ROOT / "tests" / "fixtures" / "pretrained"
+NAMES = ["clip_quick_gelu_legacy_eos", "siglip", "open_clip_resnet"]
+ON_JAX = """
+import sys
+for name in ("tensorflow", "tensorflow_text", "tensorflow_datasets"):
+    sys.modules[name] = None  # whoever imports it gets an ImportError
+import numpy as np
+from safetensors.numpy import load_file
+import dual_encoder
+for folder in sys.argv[1:]:
+    model, wanted = dual_encoder.load(folder), load_file(f"{folder}/expected.safetensors")
+    image = np.array(model.encode_image(wanted["image_pixels"]))
+    text = np.array(model.encode_text(wanted["token_ids"]))
+    worst = max(np.abs(image - wanted["image"]).max(), np.abs(text - wanted["text"]).max())
+    assert worst < 1e-5, (folder, worst)
+"""
+
+
+@pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
+def precision(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_stays_close(name, precision):
+    wanted = load_file(FIXTURES / name / "expected.safetensors")
+    model = dual_encoder.load(FIXTURES / name)
+    assert model.image_tower.compute_dtype == precision.removeprefix("mixed_")
+    image = np.array(model.encode_image(wanted["image_pixels"]))
+    text = np.array(model.encode_text(wanted["token_ids"]))
+    assert image.dtype == text.dtype == "float32"
+    for found, exact in ((image, wanted["image"]), (text, wanted["text"])):
+        cosines = (found * exact).sum(axis=1)  # of eight numbers each is large, and so its error
+        np.testing.assert_allclose(cosines, 1, atol=3e-3)
+    assert np.abs(image - wanted["image"]).max() > 1e-6  # it did compute in half precision
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_extreme_inputs_give_numbers(name, precision):
+    model = dual_encoder.load(FIXTURES / name)
+    size = model.image_size
+    flat = np.stack([np.full((size, size, 3), value, "uint8") for value in (0, 255)])
+    ids = np.full((2, model.context_length), model.tokenizer.pad_id, "int32")
+    ids[0] = model.tokenizer.end_id
+    ids[1, 0] = model.tokenizer.end_id
+    logits = np.array(model.encode_image(flat)) @ np.array(model.encode_text(ids)).T
+    assert np.isfinite(logits * np.array(model.logit_scale)).all()
+
+
+def test_two_architectures_on_jax_without_tensorflow():
+    pytest.importorskip("jax", reason="the extra jax is not installed")
+    folders = [str(FIXTURES / name) for name in ("clip_quick_gelu_legacy_eos", "open_clip_resnet")]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", ON_JAX, *folders],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
