@@ -2,6 +2,8 @@
 
 from dual_encoder.backbones import HubTextTower as HubTextTower
 from dual_encoder.backbones import KerasImageTower as KerasImageTower
+from dual_encoder.base_towers import ImageTower as ImageTower
+from dual_encoder.base_towers import TextTower as TextTower
 from dual_encoder.bert import Bert as Bert
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
@@ -9,7 +11,6 @@ from dual_encoder.checkpoints import save_packed as save_packed
 from dual_encoder.convolution import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.encoders import ImageEncoder as ImageEncoder
 from dual_encoder.encoders import TextEncoder as TextEncoder
-from dual_encoder.image_tower import ImageTower as ImageTower
 from dual_encoder.loading import bytes_here as bytes_here
 from dual_encoder.loading import load as load
 from dual_encoder.losses import contrastive_loss as contrastive_loss

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.image_tower import ImageTower
+from dual_encoder.base_towers import ImageTower
 
 
 @keras.saving.register_keras_serializable("duet")

@@ -5,14 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.text_transformer import check_length
+from dual_encoder.base_towers import TextTower
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 POOLINGS = ("mean", "first", "pooler")
 
 
 @keras.saving.register_keras_serializable("duet")
-class Bert(keras.layers.Layer):
+class Bert(TextTower):
     """A text tower: token ids [b, n], n up to `context_length`, -> features [b, width].
 
     Padding is masked out, so rows may be cut behind the longest text.
@@ -98,14 +98,6 @@ class Bert(keras.layers.Layer):
         if self.pooler is not None:
             self.pooler.build((None, self.width))
 
-    def call(self, token_ids, training=None):
-        check_length(token_ids, self.context_length)
-        return self.encode(self.embed(token_ids), token_ids, training=training)
-
-    def embed(self, token_ids):
-        """Token ids [b, n] -> embeddings [b, n, width], without positions."""
-        return ops.take(self.token_embedding, token_ids, axis=0)
-
     def encode(self, embeddings, token_ids, training=None):
         """Embeddings [b, n, width] -> features [b, width]; `token_ids` [b, n] say what is text."""
         n = ops.shape(embeddings)[1]
@@ -121,9 +113,6 @@ class Bert(keras.layers.Layer):
             weight = ops.cast(is_text, "float32")[:, :, None]
             return ops.sum(x * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1.0)
         return x[:, 0] if self.pooler is None else self.pooler(x[:, 0])
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.output_dim)
 
     def get_config(self):
         sizes = "vocabulary_size context_length pad_id width depth heads mlp_ratio"

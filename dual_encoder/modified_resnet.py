@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from dual_encoder.attention_pooling import MeanQueryPooling
-from dual_encoder.image_tower import ImageTower
+from dual_encoder.base_towers import ImageTower
 from dual_encoder.transformer import attributes
 
 

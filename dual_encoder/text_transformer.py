@@ -5,11 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from dual_encoder.base_towers import TextTower
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 
 @keras.saving.register_keras_serializable("duet")
-class TextTransformer(keras.layers.Layer):
+class TextTransformer(TextTower):
     """A text tower: pre-norm transformer and the features of one token, as CLIP and SigLIP have it.
 
     Token ids [b, n], n up to `context_length`, -> features [b, width]. CLIP's causal mask lets no
@@ -79,14 +80,6 @@ class TextTransformer(keras.layers.Layer):
         """Whether rows may be cut behind the longest text without changing the result."""
         return self.causal and self.pooling == "end"
 
-    def call(self, token_ids, training=None):
-        check_length(token_ids, self.context_length)
-        return self.encode(self.embed(token_ids), token_ids, training=training)
-
-    def embed(self, token_ids):
-        """Token ids [b, n] -> embeddings [b, n, width], without positions."""
-        return ops.take(self.token_embedding, token_ids, axis=0)
-
     def encode(self, embeddings, token_ids, training=None):
         """Embeddings [b, n, width] -> features [b, width]; `token_ids` [b, n] say where it ends."""
         n = ops.shape(embeddings)[1]
@@ -101,9 +94,6 @@ class TextTransformer(keras.layers.Layer):
         x = ops.take_along_axis(x, ops.reshape(end, (-1, 1, 1)), axis=1)[:, 0]
         return self.norm_post(x)
 
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.output_dim)
-
     def get_config(self):
         sizes = "vocabulary_size context_length end_id width depth heads mlp_ratio"
         return {
@@ -112,10 +102,3 @@ class TextTransformer(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout_rate,
         }
-
-
-def check_length(token_ids: Any, most: int) -> None:
-    """Raises ValueError where rows are longer than a tower takes."""
-    n = token_ids.shape[1]
-    if n is not None and n > most:
-        raise ValueError(f"token_ids: expected at most {most} tokens per text; got {n}")

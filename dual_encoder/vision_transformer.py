@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from dual_encoder.attention_pooling import ProbePooling
+from dual_encoder.base_towers import ImageTower
 from dual_encoder.convolution import Convolutions
-from dual_encoder.image_tower import ImageTower
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 POOLINGS = ("token", "average", "attention")

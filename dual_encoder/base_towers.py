@@ -1,4 +1,4 @@
-"""What every image tower has: a picture size, how pictures reach it, and pixel statistics."""
+"""What every tower has: the pixels that an image tower takes, the ids that a text tower takes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -66,3 +66,40 @@ class ImageTower(keras.layers.Layer):
     def get_config(self):
         names = ("image_size", "mean", "std", "resize", "interpolation")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class TextTower(keras.layers.Layer):
+    """Base of text towers: token ids [b, n], n up to `context_length`, -> features [b, d].
+
+    A subclass makes `token_embedding` [ids, width] and `encode`. Between the two, prompts may be
+    learnt in place of words.
+
+    Attributes:
+        context_length: most tokens per text.
+        output_dim: d.
+        trims_exactly: whether rows may be cut behind the longest text without changing the result.
+    """
+
+    context_length: int
+    output_dim: int
+    trims_exactly: bool
+    token_embedding: keras.Variable
+
+    def call(self, token_ids, training=None):
+        n = token_ids.shape[1]
+        if n is not None and n > self.context_length:
+            raise ValueError(
+                f"token_ids: expected at most {self.context_length} tokens per text; got {n}"
+            )
+        return self.encode(self.embed(token_ids), token_ids, training=training)
+
+    def embed(self, token_ids):
+        """Token ids [b, n] -> embeddings [b, n, width], without positions."""
+        return ops.take(self.token_embedding, token_ids, axis=0)
+
+    def encode(self, embeddings, token_ids, training=None):
+        """Embeddings [b, n, width] -> features [b, d]; `token_ids` [b, n] say what is text."""
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.output_dim)
