@@ -16,14 +16,15 @@ rows of 77, as the published processors make them. `cut` is what a user of trans
 hand; open_clip takes rows of 77 only. Ours cuts by itself, so both columns have it.
 
 Each side runs in a process of its own. Rounds are interleaved, so that whatever else the machine
-does hits all sides alike, and medians are compared. The first round, which compiles, is dropped.
+does hits all sides alike, and medians are compared. The first calls, which compile, do not count.
 Loading is measured in a new process each time, imports done and the file in the system's cache.
+transformers maps the file and leaves reading it to the first use, so the time is taken twice: when
+`load` returns, and when every weight has been read once besides.
 
     python benchmarks/embedding.py [--batches 1 8 32] [--rounds 5] [--sides ours ...] [--json FILE]
 
 The other libraries are not among Duet's dependencies, and sides whose library is missing are left
-out: pip install torch --index-url https://download.pytorch.org/whl/cpu, then transformers and
-open_clip_torch.
+out: `make parity` installs them, or the CPU build of torch, transformers and open_clip_torch.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -217,6 +219,7 @@ def transformers(folder: Path, batches: list[int], *, compiled: bool) -> Calls:
     import torch
     from transformers import CLIPModel
 
+    quiet_transformers()
     model = CLIPModel.from_pretrained(folder, attn_implementation="sdpa").eval()
 
     def image(x: torch.Tensor) -> Any:
@@ -232,6 +235,13 @@ def transformers(folder: Path, batches: list[int], *, compiled: bool) -> Calls:
         mask = np.arange(ids.shape[1]) <= ends[:, None]
         inputs[name] = torch.from_numpy(ids), torch.from_numpy(mask.astype("int64"))
     return torch_calls(image, text, folder, batches, inputs, compiled=compiled)
+
+
+def quiet_transformers() -> None:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def open_clip(folder: Path, batches: list[int], *, compiled: bool) -> Calls:
@@ -329,7 +339,7 @@ SIDES = {
     "open_clip-compiled": Side(functools.partial(open_clip, compiled=True), OPEN_CLIP),
 }
 INSTALL = {
-    "torch": "pip install torch --index-url https://download.pytorch.org/whl/cpu",
+    "torch": "pip install torch, its CPU build",
     "transformers": "pip install transformers",
     "open_clip": "pip install open_clip_torch",
 }
@@ -436,8 +446,8 @@ def measure(
     """Rounds of all tasks, in each of which all sides have their turn; and notes."""
     workers = [Worker(name, SIDES[name].make, folder, batches) for name in sides]
     tasks = [*map(task, batches), PADDED, CUT]
-    for worker in workers:  # compile, one at a time, and once more when compiled
-        for name in tasks * 2:
+    for worker in workers:  # one call each compiles
+        for name in tasks:
             worker.measure(name, 0)
         worker.rates = {name: [] for name in worker.rates}
     for _ in range(rounds):
@@ -467,18 +477,24 @@ def summarize(name: str, workers: list[Worker]) -> dict[str, dict]:
 # --- Measuring `load` -------------------------------------------------------------------------
 
 
-def loader_of_ours(folder: Path) -> Callable[[], Any]:
-    import tensorflow  # noqa: F401
+def loader_of_ours(folder: Path) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    """What loads, and what then reads every weight."""
+    import keras
 
     import dual_encoder
 
-    return functools.partial(dual_encoder.load, folder)
+    return functools.partial(dual_encoder.load, folder), lambda model: [
+        float(keras.ops.max(weight)) for weight in model.weights
+    ]
 
 
-def loader_of_transformers(folder: Path) -> Callable[[], Any]:
+def loader_of_transformers(folder: Path) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
     from transformers import CLIPModel
 
-    return functools.partial(CLIPModel.from_pretrained, folder)
+    quiet_transformers()
+    return functools.partial(CLIPModel.from_pretrained, folder), lambda model: [
+        float(weight.detach().max()) for weight in model.parameters()
+    ]
 
 
 LOADERS = {"ours": loader_of_ours, "transformers": loader_of_transformers}
@@ -494,18 +510,20 @@ def memory() -> dict[str, int]:
 
 
 def load_once(connection: Connection, loader: Callable, folder: Path) -> None:
-    """Seconds of one `load`, and by how much it raised the peak and the end, in sizes of the file.
+    """Seconds of one `load`, and by how much memory grew, in sizes of the file.
 
-    `peak` counts pages of the mapped file while they are there; `kept` is without them.
+    `peak` counts pages of the mapped file while they are there; `kept` is what is left without.
     """
     prepare_process()
-    load = loader(folder)
+    load, read = loader(folder)
     before = memory()
     if before:
         Path("/proc/self/clear_refs").write_text("5")  # the peak is now what there is
     start = time.perf_counter()
     model = load()
     found = {"seconds": time.perf_counter() - start}
+    read(model)
+    found["seconds_read"] = time.perf_counter() - start
     after, size = memory(), (folder / "model.safetensors").stat().st_size
     if before:
         found["peak"] = (after["VmHWM"] - before["VmRSS"]) / size
@@ -556,14 +574,15 @@ def cell(result: dict | None) -> str:
 
 
 def print_load(results: dict[str, dict]) -> None:
-    print(f"\nload\n{'':22}{'seconds':>9}{'peak':>8}{'kept':>8}")
+    columns = {"seconds": "seconds", "seconds_read": "and read", "peak": "peak", "kept": "kept"}
+    print(f"\nload\n{'':22}" + "".join(f"{title:>10}" for title in columns.values()))
     for side, result in results.items():
-        sizes = "".join(f"{result.get(key, float('nan')):8.2f}" for key in ("peak", "kept"))
-        print(f"{side:22}{result['seconds']:9.2f}{sizes}")
-    print("memory in sizes of the checkpoint; kept is without the mapped file")
+        print(f"{side:22}" + "".join(f"{result.get(key, math.nan):10.2f}" for key in columns))
     if {"ours", "transformers"} <= set(results):
-        ratio = results["ours"]["seconds"] / results["transformers"]["seconds"]
-        print(f"ours takes {ratio:.2f} times as long as transformers")
+        pairs = [[results[side][key] for side in LOADERS] for key in ("seconds", "seconds_read")]
+        ratios = "".join(f"{mine / theirs:10.2f}" for mine, theirs in pairs)
+        print(f"{'ours / transformers':22}{ratios}")
+    print("memory in sizes of the checkpoint; kept is without the mapped file")
 
 
 def versions() -> dict[str, str]:

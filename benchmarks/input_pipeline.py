@@ -13,8 +13,7 @@ workers and building the graph count. `end` is the longest it took to return aft
 
     python benchmarks/input_pipeline.py [--folder DIR] [--rounds 5] [--json FILE]
 
-PyTorch is not among Duet's dependencies: pip install torch --index-url
-https://download.pytorch.org/whl/cpu
+PyTorch is not among Duet's dependencies: install its CPU build, or the extra `parity`.
 """
 
 from __future__ import annotations
@@ -257,8 +256,7 @@ def main() -> int:
     try:
         import torch
     except ImportError:
-        print("PyTorch is missing; pip install torch, or for the CPU build:", file=sys.stderr)
-        print("pip install torch --index-url https://download.pytorch.org/whl/cpu", file=sys.stderr)
+        print("PyTorch is missing; install its CPU build, or the extra parity", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "files"

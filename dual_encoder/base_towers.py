@@ -82,7 +82,6 @@ class TextTower(keras.layers.Layer):
 
     context_length: int
     output_dim: int
-    trims_exactly: bool
     token_embedding: keras.Variable
 
     def call(self, token_ids, training=None):

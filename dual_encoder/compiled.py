@@ -42,8 +42,24 @@ def compiled(function: Callable[[Any], Any], model: keras.Model) -> Callable[[An
     return lambda x: run([variable.value for variable in model.variables], x)
 
 
+def xla_by_default() -> bool | str:
+    """A model's `jit_compile` where nobody says: Keras's `"auto"`, but no XLA on a CPU."""
+    on_cpu = keras.backend.backend() == "tensorflow" and not on_accelerator()
+    return False if on_cpu else "auto"
+
+
+def without_xla_on_cpu(model: keras.Model) -> None:
+    """The same for `predict` and `evaluate` of a model that nobody compiled."""
+    if xla_by_default() is False:
+        model.jit_compile = False
+
+
 def on_accelerator() -> bool:
-    """Whether there is a GPU or TPU. On a CPU, XLA takes minutes to compile and gains nothing."""
+    """Whether there is a GPU or TPU.
+
+    On a CPU, XLA gains a tenth on transformers after ten seconds of compiling for each shape, and
+    on convolutions it takes minutes and loses.
+    """
     import tensorflow as tf
 
     return bool(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"))

@@ -1,9 +1,13 @@
 """One tower by itself as a Keras model: pretrained image classifiers and text encoders."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
+from keras import ops
+
+from dual_encoder.compiled import compiled, without_xla_on_cpu
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -27,6 +31,7 @@ class ImageEncoder(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        without_xla_on_cpu(self)
         self.image_tower, self.head = image_tower, head
         self.class_names = None if class_names is None else list(class_names)
 
@@ -46,6 +51,14 @@ class ImageEncoder(keras.Model):
     def preprocessing(self) -> dict[str, Any]:
         """What `tfrecords.load` has to know about pictures."""
         return self.image_tower.preprocessing
+
+    def encode_image(self, images: Any) -> Any:
+        """Pixels 0-255 [b, s, s, 3] -> features [b, d] of the tower, compiled."""
+        return self._compiled(ops.convert_to_tensor(images))
+
+    @cached_property
+    def _compiled(self):
+        return compiled(lambda images: self.image_tower(images, training=False), self)
 
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`."""
@@ -81,12 +94,13 @@ class TextEncoder(keras.Model):
 
     Example:
         >>> bert = dual_encoder.load("bert-base-uncased")
-        >>> bert.predict_on_batch(bert.tokenizer(["a photo of a cat."])).shape
+        >>> bert.encode_text(bert.tokenizer(["a photo of a cat."])).shape
         (1, 768)
     """
 
     def __init__(self, text_tower: keras.layers.Layer, *, tokenizer: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
+        without_xla_on_cpu(self)
         self.text_tower, self.tokenizer = text_tower, tokenizer
 
     def build(self, input_shape=None):
@@ -98,6 +112,14 @@ class TextEncoder(keras.Model):
     def context_length(self) -> int:
         """Most tokens per text."""
         return self.text_tower.context_length
+
+    def encode_text(self, token_ids: Any) -> Any:
+        """Token ids [b, n] -> features [b, d], compiled."""
+        return self._compiled(ops.convert_to_tensor(token_ids))
+
+    @cached_property
+    def _compiled(self):
+        return compiled(lambda token_ids: self.text_tower(token_ids, training=False), self)
 
     def call(self, inputs, training=None):
         """Token ids [b, n], or a dict with them as `"token_ids"`."""

@@ -90,28 +90,38 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
-        tokens = (None, None, self.width)
+        tokens = (None, self.width)
         for layer in (self.norm_1, self.query_key_value, self.attention_output):
             layer.build(tokens)
         for layer in (self.norm_2, self.mlp_hidden):
             layer.build(tokens)
-        self.mlp_output.build((None, None, self.mlp_dim))
+        self.mlp_output.build((None, self.mlp_dim))
 
     def call(self, x, attention_bias=None, training=None):
         """`attention_bias` is added to the scores: [n, n] or [b, 1, 1 or n, n]."""
+        tokens = ops.shape(x)[1]
+
+        def attend(x):
+            return self.dropout(self._attend(x, tokens, attention_bias), training=training)
+
+        def mlp(x):
+            return self.dropout(self.mlp_output(self.mlp_hidden(x)), training=training)
+
+        x = ops.reshape(x, (-1, self.width))  # as [b · n, d] every product is one of matrices
         if self.norm_first:
-            x = x + self.dropout(self._attend(self.norm_1(x), attention_bias), training=training)
-            return x + self.dropout(self._mlp(self.norm_2(x)), training=training)
-        attended = self.dropout(self._attend(x, attention_bias), training=training)
-        x = self.norm_1(x + attended)
-        return self.norm_2(x + self.dropout(self._mlp(x), training=training))
+            x = x + attend(self.norm_1(x))
+            x = x + mlp(self.norm_2(x))
+        else:
+            x = self.norm_1(x + attend(x))
+            x = self.norm_2(x + mlp(x))
+        return ops.reshape(x, (-1, tokens, self.width))
 
-    def _attend(self, x, bias):
-        query, key, value = ops.split(self.query_key_value(x), 3, axis=-1)
-        return self.attention_output(attention(query, key, value, heads=self.heads, bias=bias))
-
-    def _mlp(self, x):
-        return self.mlp_output(self.mlp_hidden(x))
+    def _attend(self, x, tokens, bias):
+        """Of tokens in rows, [b · n, d], those of a picture or text among themselves."""
+        together = ops.reshape(self.query_key_value(x), (-1, tokens, 3 * self.width))
+        query, key, value = ops.split(together, 3, axis=-1)
+        mixed = attention(query, key, value, heads=self.heads, bias=bias)
+        return self.attention_output(ops.reshape(mixed, (-1, self.width)))
 
     def get_config(self):
         return {

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder.compiled import without_xla_on_cpu, xla_by_default
 from dual_encoder.model import DualEncoder
 from dual_encoder.training import ExactTraining
 
@@ -49,6 +50,7 @@ class ZeroShotClassifier(ExactTraining, keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        without_xla_on_cpu(self)
         self.image_tower, self.image_projection = image_tower, image_projection
         _check_texts(class_names, templates)
         self.class_names, self.templates = list(class_names), list(templates)
@@ -139,6 +141,7 @@ class ZeroShotClassifier(ExactTraining, keras.Model):
             from_logits=True, reduction="mean_with_sample_weight"
         )
         weighted = [*(metrics or ()), *(weighted_metrics or ())]
+        kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def get_config(self):

@@ -68,6 +68,11 @@ def run(options: Options) -> None:
     import dual_encoder
 
     model = dual_encoder.load(options.model)
+    if not isinstance(model, dual_encoder.DualEncoder):
+        raise ValueError(
+            f"--model: expected a dual encoder, to tell classes by their names; {options.model} is "
+            f"a {type(model).__name__}, which has one tower"
+        )
     start = time.perf_counter()
     classifier = dual_encoder.ZeroShotClassifier.from_names(model, names, templates, progress=True)
     with folder.filled_at_once(out) as staging:

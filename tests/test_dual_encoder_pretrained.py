@@ -96,7 +96,7 @@ def test_everything_travels_with_the_keras_file(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "larger" in expected(name)])
-def test_other_sizes_interpolate_positions_as_transformers_does(name):
+def test_other_sizes_interpolate_positions_as_the_library_does(name):
     wanted = expected(name)
     model = dual_encoder.load(FIXTURES / name, image_size=24)
     found = np.array(model.encode_image(wanted["larger_pixels"]))

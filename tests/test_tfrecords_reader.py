@@ -1,6 +1,7 @@
 """Batches: what is in them, in which order, after an interruption, and from damaged shards."""
 
 import io
+import json
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -454,3 +455,11 @@ def test_fit_takes_the_batches(labelled):
     dataset = load(labelled, training=True).map(lambda x, *rest: (x["image"], *rest))
     history = model.fit(dataset, validation_data=dataset, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"][0])
+
+
+def test_a_split_without_labels_and_captions_is_refused(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["splits"]["train"] |= {"labels": False, "captions": False, "class_counts": []}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="'train' has neither labels nor captions"):
+        load(copy)

@@ -110,6 +110,19 @@ def _pooler(model, ids, mask):
 
 
 CLIP = {"image": _clip_images, "text": _clip_texts, "larger": _larger}
+
+
+def _larger_open_clip(model, x):
+    from open_clip.model import CLIP, resize_pos_embed
+
+    vision = model.document["vision_cfg"] | {"image_size": LARGER}
+    larger = CLIP(**model.document | {"vision_cfg": vision}).eval()
+    weights = model.state_dict()
+    resize_pos_embed(weights, larger)
+    larger.load_state_dict(weights)
+    return larger.encode_image(x, normalize=True)
+
+
 OPEN_CLIP = {
     "image": lambda model, x: model.encode_image(x, normalize=True),
     "text": lambda model, ids, mask: model.encode_text(ids, normalize=True),
@@ -197,7 +210,10 @@ TINY: dict[str, Tiny] = {
         transformers_model("XLMRobertaModel", "XLMRobertaConfig", **ROBERTA_TEXT),
         outputs={"text": _pooler},
     ),
-    "open_clip_vit": Tiny(open_clip_model(OPEN_VISION, OPEN_TEXT), outputs=OPEN_CLIP),
+    "open_clip_vit": Tiny(
+        open_clip_model(OPEN_VISION, OPEN_TEXT),
+        outputs=OPEN_CLIP | {"larger": _larger_open_clip},
+    ),
     "open_clip_resnet": Tiny(
         open_clip_model(
             dict(image_size=32, layers=[1, 1, 1, 1], width=2, patch_size=None, head_width=16),
@@ -259,7 +275,7 @@ def expected(model: torch.nn.Module, tiny: Tiny) -> dict[str, torch.Tensor]:
             found["token_ids"] = ids.int()
         else:
             size = LARGER if name == "larger" else tiny.size
-            count = 2 if size == SIZE and name == "image" else 1
+            count = 2 if name == "image" and "larger" in tiny.outputs else 1
             pixels = rng.integers(256, size=(count, size, size, 3), dtype="uint8")
             found[f"{name}_pixels"] = torch.from_numpy(pixels)
             x = (pixels / 255 - np.array(MEAN)) / np.array(STD)
