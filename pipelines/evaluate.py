@@ -70,8 +70,8 @@ def run(options: Options) -> None:
     model = dual_encoder.load(options.model)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
-            f"--model: expected a dual encoder, to tell classes by their names; {options.model} is "
-            f"a {type(model).__name__}, which has one tower"
+            "--model: expected a dual encoder, which knows classes by their names; "
+            f"{options.model} has one tower ({type(model).__name__})"
         )
     start = time.perf_counter()
     classifier = dual_encoder.ZeroShotClassifier.from_names(model, names, templates, progress=True)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -147,3 +148,12 @@ def test_out_may_hold_other_files_but_not_be_one(home, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert main(arguments(home, tmp_path / "file")) == 2
     assert "is a file; --out takes a folder" in capsys.readouterr().err
+
+
+def test_a_model_with_one_tower_is_refused(home, tmp_path, capsys):
+    vit = Path(__file__).parent / "fixtures" / "pretrained" / "vit_classifier"
+    given = ["evaluate", "--data", str(home / "records"), "--model", str(vit)]
+    assert main([*given, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.endswith("vit_classifier has one tower (ImageEncoder)")
+    assert not (tmp_path / "out").exists()
