@@ -168,7 +168,7 @@ def _waits(variable: keras.Variable) -> bool:
 def _value(entry: Entry, tensors: Tensors, change: Change | None) -> Any:
     value = entry.codec.read([tensors[name] for name in entry.tensors])
     value = change(value) if change else value
-    return keras.ops.convert_to_tensor(np.asarray(value, "float32", order="C"))
+    return keras.ops.convert_to_tensor(np.asarray(value, "float32"))
 
 
 def _check_names(
