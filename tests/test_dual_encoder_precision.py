@@ -1,11 +1,11 @@
 """Half precision, and another backend, on the fixtures of published layouts."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import importlib.util
 import keras
 import numpy as np
 import pytest

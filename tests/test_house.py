@@ -1,6 +1,7 @@
 """The rules of the house, read off every import: who may know whom, and who needs TensorFlow."""
 
 import ast
+import importlib.util
 import os
 import subprocess
 import sys
