@@ -154,7 +154,7 @@ def fill(
     for entry in entries:
         variable = variables[entry.variable]
         value = partial(_value, entry, tensors, changed.get(entry.variable))
-        if _waits(variable):
+        if _waits(variable):  # Keras has no public way to say what a first value shall be
             variable._initializer = lambda shape, dtype, value=value: value()
         else:
             variable.assign(value())
