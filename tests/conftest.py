@@ -1,9 +1,15 @@
 """What several test files share."""
 
+import os
+
 import huggingface_hub
 import pytest
 from hub_server import HubServer
 from huggingface_hub import constants
+
+# JAX, which other libraries import where it is installed, would set it to 1: the processes that
+# tests start would then say on standard error which drivers TensorFlow did not find.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @pytest.fixture
