@@ -23,7 +23,7 @@ def is_plain(x: Any) -> bool:
 
 
 def compiled(function: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
-    """`function` of one array, compiled for each shape it is called with.
+    """`function` of one array, compiled for each shape, on TensorFlow and JAX.
 
     It reads the model's variables each time, so weights that have changed count. On TensorFlow a
     gradient tape sees through it.
@@ -32,6 +32,8 @@ def compiled(function: Callable[[Any], Any], model: keras.Model) -> Callable[[An
         import tensorflow as tf
 
         return tf.function(function, reduce_retracing=True, jit_compile=on_accelerator())
+    if keras.backend.backend() != "jax":
+        return function
     import jax
 
     def with_values(values, x):

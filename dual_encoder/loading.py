@@ -139,10 +139,10 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
     if not any(folder.glob(WEIGHTS[layout])):
         names = hub.files(repository, revision)
         pickled = [name for name in names if Path(name).suffix in PICKLED]
-        instead = f"; {pickled[0]} would have to be unpickled, which can run any code" * bool(
-            pickled
-        )
-        raise ValueError(f"{repository}: expected {WEIGHTS[layout]} among its files{instead}")
+        message = f"{repository}: expected {WEIGHTS[layout]} among its files"
+        if pickled:
+            message += f"; {pickled[0]} would have to be unpickled, which can run any code"
+        raise ValueError(message)
     return folder
 
 
