@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
+    from tfrecords.selection import labels as labels
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
 _LAZY = {
     "REJECTED": "writer",
     "examples": "reader",
+    "labels": "selection",
     "load": "reader",
     "naming_damage": "damage",
     "read_picture": "images",

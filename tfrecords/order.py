@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfrecords import draws
+from tfrecords.selection import Selection
 
 _OPEN_SHARDS = 8  # read in turns
 _RECORDS_PER_TURN = 16
@@ -24,16 +25,19 @@ class Order:
 
     Attributes:
         paths: the shards in stored order.
-        count, bytes: records in them, and their size.
+        count: records that are read of them.
+        record_bytes: size of a record, on average.
         batch_size: rows of the global batch.
+        selection: which of the records.
         passes: how often an epoch goes over the split, each time in another order.
         seed: of the shuffling; None reads in stored order.
     """
 
     paths: tuple[str, ...]
     count: int
-    bytes: int
+    record_bytes: float
     batch_size: int
+    selection: Selection
     passes: int = 1
     seed: int | None = None
 
@@ -67,7 +71,7 @@ def _epoch(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
     rows = tf.data.Dataset.range(order.passes).flat_map(lambda n: _pass(order, epoch, n))
     padding = order.steps * order.batch_size - order.rows
     if padding:
-        stored = tf.data.TFRecordDataset(list(order.paths)).repeat().take(padding)
+        stored = _stored(order).repeat().take(padding)
         rows = rows.concatenate(_numbered(stored.batch(padding), 0))
 
     def described(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -87,8 +91,7 @@ def _epoch(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
 def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
     """Once over the split, in blocks of some size."""
     if order.seed is None:
-        records = tf.data.TFRecordDataset(list(order.paths))
-        return _numbered(records.batch(order.batch_size), number)
+        return _numbered(_stored(order).batch(order.batch_size), number)
     # Shards in random order, several in turns, then whole blocks shuffled. Records are already
     # mixed when they are written, so a block is a fair sample of the split.
     key = draws.key(order.seed, epoch, number)
@@ -98,11 +101,16 @@ def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
         cycle_length=min(_OPEN_SHARDS, len(order.paths)),
         block_length=_RECORDS_PER_TURN,
     )
-    blocks = records.batch(_block_size(order)).enumerate()
+    blocks = order.selection.kept(records).batch(_block_size(order)).enumerate()
     blocks = blocks.map(
         lambda i, block: draws.shuffle(block, draws.key(order.seed, epoch, number, i))
     )
     return _numbered(blocks, number)
+
+
+def _stored(order: Order) -> tf.data.Dataset:
+    """The selected records in stored order."""
+    return order.selection.kept(tf.data.TFRecordDataset(list(order.paths)))
 
 
 def _numbered(blocks: tf.data.Dataset, number: tf.Tensor | int) -> tf.data.Dataset:
@@ -111,5 +119,5 @@ def _numbered(blocks: tf.data.Dataset, number: tf.Tensor | int) -> tf.data.Datas
 
 
 def _block_size(order: Order) -> int:
-    fitting = _BLOCK_BYTES * order.count // max(order.bytes, 1)
-    return max(order.batch_size, min(fitting, _BLOCK_RECORDS))
+    fitting = _BLOCK_BYTES / max(order.record_bytes, 1)
+    return max(order.batch_size, min(int(fitting), _BLOCK_RECORDS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -15,6 +15,7 @@ from tfrecords.order import Order, batches
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.rows import Plan, Tokenizer, batches_of_pixels
 from tfrecords.schema import Example
+from tfrecords.selection import Selection
 
 
 def load(
@@ -22,11 +23,14 @@ def load(
     split: str,
     *,
     batch_size: int = 64,
+    ids: Sequence[int] | None = None,
+    classes: Sequence[int] | None = None,
     image_size: int = 224,
     resize: str = "crop",
     interpolation: str = "bicubic",
     crop_fraction: float = 1.0,
     tokenizer: Tokenizer | None = None,
+    class_prompts: Sequence[Sequence[str]] | None = None,
     training: bool = False,
     crop_scale: tuple[float, float] | None = (0.9, 1.0),
     augment: Callable | None = None,
@@ -49,6 +53,9 @@ def load(
         directory: folder with `manifest.json`.
         split: name of a split in the manifest.
         batch_size: rows of the global batch, that of all workers together.
+        ids: read these pictures alone; `labels` tells which there are.
+        classes: labels in a new order: y is the place of the picture's label in it. Without `ids`
+            pictures of other classes are left out; with `ids` one of them is an error.
         image_size: side of the square pictures in pixels.
         resize: in evaluation, "crop" for the central square, "squash" for the whole picture.
         interpolation: of evaluation, "bicubic" or "bilinear", antialiased as in Pillow.
@@ -57,6 +64,8 @@ def load(
         tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
             `context_length`. With one, batches hold captions, or where the records have labels
             alone, class names in the set's templates; without, labels.
+        class_prompts: texts for every label of the set, of which a batch holds one per picture
+            in place of its captions.
         training: shuffle, and crop at random.
         crop_scale: least and largest share of a picture's area that a random crop keeps (0.9 to
             1 in CLIP); None for the pixels of evaluation.
@@ -74,7 +83,7 @@ def load(
         A dataset of (x, y, sample_weight), all of static shape:
         x["image"] uint8 [b, image_size, image_size, 3], RGB;
         x["token_ids"] int32 [b, context_length], with a tokenizer;
-        y int32 [b], the label, or with captions the number of the picture: with a tokenizer,
+        y int32 [b], the label, or with captions the id of the picture: with a tokenizer,
         rows of the same y are not negatives of each other;
         sample_weight float32 [b], 0 on rows that fill up the last batch of an epoch. They repeat
         pictures of the split, so that batch normalisation sees no blanks.
@@ -85,6 +94,9 @@ def load(
     """
     manifest = Manifest.read(directory)
     info = manifest.split(split)
+    selection = Selection.of(ids, classes)
+    if class_prompts is None and not info.captions:
+        class_prompts = manifest.class_prompts
     plan = Plan(
         preprocessing=Preprocessing(
             image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
@@ -95,14 +107,16 @@ def load(
         seed=seed,
         captions=captions_per_image,
         rotate_captions=training,
-        prompts=manifest.class_prompts if tokenizer and not info.captions else None,
+        prompts=class_prompts if tokenizer else None,
         rows=_rows_of_worker(batch_size, worker),
+        selection=selection,
     )
     order = Order(
         paths=tuple(str(Path(directory) / shard.name) for shard in info.shards),
-        count=info.count,
-        bytes=sum(shard.bytes for shard in info.shards),
+        count=selection.count(info),
+        record_bytes=sum(shard.bytes for shard in info.shards) / max(info.count, 1),
         batch_size=batch_size,
+        selection=selection,
         passes=captions_per_image,
         seed=seed if training else None,
     )
@@ -151,9 +165,10 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(
             f"captions_per_image: expected 1, or more with a tokenizer; got {plan.captions}"
         )
-    if training and order.batch_size > info.count:
+    if training and order.batch_size > order.count:
         raise ValueError(
-            f"batch_size {order.batch_size} is larger than split {split!r} of {info.count} pictures"
+            f"batch_size: expected at most the {order.count} pictures of split {split!r}; "
+            f"got {order.batch_size}"
         )
     if plan.augment is not None and not training:
         raise ValueError("augment: evaluation sees pictures as they are; expected training=True")

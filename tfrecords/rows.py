@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfrecords import draws, images, schema
 from tfrecords.augmentation import augmented
 from tfrecords.preprocessing import Preprocessing
+from tfrecords.selection import Selection
 
 # What a random number is for, so that crops, captions and augmentation draw different ones.
 _CROP, _CAPTION, _AUGMENT = range(3)
@@ -37,8 +38,9 @@ class Plan:
     seed: int
     captions: int  # pairs per picture and epoch
     rotate_captions: bool  # begin at a random caption, not at the first
-    prompts: tuple[tuple[str, ...], ...] | None  # of each class, where records have no captions
+    prompts: Sequence[Sequence[str]] | None  # of each class, in place of captions
     rows: tuple[int, int]  # of the global batch, first and last + 1
+    selection: Selection  # what labels are called
 
 
 def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
@@ -72,10 +74,11 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     mine = slice(*plan.rows)
     features = tf.io.parse_example(batch["record"][mine], schema.features())
     ids, number, epoch = features["image/id"], batch["number"][mine], batch["epoch"]
+    by_id = plan.tokenizer and not plan.prompts
     rows = {
         "encoded": features["image/encoded"],
         "weight": batch["weight"][mine],
-        "target": ids if plan.tokenizer and not plan.prompts else features["image/class/label"],
+        "target": ids if by_id else plan.selection.renamed(features["image/class/label"]),
     }
     if plan.crop_scale is not None:
         shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)

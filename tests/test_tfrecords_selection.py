@@ -1,0 +1,110 @@
+"""Reading some of the pictures of a split: by id, by class, under new labels."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_tfrecords_reader import Numbers, TinySource, write
+
+import tfrecords
+
+LABELS = np.arange(23) % 3
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """23 pictures, label i % 3, with captions; some shards, ids shuffled as the writer does it."""
+    return write(tmp_path_factory.mktemp("selection") / "records", TinySource(captions=2))
+
+
+def load(records, **options):
+    return tfrecords.load(records, "train", image_size=8, verify=None, **options)
+
+
+def seen(dataset):
+    """(y, picture) of all rows that count, sorted."""
+    rows = []
+    for x, y, weight in dataset:
+        real = weight.numpy() > 0
+        sums = x["image"].numpy().astype(int).sum(axis=(1, 2, 3))
+        rows += list(zip(y.numpy()[real].tolist(), sums[real].tolist(), strict=True))
+    return sorted(rows)
+
+
+def test_labels_of_every_picture_in_stored_order(records):
+    ids, labels = tfrecords.labels(records, "train")
+    assert sorted(ids.tolist()) == list(range(23))
+    np.testing.assert_array_equal(labels, LABELS[ids])
+    stored = [(example.id, example.label) for example in tfrecords.examples(records, "train")]
+    assert stored == list(zip(ids.tolist(), labels.tolist(), strict=True))
+    assert (ids.dtype, labels.dtype) == (np.int64, np.int32)
+
+
+def test_labels_of_a_split_without_labels(tmp_path):
+    write(tmp_path / "records", TinySource(labels=False, captions=1))
+    with pytest.raises(ValueError, match="split 'train' has no labels"):
+        tfrecords.labels(tmp_path / "records", "train")
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_ids_say_which_pictures_are_read(records, training):
+    everything = {}
+    for x, y, _ in load(records, batch_size=1):
+        everything[int(x["image"].numpy().astype(int).sum())] = int(y[0])
+    wanted = [2, 3, 5, 7, 11, 13, 17]
+    options = {"training": True, "crop_scale": None, "seed": 4} if training else {}
+    rows = seen(load(records, batch_size=3, ids=wanted, **options))
+    assert [y for y, _ in rows] == sorted(LABELS[wanted])
+    assert all(everything[picture] == y for y, picture in rows)
+    assert len({picture for _, picture in rows}) == len(wanted)
+
+
+def test_an_epoch_of_some_pictures_has_their_number_of_steps(records):
+    dataset = load(records, batch_size=3, ids=[1, 4, 9, 16], training=True, epochs=5)
+    assert int(dataset.cardinality()) == 10 == len(list(dataset))
+
+
+def test_a_run_over_some_pictures_goes_on_where_it_stopped(records):
+    options = {"batch_size": 3, "ids": [1, 2, 4, 9, 16], "training": True, "epochs": 3, "seed": 1}
+    whole = list(load(records, **options))
+    rest = list(load(records, start_step=3, **options))
+    for (x, y, weight), (x_again, y_again, weight_again) in zip(whole[3:], rest, strict=True):
+        np.testing.assert_array_equal(x["image"], x_again["image"])
+        np.testing.assert_array_equal(y, y_again)
+        np.testing.assert_array_equal(weight, weight_again)
+
+
+def test_classes_say_which_pictures_are_read_and_their_new_labels(records):
+    rows = seen(load(records, batch_size=4, classes=[2, 0]))
+    assert [y for y, _ in rows] == [0] * 7 + [1] * 8  # label 2 is now 0, label 0 is now 1
+
+
+def test_ids_and_classes_together(records):
+    rows = seen(load(records, batch_size=4, ids=[0, 2, 3, 5], classes=[2, 0]))
+    assert [y for y, _ in rows] == [0, 0, 1, 1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="none of the classes"):
+        seen(load(records, batch_size=4, ids=[0, 1], classes=[2, 0]))
+
+
+def test_class_prompts_take_the_place_of_captions(records):
+    prompts = [["100"], ["200"], ["300", "301"]]
+    options = {"tokenizer": Numbers(), "class_prompts": prompts, "training": True}
+    for x, y, _ in load(records, batch_size=4, classes=[2, 1], **options):
+        first = x["token_ids"].numpy()[:, 0] - 1
+        assert all(
+            word in ((300, 301), (200,))[label] for word, label in zip(first, y, strict=True)
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ids": []}, "ids: expected one or more numbers, each once"),
+        ({"ids": [1, 1]}, "ids: expected one or more numbers, each once"),
+        ({"classes": [0, 0]}, "classes: expected one or more numbers, each once"),
+        ({"classes": [3]}, "classes: expected labels 0 to 2; got 3"),
+        ({"ids": [1, 2], "training": True, "batch_size": 3}, "at most the 2 pictures"),
+    ],
+)
+def test_selections_that_cannot_be(records, options, message):
+    with pytest.raises(ValueError, match=message):
+        load(records, **{"batch_size": 2, **options})
