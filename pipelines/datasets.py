@@ -43,6 +43,7 @@ def entries() -> list[dict]:
             "classes": entry.classes,
             "splits": list(entry.splits.values()),
             "templates": len(entry.templates),
+            "multi_label": entry.multi_label,
             "metric": entry.metric,
             "lossless": entry.lossless,
             "read_from": _read_from(entry),

@@ -1,14 +1,15 @@
 """Write pictures with labels or captions into TFRecords.
 
 The pictures come from a data set of the catalogue (`python -m pipelines datasets`), a folder with
-one folder per class, or a caption file. They are proved readable on the way; those that are not
-are listed in `rejected.csv`. Stopped at any point, the same command goes on where it stopped.
+one folder per class, a CSV of labels, or a caption file. They are proved readable on the way; those
+that are not are listed in `rejected.csv`. Stopped at any point, the same command goes on where it
+stopped.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -18,14 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Options:
-    """Pictures with labels or captions to TFRecords: give --dataset, --folder or --captions.
+    """Pictures to TFRecords: give --dataset, --folder, --labels or --captions.
 
     Args:
         out: folder to write to; it is made, and nothing in it is ever overwritten
         dataset: name of a data set; see `python -m pipelines datasets`
         folder: class folders, {train,test[,validation]}/CLASS/PICTURE or CLASS/PICTURE
+        labels: CSV with columns file and label, several labels as a|b, or with a 0/1 column for
+            every class; a column split says which split a picture belongs to
         captions: CSV with columns file and caption, COCO caption JSON, or a folder of such files
-        images: with --captions, where the pictures are if not beside the caption file
+        images: with --labels or --captions, where the pictures are if not beside that file
+        multi_label: with --labels, also if no picture happens to have two labels
+        ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
         download: with --dataset, let TFDS download what is not there
         short_side: shrink pictures to this many pixels on the shorter side; never enlarges
@@ -41,8 +46,11 @@ class Options:
     out: str
     dataset: str | None = None
     folder: str | None = None
+    labels: str | None = None
     captions: str | None = None
     images: str | None = None
+    multi_label: bool = False
+    ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
     download: bool = False
     short_side: int | None = None
@@ -53,6 +61,16 @@ class Options:
     workers: int = 2
     runner: Literal["local", "beam"] = "local"
     beam_options: str = ""
+
+
+# Options that mean something with some sources alone.
+_GOES_WITH = {
+    "images": ("labels", "captions"),
+    "multi_label": ("labels",),
+    "ignore_columns": ("labels",),
+    "data_dir": ("dataset",),
+    "download": ("dataset",),
+}
 
 
 def run(options: Options) -> int:
@@ -91,15 +109,15 @@ def source(options: Options) -> Source:
     """The source that the options name; ValueError unless they name exactly one."""
     from tfrecords import sources
 
-    given = {name: getattr(options, name) for name in ("dataset", "folder", "captions")}
+    given = {name: getattr(options, name) for name in ("dataset", "folder", "labels", "captions")}
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) != 1:
         got = " and ".join(f"--{name}" for name in chosen) or "none"
-        raise ValueError(f"expected one of --dataset, --folder and --captions, got {got}")
-    for name, needed in [("images", "captions"), ("data_dir", "dataset"), ("download", "dataset")]:
-        if getattr(options, name) and needed != chosen[0]:
-            dashed = name.replace("_", "-")
-            raise ValueError(f"--{dashed} goes with --{needed}, not with --{chosen[0]}")
+        raise ValueError(f"expected one of --dataset, --folder, --labels and --captions, got {got}")
+    for name, needed in _GOES_WITH.items():
+        if getattr(options, name) and chosen[0] not in needed:
+            dashed, wanted = name.replace("_", "-"), " or ".join(f"--{other}" for other in needed)
+            raise ValueError(f"--{dashed} goes with {wanted}, not with --{chosen[0]}")
     found: Source
     if options.dataset is not None:
         found = sources.named(
@@ -110,6 +128,14 @@ def source(options: Options) -> Source:
         )
     elif options.folder is not None:
         found = sources.class_folder(options.folder, seed=options.seed)
+    elif options.labels is not None:
+        found = sources.labels(
+            options.labels,
+            images=options.images,
+            seed=options.seed,
+            multi_label=options.multi_label,
+            ignore=options.ignore_columns,
+        )
     elif options.captions is not None:
         found = sources.captions(options.captions, images=options.images, seed=options.seed)
     return found if options.limit is None else sources.Limited(found, options.limit)

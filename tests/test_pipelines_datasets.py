@@ -23,5 +23,7 @@ def test_json_says_what_is_here(capsys, monkeypatch, tmp_path):
     run(Options(json=True))
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows.keys() == DATASETS.keys()
-    assert [name for name, row in rows.items() if row["here"]] == ["shapes", "shapes-wild", "dtd"]
+    here = [name for name, row in rows.items() if row["here"]]
+    assert here == ["shapes", "shapes-wild", "shapes-multi", "dtd"]
+    assert [name for name, row in rows.items() if row["multi_label"]] == ["shapes-multi"]
     assert rows["food101"]["splits"] == ["train", "test"]

@@ -55,6 +55,24 @@ def test_a_few_rejected_pictures_can_be_allowed(folder, tmp_path):
     assert prepare(tmp_path, folder=str(folder), max_rejected=1) == 0
 
 
+def test_labels_from_a_table_with_class_columns(folder, tmp_path, capsys):
+    table = folder / "table.csv"
+    rows = [f"train/{name}/{i},text,{i % 2},1,0" for name in ("cat", "dog") for i in range(4)]
+    table.write_text("\n".join(["Id,notes,odd,pet,car", *rows, "test/cat/0,text,0,0,1"]))
+    message = r"table\.csv, line 2: class column 'notes': expected 0 or 1, got 'text'"
+    with pytest.raises(ValueError, match=message):
+        prepare(tmp_path, labels=str(table))
+    assert not (tmp_path / "out").exists()
+    table.write_text(table.read_text().replace("Id,", "Id,split,").replace(",text", ",train,text"))
+    assert prepare(tmp_path, labels=str(table), ignore_columns=["notes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:6] == ["train", "9", "0", "3", "-", "1"]
+    manifest = Manifest.read(tmp_path / "out")
+    assert (manifest.schema, manifest.multi_label, manifest.metric) == (2, True, "map")
+    assert manifest.class_names == ("odd", "pet", "car")
+    assert manifest.splits["train"].class_counts == (4, 8, 1)
+
+
 def test_shapes(tmp_path):
     assert prepare(tmp_path, dataset="shapes", limit=3, seed=2) == 0
     manifest = Manifest.read(tmp_path / "out")
@@ -66,11 +84,13 @@ def test_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "expected one of --dataset, --folder and --captions, got none"),
+        ({}, "expected one of --dataset, --folder, --labels and --captions, got none"),
         ({"dataset": "shapes", "folder": "x"}, "got --dataset and --folder"),
         ({"dataset": "food-101"}, "did you mean food101"),
         ({"folder": "x", "data_dir": "y"}, "--data-dir goes with --dataset, not with --folder"),
-        ({"dataset": "shapes", "images": "y"}, "--images goes with --captions"),
+        ({"dataset": "shapes", "images": "y"}, "--images goes with --labels or --captions"),
+        ({"folder": "x", "multi_label": True}, "--multi-label goes with --labels, not"),
+        ({"captions": "x", "ignore_columns": ["y"]}, "--ignore-columns goes with --labels"),
         ({"folder": "x", "download": True}, "--download goes with --dataset"),
         ({"dataset": "shapes", "max_rejected": -1}, "max_rejected: expected 0 or more"),
         ({"dataset": "shapes", "limit": 0}, "limit: expected at least 1"),

@@ -23,7 +23,7 @@ TEMPLATE_COUNTS = {
 
 
 def test_every_set_has_a_known_number_of_templates():
-    assert TEMPLATE_COUNTS.keys() == DATASETS.keys() - {"shapes", "shapes-wild"}
+    assert TEMPLATE_COUNTS.keys() == DATASETS.keys() - {"shapes", "shapes-wild", "shapes-multi"}
     assert {name: len(DATASETS[name].templates) for name in TEMPLATE_COUNTS} == TEMPLATE_COUNTS
 
 
@@ -75,7 +75,7 @@ def test_lossless_sets():
         ("food-101", "did you mean food101"),
         ("CIFAR-10", "did you mean cifar10"),
         ("flowers102", "oxford_flowers102"),
-        ("qqqq", "choices: shapes, shapes-wild, food101"),
+        ("qqqq", "choices: shapes, shapes-wild, shapes-multi, food101"),
     ],
 )
 def test_an_unknown_name_gets_close_matches(name, hint):

@@ -1,5 +1,6 @@
 """The manifest round-trips, is written whole, and says what is wrong with a bad one."""
 
+import dataclasses
 import json
 
 import pytest
@@ -31,6 +32,14 @@ def test_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
+def test_multi_label_is_said_only_where_it_is_true(tmp_path):
+    """Records of one label keep the manifest of schema 1, to the letter."""
+    assert "multi_label" not in MANIFEST.to_json()
+    several = dataclasses.replace(MANIFEST, schema=2, multi_label=True)
+    several.write(tmp_path)
+    assert Manifest.read(tmp_path) == several
+
+
 def test_split_by_name():
     assert MANIFEST.split("train").count == 3
     with pytest.raises(ValueError, match="pets has no split 'test'; it has: train"):
@@ -47,9 +56,11 @@ def test_a_folder_without_manifest_says_what_to_run(tmp_path):
     ("text", "message"),
     [
         ("{", "is damaged"),
-        ("[]", "schema version None, expected 1"),
-        ('{"schema": 99}', "schema version 99, expected 1"),
+        ("[]", "schema version None, expected 1 or 2"),
+        ('{"schema": 99}', "schema version 99, expected 1 or 2"),
         ('{"schema": 1}', "unexpected content"),
+        ('{"schema": 2}', "damaged: schema version 2 with multi_label None"),
+        ('{"schema": 1, "multi_label": true}', "damaged: schema version 1 with multi_label True"),
     ],
 )
 def test_bad_manifests(tmp_path, text, message):

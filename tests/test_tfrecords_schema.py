@@ -1,5 +1,7 @@
 """The record reads back with TensorFlow's own parser, key by key."""
 
+import dataclasses
+import hashlib
 import subprocess
 import sys
 
@@ -22,6 +24,9 @@ EXAMPLE = schema.Example(
 BARE = schema.Example(
     image=b"p", format="png", height=1, width=2, id=0, filename="0.png", label=None
 )
+
+SEVERAL = dataclasses.replace(EXAMPLE, label=(2, 5), class_name="cat|sofa")
+NONE_OF_THEM = dataclasses.replace(EXAMPLE, label=(), class_name="")
 
 
 def test_serialize_is_the_example_tensorflow_would_write():
@@ -46,7 +51,30 @@ def test_serialize_gives_the_same_bytes_every_time():
     assert schema.serialize(EXAMPLE) == schema.serialize(EXAMPLE)
 
 
-@pytest.mark.parametrize("example", [EXAMPLE, BARE])
+def test_records_of_one_label_keep_the_bytes_of_schema_1():
+    digest = hashlib.sha256(schema.serialize(EXAMPLE) + schema.serialize(BARE)).hexdigest()
+    assert digest == "e1b21ad39383db67fee9bf2c5e2d66a5487b5cbe689ae2a448b4b09554957763"
+
+
+def test_several_labels_are_a_list_of_their_own():
+    for example, labels in [(SEVERAL, [2, 5]), (NONE_OF_THEM, [])]:
+        features = tf.train.Example.FromString(schema.serialize(example)).features.feature
+        assert features["image/class/labels"].int64_list.value[:] == labels
+        assert features["image/class/labels"].WhichOneof("kind") == "int64_list"
+        assert "image/class/label" not in features
+        assert features["image/class/text"].bytes_list.value[:] == [example.class_name.encode()]
+
+
+def test_parse_gives_several_labels_as_a_vector():
+    records = [schema.serialize(e) for e in (SEVERAL, NONE_OF_THEM, EXAMPLE)]
+    parsed = [schema.parse(tf.constant(record)) for record in records]
+    assert [p["image/class/labels"].numpy().tolist() for p in parsed] == [[2, 5], [], []]
+    assert [int(p["image/class/label"]) for p in parsed] == [-1, -1, 2]
+    together = tf.io.parse_example(records, schema.features())["image/class/labels"]
+    assert together.to_list() == [[2, 5], [], []]
+
+
+@pytest.mark.parametrize("example", [EXAMPLE, BARE, SEVERAL, NONE_OF_THEM])
 def test_deserialize_gives_back_what_was_stored(example):
     assert schema.deserialize(schema.serialize(example)) == example
 

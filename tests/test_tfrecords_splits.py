@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfrecords.splits import few_shot, held_out_classes, train_validation
+from tfrecords.splits import few_shot, held_out_classes, rarest_class, train_validation
 
 LABELS = np.array([0] * 10 + [1] * 20 + [2] * 2 + [3])
 
@@ -37,6 +37,12 @@ def test_train_validation_depends_on_the_seed_alone():
 def test_train_validation_fraction_out_of_range(fraction):
     with pytest.raises(ValueError, match="between 0 and 1"):
         train_validation(LABELS, fraction=fraction, seed=0)
+
+
+def test_the_rarest_class_of_a_picture_is_its_stratum():
+    labels = [(0, 1), (0, 1, 2), (0,), (), (2, 1), (1,)]  # 0: 3 pictures, 1: 4, 2: 2
+    assert rarest_class(labels).tolist() == [0, 2, 0, -1, 2, 1]
+    assert rarest_class([(4, 3)]).tolist() == [3]  # equally rare: the smaller number
 
 
 def test_few_shot_takes_the_same_number_of_every_class():

@@ -115,6 +115,24 @@ def test_records_hold_the_files_as_they_are_in_the_order_of_the_source(folder, f
     assert ids == sorted(ids)
 
 
+def test_several_labels_per_picture(folder, tmp_path):
+    """The same pictures, `dog` and `any` on each dog, `any` on cats, `bird` on none."""
+    rows = [f"test/cat/{i}.jpg,any,test\ntest/dog/{i}.jpg,any|dog,test" for i in range(3)]
+    rows += ["train/cat/1.jpg,bird|any,train", "train/cat/2.jpg,bird,train"]
+    (folder / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
+    source = sources.Limited(sources.labels(folder / "labels.csv", seed=0), 100)
+    manifest = write(source, tmp_path / "several", workers=1, progress=False)
+    assert manifest == Manifest.read(tmp_path / "several")
+    assert (manifest.schema, manifest.multi_label) == (2, True)
+    assert manifest.class_names == ("any", "bird", "dog")
+    assert manifest.splits["test"].class_counts == (6, 0, 3)  # 6 pictures, 9 labels
+    assert manifest.splits["test"].count == 6 and manifest.splits["test"].labels
+    for record in records(tmp_path / "several", "test"):
+        is_dog = b"dog" in record["image/filename"].numpy()
+        assert record["image/class/labels"].numpy().tolist() == ([0, 2] if is_dog else [0])
+        assert record["image/class/text"].numpy() == (b"any|dog" if is_dog else b"any")
+
+
 def test_short_side(folder, tmp_path):
     write(source_of(folder), tmp_path / "small", short_side=5, workers=1, progress=False)
     for record in records(tmp_path / "small", "test"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
-from tfrecords import shapes
+from tfrecords import shapes, shapes_multi
 from tfrecords.prompts import NAMES, RENAMES, TEMPLATES
 
-METRICS = ("top1", "mean_per_class", "macro_f1", "recall")
+METRICS = ("top1", "mean_per_class", "macro_f1", "map", "recall")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Dataset:
         metric: what the set is judged by, one of `METRICS`.
         lossless: pixels are stored as they are: JPEG would cost accuracy.
         note: what to know before comparing figures.
+        multi_label: a picture has any number of the classes, not just one.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Dataset:
     metric: str = "top1"
     lossless: bool = False
     note: str = ""
+    multi_label: bool = False
 
 
 _WILDS_SPLITS = {
@@ -72,6 +74,17 @@ _ENTRIES = (
         splits={split: split for split in shapes.SPLITS},
         class_names=shapes.CLASS_NAMES,
         templates=shapes.TEMPLATES,
+    ),
+    Dataset(
+        name="shapes-multi",
+        home="several shapes per picture, labelled with every shape and colour that is there",
+        pictures=sum(shapes_multi.COUNTS.values()),
+        classes=len(shapes_multi.CLASS_NAMES),
+        splits={split: split for split in shapes_multi.SPLITS},
+        class_names=shapes_multi.CLASS_NAMES,
+        templates=shapes_multi.TEMPLATES,
+        metric="map",
+        multi_label=True,
     ),
     Dataset(
         name="food101",

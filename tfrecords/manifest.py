@@ -27,7 +27,8 @@ class ShardInfo:
 class SplitInfo:
     """One split: how many pictures, with what, and in which shards.
 
-    `class_counts[i]` is the number of pictures of class i; it is empty without labels.
+    `class_counts[i]` is the number of pictures of class i; it is empty without labels. In a
+    multi-label set a picture counts in each of its classes.
     `captions` says that every picture has captions, `labels` that every picture has a label;
     `rejected` pictures could not be read and are listed in `rejected.csv`.
     """
@@ -45,16 +46,18 @@ class Manifest:
     """A folder of records, described.
 
     Attributes:
-        schema: version of the record format (`schema.VERSION`).
+        schema: version of the record format: 1, and 2 if `multi_label`.
         dataset: name of the data set.
         source: where the pictures came from, as the source describes itself.
         class_names: the class of each label, in order; empty without labels.
         templates: prompt templates with one `{}` for the class name; empty if none are known.
-        metric: what the set is judged by ("top1", "mean_per_class", "macro_f1", "recall").
+        metric: what the set is judged by, one of `catalog.METRICS`.
         lossless: whether pixels must stay lossless.
         splits: by name, in the order of the source.
         options: what was asked of the writer.
         versions: of the libraries that decoded and encoded pictures.
+        multi_label: a picture shows any number of the classes, not just one. The file has this
+            key only where it is true.
     """
 
     schema: int
@@ -67,6 +70,7 @@ class Manifest:
     splits: dict[str, SplitInfo]
     options: dict
     versions: dict
+    multi_label: bool = False
 
     @classmethod
     def read(cls, directory: str | Path) -> Manifest:
@@ -87,10 +91,16 @@ class Manifest:
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from None
         found = data.get("schema") if isinstance(data, dict) else None
-        if found != schema.VERSION:
+        versions = (schema.VERSION, schema.MULTI_LABEL_VERSION)
+        if found not in versions:
             raise ValueError(
-                f"{path} has schema version {found}, expected {schema.VERSION}; "
+                f"{path} has schema version {found}, expected {' or '.join(map(str, versions))}; "
                 f"write the records again with: python -m pipelines prepare"
+            )
+        if data.get("multi_label", False) is not (found == schema.MULTI_LABEL_VERSION):
+            raise ValueError(
+                f"{path} is damaged: schema version {found} with multi_label "
+                f"{data.get('multi_label')}"
             )
         try:
             return _from_json(data)
@@ -102,7 +112,10 @@ class Manifest:
         write_atomically(Path(directory) / FILE_NAME, self.to_json().encode())
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        data = asdict(self)
+        if not self.multi_label:
+            del data["multi_label"]  # as schema 1 has it
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
     @property
     def spoken_names(self) -> tuple[str, ...]:

@@ -17,9 +17,14 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 if TYPE_CHECKING:
     import tensorflow as tf
 
-VERSION = 1
+VERSION = 1  # of records with one label per picture, or none
+MULTI_LABEL_VERSION = 2  # of records with several
 
 FORMATS = ("jpeg", "png")
+
+# The class number of a picture, or in a multi-label set those of all its classes, ascending;
+# () is a picture that shows none of them.
+Label = int | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,13 @@ class RawExample:
     Attributes:
         filename: where it comes from, relative to the source.
         load: reads or draws the file and returns its bytes, JPEG, PNG or another kind.
-        label: class number, or None without labels.
+        label: class number, in a multi-label set the numbers; None without labels.
         captions: the captions of the picture, none or several.
     """
 
     filename: str
     load: Callable[[], bytes]
-    label: int | None = None
+    label: Label | None = None
     captions: tuple[str, ...] = ()
 
 
@@ -50,9 +55,10 @@ class Example:
         id: position of the picture in its split as the source lists it, from 0. A rejected
             picture leaves a gap, so the others keep their ids.
         filename: where it came from, relative to the source.
-        label: class number, or None without labels.
+        label: class number, in a multi-label set the numbers; None without labels.
         captions: the captions of the picture, none or several.
-        class_name: name of the class, for people who look into the record.
+        class_name: name of the class, or names with "|" between, for people who look into the
+            record.
     """
 
     image: bytes
@@ -61,7 +67,7 @@ class Example:
     width: int
     id: int
     filename: str
-    label: int | None = None
+    label: Label | None = None
     captions: tuple[str, ...] = ()
     class_name: str = ""
 
@@ -74,8 +80,8 @@ def serialize(example: Example) -> bytes:
     def put_bytes(key: str, *values: bytes) -> None:
         feature[key].bytes_list.value.extend(values)
 
-    def put_int(key: str, value: int) -> None:
-        feature[key].int64_list.value.append(value)
+    def put_int(key: str, *values: int) -> None:
+        feature[key].int64_list.value.extend(values)
 
     put_bytes("image/encoded", example.image)
     put_bytes("image/format", example.format.encode())
@@ -83,8 +89,12 @@ def serialize(example: Example) -> bytes:
     put_int("image/width", example.width)
     put_int("image/id", example.id)
     put_bytes("image/filename", example.filename.encode())
-    if example.label is not None:
+    if isinstance(example.label, tuple):
+        feature["image/class/labels"].int64_list.SetInParent()  # a list also where it is empty
+        put_int("image/class/labels", *example.label)
+    elif example.label is not None:
         put_int("image/class/label", example.label)
+    if example.label is not None:
         put_bytes("image/class/text", example.class_name.encode())
     if example.captions:
         put_bytes("image/caption", *(caption.encode() for caption in example.captions))
@@ -94,6 +104,7 @@ def serialize(example: Example) -> bytes:
 def deserialize(data: bytes) -> Example:
     """The picture that `serialize` made `data` of; ValueError if a required key is missing."""
     record = parse_features(data)
+    several = record.get("image/class/labels")
     try:
         return Example(
             image=record["image/encoded"][0],
@@ -102,7 +113,7 @@ def deserialize(data: bytes) -> Example:
             width=record["image/width"][0],
             id=record["image/id"][0],
             filename=record["image/filename"][0].decode(),
-            label=record.get("image/class/label", [None])[0],
+            label=record.get("image/class/label", [None])[0] if several is None else tuple(several),
             captions=tuple(text.decode() for text in record.get("image/caption", ())),
             class_name=record.get("image/class/text", [b""])[0].decode(),
         )
@@ -121,7 +132,7 @@ def parse_features(data: bytes) -> dict[str, list[Any]]:
 
 
 def features() -> dict:
-    """What `tf.io.parse_example` needs; a missing label reads as -1, missing captions as none."""
+    """What `tf.io.parse_example` needs; a missing label reads as -1, missing lists as empty."""
     import tensorflow as tf
 
     return {
@@ -132,13 +143,14 @@ def features() -> dict:
         "image/id": tf.io.FixedLenFeature([], tf.int64),
         "image/filename": tf.io.FixedLenFeature([], tf.string),
         "image/class/label": tf.io.FixedLenFeature([], tf.int64, default_value=-1),
+        "image/class/labels": tf.io.RaggedFeature(tf.int64),
         "image/class/text": tf.io.FixedLenFeature([], tf.string, default_value=""),
         "image/caption": tf.io.RaggedFeature(tf.string),
     }
 
 
 def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parse one record (a scalar string tensor) to scalars; captions are a string vector.
+    """Parse one record (a scalar string tensor) to scalars; captions and labels are vectors.
 
     Works inside a graph. Raises `tf.errors.InvalidArgumentError` if a required key is missing.
     """

@@ -6,23 +6,24 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from tfrecords.shapes_scene import BACKGROUNDS, COLOURS, SIZE, Scene, Thing
+from tfrecords.shapes_scene import BACKGROUNDS, COLOURS, SIZE, Group, Scene, Thing
 
 SCALE = 2  # masks are drawn this many times larger and averaged down: smooth edges
 JPEG_QUALITY = 90
 
 
-def draw(scene: Scene, seed: int) -> bytes:
+def draw(scene: Scene | Group, seed: int) -> bytes:
     """The JPEG bytes of a scene; `seed` fixes shading, texture, clutter, blur and noise."""
     rng = np.random.default_rng(seed)
+    wild = isinstance(scene, Scene) and scene.wild
     canvas = _background(rng, scene)
-    if scene.wild:
+    if wild:
         canvas = _clutter(rng, canvas)
-    for thing in filter(None, (scene.distractor, scene.thing)):
+    for thing in scene.things:
         canvas = _paint(canvas, _mask(thing), _shade(rng, thing))
-    if scene.wild:
-        canvas = _occlude(rng, canvas, scene.thing) * rng.uniform(0.85, 1.0, size=3)
-    return _photograph(rng, canvas, scene.wild)
+    if wild:
+        canvas = _occlude(rng, canvas, scene.things[-1]) * rng.uniform(0.85, 1.0, size=3)
+    return _photograph(rng, canvas, wild)
 
 
 @functools.cache
@@ -100,7 +101,7 @@ def _paint(canvas: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> np.ndarr
     return canvas + mask[..., None] * (colour - canvas)
 
 
-def _background(rng: np.random.Generator, scene: Scene) -> np.ndarray:
+def _background(rng: np.random.Generator, scene: Scene | Group) -> np.ndarray:
     tone = np.array(BACKGROUNDS[scene.background], np.float32) + rng.normal(0, 8, size=3)
     second = tone * rng.choice([0.84, 1.16])
     canvas = np.broadcast_to(tone, (SIZE, SIZE, 3))

@@ -1,4 +1,4 @@
-"""What is in one picture of the miniature world: a thing, perhaps a distractor, a background."""
+"""What is in one picture of the miniature world: a thing or several, and a background."""
 
 from dataclasses import dataclass
 
@@ -57,6 +57,38 @@ class Scene:
     pattern: str
     wild: bool = False
 
+    @property
+    def things(self) -> tuple[Thing, ...]:
+        """In the order in which they are drawn."""
+        return (self.distractor, self.thing) if self.distractor else (self.thing,)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Several things, none over another, on a background."""
+
+    things: tuple[Thing, ...]
+    background: str
+    pattern: str
+
+
+def random_group(rng: np.random.Generator) -> Group:
+    """One to four things of any shape and colour; one that finds no room is left out."""
+    things: list[Thing] = []
+    for _ in range(rng.integers(1, 5)):
+        shape, colour = str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS)))
+        radius, angle = rng.uniform(8, 13), rng.uniform(-0.4, 0.4)
+        fill = _fill(rng, shape, wild=False)
+        for x, y in rng.uniform(radius, SIZE - radius, size=(20, 2)):
+            if all(np.hypot(x - t.x, y - t.y) > radius + t.radius for t in things):
+                things.append(Thing(shape, colour, x, y, radius, angle, fill))
+                break
+    return Group(
+        things=tuple(things),
+        background=_background(rng, *(thing.colour for thing in things)),
+        pattern=str(rng.choice(PATTERNS, p=[0.4, 0.2, 0.2, 0.2])),
+    )
+
 
 def random_scene(rng: np.random.Generator, *, shape: str, colour: str, wild: bool) -> Scene:
     """A scene whose thing is a `colour` `shape`; all else is drawn by lot."""
@@ -92,10 +124,12 @@ def _distractor(rng: np.random.Generator, thing: Thing) -> Thing | None:
     return None
 
 
-def _background(rng: np.random.Generator, colour: str) -> str:
-    """A tone far enough from the thing's colour that a person can tell them apart."""
+def _background(rng: np.random.Generator, *colours: str) -> str:
+    """A tone far enough from the things' colours that a person can tell them apart, or where
+    several colours leave none, the one farthest from the nearest of them."""
     contrast = {
-        name: int(np.abs(np.subtract(tone, COLOURS[colour])).sum())
+        name: min(int(np.abs(np.subtract(tone, COLOURS[c])).sum()) for c in colours)
         for name, tone in BACKGROUNDS.items()
     }
-    return str(rng.choice([name for name in BACKGROUNDS if contrast[name] > 150]))
+    enough = min(150, max(contrast.values()) - 1)
+    return str(rng.choice([name for name in BACKGROUNDS if contrast[name] > enough]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from tfrecords.framing import frame
 from tfrecords.manifest import ShardInfo, write_atomically
 from tfrecords.pictures import UnreadableError, normalise
-from tfrecords.schema import Example, RawExample, serialize
+from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
 
 WORK_FOLDER = ".unfinished"
@@ -46,7 +46,7 @@ class Slice:
 class Shard:
     """A finished shard and what was met on the way.
 
-    `class_counts` goes from label to number of pictures. `labels` and `captions` count the
+    `class_counts` goes from class to number of pictures. `labels` and `captions` count the
     pictures that have them. `rejected` holds pairs of file and reason.
     """
 
@@ -100,7 +100,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
                     captions += bool(example.captions)
                     if example.label is not None:
                         labels += 1
-                        classes[example.label] += 1
+                        classes.update(_classes(example.label))
                 tick()
             file.flush()
             os.fsync(file.fileno())
@@ -132,6 +132,12 @@ def finished(piece: Slice, job: Job) -> Shard | None:
     )
 
 
+def _classes(label: Label | None) -> tuple[int, ...]:
+    if label is None:
+        return ()
+    return label if isinstance(label, tuple) else (label,)
+
+
 def _notes(piece: Slice, job: Job) -> Path:
     return job.work / f"{piece.name}.json"
 
@@ -153,5 +159,5 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
         filename=raw.filename,
         label=raw.label,
         captions=raw.captions,
-        class_name=names[raw.label] if raw.label is not None and names else "",
+        class_name="|".join(names[label] for label in _classes(raw.label)) if names else "",
     )

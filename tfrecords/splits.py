@@ -5,6 +5,7 @@ Pure functions of (labels, seed): the same arguments give the same answer on eve
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,6 +49,23 @@ def train_validation(
         taken.append(members[:count])
     validation = np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
     return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
+def rarest_class(labels: Sequence[Sequence[int]]) -> np.ndarray:
+    """The class of each picture that the fewest pictures show, int [n]: its stratum.
+
+    Splitting by it keeps about the share of every class, and exactly that of the rare ones, which
+    a split by lot could lose. (The first step of iterative stratification, Sechidis et al. 2011,
+    which starts from the label with the fewest pictures.)
+
+    Args:
+        labels: the classes of each picture; none is stratum -1.
+    """
+    counts = Counter(label for several in labels for label in several)
+    return np.array(
+        [min(several, key=lambda label: (counts[label], label), default=-1) for several in labels],
+        dtype=np.int64,
+    )
 
 
 def few_shot(labels: Sequence[int] | np.ndarray, shots: int, *, seed: int) -> np.ndarray:

@@ -105,7 +105,7 @@ def _check(*, short_side: int | None, shard_size: int, workers: int, runner: str
 def _request(source: Source, options: dict) -> dict:
     """What decides about the bytes, as it reads back from JSON."""
     request = {
-        "schema": schema.VERSION,
+        "schema": _schema(source),
         "dataset": source.name,
         "source": source.describe(),
         "splits": dict(source.splits),
@@ -113,6 +113,14 @@ def _request(source: Source, options: dict) -> dict:
         "versions": _versions(),
     }
     return json.loads(json.dumps(request))
+
+
+def _is_multi_label(source: Source) -> bool:
+    return getattr(source, "multi_label", False)  # a source with one label need not say so
+
+
+def _schema(source: Source) -> int:
+    return schema.MULTI_LABEL_VERSION if _is_multi_label(source) else schema.VERSION
 
 
 def _versions() -> dict[str, str]:
@@ -177,7 +185,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
                 f"repair the source, delete {job.directory} and start again"
             )
     manifest = Manifest(
-        schema=schema.VERSION,
+        schema=_schema(job.source),
         dataset=job.source.name,
         source=job.source.describe(),
         class_names=job.source.class_names,
@@ -187,6 +195,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
         splits=splits,
         options=options,
         versions=_versions(),
+        multi_label=_is_multi_label(job.source),
     )
     manifest.write(job.directory)
     shutil.rmtree(job.work)

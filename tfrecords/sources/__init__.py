@@ -11,6 +11,7 @@ from tfrecords.schema import RawExample
 from tfrecords.sources.captions import captions
 from tfrecords.sources.files import File, FileSource, Source
 from tfrecords.sources.folder import class_folder
+from tfrecords.sources.labels import labels
 from tfrecords.sources.published import is_published_layout, published
 from tfrecords.sources.tfds import TfdsSource, tfds_source
 
@@ -22,6 +23,7 @@ __all__ = [
     "TfdsSource",
     "captions",
     "class_folder",
+    "labels",
     "named",
 ]
 
@@ -43,6 +45,10 @@ def named(
         ConnectionError: see `tfds_source`.
     """
     entry = dataset(name)
+    if entry.name == "shapes-multi":
+        from tfrecords.shapes_multi import ShapesMultiSource
+
+        return ShapesMultiSource(seed=seed)
     if entry.name.startswith("shapes"):
         from tfrecords.shapes import ShapesSource
 
@@ -87,6 +93,10 @@ class Limited:
     @property
     def lossless(self) -> bool:
         return self.source.lossless
+
+    @property
+    def multi_label(self) -> bool:
+        return getattr(self.source, "multi_label", False)
 
     @property
     def splits(self) -> dict[str, int]:

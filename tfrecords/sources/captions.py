@@ -17,6 +17,7 @@ from tfrecords.sources.files import (
     mixed,
     require_files,
     split_by_seed,
+    split_name,
 )
 
 # A split's name standing alone or before a year, as in captions_val2017.json.
@@ -131,7 +132,7 @@ def _read_csv(path: Path) -> dict[str, Captions]:
     try:
         for row in rows:
             name, text = row["file"], (row["caption"] or "").strip()
-            split = _split_name(row.get("split") or "")
+            split = split_name(row.get("split") or "")
             if not name or not text:
                 raise ValueError("expected a file and a caption")
             if split_of.setdefault(name, split) != split:
@@ -142,13 +143,6 @@ def _read_csv(path: Path) -> dict[str, Captions]:
     if "" in by_split and len(by_split) > 1:
         raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} pictures do not")
     return by_split
-
-
-def _split_name(text: str) -> str:
-    """Ours for what the column says; it becomes part of file names, so only words pass."""
-    if text and not re.fullmatch(r"\w+", text, re.ASCII):
-        raise ValueError(f"expected a split like {', '.join(SPLITS)}, got {text!r}")
-    return SPLIT_NAMES.get(text.lower(), text)
 
 
 def _read_json(path: Path) -> dict[str, Captions]:

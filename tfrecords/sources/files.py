@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tfrecords.schema import RawExample
-from tfrecords.splits import train_validation
+from tfrecords.schema import Label, RawExample
+from tfrecords.splits import rarest_class, train_validation
 
 SPLITS = ("train", "validation", "test")
 # What people call the splits in names of folders and files.
@@ -36,6 +37,8 @@ class Source(Protocol):
         class_names: by label; () without labels.
         templates, metric, lossless: see `catalog.Dataset`.
         splits: split name -> number of pictures, rejected ones included.
+
+    One whose pictures have several labels each also has `multi_label = True`.
     """
 
     @property
@@ -62,7 +65,7 @@ class File(NamedTuple):
     """One picture file, named relative to the root of its source, with `/`."""
 
     name: str
-    label: int | None = None
+    label: Label | None = None
     captions: tuple[str, ...] = ()
 
 
@@ -87,6 +90,7 @@ class FileSource:
     metric: str = "top1"
     lossless: bool = False
     extra: dict = field(default_factory=dict)
+    multi_label: bool = False
 
     @property
     def splits(self) -> dict[str, int]:
@@ -116,9 +120,13 @@ def mixed(files: Iterable[File], *, seed: int) -> list[File]:
 
 
 def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
-    """80 % train, 10 % validation, 10 % test of every class, each mixed."""
+    """80 % train, 10 % validation, 10 % test of every class, each mixed.
+
+    A picture of several classes goes by the rarest of them.
+    """
     ordered = sorted(files, key=lambda file: file.name)
-    labels = np.array([file.label or 0 for file in ordered])
+    several = [file.label for file in ordered if isinstance(file.label, tuple)]
+    labels = rarest_class(several) if several else np.array([file.label or 0 for file in ordered])
     rest, test = train_validation(labels, fraction=_VALIDATION_SHARE, seed=seed)
     train, validation = train_validation(
         labels[rest], fraction=_VALIDATION_SHARE / (1 - _VALIDATION_SHARE), seed=seed + 1
@@ -130,6 +138,13 @@ def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
         split: mixed((ordered[i] for i in positions), seed=seed)
         for split, positions in chosen.items()
     }
+
+
+def split_name(text: str) -> str:
+    """Ours for what a table says; it becomes part of file names, so only words pass."""
+    if text and not re.fullmatch(r"\w+", text, re.ASCII):
+        raise ValueError(f"expected a split like {', '.join(SPLITS)}, got {text!r}")
+    return SPLIT_NAMES.get(text.lower(), text)
 
 
 def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
