@@ -25,6 +25,7 @@ from dual_encoder.tokenizers import Tokenizer as Tokenizer
 from dual_encoder.towers import IMAGE_TOWERS as IMAGE_TOWERS
 from dual_encoder.towers import TEXT_TOWERS as TEXT_TOWERS
 from dual_encoder.towers import image_tower as image_tower
+from dual_encoder.towers import text_tokenizer as text_tokenizer
 from dual_encoder.towers import text_tower as text_tower
 from dual_encoder.training import ExactTraining as ExactTraining
 from dual_encoder.vision_transformer import VisionTransformer as VisionTransformer

@@ -137,12 +137,14 @@ class DualEncoder(ExactTraining, keras.Model):
             return self._compiled_text(ops.convert_to_tensor(token_ids))
         return self._encode_text(token_ids, training=training)
 
+    # A tower that is locked (`trainable = False`) computes as in inference: dropout and batch
+    # statistics would make noise that no weight of it can answer to.
     def _encode_image(self, images, training=False):
-        features = self.image_tower(images, training=training)
+        features = self.image_tower(images, training=training and self.image_tower.trainable)
         return _unit(self.image_projection(features, training=training))
 
     def _encode_text(self, token_ids, training=False):
-        features = self.text_tower(token_ids, training=training)
+        features = self.text_tower(token_ids, training=training and self.text_tower.trainable)
         return _unit(self.text_projection(features, training=training))
 
     @cached_property

@@ -64,6 +64,7 @@ PUBLISHED_TEXT: Mapping[str, Sizes] = {
 }
 BERT_CONTEXT, BERT_DROPOUT = 512, 0.1
 TRANSFORMER = ("width", "depth", "heads")
+BY_HAND = "; without a network, fetch the file elsewhere and give its path instead of imagenet"
 IMAGE_TOWERS = (*OWN_IMAGE, *APPLICATIONS, *PUBLISHED_IMAGE)
 TEXT_TOWERS = (*OWN_TEXT, *PUBLISHED_TEXT)
 
@@ -137,12 +138,28 @@ def text_tower(
     return tower
 
 
+def text_tokenizer(weights: str, *, context_length: int) -> Tokenizer:
+    """The tokenizer that a text tower's weights were trained with, for texts of this length.
+
+    Args:
+        weights: what `text_tower` takes: `"bert-base-uncased"`, a folder.
+        context_length: most tokens per text.
+
+    Raises:
+        ValueError: the weights cannot be read, or have no tokenizer.
+    """
+    own = _read("a text tower", weights, lambda: load(weights).tokenizer)
+    if own is None:
+        raise ValueError(f"weights {weights!r}: expected a tokenizer with them; there is none")
+    return Tokenizer.from_config({**own.get_config(), "context_length": context_length})
+
+
 def _application(name: str, image_size: int | None, weights: str | None) -> keras.layers.Layer:
     row = APPLICATIONS[name]
     size = image_size or row.image_size
     make = getattr(keras.applications, row.function)
     options = {"include_top": False, "pooling": "avg", "input_shape": (size, size, 3)}
-    backbone = _read(name, weights, lambda: make(weights=weights, **options))
+    backbone = _read(name, weights, lambda: make(weights=weights, **options), hint=BY_HAND)
     mean, std = (tuple(value / 255 for value in each) for each in (row.mean, row.std))
     return KerasImageTower(backbone, mean=mean, std=std, bgr=row.bgr, name="image_tower")
 
@@ -152,7 +169,7 @@ def _tower_of(name: str, weights: str, part: str, **options: Any) -> keras.layer
     return _read(name, weights, lambda: getattr(load(weights, **options), part))
 
 
-def _read(name: str, weights: str | None, make: Callable[[], Any]) -> Any:
+def _read(name: str, weights: str | None, make: Callable[[], Any], *, hint: str = "") -> Any:
     """What `make` makes, or a ValueError of one line that names the weights it could not read."""
     if not weights:
         return make()
@@ -160,7 +177,7 @@ def _read(name: str, weights: str | None, make: Callable[[], Any]) -> Any:
         return make()
     except Exception as error:  # of Keras, h5py, the Kaggle hub, HTTP: nothing in common
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        message = f"weights {weights!r}: cannot be read as weights of {name} ({reason})"
+        message = f"weights {weights!r}: cannot be read as weights of {name} ({reason}{hint})"
         raise ValueError(message) from error
 
 

@@ -18,10 +18,15 @@ class Options:
     Args:
         data: folder of records with captions, as prepare writes it.
         out: folder of the run; the same command goes on with a run that was stopped.
+        model: start from this dual encoder, not from two towers: a checkpoint's name, hf://org/repo,
+            a .keras file, or the folder of a run.
         image_tower: see `python -m pipelines models`.
         text_tower: see `python -m pipelines models`.
-        image_weights: of the image tower: imagenet, a weights file, or a KerasHub preset.
-        text_weights: of the text tower: a KerasHub preset.
+        image_weights: of the image tower: imagenet or a weights file (Xception, ResNet,
+            EfficientNet), the name or folder of a checkpoint (ViT).
+        text_weights: of the text tower: the name or folder of a checkpoint (BERT), whose
+            tokenizer is used too.
+        freeze: towers whose weights stay as they are: none, image (LiT), text or both.
         image_size: pixels, height and width; the tower's usual size without it.
         embed_dim: size of the space that pictures and texts share.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
@@ -53,10 +58,12 @@ class Options:
 
     data: str
     out: str
+    model: str | None = None
     image_tower: str = "vit-tiny"
     text_tower: str = "transformer-tiny"
     image_weights: str | None = None
     text_weights: str | None = None
+    freeze: Literal["none", "image", "text", "both"] = "none"
     image_size: int | None = None
     embed_dim: int = 128
     projection_depth: int = 0
@@ -126,16 +133,17 @@ def run(options: Options) -> None:
         seed=options.seed,
     )
     data.verify()
-    tokenizer = pairs.read_tokenizer(out / TOKENIZER) or data.learn_tokenizer(
-        context_length=options.context_length, vocabulary_size=options.vocabulary_size
-    )
     with strategy.scope():
-        model = build(options, tokenizer, steps=data.steps)
-    print(f"parameters: {model.count_params():,}; steps: {options.epochs} x {data.steps:,}")
+        model = build(options, data, tokenizer=pairs.read_tokenizer(out / TOKENIZER))
+    trained = sum(int(weight.numpy().size) for weight in model.trainable_variables)
+    print(
+        f"parameters: {model.count_params():,}, {trained:,} of them trained; "
+        f"steps: {options.epochs} x {data.steps:,}"
+    )
     chief = strategies.is_chief(strategy)
     if chief:  # nothing is written before it is sure that the run can begin
         folder.claim(out, options)
-        pairs.write_tokenizer(tokenizer, out / TOKENIZER)
+        pairs.write_tokenizer(model.tokenizer, out / TOKENIZER)
     with naming_damage(options.data):
         course = _fit(model, options, data, out=out)
     if chief:
@@ -154,34 +162,26 @@ def run(options: Options) -> None:
         print(training_report.summary(document))
 
 
-def build(options: Options, tokenizer: "Tokenizer", *, steps: int) -> "DualEncoder":
-    """The model of these options, built and compiled for a run of `epochs` passes of `steps`."""
-    import dual_encoder
-    from pipelines.runs import fitting, start
+def build(
+    options: Options, data: "Pairs", *, tokenizer: "Tokenizer | None" = None
+) -> "DualEncoder":
+    """The model that these options start from, built and compiled for a run over the data.
 
-    image_tower = dual_encoder.image_tower(
-        options.image_tower, image_size=options.image_size, weights=options.image_weights
-    )
-    text_tower = dual_encoder.text_tower(
-        options.text_tower, tokenizer, weights=options.text_weights
-    )
-    model = dual_encoder.DualEncoder(
-        image_tower,
-        text_tower,
-        embed_dim=options.embed_dim,
-        projection_depth=options.projection_depth,
-        dropout=options.dropout,
-        loss_name=options.loss,
-        temperature=options.temperature,
-        tokenizer=tokenizer,
-    )
-    model.build()
+    A run that goes on gives the `tokenizer` that it began with.
+    """
+    from pipelines.runs import fitting, start, starting_point
+
+    model = starting_point.pretrained(options)
+    if model is None:
+        tokenizer = tokenizer or starting_point.tokenizer(options, data)
+        model = starting_point.put_together(options, tokenizer)
+    starting_point.freeze(model, options.freeze)
     optimizer = fitting.adamw(
         options.learning_rate,
         weight_decay=options.weight_decay,
         schedule=options.schedule,
         warmup_steps=options.warmup_steps,
-        steps=options.epochs * steps,
+        steps=options.epochs * data.steps,
         clip_norm=options.clip_norm,
     )
     model.compile(optimizer, jit_compile=start.use_xla(model.distribute_strategy))
@@ -225,9 +225,10 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
 
 
 def _check(options: Options) -> None:
-    from pipelines.runs import config
+    from pipelines.runs import config, starting_point
 
     config.check_ranges(options, RANGES)
+    starting_point.check(options)
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
 

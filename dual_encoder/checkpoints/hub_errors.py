@@ -129,7 +129,8 @@ def _network(
         names = listed(wanted)
         return ConnectionError, f"the download of {names} broke off ({reason}); try again"
     return ConnectionError, (
-        f"the hub cannot be reached ({reason}); check the network, HF_ENDPOINT and proxies"
+        f"the hub cannot be reached ({reason}); check the network, HF_ENDPOINT and proxies, or "
+        "fetch it where there is a network (hf download REPOSITORY --local-dir DIR) and give DIR"
     )
 
 
