@@ -45,6 +45,16 @@ def test_the_rarest_class_of_a_picture_is_its_stratum():
     assert rarest_class([(4, 3)]).tolist() == [3]  # equally rare: the smaller number
 
 
+def test_train_validation_of_several_labels_goes_by_the_rarest():
+    labels = np.zeros((40, 3))
+    labels[:, 0] = 1
+    labels[:20, 1] = 1
+    labels[:10, 2] = 1
+    train, validation = train_validation(labels, fraction=0.2, seed=0)
+    assert labels[validation].sum(axis=0).tolist() == [8, 4, 2]
+    assert labels[train].sum(axis=0).tolist() == [32, 16, 8]
+
+
 def test_few_shot_takes_the_same_number_of_every_class():
     chosen = few_shot(LABELS, 4, seed=0)
     assert LABELS[chosen].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4

@@ -55,7 +55,8 @@ def load(
         batch_size: rows of the global batch, that of all workers together.
         ids: read these pictures alone; `labels` tells which there are.
         classes: labels in a new order: y is the place of the picture's label in it. Without `ids`
-            pictures of other classes are left out; with `ids` one of them is an error.
+            pictures of other classes are left out; with `ids` one of them is an error. Of a
+            multi-label set these are the columns of y, and say nothing about which pictures.
         image_size: side of the square pictures in pixels.
         resize: in evaluation, "crop" for the central square, "squash" for the whole picture.
         interpolation: of evaluation, "bicubic" or "bilinear", antialiased as in Pillow.
@@ -84,7 +85,8 @@ def load(
         x["image"] uint8 [b, image_size, image_size, 3], RGB;
         x["token_ids"] int32 [b, context_length], with a tokenizer;
         y int32 [b], the label, or with captions the id of the picture: with a tokenizer,
-        rows of the same y are not negatives of each other;
+        rows of the same y are not negatives of each other; of a multi-label set, y float32
+        [b, classes], 1 for each class of a picture, else 0;
         sample_weight float32 [b], 0 on rows that fill up the last batch of an epoch. They repeat
         pictures of the split, so that batch normalisation sees no blanks.
 
@@ -94,7 +96,7 @@ def load(
     """
     manifest = Manifest.read(directory)
     info = manifest.split(split)
-    selection = Selection.of(ids, classes)
+    selection = Selection.of(ids, classes, manifest=manifest)
     if class_prompts is None and not info.captions:
         class_prompts = manifest.class_prompts
     plan = Plan(
@@ -161,6 +163,11 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(f"split {split!r} has neither labels nor captions to train or measure by")
     if plan.tokenizer is None and not info.labels:
         raise ValueError(f"split {split!r} has no labels, only captions: it needs a tokenizer")
+    if plan.prompts and plan.selection.multi_label:
+        raise ValueError(
+            f"split {split!r} has several labels per picture: no class's name can stand in for a "
+            f"caption; read it without a tokenizer"
+        )
     if plan.captions < 1 or (plan.captions > 1 and plan.tokenizer is None):
         raise ValueError(
             f"captions_per_image: expected 1, or more with a tokenizer; got {plan.captions}"

@@ -78,7 +78,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     rows = {
         "encoded": features["image/encoded"],
         "weight": batch["weight"][mine],
-        "target": ids if by_id else plan.selection.renamed(features["image/class/label"]),
+        "target": tf.cast(ids, tf.int32) if by_id else plan.selection.target(features),
     }
     if plan.crop_scale is not None:
         shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)
@@ -129,7 +129,7 @@ def _finish(batch: dict[str, tf.Tensor], plan: Plan) -> tuple[dict, tf.Tensor, t
     x = {"image": batch["image"]}
     if plan.tokenizer is not None:
         x["token_ids"] = _tokenize(batch["caption"], plan.tokenizer)
-    return x, tf.cast(batch["target"], tf.int32), batch["weight"]
+    return x, batch["target"], batch["weight"]
 
 
 def _tokenize(captions: tf.Tensor, tokenizer: Tokenizer) -> tf.Tensor:

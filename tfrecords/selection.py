@@ -13,26 +13,34 @@ from tfrecords import schema
 from tfrecords.manifest import Manifest, SplitInfo
 
 _AT_ONCE = 256  # records
-_KEYS = ("image/id", "image/class/label")
 
 
 def labels(directory: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """The id and the label of every picture of a split, in stored order: int64 [n], int32 [n].
+
+    Of a multi-label set the labels are float32 [n, classes], 1 for each class of a picture.
 
     Reads the whole split once, without decoding a picture. From these, `splits` draws a
     validation set, a few-shot sample and so on, whose ids `load` takes.
 
     Raises ValueError where the split has no labels.
     """
-    info = Manifest.read(directory).split(split)
+    manifest = Manifest.read(directory)
+    info = manifest.split(split)
     if not info.labels:
         raise ValueError(f"split {split!r} has no labels")
-    wanted = {key: schema.features()[key] for key in _KEYS}
+    everything = Selection.of(None, None, manifest=manifest)
+    keys = ("image/id", "image/class/label", "image/class/labels")
+    wanted = {key: schema.features()[key] for key in keys}
+
+    def read(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = tf.io.parse_example(batch, wanted)
+        return features["image/id"], everything.target(features)
+
     records = tf.data.TFRecordDataset([str(Path(directory) / shard.name) for shard in info.shards])
-    batches = records.batch(_AT_ONCE).map(lambda batch: tf.io.parse_example(batch, wanted))
-    found = [tuple(batch[key].numpy() for key in _KEYS) for batch in batches]
-    ids, classes = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return ids, classes.astype(np.int32)
+    found = records.batch(_AT_ONCE).map(read).as_numpy_iterator()
+    ids, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return ids, targets
 
 
 @dataclass(frozen=True)
@@ -43,15 +51,21 @@ class Selection:
         ids: of the pictures, each once.
         classes: labels in a new order: y is then the place of the picture's label in it. Without
             `ids` it also says which pictures: those of these classes.
+        multi_label: the number of classes of a set with several labels per picture, else 0.
+            There `classes` are the columns of y and say nothing about which pictures.
     """
 
     ids: tuple[int, ...] | None = None
     classes: tuple[int, ...] | None = None
+    multi_label: int = 0
 
     @classmethod
-    def of(cls, ids: Sequence[int] | None, classes: Sequence[int] | None) -> Selection:
+    def of(
+        cls, ids: Sequence[int] | None, classes: Sequence[int] | None, *, manifest: Manifest
+    ) -> Selection:
         """Of any sequences of whole numbers; ValueError where one is empty or repeats itself."""
-        return cls(_each_once("ids", ids), _each_once("classes", classes))
+        several = len(manifest.class_names) if manifest.multi_label else 0
+        return cls(_each_once("ids", ids), _each_once("classes", classes), several)
 
     def count(self, info: SplitInfo) -> int:
         """How many pictures of a split are selected.
@@ -64,13 +78,13 @@ class Selection:
             raise ValueError(f"classes: expected labels 0 to {len(known) - 1}; got {unknown[0]}")
         if self.ids is not None:
             return len(self.ids)
-        if self.classes is not None:
+        if self.classes is not None and not self.multi_label:
             return sum(info.class_counts[number] for number in self.classes)
         return info.count
 
     def kept(self, records: tf.data.Dataset) -> tf.data.Dataset:
         """Those of the serialised records that are selected."""
-        if self.ids is None and self.classes is None:
+        if self.ids is None and (self.classes is None or self.multi_label):
             return records
         key = "image/id" if self.ids is not None else "image/class/label"
         chosen = np.array(self.ids if self.ids is not None else self.classes)
@@ -84,7 +98,18 @@ class Selection:
 
         return records.filter(is_wanted)
 
-    def renamed(self, label: tf.Tensor) -> tf.Tensor:
+    def target(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Of a batch as `schema.features` parses it: the label int32 [b], or of a multi-label set
+        float32 [b, classes], 1 for each class of a picture."""
+        if not self.multi_label:
+            return tf.cast(self._renamed(features["image/class/label"]), tf.int32)
+        numbers = features["image/class/labels"].to_tensor(default_value=-1)  # no column has -1
+        shown = tf.reduce_any(tf.one_hot(numbers, self.multi_label, True, False), axis=1)
+        if self.classes is not None:
+            shown = tf.gather(shown, self.classes, axis=1)
+        return tf.cast(shown, tf.float32)
+
+    def _renamed(self, label: tf.Tensor) -> tf.Tensor:
         """Labels [b] as places in `classes`; an error in the graph for one that is not there."""
         if self.classes is None:
             return label

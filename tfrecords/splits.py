@@ -33,7 +33,8 @@ def train_validation(
     """Split pictures in two so that every class keeps its share.
 
     Args:
-        labels: [n] the class of each picture; all zero if there are no classes.
+        labels: [n] the class of each picture; all zero if there are no classes. [n, classes] of
+            0 and 1 where a picture has several: it goes by the rarest of them.
         fraction: share of each class that goes to validation, rounded, but at least one
             picture of a class with two or more, and never all of them.
         seed: decides which pictures.
@@ -43,6 +44,8 @@ def train_validation(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected a number between 0 and 1, got {fraction}")
+    if np.ndim(labels) == 2:
+        labels = rarest_class([np.flatnonzero(row).tolist() for row in np.asarray(labels)])
     taken = []
     for members in _shuffled_by_class(labels, seed=seed):
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
