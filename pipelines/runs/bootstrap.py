@@ -6,7 +6,7 @@ percentiles. A draw is a vector of counts, so no picture is moved and no figure 
 the probabilities: each is a few weighted counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -27,18 +27,37 @@ def intervals(
     resamples give none ({}). A mean over classes runs over the classes that a draw holds.
     Raises ValueError for a negative number of resamples or a level outside 0 to 1.
     """
+    return percentiles(
+        weighted_summary(labels, probabilities),
+        len(labels),
+        names=metrics.METRICS,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+    )
+
+
+def percentiles(
+    figures: Callable[[np.ndarray], list[float]],
+    n: int,
+    *,
+    names: Sequence[str],
+    resamples: int,
+    seed: int,
+    level: float = 0.95,
+) -> dict[str, list[float]]:
+    """[low, high] of each figure of a function from the counts [n] of a draw to those named."""
     if resamples < 0:
         raise ValueError(f"expected 0 or more bootstrap resamples; got {resamples}")
     if not 0 < level < 1:
         raise ValueError(f"expected a level between 0 and 1; got {level}")
     if resamples == 0:
         return {}
-    figures = weighted_summary(labels, probabilities)
-    rng, n = np.random.default_rng(seed), len(labels)
+    rng = np.random.default_rng(seed)
     draws = [figures(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(resamples)]
     tail = 100 * (1 - level) / 2
     ends = np.percentile(np.array(draws), [tail, 100 - tail], axis=0)
-    return {name: ends[:, i].tolist() for i, name in enumerate(metrics.METRICS)}
+    return {name: ends[:, i].tolist() for i, name in enumerate(names)}
 
 
 def weighted_summary(

@@ -14,7 +14,9 @@ metrics             the figures of `metrics.METRICS`
 intervals           95 % bootstrap interval [low, high] of each; {} where none was asked for
 per_class           list of {name, count, predicted, precision, recall, f1}; null figures for
                     a class without pictures in the split
-confusion_matrix    counts, row the true class, column the predicted one, as in per_class
+confusion_matrix    counts, row the true class, column the predicted one, as in per_class;
+                    multi-label: [[true negatives, false positives], [false negatives,
+                    true positives]] of each class
 calibration         list of {low, high, count, confidence, accuracy}, one per bin
 most_confused       list of {true, predicted, count, of}: class indices, and pictures
 cost                seconds, pictures_per_second, peak_rss_bytes
@@ -22,6 +24,10 @@ config              the options of the command, as config.yaml has them
 versions            of Python and of the packages that the figures depend on
 seed                of the bootstrap
 ==================  ===================================================================
+
+Of a multi-label set there are `multi_label`: true, and `thresholds_from`, the split on which the
+thresholds were chosen; `metrics` are `multi_label_metrics.METRICS`, the rows of per_class also have
+average_precision and threshold, and calibration and most_confused are left out.
 
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`).
 """
@@ -39,7 +45,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runs import bootstrap, metrics
+from pipelines.runs import bootstrap, metrics, multi_label_metrics
 
 SCHEMA = 1
 FILE = "results.json"
@@ -83,6 +89,40 @@ def measure(
         "confusion_matrix": confusion.tolist(),
         "calibration": bins,
         "most_confused": metrics.most_confused(confusion),
+        "seed": seed,
+    }
+
+
+def measure_multi_label(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: list[str],
+    *,
+    thresholds: np.ndarray,
+    thresholds_from: str = "validation",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The same for several labels per picture: labels 0 or 1 and probabilities, both [n, c].
+
+    thresholds: [c], of `multi_label_metrics.choose_thresholds` on other pictures than these;
+    thresholds_from: the split of those.
+    """
+    from sklearn.metrics import multilabel_confusion_matrix
+
+    figures = multi_label_metrics.summary(labels, probabilities, thresholds)
+    said = multi_label_metrics.predicted(probabilities, thresholds)
+    return {
+        "multi_label": True,
+        "thresholds_from": thresholds_from,
+        "pictures": len(labels),
+        "classes": len(class_names),
+        "metrics": figures,
+        "intervals": multi_label_metrics.intervals(
+            labels, probabilities, thresholds, resamples=resamples, seed=seed
+        ),
+        "per_class": multi_label_metrics.per_class(labels, probabilities, thresholds, class_names),
+        "confusion_matrix": multilabel_confusion_matrix(labels, said).tolist(),
         "seed": seed,
     }
 
