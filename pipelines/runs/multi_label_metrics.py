@@ -193,13 +193,13 @@ def weighted_summary(
 
     With every count 1 they are those of `summary`.
     """
-    said = predicted(probabilities, thresholds)
-    exact = (said == labels).all(axis=1)
-    right = labels * said
+    truth, said = labels.astype(float), predicted(probabilities, thresholds).astype(float)
+    exact = (said == truth).all(axis=1)
+    right = truth * said
     precisions = weighted_average_precision(labels, probabilities)
 
     def figures(counts: np.ndarray) -> list[float]:
-        true, times, hits = counts @ labels, counts @ said, counts @ right
+        true, times, hits = counts @ truth, counts @ said, counts @ right
         held = true > 0
         if not held.any():  # a draw of pictures without a label
             return [0.0, 0.0, 0.0, 0.0, 0.0, float(counts @ exact / counts.sum())]
@@ -222,21 +222,23 @@ def weighted_average_precision(
 
     The classes are sorted once; a draw is then two running sums per class.
     """
-    order = np.argsort(-probabilities, axis=0, kind="stable")
-    sorted_ = np.take_along_axis(probabilities, order, axis=0)
-    hit = np.take_along_axis(labels, order, axis=0)
+    n, classes = labels.shape
+    order = np.argsort(-probabilities.T, axis=1, kind="stable")  # [c, n]
+    sorted_ = np.take_along_axis(probabilities.T, order, axis=1)
+    hit = np.take_along_axis(labels.T, order, axis=1).astype(bool)
     # The last place of each place's group of equal probabilities: where its step ends.
-    n = len(labels)
-    ends = np.vstack([sorted_[1:] != sorted_[:-1], np.ones((1, labels.shape[1]), bool)])
-    places = np.where(ends, np.arange(n)[:, None], n)
-    last = np.minimum.accumulate(places[::-1], axis=0)[::-1]
+    ends = np.hstack([sorted_[:, 1:] != sorted_[:, :-1], np.ones((classes, 1), bool)])
+    last = np.minimum.accumulate(np.where(ends, np.arange(n), n)[:, ::-1], axis=1)[:, ::-1]
+    of, place = np.nonzero(hit)  # every (class, place) of a picture that has the class
+    step = last[of, place]
 
     def precisions(counts: np.ndarray) -> np.ndarray:
-        weight = counts[order]
-        hits = weight * hit
-        share = np.cumsum(hits, axis=0) / np.maximum(np.cumsum(weight, axis=0), 1)
-        total = hits.sum(axis=0)
-        steps = (hits * np.take_along_axis(share, last, axis=0)).sum(axis=0)
-        return np.where(total > 0, steps / np.maximum(total, 1), np.nan)
+        weight = counts[order].astype(float)
+        seen = np.cumsum(weight, axis=1)[of, step]
+        hits = np.cumsum(weight * hit, axis=1)
+        steps = weight[of, place] * hits[of, step] / np.maximum(seen, 1)
+        total = hits[:, -1]
+        found = np.bincount(of, steps, classes) / np.maximum(total, 1)
+        return np.where(total > 0, found, np.nan)
 
     return precisions
