@@ -1,5 +1,9 @@
 """Image-text models: dual encoders, their towers, tokenizers, losses and checkpoints."""
 
+from dual_encoder.approximate import EXACT_UP_TO as EXACT_UP_TO
+from dual_encoder.approximate import Approximate as Approximate
+from dual_encoder.approximate import build_approximate as build_approximate
+from dual_encoder.approximate import recall as recall
 from dual_encoder.backbones import HubTextTower as HubTextTower
 from dual_encoder.backbones import KerasImageTower as KerasImageTower
 from dual_encoder.base_towers import ImageTower as ImageTower
@@ -11,6 +15,12 @@ from dual_encoder.checkpoints import save_packed as save_packed
 from dual_encoder.convolution import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.encoders import ImageEncoder as ImageEncoder
 from dual_encoder.encoders import TextEncoder as TextEncoder
+from dual_encoder.fingerprint import fingerprint as fingerprint
+from dual_encoder.index_building import UNREADABLE as UNREADABLE
+from dual_encoder.index_building import IndexBuilder as IndexBuilder
+from dual_encoder.index_building import write_part as write_part
+from dual_encoder.index_files import IndexFacts as IndexFacts
+from dual_encoder.index_files import IndexRows as IndexRows
 from dual_encoder.loading import bytes_here as bytes_here
 from dual_encoder.loading import load as load
 from dual_encoder.losses import contrastive_loss as contrastive_loss
@@ -18,6 +28,10 @@ from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
 from dual_encoder.modified_resnet import ModifiedResNet as ModifiedResNet
 from dual_encoder.projection import ProjectionHead as ProjectionHead
+from dual_encoder.retrieval import Hits as Hits
+from dual_encoder.retrieval import Index as Index
+from dual_encoder.retrieval import check_fingerprint as check_fingerprint
+from dual_encoder.retrieval import top_k as top_k
 from dual_encoder.saving import push_to_hub as push_to_hub
 from dual_encoder.saving import save_pretrained as save_pretrained
 from dual_encoder.text_transformer import TextTransformer as TextTransformer
@@ -30,3 +44,4 @@ from dual_encoder.towers import text_tower as text_tower
 from dual_encoder.training import ExactTraining as ExactTraining
 from dual_encoder.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
+from dual_encoder.zero_shot import class_embeddings as class_embeddings

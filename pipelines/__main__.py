@@ -16,6 +16,7 @@ COMMANDS = {
     "prepare": "pictures to TFRecords, with a manifest",
     "train": "a dual encoder, from captions",
     "evaluate": "a model on a labelled split, zero-shot",
+    "retrieve": "pictures by words or by a picture, from an index made once",
 }
 HOUSE = Path(__file__).parents[1]
 PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")

@@ -12,21 +12,37 @@ if TYPE_CHECKING:
     from tfrecords.damage import naming_damage as naming_damage
     from tfrecords.damage import verify as verify
     from tfrecords.images import read_picture as read_picture
+    from tfrecords.listing import PictureFolder as PictureFolder
+    from tfrecords.listing import PictureRecords as PictureRecords
+    from tfrecords.listing import Pictures as Pictures
+    from tfrecords.listing import pictures_of as pictures_of
+    from tfrecords.picture_batches import read_pictures as read_pictures
+    from tfrecords.pictures import UnreadableError as UnreadableError
+    from tfrecords.pictures import thumbnail as thumbnail
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
+    from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
 _LAZY = {
+    "PictureFolder": "listing",
+    "PictureRecords": "listing",
+    "Pictures": "listing",
     "REJECTED": "writer",
+    "UnreadableError": "pictures",
     "examples": "reader",
     "labels": "selection",
     "load": "reader",
     "naming_damage": "damage",
+    "pictures_of": "listing",
     "read_picture": "images",
+    "read_pictures": "picture_batches",
+    "run_beam": "runners",
     "steps_per_epoch": "reader",
+    "thumbnail": "pictures",
     "verify": "damage",
     "write": "writer",
 }

@@ -77,6 +77,19 @@ def normalise(data: bytes, *, short_side: int | None = None, lossless: bool = Fa
     return Picture(_encode(image, kind), kind, image.height, image.width)
 
 
+def thumbnail(data: bytes, *, side: int) -> bytes:
+    """A picture file as a JPEG that fits into a square of `side` pixels; never enlarged.
+
+    Decoded as on the way into records, so whatever is in the file, what comes out is a plain JPEG.
+
+    Raises:
+        UnreadableError: it is no picture, or a damaged or animated one.
+    """
+    with Image.open(io.BytesIO(normalise(data, lossless=True).data)) as image:
+        image.thumbnail((side, side), Image.Resampling.BICUBIC)
+        return _encode(image, "jpeg", quality=85)
+
+
 def shrunk_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """Width and height once the shorter side is `short_side`; the longer is rounded down."""
     if width <= height:
@@ -137,10 +150,10 @@ def _plain(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _encode(image: Image.Image, kind: str) -> bytes:
+def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> bytes:
     buffer = io.BytesIO()
     if kind == "jpeg":
-        image.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
+        image.save(buffer, format="JPEG", quality=quality)
     else:
         image.save(buffer, format="PNG")
     return buffer.getvalue()

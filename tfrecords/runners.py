@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
+from typing import Any
 
 from tfrecords.shard import Job, Slice, write_shard
 
@@ -65,13 +66,18 @@ def run_local(
         pool.shutdown(cancel_futures=True)
 
 
-def run_beam(pieces: Sequence[Slice], job: Job, *, options: str = "") -> None:
-    """Write the shards through Apache Beam, one element per shard.
+def run_beam(
+    pieces: Sequence[Any], job: Any, *, options: str = "", work: Callable[..., object] = write_shard
+) -> None:
+    """Do all pieces of a work through Apache Beam: if nothing is said, the writing of shards.
 
     Pictures and the output folder must be where all of Beam's workers see them under the same
     path, and this package must be installed there.
 
     Args:
+        pieces: of the work, one element each.
+        job: what all of them need.
+        work: called with a piece and the job.
         options: pipeline options as on a command line, e.g. "--runner=FlinkRunner".
 
     Raises ValueError, naming the extra, if Apache Beam is not installed.
@@ -86,9 +92,9 @@ def run_beam(pieces: Sequence[Slice], job: Job, *, options: str = "") -> None:
     with beam.Pipeline(options=PipelineOptions(shlex.split(options))) as pipeline:
         (
             pipeline
-            | "Shards" >> beam.Create(list(pieces))
+            | "Pieces" >> beam.Create(list(pieces))
             | "Spread" >> beam.Reshuffle()
-            | "Write" >> beam.Map(write_shard, job)
+            | "Work" >> beam.Map(work, job)
         )
 
 

@@ -126,7 +126,9 @@ def _words(hint: Any) -> str:
 
 
 def _add(parser: _Parser, field: dataclasses.Field, hint: Any, help_text: str | None) -> None:
-    name = "--" + field.name.replace("_", "-")
+    names = ["--" + field.name.replace("_", "-")]
+    if len(field.name) == 1:
+        names.insert(0, f"-{field.name}")
     default: Any = field.default
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
@@ -136,11 +138,11 @@ def _add(parser: _Parser, field: dataclasses.Field, hint: Any, help_text: str | 
     else:
         extra["default"] = default
     if hint is bool:
-        parser.add_argument(name, action=jsonargparse.ActionYesNo(no_prefix="no-"), **extra)
+        parser.add_argument(*names, action=jsonargparse.ActionYesNo(no_prefix="no-"), **extra)
     elif (item := _list_item(hint)) is not None:
-        parser.add_argument(name, type=item, nargs="+", **extra)
+        parser.add_argument(*names, type=item, nargs="+", **extra)
     else:
-        parser.add_argument(name, type=hint, **extra)
+        parser.add_argument(*names, type=hint, **extra)
 
 
 def _list_item(hint: Any) -> Any:

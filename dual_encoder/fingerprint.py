@@ -1,0 +1,37 @@
+"""What tells two models apart: a hash of all that decides about their embeddings' numbers."""
+
+import hashlib
+import json
+from typing import Any
+
+import keras
+import numpy as np
+
+from dual_encoder.checkpoints.variables import named_variables
+from dual_encoder.model import DualEncoder
+
+
+def fingerprint(model: DualEncoder) -> str:
+    """A hash of a dual encoder's weights, pixel statistics, preprocessing and tokenizer.
+
+    The same model has the same one in every process, however it was loaded; 32 hexadecimal digits
+    of BLAKE2b. The temperature, which embeddings do not depend on, is left out.
+
+    Example:
+        >>> fingerprint(dual_encoder.load("shapes-tiny")) == fingerprint(other)
+        False
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    tower, tokenizer = model.image_tower, model.tokenizer
+    settings: dict[str, Any] = {
+        "preprocessing": model.preprocessing,
+        "statistics": [getattr(tower, name, None) for name in ("mean", "std")],
+        "tokenizer": tokenizer.get_config() if tokenizer is not None else None,
+    }
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    for name, variable in sorted(named_variables(model).items()):
+        if "/" in name:  # of a tower or a projection
+            values = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+            digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
+            digest.update(values.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,183 @@
+"""`python -m pipelines retrieve`, on drawn pictures with the model that ships with Duet."""
+
+import json
+import shutil
+
+import pytest
+
+import tfrecords
+from pipelines.__main__ import main
+from tfrecords.shapes import ShapesSource
+
+COUNT = 40
+
+
+def draw(folder, first, last):
+    """Pictures of the miniature world, called after what is on them."""
+    world = ShapesSource(counts={"test": COUNT})
+    folder.mkdir(exist_ok=True)
+    for number, raw in enumerate(world.read("test", first, last), start=first):
+        name = world.class_names[raw.label].replace(" ", "_")
+        (folder / f"{number:02d}_{name}.jpg").write_bytes(raw.load())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with `pictures` (one of them broken) and an `index` of them."""
+    home = tmp_path_factory.mktemp("retrieve")
+    draw(home / "pictures", 0, COUNT)
+    (home / "pictures" / "broken.jpg").write_text("no picture")
+    build = ["--build", "--folder", str(home / "pictures"), "--model", "shapes-tiny"]
+    assert main(["retrieve", "--index", str(home / "index"), *build]) == 0
+    return home
+
+
+@pytest.fixture
+def home(made, tmp_path):
+    """A copy that a test may change."""
+    shutil.copytree(made / "index", tmp_path / "index")
+    shutil.copytree(made / "pictures", tmp_path / "pictures")
+    facts = tmp_path / "index" / "index.json"
+    facts.write_text(facts.read_text().replace(str(made), str(tmp_path)))
+    return tmp_path
+
+
+def retrieve(home, *more):
+    return main(["retrieve", "--index", str(home / "index"), *map(str, more)])
+
+
+def answers(home, capsys, *more):
+    """What `--json` prints."""
+    capsys.readouterr()
+    assert retrieve(home, "--json", *more) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_words_find_what_they_name(made, capsys):
+    names = {path.stem[3:].replace("_", " ") for path in (made / "pictures").glob("[0-9]*")}
+    wanted = sorted(names)[:10]
+    found = answers(made, capsys, "--query", *(f"a picture of the {name}" for name in wanted))
+    assert found["pictures"] == COUNT and found["search"] == "exact" and found["k"] == 10
+    first = [answer["hits"][0]["id"][3:-4].replace("_", " ") for answer in found["answers"]]
+    assert sum(a == b for a, b in zip(first, wanted, strict=True)) >= 8
+    scores = [hit["score"] for hit in found["answers"][0]["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_picture_finds_itself(made, capsys):
+    picture = sorted((made / "pictures").glob("07*"))[0]
+    found = answers(made, capsys, "--image", picture, "-k", "2")
+    hits = found["answers"][0]["hits"]
+    assert [hit["rank"] for hit in hits] == [1, 2]
+    assert hits[0]["id"] == picture.name and hits[0]["score"] == pytest.approx(1, abs=1e-4)
+    assert found["answers"][0]["query"] == {"kind": "image", "text": str(picture)}
+
+
+def test_what_a_terminal_and_the_contact_sheet_show(home, capsys):
+    (home / "queries.txt").write_text("red star\n\n blue <ring> \n")
+    gone = answers(home, capsys, "--query", "red star", "-k", "1")["answers"][0]["hits"][0]["id"]
+    (home / "pictures" / gone).unlink()
+    page = home / "sheet.html"
+    assert retrieve(home, "--queries", home / "queries.txt", "-k", "3", "--html", page) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "red star" and said[1].endswith(f"  {gone}  (no longer there)")
+    assert said[4] == "" and said[5] == "blue <ring>"
+    html = page.read_text()
+    assert html.startswith("<!doctype html>") and html.count("<li>") == 6
+    assert html.count("data:image/jpeg;base64,") == 6 - html.count('class="gone"')
+    assert html.count('class="gone"') >= 1 and "blue &lt;ring&gt;" in html
+    assert "http" not in html
+    assert retrieve(home, "--query", "x", "--html", page) == 2  # never overwritten
+    assert capsys.readouterr().err == f"error: {page} exists; give --html another name\n"
+
+
+def test_unreadable_pictures_are_listed(made):
+    told = (made / "index" / "unreadable.csv").read_text().splitlines()
+    assert len(told) == 2 and told[1].startswith('broken.jpg,"not a picture of a kind')
+
+
+def test_an_index_is_brought_up_to_date(home, capsys):
+    first = sorted((home / "pictures").glob("[0-9]*"))[0]
+    first.rename(first.with_name("renamed.jpg"))
+    (home / "pictures" / "broken.jpg").unlink()
+    assert retrieve(home, "--build") == 0
+    assert f"{COUNT} pictures (1 new, 1 dropped)" in capsys.readouterr().out
+    picture = home / "pictures" / "renamed.jpg"
+    assert answers(home, capsys, "--image", picture)["answers"][0]["hits"][0]["id"] == picture.name
+
+
+def test_an_index_of_a_folder_that_moved(home, capsys):
+    (home / "pictures").rename(home / "moved")
+    gone = answers(home, capsys, "--query", "red star")
+    assert not any(hit["there"] for hit in gone["answers"][0]["hits"])
+    there = answers(home, capsys, "--query", "red star", "--folder", home / "moved")
+    assert all(hit["there"] for hit in there["answers"][0]["hits"])
+    assert retrieve(home, "--build", "--folder", home / "moved") == 0
+    assert "(0 new, 0 dropped)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("runner", ["local", "beam"])
+def test_records_by_either_runner(tmp_path, capsys, runner):
+    if runner == "beam":
+        pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
+    source = ShapesSource(counts={"train": 3, "test": 9})
+    tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
+    build = ["--build", "--data", tmp_path / "records", "--splits", "test", "--runner", runner]
+    assert retrieve(tmp_path, *build, "--model", "shapes-tiny") == 0
+    assert "9 pictures (9 new, 0 dropped)" in capsys.readouterr().out
+    found = answers(tmp_path, capsys, "--query", "red star")
+    hits = found["answers"][0]["hits"]
+    assert len(hits) == 9 and all(hit["there"] for hit in hits)
+    assert all(hit["id"].startswith("test/") for hit in hits)
+    assert retrieve(tmp_path, "--query", "red star", "--html", tmp_path / "page.html") == 0
+    assert (tmp_path / "page.html").read_text().count("data:image/jpeg") == 9
+
+
+def test_more_than_there_are(made, capsys):
+    assert retrieve(made, "--query", "red star", "-k", "50") == 0
+    said = capsys.readouterr()
+    assert said.err == f"--k 50: the index has {COUNT} pictures\n"
+    assert len(said.out.splitlines()) == COUNT + 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((), "expected --build, --query, --queries or --image; got none of them"),
+        (("--query", ""), "query: expected words; got an empty text"),
+        (("--query", "a", " \t"), "query: expected words; got an empty text"),
+        (("--query", "x" * 10_000), "expected at most 32 tokens; got"),
+        (("--queries", "nowhere.txt"), "--queries: no file nowhere.txt"),
+        (("--image", "nowhere.jpg"), "--image: no file nowhere.jpg"),
+        (("--image", "{home}/pictures/broken.jpg"), "broken.jpg: not a picture of a kind"),
+        (("--query", "a", "-k", "0"), "--k: expected a number in [1, 1000000]; got 0"),
+        (("--query", "a", "--search", "hnsw"), "--search hnsw: {home}/index has exact search"),
+        (("--query", "a", "--data", "x"), "{home}/index is an index of a folder"),
+        (("--build", "--folder", "nowhere"), "nowhere is not a folder of pictures"),
+        (("--build", "--splits", "test"), "--splits goes with --data"),
+        (("--build", "--folder", "a", "--data", "b"), "expected --folder or --data, got both"),
+        (("--build", "--search", "ivf"), "ivf needs 1,000 pictures or more; there are 40"),
+    ],
+)
+def test_wrong_input_is_one_line_and_nothing_is_lost(home, capsys, more, message):
+    before = {path.name: path.stat().st_size for path in (home / "index").iterdir()}
+    assert retrieve(home, *(part.replace("{home}", str(home)) for part in more)) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: ") and message.replace("{home}", str(home)) in said
+    assert {path.name: path.stat().st_size for path in (home / "index").iterdir()} == before
+
+
+def test_a_build_needs_to_know_what_and_with_which_model(tmp_path, capsys):
+    assert retrieve(tmp_path, "--build") == 2
+    assert "--build: expected --folder or --data and --model; got none" in capsys.readouterr().err
+    assert retrieve(tmp_path, "--query", "a") == 2
+    assert "index holds no index" in capsys.readouterr().err
+
+
+def test_another_model_is_refused(home, tmp_path, capsys):
+    import tiny_models
+
+    tiny_models.scrambled(tiny_models.clip()).save(tmp_path / "other.keras")
+    for more in (("--query", "a"), ("--build",)):
+        assert retrieve(home, *more, "--model", tmp_path / "other.keras") == 2
+        assert "was made by another model (shapes-tiny, " in capsys.readouterr().err
