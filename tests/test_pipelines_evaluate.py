@@ -18,7 +18,7 @@ from dual_encoder import (
     ZeroShotClassifier,
 )
 from pipelines.__main__ import main
-from pipelines.evaluate import FILES
+from pipelines.runs.zero_shot_evaluation import FILES
 from tfrecords.shapes import CLASS_NAMES, TEMPLATES, ShapesSource
 
 COUNT = 130  # not a multiple of the batch: classes have one or two pictures
@@ -111,7 +111,11 @@ def test_names_and_templates_can_be_given(home):
     ("more", "message"),
     [
         (("--split", "tset"), "no split 'tset'"),
-        (("--split", "train"), "has no labels to measure against; labelled splits: test"),
+        (
+            ("--split", "train", "--protocol", "zero-shot"),
+            "has no labels to measure against; splits with labels: test",
+        ),
+        (("--captions-per-image", "1"), "--captions-per-image goes with another --protocol than"),
         (("--batch-size", "0"), "--batch-size: expected 1 or more; got 0"),
         (("--bootstrap", "-1"), "--bootstrap: expected 0 or more; got -1"),
         (("--templates", "a photo"), "--templates: no file a photo"),

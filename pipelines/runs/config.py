@@ -15,6 +15,7 @@ import yaml
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 WORDS = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
+UNIONS = (types.UnionType, typing.Union)  # `int | None`, and what Python makes of `Literal | None`
 Options = TypeVar("Options")
 
 
@@ -120,7 +121,7 @@ def _words(hint: Any) -> str:
     choices = typing.get_args(hint)
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(map(str, choices))
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in UNIONS:
         return " or ".join(map(_words, choices))
     return WORDS.get(hint, str(hint))
 
@@ -147,7 +148,7 @@ def _add(parser: _Parser, field: dataclasses.Field, hint: Any, help_text: str | 
 
 def _list_item(hint: Any) -> Any:
     """`int` for `list[int]` and for `list[int] | None`; None for what is not a list."""
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    choices = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
     lists = [choice for choice in choices if typing.get_origin(choice) is list]
     return typing.get_args(lists[0])[0] if lists else None
 

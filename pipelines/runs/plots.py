@@ -114,6 +114,50 @@ def curves(
     return _png(draw, theme, size=(7.6, 2.7 * -(-len(panels) // 2)))
 
 
+def recall_curves(
+    lines: dict[str, tuple[np.ndarray, int]], theme: Theme = LIGHT, *, most: int = 1000
+) -> bytes:
+    """The share of queries answered within the first k, against k, up to `most`.
+
+    lines: label to the ranks of the right answers, int [q], and the number of answers there are.
+    Dashed, in the same colour: k of so many answers, what chance finds where one is right.
+    """
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        for colour, (label, (ranks, answers)) in zip(
+            (theme.accent, theme.ink), lines.items(), strict=True
+        ):
+            k = np.unique(np.geomspace(1, min(most, answers), 60).round())
+            found = np.searchsorted(np.sort(ranks), k, side="right") / len(ranks)
+            axes.plot(k, found, color=colour, label=label)
+            axes.plot(k, k / answers, "--", color=colour, linewidth=1)
+        axes.set(xscale="log", ylim=(0, 1), xlabel="answers looked at", ylabel="share answered")
+        axes.legend(frameon=False)
+
+    return _png(draw, theme, size=(5.6, 3.6))
+
+
+def average_precisions(
+    rows: list[dict[str, Any]], pictures: int, theme: Theme = LIGHT
+) -> bytes:
+    """A bar per row of `multi_label_metrics.per_class`, the first on top, each with a mark at the
+    share of all pictures that show the class."""
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        places = np.arange(len(rows))
+        found = [row["average_precision"] for row in rows]
+        axes.barh(places, found, 0.7, color=theme.accent, alpha=0.65)
+        shares = [row["count"] / pictures for row in rows]
+        axes.plot(shares, places, "|", color=theme.ink, markersize=9, markeredgewidth=2)
+        axes.set_yticks(places, [shorten(row["name"]) for row in rows])
+        axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="average precision")
+        axes.tick_params(axis="y", length=0)
+
+    return _png(draw, theme, size=(5.6, 0.8 + 0.22 * len(rows)))
+
+
 def most_confused(
     pairs: list[dict[str, Any]], class_names: Sequence[str], theme: Theme = LIGHT
 ) -> bytes:

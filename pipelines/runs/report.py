@@ -6,14 +6,13 @@ classifier's results, `render` fills any template of `templates/`. Every page is
 """
 
 import base64
-import io
 import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.runs import metrics, plots
+from pipelines.runs import metrics, plots, thumbnails
 
 FIGURES = {
     "top1": ("Top-1 accuracy", "pictures whose first answer is right"),
@@ -21,8 +20,13 @@ FIGURES = {
     "mean_per_class": ("Mean-per-class accuracy", "every class counting the same"),
     "macro_precision": ("Macro precision", "how often a name is right when it is given"),
     "macro_recall": ("Macro recall", "how many of a class's pictures are found"),
-    "macro_f1": ("Macro F1", "the harmonic mean of the two, class by class"),
+    "macro_f1": ("Macro F1", "harmonic mean of precision and recall, class by class"),
     "ece": ("Calibration error", "how far confidence is from accuracy; 0 is perfect"),
+    "map": ("Mean average precision", "how pure the pictures are that a class puts first"),
+    "micro_f1": ("Micro F1", "harmonic mean of precision and recall, over all labels"),
+    "micro_precision": ("Micro precision", "labels said that are right"),
+    "micro_recall": ("Micro recall", "labels of the pictures that are found"),
+    "exact_match": ("Exact match", "pictures of which every label is right"),
 }
 
 
@@ -61,9 +65,12 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
-    """The metrics table: name, what it says, value and 95 % interval, as text."""
+    """The metrics table: name, what it says, value and 95 % interval, as text.
+
+    In the order of the results, of those named in `FIGURES`.
+    """
     rows = []
-    for key in metrics.METRICS:
+    for key in filter(FIGURES.get, results["metrics"]):
         name, what = FIGURES[key]
         if key == "top5" and results["classes"] <= 5:
             what = f"says nothing here: there are only {results['classes']} classes"
@@ -176,20 +183,14 @@ def _plots(
     }
 
 
-def _thumbnails(pair: dict[str, Any], names: list[str], *, side: int = 144) -> dict[str, Any]:
+def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """The pair with its text and its pictures small enough to embed."""
-    from PIL import Image
-
-    thumbnails = []
-    for picture, caption in zip(pair["pictures"], pair["captions"], strict=True):
-        buffer, image = io.BytesIO(), Image.fromarray(picture)
-        image.thumbnail((side, side))
-        image.save(buffer, "JPEG", quality=85)
-        alt = f"{names[pair['true']]}, taken for {names[pair['predicted']]}"
-        thumbnails.append(
-            {"uri": data_uri(buffer.getvalue(), "jpeg"), "alt": alt, "title": caption}
-        )
-    return {"text": plots.confusion_text(pair, names), "thumbnails": thumbnails}
+    alt = f"{names[pair['true']]}, taken for {names[pair['predicted']]}"
+    embedded = [
+        {"uri": data_uri(thumbnails.jpeg(picture), "jpeg"), "alt": alt, "title": caption}
+        for picture, caption in zip(pair["pictures"], pair["captions"], strict=True)
+    ]
+    return {"text": plots.confusion_text(pair, names), "thumbnails": embedded}
 
 
 def _weakness(row: dict[str, Any]) -> tuple[bool, float]:
