@@ -1,0 +1,51 @@
+"""The last layer of a classifier: features to logits."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("duet")
+class CosineHead(keras.layers.Layer):
+    """Features [b, e] -> logits [b, c]: their direction against one vector per class.
+
+    `normalize(features) @ kernel + bias`. With the embeddings of class names times the logit
+    scale as the kernel and no bias this is the zero-shot classifier, from which WiSE-FT
+    (Wortsman et al. 2022, arXiv:2109.01903, section 3) and FT-CLIP (Dong et al. 2022,
+    arXiv:2212.06138) start.
+
+    Args:
+        classes: c.
+    """
+
+    def __init__(self, classes: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = classes
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.units)
+        self.kernel = self.add_weight(shape, "glorot_uniform", name="kernel", autocast=False)
+        self.bias = self.add_weight((self.units,), "zeros", name="bias", autocast=False)
+
+    def call(self, features):
+        return unit(features) @ self.kernel + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def start_from(self, class_embeddings: np.ndarray, *, scale: float) -> None:
+        """Become the zero-shot classifier of class embeddings of unit length, [c, e]."""
+        if not self.built:
+            self.build((None, class_embeddings.shape[1]))
+        self.kernel.assign(scale * class_embeddings.T)
+        self.bias.assign(np.zeros(self.units))
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.units}
+
+
+def unit(features):
+    """Rows of unit length, in float32 whatever they come in."""
+    return ops.normalize(ops.cast(features, "float32"), axis=-1)

@@ -1,0 +1,228 @@
+"""Image classifiers: a tower of any kind, and a head of one's own classes."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import dual_encoder
+from classifiers.heads import CosineHead
+from dual_encoder.compiled import compiled, xla_by_default
+from dual_encoder.training import ExactTraining
+from dual_encoder.zero_shot import class_embeddings
+
+HEADS = ("linear", "zero-shot")
+PUBLISHED = "published"  # weights: those that the name promises
+TEMPLATES = ("a photo of a {}.",)
+# By these names, losses take what a classifier gives: logits.
+LOSSES = {
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+}
+
+
+@keras.saving.register_keras_serializable("duet")
+class ImageClassifier(ExactTraining, keras.Model):
+    """Pictures to logits over classes: image tower, projection if it has one, head.
+
+    Pixels 0-255 [b, s, s, 3], or a dict that has them as `"image"`, -> logits float32 [b, c]. With
+    one class per picture the softmax of the logits are probabilities, with several
+    (`multi_label`) their sigmoid. Plain Keras: `compile`, `fit`, `evaluate`, `.keras`.
+
+    Args:
+        image_tower: layer with attributes `image_size`, `output_dim` and `preprocessing`.
+        head: layer, features [b, d] -> logits [b, c]; has `units`, c.
+        class_names: c names, the class of each label in order.
+        image_projection: layer between the two, such as CLIP's.
+        multi_label: whether a picture may have several classes, or none.
+
+    Raises:
+        ValueError: head and class names are not as many.
+    """
+
+    def __init__(
+        self,
+        image_tower: keras.layers.Layer,
+        head: keras.layers.Layer,
+        *,
+        class_names: Sequence[str],
+        image_projection: keras.layers.Layer | None = None,
+        multi_label: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.image_tower, self.head = image_tower, head
+        self.image_projection = image_projection
+        self.class_names, self.multi_label = list(class_names), multi_label
+        if head.units != len(self.class_names):
+            raise ValueError(
+                f"head: expected {len(self.class_names)} outputs, one per class; got {head.units}"
+            )
+
+    def build(self, input_shape=None):
+        if not self.image_tower.built:
+            self.image_tower.build((None, self.image_size, self.image_size, 3))
+        features = (None, self.image_tower.output_dim)
+        if self.image_projection is not None:
+            if not self.image_projection.built:
+                self.image_projection.build(features)
+            features = self.image_projection.compute_output_shape(features)
+        if not self.head.built:
+            self.head.build(features)
+        self.built = True
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels of the pictures that the tower takes."""
+        return self.image_tower.image_size
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What `tfrecords.load` has to know about pictures."""
+        return self.image_tower.preprocessing
+
+    def call(self, inputs, training=None):
+        """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
+        image = inputs["image"] if isinstance(inputs, dict) else inputs
+        return ops.cast(self.head(self.features(image, training=training)), "float32")
+
+    def features(self, image, training=None):
+        """Pixels 0-255 [b, s, s, 3] -> what the head sees, [b, d]."""
+        features = self.image_tower(image, training=training)
+        if self.image_projection is None:
+            return features
+        return self.image_projection(features, training=training)
+
+    def encode_image(self, images: Any) -> Any:
+        """`features` without training, compiled."""
+        return self._compiled(ops.convert_to_tensor(images))
+
+    @cached_property
+    def _compiled(self):
+        return compiled(lambda images: self.features(images, training=False), self)
+
+    def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
+        """As Keras's; names of cross-entropies take logits, and `metrics` respect the weights.
+
+        Without a loss it is the cross-entropy, binary with `multi_label`. `weighted_metrics` are
+        what Keras calls metrics that respect `sample_weight`, 0 on the padding of a batch.
+        """
+        usual = "binary_crossentropy" if self.multi_label else "sparse_categorical_crossentropy"
+        loss = usual if loss is None else loss
+        if isinstance(loss, str) and loss in LOSSES:
+            loss = LOSSES[loss](from_logits=True)
+        weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
+        kwargs.setdefault("jit_compile", xla_by_default())
+        super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
+
+    def compute_output_shape(self, input_shape):
+        return (None, len(self.class_names))
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "image_tower": serialize(self.image_tower),
+            "head": serialize(self.head),
+            "image_projection": serialize(self.image_projection),
+            "class_names": self.class_names,
+            "multi_label": self.multi_label,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        parts = ("image_tower", "head", "image_projection")
+        made = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
+        return cls(**{**config, **made})
+
+
+def build(
+    name: str,
+    *,
+    classes: int | Sequence[str],
+    head: str = "linear",
+    templates: Sequence[str] = TEMPLATES,
+    multi_label: bool = False,
+    weights: str | None = PUBLISHED,
+    image_size: int | None = None,
+) -> ImageClassifier:
+    """An image classifier of one's own classes, ready to `compile`.
+
+    Args:
+        name: a network of `keras.applications` (`"resnet50"`, `"xception"`,
+            `"efficientnet-b7"`), another image tower (`dual_encoder.IMAGE_TOWERS`), or whatever
+            `dual_encoder.load` takes and has an image tower: `"vit-base-patch16-224"`,
+            `"clip-vit-base-patch32"`, a folder, a `.keras` file.
+        classes: how many, or their names.
+        head: `"linear"`, a fresh one, or `"zero-shot"`, made of the class names by the text tower
+            of a dual encoder.
+        templates: prompts with `{}` for the name, of the zero-shot head.
+        multi_label: whether a picture may have several classes, or none.
+        weights: of `keras.applications`: `"published"` for those of ImageNet, a file, or None
+            for random ones; of other towers a name that `load` takes, or None.
+        image_size: pixels; the model's own size without it.
+
+    Raises:
+        ValueError: an unknown head or name, a zero-shot head of a model without texts or of
+            classes without names, or weights that cannot be read.
+        FileNotFoundError, ConnectionError: as `dual_encoder.load`.
+
+    Example:
+        >>> model = build("shapes-tiny", classes=["red star", "blue ring"], head="zero-shot")
+        >>> model.compile("adamw", metrics=["accuracy"])
+    """
+    if head not in HEADS:
+        raise ValueError(f"head: expected one of {', '.join(HEADS)}; got {head!r}")
+    if name in dual_encoder.IMAGE_TOWERS:
+        source = _tower(name, weights=weights, image_size=image_size)
+    else:
+        source = dual_encoder.load(name, image_size=image_size)
+    return from_model(
+        source, classes=classes, head=head, templates=templates, multi_label=multi_label
+    )
+
+
+def from_model(
+    source: keras.layers.Layer,
+    *,
+    classes: int | Sequence[str],
+    head: str = "linear",
+    templates: Sequence[str] = TEMPLATES,
+    multi_label: bool = False,
+) -> ImageClassifier:
+    """As `build`, on the image side of a model that is there already, which is shared."""
+    names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
+    tower = getattr(source, "image_tower", source)
+    if not hasattr(tower, "image_size"):
+        raise ValueError(f"expected a model with an image tower; got {type(source).__name__}")
+    is_dual = isinstance(source, dual_encoder.DualEncoder)
+    if head == "zero-shot" and (not is_dual or isinstance(classes, int)):
+        raise ValueError(
+            "head: zero-shot needs a dual encoder, which reads class names, and their names; got "
+            f"{type(source).__name__} and {'a number' if isinstance(classes, int) else 'names'}"
+        )
+    if is_dual and not source.built:
+        source.build()
+    kind = CosineHead if head == "zero-shot" else keras.layers.Dense
+    model = ImageClassifier(
+        tower,
+        kind(len(names), dtype="float32", name="head"),
+        class_names=names,
+        image_projection=getattr(source, "image_projection", None),
+        multi_label=multi_label,
+    )
+    model.build()
+    if head == "zero-shot":
+        embeddings = class_embeddings(source, names, templates)
+        model.head.start_from(embeddings, scale=float(np.asarray(source.logit_scale)))
+    return model
+
+
+def _tower(name: str, *, weights: str | None, image_size: int | None) -> keras.layers.Layer:
+    if weights == PUBLISHED:
+        weights = "imagenet" if name in dual_encoder.towers.APPLICATIONS else None
+    return dual_encoder.image_tower(name, image_size=image_size, weights=weights)

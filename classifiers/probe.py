@@ -1,0 +1,102 @@
+"""Linear probe: logistic regression on the features of a frozen tower."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# Inverse strength of the L2 penalty, from strong to weak; Radford et al. 2021, appendix A.3,
+# sweep the same six decades, finer.
+SWEPT = tuple(float(c) for c in np.logspace(-4, 4, 17))
+ITERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Logits of features are `features @ weights + bias`.
+
+    Attributes:
+        weights: float32 [d, c]; bias: float32 [c].
+        strength: scikit-learn's C that was chosen.
+        accuracies: on the validation features, of every C tried.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    strength: float
+    accuracies: dict[float, float]
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Features [n, d] -> logits [n, c]."""
+        return features @ self.weights + self.bias
+
+
+def fit(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    strengths: Sequence[float] = SWEPT,
+) -> Probe:
+    """Logistic regression by scikit-learn, its regularisation swept on validation.
+
+    Features are standardised by the training features' mean and one common deviation first,
+    which is folded into the weights afterwards, so that one sweep suits features of any scale.
+
+    Args:
+        features: float [n, d]; labels: int [n], each of 0 to c - 1 at least once.
+        validation: features [m, d] and labels [m], by which C is chosen: the strongest
+            penalty of the highest accuracy. Without it there must be one strength.
+        strengths: values of C; a larger one regularises less.
+
+    Raises:
+        ValueError: a class without a picture, fewer than two classes, shapes that do not fit, or
+            several strengths and nothing to choose by.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    features, labels = np.asarray(features, np.float64), np.asarray(labels)
+    _check(features, labels, validation, strengths)
+    mean, deviation = features.mean(axis=0), max(float(features.std()), 1e-12)
+    scaled = (features - mean) / deviation
+    tried, accuracies = {}, {}
+    model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
+    for strength in sorted(strengths):
+        model.set_params(C=strength)
+        model.fit(scaled, labels)
+        accuracy = float("nan")
+        if validation is not None:
+            wanted = (np.asarray(validation[0]) - mean) / deviation
+            accuracy = float((model.predict(wanted) == validation[1]).mean())
+        accuracies[strength] = accuracy
+        tried[strength] = model.coef_.copy(), model.intercept_.copy()
+    strength = max(accuracies, key=lambda c: accuracies[c])  # of equals the first, the strongest
+    rows, bias = tried[strength]
+    if len(rows) == 1:  # of two classes scikit-learn keeps the second alone
+        rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
+    weights = rows.T / deviation
+    return Probe(
+        weights.astype(np.float32), (bias - mean @ weights).astype(np.float32), strength, accuracies
+    )
+
+
+def _check(
+    features: np.ndarray,
+    labels: np.ndarray,
+    validation: tuple[np.ndarray, np.ndarray] | None,
+    strengths: Sequence[float],
+) -> None:
+    if features.ndim != 2 or labels.shape != features.shape[:1]:
+        raise ValueError(
+            "expected features [n, d] and labels [n]; got "
+            f"{list(features.shape)} and {list(labels.shape)}"
+        )
+    classes = int(labels.max()) + 1
+    missing = sorted(set(range(classes)) - set(labels.tolist()))
+    if missing or classes < 2:
+        which = f"none of label {missing[0]}" if missing else "one class"
+        raise ValueError(f"labels: expected pictures of two or more classes; got {which}")
+    if validation is None and len(strengths) != 1:
+        raise ValueError(
+            f"strengths: expected one where there is no validation; got {len(strengths)}"
+        )

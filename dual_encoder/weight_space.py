@@ -1,0 +1,55 @@
+"""Between two sets of weights of one model."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+Weights = list[np.ndarray]
+ALPHAS = tuple(round(0.1 * i, 1) for i in range(11))
+
+
+def weights(model: keras.Model) -> Weights:
+    """All of a model's weights in order, buffers included; the seeds of dropout are none."""
+    return [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+
+
+def interpolate(model: keras.Model, start: Weights, end: Weights, *, alpha: float) -> None:
+    """Give the model `(1 - alpha) start + alpha end`, weight by weight.
+
+    WiSE-FT: with the zero-shot model as the start and the fine-tuned one as the end, most of
+    either's accuracy can be had at once (Wortsman et al. 2022, arXiv:2109.01903, eq. 1). 0 and 1
+    give the two sets bit for bit.
+
+    Raises:
+        ValueError: a set is of another model: names the first weight of another shape.
+    """
+    variables = _variables(model)
+    for given in (start, end):
+        _check(variables, given)
+    for variable, first, last in zip(variables, start, end, strict=True):
+        mixed = last if alpha == 1 else first if alpha == 0 else first + alpha * (last - first)
+        variable.assign(np.asarray(mixed, first.dtype))
+
+
+def along(
+    model: keras.Model, start: Weights, end: Weights, *, alphas: Sequence[float] = ALPHAS
+) -> Iterator[float]:
+    """Every alpha in turn, with the model's weights there while the caller measures."""
+    for alpha in alphas:
+        interpolate(model, start, end, alpha=alpha)
+        yield alpha
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    return [variable for variable in model.variables if "seed_generator" not in variable.path]
+
+
+def _check(variables: list[keras.Variable], given: Weights) -> None:
+    if len(given) != len(variables):
+        raise ValueError(f"weights: expected {len(variables)} of this model; got {len(given)}")
+    for variable, value in zip(variables, given, strict=True):
+        if value.shape != tuple(variable.shape):
+            raise ValueError(
+                f"{variable.path}: expected shape {list(variable.shape)}; got {list(value.shape)}"
+            )

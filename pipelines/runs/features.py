@@ -1,0 +1,69 @@
+"""What a frozen image tower makes of pictures: computed once, kept in a file."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+
+@dataclass(frozen=True)
+class Features:
+    """Rows belong together.
+
+    Attributes:
+        values: float32 [n, d].
+        labels: int32 [n], or float32 [n, classes] where pictures have several.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+
+
+def compute(
+    encode: Callable[[Any], Any], batches: Any, *, count: int, what: str = "encoding pictures"
+) -> Features:
+    """Encode the pictures of batches (x, y, sample_weight), without the padding.
+
+    Args:
+        encode: pictures [b, s, s, 3] -> features [b, d], such as a model's `encode_image`.
+        batches: of `tfrecords.load`: pictures as evaluation sees them, or augmented views of
+            each in as many epochs of training.
+        count: pictures, for the progress bar.
+        what: it says.
+    """
+    from tqdm import tqdm
+
+    values, labels = [], []
+    with tqdm(total=count, desc=what, unit=" pictures", delay=2, leave=False) as bar:
+        for x, y, weight in batches:
+            real = np.asarray(weight) > 0
+            values.append(np.asarray(encode(x["image"]), np.float32)[real])
+            labels.append(np.asarray(y)[real])
+            bar.update(int(real.sum()))
+    return Features(np.concatenate(values), np.concatenate(labels))
+
+
+def cached(path: Path, key: dict[str, Any], make: Callable[[], Features]) -> Features:
+    """The features in a file, or what `make` gives, which the file then keeps.
+
+    Args:
+        path: a safetensors file; one whose key is another is written anew.
+        key: all that the features depend on, as JSON takes it: model, records, pictures, views.
+    """
+    text = json.dumps(key, sort_keys=True)
+    if path.is_file():
+        with safe_open(path, framework="numpy") as file:
+            if (file.metadata() or {}).get("key") == text:
+                return Features(file.get_tensor("values"), file.get_tensor("labels"))
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({"values": made.values, "labels": made.labels}, partial, metadata={"key": text})
+    os.replace(partial, path)
+    return made

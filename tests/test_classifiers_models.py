@@ -1,0 +1,121 @@
+"""Classifiers of any tower: what they compute, train, and are after saving."""
+
+import keras
+import numpy as np
+import pytest
+from tiny_models import PIXELS, clip, siglip, vit
+
+import classifiers
+import dual_encoder
+
+NAMES = ["red cat", "blue dog", "café"]
+TEMPLATES = ["a photo of a {}.", "the {}"]
+
+
+def zero_shot(**options):
+    return classifiers.from_model(
+        clip(), classes=NAMES, head="zero-shot", templates=TEMPLATES, **options
+    )
+
+
+@pytest.mark.parametrize("make", [clip, siglip])
+def test_a_zero_shot_head_starts_as_the_zero_shot_classifier(make):
+    source = make()
+    source.build()
+    expected = dual_encoder.ZeroShotClassifier.from_names(source, NAMES, TEMPLATES)(PIXELS)
+    model = classifiers.from_model(source, classes=NAMES, head="zero-shot", templates=TEMPLATES)
+    np.testing.assert_allclose(model(PIXELS), expected, atol=1e-5)
+    assert [v.path.split("/")[-1] for v in model.head.trainable_variables] == ["kernel", "bias"]
+
+
+@pytest.mark.parametrize("make", [clip, vit])
+def test_a_linear_head_is_fresh_and_sees_the_features(make):
+    source = make()
+    model = classifiers.from_model(source, classes=4)
+    features = model.encode_image(PIXELS)
+    np.testing.assert_allclose(model(PIXELS), model.head(features), atol=1e-5)
+    assert model.class_names == ["class 0", "class 1", "class 2", "class 3"]
+    expected = source.encode_image(PIXELS)  # CLIP's are of unit length
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    made = np.asarray(features) / (lengths if make is clip else 1)
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_it_learns_by_plain_fit(multi_label):
+    keras.utils.set_random_seed(0)
+    model = zero_shot(multi_label=multi_label)
+    labels = np.eye(3, dtype=np.float32) if multi_label else np.arange(3)
+    model.compile(keras.optimizers.Adam(3e-3))
+    losses = model.fit({"image": PIXELS}, labels, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_losses_by_name_take_logits():
+    model = zero_shot()
+    logits, labels = np.asarray(model(PIXELS)), np.array([2, 0, 1])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss, accuracy = model.evaluate(PIXELS, labels, verbose=0)
+    powers = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert loss == pytest.approx(-np.log(powers[np.arange(3), labels]).mean(), rel=1e-4)
+    assert accuracy == pytest.approx((logits.argmax(axis=1) == labels).mean())
+
+
+def test_metrics_leave_the_padding_out():
+    model = zero_shot()
+    model.compile("sgd", metrics=["accuracy"])
+    labels = np.asarray(model(PIXELS)).argmax(axis=1)
+    labels[2] = (labels[2] + 1) % 3
+    weights = np.array([1, 1, 0], np.float32)
+    assert model.evaluate(PIXELS, labels, sample_weight=weights, verbose=0)[1] == 1
+
+
+@pytest.mark.parametrize("head", ["linear", "zero-shot"])
+def test_saved_and_loaded_it_is_the_same(tmp_path, head):
+    model = classifiers.from_model(clip(), classes=NAMES, head=head, multi_label=True)
+    model.compile("adamw", metrics=["binary_accuracy"])
+    model.fit(PIXELS, np.eye(3, dtype=np.float32), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(PIXELS), model.predict(PIXELS), atol=1e-6)
+    assert loaded.class_names == NAMES and loaded.multi_label
+    assert loaded.preprocessing == model.preprocessing
+    loaded.fit(PIXELS, np.eye(3, dtype=np.float32), verbose=0)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "xception", "efficientnet-b7"])
+def test_networks_of_keras_applications_by_name(name):
+    model = classifiers.build(name, classes=5, weights=None, image_size=71)
+    assert model.image_projection is None
+    assert tuple(model.head.kernel.shape) in ((2048, 5), (2560, 5))
+
+
+def test_models_by_the_names_of_the_table():
+    model = classifiers.build("shapes-tiny", classes=["red star", "blue ring"], head="zero-shot")
+    assert model(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: classifiers.build("vit-tiny", classes=3, head="cosine"),
+            "one of linear, zero-shot",
+        ),
+        (lambda: classifiers.build("vit-tiny", classes=NAMES, head="zero-shot"), "a dual encoder"),
+        (
+            lambda: classifiers.from_model(clip(), classes=3, head="zero-shot"),
+            "got DualEncoder and a number",
+        ),
+        (
+            lambda: classifiers.ImageClassifier(
+                clip().image_tower, keras.layers.Dense(2), class_names=NAMES
+            ),
+            "expected 3 outputs, one per class; got 2",
+        ),
+        (lambda: classifiers.from_model(keras.layers.Dense(2), classes=3), "with an image tower"),
+    ],
+)
+def test_classifiers_that_cannot_be(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,63 @@
+"""The linear probe: what scikit-learn finds, on features of any scale."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from classifiers import probe
+
+
+def clouds(n, *, classes=3, seed=0, scale=1.0, shift=0.0):
+    """Points of classes whose centres are a deviation apart."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    centres = np.random.default_rng(9).normal(size=(classes, 8))
+    return scale * (centres[labels] + rng.normal(size=(n, 8))) + shift, labels
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_strength_is_scikit_learns_logistic_regression(classes):
+    features, labels = clouds(60, classes=classes)
+    found = probe.fit(features, labels, strengths=[0.5])
+    scaled = (features - features.mean(axis=0)) / features.std()
+    expected = LogisticRegression(C=0.5, max_iter=1000).fit(scaled, labels)
+    logits = found.logits(features.astype(np.float32))
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(
+        powers / powers.sum(axis=1, keepdims=True), expected.predict_proba(scaled), atol=1e-3
+    )
+
+
+def test_the_scale_of_features_does_not_matter():
+    features, labels = clouds(60)
+    large, _ = clouds(60, scale=1000.0, shift=50.0)
+    logits = probe.fit(features, labels, strengths=[1.0]).logits(features)
+    np.testing.assert_allclose(
+        probe.fit(large, labels, strengths=[1.0]).logits(large), logits, atol=2e-3
+    )
+
+
+def test_the_strength_is_the_best_on_validation():
+    features, labels = clouds(24)
+    held_back = clouds(300, seed=1)
+    found = probe.fit(features, labels, validation=held_back)
+    assert list(found.accuracies) == sorted(probe.SWEPT)
+    best = max(found.accuracies.values())
+    assert found.strength == next(c for c, hit in found.accuracies.items() if hit == best)
+    assert min(found.accuracies.values()) < best
+    accuracy = (found.logits(held_back[0]).argmax(axis=1) == held_back[1]).mean()
+    assert accuracy == pytest.approx(best, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "message"),
+    [
+        (np.zeros((3, 2)), [0, 0, 2], "got none of label 1"),
+        (np.zeros((3, 2)), [0, 0, 0], "two or more classes; got one class"),
+        (np.zeros((3, 2)), [0, 1], r"expected features \[n, d\] and labels \[n\]"),
+        (np.zeros((2, 2)), [0, 1], "expected one where there is no validation; got 17"),
+    ],
+)
+def test_what_cannot_be_fitted(features, labels, message):
+    with pytest.raises(ValueError, match=message):
+        probe.fit(features, np.array(labels))
