@@ -138,9 +138,7 @@ def recall_curves(
     return _png(draw, theme, size=(5.6, 3.6))
 
 
-def average_precisions(
-    rows: list[dict[str, Any]], pictures: int, theme: Theme = LIGHT
-) -> bytes:
+def average_precisions(rows: list[dict[str, Any]], pictures: int, theme: Theme = LIGHT) -> bytes:
     """A bar per row of `multi_label_metrics.per_class`, the first on top, each with a mark at the
     share of all pictures that show the class."""
 
