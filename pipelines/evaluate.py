@@ -72,6 +72,11 @@ def _zero_shot(options: Options, manifest: "Manifest") -> str:
 
     out = folder.check_free(options.out, zero_shot_evaluation.FILES)
     _check_has(manifest, options.split, what="labels")
+    if manifest.multi_label:
+        raise ValueError(
+            f"{manifest.dataset} has several labels per picture; zero-shot tells one class for "
+            f"each: expected records with one label, or a classifier trained with finetune"
+        )
     names, templates = _class_names(options, manifest), _templates(options, manifest)
     document = zero_shot_evaluation.evaluate(
         options, manifest, _load(options.model), out=out, names=names, templates=templates

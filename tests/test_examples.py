@@ -65,6 +65,11 @@ def test_supervised_classifier(tmp_path):
     assert re.search(r"^test accuracy: \d+\.\d%$", said, re.MULTILINE)
 
 
+def test_multi_label(tmp_path):
+    said = run("multi_label.py", "--small", "--records", tmp_path / "multi")
+    assert re.search(r"test: loss \d\.\d+, precision-recall area \d+\.\d%\n$", said)
+
+
 def test_contact_sheet(tmp_path):
     run("contact_sheet.py", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:

@@ -20,6 +20,7 @@ from dual_encoder import (
 from pipelines.__main__ import main
 from pipelines.runs.zero_shot_evaluation import FILES
 from tfrecords.shapes import CLASS_NAMES, TEMPLATES, ShapesSource
+from tfrecords.shapes_multi import ShapesMultiSource
 
 COUNT = 130  # not a multiple of the batch: classes have one or two pictures
 
@@ -160,4 +161,13 @@ def test_a_model_with_one_tower_is_refused(home, tmp_path, capsys):
     assert main([*given, "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.endswith("vit_classifier has one tower (ImageEncoder)")
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_labels_per_picture_are_refused(home, tmp_path, capsys):
+    source = ShapesMultiSource(counts={"train": 2, "test": 2})
+    tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
+    more = ["--model", str(home / "model.keras"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "--data", str(tmp_path / "records"), *more]) == 2
+    assert "shapes-multi has several labels per picture" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
