@@ -68,7 +68,7 @@ def run(options: Options) -> None:
 
 def _zero_shot(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
-    from pipelines.runs import folder, report, zero_shot_evaluation
+    from pipelines.runs import folder, report, texts, zero_shot_evaluation
 
     out = folder.check_free(options.out, zero_shot_evaluation.FILES)
     _check_has(manifest, options.split, what="labels")
@@ -77,7 +77,8 @@ def _zero_shot(options: Options, manifest: "Manifest") -> str:
             f"{manifest.dataset} has several labels per picture; zero-shot tells one class for "
             f"each: expected records with one label, or a classifier trained with finetune"
         )
-    names, templates = _class_names(options, manifest), _templates(options, manifest)
+    names = texts.class_names(options.class_names, manifest)
+    templates = texts.templates(options.templates, manifest)
     document = zero_shot_evaluation.evaluate(
         options, manifest, _load(options.model), out=out, names=names, templates=templates
     )
@@ -135,32 +136,3 @@ def _check_has(manifest: "Manifest", split: str, *, what: str) -> None:
             f"split {split!r} of {manifest.dataset} has no {what} to measure against; splits with "
             f"{what}: {', '.join(having) or 'none'}"
         )
-
-
-def _class_names(options: Options, manifest: "Manifest") -> list[str]:
-    if options.class_names is None:
-        return list(manifest.spoken_names)
-    names = _lines(options.class_names, what="--class-names")
-    if len(names) != len(manifest.class_names):
-        raise ValueError(
-            f"--class-names: expected {len(manifest.class_names)} lines, one for each class of "
-            f"{manifest.dataset}; {options.class_names} has {len(names)}"
-        )
-    return names
-
-
-def _templates(options: Options, manifest: "Manifest") -> list[str]:
-    given = options.templates
-    if given is None:
-        return list(manifest.prompt_templates)
-    if len(given) == 1 and "{}" not in given[0]:
-        return _lines(given[0], what="--templates")
-    return given
-
-
-def _lines(path: str, *, what: str) -> list[str]:
-    """The lines of a text file that are not empty."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{what}: no file {path}")
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip()]

@@ -1,5 +1,6 @@
 """Reading some of the pictures of a split: by id, by class, under new labels."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -108,3 +109,29 @@ def test_class_prompts_take_the_place_of_captions(records):
 def test_selections_that_cannot_be(records, options, message):
     with pytest.raises(ValueError, match=message):
         load(records, **{"batch_size": 2, **options})
+
+
+def test_pictures_and_labels_are_mixed_together(records):
+    """With MixUp a batch's labels say how much of each class is in a picture."""
+    options = {"batch_size": 4, "training": True, "crop_scale": None, "seed": 2}
+    plain = load(records, classes=[2, 0], **options)
+    mix = keras.layers.MixUp(alpha=1.0)
+    for (x, y, _), (whole, label, _) in zip(
+        load(records, classes=[2, 0], mix=mix, **options), plain, strict=True
+    ):
+        assert y.shape == (4, 2) and y.dtype == tf.float32
+        np.testing.assert_allclose(y.numpy().sum(axis=1), 1, atol=1e-6)
+        one_hot = np.eye(2)[label.numpy()]
+        share = (y.numpy() * one_hot).sum(axis=1)
+        unmixed = np.isclose(share, 1)  # mixed with one of its own class, or hardly at all
+        pixels = np.abs(x["image"].numpy().astype(int) - whole["image"]).mean(axis=(1, 2, 3))
+        assert (pixels[~unmixed] > 0).all()
+
+
+def test_mixing_goes_on_where_it_stopped(records):
+    options = {"batch_size": 4, "training": True, "epochs": 2, "seed": 2}
+    whole = list(load(records, mix=keras.layers.CutMix(), **options))
+    rest = list(load(records, mix=keras.layers.CutMix(), start_step=7, **options))
+    for (x, y, _), (x_again, y_again, _) in zip(whole[7:], rest, strict=True):
+        np.testing.assert_array_equal(x["image"], x_again["image"])
+        np.testing.assert_array_equal(y, y_again)

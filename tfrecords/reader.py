@@ -34,6 +34,7 @@ def load(
     training: bool = False,
     crop_scale: tuple[float, float] | None = (0.9, 1.0),
     augment: Callable | None = None,
+    mix: Callable | None = None,
     seed: int = 0,
     epochs: int = 1,
     start_step: int = 0,
@@ -72,6 +73,8 @@ def load(
             1 in CLIP); None for the pixels of evaluation.
         augment: callable or Keras layer on a batch of float32 pictures in 0-255. It sees one
             batch after the other.
+        mix: callable or Keras layer on `{"images", "labels"}`, such as `keras.layers.MixUp`; y is
+            then float32 [b, classes].
         seed: of everything random.
         epochs: passes over the split; `fit` needs `initial_epoch`, or `steps_per_epoch` and no
             `initial_epoch`, to tell them apart.
@@ -106,6 +109,7 @@ def load(
         tokenizer=tokenizer,
         crop_scale=crop_scale if training else None,
         augment=augment,
+        mix=mix,
         seed=seed,
         captions=captions_per_image,
         rotate_captions=training,
@@ -177,8 +181,11 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
             f"batch_size: expected at most the {order.count} pictures of split {split!r}; "
             f"got {order.batch_size}"
         )
-    if plan.augment is not None and not training:
-        raise ValueError("augment: evaluation sees pictures as they are; expected training=True")
+    if (plan.augment is not None or plan.mix is not None) and not training:
+        name = "mix" if plan.augment is None else "augment"
+        raise ValueError(f"{name}: evaluation sees pictures as they are; expected training=True")
+    if plan.mix is not None and plan.tokenizer is not None:
+        raise ValueError("mix: expected labels to mix; with a tokenizer there are none")
     if plan.crop_scale is not None and not 0 < plan.crop_scale[0] <= plan.crop_scale[1] <= 1:
         raise ValueError(
             f"crop_scale: expected (least, largest) shares from 0 to 1; got {plan.crop_scale}"

@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import draws, images, schema
-from tfrecords.augmentation import augmented
+from tfrecords.augmentation import augmented, mixed
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.selection import Selection
 
 # What a random number is for, so that crops, captions and augmentation draw different ones.
-_CROP, _CAPTION, _AUGMENT = range(3)
+_CROP, _CAPTION, _AUGMENT, _MIX = range(4)
 
 
 class Tokenizer(Protocol):
@@ -35,6 +35,7 @@ class Plan:
     tokenizer: Tokenizer | None
     crop_scale: tuple[float, float] | None  # None: as in evaluation
     augment: Callable | None
+    mix: Callable | None
     seed: int
     captions: int  # pairs per picture and epoch
     rotate_captions: bool  # begin at a random caption, not at the first
@@ -53,9 +54,8 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
         .map(lambda row: _decode(row, plan), num_parallel_calls=threads, deterministic=True)
         .batch(rows, drop_remainder=True)
     )
-    if plan.augment is not None:
-        size = plan.preprocessing.image_size
-        augment = _augmentation(plan.augment, shape=(rows, size, size, 3))
+    if plan.augment is not None or plan.mix is not None:
+        augment = _augmentation(plan, rows=rows)
         dataset = dataset.prefetch(1).map(augment)  # decoding goes on beside it
     options = tf.data.Options()
     options.deterministic = True
@@ -91,7 +91,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
         if plan.prompts:
             captions = tf.gather(tf.ragged.constant(plan.prompts), features["image/class/label"])
         rows["caption"] = _pick(captions, first, number)
-    if plan.augment is not None:
+    if plan.augment is not None or plan.mix is not None:
         key = draws.key(plan.seed, _AUGMENT, epoch, batch["step"], plan.rows[0])
         rows["key"] = tf.fill(tf.shape(number), key)
     return rows
@@ -116,11 +116,19 @@ def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     return row
 
 
-def _augmentation(augment: Callable, *, shape: tuple[int, ...]) -> Callable:
-    call = augmented(augment, shape)
+def _augmentation(plan: Plan, *, rows: int) -> Callable:
+    size = plan.preprocessing.image_size
+    shape = (rows, size, size, 3)
+    augment = augmented(plan.augment, shape) if plan.augment is not None else None
+    mix = mixed(plan.mix, shape, plan.selection.class_count) if plan.mix is not None else None
 
     def apply(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {**batch, "image": call(batch["image"], batch["key"][0])}
+        image, target, key = batch["image"], batch["target"], batch["key"][0]
+        if augment is not None:
+            image = augment(image, key)
+        if mix is not None:
+            image, target = mix(image, target, draws.key(key, _MIX))
+        return {**batch, "image": image, "target": target}
 
     return apply
 

@@ -51,21 +51,28 @@ class Selection:
         ids: of the pictures, each once.
         classes: labels in a new order: y is then the place of the picture's label in it. Without
             `ids` it also says which pictures: those of these classes.
-        multi_label: the number of classes of a set with several labels per picture, else 0.
-            There `classes` are the columns of y and say nothing about which pictures.
+        multi_label: whether pictures have several labels each. There `classes` are the columns
+            of y and say nothing about which pictures.
+        all_classes: how many the set has.
     """
 
-    ids: tuple[int, ...] | None = None
-    classes: tuple[int, ...] | None = None
-    multi_label: int = 0
+    ids: tuple[int, ...] | None
+    classes: tuple[int, ...] | None
+    multi_label: bool
+    all_classes: int
 
     @classmethod
     def of(
         cls, ids: Sequence[int] | None, classes: Sequence[int] | None, *, manifest: Manifest
     ) -> Selection:
         """Of any sequences of whole numbers; ValueError where one is empty or repeats itself."""
-        several = len(manifest.class_names) if manifest.multi_label else 0
-        return cls(_each_once("ids", ids), _each_once("classes", classes), several)
+        which = _each_once("ids", ids), _each_once("classes", classes)
+        return cls(*which, bool(manifest.multi_label), len(manifest.class_names))
+
+    @property
+    def class_count(self) -> int:
+        """How many classes y can name."""
+        return self.all_classes if self.classes is None else len(self.classes)
 
     def count(self, info: SplitInfo) -> int:
         """How many pictures of a split are selected.
@@ -104,7 +111,7 @@ class Selection:
         if not self.multi_label:
             return tf.cast(self._renamed(features["image/class/label"]), tf.int32)
         numbers = features["image/class/labels"].to_tensor(default_value=-1)  # no column has -1
-        shown = tf.reduce_any(tf.one_hot(numbers, self.multi_label, True, False), axis=1)
+        shown = tf.reduce_any(tf.one_hot(numbers, self.all_classes, True, False), axis=1)
         if self.classes is not None:
             shown = tf.gather(shown, self.classes, axis=1)
         return tf.cast(shown, tf.float32)

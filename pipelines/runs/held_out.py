@@ -1,0 +1,150 @@
+"""Which classes a run trains on, and which of their pictures: nobody sees the others."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Classes by their labels in the records, pictures of split train by their ids.
+
+    Attributes:
+        seen: classes that are trained on, in order; y in training is the place in it.
+        held_out: classes that are not.
+        train: pictures of seen classes, trained on.
+        validation: pictures of seen classes that the run chooses by.
+        watched: pictures of held-out classes, which are measured every epoch and decide nothing.
+    """
+
+    seen: tuple[int, ...]
+    held_out: tuple[int, ...]
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    watched: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it, to be kept with the results."""
+        return {name: list(numbers) for name, numbers in asdict(self).items()}
+
+
+def held_out_classes(
+    manifest: "Manifest", *, count: int = 0, names: list[str] | None = None, seed: int | None = None
+) -> tuple[int, ...]:
+    """Labels of the classes that are not trained on, ascending.
+
+    Args:
+        manifest: of the records.
+        count: the first so many in the order of the labels, the C1...C10 of the Food-101 study.
+        names: these instead.
+        seed: draws `count` classes instead of taking the first.
+
+    Raises:
+        ValueError: both a count and names, a name that is no class, fewer than two classes left,
+            or classes of a multi-label set.
+    """
+    from tfrecords import splits
+
+    classes = len(manifest.class_names)
+    if count and names:
+        raise ValueError("--held-out and --held-out-classes: expected one of them; got both")
+    if (count or names) and manifest.multi_label:
+        raise ValueError(
+            f"--held-out: pictures of {manifest.dataset} have several classes; expected a set "
+            "whose pictures have one"
+        )
+    if names:
+        chosen = tuple(sorted({_label(manifest, name) for name in names}))
+    elif not count:
+        return ()
+    elif seed is not None:
+        return splits.held_out_classes(classes, count, seed=seed)
+    else:
+        chosen = tuple(range(count))
+    if not 0 < len(chosen) <= classes - 2:
+        raise ValueError(
+            f"--held-out: expected 1 to {classes - 2} of the {classes} classes of "
+            f"{manifest.dataset}; got {len(chosen)}"
+        )
+    return chosen
+
+
+def divide(
+    ids: np.ndarray,
+    labels: np.ndarray,
+    manifest: "Manifest",
+    *,
+    held_out: tuple[int, ...],
+    fraction: float,
+    seed: int,
+) -> Parts:
+    """Cut the pictures of split train, of which `tfrecords.labels` gave ids and labels, in parts.
+
+    Every class, held out or not, gives the share `fraction` of its pictures to be measured.
+
+    Raises:
+        ValueError: a class without a picture to train on.
+    """
+    from tfrecords import splits
+
+    names = manifest.class_names
+    train, measured = splits.train_validation(labels, fraction=fraction, seed=seed)
+    if manifest.multi_label:
+        seen = tuple(range(len(names)))
+        missing = [i for i in seen if not labels[train][:, i].any()]
+        is_held_out = np.zeros(len(labels), bool)
+    else:
+        seen = tuple(i for i in range(len(names)) if i not in held_out)
+        missing = [i for i in seen if not (labels[train] == i).any()]
+        is_held_out = np.isin(labels, held_out)
+    if missing:
+        raise ValueError(
+            f"class {names[missing[0]]!r} has no pictures to train on in {manifest.dataset}; "
+            f"leave it out with --held-out-classes"
+        )
+
+    def numbers(which: np.ndarray) -> tuple[int, ...]:
+        return tuple(ids[which].tolist())
+
+    return Parts(
+        seen=seen,
+        held_out=tuple(held_out),
+        train=numbers(train[~is_held_out[train]]),
+        validation=numbers(measured[~is_held_out[measured]]),
+        watched=numbers(measured[is_held_out[measured]]),
+    )
+
+
+def pseudo(parts: Parts, *, seed: int) -> tuple[int, ...]:
+    """A tenth of the seen classes, at least two, as if they were held out.
+
+    What a method does to classes it never saw can be measured on them, without a look at the
+    classes that are held out in earnest.
+
+    Raises ValueError with fewer than four seen classes.
+    """
+    from tfrecords import splits
+
+    count = max(2, round(0.1 * len(parts.seen)))
+    if len(parts.seen) < 4:
+        raise ValueError(
+            f"to choose by classes set aside: expected 4 or more classes; got {len(parts.seen)}"
+        )
+    places = splits.held_out_classes(len(parts.seen), count, seed=seed)
+    return tuple(parts.seen[place] for place in places)
+
+
+def _label(manifest: "Manifest", name: str) -> int:
+    import difflib
+
+    known = {given: i for i, given in enumerate(manifest.class_names)}
+    known |= {spoken: i for i, spoken in enumerate(manifest.spoken_names)}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"--held-out-classes: {manifest.dataset} has no class {name!r}{hint}")
+    return known[name]
