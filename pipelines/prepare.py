@@ -35,6 +35,10 @@ class Options:
         download: with --dataset, let TFDS download what is not there
         short_side: shrink pictures to this many pixels on the shorter side; never enlarges
         limit: take at most this many pictures of each split
+        validation_share: make split validation of pictures of split train, so many for each that
+            is left there, in place of the one that the data set has
+        all_as: write the pictures of all splits as one, called so: test, to measure without
+            training
         seed: draws `shapes`, mixes pictures, and splits those that come without splits
         max_rejected: exit with status 1 if more pictures than this cannot be read
         shard_size: pictures per file
@@ -55,6 +59,8 @@ class Options:
     download: bool = False
     short_side: int | None = None
     limit: int | None = None
+    validation_share: float | None = None
+    all_as: str | None = None
     seed: int = 0
     max_rejected: int = 0
     shard_size: int = 500
@@ -138,7 +144,20 @@ def source(options: Options) -> Source:
         )
     elif options.captions is not None:
         found = sources.captions(options.captions, images=options.images, seed=options.seed)
-    return found if options.limit is None else sources.Limited(found, options.limit)
+    return _some(found, options)
+
+
+def _some(source: Source, options: Options) -> Source:
+    """The pictures and splits of it that the options ask for."""
+    from tfrecords import sources
+
+    if options.all_as is not None and options.validation_share is not None:
+        raise ValueError("--all-as makes one split; --validation-share goes without it")
+    if options.all_as is not None:
+        source = sources.Merged(source, options.all_as)
+    if options.validation_share is not None:
+        source = sources.WithValidation(source, options.validation_share, options.limit)
+    return source if options.limit is None else sources.Limited(source, options.limit)
 
 
 def summary(manifest: Manifest) -> str:

@@ -19,6 +19,7 @@ TEMPLATE_COUNTS = {
     "fmow": 16,
     "iwildcam": 2,
     "animals10": 1,
+    "common10": 1,
 }
 
 

@@ -190,6 +190,33 @@ def test_coco_folder_with_a_picture_folder_per_split(tmp_path):
     assert (named.name, named.splits) == ("coco_captions", source.splits)
 
 
+def test_karpathys_splits_of_coco(tmp_path):
+    """`dataset_coco.json` beside the pictures wins over COCO's own splits."""
+    rows = [("train", "train2014", 1), ("restval", "val2014", 2), ("val", "val2014", 3)]
+    rows += [("test", "val2014", 4), ("test", "val2014", 5)]
+    images = [
+        {
+            "filepath": folder,
+            "filename": f"COCO_{folder}_{number:012d}.jpg",
+            "split": split,
+            "sentences": [{"raw": f"A picture\n of {number}. "}, {"raw": " "}, {"raw": "again"}],
+        }
+        for split, folder, number in rows
+    ]
+    put(tmp_path, *(f"{image['filepath']}/{image['filename']}" for image in images))
+    (tmp_path / "dataset_coco.json").write_text(json.dumps({"images": images, "dataset": "coco"}))
+    source = sources.named("coco_captions", data_dir=tmp_path)
+    check_source(source)
+    assert source.splits == {"train": 1, "validation": 1, "test": 2, "restval": 1}
+    name = "val2014/COCO_val2014_000000000003.jpg"
+    assert listing(source, "validation") == {name: (None, ("A picture of 3.", "again"))}
+    assert sources.captions(tmp_path / "dataset_coco.json", seed=0).splits == source.splits
+    del images[0]["sentences"]
+    (tmp_path / "dataset_coco.json").write_text(json.dumps({"images": images}))
+    with pytest.raises(ValueError, match=r"is not a COCO caption file .*'sentences'"):
+        sources.captions(tmp_path / "dataset_coco.json", seed=0)
+
+
 @pytest.mark.parametrize("stem", ["my_test_captions", "captions_val2014", "training-set"])
 def test_a_file_name_can_say_the_split(tmp_path, stem):
     put(tmp_path, "1.jpg", "2.jpg")
@@ -327,14 +354,32 @@ def test_iwildcam(tmp_path):
 
 
 def test_animals10_speaks_english(tmp_path):
-    put(tmp_path, *(f"raw-img/{name}/{i}.jpg" for name in ("cane", "gatto") for i in range(10)))
+    names = ("cane", "cavallo", "elefante", "farfalla", "gallina")
+    names += ("gatto", "mucca", "pecora", "ragno", "scoiattolo")
+    put(tmp_path, *(f"raw-img/{name}/{i}.jpg" for name in names for i in range(10)))
     source = sources.named("animals10", data_dir=tmp_path)
     check_source(source)
-    assert source.class_names == ("dog", "cat")
-    assert source.splits == {"train": 16, "validation": 2, "test": 2}
+    spoken = ("dog", "horse", "elephant", "butterfly", "chicken")
+    spoken += ("cat", "cow", "sheep", "spider", "squirrel")
+    assert source.class_names == spoken == dataset("animals10").class_names
+    assert source.splits == {"train": 80, "validation": 10, "test": 10}
+    put(tmp_path, "raw-img/topo/1.jpg")
+    with pytest.raises(ValueError, match=r"is not animals10: .* missing: none; not known: topo"):
+        sources.named("animals10", data_dir=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["fgvc_aircraft", "fmow", "iwildcam", "animals10"])
+def test_common10_is_ten_folders(tmp_path):
+    names = dataset("common10").class_names
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in names[:9] for i in range(10)))
+    with pytest.raises(ValueError, match="missing: person; not known: none"):
+        sources.named("common10", data_dir=tmp_path)
+    put(tmp_path, *(f"person/{i}.jpg" for i in range(10)))
+    source = sources.named("common10", data_dir=tmp_path)
+    check_source(source)
+    assert source.class_names == names and source.templates == ("a photo of a {}.",)
+
+
+@pytest.mark.parametrize("name", ["fgvc_aircraft", "fmow", "iwildcam", "animals10", "common10"])
 def test_a_published_set_needs_a_place_and_its_files(tmp_path, name):
     with pytest.raises(ValueError, match="--data-dir"):
         sources.named(name)
@@ -457,3 +502,34 @@ def test_limited(pets):
     assert source.describe()["limit"] == 3
     with pytest.raises(ValueError, match="at least 1 picture per split, got 0"):
         sources.Limited(source, 0)
+
+
+def names(source, split):
+    return [raw.filename for raw in source.read(split, 0, source.splits[split])]
+
+
+def test_validation_taken_from_train(pets):
+    whole = sources.class_folder(pets, seed=0)
+    source = sources.WithValidation(whole, 0.25)
+    check_source(source)
+    assert source.splits == {"train": 16, "validation": 4, "test": 4}
+    assert names(source, "train") + names(source, "validation") == names(whole, "train")
+    limited = sources.WithValidation(whole, 0.25, limit=8)
+    check_source(limited)
+    assert limited.splits == {"train": 8, "validation": 2, "test": 4}
+    assert names(limited, "validation") == names(whole, "train")[8:10]
+    assert limited.describe() != source.describe()
+    for share in (0, 1, 1e-6):
+        with pytest.raises(ValueError, match="validation_share: "):
+            sources.WithValidation(whole, share)
+
+
+def test_all_pictures_as_one_split(pets):
+    whole = sources.class_folder(pets, seed=0)
+    source = sources.Merged(whole, "test")
+    check_source(source)
+    assert source.splits == {"test": 24}
+    assert names(source, "test") == names(whole, "train") + names(whole, "test")
+    assert [raw.filename for raw in source.read("test", 18, 22)] == names(source, "test")[18:22]
+    with pytest.raises(ValueError, match="all_as: expected a name like test, got 'a b'"):
+        sources.Merged(whole, "a b")

@@ -22,6 +22,7 @@ class Dataset:
         classes: number of classes, 0 for captions alone.
         tfds: its name in TensorFlow Datasets, "" if that has none.
         layout: the published folder layout that can be read instead, "" if there is none.
+        archives: what to download and unpack into one folder for that layout.
         splits: published split name -> ours, in order. Splits not named are left out.
         class_names: names in label order where the source has none; () = read from the source.
         renames: names as the source spells them -> as prompts have them.
@@ -38,6 +39,7 @@ class Dataset:
     classes: int
     tfds: str = ""
     layout: str = ""
+    archives: str = ""
     splits: dict[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
     class_names: tuple[str, ...] = ()
     renames: dict[str, str] = field(default_factory=dict)
@@ -93,6 +95,7 @@ _ENTRIES = (
         classes=101,
         tfds="food101",
         layout="food101",
+        archives="food-101.tar.gz",
         splits={"train": "train", "validation": "test"},
         templates=TEMPLATES["food101"],
         note="TFDS calls the official test split validation; some train labels are wrong",
@@ -177,9 +180,12 @@ _ENTRIES = (
         classes=0,
         tfds="coco_captions/2014",
         layout="coco",
+        archives="train2014.zip, val2014.zip and annotations_trainval2014.zip, and for Karpathy's "
+        "splits dataset_coco.json of caption_datasets.zip",
         splits={"train": "train", "restval": "restval", "val": "validation", "test": "test"},
         metric="recall",
-        note="from TFDS: the Karpathy splits (test has 5,000 pictures); from JSON: as published",
+        note="Karpathy's splits (test has 5,000 pictures) from TFDS, or where dataset_coco.json is "
+        "beside the pictures; from COCO's own JSON: as published",
     ),
     Dataset(
         name="fgvc_aircraft",
@@ -220,10 +226,25 @@ _ENTRIES = (
         pictures=26_179,
         classes=10,
         layout="animals10",
+        archives="the archive with raw-img/",
         splits={"train": "train", "validation": "validation", "test": "test"},
+        class_names=tuple(RENAMES["animals10"].values()),
         renames=RENAMES["animals10"],
         templates=TEMPLATES["animals10"],
-        note="published without splits: split here by seed",
+        note="published without splits: split here by seed; all of it as one: --all-as test",
+    ),
+    Dataset(
+        name="common10",
+        home="common objects, put together by hand (Monti and Mariani): eight classes of Natural "
+        "Images (Roy et al. 2018, kaggle.com/datasets/prasunroy/natural-images), food and house",
+        pictures=9_300,
+        classes=10,
+        layout="class_folders",
+        archives="one folder of pictures for each class",
+        splits={"train": "train", "validation": "validation", "test": "test"},
+        class_names=NAMES["common10"],
+        templates=TEMPLATES["common10"],
+        note="never published as one set: collect the folders; all of it as one: --all-as test",
     ),
 )
 

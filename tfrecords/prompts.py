@@ -110,6 +110,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     ),
     "iwildcam": ("a photo of {}.", "{} in the wild."),
     "animals10": ("a photo of a {}.",),
+    "common10": ("a photo of a {}.",),
 }
 
 RENAMES: dict[str, dict[str, str]] = {
@@ -148,6 +149,7 @@ RENAMES: dict[str, dict[str, str]] = {
 }
 
 NAMES: dict[str, tuple[str, ...]] = {
+    "common10": _names("airplane, car, cat, dog, flower, food, fruit, house, motorbike, person"),
     "cifar10": _names("airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"),
     "cifar100": _names(
         """apple, aquarium fish, baby, bear, beaver, bed, bee, beetle, bicycle, bottle, bowl, boy,

@@ -41,7 +41,10 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     for field in fields:
         _add(parser, field, parser.hints[field.name], helps.get(field.name))
-    values = vars(parser.parse_args(_config_paths(argv)))
+    argv = _config_paths(argv)
+    values = vars(parser.parse_args(argv))
+    for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
+        _check_records(recipe, values)
     return options(**{field.name: values[field.name] for field in fields})
 
 
@@ -151,6 +154,23 @@ def _list_item(hint: Any) -> Any:
     choices = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
     lists = [choice for choice in choices if typing.get_origin(choice) is list]
     return typing.get_args(lists[0])[0] if lists else None
+
+
+def _check_records(recipe: Path, values: dict[str, Any]) -> None:
+    """Raise a FileNotFoundError with the command that makes a recipe's records, if they are not.
+
+    The command is in the comment that the recipe begins with.
+    """
+    data = values.get("data")
+    if data is None or data != read_config(recipe).get("data") or Path(data).exists():
+        return
+    lines = recipe.read_text(encoding="utf-8").replace("\\\n#", " ").splitlines()
+    prepare = [line.strip("# ") for line in lines if line.startswith("#   python -m pipelines pre")]
+    if prepare:
+        raise FileNotFoundError(
+            f"{data} holds no records; recipe {recipe.stem} makes them with: "
+            f"{' '.join(prepare[0].split())}"
+        )
 
 
 def _config_paths(argv: list[str]) -> list[str]:

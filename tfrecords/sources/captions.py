@@ -1,4 +1,4 @@
-"""Captioned pictures: CSV with `file` and `caption`, or the caption JSON of COCO."""
+"""Captioned pictures: CSV with `file` and `caption`, or JSON, COCO's or Karpathy's."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ def captions(
     A CSV has columns `file` and `caption`, one row per caption; a column `split` says which
     split the picture belongs to, other columns are not used. A JSON is laid out as COCO's:
     `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`; pictures
-    without a caption are left out. A file whose name says train, val or test is that split;
-    other files without splits are split by seed.
+    without a caption are left out; or as Karpathy's `dataset_coco.json`: `images` with `filepath`,
+    `filename`, `split` and `sentences`, each with its text as `raw`. A file whose name says train,
+    val or test is that split; other files without splits are split by seed.
 
     Args:
         path: the file or folder.
@@ -146,18 +147,41 @@ def _read_csv(path: Path) -> dict[str, Captions]:
 
 
 def _read_json(path: Path) -> dict[str, Captions]:
+    """Captions by split; "" where the file does not say."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        if "annotations" not in data and any("sentences" in image for image in data["images"]):
+            return _karpathy(data["images"])
         names = {image["id"]: str(image["file_name"]) for image in data["images"]}
         captions: Captions = {}
         for annotation in data["annotations"]:
-            text = " ".join(annotation["caption"].split())
-            if text:
-                captions.setdefault(names[annotation["image_id"]], []).append(text)
+            _add(captions, names[annotation["image_id"]], annotation["caption"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
         raise ValueError(
             f"{path} is not a COCO caption file (images with id and file_name, annotations with "
-            f"image_id and caption): {detail}"
+            f"image_id and caption; or Karpathy's images with split and sentences): {detail}"
         ) from None
     return {"": captions}
+
+
+def _karpathy(images: list[dict]) -> dict[str, Captions]:
+    """Captions by split as `dataset_coco.json` has them: train, restval, validation and test.
+
+    Karpathy and Fei-Fei, "Deep Visual-Semantic Alignments", 2015, section 4; restval is the part of
+    COCO's val2014 that most papers train on as well.
+    """
+    by_split: dict[str, Captions] = {}
+    for image in images:
+        captions = by_split.setdefault(split_name(image["split"]), {})
+        folder = image.get("filepath")
+        name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
+        for sentence in image["sentences"]:
+            _add(captions, name, sentence["raw"])
+    return by_split
+
+
+def _add(captions: Captions, name: str, text: str) -> None:
+    text = " ".join(text.split())
+    if text:
+        captions.setdefault(name, []).append(text)

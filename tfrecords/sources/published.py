@@ -23,6 +23,8 @@ from tfrecords.sources.folder import class_folder
 # The WILDS splits of FMoW go by the year a picture was taken, as well as by the published split.
 _FMOW_VALIDATION_YEAR = 2013
 _FMOW_TEST_YEAR = 2016
+# Where people put Karpathy's splits of COCO beside its pictures.
+_KARPATHY = tuple(f"{folder}dataset_coco.json" for folder in ("", "annotations/", "karpathy/"))
 
 
 def published(entry: Dataset, root: str | Path, *, seed: int) -> FileSource:
@@ -35,8 +37,8 @@ def published(entry: Dataset, root: str | Path, *, seed: int) -> FileSource:
 
 def is_published_layout(entry: Dataset, root: str | Path) -> bool:
     """Does `root` hold this set as published? (The alternative is a TFDS folder.)"""
-    marks = {"food101": "meta/train.txt", "coco": "annotations"}
-    return entry.layout in marks and (Path(root) / marks[entry.layout]).exists()
+    marks = {"food101": ("meta/train.txt",), "coco": ("annotations", *_KARPATHY)}
+    return any((Path(root) / mark).exists() for mark in marks.get(entry.layout, ()))
 
 
 def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
@@ -112,14 +114,31 @@ def _iwildcam(entry: Dataset, root: Path, seed: int) -> FileSource:
 def _animals10(entry: Dataset, root: Path, seed: int) -> FileSource:
     """`raw-img/<Italian name>/*`, split here by seed."""
     folder = root / "raw-img" if (root / "raw-img").is_dir() else root
-    return class_folder(
-        folder, seed=seed, name=entry.name, templates=entry.templates, renames=entry.renames
+    return _class_folders(entry, folder, seed)
+
+
+def _class_folders(entry: Dataset, root: Path, seed: int) -> FileSource:
+    """`<name>/*` or `{train,test[,validation]}/<name>/*` with just the names of the entry."""
+    source = class_folder(
+        root, seed=seed, name=entry.name, templates=entry.templates, renames=entry.renames
     )
+    missing = sorted(set(entry.class_names) - set(source.class_names))
+    strange = sorted(set(source.class_names) - set(entry.class_names))
+    if missing or strange:
+        raise ValueError(
+            f"{root} is not {entry.name}: expected a folder for each of "
+            f"{', '.join(entry.class_names)}; missing: {few(missing) or 'none'}; "
+            f"not known: {few(strange) or 'none'}"
+        )
+    return source
 
 
 def _coco(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """`annotations/captions_<split><year>.json` and a folder of pictures per split."""
-    return captions(root / "annotations", seed=seed, name=entry.name)
+    """Karpathy's `dataset_coco.json` where there is one; else
+    `annotations/captions_<split><year>.json`, and a folder of pictures per split."""
+    karpathy = [root / path for path in _KARPATHY if (root / path).is_file()]
+    path = karpathy[0] if karpathy else root / "annotations"
+    return captions(path, images=root, seed=seed, name=entry.name)
 
 
 _LAYOUTS: dict[str, Callable[[Dataset, Path, int], FileSource]] = {
@@ -129,6 +148,7 @@ _LAYOUTS: dict[str, Callable[[Dataset, Path, int], FileSource]] = {
     "fmow": _fmow,
     "iwildcam": _iwildcam,
     "animals10": _animals10,
+    "class_folders": _class_folders,
 }
 
 

@@ -77,6 +77,7 @@ def tfds_source(entry: Dataset, *, data_dir: str | None, download: bool) -> Tfds
                 f"{entry.name} is not prepared under {builder.data_dir}; where there is a network: "
                 f"python -m pipelines prepare --dataset {entry.name} --download --out DIR"
                 + (f" --data-dir {data_dir}" if data_dir else "")
+                + (f"; or unpack {entry.archives} there" if entry.archives else "")
             )
         _reach(builder.info.homepage, entry.name)
         builder.download_and_prepare()
