@@ -12,6 +12,7 @@ from dual_encoder.bert import Bert as Bert
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
+from dual_encoder.conditional_prompts import CoCoOp as CoCoOp
 from dual_encoder.convolution import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.encoders import ImageEncoder as ImageEncoder
 from dual_encoder.encoders import TextEncoder as TextEncoder
@@ -28,6 +29,11 @@ from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
 from dual_encoder.modified_resnet import ModifiedResNet as ModifiedResNet
 from dual_encoder.projection import ProjectionHead as ProjectionHead
+from dual_encoder.prompt_files import describe_prompts as describe_prompts
+from dual_encoder.prompt_files import load_prompts as load_prompts
+from dual_encoder.prompt_files import nearest_words as nearest_words
+from dual_encoder.prompt_files import save_prompts as save_prompts
+from dual_encoder.prompt_learning import CoOp as CoOp
 from dual_encoder.retrieval import Hits as Hits
 from dual_encoder.retrieval import Index as Index
 from dual_encoder.retrieval import check_fingerprint as check_fingerprint

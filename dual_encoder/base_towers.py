@@ -100,5 +100,24 @@ class TextTower(keras.layers.Layer):
         """Embeddings [b, n, width] -> features [b, d]; `token_ids` [b, n] say what is text."""
         raise NotImplementedError
 
+    def encode_alike(self, shared, rest, token_ids, training=None):
+        """The features of texts that begin alike, [g, c, d], as `encode` gives them.
+
+        A tower that can computes what they share once.
+
+        Args:
+            shared: embeddings [g, p, width] of the first tokens of all c texts, g times.
+            rest: embeddings [g, c, m, width], or [1, c, m, width], of the others.
+            token_ids: array [c, p + m].
+        """
+        g, (p, width) = ops.shape(shared)[0], shared.shape[1:]
+        c, m = rest.shape[1:3]
+        shared = ops.broadcast_to(shared[:, None], (g, c, p, width))
+        rest = ops.broadcast_to(rest, (g, c, m, width))
+        embeddings = ops.reshape(ops.concatenate([shared, rest], axis=2), (-1, p + m, width))
+        ids = ops.broadcast_to(ops.convert_to_tensor(token_ids)[None], (g, c, p + m))
+        features = self.encode(embeddings, ops.reshape(ids, (-1, p + m)), training=training)
+        return ops.reshape(features, (-1, c, self.output_dim))
+
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.output_dim)

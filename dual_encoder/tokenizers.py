@@ -119,7 +119,7 @@ class Tokenizer:
         if length is not None and not 2 <= length <= self.context_length:
             raise ValueError(f"length: expected 2 to {self.context_length}; got {length}")
         limit = length or self.context_length
-        rows = self._encode(texts)
+        rows = self.rows(texts)
         if strict:
             _refuse_longer(texts, rows, limit=limit)
         rows = [row if len(row) <= limit else [*row[: limit - 1], self.end_id] for row in rows]
@@ -148,8 +148,8 @@ class Tokenizer:
         ids = tf.numpy_function(encode, [texts], tf.int32, stateful=False)
         return tf.ensure_shape(ids, texts.shape.concatenate(self.context_length))
 
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, as many as it has."""
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, as many as it has: neither cut nor padded."""
         cleaned = [CLEANINGS[self.cleaning](text) for text in texts]
         try:
             return [encoding.ids for encoding in self._tokenizer.encode_batch(cleaned)]

@@ -68,6 +68,16 @@ class ExactTraining(_Model):
         return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
 
     def _update_weights(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+        y_pred, loss, gradients = self.gradients_of(x, y, sample_weight)
+        gradients = _global_gradients(gradients, self.optimizer)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return y_pred, loss
+
+    def gradients_of(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, list]:
+        """What the model makes of this replica's batch, its loss, and the loss's gradients.
+
+        With the optimizer's loss scale in the gradients; TensorFlow only.
+        """
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
@@ -75,10 +85,7 @@ class ExactTraining(_Model):
                 y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
             scaled_loss = self.optimizer.scale_loss(loss)
-        weights = self.trainable_variables
-        gradients = _global_gradients(tape.gradient(scaled_loss, weights), self.optimizer)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return y_pred, loss
+        return y_pred, loss, tape.gradient(scaled_loss, self.trainable_variables)
 
     def test_step(self, *args: Any) -> dict:
         """One step of `evaluate`."""

@@ -52,7 +52,7 @@ class ZeroShotClassifier(ExactTraining, keras.Model):
         super().__init__(**kwargs)
         without_xla_on_cpu(self)
         self.image_tower, self.image_projection = image_tower, image_projection
-        _check_texts(class_names, templates)
+        check_texts(class_names, templates)
         self.class_names, self.templates = list(class_names), list(templates)
         self.embed_dim = embed_dim
 
@@ -174,7 +174,7 @@ def class_embeddings(
     Prompts are as long as the longest of them where the text tower says that it makes no
     difference (`trims_exactly`), for attention over 77 tokens costs ten times that over 8.
     """
-    _check_texts(class_names, templates)
+    check_texts(class_names, templates)
     prompts = [template.replace("{}", name) for name in class_names for template in templates]
     if model.tokenizer is None:
         raise ValueError("model: expected one with a tokenizer to read class names; it has none")
@@ -194,7 +194,7 @@ def class_embeddings(
     return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
 
 
-def _check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
+def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     """Raises ValueError, as `ZeroShotClassifier.from_names` says, for unusable texts."""
     for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
         if isinstance(texts, str) or len(texts) < least:

@@ -172,6 +172,10 @@ for image, text in (
     assert 0 < keras.ops.convert_to_numpy(loss) < 100
     zero_shot = dual_encoder.ZeroShotClassifier.from_names(model, ["star", "ring"], ["a {}"])
     assert keras.ops.convert_to_numpy(zero_shot(images)).shape == (2, 2)
+    if not hasattr(model.text_tower, "backbone"):
+        for learn in (dual_encoder.CoOp, dual_encoder.CoCoOp):
+            prompts = learn(model, ["star", "ring"], words=None, n_ctx=2, seed=0)
+            assert prompts.logits(np.ones((3, 4), "float32")).shape == (3, 2)
 """
 
 
