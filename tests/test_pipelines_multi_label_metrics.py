@@ -75,15 +75,17 @@ def test_thresholds_by_hand():
 
 def test_thresholds_are_the_best_of_all():
     """No number gives any class a higher F1 than the one chosen."""
-    from sklearn.metrics import f1_score
+
+    def f1(truth, said):
+        return 2 * (truth & said).sum() / (truth.sum() + said.sum())
 
     rng = np.random.default_rng(0)
     labels = (rng.random((80, 5)) < [0.05, 0.2, 0.4, 0.6, 0.9]).astype(int)
     probabilities = np.round(metrics.sigmoid(rng.normal(size=(80, 5)) + labels), 2)
     chosen = metrics.choose_thresholds(labels, probabilities)
-    for truth, p, threshold in zip(labels.T, probabilities.T, chosen, strict=True):
-        tried = [f1_score(truth, p >= t) for t in np.linspace(0.0025, 1, 400)]
-        assert f1_score(truth, p >= threshold) == pytest.approx(max(tried))
+    for truth, p, threshold in zip(labels.T == 1, probabilities.T, chosen, strict=True):
+        tried = [f1(truth, p >= t) for t in np.linspace(0.0025, 1, 400)]
+        assert f1(truth, p >= threshold) == pytest.approx(max(tried))
 
 
 def test_per_class_rows():
