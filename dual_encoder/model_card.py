@@ -22,6 +22,9 @@ FRACTIONS = {
     "macro_recall": "Macro recall",
     "macro_f1": "Macro F1",
     "ece": "Calibration error",
+    **{f"text_to_image_recall{k}": f"Text to image, recall@{k}" for k in (1, 5, 10)},
+    **{f"image_to_text_recall{k}": f"Image to text, recall@{k}" for k in (1, 5, 10)},
+    "first_caption_hit100": "Hit@100 of first captions",
 }
 KINDS = {
     "dual-encoder": ("An image tower and a text tower", "zero-shot-image-classification"),

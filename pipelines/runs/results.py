@@ -29,6 +29,11 @@ Of a multi-label set there are `multi_label`: true, and `thresholds_from`, the s
 thresholds were chosen; `metrics` are `multi_label_metrics.METRICS`, the rows of per_class also have
 average_precision and threshold, and calibration and most_confused are left out.
 
+Of retrieval (`protocol`: "retrieval") there are `captions`, how many were measured, and `searched`,
+the pictures that they were looked for among; `metrics` are `retrieval_metrics.METRICS`, medians of
+ranks among them, which have no interval; per_class and confusion_matrix are empty, and classes,
+calibration and most_confused are left out.
+
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`).
 """
 
