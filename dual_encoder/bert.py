@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from dual_encoder.base_towers import TextTower
+from dual_encoder.compiled import in_turn
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 POOLINGS = ("mean", "first", "pooler")
@@ -107,8 +108,7 @@ class Bert(TextTower):
         x = self.dropout(self.norm(ops.cast(x, self.compute_dtype)), training=training)
         is_text = ops.not_equal(token_ids, self.pad_id)
         mask = ops.where(is_text, 0.0, -1e9)[:, None, None, :]
-        for block in self.blocks:
-            x = block(x, attention_bias=mask, training=training)
+        x = in_turn(self.blocks, x, mask, training=training)
         if self.pooling == "mean":
             weight = ops.cast(is_text, "float32")[:, :, None]
             return ops.sum(x * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1.0)

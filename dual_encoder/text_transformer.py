@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.base_towers import TextTower
+from dual_encoder.compiled import in_turn
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 PACKED = 256  # tokens in a row of `encode_alike`: more are attended to in vain
@@ -89,41 +90,17 @@ class TextTransformer(TextTower):
         x = ops.cast(embeddings + self.positions[:n], self.compute_dtype)
         place = ops.arange(n)
         mask = ops.where(place[None, :] > place[:, None], -1e9, 0.0) if self.causal else None
-        for block in self.blocks:
-            x = block(x, attention_bias=mask, training=training)
+        x = in_turn(self.blocks[:-1], x, mask, training=training)
         if self.pooling == "last":
-            return self.norm_post(x[:, -1])
-        end = ops.argmax(ops.cast(ops.equal(token_ids, self.end_id), "int32"), axis=1)
-        x = ops.take_along_axis(x, ops.reshape(end, (-1, 1, 1)), axis=1)[:, 0]
-        return self.norm_post(x)
-
-    def encode_alike(self, shared, rest, token_ids, training=None):
-        """As `TextTower` says. Where no token sees what follows it, the texts of a row share it.
-
-        A row [shared, rest of text 1, rest of text 2, ...] is one text of up to `PACKED` tokens
-        whose mask keeps the rests apart, each at the positions that it has by itself.
-        """
-        if not self.trims_exactly:
-            return super().encode_alike(shared, rest, token_ids, training=training)
-        g, (p, width) = ops.shape(shared)[0], shared.shape[1:]
-        c, m = rest.shape[1:3]
-        rows = -(-c // max(1, (PACKED - p) // m))
-        size = -(-c // rows)  # texts in a row; the last is filled up with the last text
-        order = np.minimum(np.arange(rows * size), c - 1)
-        rest = ops.broadcast_to(rest, (g, c, m, width))
-        rest = ops.reshape(ops.take(rest, order, axis=1), (-1, size * m, width))
-        x = ops.concatenate([ops.repeat(shared, rows, axis=0), rest], axis=1)
-        place = np.concatenate([np.arange(p), np.tile(np.arange(p, p + m), size)])
-        x = ops.cast(x + ops.take(self.positions, place, axis=0), self.compute_dtype)
-        text = np.concatenate([np.full(p, -1), np.repeat(np.arange(size), m)])
-        seen = (place[None] <= place[:, None]) & ((text[None] == text[:, None]) | (text[None] < 0))
-        mask = np.where(seen, 0.0, -1e9).astype("float32")
-        for block in self.blocks:
-            x = block(x, attention_bias=mask, training=training)
-        x = ops.reshape(x[:, p:], (-1, rows * size, m, width))[:, :c]
-        end = np.argmax(np.asarray(token_ids) == self.end_id, axis=1) - p
-        x = ops.take(ops.reshape(x, (-1, c * m, width)), np.arange(c) * m + end, axis=1)
-        return self.norm_post(x)
+            wanted, mask = x[:, -1:], None  # which sees everything
+        else:
+            is_end = ops.cast(ops.equal(token_ids, self.end_id), "int32")
+            end = ops.argmax(is_end, axis=1)[:, None]
+            wanted = ops.take_along_axis(x, end[:, :, None], axis=1)
+            mask = None if mask is None else ops.take(mask, end, axis=0)[:, None]
+        for block in self.blocks[-1:]:  # which has to make no other token
+            wanted = block(x, attention_bias=mask, wanted=wanted, training=training)
+        return self.norm_post(wanted[:, 0])
 
     def get_config(self):
         sizes = "vocabulary_size context_length end_id width depth heads mlp_ratio"

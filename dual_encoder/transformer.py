@@ -97,29 +97,39 @@ class TransformerBlock(keras.layers.Layer):
             layer.build(tokens)
         self.mlp_output.build((None, self.mlp_dim))
 
-    def call(self, x, attention_bias=None, training=None):
-        """`attention_bias` is added to the scores: [n, n] or [b, 1, 1 or n, n]."""
-        tokens = ops.shape(x)[1]
+    def call(self, x, attention_bias=None, training=None, wanted=None):
+        """`attention_bias` is added to the scores: [n, n] or [b, 1, 1 or n, n].
 
-        def attend(x):
-            return self.dropout(self._attend(x, tokens, attention_bias), training=training)
+        With `wanted`, [b, m, d] of the tokens: they alone ask and have results, [b, m, d];
+        the bias is [b, 1, m, n] or one that broadcasts.
+        """
+        tokens, asking = ops.shape(x)[1], ops.shape(x if wanted is None else wanted)[1]
+
+        def attend(y, x):
+            mixed = self._attend(y, x, asking=asking, tokens=tokens, bias=attention_bias)
+            return self.dropout(mixed, training=training)
 
         def mlp(x):
             return self.dropout(self.mlp_output(self.mlp_hidden(x)), training=training)
 
         x = ops.reshape(x, (-1, self.width))  # as [b · n, d] every product is one of matrices
+        y = x if wanted is None else ops.reshape(wanted, (-1, self.width))
         if self.norm_first:
-            x = x + attend(self.norm_1(x))
-            x = x + mlp(self.norm_2(x))
+            normed = self.norm_1(x)
+            y = y + attend(normed if wanted is None else self.norm_1(y), normed)
+            y = y + mlp(self.norm_2(y))
         else:
-            x = self.norm_1(x + attend(x))
-            x = self.norm_2(x + mlp(x))
-        return ops.reshape(x, (-1, tokens, self.width))
+            y = self.norm_1(y + attend(y, x))
+            y = self.norm_2(y + mlp(y))
+        return ops.reshape(y, (-1, asking, self.width))
 
-    def _attend(self, x, tokens, bias):
-        """Of tokens in rows, [b · n, d], those of a picture or text among themselves."""
+    def _attend(self, y, x, *, asking, tokens, bias):
+        """Of tokens in rows, [b · m, d] and [b · n, d], those of a picture or text: y asks x."""
         together = ops.reshape(self.query_key_value(x), (-1, tokens, 3 * self.width))
         query, key, value = ops.split(together, 3, axis=-1)
+        if y is not x:
+            own = ops.reshape(self.query_key_value(y), (-1, asking, 3 * self.width))
+            query = own[..., : self.width]
         mixed = attention(query, key, value, heads=self.heads, bias=bias)
         return self.attention_output(ops.reshape(mixed, (-1, self.width)))
 

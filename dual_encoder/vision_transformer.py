@@ -7,6 +7,7 @@ from keras import ops
 
 from dual_encoder.attention_pooling import ProbePooling
 from dual_encoder.base_towers import ImageTower
+from dual_encoder.compiled import in_turn
 from dual_encoder.convolution import Convolutions
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
@@ -119,11 +120,15 @@ class VisionTransformer(ImageTower):
         x = x + ops.cast(self.positions, x.dtype)
         if self.norm_pre is not None:
             x = self.norm_pre(x)
-        for block in self.blocks:
-            x = block(x, training=training)
+        if self.pooling == "token":
+            x = in_turn(self.blocks[:-1], x, training=training)
+            for block in self.blocks[-1:]:  # which has to make no other token
+                x = block(x, wanted=x[:, :1], training=training)
+            return self.norm_post(x[:, 0])
+        x = in_turn(self.blocks, x, training=training)
         if self.pooling == "attention":
             return self.probe_pooling(self.norm_post(x))
-        return self.norm_post(x[:, 0] if self.pooling == "token" else ops.mean(x, axis=1))
+        return self.norm_post(ops.mean(x, axis=1))
 
     def _patches(self, x, training):
         """Pixels to [b, grid², features], rows first; a reshape and a matrix product are faster
