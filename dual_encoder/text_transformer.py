@@ -102,6 +102,34 @@ class TextTransformer(TextTower):
             wanted = block(x, attention_bias=mask, wanted=wanted, training=training)
         return self.norm_post(wanted[:, 0])
 
+    def encode_alike(self, shared, rest, token_ids, training=None):
+        """As `TextTower` says. Where no token sees what follows it, the texts of a row share it.
+
+        A row [shared, rest of text 1, rest of text 2, ...] is one text of up to `PACKED` tokens
+        whose mask keeps the rests apart, each at the positions that it has by itself.
+        """
+        if not self.trims_exactly:
+            return super().encode_alike(shared, rest, token_ids, training=training)
+        g, (p, width) = ops.shape(shared)[0], shared.shape[1:]
+        c, m = rest.shape[1:3]
+        rows = -(-c // max(1, (PACKED - p) // m))
+        size = -(-c // rows)  # texts in a row; the last is filled up with the last text
+        order = np.minimum(np.arange(rows * size), c - 1)
+        rest = ops.broadcast_to(rest, (g, c, m, width))
+        rest = ops.reshape(ops.take(rest, order, axis=1), (-1, size * m, width))
+        x = ops.concatenate([ops.repeat(shared, rows, axis=0), rest], axis=1)
+        place = np.concatenate([np.arange(p), np.tile(np.arange(p, p + m), size)])
+        x = ops.cast(x + ops.take(self.positions, place, axis=0), self.compute_dtype)
+        text = np.concatenate([np.full(p, -1), np.repeat(np.arange(size), m)])
+        seen = (place[None] <= place[:, None]) & ((text[None] == text[:, None]) | (text[None] < 0))
+        mask = np.where(seen, 0.0, -1e9).astype("float32")
+        for block in self.blocks:
+            x = block(x, attention_bias=mask, training=training)
+        x = ops.reshape(x[:, p:], (-1, rows * size, m, width))[:, :c]
+        end = np.argmax(np.asarray(token_ids) == self.end_id, axis=1) - p
+        x = ops.take(ops.reshape(x, (-1, c * m, width)), np.arange(c) * m + end, axis=1)
+        return self.norm_post(x)
+
     def get_config(self):
         sizes = "vocabulary_size context_length end_id width depth heads mlp_ratio"
         return {
