@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 FILES = ("results.json", "report.html", "ranks.csv", "config.yaml")
-SHOWN, ANSWERS = 8, 5  # captions on the page, and pictures found for each
+SHOWN, ANSWERS = 8, 4  # captions on the page, and pictures found for each
 ROWS = 256  # captions encoded at a time
 STEP = 8  # rows of token ids are as long as a multiple of this: every length is compiled anew
 JUDGED_BY = "text_to_image_recall1"

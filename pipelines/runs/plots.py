@@ -115,24 +115,25 @@ def curves(
 
 
 def recall_curves(
-    lines: dict[str, tuple[np.ndarray, int]], theme: Theme = LIGHT, *, most: int = 1000
+    lines: dict[str, tuple[np.ndarray, int, float]], theme: Theme = LIGHT, *, most: int = 1000
 ) -> bytes:
     """The share of queries answered within the first k, against k, up to `most`.
 
-    lines: label to the ranks of the right answers, int [q], and the number of answers there are.
-    Dashed, in the same colour: k of so many answers, what chance finds where one is right.
+    lines: label to the ranks of the right answers, int [q], how many answers there are, and how
+    many of them are right on average. Dashed, in the same colour: what chance would find.
     """
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        for colour, (label, (ranks, answers)) in zip(
+        for colour, (label, (ranks, answers, right)) in zip(
             (theme.accent, theme.ink), lines.items(), strict=True
         ):
             k = np.unique(np.geomspace(1, min(most, answers), 60).round())
             found = np.searchsorted(np.sort(ranks), k, side="right") / len(ranks)
             axes.plot(k, found, color=colour, label=label)
-            axes.plot(k, k / answers, "--", color=colour, linewidth=1)
+            axes.plot(k, 1 - (1 - k / answers) ** right, "--", color=colour, linewidth=1)
         axes.set(xscale="log", ylim=(0, 1), xlabel="answers looked at", ylabel="share answered")
+        axes.xaxis.set_major_formatter("{x:.0f}")
         axes.legend(frameon=False)
 
     return _png(draw, theme, size=(5.6, 3.6))

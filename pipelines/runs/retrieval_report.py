@@ -20,7 +20,7 @@ def headline(results: dict[str, Any]) -> str:
     spread = f" (95 % interval {ends})" if ends else ""
     return (
         f"{report.percent(results['metrics'][judged_by])} of {results['captions']:,} captions "
-        f"find their picture first{spread}, among {results['searched']:,}"
+        f"find their picture first{spread}, among {results['searched']:,} pictures"
     )
 
 
@@ -70,9 +70,13 @@ def page(
     import yaml
 
     cost = results["cost"]
-    searched = {"text_to_image": results["searched"], "image_to_text": results["captions"]}
+    captions = results["captions"]
+    answers = {
+        "text_to_image": (results["searched"], 1.0),
+        "image_to_text": (captions, captions / results["pictures"]),
+    }
     lines = {
-        WAYS[way][0].lower(): (places[way], searched[way]) for way in retrieval_metrics.DIRECTIONS
+        WAYS[way][0].lower(): (places[way], *answers[way]) for way in retrieval_metrics.DIRECTIONS
     }
     return report.render(
         "retrieval.html.j2",
