@@ -15,7 +15,7 @@ COMMANDS = {
     "models": "what can be trained or evaluated: checkpoints and towers",
     "prepare": "pictures to TFRecords, with a manifest",
     "train": "a dual encoder, from captions",
-    "evaluate": "a model on a labelled split, zero-shot",
+    "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "retrieve": "pictures by words or by a picture, from an index made once",
 }
 HOUSE = Path(__file__).parents[1]
