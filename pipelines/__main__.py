@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "a dual encoder, from captions",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "retrieve": "pictures by words or by a picture, from an index made once",
+    "serve": "a page on this machine that finds pictures of an index",
 }
 HOUSE = Path(__file__).parents[1]
 PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")

@@ -138,7 +138,7 @@ def test_an_index_of_nothing_is_refused_and_nothing_is_lost(tmp_path):
 
 def test_another_model_is_refused(tmp_path):
     build(tmp_path / "index", listing(range(3)))
-    with pytest.raises(ValueError, match="made by another model .m, fingerprint abc; this one"):
+    with pytest.raises(ValueError, match=r"made by another model .m, fingerprint abc; this one"):
         IndexBuilder(tmp_path / "index", listing(range(3)), facts(fingerprint="xyz"))
     wanted = listing(range(3))
     embed(tmp_path / "begun", ["0.jpg"], wanted)

@@ -116,11 +116,11 @@ def test_names_that_are_no_ascii_and_no_unicode(tmp_path):
 
 
 def test_an_index_that_is_missing_half_built_damaged_or_anothers(tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no index .* retrieve --build"):
+    with pytest.raises(FileNotFoundError, match=r"holds no index .* retrieve --build"):
         Index.open(tmp_path / "nowhere")
     folder = tmp_path / "index"
     make_index(folder, unit(10, 4))
-    with pytest.raises(ValueError, match="was made by another model .model, fingerprint abc;"):
+    with pytest.raises(ValueError, match=r"was made by another model .model, fingerprint abc;"):
         Index.open(folder, fingerprint="xyz")
     shard = folder / "embeddings-00000.safetensors"
     whole = shard.read_bytes()

@@ -38,12 +38,25 @@ def encode_texts(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
         ValueError: a text is empty, or longer than the model reads: the rest would count for
             nothing, and nobody would know.
     """
+    ids = token_ids(model, texts)
+    rows = 1 << (len(ids) - 1).bit_length()  # few shapes: each new one is compiled anew
+    ids = np.concatenate([ids, np.repeat(ids[:1], rows - len(ids), axis=0)])
+    return np.asarray(model.encode_text(ids))[: len(texts)]
+
+
+def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
+    """Queries as the text tower takes them, int32 [q, n], n a multiple of 8 where it may be cut.
+
+    Raises ValueError as `encode_texts` does.
+    """
     for text in texts:
         if not text.strip():
             raise ValueError("query: expected words; got an empty text")
-    length = None if model.text_tower.trims_exactly else model.context_length
-    ids = model.tokenizer(list(texts), length=length, strict=True)
-    return np.asarray(model.encode_text(ids))
+    length = model.context_length
+    if model.text_tower.trims_exactly:
+        longest = model.tokenizer(list(texts), strict=True).shape[1]
+        length = min(length, -(-longest // 8) * 8)
+    return model.tokenizer(list(texts), length=length, strict=True)
 
 
 def encode_queries(model: "DualEncoder", queries: Sequence[Query]) -> np.ndarray:

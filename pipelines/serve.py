@@ -1,0 +1,88 @@
+"""A page on this machine: type words and see pictures, drop a picture and see its nearest."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+HOST = "127.0.0.1"  # nobody else can reach it
+MOST_CONNECTIONS = 256
+
+
+@dataclass(frozen=True)
+class Options:
+    """A page on http://127.0.0.1 that finds pictures of an index (extra `serve`).
+
+    Args:
+        index: folder of an index, as retrieve --build makes it.
+        model: the model that made it; without it the one that the index names.
+        folder: where the folder of pictures is now, if it has moved.
+        data: where the records are now, if they have moved.
+        search: exact, or by the index of faiss that retrieve --build made.
+        port: of 127.0.0.1; 0 for any that is free.
+        templates: prompts with {} for the names that a dropped picture may be called.
+        max_upload: most megabytes of a dropped picture.
+    """
+
+    index: str
+    model: str | None = None
+    folder: str | None = None
+    data: str | None = None
+    search: Literal["auto", "exact", "hnsw", "ivf"] = "auto"
+    port: int = 8000
+    templates: list[str] | None = None
+    max_upload: int = 20
+
+
+def run(options: Options) -> None:
+    """Serves until it is stopped."""
+    from pipelines.runs import quiet
+    from pipelines.runs.config import check_ranges
+
+    check_ranges(options, {"[0, 65535]": ("port",), "[1, 1024]": ("max_upload",)})
+    _check_library()
+    quiet.import_tensorflow()
+    server = prepared(options)
+    listening = listen(options.port)
+    port = listening.getsockname()[1]
+    print(f"Open http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+    server.run(sockets=[listening])
+
+
+def prepared(options: Options) -> Server:
+    """The server with index and model loaded, and one query answered, which compiles the model."""
+    import uvicorn
+
+    from pipelines.runs.finder import Finder
+    from pipelines.runs.searching import Searcher
+    from pipelines.runs.web import application
+
+    finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])
+    finder.warm_up()
+    more: dict[str, Any] = {"log_level": "warning", "ws": "none", "lifespan": "off"}
+    app = application(finder, max_upload=options.max_upload * 10**6)
+    return uvicorn.Server(uvicorn.Config(app, limit_concurrency=MOST_CONNECTIONS, **more))
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on that port of this machine; ValueError where something else has it."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError as error:
+        listening.close()
+        raise ValueError(f"--port {port}: {error.strerror}; give another --port") from None
+    return listening
+
+
+def _check_library() -> None:
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError:
+        raise ValueError("serve needs: pip install 'duet-vision-language[serve]'") from None
