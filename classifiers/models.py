@@ -10,9 +10,7 @@ from keras import ops
 
 import dual_encoder
 from classifiers.heads import CosineHead
-from dual_encoder.compiled import compiled, xla_by_default
-from dual_encoder.training import ExactTraining
-from dual_encoder.zero_shot import class_embeddings
+from dual_encoder import ExactTraining, class_embeddings, compiled
 
 HEADS = ("linear", "zero-shot")
 PUBLISHED = "published"  # weights: those that the name promises
@@ -103,7 +101,7 @@ class ImageClassifier(ExactTraining, keras.Model):
 
     @cached_property
     def _compiled(self):
-        return compiled(lambda images: self.features(images, training=False), self)
+        return compiled.compiled(lambda images: self.features(images, training=False), self)
 
     def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
         """As Keras's; names of cross-entropies take logits, and `metrics` respect the weights.
@@ -116,7 +114,7 @@ class ImageClassifier(ExactTraining, keras.Model):
         if isinstance(loss, str) and loss in LOSSES:
             loss = LOSSES[loss](from_logits=True)
         weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
-        kwargs.setdefault("jit_compile", xla_by_default())
+        kwargs.setdefault("jit_compile", compiled.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def compute_output_shape(self, input_shape):
@@ -177,17 +175,28 @@ def build(
     """
     if head not in HEADS:
         raise ValueError(f"head: expected one of {', '.join(HEADS)}; got {head!r}")
-    if name in dual_encoder.IMAGE_TOWERS:
-        source = _tower(name, weights=weights, image_size=image_size)
-    else:
-        source = dual_encoder.load(name, image_size=image_size)
     return from_model(
-        source, classes=classes, head=head, templates=templates, multi_label=multi_label
+        source(name, weights=weights, image_size=image_size),
+        classes=classes,
+        head=head,
+        templates=templates,
+        multi_label=multi_label,
     )
 
 
+def source(
+    name: str, *, weights: str | None = PUBLISHED, image_size: int | None = None
+) -> keras.layers.Layer:
+    """The image tower or the model of a name, as `build` takes it."""
+    if name not in dual_encoder.IMAGE_TOWERS:
+        return dual_encoder.load(name, image_size=image_size)
+    if weights == PUBLISHED:
+        weights = "imagenet" if name in dual_encoder.APPLICATIONS else None
+    return dual_encoder.image_tower(name, image_size=image_size, weights=weights)
+
+
 def from_model(
-    source: keras.layers.Layer,
+    model: keras.layers.Layer,
     *,
     classes: int | Sequence[str],
     head: str = "linear",
@@ -196,33 +205,27 @@ def from_model(
 ) -> ImageClassifier:
     """As `build`, on the image side of a model that is there already, which is shared."""
     names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
-    tower = getattr(source, "image_tower", source)
+    tower = getattr(model, "image_tower", model)
     if not hasattr(tower, "image_size"):
-        raise ValueError(f"expected a model with an image tower; got {type(source).__name__}")
-    is_dual = isinstance(source, dual_encoder.DualEncoder)
+        raise ValueError(f"expected a model with an image tower; got {type(model).__name__}")
+    is_dual = isinstance(model, dual_encoder.DualEncoder)
     if head == "zero-shot" and (not is_dual or isinstance(classes, int)):
         raise ValueError(
             "head: zero-shot needs a dual encoder, which reads class names, and their names; got "
-            f"{type(source).__name__} and {'a number' if isinstance(classes, int) else 'names'}"
+            f"{type(model).__name__} and {'a number' if isinstance(classes, int) else 'names'}"
         )
-    if is_dual and not source.built:
-        source.build()
+    if is_dual and not model.built:
+        model.build()
     kind = CosineHead if head == "zero-shot" else keras.layers.Dense
-    model = ImageClassifier(
+    classifier = ImageClassifier(
         tower,
         kind(len(names), dtype="float32", name="head"),
         class_names=names,
-        image_projection=getattr(source, "image_projection", None),
+        image_projection=getattr(model, "image_projection", None),
         multi_label=multi_label,
     )
-    model.build()
+    classifier.build()
     if head == "zero-shot":
-        embeddings = class_embeddings(source, names, templates)
-        model.head.start_from(embeddings, scale=float(np.asarray(source.logit_scale)))
-    return model
-
-
-def _tower(name: str, *, weights: str | None, image_size: int | None) -> keras.layers.Layer:
-    if weights == PUBLISHED:
-        weights = "imagenet" if name in dual_encoder.towers.APPLICATIONS else None
-    return dual_encoder.image_tower(name, image_size=image_size, weights=weights)
+        embeddings = class_embeddings(model, names, templates)
+        classifier.head.start_from(embeddings, scale=float(np.asarray(model.logit_scale)))
+    return classifier

@@ -80,3 +80,8 @@ class averaged_weights:
     def __exit__(self, *_: Any) -> None:
         for (weight, _), value in zip(self.pairs, self.before, strict=True):
             weight.assign(value)
+
+
+def adopt_averages(model: keras.Model) -> None:
+    """Give the model the averages of its weights (`use_ema`) for good, if there are any."""
+    averaged_weights(model).__enter__()

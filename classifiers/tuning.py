@@ -78,6 +78,16 @@ def freeze(model: keras.Model, variables: Iterable[keras.Variable]) -> None:
                 variable.trainable = False
 
 
+def batch_norms(model: keras.Model) -> list[keras.Variable]:
+    """The weights of all batch normalisation, which, frozen, keeps its running statistics too."""
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    return [variable for layer in layers for variable in layer.trainable_variables]
+
+
 def thaw(model: keras.Model) -> None:
     """Everything is trained again."""
     for layer in model._flatten_layers():

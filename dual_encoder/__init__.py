@@ -42,6 +42,7 @@ from dual_encoder.saving import push_to_hub as push_to_hub
 from dual_encoder.saving import save_pretrained as save_pretrained
 from dual_encoder.text_transformer import TextTransformer as TextTransformer
 from dual_encoder.tokenizers import Tokenizer as Tokenizer
+from dual_encoder.towers import APPLICATIONS as APPLICATIONS
 from dual_encoder.towers import IMAGE_TOWERS as IMAGE_TOWERS
 from dual_encoder.towers import TEXT_TOWERS as TEXT_TOWERS
 from dual_encoder.towers import image_tower as image_tower

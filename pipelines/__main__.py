@@ -15,6 +15,8 @@ COMMANDS = {
     "models": "what can be trained or evaluated: checkpoints and towers",
     "prepare": "pictures to TFRecords, with a manifest",
     "train": "a dual encoder, from captions",
+    "finetune": "a pretrained model on labelled pictures, without forgetting",
+    "prompt": "prompts learnt from a few pictures per class, and what else can be done with these",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "retrieve": "pictures by words or by a picture, from an index made once",
     "serve": "a page on this machine that finds pictures of an index",

@@ -7,8 +7,7 @@ from tiny_models import PIXELS, clip
 
 import classifiers
 import dual_encoder
-from classifiers import tuning
-from classifiers.optimizers import averaged_weights
+from classifiers import averaged_weights, tuning
 
 NAMES = ["red cat", "blue dog", "café"]
 LABELS = np.array([0, 1, 2])

@@ -104,7 +104,10 @@ def test_image_grid_is_written_as_a_run_begins_and_not_again(tmp_path):
         x = {"image": np.zeros([3, 5, 5, 3], np.uint8), "token_ids": np.array([[1], [2], [3]])}
         return [(x, np.arange(3), np.ones(3))]
 
-    pictures = board.ImageGrid(tmp_path, load=load, decode=lambda row: f"text {row[0]}", count=2)
+    def describe(x, y):
+        return [f"text {row[0]}" for row in x["token_ids"]]
+
+    pictures = board.ImageGrid(tmp_path, load=load, describe=describe, count=2)
     model = build()
     fit(pictures, model=model, verbose=0)
     fit(pictures, model=model, verbose=0)
@@ -114,7 +117,7 @@ def test_image_grid_is_written_as_a_run_begins_and_not_again(tmp_path):
     (image,) = events.Tensors("training pictures")
     width, height, png = image.tensor_proto.string_val
     assert (width, height) == (b"10", b"5") and png[1:4] == b"PNG"
-    (texts,) = events.Tensors("their captions, in reading order")
+    (texts,) = events.Tensors("their texts, in reading order")
     assert list(texts.tensor_proto.string_val) == [b"text 1", b"text 2"]
 
 

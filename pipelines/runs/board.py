@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: curves over its steps, and pictures with their captions.
+"""What TensorBoard shows of a run: curves over its steps, and pictures with their texts.
 
 Keras' own callback counts batches from 0 again in every `fit`, and so after every interruption.
 """
@@ -29,6 +29,10 @@ class Curves(keras.callbacks.Callback):
         self.directory, self.every = Path(directory), every
         self.writers: dict[str, Any] = {}
 
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if logs:  # what was measured before the first step
+            self.on_epoch_end(-1, logs)
+
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         step = int(self.model.optimizer.iterations.numpy())
         if step % self.every == 0:
@@ -55,12 +59,12 @@ class Curves(keras.callbacks.Callback):
 
 
 class ImageGrid(keras.callbacks.Callback):
-    """Writes the first training pictures and their captions as a run begins.
+    """Writes the first training pictures and their texts as a run begins.
 
     Args:
         directory: TensorBoard's folder of the run.
-        load: gives training batches `(x, y, sample_weight)` with `"image"` and `"token_ids"`.
-        decode: one row of token ids -> text.
+        load: gives training batches `(x, y, sample_weight)`, pictures in `x["image"]`.
+        describe: x and y of a batch -> a text per picture.
         count: pictures shown.
     """
 
@@ -69,24 +73,24 @@ class ImageGrid(keras.callbacks.Callback):
         directory: str | Path,
         *,
         load: Callable[[], Any],
-        decode: Callable[[np.ndarray], str],
+        describe: Callable[[Any, Any], list[str]],
         count: int = 32,
     ) -> None:
         super().__init__()
         self.directory, self.load = Path(directory), load
-        self.decode, self.count = decode, count
+        self.describe, self.count = describe, count
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         import tensorflow as tf
 
         if self.model.optimizer.iterations.numpy():
             return  # shown already
-        x = next(iter(self.load()))[0]
+        x, y, _ = next(iter(self.load()))
         images = np.asarray(x["image"])[: self.count]
-        captions = [self.decode(row) for row in np.asarray(x["token_ids"])[: self.count]]
+        captions = self.describe(x, y)[: self.count]
         with tf.summary.create_file_writer(str(self.directory / "pictures")).as_default(step=0):
             tf.summary.image("training pictures", grid(images)[None])
-            tf.summary.text("their captions, in reading order", captions)
+            tf.summary.text("their texts, in reading order", captions)
 
 
 def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:

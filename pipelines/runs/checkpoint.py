@@ -32,7 +32,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     Attributes:
         step: steps done since the run was begun.
-        history: the logs of every epoch.
+        history: the logs of every epoch; before them, as epoch -1, those of the untouched model,
+            if a callback measured it.
         seconds: spent training since the run was begun.
     """
 
@@ -92,6 +93,8 @@ class Checkpoint(keras.callbacks.Callback):
         # `fit` resets callbacks as it starts; those that remember go on from where they were.
         for peer, memory in zip(self.peers, self._memories, strict=False):
             vars(peer).update(memory)
+        if logs and not self.step:  # what was measured before the first step
+            self.history = [{"epoch": -1, **{k: float(v) for k, v in logs.items()}}]
         self._clock = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:

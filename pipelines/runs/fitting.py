@@ -1,12 +1,13 @@
 """Keras `fit` that goes on in the middle of a pass, and what most runs train and stop with."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
+import classifiers
 from pipelines.runs import strategy as strategies
 from pipelines.runs.callbacks import BestWeights
 from pipelines.runs.checkpoint import Checkpoint
@@ -22,6 +23,7 @@ def fit(
     checkpoint: Checkpoint,
     callbacks: list[keras.callbacks.Callback],
     validation: Any = None,
+    silent: bool = False,
 ) -> None:
     """Train to the end of the last epoch, from wherever the newest checkpoint left off.
 
@@ -36,6 +38,7 @@ def fit(
         checkpoint: restores the newest state, and saves as it goes.
         callbacks: all others; they run before `checkpoint`.
         validation: batches for `evaluate` after every epoch.
+        silent: say nothing about epochs.
 
     Raises:
         ValueError: the newest checkpoint is damaged, of another model, or not seen by all workers.
@@ -62,7 +65,7 @@ def fit(
                 validation_data=validation,
                 shuffle=False,  # the batches come shuffled
                 callbacks=[*callbacks, checkpoint],
-                verbose=1 if sys.stdout.isatty() else 2,  # no bars in a log file
+                verbose=0 if silent else 1 if sys.stdout.isatty() else 2,  # no bars in a log file
             )
     for callback in callbacks:
         if isinstance(callback, BestWeights) and checkpoint.writes:
@@ -112,7 +115,13 @@ def stopping(
     return chosen
 
 
-def adamw(
+def adamw(learning_rate: float, **options: Any) -> keras.optimizers.Optimizer:
+    """`optimizer("adamw", ...)`."""
+    return optimizer("adamw", learning_rate, **options)
+
+
+def optimizer(
+    name: str,
     learning_rate: float,
     *,
     weight_decay: float,
@@ -120,19 +129,40 @@ def adamw(
     warmup_steps: int,
     steps: int,
     clip_norm: float,
+    min_learning_rate: float = 0.0,
+    scales: Mapping[str, float] | None = None,
+    ema: float = 0.0,
+    **options: Any,
 ) -> keras.optimizers.Optimizer:
-    """AdamW; decays no bias, norm, position or temperature; `cosine` warms up and falls to zero."""
+    """AdamW or SGD; decays no bias, norm, position or temperature.
+
+    Args:
+        name: adamw or sgd.
+        learning_rate: the highest.
+        schedule: cosine (warms up, falls to `min_learning_rate`) or constant.
+        warmup_steps: of a cosine; half of `steps` at most.
+        steps: of the whole run.
+        clip_norm: largest norm of the gradient over all weights; 0 for any.
+        scales: factor of the learning rate of each weight, by path.
+        ema: share that the average of the weights keeps of itself in a step; 0 for no average.
+        options: of the optimizer, such as `beta_2` and `momentum`.
+    """
     rate: Any = learning_rate
     if schedule == "cosine":
         warmup = min(warmup_steps, steps // 2)
         rate = keras.optimizers.schedules.CosineDecay(
             learning_rate / max(warmup, 1),
             max(steps - warmup, 1),
+            alpha=min_learning_rate / learning_rate,
             warmup_target=learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-    optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None
+    kinds: Any = keras.optimizers.AdamW, keras.optimizers.SGD
+    if scales or ema or name == "sgd":
+        kinds = classifiers.ScaledAdamW, classifiers.ScaledSGD
+        options = {**options, "scales": scales, "use_ema": bool(ema), "ema_momentum": ema or 0.99}
+    chosen = kinds[name == "sgd"](
+        rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None, **options
     )
-    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
-    return optimizer
+    chosen.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
+    return chosen

@@ -45,24 +45,28 @@ def filled_at_once(out: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def check_resumable(out: str | Path, options: Any, *, finished: str) -> Path:
+def check_resumable(
+    out: str | Path, options: Any, *, finished: str | None, free: tuple[str, ...] = ()
+) -> Path:
     """`out` as a path, where a run can be begun, or one with the same options gone on with.
 
-    Writes nothing. `finished` is the file that a run leaves at its end.
+    Writes nothing. `finished` is the file that a run leaves at its end, None where it may be gone
+    on with all the same; `free` are options that may change.
 
     Raises:
         FileExistsError: `out` is a file, holds something else, or the run in it is finished.
         ValueError: a run with other options was begun in it; names the options.
     """
     out = check_free(out, ())
-    if (out / finished).exists():
+    if finished and (out / finished).exists():
         raise FileExistsError(f"{out} holds a finished run ({finished}); give another --out")
     if (out / CONFIG).is_file():
         begun, wanted = read_config(out / CONFIG), asdict(options)
         changed = [
             f"{key} was {begun.get(key)!r}, not {value!r}"
             for key, value in wanted.items()
-            if key != "out" and begun.get(key) != value  # the folder may have been moved
+            if key not in ("out", *free)  # the folder may have been moved
+            and begun.get(key) != value
         ]
         if changed:
             raise ValueError(
@@ -83,3 +87,11 @@ def claim(out: Path, options: Any) -> None:
         write_config(options, out / CONFIG)
     except OSError as error:
         raise PermissionError(f"{out} cannot be written: {error.strerror}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, its folder made if missing: never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

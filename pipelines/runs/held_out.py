@@ -1,5 +1,6 @@
 """Which classes a run trains on, and which of their pictures: nobody sees the others."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,28 @@ def pseudo(parts: Parts, *, seed: int) -> tuple[int, ...]:
         )
     places = splits.held_out_classes(len(parts.seen), count, seed=seed)
     return tuple(parts.seen[place] for place in places)
+
+
+def set_aside(parts: Parts, away: tuple[int, ...], *, labels: Mapping[int, int]) -> Parts:
+    """The same with some of the seen classes held out, and the others out of sight.
+
+    All pictures of classes set aside are watched: those to train on, and those to choose by.
+
+    Args:
+        away: classes of `parts.seen`.
+        labels: of the pictures of `parts`, by id.
+    """
+
+    def those(ids: tuple[int, ...], *, inside: bool) -> tuple[int, ...]:
+        return tuple(number for number in ids if (labels[number] in away) == inside)
+
+    return Parts(
+        seen=tuple(label for label in parts.seen if label not in away),
+        held_out=away,
+        train=those(parts.train, inside=False),
+        validation=those(parts.validation, inside=False),
+        watched=those((*parts.train, *parts.validation), inside=True),
+    )
 
 
 def _label(manifest: "Manifest", name: str) -> int:

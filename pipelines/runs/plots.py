@@ -114,6 +114,26 @@ def curves(
     return _png(draw, theme, size=(7.6, 2.7 * -(-len(panels) // 2)))
 
 
+def way(rows: list[dict[str, Any]], theme: Theme = LIGHT, *, chosen: float) -> bytes:
+    """Accuracy on held-out against seen classes, from the weights before to those after.
+
+    rows: of `interpolation.curve`; chosen: the alpha of the model.
+    """
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        points = [(100 * row["seen_top1"], 100 * (row["unseen_top1"] or 0)) for row in rows]
+        axes.plot(*zip(*points, strict=True), ".-", color=theme.accent)
+        for row, point in zip(rows, points, strict=True):
+            if row["alpha"] in (0, 1):
+                axes.annotate(f"alpha {row['alpha']:g}", point, color=theme.muted)
+            if row["alpha"] == chosen:
+                axes.plot(*point, "o", color=theme.ink, markersize=9, fillstyle="none")
+        axes.set(xlabel="seen classes, % right", ylabel="held-out classes, % right")
+
+    return _png(draw, theme, size=(5.6, 4.2))
+
+
 def recall_curves(
     lines: dict[str, tuple[np.ndarray, int, float]], theme: Theme = LIGHT, *, most: int = 1000
 ) -> bytes:
@@ -155,6 +175,50 @@ def average_precisions(rows: list[dict[str, Any]], pictures: int, theme: Theme =
         axes.tick_params(axis="y", length=0)
 
     return _png(draw, theme, size=(5.6, 0.8 + 0.22 * len(rows)))
+
+
+TITLES = {"seen_top1": "seen classes", "unseen_top1": "unseen classes"}
+
+
+def few_shot(rows: list[dict[str, Any]], figures: Sequence[str], theme: Theme = LIGHT) -> bytes:
+    """Accuracy against shots, a panel per model and figure, a line per method with a bar of one
+    deviation at each point; zero-shot is dashed.
+
+    rows: of `prompt_report.table`; figures: which of theirs.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    methods = list(dict.fromkeys(row["method"] for row in rows if row["shots"]))
+    markers = dict(zip(methods, "os^Dv*", strict=False))
+    shots = sorted({row["shots"] for row in rows if row["shots"]})
+
+    def draw(figure: "Figure") -> None:
+        grid = figure.subplots(len(models), len(figures), squeeze=False, sharey="row")
+        for model, panels in zip(models, grid, strict=True):
+            for name, axes in zip(figures, panels, strict=True):
+                own = [row for row in rows if row["model"] == model and name in row]
+                for place, method in enumerate(methods):
+                    line = sorted((r for r in own if r["method"] == method), key=_shots)
+                    axes.errorbar(
+                        [shots.index(row["shots"]) for row in line],
+                        [100 * row[name]["mean"] for row in line],
+                        [100 * (row[name]["deviation"] or 0) for row in line],
+                        color=_colours(theme)(0.35 + 0.65 * place / max(len(methods) - 1, 1)),
+                        marker=markers[method],
+                        label=method,
+                        capsize=2,
+                    )
+                for row in own:
+                    if not row["shots"]:
+                        value = 100 * row[name]["mean"]
+                        axes.axhline(value, color=theme.ink, linestyle="--", label="zero-shot")
+                axes.set_xticks(range(len(shots)), [str(count) for count in shots])
+                title = f"{model}, {TITLES.get(name, 'accuracy')}"
+                axes.set(xlabel="pictures per class", title=title)
+            panels[0].set_ylabel("% right")
+        grid[0][0].legend(frameon=False, fontsize=8)
+        figure.tight_layout()
+
+    return _png(draw, theme, size=(5.6 * len(figures), 3.8 * len(models)))
 
 
 def most_confused(
@@ -247,3 +311,7 @@ def _write_counts(axes: "Axes", confusion: np.ndarray, share: np.ndarray, theme:
     for i, j in zip(*np.nonzero(confusion), strict=True):
         colour = theme.paper if share[i, j] > 0.3 else theme.ink
         axes.text(j, i, f"{confusion[i, j]:,}", ha="center", va="center", color=colour, fontsize=9)
+
+
+def _shots(row: dict[str, Any]) -> int:
+    return row["shots"]

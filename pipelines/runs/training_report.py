@@ -76,7 +76,7 @@ def page(results: dict[str, Any]) -> str:
             {
                 "number": row["epoch"] + 1,
                 "chosen": row["epoch"] == results["metrics"]["epoch"],
-                "values": [_figure(key, row.get(key)) for key in shown],
+                "values": [figure(key, row.get(key)) for key in shown],
             }
             for row in history
         ],
@@ -91,10 +91,10 @@ def page(results: dict[str, Any]) -> str:
     )
 
 
-def _figure(key: str, value: float | None) -> str:
+def figure(key: str, value: float | None) -> str:
     """A figure of an epoch, as text."""
     if value is None:
         return report.DASH
-    if key.endswith("top1"):
+    if key.endswith(("top1", "among_all", "harmonic_mean", "map")):
         return report.percent(value)
     return f"{value:,.0f}" if key == "images_per_second" else f"{value:.4g}"

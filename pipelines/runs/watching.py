@@ -2,12 +2,42 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from dual_encoder import DualEncoder
 from pipelines.runs import board, callbacks, strategy
+from pipelines.runs.adapted import Adapted
+from pipelines.runs.forgetting import Forgetting
 from pipelines.runs.pairs import Pairs
+
+
+def captions(model: DualEncoder, x: dict[str, Any], y: Any) -> list[str]:
+    """The texts of a batch with token ids."""
+    return [model.tokenizer.decode(row) for row in np.asarray(x["token_ids"])]
+
+
+def tuning(adapted: Adapted, *, directory: Path) -> list[keras.callbacks.Callback]:
+    """Speed, learning rate, what is gained and forgotten, TensorBoard: of a fine-tuning."""
+    model, data = adapted.model, adapted.data
+    spread = model.distribute_strategy
+    chosen = [
+        callbacks.Throughput(batch_size=data.batch_size, devices=spread.num_replicas_in_sync),
+        callbacks.Gauges(),
+        callbacks.ProgressBar(),
+    ]
+    if not data.manifest.multi_label:
+        chosen.append(Forgetting(adapted))
+    if strategy.is_chief(spread):
+        describe = partial(captions, model) if adapted.has_texts else data.describe
+        pictures = partial(data.training, model)
+        chosen += [
+            board.ImageGrid(directory, load=pictures, describe=describe),
+            board.Curves(directory),
+        ]
+    return chosen
 
 
 def watched(model: DualEncoder, data: Pairs, *, directory: Path) -> list[keras.callbacks.Callback]:
@@ -36,7 +66,7 @@ def watched(model: DualEncoder, data: Pairs, *, directory: Path) -> list[keras.c
     if strategy.is_chief(spread):
         pictures = partial(data.training, model)
         chosen += [
-            board.ImageGrid(directory, load=pictures, decode=model.tokenizer.decode),
+            board.ImageGrid(directory, load=pictures, describe=partial(captions, model)),
             board.Curves(directory),
         ]
     return chosen

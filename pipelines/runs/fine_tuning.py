@@ -1,0 +1,260 @@
+"""One fine-tuning from its model to its results."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import dual_encoder
+from classifiers import adopt_averages, models, probe, tuning
+from dual_encoder import weight_space
+from pipelines.runs import (
+    adapted,
+    features,
+    fitting,
+    folder,
+    forgetting,
+    interpolation,
+    snapshot,
+    start,
+    tested,
+    tuned_outcome,
+    watching,
+)
+from pipelines.runs import held_out as classes
+from pipelines.runs import strategy as strategies
+from pipelines.runs.adapted import Adapted
+from pipelines.runs.checkpoint import Checkpoint
+from pipelines.runs.labelled import Labelled
+from pipelines.runs.methods import METHODS
+
+CHECKPOINTS = "checkpoints"
+SET_ASIDE = "set-aside"  # folder of the training by which alpha is chosen
+Way = tuple[weight_space.Weights, weight_space.Weights]
+
+
+def run(options: Any, data: Labelled, *, out: Path, strategy: Any) -> str:
+    """Train, measure, write. Returns what to print."""
+    claim = partial(folder.claim, out, options)
+    options = _settled(options)
+    extra: dict[str, Any] = {"parts": data.parts.to_json(), "method": options.method}
+    train = partial(_train, options, strategy=strategy, claim=claim)
+    if options.wise_ft == "choose":
+        extra["alpha"] = _choose_alpha(train, data, directory=out / SET_ASIDE, seed=options.seed)
+    made, course, way = train(data, out=out)
+    if not strategies.is_chief(strategy):
+        return "the first worker writes the results"
+    if options.wise_ft != "no":
+        extra["wise_ft"] = interpolation.curve(made, *way)
+    if options.wise_ft == "choose":
+        weight_space.interpolate(made.model, *way, alpha=extra["alpha"]["chosen"])
+    measured = tested.measure(
+        made, split=options.test, resamples=options.bootstrap, seed=options.seed
+    )
+    document = tuned_outcome.write(
+        out,
+        made,
+        options,
+        measured=measured,
+        course=course,
+        devices=strategies.describe(strategy),
+        **extra,
+    )
+    return tuned_outcome.summary(document)
+
+
+def _settled(options: Any) -> Any:
+    """The options with what `auto` stands for; raises ValueError for what cannot be together."""
+    method, wise_ft = options.method, options.wise_ft
+    if method == "auto":
+        is_dual = _kind(options.model) == "dual-encoder"
+        method, wise_ft = ("paint", wise_ft or "choose") if is_dual else ("full", wise_ft)
+    wise_ft = wise_ft or "no"
+    if wise_ft != "no" and METHODS[method].head not in interpolation.HEADS:
+        ways = [name for name, row in METHODS.items() if row.head in interpolation.HEADS]
+        raise ValueError(
+            f"--wise-ft {wise_ft}: {method} starts from a new head, with nothing to go back to; "
+            f"expected --method {', '.join(ways)}"
+        )
+    return dataclasses.replace(options, method=method, wise_ft=wise_ft)
+
+
+def _kind(name: str) -> str:
+    """Whether a model of that name reads texts, as the table has it or as it turns out."""
+    if name in dual_encoder.IMAGE_TOWERS:
+        return "image-tower"
+    if name in dual_encoder.CHECKPOINTS:
+        return dual_encoder.CHECKPOINTS[name].kind
+    is_dual = isinstance(dual_encoder.load(name), dual_encoder.DualEncoder)
+    return "dual-encoder" if is_dual else "image-encoder"
+
+
+def _train(
+    options: Any, data: Labelled, *, out: Path, strategy: Any, claim: Callable[[], None]
+) -> tuple[Adapted, Checkpoint, Way]:
+    """Train to the end. Returns the model, its course, and its weights before and after.
+
+    `claim` is called once it is sure that the run can begin; nothing is written before.
+    """
+    keras.utils.clear_session()  # another training in this process has variables of these names
+    keras.utils.set_random_seed(options.seed)
+    with strategy.scope():
+        made = adapted.prepare(_source(options), options.method, data, options=options)
+        _compile(made, options, steps=options.epochs * data.steps)
+    checkpoint = Checkpoint(
+        out / CHECKPOINTS,
+        steps_per_epoch=data.steps,
+        every=options.checkpoint_steps,
+        writes=strategies.is_chief(strategy),
+    )
+    row = METHODS[options.method]
+    if row.head == "probe" and not snapshot.steps(out / CHECKPOINTS):
+        _start_from_probe(made)
+    trained = sum(int(np.prod(v.shape)) for v in made.model.trainable_variables)
+    print(
+        f"{options.method}: {0 if row.trains == 'nothing' else trained:,} of "
+        f"{made.model.count_params():,} parameters trained by gradient; "
+        f"steps: {options.epochs} x {data.steps:,}"
+    )
+    if checkpoint.writes:
+        claim()
+    before = weight_space.weights(made.model)
+    if row.trains == "nothing":
+        checkpoint.history.append({"epoch": 0, **forgetting.Forgetting(made).measure()})
+    else:
+        _fit(made, options, out=out, checkpoint=checkpoint)
+        adopt_averages(made.model)
+    if row.trains == "lora":
+        with strategy.scope():
+            made.model = tuning.without_lora(made.model)
+    return made, checkpoint, (before, weight_space.weights(made.model))
+
+
+def _source(options: Any) -> keras.layers.Layer:
+    """The model that `--model` names."""
+    weights = {None: models.PUBLISHED, "random": None}.get(options.weights, options.weights)
+    return models.source(options.model, weights=weights, image_size=options.image_size)
+
+
+def _compile(made: Adapted, options: Any, *, steps: int) -> None:
+    model: Any = made.model
+    if not model.trainable_variables:
+        raise ValueError(f"--method {options.method}: there is nothing to train in this model")
+    scales = {}
+    if isinstance(model, models.ImageClassifier):
+        factors = {"layer_decay": options.layer_decay, "head_multiplier": options.head_multiplier}
+        scales = tuning.scales(model, **factors)
+    of_kind = {
+        "adamw": {name: getattr(options, name) for name in ("beta_1", "beta_2", "epsilon")},
+        "sgd": {"momentum": options.momentum},
+    }
+    optimizer = fitting.optimizer(
+        options.optimizer,
+        options.learning_rate,
+        weight_decay=options.weight_decay,
+        schedule=options.schedule,
+        warmup_steps=options.warmup_steps,
+        min_learning_rate=options.min_learning_rate,
+        steps=steps,
+        clip_norm=options.clip_norm,
+        scales=scales,
+        ema=options.ema,
+        **of_kind[options.optimizer],
+    )
+    loss: dict[str, Any] = {"jit_compile": start.use_xla(model.distribute_strategy)}
+    if not made.has_texts:
+        loss |= _loss(options, made.data)
+    model.compile(optimizer, **loss)
+    model.optimizer.build(model.trainable_variables)
+
+
+def _loss(options: Any, data: Labelled) -> dict[str, Any]:
+    """Cross-entropy of a number per picture, of a column per class, or of each class by itself."""
+    smoothing = {"from_logits": True, "label_smoothing": options.label_smoothing}
+    if data.manifest.multi_label:
+        loss = keras.losses.BinaryCrossentropy(**smoothing)
+        return {
+            "loss": loss,
+            "metrics": [
+                keras.metrics.AUC(
+                    curve="PR",
+                    multi_label=True,
+                    num_labels=len(data.seen_names),
+                    from_logits=True,
+                    name="map",
+                )
+            ],
+        }
+    if data.soft:
+        loss = keras.losses.CategoricalCrossentropy(**smoothing)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return {"loss": loss, "metrics": ["accuracy"]}
+
+
+def _start_from_probe(made: Adapted) -> probe.Probe:
+    """Give the head the weights of the logistic regression on the features as they are."""
+    model, data = made.model, made.data
+    training, validation = (
+        features.compute(model.encode_image, batches, count=count)
+        for batches, count in (data.frozen(model), data.chosen_by(model))
+    )
+    found = probe.fit(
+        training.values, training.labels, validation=(validation.values, validation.labels)
+    )
+    model.head.kernel.assign(found.weights)
+    model.head.bias.assign(found.bias)
+    print(
+        f"linear probe: C = {found.strength:g}, "
+        f"{100 * found.accuracies[found.strength]:.1f} % on validation"
+    )
+    return found
+
+
+def _fit(made: Adapted, options: Any, *, out: Path, checkpoint: Checkpoint) -> None:
+    model, data = made.model, made.data
+    strategy = model.distribute_strategy
+    stopping = fitting.stopping(
+        out / CHECKPOINTS,
+        early_stopping=options.early_stopping,
+        plateau=options.plateau,
+        plateau_factor=options.plateau_factor,
+        writes=checkpoint.writes,
+    )
+    fitting.fit(
+        model,
+        lambda step: strategies.distribute(
+            strategy, partial(data.training, model, start_step=step)
+        ),
+        epochs=options.epochs,
+        checkpoint=checkpoint,
+        callbacks=[*watching.tuning(made, directory=out / "tensorboard"), *stopping],
+        validation=strategies.distribute(strategy, partial(data.validation, model)),
+    )
+
+
+def _choose_alpha(
+    train: Callable[..., Any], data: Labelled, *, directory: Path, seed: int
+) -> dict[str, Any]:
+    """How far to go back, from a training with some of the seen classes set aside.
+
+    Returns which classes, the curve, and the alpha chosen on it; kept in a file, so that a run
+    that is stopped does it once.
+    """
+    kept = directory / "alpha.json"
+    if kept.is_file():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    away = classes.pseudo(data.parts, seed=seed)
+    print(f"choosing alpha: {len(away)} of the seen classes are set aside")
+    parts = classes.set_aside(data.parts, away, labels=data.labels)
+    made, course, way = train(dataclasses.replace(data, parts=parts), out=directory)
+    rows = interpolation.curve(made, *way)
+    chosen = {"chosen": interpolation.choose(rows), "classes": list(away), "curve": rows}
+    if course.writes:
+        folder.write_text(kept, json.dumps(chosen))
+    return chosen

@@ -1,0 +1,50 @@
+"""What fine-tuning gains and loses, measured while it happens."""
+
+from typing import Any
+
+import keras
+
+from classifiers import averaged_weights
+from pipelines.runs import features, seen_unseen
+from pipelines.runs.adapted import Adapted
+
+
+class Forgetting(keras.callbacks.Callback):
+    """Adds the figures of `seen_unseen`, on validation, to the logs: before training, every epoch.
+
+    Pictures of held-out classes are measured and nothing more: put no callback that chooses by
+    these logs behind this one. Where the optimizer averages the weights, the averages count.
+    """
+
+    def __init__(self, adapted: Adapted) -> None:
+        super().__init__()
+        self.adapted = adapted
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if logs is not None and not int(self.model.optimizer.iterations):
+            logs.update(self.measure())
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if logs is not None:
+            with averaged_weights(self.model):
+                logs.update(self.measure())
+
+    def measure(self) -> dict[str, float]:
+        """The figures that can be said, by the names they have in the logs."""
+        figures = measure(self.adapted)
+        return {f"val_{name}": value for name, value in figures.items() if value is not None}
+
+
+def measure(adapted: Adapted, *, batches: tuple[Any, int] | None = None) -> dict[str, Any]:
+    """The figures of `seen_unseen` of the model as it is, on validation or on other batches."""
+    data = adapted.data
+    if batches is None:
+        batches = data.measured(adapted.model)
+    made = features.compute(adapted.model.encode_image, batches[0], count=batches[1])
+    return seen_unseen.figures(
+        made.labels,
+        adapted.logits(made.values),
+        seen=data.parts.seen,
+        held_out=data.parts.held_out,
+        comparable=adapted.comparable,
+    )

@@ -1,0 +1,83 @@
+"""A fine-tuned classifier on the test pictures, which are read once, at the end."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pipelines.runs import bootstrap, features, metrics, results, seen_unseen
+from pipelines.runs import multi_label_metrics as several
+from pipelines.runs.adapted import Adapted
+
+
+def measure(adapted: Adapted, *, split: str, resamples: int, seed: int) -> dict[str, Any]:
+    """The part of the results that follows from a whole split.
+
+    `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`.
+    """
+    data = adapted.data
+    batches, count = data.test(adapted.model, split)
+    made = features.compute(adapted.model.encode_image, batches, count=count, what="testing")
+    logits = adapted.logits(made.values)
+    if data.manifest.multi_label:
+        return _several(adapted, made.labels, logits, resamples=resamples, seed=seed)
+    seen = np.isin(made.labels, data.parts.seen)
+    places = np.searchsorted(data.parts.seen, made.labels[seen])
+    document = results.measure(
+        places,
+        metrics.softmax(logits[seen][:, list(data.parts.seen)]),
+        data.seen_names,
+        resamples=resamples,
+        seed=seed,
+    )
+    figures = partial(
+        seen_unseen.figures,
+        seen=data.parts.seen,
+        held_out=data.parts.held_out,
+        comparable=adapted.comparable,
+    )
+    found = figures(made.labels, logits)
+    document["metrics"] |= {name: value for name, value in found.items() if value is not None}
+    if data.parts.held_out:
+        document["intervals"] |= _intervals(made.labels, logits, figures, resamples, seed)
+    return document
+
+
+def _intervals(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    figures: Callable[..., dict[str, float | None]],
+    resamples: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """95 % bootstrap intervals, over pictures, of the figures that can be said."""
+    whole = {name: value for name, value in figures(labels, logits).items() if value is not None}
+
+    def drawn(counts: np.ndarray) -> list[float]:
+        rows = np.repeat(np.arange(len(labels)), counts)
+        again = figures(labels[rows], logits[rows])
+        found = {name: again[name] for name in whole}  # None where a draw has no such picture
+        return [whole[name] if value is None else value for name, value in found.items()]
+
+    return bootstrap.percentiles(
+        drawn, len(labels), names=list(whole), resamples=resamples, seed=seed
+    )
+
+
+def _several(
+    adapted: Adapted, labels: np.ndarray, logits: np.ndarray, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Of several labels per picture; their thresholds are chosen on validation."""
+    data = adapted.data
+    batches, count = data.measured(adapted.model)
+    made = features.compute(adapted.model.encode_image, batches, count=count, what="validating")
+    validation = several.sigmoid(adapted.logits(made.values))
+    return results.measure_multi_label(
+        labels,
+        several.sigmoid(logits),
+        data.seen_names,
+        thresholds=several.choose_thresholds(made.labels, validation),
+        resamples=resamples,
+        seed=seed,
+    )
