@@ -25,6 +25,7 @@ class Options:
         held_out_classes: names of classes that are not trained on, in place of a number.
         held_out_seed: draws the held-out classes instead of taking the first.
         validation: share of every class's training pictures that the run chooses by.
+        split_seed: draws those pictures; without it the seed does.
         head: linear or zero-shot, in place of the method's own.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
@@ -95,6 +96,7 @@ class Options:
     held_out_classes: list[str] | None = None
     held_out_seed: int | None = None
     validation: float = 0.2
+    split_seed: int | None = None
     head: Literal["linear", "zero-shot"] | None = None
     templates: list[str] | None = None
     weights: str | None = None
@@ -144,7 +146,15 @@ RANGES = {
         *("head_multiplier", "checkpoint_steps"),
     ),
     "[0, inf)": (
-        *("held_out", "held_out_seed", "last_blocks", "rand_augment", "mixup", "cutmix"),
+        *(
+            "held_out",
+            "held_out_seed",
+            "split_seed",
+            "last_blocks",
+            "rand_augment",
+            "mixup",
+            "cutmix",
+        ),
         *("weight_decay", "warmup_steps", "min_learning_rate", "clip_norm", "early_stopping"),
         *("plateau", "virtual_devices", "bootstrap", "seed"),
     ),
@@ -199,7 +209,7 @@ def _data(options: Options, manifest: "Manifest", *, held_out: tuple[int, ...]) 
         manifest,
         held_out=held_out,
         fraction=options.validation,
-        seed=options.seed,
+        seed=options.seed if options.split_seed is None else options.split_seed,
     )
     return Labelled(
         options.data,

@@ -95,8 +95,8 @@ def outputs(model):
     """Embeddings, features or logits, by what goes in."""
     found = {}
     if hasattr(model, "image_tower"):
-        encode = getattr(model, "encode_image", model)
-        found["image"] = np.array(encode(PIXELS))
+        has_head = getattr(model, "head", None) is not None
+        found["image"] = np.array(model(PIXELS) if has_head else model.encode_image(PIXELS))
     if hasattr(model, "text_tower"):
         encode = getattr(model, "encode_text", model)
         found["text"] = np.array(encode(model.tokenizer(TEXTS)))

@@ -20,6 +20,7 @@ from pipelines.runs import (
     folder,
     forgetting,
     interpolation,
+    predictions,
     snapshot,
     start,
     tested,
@@ -53,9 +54,11 @@ def run(options: Any, data: Labelled, *, out: Path, strategy: Any) -> str:
         extra["wise_ft"] = interpolation.curve(made, *way)
     if options.wise_ft == "choose":
         weight_space.interpolate(made.model, *way, alpha=extra["alpha"]["chosen"])
-    measured = tested.measure(
+    measured, said = tested.measure(
         made, split=options.test, resamples=options.bootstrap, seed=options.seed
     )
+    if said is not None:
+        predictions.write(out, said)
     document = tuned_outcome.write(
         out,
         made,

@@ -6,22 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runs import bootstrap, features, metrics, results, seen_unseen
+from pipelines.runs import bootstrap, features, metrics, predictions, results, seen_unseen
 from pipelines.runs import multi_label_metrics as several
 from pipelines.runs.adapted import Adapted
+from pipelines.runs.predictions import Predictions
 
 
-def measure(adapted: Adapted, *, split: str, resamples: int, seed: int) -> dict[str, Any]:
-    """The part of the results that follows from a whole split.
+def measure(
+    adapted: Adapted, *, split: str, resamples: int, seed: int
+) -> tuple[dict[str, Any], Predictions | None]:
+    """The part of the results that follows from a whole split, and what was said of its pictures.
 
     `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`.
+    Of pictures with several labels there are no predictions.
     """
     data = adapted.data
     batches, count = data.test(adapted.model, split)
     made = features.compute(adapted.model.encode_image, batches, count=count, what="testing")
     logits = adapted.logits(made.values)
     if data.manifest.multi_label:
-        return _several(adapted, made.labels, logits, resamples=resamples, seed=seed)
+        return _several(adapted, made.labels, logits, resamples=resamples, seed=seed), None
     seen = np.isin(made.labels, data.parts.seen)
     places = np.searchsorted(data.parts.seen, made.labels[seen])
     document = results.measure(
@@ -41,7 +45,8 @@ def measure(adapted: Adapted, *, split: str, resamples: int, seed: int) -> dict[
     document["metrics"] |= {name: value for name, value in found.items() if value is not None}
     if data.parts.held_out:
         document["intervals"] |= _intervals(made.labels, logits, figures, resamples, seed)
-    return document
+    said = predictions.of(made.labels, logits, seen=data.parts.seen, held_out=data.parts.held_out)
+    return document, said
 
 
 def _intervals(

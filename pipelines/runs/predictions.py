@@ -1,0 +1,69 @@
+"""What a model said of every test picture: kept, so that two models can be compared on each."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FILE = "predictions.safetensors"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Of n pictures of a split, in stored order; classes are labels of the records, -1 is none.
+
+    Attributes:
+        labels: int32 [n], the true ones.
+        own: int32 [n], what it says among the classes of the picture's side: among those trained
+            on, or among those held out.
+        among_all: int32 [n], what it says among all classes.
+    """
+
+    labels: np.ndarray
+    own: np.ndarray
+    among_all: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether `own` is right, bool [n]."""
+        return self.own == self.labels
+
+
+def of(
+    labels: np.ndarray, logits: np.ndarray, *, seen: tuple[int, ...], held_out: tuple[int, ...]
+) -> Predictions:
+    """Of logits [n, C] over all classes, NaN in the columns of those it cannot name."""
+    own = np.full(len(labels), -1, np.int32)
+    for group in (seen, held_out):
+        rows = np.isin(labels, group)
+        own[rows] = _said(logits[rows], group)
+    everything = _said(logits, tuple(range(logits.shape[1])))
+    return Predictions(labels.astype(np.int32), own, everything)
+
+
+def _said(logits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
+    """The most probable of some classes, int32 [n]; -1 where it can name none of them."""
+    if not classes or not len(logits):
+        return np.full(len(logits), -1, np.int32)
+    some = np.where(np.isnan(logits[:, classes]), -np.inf, logits[:, classes])
+    said = np.array(classes, np.int32)[some.argmax(axis=1)]
+    return np.where(np.isneginf(some).all(axis=1), -1, said).astype(np.int32)
+
+
+def write(folder: Path, predictions: Predictions) -> None:
+    """To the folder of a run."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(asdict(predictions), folder / FILE)
+
+
+def read(folder: Path) -> Predictions:
+    """From the folder of a run. Raises FileNotFoundError where it has none."""
+    from safetensors.numpy import load_file
+
+    if not (folder / FILE).is_file():
+        raise FileNotFoundError(f"no predictions at {folder / FILE}: has the run finished?")
+    arrays: dict[str, Any] = load_file(folder / FILE)
+    return Predictions(**arrays)

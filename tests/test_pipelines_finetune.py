@@ -1,0 +1,180 @@
+"""`python -m pipelines finetune`, end to end, on a tiny CLIP and pictures of a few colours."""
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.runs import quiet
+
+quiet.import_tensorflow()
+
+from tiny_models import clip  # noqa: E402
+
+import dual_encoder  # noqa: E402
+import tfrecords  # noqa: E402
+from pipelines.__main__ import main  # noqa: E402
+from tfrecords.schema import RawExample  # noqa: E402
+
+COLOURS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (220, 220, 30), (20, 20, 20), (230,) * 3)
+NAMES = ("red cat", "green cat", "blue cat", "dog", "black cat", "white cat")
+SETTINGS = ("--batch-size", "16", "--epochs", "2", "--bootstrap", "20", "--crop-scale", "1")
+RATE = ("--learning-rate", "0.003", "--weight-decay", "0")
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Pictures of one colour each, with noise; six classes."""
+
+    name = "colours"
+    class_names = NAMES
+    templates = ("a photo of a {}.",)
+    metric = "top1"
+    lossless = False
+    splits = {"train": 90, "test": 36}  # noqa: RUF012  as sources have it
+
+    def describe(self):
+        return {"kind": "colours"}
+
+    def read(self, split, start, stop):
+        for i in range(start, stop):
+            yield RawExample(f"{split}/{i}.png", partial(picture, split, i), label=i % 6)
+
+
+def picture(split, i):
+    rng = np.random.default_rng([i, len(split)])
+    pixels = np.array(COLOURS[i % 6]) + rng.normal(0, 25, (20, 20, 3))
+    file = io.BytesIO()
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file, "png")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Records and a tiny CLIP."""
+    home = tmp_path_factory.mktemp("home")
+    tfrecords.write(Colours(), home / "records", shard_size=40, workers=1, progress=False)
+    keras.utils.set_random_seed(0)
+    model = clip()
+    model.build()
+    model.save(home / "clip.keras")
+    return home
+
+
+def finetune(home, out, *more, model="clip.keras"):
+    """Exit status, output and complaints."""
+    output, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
+        arguments = ["--data", str(home / "records"), "--model", str(home / model)]
+        status = main(["finetune", *arguments, "--out", str(home / out), *SETTINGS, *more])
+    return status, output.getvalue(), error.getvalue()
+
+
+def results(out):
+    return json.loads((out / "results.json").read_text())
+
+
+def test_held_out_classes_alpha_and_what_is_left(home):
+    status, output, error = finetune(
+        home, "auto", "--held-out-classes", "dog", *RATE, "--head-multiplier", "2"
+    )
+    assert status == 0, error
+    assert "5 classes to train on" in output and "1 classes held out" in output
+    found = results(home / "auto")
+    assert found["method"] == "paint" and found["config"]["method"] == "auto"
+    assert found["parts"]["held_out"] == [3] and found["classes"] == 5
+    metrics, history = found["metrics"], found["history"]
+    assert metrics["top1"] == metrics["seen_top1"]
+    assert metrics["unseen_top1"] == 1  # one class among itself
+    assert [row["epoch"] for row in history] == [-1, 0, 1]  # the first is the untouched model
+    assert "loss" not in history[0] and "val_seen_top1" in history[0]
+    assert [row["alpha"] for row in found["wise_ft"]] == [i / 10 for i in range(11)]
+    alpha = found["alpha"]
+    assert 3 not in alpha["classes"] and set(alpha["classes"]) <= set(found["parts"]["seen"])
+    assert alpha["chosen"] in [row["alpha"] for row in alpha["curve"]]
+    assert set(found["intervals"]) >= {"top1", "unseen_among_all", "generalized_top1"}
+    page = (home / "auto" / "report.html").read_text()
+    assert "From the weights before to the weights after" in page and "http" not in page
+
+
+def test_the_saved_model_is_the_one_that_was_measured(home):
+    """And the dual encoder beside it has the tuned image side."""
+    out = home / "auto"
+    model = keras.saving.load_model(out / "model.keras")
+    assert model.class_names == [name for name in NAMES if name != "dog"]
+    dual = dual_encoder.load(out / "dual_encoder.keras")
+    right, batches = [], tfrecords.load(home / "records", "test", **model.preprocessing)
+    for x, y, weight in batches:
+        keep = (weight.numpy() > 0) & (y.numpy() != 3)
+        said = [NAMES.index(model.class_names[i]) for i in np.asarray(model(x)).argmax(axis=1)]
+        right += list((np.array(said) == y.numpy())[keep])
+        ours = dual_encoder.ZeroShotClassifier.from_names(dual, NAMES, ["a photo of a {}."])(x)
+        same = np.delete(np.asarray(ours), 3, axis=1)
+        np.testing.assert_allclose(same, model(x), atol=1e-3)  # paint leaves the head alone
+    assert np.mean(right) == pytest.approx(results(out)["metrics"]["top1"])
+
+
+def test_the_untouched_model_is_the_zero_shot_model(home):
+    status, _, error = finetune(
+        home, "flyp", "--method", "flyp", "--held-out", "2", *RATE, "--wise-ft", "curve"
+    )
+    assert status == 0, error
+    found = results(home / "flyp")
+    first, way = found["history"][0], found["wise_ft"]
+    for name in ("seen_top1", "unseen_top1", "generalized_top1"):
+        assert first[f"val_{name}"] == way[0][name]
+        assert found["history"][-1][f"val_{name}"] == way[-1][name]
+    assert isinstance(dual_encoder.load(home / "flyp"), dual_encoder.DualEncoder)
+    assert not (home / "flyp" / "dual_encoder.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("linear-probe", ()),
+        ("lp-ft", (*RATE, "--ema", "0.5", "--label-smoothing", "0.1")),
+        ("lora", (*RATE, "--lora-rank", "2", "--mixup", "0.2", "--flip")),
+    ],
+)
+def test_other_methods_learn_colours(home, method, more):
+    status, output, error = finetune(home, method, "--method", method, *more)
+    assert status == 0, error
+    found = results(home / method)
+    assert found["metrics"]["top1"] > (0.9 if method == "linear-probe" else 0.3)
+    assert ("linear probe: C = " in output) == (method != "lora")
+    assert found["steps"] == (0 if method == "linear-probe" else 10)
+    model = keras.saving.load_model(home / method / "model.keras")
+    assert not any("lora" in variable.path for variable in model.variables)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--held-out", "5"), "expected 1 to 4 of the 6 classes of colours; got 5"),
+        (("--batch-size", "100"), "expected at most the 72 pictures that are left to train on"),
+        (("--wise-ft", "curve", "--method", "full"), "starts from a new head, with nothing to go"),
+        (("--mixup", "0.1", "--cutmix", "0.1"), "expected one of them; got both"),
+        (
+            ("--method", "last-blocks", "--last-blocks", "7"),
+            "0 to the 2 blocks of the tower; got 7",
+        ),
+        (("--min-learning-rate", "1"), "expected at most --learning-rate"),
+        (("--test", "validation"), "no split 'validation'; it has: train, test"),
+        (("--validation", "1"), r"expected a number in (0, 1); got 1"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(home, more, message):
+    status, _, error = finetune(home, "wrong", *more)
+    assert status == 2 and message in error and error.count("\n") == 1
+    assert not (home / "wrong").exists()
+
+
+def test_a_finished_run_is_not_overwritten(home):
+    status, _, error = finetune(home, "flyp", "--method", "flyp")
+    assert status == 2 and "holds a finished run" in error
