@@ -3,7 +3,8 @@
 Nothing here needs a model, or TensorFlow. Embeddings have unit length, so a product is a cosine.
 """
 
-from collections.abc import Iterable, Sequence
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -155,7 +156,18 @@ class Index:
 
     def search(self, queries: np.ndarray, k: int) -> Hits:
         """The k nearest pictures of each query [q, e], exactly: see `top_k`."""
-        return top_k(queries, [shard.embeddings for shard in self.shards], k)
+        return top_k(queries, self._embeddings_in_turn(), k)
+
+    def _embeddings_in_turn(self) -> Iterator[np.ndarray]:
+        """Of each shard. What was looked at is no longer counted as this process's memory.
+
+        It stays in the system's cache of files, from where the next search maps it again.
+        """
+        for shard in self.shards:
+            yield shard.embeddings
+            mapped = getattr(shard.embeddings, "_mmap", None)  # of np.memmap
+            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def check_fingerprint(folder: Path, facts: IndexFacts, fingerprint: str) -> None:
