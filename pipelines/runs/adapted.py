@@ -45,6 +45,14 @@ class Adapted:
         """Whether logits of seen and of held-out classes are on one scale."""
         return self.has_texts or isinstance(self.model.head, classifiers.CosineHead)
 
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers training changes; of a linear probe those of the head."""
+        weights = self.model.trainable_variables
+        if METHODS[self.method].trains == "nothing":
+            weights = self.model.head.trainable_variables
+        return sum(int(np.prod(weight.shape)) for weight in weights)
+
     def logits(self, features: np.ndarray) -> np.ndarray:
         """What `model.encode_image` gives, [n, e] -> logits over all C classes of the set.
 

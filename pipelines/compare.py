@@ -1,0 +1,143 @@
+"""Compare ways to adapt a model on one's own pictures: a table, a page and a recommendation."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.runs.comparison_plan import Plan
+    from tfrecords import Manifest
+
+DEFAULT = (
+    *("zero-shot", "linear-probe", "tip-adapter", "coop", "fine-tune", "ft-clip", "flyp"),
+    *("wise-ft", "auto"),
+)
+
+
+@dataclass
+class Options:
+    """Compare methods under one protocol: seen and held-out classes, the same pictures, cost.
+
+    Args:
+        data: folder of records with labels, as prepare writes it.
+        out: folder of the comparison; the same command goes on with one that was stopped, and
+            skips what is finished.
+        model: the dual encoder that is adapted; see `python -m pipelines models`.
+        methods: zero-shot, linear-probe, tip-adapter, tip-adapter-f, coop, cocoop, fine-tune,
+            ft-clip, flyp, wise-ft, auto, vit, resnet50, xception, efficientnet-b7, from-scratch;
+            or all.
+        seeds: of training; the pictures are divided by the first one, for all.
+        held_out: so many classes, the first ones, are not trained on, only measured.
+        held_out_classes: names of classes that are not trained on, in place of a number.
+        validation: share of every class's training pictures that methods choose by.
+        budget: time for all of it, such as 30m, 2h or 90s; methods that are predicted not to fit
+            are left out, and named.
+        shots: pictures per class of the methods that learn from few.
+        epochs: passes over the training pictures, of the methods that fine-tune.
+        prompt_epochs: passes of coop; without it CoOp's own number.
+        batch_size: pictures per step.
+        learning_rate: of the methods that fine-tune the dual encoder.
+        supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
+            their own.
+        templates: prompts with {} for the class name, or one file with a prompt per line;
+            without it those of the dataset.
+        weights: of networks of keras.applications: imagenet or random; without it imagenet.
+        image_size: pixels of the supervised networks; their own size without it.
+        price: of an hour of this machine, in any currency, to say what training costs.
+        test: split that is measured.
+        bootstrap: resamples for intervals and differences.
+    """
+
+    data: str
+    out: str
+    model: str = "clip-vit-base-patch32"
+    methods: list[str] = field(default_factory=lambda: list(DEFAULT))
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    held_out: int = 0
+    held_out_classes: list[str] | None = None
+    validation: float = 0.2
+    budget: str | None = None
+    shots: int = 16
+    epochs: int = 10
+    prompt_epochs: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 0.00001
+    supervised_learning_rate: float | None = None
+    templates: list[str] | None = None
+    weights: str | None = None
+    image_size: int | None = None
+    price: float | None = None
+    test: str = "test"
+    bootstrap: int = 1000
+
+
+RANGES = {
+    "(0, inf)": (
+        *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
+        *("supervised_learning_rate", "price"),
+    ),
+    "[0, inf)": ("held_out", "bootstrap"),
+    "(0, 1)": ("validation",),
+}
+FREE = ("methods", "seeds", "budget", "price", "bootstrap")
+
+
+def run(options: Options) -> None:
+    """Runs every method that is not finished, and writes the table, the page and the answer."""
+    from pipelines.runs import compare_report, compared, comparison_plan, config, folder, held_out
+    from tfrecords import Manifest
+
+    config.check_ranges(options, RANGES)
+    _check(options)
+    manifest = Manifest.read(options.data)
+    away = held_out.held_out_classes(
+        manifest, count=options.held_out, names=options.held_out_classes
+    )
+    out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    folder.claim(out, options)
+    plan = comparison_plan.plan(options, manifest, held_out=away, out=out)
+    _say(plan)
+    comparison_plan.run(plan)
+    document = compared.document(plan, options, manifest)
+    compare_report.write(out, document, _mistakes(plan, options, manifest))
+    print(compare_report.terminal_table(document))
+    print(f"Written to {out}; open {Path(out) / 'report.html'}")
+
+
+def _check(options: Options) -> None:
+    from pipelines.runs.contestants import CONTESTANTS
+
+    if options.methods == ["all"]:
+        options.methods = list(CONTESTANTS)
+    for name in ("methods", "seeds"):
+        values = getattr(options, name)
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"--{name}: expected one or more, each once; got {values}")
+    for method in options.methods:
+        if method not in CONTESTANTS:
+            raise ValueError(
+                f"--methods: expected all, or some of {', '.join(CONTESTANTS)}; got {method!r}"
+            )
+
+
+def _say(plan: "Plan") -> None:
+    jobs, done = plan.jobs, sum(job.is_done for job in plan.jobs)
+    print(f"runs: {len(jobs)}, of which {done} are finished")
+    for method, reason in plan.left_out.items():
+        print(f"left out: {method} ({reason})")
+
+
+def _mistakes(plan: "Plan", options: Options, manifest: "Manifest") -> list[dict[str, Any]]:
+    """Pictures that each method gets wrong; none where nothing has finished."""
+    from pipelines.runs import compared, mistakes
+
+    said = compared.said(plan)
+    if not said:
+        return []
+    return mistakes.rows(
+        options.data,
+        options.test,
+        said,
+        seen=compared.seen_labels(next(iter(said.values())), plan.held_out),
+        names=list(manifest.spoken_names),
+    )

@@ -1,0 +1,85 @@
+"""Pictures of a comparison, as PNG bytes; see `plots`."""
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.runs.plots import LIGHT, Theme, png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+    """Held-out against seen classes, a mark per method with 95 % intervals, as large as it costs.
+
+    Methods that cannot name held-out classes stand on the axis.
+    """
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        most = max((row["seconds"] or 0) for row in rows) or 1
+        for row in rows:
+            x, y = 100 * row["seen"], 100 * (row["unseen"] or 0)
+            size = 30 + 270 * (row["seconds"] or 0) / most
+            named = row["unseen"] is not None
+            axes.scatter(
+                x, y, s=size, color=theme.accent if named else theme.muted, alpha=0.55, zorder=3
+            )
+            _bars(axes, row, x, y, theme)
+            axes.annotate(
+                row["method"], (x, y), xytext=(6, 6), textcoords="offset points", fontsize=8
+            )
+        axes.set(xlabel="classes trained on, % right", ylabel="classes never seen, % right")
+        axes.margins(0.12)
+
+    return png(draw, theme, size=(7.6, 5.2))
+
+
+def _bars(axes: Any, row: dict[str, Any], x: float, y: float, theme: Theme) -> None:
+    for key, direction, value in (("seen", "xerr", x), ("unseen", "yerr", y)):
+        ends = row["intervals"].get(key)
+        if ends and row[key] is not None:
+            lengths = [[max(value - 100 * ends[0], 0)], [max(100 * ends[1] - value, 0)]]
+            axes.errorbar(x, y, **{direction: lengths}, color=theme.muted, linewidth=1, zorder=2)
+
+
+def accuracies(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+    """Test and extended accuracy of every method side by side: the study's Figure 3."""
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        places = range(len(rows))
+        for shift, key, colour, label in (
+            (-0.2, "seen", theme.accent, "test accuracy (classes trained on)"),
+            (0.2, "unseen_among_all", theme.muted, "extended accuracy (classes never seen)"),
+        ):
+            heights = [100 * (row[key] or 0) for row in rows]
+            axes.bar([p + shift for p in places], heights, 0.38, color=colour, label=label)
+        axes.set_xticks(list(places), [row["method"] for row in rows], rotation=30, ha="right")
+        axes.set(ylabel="% right", ylim=(0, 105))
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, 1.14), ncols=2)
+
+    return png(draw, theme, size=(7.6, 4.2))
+
+
+def losses(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+    """Training loss over the epochs of every method that trains: the study's Figure 4."""
+    import matplotlib
+
+    colours = matplotlib.colormaps["tab10"]
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        for i, row in enumerate(rows):
+            epochs = [epoch for epoch in row["history"] if "loss" in epoch]
+            axes.plot(
+                [epoch["epoch"] + 1 for epoch in epochs],
+                [epoch["loss"] for epoch in epochs],
+                ".-",
+                color=colours(i % 10),
+                label=row["method"],
+            )
+        axes.set(xlabel="epoch", ylabel="training loss")
+        axes.locator_params(axis="x", integer=True)
+        axes.legend(frameon=False, fontsize=8)
+
+    return png(draw, theme, size=(7.6, 4.2))

@@ -1,0 +1,179 @@
+"""What a comparison leaves: `results.json`, `results.csv`, the study's tables, and the page."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.runs import compare_plots, folder, plots, recommendation, report, results
+
+CSV = "results.csv"
+PAGE = "report.html"
+COLUMNS = (
+    *("method", "model", "seeds", "seen", "unseen", "unseen_among_all", "generalized"),
+    *("harmonic_mean", "macro_f1", "ece", "seconds", "peak_rss_bytes", "parameters", "price"),
+    *("error", "command"),
+)
+SHARES = {  # of the table on the page and in the terminal: key, heading
+    "seen": "Seen",
+    "unseen": "Held out",
+    "unseen_among_all": "Held out, among all",
+    "generalized": "All classes",
+    "harmonic_mean": "Harmonic",
+    "macro_f1": "Macro F1",
+    "ece": "Calibration error",
+}
+
+
+def write(
+    out: Path, document: dict[str, Any], mistakes: list[dict[str, Any]] | None = None
+) -> None:
+    """Everything but the runs themselves."""
+    results.write(out / results.FILE, document)
+    folder.write_text(out / CSV, table(document))
+    folder.write_text(out / PAGE, page(document, mistakes or []))
+
+
+def table(document: dict[str, Any]) -> str:
+    """The rows as CSV; means over seeds, and their standard deviation where there are several."""
+    file = io.StringIO()
+    spread = [f"{key}_std" for key in SHARES]
+    rows = csv.DictWriter(file, [*COLUMNS, *spread], extrasaction="ignore", lineterminator="\n")
+    rows.writeheader()
+    for row in document["rows"]:
+        deviations = {f"{key}_std": row["spread"].get(key) for key in SHARES}
+        rows.writerow({**row, "model": document["model"], **deviations})
+    return file.getvalue()
+
+
+def terminal_table(document: dict[str, Any]) -> str:
+    """The answer, and the table."""
+    shown = _shown(document)
+    lines = [document["recommendation"]["answer"], ""]
+    head = ["method", *(SHARES[key].lower() for key in shown), "training"]
+    cells = [head, *(_cells(row, shown) for row in document["rows"])]
+    widths = [max(len(line[i]) for line in cells if i < len(line)) for i in range(len(head))]
+    for name, *figures in cells:
+        if len(figures) == 1:  # an error
+            lines.append(f"{name:<{widths[0]}}  {figures[0]}")
+            continue
+        right = [cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *right]))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def study_tables(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The Food-101 study's Tables 3, 4 and 5, with the methods of this comparison."""
+    rows = [row for row in document["rows"] if row["error"] is None]
+
+    def cells(key: str) -> list[list[str]]:
+        return [[row["method"], _share(row, key)] for row in rows]
+
+    return [
+        {"title": "Table 3: test accuracy", "heading": "Test accuracy", "rows": cells("seen")},
+        {
+            "title": "Table 4: extended accuracy",
+            "heading": "Extended accuracy",
+            "rows": cells("unseen_among_all"),
+        },
+        {
+            "title": "Table 5: deployment cost",
+            "heading": "Deployment cost",
+            "rows": [[row["method"], row.get("deployment") or report.DASH] for row in rows],
+        },
+    ]
+
+
+def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
+    """The page of a comparison, in one file."""
+    rows = [row for row in document["rows"] if row["error"] is None]
+    shown = _shown(document)
+    trained = [row for row in rows if any("loss" in epoch for epoch in row["history"])]
+    ways = [row for row in rows if row["wise_ft"]]
+    calibrated = [row for row in rows if row["calibration"]]
+    return report.render(
+        "compare.html.j2",
+        title=f"Ways to adapt {document['model']} to {document['dataset']}",
+        headline=document["recommendation"]["answer"],
+        results=document,
+        columns=[SHARES[key] for key in shown],
+        rows=[_page_row(row, document, shown) for row in document["rows"]],
+        scatter=report.both_themes(compare_plots.scatter, rows) if rows else None,
+        losses=report.both_themes(compare_plots.losses, trained) if trained else None,
+        accuracies=report.both_themes(compare_plots.accuracies, rows) if rows else None,
+        ways=[
+            (row["method"], report.both_themes(plots.way, row["wise_ft"], chosen=-1.0))
+            for row in ways
+        ],
+        reliability=[
+            (row["method"], report.both_themes(plots.reliability, row["calibration"]))
+            for row in calibrated
+        ],
+        pairs=[_pair(pair) for pair in document["pairs"]],
+        studies=study_tables(document),
+        mistakes=mistakes,
+        config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
+        command=report.command_line("compare", document["config"]),
+    )
+
+
+def _shown(document: dict[str, Any]) -> list[str]:
+    """The figures that some method has."""
+    return [key for key in SHARES if any(row[key] is not None for row in document["rows"])]
+
+
+def _cells(row: dict[str, Any], shown: list[str]) -> list[str]:
+    if row["error"] is not None:
+        return [row["method"], f"failed: {row['error']}"]
+    return [row["method"], *(_share(row, key) for key in shown), _seconds(row)]
+
+
+def _share(row: dict[str, Any], key: str) -> str:
+    """ "91.2 ± 0.3 %"."""
+    if row[key] is None:
+        return report.DASH
+    spread = row["spread"].get(key)
+    return (
+        report.percent(row[key])
+        if spread is None
+        else (f"{100 * row[key]:.1f} ± {100 * spread:.1f} %")
+    )
+
+
+def _seconds(row: dict[str, Any]) -> str:
+    return report.DASH if row["seconds"] is None else recommendation.duration(row["seconds"])
+
+
+def _page_row(row: dict[str, Any], document: dict[str, Any], shown: list[str]) -> dict[str, Any]:
+    cost = [_seconds(row)]
+    if row["price"] is not None:
+        cost.append(f"{row['price']:.2f}")
+    return {
+        "method": row["method"],
+        "what": row["what"],
+        "chosen": row["method"] == document["recommendation"]["method"],
+        "error": row["error"],
+        "command": row["command"],
+        "cells": [
+            {"value": _share(row, key), "interval": report.interval(row["intervals"].get(key))}
+            for key in shown
+        ],
+        "cost": ", ".join(cost),
+        "memory": (
+            f"{row['peak_rss_bytes'] / 2**30:.1f} GiB" if row["peak_rss_bytes"] else report.DASH
+        ),
+    }
+
+
+def _pair(pair: dict[str, Any]) -> dict[str, str]:
+    points = {key: 100 * pair[key] for key in ("difference", "low", "high")}
+    return {
+        "a": pair["a"],
+        "b": pair["b"],
+        "difference": f"{points['difference']:+.1f}",
+        "interval": f"{points['low']:+.1f} to {points['high']:+.1f}",
+        "p": f"{pair['p']:.3f}" if pair["p"] >= 0.001 else "< 0.001",
+        "better": pair["better"] or "neither for sure",
+    }

@@ -1,0 +1,123 @@
+"""The one document that the results of a comparison make."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.runs import predictions, recommendation, results, significance
+from pipelines.runs.comparing import Job
+from pipelines.runs.comparison_plan import Plan
+from pipelines.runs.contestants import CONTESTANTS
+from tfrecords import Manifest
+
+FIGURES = {  # of the table: from the metrics of each run
+    "seen": "top1",  # of the classes that were trained on
+    "unseen": "unseen_top1",
+    "unseen_among_all": "unseen_among_all",
+    "generalized": "generalized_top1",
+    "harmonic_mean": "harmonic_mean",
+    "macro_f1": "macro_f1",
+    "ece": "ece",
+}
+COSTS = ("seconds", "peak_rss_bytes", "parameters", "trained_parameters")
+
+
+def document(made: Plan, options: Any, manifest: Manifest) -> dict[str, Any]:
+    """The results of a comparison; see `results` and `results.schema.json`."""
+    rows = [
+        _row(method, _found(folders), made.job_of[method], price=options.price)
+        for method, folders in made.cells.items()
+    ]
+    finished = [row for row in rows if row["seen"] is not None]
+    pairs = significance.pairs(_right(made), resamples=options.bootstrap)
+    return results.document(
+        {
+            "metrics": {row["method"]: row["seen"] for row in finished},
+            "intervals": {row["method"]: row["intervals"]["seen"] for row in finished},
+            "per_class": [],
+            "confusion_matrix": [],
+            "seed": options.seeds[0],
+        },
+        command="compare",
+        dataset=manifest.dataset,
+        split=options.test,
+        model=options.model,
+        cost={"seconds": sum(row["seconds"] or 0 for row in rows)},
+        config=asdict(options),
+        classes=len(manifest.class_names),
+        parts=_parts(made),
+        rows=rows,
+        pairs=pairs,
+        left_out=dict(made.left_out),
+        recommendation=recommendation.recommend(finished, pairs),
+    )
+
+
+def said(made: Plan) -> dict[str, predictions.Predictions]:
+    """What each method said of the test pictures, of its first seed."""
+    return {
+        method: predictions.read(path)
+        for method, folders in made.cells.items()
+        for path in folders[:1]
+        if (path / predictions.FILE).is_file()
+    }
+
+
+def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> list[int]:
+    """The classes of test pictures that were trained on."""
+    return sorted(set(first.labels.tolist()) - set(held_out))
+
+
+def _found(folders: list[Path]) -> list[dict[str, Any]]:
+    return [results.read(path) for path in folders if (path / results.FILE).is_file()]
+
+
+def _right(made: Plan) -> dict[str, np.ndarray]:
+    """Whether each method is right about test pictures of seen classes, bool [seeds, n]."""
+    found = {}
+    for method, folders in made.cells.items():
+        whole = [predictions.read(p) for p in folders if (p / predictions.FILE).is_file()]
+        if whole:
+            rows = ~np.isin(whole[0].labels, made.held_out)
+            found[method] = np.array([each.right[rows] for each in whole])
+    return found
+
+
+def _parts(made: Plan) -> dict[str, Any] | None:
+    """Which classes and pictures, as the first fine-tuning has them; None without one."""
+    whole = (each for folders in made.cells.values() for each in _found(folders))
+    return next((each["parts"] for each in whole if "parts" in each), None)
+
+
+def _row(
+    method: str, found: list[dict[str, Any]], jobs: list[Job], *, price: float | None
+) -> dict[str, Any]:
+    """One row of the table: means over seeds, their spread, cost and how to do it again."""
+    contestant = CONTESTANTS[method]
+    errors = [job.failure for job in jobs if job.failure]
+    first = found[0] if found else {}
+    row: dict[str, Any] = {
+        "method": method,
+        "what": contestant.what,
+        "family": contestant.family,
+        "command": jobs[0].words,
+        "error": None if found else (errors[0] if errors else "it has not been run"),
+        "seeds": len(found),
+        "intervals": {},
+        "spread": {},
+        "results": [each["model"] for each in found],
+    }
+    for name, key in FIGURES.items():
+        known = [value for each in found if (value := each["metrics"].get(key)) is not None]
+        row[name] = float(np.mean(known)) if known else None
+        row["spread"][name] = float(np.std(known, ddof=1)) if len(known) > 1 else None
+        row["intervals"][name] = first.get("intervals", {}).get(key)
+    for name in COSTS:
+        known = [value for each in found if (value := each["cost"].get(name)) is not None]
+        row[name] = float(np.mean(known)) if known else None
+    row["price"] = price * row["seconds"] / 3600 if price and row["seconds"] else None
+    row |= {name: first.get(name) for name in ("history", "wise_ft", "calibration", "per_class")}
+    row["history"] = row["history"] or []
+    return row

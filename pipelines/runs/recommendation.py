@@ -1,0 +1,90 @@
+"""Which way to adapt: one sentence, by a rule that is written down."""
+
+from typing import Any
+
+#: A method is as good as another unless the pictures say that it is not; of equals the cheaper one
+#: is recommended. Losing more than this on classes never seen is said beside the gain.
+NOTABLE_LOSS = 0.01
+
+
+def recommend(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The method to use, what it is compared with, and the answer in words.
+
+    Of the methods that no other beats significantly on the classes trained on, the cheapest to
+    train; where classes are held out, among those of them that lose at most `NOTABLE_LOSS` on
+    these against zero-shot, if there is one.
+
+    Args:
+        rows: of the table, those that failed left out; `method`, `seen`, `unseen`, `seconds`.
+        pairs: of `significance.pairs`.
+
+    Returns:
+        `method`, `runner_up` or None, `answer`, and `keeps`: whether it keeps what was known.
+    """
+    if not rows:
+        return {"method": None, "runner_up": None, "keeps": None, "answer": "No method finished."}
+    best = max(rows, key=lambda row: row["seen"])["method"]
+    beaten = {
+        pair["a"] if pair["better"] == pair["b"] else pair["b"]
+        for pair in pairs
+        if pair["better"] == best
+    }
+    equal = [row for row in rows if row["method"] not in beaten]
+    known = next((row["unseen"] for row in rows if row["method"] == "zero-shot"), None)
+    keeping = [
+        row
+        for row in equal
+        if known is not None and row["unseen"] is not None and row["unseen"] >= known - NOTABLE_LOSS
+    ]
+    chosen = min(keeping or equal, key=lambda row: (row["seconds"], -row["seen"]))
+    others = [row for row in rows if row is not chosen]
+    runner_up = max(others, key=lambda row: row["seen"], default=None)
+    return {
+        "method": chosen["method"],
+        "runner_up": runner_up and runner_up["method"],
+        "keeps": bool(keeping) if known is not None else None,
+        "answer": _words(chosen, runner_up, rows, pairs, known=known),
+    }
+
+
+def _words(
+    chosen: dict[str, Any],
+    runner_up: dict[str, Any] | None,
+    rows: list[dict[str, Any]],
+    pairs: list[dict[str, Any]],
+    *,
+    known: float | None,
+) -> str:
+    parts = [f"{100 * chosen['seen']:.1f} % on your classes"]
+    if runner_up is not None:
+        parts.append(_against(chosen, runner_up, pairs))
+    if known is not None and chosen["unseen"] is not None and chosen["method"] != "zero-shot":
+        lost = 100 * (known - chosen["unseen"])
+        parts.append(
+            f"loses {lost:.1f} points on new ones against zero-shot"
+            if lost > 0.05
+            else f"gains {-lost:.1f} points on new ones against zero-shot"
+            if lost < -0.05
+            else "loses nothing on new ones"
+        )
+    elif known is not None and chosen["unseen"] is None:
+        parts.append("cannot name new ones")
+    parts.append(f"takes {duration(chosen['seconds'])}")
+    return f"Use {chosen['method']}: " + ", ".join(parts) + "."
+
+
+def _against(chosen: dict[str, Any], other: dict[str, Any], pairs: list[dict[str, Any]]) -> str:
+    gain = 100 * (chosen["seen"] - other["seen"])
+    pair = next(p for p in pairs if {p["a"], p["b"]} == {chosen["method"], other["method"]})
+    if pair["better"] is None:
+        return f"no different from {other['method']} ({100 * other['seen']:.1f} %) for sure"
+    side = "better" if gain > 0 else "worse"
+    return f"{abs(gain):.1f} points {side} than {other['method']}"
+
+
+def duration(seconds: float) -> str:
+    """90 as "1.5 min"."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
