@@ -1,7 +1,11 @@
 """What the tests read of a run's folder."""
 
 import io
+import json
 import zipfile
+from pathlib import Path
+
+from pipelines.runs import results
 
 
 def weights(out):
@@ -15,3 +19,13 @@ def weights(out):
         lambda name, value: found.update({name: value[()]}) if hasattr(value, "dtype") else None
     )
     return found
+
+
+def valid_results(out):
+    """The `results.json` of a run, which has to be as its JSON Schema says."""
+    import jsonschema
+
+    schema = Path(results.__file__).parent / "schemas" / "results.schema.json"
+    document = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, json.loads(schema.read_text(encoding="utf-8")))
+    return document

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +14,7 @@ from pipelines.runs import quiet
 
 quiet.import_tensorflow()
 
+from saved_runs import valid_results  # noqa: E402
 from tiny_models import clip  # noqa: E402
 
 import dual_encoder  # noqa: E402
@@ -76,17 +76,13 @@ def finetune(home, out, *more, model="clip.keras"):
     return status, output.getvalue(), error.getvalue()
 
 
-def results(out):
-    return json.loads((out / "results.json").read_text())
-
-
 def test_held_out_classes_alpha_and_what_is_left(home):
     status, output, error = finetune(
         home, "auto", "--held-out-classes", "dog", *RATE, "--head-multiplier", "2"
     )
     assert status == 0, error
     assert "5 classes to train on" in output and "1 classes held out" in output
-    found = results(home / "auto")
+    found = valid_results(home / "auto")
     assert found["method"] == "paint" and found["config"]["method"] == "auto"
     assert found["parts"]["held_out"] == [3] and found["classes"] == 5
     metrics, history = found["metrics"], found["history"]
@@ -117,7 +113,7 @@ def test_the_saved_model_is_the_one_that_was_measured(home):
         ours = dual_encoder.ZeroShotClassifier.from_names(dual, NAMES, ["a photo of a {}."])(x)
         same = np.delete(np.asarray(ours), 3, axis=1)
         np.testing.assert_allclose(same, model(x), atol=1e-3)  # paint leaves the head alone
-    assert np.mean(right) == pytest.approx(results(out)["metrics"]["top1"])
+    assert np.mean(right) == pytest.approx(valid_results(out)["metrics"]["top1"])
 
 
 def test_the_untouched_model_is_the_zero_shot_model(home):
@@ -125,7 +121,7 @@ def test_the_untouched_model_is_the_zero_shot_model(home):
         home, "flyp", "--method", "flyp", "--held-out", "2", *RATE, "--wise-ft", "curve"
     )
     assert status == 0, error
-    found = results(home / "flyp")
+    found = valid_results(home / "flyp")
     first, way = found["history"][0], found["wise_ft"]
     for name in ("seen_top1", "unseen_top1", "generalized_top1"):
         assert first[f"val_{name}"] == way[0][name]
@@ -145,7 +141,7 @@ def test_the_untouched_model_is_the_zero_shot_model(home):
 def test_other_methods_learn_colours(home, method, more):
     status, output, error = finetune(home, method, "--method", method, *more)
     assert status == 0, error
-    found = results(home / method)
+    found = valid_results(home / method)
     assert found["metrics"]["top1"] > (0.9 if method == "linear-probe" else 0.3)
     assert ("linear probe: C = " in output) == (method != "lora")
     assert found["steps"] == (0 if method == "linear-probe" else 10)

@@ -34,7 +34,9 @@ the pictures that they were looked for among; `metrics` are `retrieval_metrics.M
 ranks among them, which have no interval; per_class and confusion_matrix are empty, and classes,
 calibration and most_confused are left out.
 
-Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`).
+Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
+`method`, `parts`, `history`, `wise_ft`, `alpha`; `compare`: `rows`, `pairs`, `recommendation`). All
+of it as a JSON Schema, which tests validate against: `schemas/results.schema.json`.
 """
 
 import json
