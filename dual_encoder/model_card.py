@@ -91,8 +91,8 @@ def model_card(
         f"{KINDS[facts['kind']][0]}, made with Duet.",
         _use(repository, facts, architecture=architecture),
         _description(facts),
-        _measured(results) if results else "## Results\n\nNothing was measured.",
-        _versions(results),
+        results_section(results) if results else "## Results\n\nNothing was measured.",
+        versions_section(results),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -134,10 +134,10 @@ def _description(facts: dict[str, Any]) -> str:
         "activation": "Activation",
     }
     rows = ((name, _number(facts[key])) for key, name in names.items() if key in facts)
-    return f"## Model\n\n{_table(('', ''), rows)}"
+    return f"## Model\n\n{table(('', ''), rows)}"
 
 
-def _measured(results: Mapping[str, Any]) -> str:
+def results_section(results: Mapping[str, Any]) -> str:
     """Figures, what they are of, and the texts that stood for the classes."""
     names = {
         "dataset": "Dataset",
@@ -153,13 +153,13 @@ def _measured(results: Mapping[str, Any]) -> str:
         known["model"] = PurePath(known["model"]).name
     if isinstance(known.get("created"), str):
         known["created"] = known["created"].partition("T")[0]
-    conditions = _table(("", ""), ((names[key], _number(known[key])) for key in known))
+    conditions = table(("", ""), ((names[key], _number(known[key])) for key in known))
     intervals = results.get("intervals") or {}
     figures = (
         (FRACTIONS.get(key, key), _figure(key, value), _interval(key, intervals.get(key)))
         for key, value in results["metrics"].items()
     )
-    parts = ["## Results", conditions, _table(("Figure", "Value", "95 % interval"), figures)]
+    parts = ["## Results", conditions, table(("Figure", "Value", "95 % interval"), figures)]
     if intervals:
         parts.append("The intervals are of a bootstrap over the pictures.")
     if templates := results.get("templates"):
@@ -168,11 +168,11 @@ def _measured(results: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _versions(results: Mapping[str, Any] | None) -> str:
+def versions_section(results: Mapping[str, Any] | None) -> str:
     rows = [("saved with", name, version(name)) for name in PACKAGES]
     measured = (results or {}).get("versions", {})
     rows += [("measured with", name, str(found)) for name, found in measured.items()]
-    return f"## Versions\n\n{_table(('', 'Package', 'Version'), rows)}"
+    return f"## Versions\n\n{table(('', 'Package', 'Version'), rows)}"
 
 
 def _figure(key: str, value: float | None) -> str:
@@ -191,7 +191,7 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _table(heading: tuple[str, ...], rows: Rows) -> str:
+def table(heading: tuple[str, ...], rows: Rows) -> str:
     lines = [heading, ("---",) * len(heading), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
+    from tfrecords.uploads import uploads_to_squares as uploads_to_squares
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
@@ -43,6 +44,7 @@ _LAZY = {
     "run_beam": "runners",
     "steps_per_epoch": "reader",
     "thumbnail": "pictures",
+    "uploads_to_squares": "uploads",
     "verify": "damage",
     "write": "writer",
 }

@@ -46,7 +46,7 @@ def to_square(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     Returns:
         uint8 [image_size, image_size, 3].
     """
-    return _square(decode(encoded), preprocessing)
+    return pixels_to_square(decode(encoded), preprocessing)
 
 
 def read_picture(
@@ -80,7 +80,7 @@ def read_picture(
         if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or 0 in picture.shape:
             found = f"{picture.dtype} {list(picture.shape)}"
             raise ValueError(f"picture: expected pixels uint8 [height, width, 3]; got {found}")
-        return _square(tf.constant(picture), preprocessing).numpy()
+        return pixels_to_square(tf.constant(picture), preprocessing).numpy()
     data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
     try:
         plain = normalise(data, lossless=True)
@@ -165,7 +165,7 @@ def resized_crop(encoded: tf.Tensor, size: int, *, window: tf.Tensor) -> tf.Tens
     return _resize(pixels, size)
 
 
-def _square(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+def pixels_to_square(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """uint8 [height, width, 3] to uint8 [image_size, image_size, 3]."""
     side = preprocessing.resized_side
     resized = (side, side)

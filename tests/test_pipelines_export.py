@@ -1,0 +1,307 @@
+"""`python -m pipelines export`: the files say what the Keras model says, wherever TensorFlow is."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
+
+import classifiers
+import dual_encoder
+import tfrecords
+from pipelines.__main__ import main
+from pipelines.runs import exporting, litert, litert_metadata
+from tfrecords.shapes import CLASS_NAMES, ShapesSource
+from tfrecords.shapes_multi import ShapesMultiSource
+
+INT8 = 9  # of TensorType
+NAMES = ["red star", "blue ring", "ein größeres Dreieck"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with `records`, `dual.keras`, `classifier.keras` and `names.txt`."""
+    home = tmp_path_factory.mktemp("export")
+    source = ShapesSource(counts={"train": 6, "test": 24})
+    tfrecords.write(source, home / "records", workers=1, progress=False)
+    keras.utils.set_random_seed(1)
+    words = dual_encoder.Tokenizer.learn([*CLASS_NAMES, *NAMES], context_length=16)
+    own = {"width": 16, "depth": 1, "heads": 2}
+    image = dual_encoder.VisionTransformer(32, 8, resize="squash", **own)
+    text = dual_encoder.TextTransformer(words.vocabulary_size, 16, end_id=words.end_id, **own)
+    model = dual_encoder.DualEncoder(image, text, embed_dim=8, tokenizer=words)
+    model.build()
+    model.save(home / "dual.keras")
+    classifier = classifiers.from_model(model, classes=NAMES, multi_label=True)
+    classifier.save(home / "classifier.keras")
+    (home / "names.txt").write_text("\n".join(NAMES), encoding="utf-8")
+    return home
+
+
+def export(home, out, *more, model="dual.keras", format="saved-model"):
+    given = ["--model", str(home / model), "--format", format, "--out", str(out)]
+    return main(["export", *given, *map(str, more)])
+
+
+def expected(classifier, files, *, several=False):
+    """What the Keras model says of picture files."""
+    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in files])
+    logits = classifier(pixels, training=False)
+    return np.asarray(keras.ops.sigmoid(logits) if several else keras.ops.softmax(logits))
+
+
+def zero_shot(home, names, templates):
+    model = dual_encoder.load(home / "dual.keras")
+    return dual_encoder.ZeroShotClassifier.from_names(model, names, templates)
+
+
+PICTURES = [exporting.drawn_picture(seed) for seed in range(100, 105)]
+
+
+@pytest.fixture(scope="module")
+def saved(home):
+    """A dual encoder with names and templates of its own, as a SavedModel."""
+    texts = ("--class-names", home / "names.txt", "--templates", "a {}", "the {}")
+    assert export(home, home / "saved", *texts, "--top-k", "2") == 0
+    return home / "saved"
+
+
+@pytest.fixture(scope="module")
+def lite(home):
+    """A classifier of several labels, as LiteRT."""
+    assert export(home, home / "lite", model="classifier.keras", format="litert") == 0
+    return home / "lite"
+
+
+def test_a_saved_model_says_what_the_keras_model_says(home, saved):
+    model = tf.saved_model.load(str(saved))
+    found = model.signatures["serving_default"](image_bytes=tf.constant(PICTURES))
+    wanted = expected(zero_shot(home, NAMES, ["a {}", "the {}"]), PICTURES)
+    np.testing.assert_allclose(found["probabilities"], wanted, atol=1e-5)
+    order = np.argsort(-wanted, axis=1)[:, :2]
+    named = [[text.decode() for text in row] for row in found["top_names"].numpy()]
+    assert named == [[NAMES[i] for i in row] for row in order]
+    best = np.take_along_axis(wanted, order, 1)
+    np.testing.assert_allclose(found["top_probabilities"], best, atol=1e-5)
+    assert len({row[0] for row in named}) > 1 and np.ptp(wanted[:, 0]) > 1e-3
+    about = model.signatures["about"]()
+    assert [name.decode() for name in about["class_names"].numpy()] == NAMES
+    assert [text.decode() for text in about["templates"].numpy()] == ["a {}", "the {}"]
+    assert json.loads(about["preprocessing"].numpy())["resize"] == "squash"
+    used = {op.type for op in model.signatures["serving_default"].graph.get_operations()}
+    assert not used & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
+
+
+def test_litert_says_what_the_keras_model_says(home, lite):
+    data = (lite / "model.tflite").read_bytes()
+    classifier = keras.saving.load_model(home / "classifier.keras")
+    wanted = expected(classifier, PICTURES, several=True)
+    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in PICTURES])
+    run = litert.reader(data)
+    np.testing.assert_allclose(run(pixels), wanted, atol=1e-5)
+    np.testing.assert_allclose(run(pixels[:1]), wanted[:1], atol=1e-5)
+
+
+def test_a_litert_file_carries_its_names(lite):
+    with zipfile.ZipFile(lite / "model.tflite") as archive:
+        assert archive.read("labels.txt").decode().splitlines() == NAMES
+        about = json.loads(archive.read("preprocessing.json"))
+    assert about["preprocessing"] == {
+        "image_size": 32,
+        "resize": "squash",
+        "interpolation": "bicubic",
+    }
+    assert about["multi_label"] is True and about["class_names"] == NAMES
+    with pytest.raises(ValueError, match="it has none"):
+        litert_metadata.read(b"TFL3")
+
+
+def test_the_metadata_names_the_files_where_other_readers_look(lite):
+    """The flatbuffer, read by hand: model -> subgraph -> second tensor -> associated file."""
+    from flatbuffers import number_types, table
+
+    model = flatbuffer_utils.read_model(str(lite / "model.tflite"))
+    (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
+    data = bytes(model.buffers[entry.buffer].data)
+    assert data[4:8] == b"M001"
+
+    def field(parent, number):
+        at = parent.Offset(4 + 2 * number)
+        return parent.Pos + at if at else None
+
+    def child(parent, number, item=None):
+        at = field(parent, number)
+        at = parent.Indirect(at) if item is None else at
+        if item is not None:
+            assert parent.VectorLen(at - parent.Pos) > item
+            at = parent.Indirect(parent.Vector(at - parent.Pos) + 4 * item)
+        return table.Table(parent.Bytes, at)
+
+    first = int.from_bytes(data[:4], "little")
+    graph = child(table.Table(bytearray(data), first), 3, 0)
+    pixels, probabilities = child(graph, 2, 0), child(graph, 3, 0)
+    assert pixels.String(field(pixels, 0)) == b"pixels"
+    content = child(pixels, 3)
+    assert content.Get(number_types.Uint8Flags, field(content, 0)) == 2  # ImageProperties
+    size = child(child(content, 1), 1)
+    assert size.Get(number_types.Uint32Flags, field(size, 0)) == 32
+    labels = child(probabilities, 6, 0)
+    assert labels.String(field(labels, 0)) == b"labels.txt"
+    assert labels.Get(number_types.Int8Flags, field(labels, 2)) == 2  # TENSOR_AXIS_LABELS
+
+
+PROGRAM = """
+import importlib.util, sys, warnings
+for name in ("tfrecords", "dual_encoder", "classifiers", "pipelines"):
+    assert importlib.util.find_spec(name) is None, name
+sys.modules["PIL"] = sys.modules["keras"] = None  # whoever imports it gets an ImportError
+import numpy as np, tensorflow as tf
+saved, lite, pictures, pixels, out = sys.argv[1:]
+files = [bytes(picture) for picture in np.load(pictures, allow_pickle=False)["files"]]
+files = [file[: int.from_bytes(file[-4:], "little")] for file in files]
+serve = tf.saved_model.load(saved).signatures["serving_default"]
+found = serve(image_bytes=tf.constant(files))["probabilities"].numpy()
+run = tf.lite.Interpreter(lite).get_signature_runner("serving_default")
+np.savez(out, saved=found, lite=run(pixels=np.load(pixels))["probabilities"])
+"""
+
+
+def test_both_run_where_nothing_of_duet_is_installed(home, saved, lite, tmp_path):
+    """A virtual environment that has TensorFlow and its like, and no Duet."""
+    venv = [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")]
+    subprocess.run(venv, check=True)
+    paths = sysconfig.get_paths(vars={"base": str(tmp_path / "venv")})
+    # A line with a folder: it is searched, but the .pth files in it, Duet's among them, are not.
+    (Path(paths["purelib"]) / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    classifier = keras.saving.load_model(home / "classifier.keras")
+    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in PICTURES])
+    np.save(tmp_path / "pixels.npy", pixels)
+    longest = max(map(len, PICTURES))
+    padded = [f.ljust(longest, b"\0") + len(f).to_bytes(4, "little") for f in PICTURES]
+    rows = np.array([np.frombuffer(file, np.uint8) for file in padded])
+    np.savez(tmp_path / "files.npz", files=rows)
+    python = Path(paths["scripts"]) / "python"
+    given = [saved, lite / "model.tflite", "files.npz", "pixels.npy", "found.npz"]
+    result = subprocess.run(
+        [python, "-I", "-c", PROGRAM, *map(str, given)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = np.load(tmp_path / "found.npz")
+    wanted = expected(zero_shot(home, NAMES, ["a {}", "the {}"]), PICTURES)
+    np.testing.assert_allclose(found["saved"], wanted, atol=1e-5)
+    wanted = expected(classifier, PICTURES, several=True)
+    np.testing.assert_allclose(found["lite"], wanted, atol=1e-5)
+
+
+def test_what_an_export_leaves(saved, lite):
+    assert {path.name for path in saved.iterdir()} - {"assets", "fingerprint.pb"} == {
+        *("saved_model.pb", "variables", "README.md", "export.json")
+    }
+    document = json.loads((saved / "export.json").read_text())
+    assert document["class_names"] == NAMES and document["templates"] == ["a {}", "the {}"]
+    assert document["agreement"]["max_abs_difference"] < 1e-4
+    assert {path.name for path in lite.iterdir()} == {"model.tflite", "README.md", "export.json"}
+    for folder, name in ((saved, "SavedModel"), (lite, "TFLite metadata")):
+        card = (folder / "README.md").read_text()
+        assert "Nothing was measured." in card and "blue ring" in card
+        code = card.split("```python\n")[1].split("```")[0]
+        compile(code, name, "exec")
+
+
+def test_learnt_prompts_and_the_figures_of_a_run(home, tmp_path):
+    model = dual_encoder.load(home / "dual.keras")
+    coop = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0)
+    dual_encoder.save_prompts(coop, tmp_path / "prompts.safetensors", backbone="dual")
+    results = {"schema": 1, "metrics": {"top1": 0.8237}, "intervals": {}, "versions": {}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    given = ("--prompts", tmp_path / "prompts.safetensors", "--results", tmp_path)
+    assert export(home, tmp_path / "out", *given) == 0
+    serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
+    found = serve(image_bytes=tf.constant(PICTURES))["probabilities"]
+    np.testing.assert_allclose(found, expected(coop.classifier(), PICTURES), atol=1e-5)
+    assert "| Top-1 accuracy | 82.4 % |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_int8_says_what_it_loses(home, tmp_path, capsys):
+    given = ("--data", home / "records", "--int8", "--calibration-pictures", "4")
+    assert export(home, tmp_path / "out", *given, format="litert") == 0
+    found = json.loads((tmp_path / "out" / "export.json").read_text())["int8"]
+    names = list(CLASS_NAMES)
+    assert found["pictures"] == 24 and found["split"] == "test" and found["metric"] == "top1"
+    examples = list(tfrecords.examples(home / "records", "test"))
+    classifier = zero_shot(home, names, tfrecords.Manifest.read(home / "records").prompt_templates)
+    labels = np.array([example.label for example in examples])
+    files = [example.image for example in examples]
+    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in files])
+    data = (tmp_path / "out" / "model.tflite").read_bytes()
+    for key, probabilities in (
+        ("float", expected(classifier, files)),
+        ("int8", litert.reader(data)(pixels)),
+    ):
+        assert found[key] == pytest.approx(np.mean(probabilities.argmax(1) == labels))
+    assert found["loss"] == pytest.approx(found["float"] - found["int8"])
+    assert 0 < found["max_abs_difference"] < 0.5
+    assert "8-bit integers: top-1 accuracy" in capsys.readouterr().out
+    assert "8-bit integers" in (tmp_path / "out" / "README.md").read_text()
+    kept = flatbuffer_utils.read_model(str(tmp_path / "out" / "model.tflite")).subgraphs[0].tensors
+    assert sum(tensor.type == INT8 for tensor in kept) > len(kept) / 2
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "message"),
+    [
+        ("dual.keras", (), "--class-names: "),
+        ("dual.keras", ("--class-names", "nowhere.txt"), "--class-names: no file nowhere.txt"),
+        ("dual.keras", ("--prompts", "nowhere"), "no prompts at nowhere"),
+        ("dual.keras", ("--int8",), "--int8 goes with --format litert"),
+        ("dual.keras", ("--data", "nowhere"), "nowhere holds no records"),
+        ("dual.keras", ("--top-k", "0"), "--top-k: expected a number in [1, inf); got 0"),
+        ("dual.keras", ("--results", "nowhere"), "no results at nowhere"),
+        ("dual.keras", ("--format", "onnx"), "expected one of saved-model, litert"),
+        ("classifier.keras", ("--templates", "a {}"), "--templates goes with a dual encoder"),
+        ("nowhere.keras", (), "nowhere.keras"),
+        ("names.txt", (), "names.txt: expected a .keras file"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(home, tmp_path, capsys, model, more, message):
+    assert export(home, tmp_path / "out", *more, model=model) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and error[0].startswith("error: ") and message in error[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_int8_wants_pictures_with_labels_of_the_same_kind(home, tmp_path, capsys):
+    assert export(home, tmp_path / "out", "--int8", format="litert") == 2
+    assert "--int8: expected --data" in capsys.readouterr().err
+    source = ShapesMultiSource(counts={"train": 4, "test": 4})
+    tfrecords.write(source, tmp_path / "several", workers=1, progress=False)
+    given = ("--data", tmp_path / "several", "--int8")
+    assert export(home, tmp_path / "out", *given, format="litert") == 2
+    assert "have any number of labels each, the model gives one label" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_tower_without_a_head_is_refused(home, tmp_path, capsys):
+    tower = dual_encoder.ImageEncoder(
+        dual_encoder.VisionTransformer(16, 8, width=8, depth=1, heads=2)
+    )
+    tower.build()
+    tower.save(tmp_path / "tower.keras")
+    assert export(tmp_path, tmp_path / "out", model="tower.keras") == 2
+    said = capsys.readouterr().err
+    assert "expected one that tells classes apart" in said and "without a head" in said
+
+
+def test_nothing_is_overwritten(home, saved, capsys):
+    assert export(home, saved, model="classifier.keras") == 2
+    assert "already holds" in capsys.readouterr().err
