@@ -120,14 +120,14 @@ class IndexBuilder:
         return found
 
     def _divided(self, have: Mapping[str, Place]) -> tuple[list[Shard], list[str]]:
-        """Shards that stay as they are, and the ids of all other pictures.
+        """Shards that stay as they are, and the ids of all other pictures in the listing's order.
 
         A shard stays if nothing in it changed and it is full, or all there is.
         """
         whole: list[Shard] = []
         settled = set[str]()
         if self._old is None:
-            return whole, list(have)
+            return whole, [name for name in self.listing if name in have]
         for shard, rows in zip(self._old.facts.shards, self._old.shards, strict=True):
             names = rows.ids()
             same = all(
@@ -137,7 +137,8 @@ class IndexBuilder:
             if same and (len(rows) == self.shard_rows or len(have) == len(self._old)):
                 whole.append(shard)
                 settled.update(names)
-        return whole, [name for name in have if name not in settled]
+        rest = (name for name in self.listing if name in have)
+        return whole, [name for name in rest if name not in settled]
 
     def _write(self, names: Sequence[str]) -> list[Shard]:
         """New shards of these pictures."""

@@ -181,3 +181,29 @@ def test_another_model_is_refused(home, tmp_path, capsys):
     for more in (("--query", "a"), ("--build",)):
         assert retrieve(home, *more, "--model", tmp_path / "other.keras") == 2
         assert "was made by another model (shapes-tiny, " in capsys.readouterr().err
+
+
+def test_approximate_search_says_what_it_finds(tmp_path, capsys):
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    import numpy as np
+
+    import dual_encoder
+
+    folder, model = tmp_path / "index", dual_encoder.load("shapes-tiny")
+    rows = np.random.default_rng(0).standard_normal((1100, 128), np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    listing = {f"{i}.jpg": (i, 0, 0) for i in range(len(rows))}
+    source = {"kind": "folder", "path": str(tmp_path / "gone")}
+    made = dual_encoder.fingerprint(model)
+    facts = dual_encoder.IndexFacts("shapes-tiny", made, 128, source, ())
+    builder = dual_encoder.IndexBuilder(folder, listing, facts)
+    named = dual_encoder.IndexRows.of(list(listing), list(listing.values()), rows)
+    dual_encoder.write_part(folder, named, facts)
+    builder.finish()
+    dual_encoder.build_approximate(dual_encoder.Index.open(folder), "ivf")
+    found = answers(tmp_path, capsys, "--query", "red star", "--check")
+    assert found["search"] == "ivf" and found["recall_at_10"] >= 0.95
+    assert 0.5 <= found["recall_of_these"] <= 1
+    assert retrieve(tmp_path, "--query", "red star", "--check") == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("ivf: recall@10 was ") and "; of these queries it is " in said
