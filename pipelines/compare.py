@@ -84,7 +84,16 @@ FREE = ("methods", "seeds", "budget", "price", "bootstrap")
 
 def run(options: Options) -> None:
     """Runs every method that is not finished, and writes the table, the page and the answer."""
-    from pipelines.runs import compare_report, compared, comparison_plan, config, folder, held_out
+    from pipelines.runs import (
+        compare_board,
+        compare_report,
+        compared,
+        comparison_plan,
+        config,
+        folder,
+        held_out,
+        quiet,
+    )
     from tfrecords import Manifest
 
     config.check_ranges(options, RANGES)
@@ -99,7 +108,10 @@ def run(options: Options) -> None:
     _say(plan)
     comparison_plan.run(plan)
     document = compared.document(plan, options, manifest)
-    compare_report.write(out, document, _mistakes(plan, options, manifest))
+    quiet.import_tensorflow()
+    mistakes = _mistakes(plan, options, manifest)
+    compare_report.write(out, document, mistakes)
+    compare_board.write(out / "tensorboard", document, mistakes)
     print(compare_report.terminal_table(document))
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
 

@@ -21,6 +21,7 @@ FIGURES = {  # of the table: from the metrics of each run
     "macro_f1": "macro_f1",
     "ece": "ece",
 }
+KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix")
 COSTS = ("seconds", "peak_rss_bytes", "parameters", "trained_parameters")
 
 
@@ -118,6 +119,6 @@ def _row(
         known = [value for each in found if (value := each["cost"].get(name)) is not None]
         row[name] = float(np.mean(known)) if known else None
     row["price"] = price * row["seconds"] / 3600 if price and row["seconds"] else None
-    row |= {name: first.get(name) for name in ("history", "wise_ft", "calibration", "per_class")}
+    row |= {name: first.get(name) for name in KEPT}
     row["history"] = row["history"] or []
     return row
