@@ -68,7 +68,7 @@ class averaged_weights:
     def __init__(self, model: keras.Model):
         optimizer = getattr(model, "optimizer", None)
         self.pairs: list[tuple[keras.Variable, keras.Variable]] = []
-        if optimizer is not None and optimizer.use_ema and int(optimizer.iterations) > 0:
+        if optimizer is not None and optimizer.use_ema and optimizer.iterations.numpy():
             averages = optimizer._model_variables_moving_average
             self.pairs = list(zip(optimizer._trainable_variables, averages, strict=True))
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from dual_encoder import accumulation
+
 if TYPE_CHECKING:  # a mixin of models
     from keras import Model as _Model
 else:
@@ -23,12 +25,30 @@ class ExactTraining(_Model):
     Other backends use Keras' own steps.
     """
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+    micro_batch: int | None = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *,
+        micro_batch: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         """As `keras.Model.compile`, in the scope of the strategy the model was built under.
 
+        Args:
+            micro_batch: rows that a replica works on at a time: a step then takes the memory of so
+                many, and its gradients are still those of the whole batch (`accumulation`); all
+                rows of the replica without it. It has to divide them.
+
         Raises:
-            ValueError: an option that cannot work, or would train wrongly, on several replicas.
+            ValueError: an option that cannot work, or would train wrongly, on several replicas or
+                a few rows at a time.
         """
+        if micro_batch is not None:
+            accumulation.check(self, micro_batch)
+        self.micro_batch = micro_batch
         if keras.backend.backend() != "tensorflow":
             super().compile(optimizer, loss, **kwargs)
             return
@@ -36,6 +56,13 @@ class ExactTraining(_Model):
             optimizer = keras.optimizers.get(optimizer)
             _refuse_impossible(self, optimizer, kwargs)
             super().compile(optimizer, loss, **kwargs)
+
+    def get_compile_config(self) -> dict | None:
+        """As Keras', with `micro_batch`."""
+        config = super().get_compile_config()
+        if config and self.micro_batch is not None:
+            return {**config, "micro_batch": self.micro_batch}
+        return config
 
     def compile_from_config(self, config: dict) -> None:
         """Compile a loaded model: Keras skips this, with a warning, where compile is overridden."""
@@ -80,6 +107,8 @@ class ExactTraining(_Model):
         """
         import tensorflow as tf
 
+        if self.micro_batch and self.micro_batch != keras.tree.flatten(x)[0].shape[0]:
+            return accumulation.gradients_of(self, (x, y, sample_weight), size=self.micro_batch)
         with tf.GradientTape() as tape:
             with _synchronized_batch_norm(self):
                 y_pred = self(x, training=True)
