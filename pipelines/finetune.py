@@ -40,6 +40,8 @@ class Options:
             and choose for the method auto.
         epochs: passes over the training pictures.
         batch_size: pictures per step, on all devices together.
+        micro_batch: pictures of a step that a device works on at a time, to save memory; 0 for all
+            at once. The step is the same, contrastive losses included.
         crop_scale: smallest share of a picture that a random crop keeps; 1 for the centre crop.
         flip: mirror half of the pictures.
         rand_augment: magnitude of 10 of two random operations; 0 for none.
@@ -106,6 +108,7 @@ class Options:
     wise_ft: Literal["no", "curve", "choose"] | None = None
     epochs: int = 10
     batch_size: int = 64
+    micro_batch: int = 0
     crop_scale: float = 0.9
     flip: bool = False
     rand_augment: float = 0.0
@@ -156,7 +159,7 @@ RANGES = {
             "cutmix",
         ),
         *("weight_decay", "warmup_steps", "min_learning_rate", "clip_norm", "early_stopping"),
-        *("plateau", "virtual_devices", "bootstrap", "seed"),
+        *("plateau", "virtual_devices", "bootstrap", "seed", "micro_batch"),
     ),
     "(0, 1]": ("crop_scale", "layer_decay"),
     "[0, 1]": ("random_erasing",),
@@ -183,6 +186,7 @@ def run(options: Options) -> None:
     strategy = start.start(
         options.strategy,
         batch_size=options.batch_size,
+        micro_batch=options.micro_batch,
         virtual_devices=options.virtual_devices,
         precision=options.precision,
         seed=options.seed,

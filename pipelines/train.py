@@ -37,6 +37,8 @@ class Options:
         context_length: most tokens per caption, start and end included.
         epochs: passes over the training pictures.
         batch_size: pictures per step, on all devices together.
+        micro_batch: pictures of a step that a device works on at a time, to save memory; 0 for all
+            at once. The step is the same: every picture still meets all texts of the batch.
         captions_per_image: captions of each picture used in one pass.
         crop_scale: smallest share of a picture that a random crop keeps; 1 for the centre crop.
         learning_rate: of AdamW, at its highest.
@@ -74,6 +76,7 @@ class Options:
     context_length: int = 32
     epochs: int = 10
     batch_size: int = 128
+    micro_batch: int = 0
     captions_per_image: int = 1
     crop_scale: float = 0.9
     learning_rate: float = 0.001
@@ -99,7 +102,7 @@ RANGES = {
     ),
     "[0, inf)": (
         *("projection_depth", "weight_decay", "warmup_steps", "clip_norm", "early_stopping"),
-        *("plateau", "virtual_devices", "seed"),
+        *("plateau", "virtual_devices", "seed", "micro_batch"),
     ),
     "(0, 1]": ("crop_scale",),
     "[0, 1)": ("dropout",),
@@ -128,6 +131,7 @@ def run(options: Options) -> None:
     strategy = start.start(
         options.strategy,
         batch_size=options.batch_size,
+        micro_batch=options.micro_batch,
         virtual_devices=options.virtual_devices,
         precision=options.precision,
         seed=options.seed,
@@ -184,7 +188,11 @@ def build(
         steps=options.epochs * data.steps,
         clip_norm=options.clip_norm,
     )
-    model.compile(optimizer, jit_compile=start.use_xla(model.distribute_strategy))
+    model.compile(
+        optimizer,
+        micro_batch=options.micro_batch or None,
+        jit_compile=start.use_xla(model.distribute_strategy),
+    )
     model.optimizer.build(model.trainable_variables)
     return model
 

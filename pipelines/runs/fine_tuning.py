@@ -169,7 +169,10 @@ def _compile(made: Adapted, options: Any, *, steps: int) -> None:
         ema=options.ema,
         **of_kind[options.optimizer],
     )
-    loss: dict[str, Any] = {"jit_compile": start.use_xla(model.distribute_strategy)}
+    loss: dict[str, Any] = {
+        "jit_compile": start.use_xla(model.distribute_strategy),
+        "micro_batch": options.micro_batch or None,
+    }
     if not made.has_texts:
         loss |= _loss(options, made.data)
     model.compile(optimizer, **loss)

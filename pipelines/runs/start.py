@@ -7,6 +7,7 @@ def start(
     strategy: str,
     *,
     batch_size: int,
+    micro_batch: int = 0,
     virtual_devices: int = 0,
     precision: str = "float32",
     seed: int = 0,
@@ -16,6 +17,7 @@ def start(
     Args:
         strategy: one, mirrored or multi-worker.
         batch_size: of all devices together.
+        micro_batch: rows that each of them works on at a time; 0 for all of its own.
         virtual_devices: split the CPU into so many devices; 0 for no.
         precision: Keras' dtype policy.
         seed: of weights and dropout.
@@ -46,6 +48,12 @@ def start(
         raise ValueError(
             f"--batch-size: expected a multiple of the {built.num_replicas_in_sync} devices; "
             f"got {batch_size}"
+        )
+    each = batch_size // built.num_replicas_in_sync
+    if micro_batch and each % micro_batch:
+        raise ValueError(
+            f"--micro-batch: expected a divisor of the {each} pictures of a batch that each device "
+            f"has; got {micro_batch}"
         )
     keras.utils.clear_session()  # variables of a second run in this process are called the same
     keras.utils.set_random_seed(seed)
