@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from dual_encoder import DualEncoder
     from tfrecords import Manifest
 
-OF_ZERO_SHOT = ("templates", "class_names")
+OF_ZERO_SHOT = ("templates", "class_names", "language", "prompts")
 OF_RETRIEVAL = ("captions_per_image", "distractors")
 
 
@@ -26,8 +26,12 @@ class Options:
             before captions.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
-        class_names: file with one class name per line, in the order of the labels; without it
-            those of the dataset, underscores read as spaces.
+        class_names: file with one class name per line, in the order of the labels, or a CSV with
+            a column "class" and one for each language; without it those of the dataset,
+            underscores read as spaces.
+        language: column of the CSV.
+        prompts: file of prompts learnt with this model and these names, as `prompt` writes it, in
+            place of templates.
         captions_per_image: in retrieval, the first so many of each picture; without it all.
         distractors: in retrieval, further splits whose pictures are searched too.
         batch_size: pictures at a time.
@@ -42,6 +46,8 @@ class Options:
     protocol: Literal["zero-shot", "retrieval"] | None = None
     templates: list[str] | None = None
     class_names: str | None = None
+    language: str | None = None
+    prompts: str | None = None
     captions_per_image: int | None = None
     distractors: list[str] | None = None
     batch_size: int = 64
@@ -77,7 +83,9 @@ def _zero_shot(options: Options, manifest: "Manifest") -> str:
             f"{manifest.dataset} has several labels per picture; zero-shot tells one class for "
             f"each: expected records with one label, or a classifier trained with finetune"
         )
-    names = texts.class_names(options.class_names, manifest)
+    if options.prompts and options.templates:
+        raise ValueError("--prompts and --templates: expected one of them; got both")
+    names = texts.class_names(options.class_names, manifest, language=options.language)
     templates = texts.templates(options.templates, manifest)
     document = zero_shot_evaluation.evaluate(
         options, manifest, _load(options.model), out=out, names=names, templates=templates

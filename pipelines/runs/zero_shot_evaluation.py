@@ -49,7 +49,15 @@ def evaluate(
     import dual_encoder
 
     start = time.perf_counter()
-    classifier = dual_encoder.ZeroShotClassifier.from_names(model, names, templates, progress=True)
+    if options.prompts:
+        learnt = dual_encoder.load_prompts(
+            options.prompts, model, class_names=names, backbone=options.model
+        )
+        classifier = learnt.classifier()
+    else:
+        classifier = dual_encoder.ZeroShotClassifier.from_names(
+            model, names, templates, progress=True
+        )
     with folder.filled_at_once(out) as staging:
         labels, logits, rate = predict(classifier, options, manifest.split(options.split).count)
         cost = {
@@ -69,8 +77,8 @@ def evaluate(
             judged_by=manifest.metric if manifest.metric in metrics.METRICS else "top1",
             cost=cost,
             config=asdict(options),
-            protocol="zero-shot",
-            templates=templates,
+            protocol="learnt prompts" if options.prompts else "zero-shot",
+            templates=classifier.templates,
             logit_scale=float(model.logit_scale),
         )
         _write(staging, options, document, labels=labels, probabilities=probabilities)

@@ -23,6 +23,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Of embeddings; logits of half precision are compared by which is the largest.
 TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 2e-2, "mixed_float16": 2e-2}
+# Of learnt prompts before training: logits, and the gradient relative to its length (prompts.py).
+PROMPTS = {"prompt": 1e-5, "gradient": 1e-4}
+COLUMNS = ("image", "text", "logits", *PROMPTS)
 COUNT = 2  # pictures, and texts
 
 
@@ -30,6 +33,7 @@ def compare(name: str, folder: Path, precision: str) -> dict:
     """Parameters and the largest differences of one row."""
     import keras
     import numpy as np
+    import prompts
     import reference
 
     import dual_encoder
@@ -63,6 +67,8 @@ def compare(name: str, folder: Path, precision: str) -> dict:
         logits += np.array(ours.logit_bias) if row.pooling == "last" else 0
         if precision == "float32":
             found["logits"] = float(np.abs(logits - expected).max())
+        if precision == "float32" and keras.backend.backend() == "tensorflow":
+            found |= prompts.compare(ours, theirs)
         found["finite"] = bool(np.isfinite(logits).all())
         found["same"] = bool((logits.argmax(1) == expected.argmax(1)).all())
     return found
@@ -86,6 +92,7 @@ def passed(found: dict, precision: str) -> bool:
         "error" not in found
         and not found["contradictions"]
         and max(differences) <= TOLERANCES[precision]
+        and all(found.get(key, 0.0) <= most for key, most in PROMPTS.items())
         and found.get("same", True)
         and found.get("finite", True)
     )
@@ -95,7 +102,7 @@ def line(name: str, found: dict, precision: str) -> str:
     """One row of the table."""
     if "error" in found:
         return f"{name:<36} {found['error']}"
-    cells = [f"{found[key]:.1e}" if key in found else "-" for key in ("image", "text", "logits")]
+    cells = [f"{found[key]:.1e}" if key in found else "-" for key in COLUMNS]
     verdict = "ok" if passed(found, precision) else "; ".join(["DIFFERS", *found["contradictions"]])
     return row_of(name, f"{found['parameters']:,}", *cells) + f" {verdict}"
 
@@ -113,7 +120,7 @@ def main(names: list[str], precision: str) -> int:
     unknown = sorted(set(names) - set(published))
     if unknown:
         raise SystemExit(f"no checkpoint {unknown[0]!r}; expected {', '.join(published)}")
-    print(row_of("largest difference in", "parameters", "image", "text", "logits"))
+    print(row_of("largest difference in", "parameters", *COLUMNS))
     wrong = 0
     for name in names or published:
         found = in_process(name, precision)

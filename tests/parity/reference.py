@@ -85,17 +85,20 @@ class Reference:
         """Token ids [b, n] -> unit embeddings, or pooled features."""
         ids = torch.from_numpy(token_ids.astype("int64"))
         with torch.inference_mode():
-            if self.row.layout == "open_clip":
-                return self.model.encode_text(ids, normalize=True).numpy()
             if self.row.kind == "dual-encoder":
-                found = _pooled(self.model.get_text_features(ids))
-                return torch.nn.functional.normalize(found).numpy()
+                return self.unit_texts(ids).numpy()
             mask = (ids != self.model.config.pad_token_id).long()
             out = self.model(ids, attention_mask=mask)
             if self.row.pooling == "pooler":
                 return out.pooler_output.numpy()
             mask = mask[..., None]
             return ((out.last_hidden_state * mask).sum(1) / mask.sum(1)).numpy()
+
+    def unit_texts(self, ids: torch.Tensor) -> torch.Tensor:
+        """Token ids [b, n] -> unit embeddings of a dual encoder, with what a gradient needs."""
+        if self.row.layout == "open_clip":
+            return self.model.encode_text(ids, normalize=True)
+        return torch.nn.functional.normalize(_pooled(self.model.get_text_features(ids)))
 
     @property
     def parameters(self) -> int:
@@ -111,7 +114,7 @@ class Reference:
     def token_ids(self, count: int) -> np.ndarray:
         """Random ids as the tower takes them, of texts of several lengths."""
         row, rng = self.row, np.random.default_rng(1)
-        vocabulary, pad, end = _vocabulary(self.model, row)
+        vocabulary, pad, end = vocabulary_of(self.model, row)
         ids = np.full((count, row.context_length), pad, "int32")
         for i, length in enumerate(rng.integers(4, min(30, row.context_length), count)):
             ids[i, :length] = rng.integers(3, vocabulary - 3, length)
@@ -123,7 +126,7 @@ def _pooled(found) -> torch.Tensor:
     return found if isinstance(found, torch.Tensor) else found.pooler_output
 
 
-def _vocabulary(model: torch.nn.Module, row: Checkpoint) -> tuple[int, int, int]:
+def vocabulary_of(model: torch.nn.Module, row: Checkpoint) -> tuple[int, int, int]:
     """Number of ids, padding and end."""
     if row.tokenizer == "CLIP byte pairs":
         return 49_408, 0, 49_407

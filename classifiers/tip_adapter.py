@@ -1,0 +1,103 @@
+"""Tip-Adapter: few pictures as a memory beside a zero-shot classifier, trained or not."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+# Searched on validation: as many and as far as the published code goes, a little coarser.
+ALPHAS = np.linspace(0.0, 3.0, 31)
+BETAS = np.linspace(0.5, 7.0, 27)
+
+
+class TipAdapter(keras.Model):
+    """Embeddings of pictures [b, e] to logits [b, c]: zero-shot logits, and what is remembered.
+
+    The memory answers with the classes of the pictures it holds, each as loud as
+    exp(-beta (1 - cosine)); alpha times that is added to the zero-shot logits. The keys, the
+    embeddings of these pictures, are the only weights: left alone in the training-free form,
+    trained in the fine-tuned one (Tip-Adapter-F).
+
+    Args:
+        keys: embeddings [m, e] of the few pictures.
+        labels: int [m], their classes.
+        class_matrix: [e, c], a zero-shot classifier's columns times its logit scale.
+        alpha, beta: of the formula; `search` chooses better ones.
+
+    Raises:
+        ValueError: shapes that do not fit, or a label that is no column.
+
+    Reference: Zhang et al. 2022 (arXiv:2207.09519), equations 4 to 6.
+    """
+
+    def __init__(
+        self,
+        keys: np.ndarray,
+        labels: np.ndarray,
+        class_matrix: np.ndarray,
+        *,
+        alpha: float = 1.0,
+        beta: float = 5.5,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        keys, labels, matrix = (np.asarray(each) for each in (keys, labels, class_matrix))
+        m, e = keys.shape
+        if labels.shape != (m,) or matrix.shape[0] != e or not 0 <= labels.max() < matrix.shape[1]:
+            raise ValueError(
+                "expected keys [m, e], labels [m] and a class matrix [e, c] with a column for each "
+                f"label; got {keys.shape}, {labels.shape} and {matrix.shape}"
+            )
+        self.alpha, self.beta = float(alpha), float(beta)
+        self._values = np.eye(matrix.shape[1], dtype=np.float32)[labels]
+        self._matrix = matrix.astype(np.float32)
+        self.keys = self.add_weight(
+            keys.shape, "zeros", name="keys", dtype="float32", autocast=False
+        )
+        self.keys.assign(_unit(keys))
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Embeddings [b, e], of any length, -> logits [b, c]."""
+        pictures = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
+        likeness = ops.matmul(pictures, ops.transpose(self.keys))
+        remembered = ops.matmul(ops.exp(self.beta * (likeness - 1.0)), self._values)
+        return ops.matmul(pictures, self._matrix) + self.alpha * remembered
+
+    def compute_output_shape(self, input_shape):
+        return (None, self._matrix.shape[1])
+
+    def logits(self, pictures: np.ndarray) -> np.ndarray:
+        """Logits float32 [n, c] of embeddings [n, e], in NumPy."""
+        zero_shot, likeness = self._parts(pictures)
+        remembered = np.exp(self.beta * (likeness - 1)) @ self._values
+        return zero_shot + self.alpha * remembered
+
+    def search(self, pictures: np.ndarray, labels: np.ndarray) -> float:
+        """Set alpha and beta to those of the highest accuracy on validation; returns it.
+
+        Of equals the smallest alpha, then the smallest beta: the least that is added.
+
+        Args:
+            pictures: embeddings [n, e] that are neither keys nor tested on.
+            labels: int [n].
+        """
+        zero_shot, likeness = self._parts(pictures)
+        remembered = [np.exp(beta * (likeness - 1)) @ self._values for beta in BETAS]
+        best = -1.0
+        for alpha in ALPHAS:
+            for beta, part in zip(BETAS, remembered, strict=True):
+                accuracy = float(((zero_shot + alpha * part).argmax(axis=1) == labels).mean())
+                if accuracy > best:
+                    best, self.alpha, self.beta = accuracy, float(alpha), float(beta)
+        return best
+
+    def _parts(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Zero-shot logits [n, c] and cosines with the keys [n, m]."""
+        unit = _unit(np.asarray(pictures, np.float32))
+        return unit @ self._matrix, unit @ ops.convert_to_numpy(self.keys).T
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)

@@ -1,0 +1,215 @@
+"""The cells of a grid of few-shot runs: one model, method, number of shots and seed each."""
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.runs import few_shot, prompt_methods
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+    from tfrecords import Manifest
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid; `shots` and `seed` are 0 where the method has neither."""
+
+    grid: Path
+    model: str
+    method: str
+    shots: int
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Of its results, and of what was learnt."""
+        model = "".join(c if c.isalnum() or c in "-_." else "_" for c in self.model)
+        return (
+            self.grid / "cells" / model / self.method / f"{self.shots}-shot" / f"seed-{self.seed}"
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has results."""
+        return (self.folder / "results.json").is_file()
+
+    def __str__(self) -> str:
+        return f"{self.model}, {self.method}" + (
+            f", {self.shots}-shot, seed {self.seed}" if self.shots else ""
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the cells of one model share.
+
+    Attributes:
+        options: of the command; manifest: of its records.
+        model: the dual encoder.
+        names: of all classes; templates: prompts with {} for the name.
+        seen: classes that are learnt; unseen: those that are measured all the same.
+        labels: int [n], of split train.
+        rows: places in split train to rows of `train`.
+        train: embeddings of the pictures that some cell learns from or chooses by.
+        test: embeddings and labels of the split that is measured.
+    """
+
+    options: Any
+    manifest: "Manifest"
+    model: "DualEncoder"
+    names: list[str]
+    templates: list[str]
+    seen: tuple[int, ...]
+    unseen: tuple[int, ...]
+    ids: np.ndarray
+    labels: np.ndarray
+    rows: dict[int, int]
+    train: np.ndarray
+    test: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def seen_names(self) -> list[str]:
+        """Of the classes that are learnt."""
+        return [self.names[label] for label in self.seen]
+
+    def embedded(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings [m, e] of pictures of split train, and places [m] of their classes."""
+        values = self.train[[self.rows[place] for place in places]]
+        return values, np.searchsorted(self.seen, self.labels[places]).astype(np.int32)
+
+
+def prepare(
+    options: Any,
+    manifest: "Manifest",
+    name: str,
+    cells: list[Cell],
+    *,
+    names: list[str],
+    templates: list[str],
+) -> Task:
+    """Load a model and embed, once, all pictures that its cells need."""
+    import dual_encoder
+    import tfrecords
+    from pipelines.runs import prompt_features
+
+    model = dual_encoder.load(name)
+    if not isinstance(model, dual_encoder.DualEncoder):
+        raise ValueError(
+            "--models: expected dual encoders, which know classes by their names; "
+            f"{name} has one tower ({type(model).__name__})"
+        )
+    ids, labels = tfrecords.labels(options.data, "train")
+    seen, unseen = sides(options, manifest)
+    _say_short(cells, labels, manifest, seen)
+    needed: set[int] = set()
+    for cell in cells:
+        if cell.shots:
+            drawn = few_shot.sample(labels, classes=seen, shots=cell.shots, seed=cell.seed)
+            needed |= set(drawn.train.tolist()) | set(drawn.validation.tolist())
+    _check_names(options, cells, model, names)
+    places = np.array(sorted(needed), np.int64)
+    embed = prompt_features.Embedder(options, manifest, model, name)
+    train = embed.pictures("train", ids[places]) if needed else None
+    return Task(
+        options,
+        manifest,
+        model,
+        names,
+        templates,
+        seen=seen,
+        unseen=unseen,
+        ids=ids,
+        labels=labels,
+        rows={place: row for row, place in enumerate(places.tolist())},
+        train=np.empty((0, model.embed_dim)) if train is None else train.values,
+        test=embed.split(options.split),
+    )
+
+
+def sides(options: Any, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Classes that are learnt, and those that are measured all the same, ascending."""
+    from pipelines.runs.held_out import held_out_classes
+
+    classes = range(len(manifest.class_names))
+    unseen = held_out_classes(manifest, count=options.held_out, names=options.held_out_classes)
+    if options.base_to_new:
+        unseen = tuple(classes[-(-len(classes) // 2) :])
+    return tuple(label for label in classes if label not in unseen), unseen
+
+
+def _check_names(options: Any, cells: list[Cell], model: "DualEncoder", names: list[str]) -> None:
+    """Complain about names and vectors before pictures are embedded."""
+    for method in {cell.method for cell in cells} & {"coop", "cocoop"}:
+        prompt_methods.learner(method, model, names, options)
+
+
+def _say_short(
+    cells: list[Cell], labels: np.ndarray, manifest: "Manifest", seen: tuple[int, ...]
+) -> None:
+    most = max(cell.shots for cell in cells)
+    if short := few_shot.short_of(labels, classes=seen, shots=most):
+        label, count = min(short.items(), key=lambda pair: pair[1])
+        print(
+            f"fewer pictures than {most} shots: {len(short)} of {len(seen)} classes, the fewest "
+            f"{manifest.class_names[label]!r} with {count}; each is used several times"
+        )
+
+
+def run(cell: Cell, task: Task) -> str:
+    """Learn and measure one cell, or go on with it; its main figures in words."""
+    from pipelines.runs import metrics, predictions, report, results, seen_unseen
+
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    logits, more = prompt_methods.METHODS[cell.method](cell, task)
+    labels, options = task.test[1], task.options
+    rows = np.isin(labels, task.seen) if task.unseen else np.ones(len(labels), bool)
+    places = np.searchsorted(task.seen, labels[rows])
+    measured = results.measure(
+        places,
+        metrics.softmax(logits[rows][:, list(task.seen)]),
+        task.seen_names,
+        resamples=options.bootstrap,
+        seed=cell.seed,
+    )
+    if task.unseen:
+        measured["metrics"] |= seen_unseen.figures(
+            labels, logits, seen=task.seen, held_out=task.unseen
+        )
+    document = results.document(
+        measured,
+        command="prompt",
+        dataset=task.manifest.dataset,
+        split=options.split,
+        model=cell.model,
+        judged_by=task.manifest.metric if task.manifest.metric in metrics.METRICS else "top1",
+        cost={
+            "seconds": time.perf_counter() - start,
+            "peak_rss_bytes": results.peak_rss_bytes(),
+        },
+        config=asdict(options),
+        protocol=_protocol(options, task),
+        method=cell.method,
+        shots=cell.shots,
+        **{**more, "seed": cell.seed},
+    )
+    said = predictions.of(labels, logits, seen=task.seen, held_out=task.unseen)
+    predictions.write(cell.folder, said)
+    results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+    figures = document["metrics"]
+    words = [report.percent(figures["top1"])]
+    if figures.get("unseen_top1") is not None:
+        words.append(f"unseen {report.percent(figures['unseen_top1'])}")
+    return ", ".join(words)
+
+
+def _protocol(options: Any, task: Task) -> str:
+    if options.base_to_new:
+        return "base-to-new"
+    return "held-out classes" if task.unseen else "few-shot"

@@ -1,0 +1,56 @@
+"""Tip-Adapter by its formula, on memories small enough to check by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from classifiers import TipAdapter
+
+RNG = np.random.default_rng(0)
+MATRIX = RNG.normal(size=(5, 3)).astype("float32")
+KEYS, LABELS = RNG.normal(size=(6, 5)).astype("float32"), np.array([0, 1, 2, 0, 1, 2])
+X = RNG.normal(size=(4, 5)).astype("float32")
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def test_logits_are_the_formula_s():
+    adapter = TipAdapter(KEYS, LABELS, MATRIX, alpha=1.5, beta=3.0)
+    expected = unit(X) @ MATRIX
+    for i, key in enumerate(unit(KEYS)):
+        expected[:, LABELS[i]] += 1.5 * np.exp(-3.0 * (1 - unit(X) @ key))
+    np.testing.assert_allclose(adapter.logits(X), expected, atol=1e-5)
+    np.testing.assert_allclose(adapter(X), expected, atol=1e-5)
+    zero = TipAdapter(KEYS, LABELS, MATRIX, alpha=0)
+    np.testing.assert_allclose(zero.logits(X), unit(X) @ MATRIX, atol=1e-6)
+
+
+def test_search_finds_what_the_memory_knows():
+    """Zero-shot knows nothing here, the memory everything."""
+    adapter = TipAdapter(KEYS, LABELS, 0.01 * MATRIX, alpha=0)
+    noisy = KEYS + 0.01 * RNG.normal(size=KEYS.shape)
+    assert adapter.search(noisy, LABELS) == 1.0
+    assert adapter.alpha > 0 and (adapter.logits(noisy).argmax(axis=1) == LABELS).all()
+    useless = TipAdapter(KEYS, LABELS, MATRIX)
+    best = (unit(X) @ MATRIX).argmax(axis=1)
+    assert useless.search(X, best) == 1.0 and useless.alpha == 0  # nothing is added in vain
+
+
+def test_only_the_keys_are_trained():
+    adapter = TipAdapter(KEYS, LABELS, MATRIX)
+    assert [weight.name for weight in adapter.weights] == ["keys"]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    adapter.compile(keras.optimizers.AdamW(0.02), loss)
+    losses = adapter.fit(KEYS, LABELS, epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert np.abs(keras.ops.convert_to_numpy(adapter.keys) - unit(KEYS)).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("labels", "matrix"), [(LABELS[:3], MATRIX), (LABELS, MATRIX[:4]), (LABELS, MATRIX[:, :2])]
+)
+def test_what_does_not_fit_is_refused(labels, matrix):
+    with pytest.raises(ValueError, match=r"a class matrix .* with a column for each label; got"):
+        TipAdapter(KEYS, labels, matrix)

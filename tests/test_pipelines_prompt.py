@@ -1,0 +1,188 @@
+"""`python -m pipelines prompt`: a grid on the miniature world, gone on with, and misused."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+import dual_encoder
+from pipelines.__main__ import main
+from pipelines.runs import fitting, prompt_report
+
+CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
+GRID = (
+    *("--models", "shapes-tiny", "--shots", "1", "--seeds", "1", "2", "--epochs", "2"),
+    *("--methods", "zero-shot", "tip-adapter-f", "coop", "--n-ctx", "2", "--batch-size", "2"),
+    *("--conditional-epochs", "1"),
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Records of four classes with five pictures each to learn from."""
+    home = tmp_path_factory.mktemp("prompt")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 5), ("test", 6)):
+        for name in CLASSES:
+            folder = home / "pictures" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                color = np.array(ImageColor.getrgb(name.split("_")[0]))
+                pixels = rng.integers(0, 120, [64, 64, 3]) + color[None, None] // 2
+                Image.fromarray(pixels.astype("uint8")).save(folder / f"{i}.png")
+    records = ["--folder", str(home / "pictures"), "--out", str(home / "records")]
+    assert main(["prepare", *records]) == 0
+    return home
+
+
+def command(home, out, *more):
+    return ["prompt", "--data", str(home / "records"), "--out", str(home / out), *GRID, *more]
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def grid(home):
+    assert main(command(home, "grid")) == 0
+    return home / "grid"
+
+
+def test_every_cell_has_its_results(grid):
+    cells = sorted(path.parent for path in grid.glob("cells/**/results.json"))
+    assert len(cells) == 1 + 2 * 2  # zero-shot; two methods with two seeds
+    for cell in cells:
+        found = results(cell)
+        assert found["pictures"] == 24 and found["classes"] == 4
+        assert not (cell / "checkpoints").exists()
+    learnt = results(grid / "cells/shapes-tiny/coop/1-shot/seed-1")
+    assert [row["epoch"] for row in learnt["history"]] == [0, 1]
+    assert learnt["template"] == "[2 vectors] {}." and len(learnt["nearest_words"]) == 2
+
+
+def test_the_table_is_the_mean_over_seeds(grid):
+    found = results(grid)
+    rows = {row["method"]: row for row in found["table"]}
+    cells = (grid / f"cells/shapes-tiny/coop/1-shot/seed-{seed}" for seed in (1, 2))
+    values = [results(cell)["metrics"]["top1"] for cell in cells]
+    row = rows["coop"]
+    assert row["top1"]["mean"] == pytest.approx(np.mean(values))
+    assert row["top1"]["deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert row["seeds"] == [1, 2]
+    assert rows["zero-shot"]["top1"]["deviation"] is None
+    page = (grid / "report.html").read_text()
+    for line in prompt_report.as_text(found["table"]).splitlines()[1:]:
+        assert line.split()[3] in page
+    assert (grid / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_more_of_the_grid_skips_what_is_finished(home, grid, capsys, monkeypatch):
+    before = {path: path.stat().st_mtime_ns for path in grid.glob("cells/**/results.json")}
+    more = ("--methods", "zero-shot", "tip-adapter", "coop")
+    assert main(command(home, "grid", *more)) == 0
+    said = capsys.readouterr().out
+    assert "cells: 5, of which 3 are finished" in said
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    monkeypatch.setattr(fitting, "fit", None)  # nothing is left to train
+    assert main(command(home, "grid", "--methods", "coop", "tip-adapter-f")) == 0
+    assert main(command(home, "grid", "--learning-rate", "0.1")) == 2
+    assert "learning_rate was 0.002, not 0.1" in capsys.readouterr().err
+
+
+def test_an_interrupted_cell_goes_on_and_ends_the_same(home, grid, capsys):
+    only = ("--methods", "coop", "--seeds", "1")
+    fit = fitting.fit
+
+    def killed(model, load, *, epochs, checkpoint, **options):
+        fit(model, load, epochs=1, checkpoint=checkpoint, **options)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "fit", killed)
+        assert main(command(home, "again", *only)) == 130
+    cell = home / "again/cells/shapes-tiny/coop/1-shot/seed-1"
+    assert (cell / "checkpoints").is_dir() and not (cell / "results.json").exists()
+    capsys.readouterr()
+    assert main(command(home, "again", *only)) == 0
+    assert "going on after step 2 of 4" in capsys.readouterr().out
+    own, other = (
+        dual_encoder.describe_prompts(cell / "prompts.safetensors"),
+        results(grid / "cells/shapes-tiny/coop/1-shot/seed-1"),
+    )
+    assert own["shots"] == 1
+    assert results(cell)["metrics"] == other["metrics"]
+    assert results(cell)["history"] == other["history"]
+
+
+def test_evaluate_takes_the_prompts(home, grid, capsys):
+    prompts = grid / "cells/shapes-tiny/coop/1-shot/seed-1/prompts.safetensors"
+    basics = ["--data", str(home / "records"), "--model", "shapes-tiny", "--bootstrap", "0"]
+    out = home / "evaluated"
+    assert main(["evaluate", *basics, "--prompts", str(prompts), "--out", str(out)]) == 0
+    capsys.readouterr()
+    found, cell = results(out), results(prompts.parent)
+    assert found["metrics"]["top1"] == pytest.approx(cell["metrics"]["top1"], abs=0.05)
+    assert found["protocol"] == "learnt prompts" and found["templates"] == ["[2 vectors] {}."]
+    (home / "names.txt").write_text("\n".join(f"name {i}" for i in range(4)))
+    more = ["--class-names", str(home / "names.txt"), "--out", str(home / "refused")]
+    assert main(["evaluate", *basics, "--prompts", str(prompts), *more]) == 2
+    error = capsys.readouterr().err
+    assert "learnt for other class names: class 0 is" in error and error.count("\n") == 1
+
+
+def test_base_to_new(home):
+    more = ("--base-to-new", "--methods", "zero-shot", "linear-probe", "cocoop", "coop")
+    assert main(command(home, "halves", *more, "--seeds", "1", "--views", "2")) == 0
+    rows = {row["method"]: row for row in results(home / "halves")["table"]}
+    for method in ("zero-shot", "coop", "cocoop"):
+        seen, unseen = (rows[method][key]["mean"] for key in ("seen_top1", "unseen_top1"))
+        harmonic = rows[method]["harmonic_mean"]["mean"]
+        assert harmonic == pytest.approx(2 * seen * unseen / (seen + unseen))
+        assert rows[method]["top1"] == rows[method]["seen_top1"]
+    assert "unseen_top1" not in rows["linear-probe"]
+    learnt = home / "halves/cells/shapes-tiny/cocoop/1-shot/seed-1/prompts.safetensors"
+    assert len(dual_encoder.describe_prompts(learnt)["class_names"]) == 2
+
+
+def test_names_in_another_language(home):
+    german = ("blauer Ring", "gruener Kreis", "roter Stern", "gelbes Kreuz")
+    rows = [f"{name},{own}," for name, own in zip(CLASSES, german, strict=True)]
+    (home / "names.csv").write_text("\n".join(["class,de,fr", *reversed(rows)]))
+    more = ("--class-names", str(home / "names.csv"), "--methods", "zero-shot")
+    assert main(command(home, "german", *more, "--language", "de")) == 0
+    cell = results(home / "german/cells/shapes-tiny/zero-shot/0-shot/seed-0")
+    assert [row["name"] for row in cell["per_class"]] == list(german)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--position", "left"), "position: expected one of end, middle, front; got 'left'"),
+        (("--methods", "coop", "magic"), "--methods: expected some of zero-shot, linear-probe"),
+        (("--shots", "0"), "--shots: expected 1 or more; got 0"),
+        (("--seeds", "1", "1"), "--seeds: expected one or more, each once; got [1, 1]"),
+        (("--n-ctx", "17"), "--n-ctx: expected a number in [1, 16]; got 17"),
+        (("--words", "a " * 20), "words: expected 2 tokens, as many as n_ctx"),
+        (("--base-to-new", "--class-specific"), "--class-specific vectors say nothing of classes"),
+        (("--split", "dev"), "has no split 'dev'; it has: "),
+        (("--language", "de"), "--language: expected --class-names with a CSV file; got None"),
+        (("--class-names", "names.csv", "--language", "it"), "expected one of de, fr; got 'it'"),
+        (("--class-names", "names.csv", "--language", "fr"), "has no name in 'fr' for class"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(home, capsys, monkeypatch, more, message):
+    monkeypatch.chdir(home)
+    (home / "names.csv").write_text("class,de,fr\nblue_ring,blauer Ring,\n")
+    assert main(command(home, "wrong", *more)) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert not (home / "wrong").exists()
+
+
+def test_fewer_pictures_than_shots_are_used_several_times_and_it_is_said(home, capsys):
+    more = ("--methods", "linear-probe", "--shots", "16", "--seeds", "1")
+    assert main(command(home, "short", *more)) == 0
+    said = capsys.readouterr().out
+    assert "fewer pictures than 16 shots: 4 of 4 classes, the fewest 'blue ring' with 5" in said
