@@ -48,6 +48,7 @@ def load(
 
     Returns:
         A `DualEncoder`, or an `ImageEncoder` or `TextEncoder` where the checkpoint has one tower.
+        Of a `.keras` file also a classifier, once `classifiers` has been imported.
 
     Raises:
         FileNotFoundError: no such checkpoint, repository, file or folder, or one without what its
@@ -146,7 +147,8 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
     return folder
 
 
-def _read_keras(path: Path) -> DualEncoder | ImageEncoder | TextEncoder:
+def _read_keras(path: Path) -> Any:
+    """Any model that says how it wants its pictures, or reads texts; its class is imported."""
     if not path.is_file():
         raise FileNotFoundError(
             f"no model {str(path)!r}; expected a .keras file, a folder, {HUB}org/repo, or a name "
@@ -159,8 +161,11 @@ def _read_keras(path: Path) -> DualEncoder | ImageEncoder | TextEncoder:
     except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
-    if not isinstance(model, DualEncoder | ImageEncoder | TextEncoder):
-        raise ValueError(f"{path}: expected a dual encoder; got a {type(model).__name__}")
+    if not (hasattr(model, "preprocessing") or isinstance(model, TextEncoder)):
+        raise ValueError(
+            f"{path}: expected a dual encoder, a tower or a classifier; got a "
+            f"{type(model).__name__}"
+        )
     return model
 
 

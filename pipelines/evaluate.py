@@ -1,8 +1,8 @@
-"""Evaluate a model on a split: zero-shot by its labels, or retrieval by its captions."""
+"""Evaluate a model on a split: by labels, zero-shot or as a classifier, or by captions."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -14,16 +14,17 @@ OF_RETRIEVAL = ("captions_per_image", "distractors")
 
 @dataclass(frozen=True)
 class Options:
-    """Measure how well a dual encoder names pictures, or finds them by their captions.
+    """Measure how well a model names pictures, or finds them by their captions.
 
     Args:
         data: folder of records, as prepare writes it.
         model: a checkpoint's name, a .keras file or the folder of a training run.
         out: folder for the results; made if missing, never overwritten.
         split: which split of the records.
-        protocol: zero-shot (labels: class names to tell pictures by) or retrieval (captions: each
-            finds its picture, each picture its captions); without it what the split has, labels
-            before captions.
+        protocol: zero-shot (labels: class names to tell pictures by), classifier (labels: a model
+            that finetune made, with classes of its own) or retrieval (captions: each finds its
+            picture, each picture its captions); without it what the split has, labels before
+            captions, and what the model is.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
         class_names: file with one class name per line, in the order of the labels, or a CSV with
@@ -43,7 +44,7 @@ class Options:
     model: str
     out: str
     split: str = "test"
-    protocol: Literal["zero-shot", "retrieval"] | None = None
+    protocol: Literal["zero-shot", "classifier", "retrieval"] | None = None
     templates: list[str] | None = None
     class_names: str | None = None
     language: str | None = None
@@ -66,50 +67,76 @@ def run(options: Options) -> None:
     retrieval = options.protocol == "retrieval" or (
         options.protocol is None and info.captions and not info.labels
     )
-    _refuse(options, OF_ZERO_SHOT if retrieval else OF_RETRIEVAL)
+    if retrieval:
+        _refuse(options, OF_ZERO_SHOT, protocol="retrieval")
+    else:
+        _refuse(options, OF_RETRIEVAL, protocol=options.protocol or "zero-shot")
     quiet.import_tensorflow()
-    print(_retrieval(options, manifest) if retrieval else _zero_shot(options, manifest))
+    print(_retrieval(options, manifest) if retrieval else _by_labels(options, manifest))
     print(f"Written to {options.out}; open {Path(options.out) / 'report.html'}")
 
 
-def _zero_shot(options: Options, manifest: "Manifest") -> str:
+def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
-    from pipelines.runs import folder, report, texts, zero_shot_evaluation
+    from pipelines.runs import classifier_evaluation, folder, loading, report, texts
+    from pipelines.runs import zero_shot_evaluation as zero_shot
 
-    out = folder.check_free(options.out, zero_shot_evaluation.FILES)
+    out = folder.check_free(options.out, zero_shot.FILES)
     _check_has(manifest, options.split, what="labels")
+    if options.prompts and options.templates:
+        raise ValueError("--prompts and --templates: expected one of them; got both")
+    names = texts.class_names(options.class_names, manifest, language=options.language)
+    templates = texts.templates(options.templates, manifest)
+    model = loading.load(options.model)
+    if _is_classifier(options, model):
+        _refuse(options, OF_ZERO_SHOT, protocol="classifier")
+        document = classifier_evaluation.evaluate(options, manifest, model, out=out)
+        lines = [report.terminal_table(document), classifier_evaluation.left_out(document)]
+        return "\n".join(filter(None, lines))
     if manifest.multi_label:
         raise ValueError(
             f"{manifest.dataset} has several labels per picture; zero-shot tells one class for "
             f"each: expected records with one label, or a classifier trained with finetune"
         )
-    if options.prompts and options.templates:
-        raise ValueError("--prompts and --templates: expected one of them; got both")
-    names = texts.class_names(options.class_names, manifest, language=options.language)
-    templates = texts.templates(options.templates, manifest)
-    document = zero_shot_evaluation.evaluate(
-        options, manifest, _load(options.model), out=out, names=names, templates=templates
+    document = zero_shot.evaluate(
+        options,
+        manifest,
+        _dual_encoder(model, options.model),
+        out=out,
+        names=names,
+        templates=templates,
     )
     return report.terminal_table(document)
 
 
+def _is_classifier(options: Options, model: Any) -> bool:
+    """Whether the model has classes of its own, and is to be measured by them."""
+    has_classes = getattr(model, "class_names", None) is not None
+    if options.protocol == "classifier" and not has_classes:
+        raise ValueError(
+            f"--protocol classifier: expected a model with classes of its own, as finetune makes "
+            f"them; {options.model} ({type(model).__name__}) has none"
+        )
+    return has_classes and options.protocol != "zero-shot"
+
+
 def _retrieval(options: Options, manifest: "Manifest") -> str:
     """Measures by captions; returns the figures as text."""
-    from pipelines.runs import caption_retrieval, folder, retrieval_report
+    from pipelines.runs import caption_retrieval, folder, loading, retrieval_report
 
     out = folder.check_free(options.out, caption_retrieval.FILES)
     for split in (options.split, *(options.distractors or ())):
         _check_has(manifest, split, what="captions")
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
-    document = caption_retrieval.evaluate(options, manifest, _load(options.model), out=out)
+    model = _dual_encoder(loading.load(options.model), options.model)
+    document = caption_retrieval.evaluate(options, manifest, model, out=out)
     return retrieval_report.terminal_table(document)
 
 
-def _load(name: str) -> "DualEncoder":
+def _dual_encoder(model: Any, name: str) -> "DualEncoder":
     import dual_encoder
 
-    model = dual_encoder.load(name)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--model: expected a dual encoder, which knows classes by their names; "
@@ -126,14 +153,11 @@ def _check_numbers(options: Options) -> None:
             raise ValueError(f"--{name.replace('_', '-')}: expected {least} or more; got {value}")
 
 
-def _refuse(options: Options, names: tuple[str, ...]) -> None:
+def _refuse(options: Options, names: tuple[str, ...], *, protocol: str) -> None:
     for name in names:
         if getattr(options, name) is not None:
-            flag, here = (
-                name.replace("_", "-"),
-                "zero-shot" if name in OF_RETRIEVAL else "retrieval",
-            )
-            raise ValueError(f"--{flag} goes with another --protocol than {here}")
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} goes with another --protocol than {protocol}")
 
 
 def _check_has(manifest: "Manifest", split: str, *, what: str) -> None:

@@ -63,7 +63,8 @@ def test_not_a_keras_file(tmp_path):
 def test_another_model(tmp_path):
     path = tmp_path / "other.keras"
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
-    assert refused(ValueError, path) == f"{path}: expected a dual encoder; got a Sequential"
+    expected = "expected a dual encoder, a tower or a classifier"
+    assert refused(ValueError, path) == f"{path}: {expected}; got a Sequential"
 
 
 def test_damaged_files(run, tmp_path):

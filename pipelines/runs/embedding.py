@@ -21,8 +21,9 @@ Named = tuple[str, tuple[int, ...]]  # a picture's id and stamp
 def load_dual_encoder(name: str) -> "DualEncoder":
     """The model of that name; ValueError where it has one tower."""
     import dual_encoder
+    from pipelines.runs import loading
 
-    model = dual_encoder.load(name)
+    model = loading.load(name)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--model: expected a dual encoder, which puts pictures and words in one space; "

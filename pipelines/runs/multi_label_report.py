@@ -12,18 +12,15 @@ SHOWN = 60  # classes in the plot
 def page(results: dict[str, Any]) -> str:
     """The page of the document that `results.document` makes of `measure_multi_label`."""
     cost = results["cost"]
-    classes = sorted(results["per_class"], key=_weakness)
-    measured = [row for row in classes if row["average_precision"] is not None]
+    classes = weakest_first(results["per_class"])
     return report.render(
         "multi_label.html.j2",
         title=f"{results['model']} on {results['dataset']}, {results['split']} split",
         headline=report.headline(results),
         results=results,
         figures=report.figure_rows(results),
-        absent=len(classes) - len(measured),
-        shown=min(SHOWN, len(measured)),
-        measured=len(measured),
-        plot=report.both_themes(plots.average_precisions, measured[:SHOWN], results["pictures"]),
+        absent=sum(row["average_precision"] is None for row in classes),
+        found=plot(results),
         classes=classes,
         command=report.command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
@@ -35,6 +32,19 @@ def page(results: dict[str, Any]) -> str:
     )
 
 
-def _weakness(row: dict[str, Any]) -> tuple[bool, float]:
-    """Sorts classes by average precision, those without pictures last."""
-    return row["average_precision"] is None, row["average_precision"] or 0.0
+def plot(results: dict[str, Any]) -> dict[str, Any]:
+    """The average precisions of the weakest classes, how many those are, and of how many."""
+    rows = weakest_first(results["per_class"])
+    measured = [row for row in rows if row["average_precision"] is not None]
+    drawn = measured[:SHOWN]
+    return {
+        "shown": len(drawn),
+        "measured": len(measured),
+        "plot": report.both_themes(plots.average_precisions, drawn, results["pictures"]),
+    }
+
+
+def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of classes by average precision, those without pictures last."""
+    known = "average_precision"
+    return sorted(rows, key=lambda row: (row[known] is None, row[known] or 0.0))

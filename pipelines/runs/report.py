@@ -137,7 +137,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
         plots=_plots(results["calibration"], confusion, names, block),
         block=len(block),
         pairs=[_thumbnails(pair, names) for pair in pairs],
-        classes=sorted(results["per_class"], key=_weakness),
+        classes=weakest_first(results["per_class"]),
         command=command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
@@ -202,6 +202,6 @@ def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
     return {"text": plots.confusion_text(pair, names), "thumbnails": embedded}
 
 
-def _weakness(row: dict[str, Any]) -> tuple[bool, float]:
-    """Sorts classes by F1, those without pictures last."""
-    return row["f1"] is None, row["f1"] or 0.0
+def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of classes by F1, those without pictures last."""
+    return sorted(rows, key=lambda row: (row["f1"] is None, row["f1"] or 0.0))

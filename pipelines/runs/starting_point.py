@@ -42,8 +42,9 @@ def pretrained(options: Any) -> "DualEncoder | None":
     if options.model is None:
         return None
     import dual_encoder
+    from pipelines.runs import loading
 
-    model = dual_encoder.load(options.model, image_size=options.image_size)
+    model = loading.load(options.model, image_size=options.image_size)
     if not isinstance(model, dual_encoder.DualEncoder) or model.tokenizer is None:
         raise ValueError(
             f"--model: expected a dual encoder with its tokenizer; {options.model} is "

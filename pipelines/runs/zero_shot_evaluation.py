@@ -81,7 +81,7 @@ def evaluate(
             templates=classifier.templates,
             logit_scale=float(model.logit_scale),
         )
-        _write(staging, options, document, labels=labels, probabilities=probabilities)
+        write(staging, options, document, labels=labels, probabilities=probabilities)
     return document
 
 
@@ -113,22 +113,33 @@ def predict(
     return np.concatenate(labels), np.concatenate(logits), rate
 
 
-def _write(
+def write(
     folder: Path,
     options: Any,
     document: dict[str, Any],
     *,
     labels: np.ndarray,
     probabilities: np.ndarray,
+    places: np.ndarray | None = None,
 ) -> None:
-    """Everything a run leaves, of which `results.json` is the one that other commands read."""
+    """Everything a run leaves, of which `results.json` is the one that other commands read.
+
+    Args:
+        folder: where to.
+        options: of the command.
+        document: the results.
+        labels: of all pictures of the split, as in the records.
+        probabilities: of the classes of the results, [n, c].
+        places: of a label of the records among those, -1 where it is not; None for the same.
+    """
     names = [row["name"] for row in document["per_class"]]
+    wanted = labels if places is None else places[labels]
     confusion = np.array(document["confusion_matrix"])
     order = metrics.similar_order(confusion)
     matrix = confusion[np.ix_(order, order)]
-    pairs = _choose_pictures(document["most_confused"], labels, probabilities)
+    pairs = _choose_pictures(document["most_confused"], wanted, probabilities)
     with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
-        rows = _predictions(options, names, labels, probabilities, pairs)
+        rows = _predictions(options, names, labels, wanted, probabilities, pairs)
         csv.writer(file).writerows(rows)
     named = [names[i] for i in order]
     (folder / "confusion_matrix.png").write_bytes(plots.confusion_matrix(matrix, named))
@@ -155,6 +166,7 @@ def _predictions(
     options: Any,
     names: list[str],
     labels: np.ndarray,
+    places: np.ndarray,
     probabilities: np.ndarray,
     pairs: list[dict[str, Any]],
 ) -> Iterator[tuple]:
@@ -167,12 +179,15 @@ def _predictions(
     yield "id", "filename", "true", "predicted", "confidence", "probability_of_true"
     examples = tfrecords.examples(options.data, options.split)
     bar = tqdm(examples, "listing", total=len(labels), unit=" pictures", delay=2, leave=False)
-    for place, (example, label, p) in enumerate(zip(bar, labels, probabilities, strict=True)):
+    rows = zip(bar, labels, places, probabilities, strict=True)
+    for place, (example, label, true, p) in enumerate(rows):
         if example.label != label:
             raise RuntimeError(f"{options.data} changed while it was read (picture {example.id})")
+        if true < 0:  # of a class that the model does not have
+            continue
         said = int(p.argmax())
         if place in wanted:
             wanted[place]["pictures"].append(thumbnails.pixels(example.image))
             wanted[place]["captions"].append(f"{example.filename}, {p[said]:.0%} sure")
-        confidences = f"{p[said]:.6f}", f"{p[label]:.6f}"
-        yield example.id, example.filename, names[label], names[said], *confidences
+        confidences = f"{p[said]:.6f}", f"{p[true]:.6f}"
+        yield example.id, example.filename, names[true], names[said], *confidences
