@@ -12,9 +12,8 @@ class CosineHead(keras.layers.Layer):
     """Features [b, e] -> logits [b, c]: their direction against one vector per class.
 
     `normalize(features) @ kernel + bias`. With the embeddings of class names times the logit
-    scale as the kernel and no bias this is the zero-shot classifier, from which WiSE-FT
-    (Wortsman et al. 2022, arXiv:2109.01903, section 3) and FT-CLIP (Dong et al. 2022,
-    arXiv:2212.06138) start.
+    scale as the kernel and no bias this is the zero-shot classifier, from which WiSE-FT starts
+    (Wortsman et al. 2022, arXiv:2109.01903, section 3).
 
     Args:
         classes: c.

@@ -26,7 +26,8 @@ class Method:
 METHODS: Mapping[str, Method] = {
     "full": Method(
         "every weight, with a fresh linear head",
-        "Girshick et al. 2014, arXiv:1311.2524",
+        "Girshick et al. 2014, arXiv:1311.2524; of CLIP: FT-CLIP, Dong et al. 2022, "
+        "arXiv:2212.06138",
         trains="all",
         head="linear",
     ),
@@ -50,13 +51,13 @@ METHODS: Mapping[str, Method] = {
     ),
     "lp-ft": Method(
         "every weight, from the linear probe's head",
-        "Kumar et al. 2022, arXiv:2202.10054",
+        "LP-FT, Kumar et al. 2022, arXiv:2202.10054",
         trains="all",
         head="probe",
     ),
     "zero-shot-head": Method(
         "every weight of the image side by cross-entropy, from the zero-shot head",
-        "Wortsman et al. 2022, arXiv:2109.01903; FT-CLIP, Dong et al. 2022, arXiv:2212.06138",
+        "WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903",
         trains="all",
         head="zero-shot",
     ),
@@ -69,13 +70,13 @@ METHODS: Mapping[str, Method] = {
     ),
     "flyp": Method(
         "both towers by the contrastive loss against class prompts",
-        "Goyal et al. 2023, arXiv:2212.00638",
+        "FLYP, Goyal et al. 2023, arXiv:2212.00638",
         trains="both",
         head="text",
     ),
     "lora": Method(
         "low-rank changes of the blocks' matrices, and the head",
-        "Hu et al. 2022, arXiv:2106.09685",
+        "LoRA, Hu et al. 2022, arXiv:2106.09685",
         trains="lora",
         head="linear",
     ),
