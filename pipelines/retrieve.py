@@ -29,6 +29,8 @@ class Options:
         query: words to find pictures for, one text or several.
         queries: file with a query per line.
         image: pictures to find similar ones for.
+        prompts: file of prompts learnt with the index's model, as `prompt` writes it with coop; a
+            query in words is then a class name, which is put into them.
         k: how many pictures for each query.
         json: print JSON in place of lines.
         html: file for a page with the pictures found; never overwritten.
@@ -49,6 +51,7 @@ class Options:
     query: list[str] | None = None
     queries: str | None = None
     image: list[str] | None = None
+    prompts: str | None = None
     k: int = 10
     json: bool = False
     html: str | None = None
@@ -198,7 +201,7 @@ def _ask(options: Options, queries: list[Query], model: DualEncoder | None) -> N
     total = len(asked.index)
     if options.k > total:
         print(f"--k {options.k:,}: the index has {total:,} pictures", file=sys.stderr)
-    embeddings = asked.encode(queries)
+    embeddings = asked.encode(queries, prompts=options.prompts)
     started = time.perf_counter()
     hits = asked.search(embeddings, options.k)
     took = time.perf_counter() - started

@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
 from tfrecords.shapes import ShapesSource
@@ -62,6 +64,24 @@ def test_words_find_what_they_name(made, capsys):
     assert sum(a == b for a, b in zip(first, wanted, strict=True)) >= 8
     scores = [hit["score"] for hit in found["answers"][0]["hits"]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_names_in_learnt_prompts(made, capsys):
+    """Before training, words in place of vectors are the same words in a query."""
+    model, prompts = dual_encoder.load("shapes-tiny"), made / "prompts.safetensors"
+    options = {"backbone": "shapes-tiny"}
+    coop = dual_encoder.CoOp(model, ["red star", "blue ring"], words="a picture of the")
+    dual_encoder.save_prompts(coop, prompts, **options)
+    names = ["purple star", "green cross"]
+    found = answers(made, capsys, "--query", *names, "--prompts", prompts)
+    same = answers(made, capsys, "--query", *(f"a picture of the {name}." for name in names))
+    for ours, theirs in zip(found["answers"], same["answers"], strict=True):
+        scores = [[hit["score"] for hit in each["hits"]] for each in (ours, theirs)]
+        np.testing.assert_allclose(*scores, atol=1e-5)
+    own = dual_encoder.CoOp(model, names, words="a", class_specific=True)
+    dual_encoder.save_prompts(own, prompts, **options)
+    assert retrieve(made, "--query", "red star", "--prompts", prompts) == 2
+    assert "class-specific vectors say nothing of other classes" in capsys.readouterr().err
 
 
 def test_a_picture_finds_itself(made, capsys):

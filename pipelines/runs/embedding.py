@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.runs.answers import Query
 
 if TYPE_CHECKING:
-    from dual_encoder import DualEncoder, IndexFacts
+    from dual_encoder import CoOp, DualEncoder, IndexFacts
 
 PART = 1024  # pictures whose embeddings are kept together while an index is built
 Named = tuple[str, tuple[int, ...]]  # a picture's id and stamp
@@ -60,11 +60,16 @@ def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
     return model.tokenizer(list(texts), length=length, strict=True)
 
 
-def encode_queries(model: "DualEncoder", queries: Sequence[Query]) -> np.ndarray:
+def encode_queries(
+    model: "DualEncoder", queries: Sequence[Query], *, prompts: "CoOp | None" = None
+) -> np.ndarray:
     """Queries in words and pictures -> embeddings float32 [q, e], in their order.
 
+    With learnt prompts, words are class names to put into them.
+
     Raises:
-        ValueError: as `encode_texts` does, or a picture that cannot be read.
+        ValueError: as `encode_texts` does, or a picture that cannot be read; prompts that take no
+            other names than their own.
         FileNotFoundError: no such picture.
     """
     import tfrecords
@@ -82,7 +87,9 @@ def encode_queries(model: "DualEncoder", queries: Sequence[Query]) -> np.ndarray
     if images:
         found[places["image"]] = encode_pictures(model, np.stack(images), rows=min(32, len(images)))
     if places["text"]:
-        found[places["text"]] = encode_texts(model, [queries[i].text for i in places["text"]])
+        texts = [queries[i].text for i in places["text"]]
+        matrix = None if prompts is None else prompts.class_matrix(texts)
+        found[places["text"]] = encode_texts(model, texts) if matrix is None else matrix.T
     return found
 
 

@@ -69,9 +69,17 @@ class Searcher:
         """How it searches."""
         return self.approximate.facts["kind"] if self.approximate else "exact"
 
-    def encode(self, queries: Sequence[Query]) -> np.ndarray:
-        """Queries -> embeddings [q, e]: see `embedding.encode_queries`."""
-        return embedding.encode_queries(self.model, queries)
+    def encode(self, queries: Sequence[Query], *, prompts: str | None = None) -> np.ndarray:
+        """Queries -> embeddings [q, e]: see `embedding.encode_queries`.
+
+        `prompts` is a file of prompts learnt with this very model, or ValueError says why not.
+        """
+        import dual_encoder
+
+        learnt = None
+        if prompts:
+            learnt = dual_encoder.load_prompts(prompts, self.model, backbone=self.index.facts.model)
+        return embedding.encode_queries(self.model, queries, prompts=learnt)
 
     def search(self, embeddings: np.ndarray, k: int) -> "Hits":
         """The k nearest pictures of each query [q, e], or all where there are fewer."""
