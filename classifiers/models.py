@@ -117,6 +117,18 @@ class ImageClassifier(ExactTraining, keras.Model):
         kwargs.setdefault("jit_compile", compiled.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
+    def make_train_function(self, force=False):
+        """As Keras', which would run through the pictures and train nothing without a word.
+
+        Raises ValueError where every weight is frozen.
+        """
+        if not self.trainable_variables:
+            raise ValueError(
+                "there is nothing to train: every weight is frozen; "
+                "classifiers.tuning.thaw(model) lets all be trained again"
+            )
+        return super().make_train_function(force)
+
     def compute_output_shape(self, input_shape):
         return (None, len(self.class_names))
 

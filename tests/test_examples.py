@@ -70,6 +70,16 @@ def test_multi_label(tmp_path):
     assert re.search(r"test: loss \d\.\d+, precision-recall area \d+\.\d%\n$", said)
 
 
+def test_custom_training_loop(tmp_path):
+    said = run("custom_training_loop.py", "--small", "--records", tmp_path / "wild")
+    losses = [
+        float(loss) for loss in re.findall(r"^step \d+: loss (\d+\.\d+)$", said, re.MULTILINE)
+    ]
+    assert len(losses) == 10 and losses[-1] < losses[0]
+    assert re.search(r"^test accuracy: \d+\.\d%$", said, re.MULTILINE)
+    assert len((ROOT / "examples" / "custom_training_loop.py").read_text().splitlines()) < 60
+
+
 def test_contact_sheet(tmp_path):
     run("contact_sheet.py", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:

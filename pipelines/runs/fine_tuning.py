@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 import dual_encoder
 from classifiers import adopt_averages, models, probe, tuning
@@ -42,7 +42,7 @@ Way = tuple[weight_space.Weights, weight_space.Weights]
 def run(options: Any, data: Labelled, *, out: Path, strategy: Any) -> str:
     """Train, measure, write. Returns what to print."""
     claim = partial(folder.claim, out, options)
-    options = _settled(options)
+    options = _settled(options, data)
     extra: dict[str, Any] = {"parts": data.parts.to_json(), "method": options.method}
     train = partial(_train, options, strategy=strategy, claim=claim)
     if options.wise_ft == "choose":
@@ -71,13 +71,18 @@ def run(options: Any, data: Labelled, *, out: Path, strategy: Any) -> str:
     return tuned_outcome.summary(document)
 
 
-def _settled(options: Any) -> Any:
+def _settled(options: Any, data: Labelled) -> Any:
     """The options with what `auto` stands for; raises ValueError for what cannot be together."""
-    method, wise_ft = options.method, options.wise_ft
+    method, wise_ft, several = options.method, options.wise_ft, data.manifest.multi_label
     if method == "auto":
-        is_dual = _kind(options.model) == "dual-encoder"
-        method, wise_ft = ("paint", wise_ft or "choose") if is_dual else ("full", wise_ft)
+        names_one = not several and _kind(options.model) == "dual-encoder"
+        method, wise_ft = ("paint", wise_ft or "choose") if names_one else ("full", wise_ft)
     wise_ft = wise_ft or "no"
+    if wise_ft == "choose" and several:
+        raise ValueError(
+            f"--wise-ft choose sets classes aside; pictures of {data.manifest.dataset} have "
+            "several each: expected no or curve"
+        )
     if wise_ft != "no" and METHODS[method].head not in interpolation.HEADS:
         ways = [name for name, row in METHODS.items() if row.head in interpolation.HEADS]
         raise ValueError(
@@ -117,12 +122,12 @@ def _train(
     )
     row = METHODS[options.method]
     if row.head == "probe" and not snapshot.steps(out / CHECKPOINTS):
+        begun = time.perf_counter()
         _start_from_probe(made)
-    trained = sum(int(np.prod(v.shape)) for v in made.model.trainable_variables)
+        checkpoint.seconds += time.perf_counter() - begun
     print(
-        f"{options.method}: {0 if row.trains == 'nothing' else trained:,} of "
-        f"{made.model.count_params():,} parameters trained by gradient; "
-        f"steps: {options.epochs} x {data.steps:,}"
+        f"{options.method}: {made.trained_parameters:,} of {made.model.count_params():,} "
+        f"parameters trained; steps: {options.epochs} x {data.steps:,}"
     )
     if checkpoint.writes:
         claim()
@@ -183,19 +188,7 @@ def _loss(options: Any, data: Labelled) -> dict[str, Any]:
     """Cross-entropy of a number per picture, of a column per class, or of each class by itself."""
     smoothing = {"from_logits": True, "label_smoothing": options.label_smoothing}
     if data.manifest.multi_label:
-        loss = keras.losses.BinaryCrossentropy(**smoothing)
-        return {
-            "loss": loss,
-            "metrics": [
-                keras.metrics.AUC(
-                    curve="PR",
-                    multi_label=True,
-                    num_labels=len(data.seen_names),
-                    from_logits=True,
-                    name="map",
-                )
-            ],
-        }
+        return {"loss": keras.losses.BinaryCrossentropy(**smoothing)}
     if data.soft:
         loss = keras.losses.CategoricalCrossentropy(**smoothing)
     else:
@@ -260,7 +253,12 @@ def _choose_alpha(
     parts = classes.set_aside(data.parts, away, labels=data.labels)
     made, course, way = train(dataclasses.replace(data, parts=parts), out=directory)
     rows = interpolation.curve(made, *way)
-    chosen = {"chosen": interpolation.choose(rows), "classes": list(away), "curve": rows}
+    chosen = {
+        "chosen": interpolation.choose(rows),
+        "classes": list(away),
+        "curve": rows,
+        "seconds": course.seconds,
+    }
     if course.writes:
         folder.write_text(kept, json.dumps(chosen))
     return chosen

@@ -3,14 +3,16 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from classifiers import averaged_weights
 from pipelines.runs import features, seen_unseen
+from pipelines.runs import multi_label_metrics as several
 from pipelines.runs.adapted import Adapted
 
 
 class Forgetting(keras.callbacks.Callback):
-    """Adds the figures of `seen_unseen`, on validation, to the logs: before training, every epoch.
+    """Adds the figures of `measure`, on validation, to the logs: before training, every epoch.
 
     Pictures of held-out classes are measured and nothing more: put no callback that chooses by
     these logs behind this one. Where the optimizer averages the weights, the averages count.
@@ -21,7 +23,7 @@ class Forgetting(keras.callbacks.Callback):
         self.adapted = adapted
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if logs is not None and not int(self.model.optimizer.iterations):
+        if logs is not None and not self.model.optimizer.iterations.numpy():
             logs.update(self.measure())
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -36,14 +38,23 @@ class Forgetting(keras.callbacks.Callback):
 
 
 def measure(adapted: Adapted, *, batches: tuple[Any, int] | None = None) -> dict[str, Any]:
-    """The figures of `seen_unseen` of the model as it is, on validation or on other batches."""
+    """The figures of `seen_unseen` of the model as it is, on validation or on other batches.
+
+    Where pictures have several labels it is `map` instead, their mean average precision.
+    """
     data = adapted.data
     if batches is None:
         batches = data.measured(adapted.model)
     made = features.compute(adapted.model.encode_image, batches[0], count=batches[1])
+    logits = adapted.logits(made.values)
+    if data.manifest.multi_label:
+        if not np.isfinite(logits).all():
+            return {"map": np.nan}  # the run stops at it, and says so
+        precisions = several.average_precision(made.labels, several.sigmoid(logits))
+        return {"map": float(np.nanmean(precisions))}
     return seen_unseen.figures(
         made.labels,
-        adapted.logits(made.values),
+        logits,
         seen=data.parts.seen,
         held_out=data.parts.held_out,
         comparable=adapted.comparable,

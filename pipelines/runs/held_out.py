@@ -88,11 +88,12 @@ def divide(
     Every class, held out or not, gives the share `fraction` of its pictures to be measured.
 
     Raises:
-        ValueError: a class without a picture to train on.
+        ValueError: a class without a picture to train on, or a label that is no class.
     """
     from tfrecords import splits
 
     names = manifest.class_names
+    _check_labels(labels, manifest)
     train, measured = splits.train_validation(labels, fraction=fraction, seed=seed)
     if manifest.multi_label:
         seen = tuple(range(len(names)))
@@ -103,9 +104,9 @@ def divide(
         missing = [i for i in seen if not (labels[train] == i).any()]
         is_held_out = np.isin(labels, held_out)
     if missing:
+        hint = "" if manifest.multi_label else "; leave it out with --held-out-classes"
         raise ValueError(
-            f"class {names[missing[0]]!r} has no pictures to train on in {manifest.dataset}; "
-            f"leave it out with --held-out-classes"
+            f"class {names[missing[0]]!r} has no pictures to train on in {manifest.dataset}{hint}"
         )
 
     def numbers(which: np.ndarray) -> tuple[int, ...]:
@@ -118,6 +119,20 @@ def divide(
         validation=numbers(measured[~is_held_out[measured]]),
         watched=numbers(measured[is_held_out[measured]]),
     )
+
+
+def _check_labels(labels: np.ndarray, manifest: "Manifest") -> None:
+    classes = len(manifest.class_names)
+    if labels.ndim == 2:
+        if labels.shape[1] != classes:
+            raise ValueError(f"labels: expected {classes} columns; got {labels.shape[1]}")
+        return
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise ValueError(
+            f"labels: expected 0 to {classes - 1}, the classes of {manifest.dataset}; got "
+            f"{wrong[0]} ({len(wrong):,} pictures)"
+        )
 
 
 def pseudo(parts: Parts, *, seed: int) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         bottom.set(xlabel="how sure the model is (its highest probability)", ylabel="pictures")
         figure.align_ylabels()
 
-    return _png(draw, theme, size=(5.6, 5.6))
+    return png(draw, theme, size=(5.6, 5.6))
 
 
 def confusion_matrix(
@@ -82,7 +82,7 @@ def confusion_matrix(
         bar.set_label("of the class's pictures")
         bar.outline.set_visible(False)
 
-    return _png(draw, theme, size=(side + 0.6, side))
+    return png(draw, theme, size=(side + 0.6, side))
 
 
 def curves(
@@ -111,27 +111,35 @@ def curves(
                 axes.legend(frameon=False)
         figure.tight_layout()
 
-    return _png(draw, theme, size=(7.6, 2.7 * -(-len(panels) // 2)))
+    return png(draw, theme, size=(7.6, 2.7 * -(-len(panels) // 2)))
 
 
 def way(rows: list[dict[str, Any]], theme: Theme = LIGHT, *, chosen: float) -> bytes:
     """Accuracy on held-out against seen classes, from the weights before to those after.
 
+    Where no class is held out it is accuracy, or mean average precision, against alpha.
+
     rows: of `interpolation.curve`; chosen: the alpha of the model.
     """
+    figure_of = "map" if "map" in rows[0] else "seen_top1"
+    labels = {"xlabel": "seen classes, % right", "ylabel": "held-out classes, % right"}
+    points = [(100 * row[figure_of], 100 * (row.get("unseen_top1") or 0)) for row in rows]
+    if not any(row.get("unseen_top1") for row in rows):
+        points = [(row["alpha"], 100 * row[figure_of]) for row in rows]
+        said = "mean average precision, %" if figure_of == "map" else labels["xlabel"]
+        labels = {"xlabel": "alpha", "ylabel": said}
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        points = [(100 * row["seen_top1"], 100 * (row["unseen_top1"] or 0)) for row in rows]
         axes.plot(*zip(*points, strict=True), ".-", color=theme.accent)
         for row, point in zip(rows, points, strict=True):
             if row["alpha"] in (0, 1):
                 axes.annotate(f"alpha {row['alpha']:g}", point, color=theme.muted)
             if row["alpha"] == chosen:
                 axes.plot(*point, "o", color=theme.ink, markersize=9, fillstyle="none")
-        axes.set(xlabel="seen classes, % right", ylabel="held-out classes, % right")
+        axes.set(**labels)
 
-    return _png(draw, theme, size=(5.6, 4.2))
+    return png(draw, theme, size=(5.6, 4.2))
 
 
 def recall_curves(
@@ -156,7 +164,7 @@ def recall_curves(
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.legend(frameon=False)
 
-    return _png(draw, theme, size=(5.6, 3.6))
+    return png(draw, theme, size=(5.6, 3.6))
 
 
 def average_precisions(rows: list[dict[str, Any]], pictures: int, theme: Theme = LIGHT) -> bytes:
@@ -174,7 +182,7 @@ def average_precisions(rows: list[dict[str, Any]], pictures: int, theme: Theme =
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="average precision")
         axes.tick_params(axis="y", length=0)
 
-    return _png(draw, theme, size=(5.6, 0.8 + 0.22 * len(rows)))
+    return png(draw, theme, size=(5.6, 0.8 + 0.22 * len(rows)))
 
 
 TITLES = {"seen_top1": "seen classes", "unseen_top1": "unseen classes"}
@@ -218,7 +226,7 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str], theme: Theme = 
         grid[0][0].legend(frameon=False, fontsize=8)
         figure.tight_layout()
 
-    return _png(draw, theme, size=(5.6 * len(figures), 3.8 * len(models)))
+    return png(draw, theme, size=(5.6 * len(figures), 3.8 * len(models)))
 
 
 def most_confused(
@@ -244,7 +252,7 @@ def most_confused(
             row[0].set_title(confusion_text(pair, class_names), loc="left", fontsize=10)
 
     size = (1.3 * columns, 1.65 * len(pairs)) if columns else (3.0, 0.5)
-    return _png(draw, theme, size=size)
+    return png(draw, theme, size=size)
 
 
 def confusion_text(pair: dict[str, Any], class_names: Sequence[str]) -> str:
@@ -258,7 +266,7 @@ def shorten(name: str, limit: int = 28) -> str:
     return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
 
 
-def _png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, float]) -> bytes:
+def png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, float]) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -54,7 +54,10 @@ def restore(model: keras.Model, path: Path) -> dict[str, Any]:
     variables = _variables(model)
     with _opened(path) as file:
         names = set(file.keys())
-        if {name for name in names if not name.startswith("mean/")} != set(variables):
+        if {name for name in names if not name.startswith("mean/")} != set(variables) or any(
+            tuple(file.get_slice(name).get_shape()) != tuple(variable.shape)
+            for name, variable in variables.items()
+        ):
             raise ValueError(f"{path}: a checkpoint of another model or optimizer")
         for name, variable in variables.items():
             variable.assign(file.get_tensor(name))

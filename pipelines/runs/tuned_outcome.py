@@ -7,7 +7,15 @@ from typing import Any
 
 import yaml
 
-from pipelines.runs import metrics, plots, report, results, seen_unseen, training_report
+from pipelines.runs import (
+    metrics,
+    multi_label_report,
+    plots,
+    report,
+    results,
+    seen_unseen,
+    training_report,
+)
 from pipelines.runs.adapted import Adapted
 from pipelines.runs.checkpoint import Checkpoint
 from pipelines.runs.outcome import MODEL, PAGE
@@ -20,6 +28,7 @@ PANELS = {
         "among themselves": "val_unseen_top1",
         "among all": "val_unseen_among_all",
     },
+    "mean average precision": {"validation": "val_map"},
     "learning rate": {"": "learning_rate"},
 }
 COLUMNS = {
@@ -71,9 +80,10 @@ def write(
         model=str(out),
         judged_by=judged_by,
         cost={
-            "seconds": course.seconds,
+            "seconds": course.seconds + more.get("alpha", {}).get("seconds", 0.0),
             "pictures_per_second": sum(rates) / max(len(rates), 1),
             "parameters": model.count_params(),
+            "trained_parameters": made.trained_parameters,
             "peak_rss_bytes": results.peak_rss_bytes(),
         },
         config=asdict(options),
@@ -121,7 +131,7 @@ def page(document: dict[str, Any]) -> str:
         for title, lines in PANELS.items()
         if (keys := {key for row in history for key in row} & set(lines.values()))
     ]
-    way = document.get("wise_ft")
+    way, several = document.get("wise_ft"), document.get("multi_label", False)
     return report.render(
         "tuned.html.j2",
         title=f"{document['method']} of {document['config']['model']} on {document['dataset']}",
@@ -140,8 +150,14 @@ def page(document: dict[str, Any]) -> str:
         way=way and report.both_themes(plots.way, way, chosen=_alpha(document)),
         points=way or [],
         alpha=_alpha(document),
-        names={name: report.FIGURES[name][0] for name in seen_unseen.FIGURES},
-        classes=sorted(document["per_class"], key=lambda row: (row["f1"] is None, row["f1"] or 0)),
+        names={
+            key: report.FIGURES[key][0] for key in (("map",) if several else seen_unseen.FIGURES)
+        },
+        several=several,
+        found=several and multi_label_report.plot(document),
+        classes=(multi_label_report.weakest_first if several else report.weakest_first)(
+            document["per_class"]
+        ),
         command=report.command_line(document["command"], document["config"]),
         config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
         cost=(

@@ -27,9 +27,8 @@ def tuning(adapted: Adapted, *, directory: Path) -> list[keras.callbacks.Callbac
         callbacks.Throughput(batch_size=data.batch_size, devices=spread.num_replicas_in_sync),
         callbacks.Gauges(),
         callbacks.ProgressBar(),
+        Forgetting(adapted),
     ]
-    if not data.manifest.multi_label:
-        chosen.append(Forgetting(adapted))
     if strategy.is_chief(spread):
         describe = partial(captions, model) if adapted.has_texts else data.describe
         pictures = partial(data.training, model)
