@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,6 +9,7 @@ from keras import ops
 
 import classifiers
 import dual_encoder
+from pipelines.runs import loading
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -73,7 +73,7 @@ def load(
             that reads none.
         FileNotFoundError: no such model, or no such prompts.
     """
-    model: Any = load_saved(name)
+    model: Any = loading.load(name)
     if isinstance(model, dual_encoder.DualEncoder):
         if manifest is not None and prompts is None:
             class_names = class_names or manifest.spoken_names
@@ -102,19 +102,6 @@ def load(
     own_templates = tuple(getattr(model, "templates", ()))
     several = getattr(model, "multi_label", False)
     return Deployable(model, tuple(names), own_templates, several, name)
-
-
-def load_saved(name: str) -> keras.Model:
-    """The model of a `.keras` file or a run's folder, of any class; else as `dual_encoder.load`."""
-    path = Path(name)
-    path = path / "model.keras" if (path / "model.keras").is_file() else path
-    if path.suffix != ".keras" or not path.is_file():
-        return dual_encoder.load(name)
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
 
 
 def _of_texts(
