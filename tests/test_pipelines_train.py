@@ -194,7 +194,7 @@ def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
         (("--image-weights", "imagenet"), "'vit-tiny' takes no weights; got"),
         (("--batch-size", "201"), "--batch-size: expected at most the 200 pictures of split train"),
         (("--batch-size", "0"), "--batch-size: expected a number in (0, inf); got 0"),
-        (("--micro-batch", "3"), "a divisor of the 20 pictures of a batch that each device has; got"),
+        (("--micro-batch", "3"), "expected a divisor of the 20 pictures of a batch that each"),
         (("--learning-rate", "nan"), "--learning-rate: expected a number; got 'nan'"),
         (("--dropout", "1"), "--dropout: expected a number in [0, 1); got 1.0"),
         (("--loss", "hinge"), "--loss: expected one of contrastive, sigmoid; got 'hinge'"),
