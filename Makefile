@@ -8,12 +8,11 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 .PHONY: demo test lint parity bench shapes-tiny clean
 .DELETE_ON_ERROR:
 
-demo: runs/demo/model.keras
-	rm -rf runs/demo-test
-	$(PIPELINES) evaluate --data records/shapes --split test --model runs/demo --out runs/demo-test
+demo: records/shapes-wild-5000/manifest.json
+	$(PIPELINES) compare --config shapes_compare
 
-runs/demo/model.keras: records/shapes/manifest.json
-	$(PIPELINES) train --config shapes_demo
+records/shapes-wild-5000/manifest.json: | .venv/base
+	$(PIPELINES) prepare --dataset shapes-wild --limit 5000 --out records/shapes-wild-5000
 
 records/%/manifest.json: | .venv/base
 	$(PIPELINES) prepare --dataset $* --out records/$*

@@ -19,6 +19,7 @@ COMMANDS = {
     "prompt": "prompts learnt from a few pictures per class, and what else can be done with these",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "export": "a classifier anyone can run: SavedModel or LiteRT",
+    "compare": "ways to adapt a model: a table, a page and a recommendation",
     "retrieve": "pictures by words or by a picture, from an index made once",
     "serve": "a page on this machine that finds pictures of an index",
 }

@@ -35,6 +35,7 @@ class Options:
         shots: pictures per class of the methods that learn from few.
         epochs: passes over the training pictures, of the methods that fine-tune.
         prompt_epochs: passes of coop; without it CoOp's own number.
+        n_ctx: learnt vectors of coop and cocoop; without it their own number.
         batch_size: pictures per step.
         learning_rate: of the methods that fine-tune the dual encoder.
         supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
@@ -60,6 +61,7 @@ class Options:
     shots: int = 16
     epochs: int = 10
     prompt_epochs: int | None = None
+    n_ctx: int | None = None
     batch_size: int = 64
     learning_rate: float = 0.00001
     supervised_learning_rate: float | None = None

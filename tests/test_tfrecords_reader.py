@@ -412,7 +412,10 @@ def test_whole_records_have_no_damage(labelled):
 
 WRONG = {
     "no such split": ({"split": "tets"}, "no split 'tets'; it has: train, test"),
-    "batch too large": ({"batch_size": 24, "training": True}, "at most the 23 pictures of split 'train'; got 24"),
+    "batch too large": (
+        {"batch_size": 24, "training": True},
+        "at most the 23 pictures of split 'train'; got 24",
+    ),
     "uneven workers": ({"worker": (0, 3)}, "a multiple of 3 workers; got 8"),
     "no such worker": ({"worker": (2, 2)}, "0 <= index < count"),
     "captions without tokenizer": ({"captions_per_image": 2}, "more with a tokenizer; got 2"),

@@ -27,6 +27,7 @@ class Job:
         command: of Duet.
         options: what is typed behind it.
         out: its folder.
+        logs: folder of what it prints, and of why it failed.
         finished: the files that it leaves at its end.
     """
 
@@ -34,6 +35,7 @@ class Job:
     command: str
     options: Mapping[str, Any]
     out: Path
+    logs: Path
     finished: tuple[str, ...]
 
     @property
@@ -49,19 +51,14 @@ class Job:
     @property
     def failure(self) -> str | None:
         """Why it failed when it was last tried; None if it did not."""
-        path = self.log.with_name(FAILED)
+        path = self.logs / FAILED
         return json.loads(path.read_text())["error"] if path.is_file() else None
-
-    @property
-    def log(self) -> Path:
-        """What it printed, beside its folder."""
-        return self.out.with_name(f"{self.out.name}.logs") / LOG
 
 
 def run(job: Job, *, limit: float | None = None) -> str | None:
     """Run a command in a process of its own, unless it is done. Returns why it failed, or None.
 
-    What it prints is in `job.log`. A process of its own gives its memory back, and can be stopped.
+    What it prints is in its logs. A process of its own gives its memory back, and can be stopped.
 
     Args:
         limit: seconds after which it is stopped; what it has done stays, and is gone on with.
@@ -71,10 +68,10 @@ def run(job: Job, *, limit: float | None = None) -> str | None:
     """
     if job.is_done:
         return None
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    job.log.with_name(FAILED).unlink(missing_ok=True)
+    job.logs.mkdir(parents=True, exist_ok=True)
+    (job.logs / FAILED).unlink(missing_ok=True)
     start = time.perf_counter()
-    with open(job.log, "ab") as log:
+    with open(job.logs / LOG, "wb") as log:
         process = subprocess.Popen(
             [sys.executable, *_arguments(job)],
             stdout=log,
@@ -83,7 +80,7 @@ def run(job: Job, *, limit: float | None = None) -> str | None:
         )
         try:
             status = process.wait(limit)
-            error = None if status == 0 else _complaint(job.log, status)
+            error = None if status == 0 else _complaint(job.logs / LOG, status)
         except subprocess.TimeoutExpired:
             _stop(process)
             error = f"stopped after {time.perf_counter() - start:,.0f} s, the time it was given"
@@ -91,7 +88,7 @@ def run(job: Job, *, limit: float | None = None) -> str | None:
             _stop(process)
             raise
     if error:
-        folder.write_text(job.log.with_name(FAILED), json.dumps({"error": error}))
+        folder.write_text(job.logs / FAILED, json.dumps({"error": error}))
     return error
 
 

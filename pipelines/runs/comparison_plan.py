@@ -37,27 +37,22 @@ class Plan:
 
 
 def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Path) -> Plan:
-    """The commands of a comparison; methods that learn from few pictures share one."""
+    """The commands of a comparison, one per method and seed; those of `prompt` do all seeds."""
     chosen, left_out = _within_budget(options, manifest)
     jobs: list[Job] = []
     cells: dict[str, list[Path]] = {}
     job_of: dict[str, list[Job]] = {}
-    prompts = [name for name in chosen if CONTESTANTS[name].command == "prompt"]
-    if prompts:
-        grid = _prompt_job(options, prompts, out=out)
-        jobs.append(grid)
-        for name in prompts:
-            cells[name] = _prompt_cells(grid.out, name, options)
-            job_of[name] = [grid]
     for name in chosen:
-        if name in cells:
-            continue
-        own = [_finetune_job(options, name, seed, out=out) for seed in options.seeds]
-        own = own[:1] if name == "linear-probe" else own  # it draws nothing
+        if CONTESTANTS[name].command == "prompt":
+            own = [_prompt_job(options, name, out=out)]
+            cells[name] = _prompt_cells(own[0].out, name, options)
+        else:
+            seeds = options.seeds[:1] if name == "linear-probe" else options.seeds  # draws nothing
+            own = [_finetune_job(options, name, seed, out=out) for seed in seeds]
+            cells[name] = [job.out for job in own]
         jobs += own
-        cells[name], job_of[name] = [job.out for job in own], own
-    order = {name: cells[name] for name in chosen}
-    return Plan(jobs, order, job_of, left_out, held_out)
+        job_of[name] = own
+    return Plan(jobs, cells, job_of, left_out, held_out)
 
 
 def run(made: Plan) -> None:
@@ -106,31 +101,35 @@ def _finetune_job(options: Any, method: str, seed: int, *, out: Path) -> Job:
         "finetune",
         {name: value for name, value in given.items() if value is not None},
         out / "runs" / method / f"seed-{seed}",
+        logs=out / "logs" / f"{method}-{seed}",
         finished=("model.keras",),
     )
 
 
-def _prompt_job(options: Any, methods: list[str], *, out: Path) -> Job:
+def _prompt_job(options: Any, method: str, *, out: Path) -> Job:
+    """All of these methods share a folder, and in it the embeddings of the pictures."""
+    grid = out / "runs" / "prompt"
     given = {
         "data": options.data,
         "models": [options.model],
-        "methods": methods,
+        "methods": [method],
         "shots": [options.shots],
         "seeds": options.seeds,
         **_protocol(options),
         "epochs": options.prompt_epochs,
+        "n_ctx": options.n_ctx,
         "split": options.test,
         "bootstrap": options.bootstrap,
     }
     return Job(
-        ", ".join(methods),
+        method,
         "prompt",
         {name: value for name, value in given.items() if value is not None},
-        out / "runs" / "prompt",
+        grid,
+        logs=out / "logs" / method,
         finished=tuple(
-            str((path / results.FILE).relative_to(out / "runs" / "prompt"))
-            for method in methods
-            for path in _prompt_cells(out / "runs" / "prompt", method, options)
+            str((path / results.FILE).relative_to(grid))
+            for path in _prompt_cells(grid, method, options)
         ),
     )
 

@@ -9,9 +9,7 @@ import keras
 import numpy as np
 
 from classifiers import CosineHead
-from dual_encoder import ZeroShotClassifier
-from dual_encoder.attention_pooling import MeanQueryPooling, ProbePooling
-from dual_encoder.transformer import TransformerBlock
+from dual_encoder import ZeroShotClassifier, attention_pooling, transformer
 
 Shape = tuple[int, ...]
 
@@ -118,9 +116,11 @@ COUNTS: dict[type, Callable[[Any, Shape, Shape], int]] = {
     keras.layers.DepthwiseConv2D: _depthwise,
     keras.layers.SeparableConv2D: _separable,
     keras.layers.MultiHeadAttention: _keras_attention,
-    TransformerBlock: lambda layer, given, made: 4 * prod(made) * given[1],
-    ProbePooling: lambda layer, given, made: 4 * prod(given),
-    MeanQueryPooling: lambda layer, given, made: 4 * (given[1] * given[2] + 1) * given[3],
+    transformer.TransformerBlock: lambda layer, given, made: 4 * prod(made) * given[1],
+    attention_pooling.ProbePooling: lambda layer, given, made: 4 * prod(given),
+    attention_pooling.MeanQueryPooling: lambda layer, given, made: (
+        4 * (given[1] * given[2] + 1) * given[3]
+    ),
     CosineHead: lambda layer, given, made: 2 * prod(made) * given[-1],
     ZeroShotClassifier: lambda layer, given, made: 2 * prod(made) * layer.embed_dim,
 }

@@ -1,0 +1,138 @@
+"""`python -m pipelines compare`: every method in one table, and what goes wrong in a row of it."""
+
+import contextlib
+import csv
+import io
+
+import pytest
+from saved_runs import valid_results
+from test_pipelines_finetune import home as home
+
+from pipelines.__main__ import main
+from pipelines.runs import compare_report, comparing, comparison_plan
+from pipelines.runs.contestants import CONTESTANTS
+
+SETTINGS = (
+    *("--epochs", "1", "--batch-size", "16", "--shots", "2", "--n-ctx", "2", "--bootstrap", "20"),
+    *("--learning-rate", "0.003", "--weights", "random", "--image-size", "32"),
+)
+METHODS = ("zero-shot", "linear-probe", "vit")
+
+
+def compare(home, out, *more):
+    """Exit status, output and complaints."""
+    output, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
+        arguments = ["--data", str(home / "records"), "--model", str(home / "clip.keras")]
+        status = main(["compare", *arguments, "--out", str(home / out), *SETTINGS, *more])
+    return status, output.getvalue(), error.getvalue()
+
+
+@pytest.fixture(scope="module")
+def compared(home):
+    """A comparison with a method that cannot run here, and its output."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")  # vit has no weights here
+        status, output, error = compare(
+            home, "compare", "--seeds", "0", "--held-out", "1", "--methods", *METHODS
+        )
+    assert status == 0, error
+    return home / "compare", output
+
+
+def test_a_row_for_every_method_and_one_answer(compared):
+    out, output = compared
+    document = valid_results(out)
+    rows = {row["method"]: row for row in document["rows"]}
+    assert tuple(rows) == METHODS
+    for name in METHODS[:2]:
+        assert rows[name]["error"] is None and rows[name]["unseen"] == 1  # one class is easy
+        assert rows[name]["seconds"] > 0 and rows[name]["peak_rss_bytes"] > 0
+    assert rows["zero-shot"]["generalized"] is not None
+    assert rows["linear-probe"]["generalized"] is None  # its logits are on another scale
+    answer = document["recommendation"]["answer"]
+    assert (
+        document["recommendation"]["method"] == "linear-probe"
+        and rows["linear-probe"]["seen"] > 0.9
+    )
+    assert answer.startswith("Use linear-probe: ") and answer in output
+    (pair,) = document["pairs"]
+    assert (pair["a"], pair["b"], pair["better"]) == (*METHODS[:2], "linear-probe")
+
+
+def test_a_method_that_fails_is_a_row_with_its_error(compared):
+    out, output = compared
+    row = next(row for row in valid_results(out)["rows"] if row["method"] == "vit")
+    assert row["seen"] is None and "vit" in row["error"]
+    assert "failed: " in output
+    assert "failed: " in (out / "report.html").read_text()
+
+
+def test_everything_is_written_and_the_page_needs_nothing_else(compared):
+    out, _ = compared
+    with open(out / "results.csv", encoding="utf-8") as file:
+        table = {row["method"]: row for row in csv.DictReader(file)}
+    rows = {row["method"]: row for row in valid_results(out)["rows"]}
+    assert float(table["linear-probe"]["seen"]) == pytest.approx(rows["linear-probe"]["seen"])
+    page = (out / "report.html").read_text()
+    assert "Table 4: extended accuracy" in page and "python -m pipelines finetune" in page
+    assert 'src="http' not in page and 'href="http' not in page
+    assert (out / "tensorboard" / "zero-shot").is_dir()
+
+
+def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
+    out, _ = compared
+    tried = []
+    monkeypatch.setattr(comparing.subprocess, "Popen", lambda command, **_: tried.append(command))
+    methods = METHODS[:2]
+    status, output, error = compare(
+        home, "compare", "--seeds", "0", "--held-out", "1", "--methods", *methods
+    )
+    assert status == 0, error
+    assert not tried and "of which 2 are finished" in output
+    assert (out / "results.json").is_file()
+
+
+def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
+    monkeypatch.setattr(comparison_plan, "_rate", lambda options: 10.0)
+    monkeypatch.setattr(comparison_plan, "run", lambda plan: None)
+    methods = ("zero-shot", "auto", "efficientnet-b7")
+    status, output, error = compare(
+        home, "budget", "--seeds", "0", "--budget", "2m", "--methods", *methods
+    )
+    assert status == 0, error
+    assert "left out: efficientnet-b7 (about 3.9 min," in output
+    document = valid_results(home / "budget")
+    assert list(document["left_out"]) == ["efficientnet-b7"]
+    assert document["recommendation"]["method"] is None  # nothing has run
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--methods", "magic"), "expected all, or some of zero-shot, linear-probe"),
+        (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
+        (("--budget", "soon"), "expected a time such as 30m, 2h or 90s; got 'soon'"),
+        (("--held-out", "5"), "expected 1 to 4 of the 6 classes of colours; got 5"),
+    ],
+)
+def test_wrong_input_is_one_line(home, more, message):
+    status, _, error = compare(home, "wrong", *more)
+    assert status == 2 and message in error and error.count("\n") == 1
+
+
+def test_all_methods_of_the_studies_are_there():
+    supervised = {"vit", "resnet50", "xception", "efficientnet-b7"}
+    few_shot = {"zero-shot", "linear-probe", "tip-adapter", "coop", "cocoop"}
+    assert supervised | few_shot | {"fine-tune", "ft-clip", "flyp", "wise-ft"} <= set(CONTESTANTS)
+
+
+def test_the_studys_tables_have_a_line_for_every_method():
+    row = {"method": "auto", "error": None, "seen": 0.9187, "unseen_among_all": None,
+           "spread": {"seen": 0.004}, "deployment": "High"}  # fmt: skip
+    tables = compare_report.study_tables({"rows": [row]})
+    assert [table["rows"] for table in tables] == [
+        [["auto", "91.9 ± 0.4 %"]],
+        [["auto", compare_report.report.DASH]],
+        [["auto", "High"]],
+    ]
