@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runs import predictions, recommendation, results, significance
+from pipelines.runs import cost, predictions, recommendation, results, significance
 from pipelines.runs.comparing import Job
 from pipelines.runs.comparison_plan import Plan
 from pipelines.runs.contestants import CONTESTANTS
@@ -22,6 +22,7 @@ FIGURES = {  # of the table: from the metrics of each run
     "ece": "ece",
 }
 KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix")
+REFERENCES = ("vit", "fine-tune")  # what Low, Medium and High are measured by
 COSTS = ("seconds", "peak_rss_bytes", "parameters", "trained_parameters")
 
 
@@ -32,6 +33,7 @@ def document(made: Plan, options: Any, manifest: Manifest) -> dict[str, Any]:
         for method, folders in made.cells.items()
     ]
     finished = [row for row in rows if row["seen"] is not None]
+    _rate_costs(rows, {method: _found(folders) for method, folders in made.cells.items()})
     pairs = significance.pairs(_right(made), resamples=options.bootstrap)
     return results.document(
         {
@@ -118,7 +120,18 @@ def _row(
     for name in COSTS:
         known = [value for each in found if (value := each["cost"].get(name)) is not None]
         row[name] = float(np.mean(known)) if known else None
-    row["price"] = price * row["seconds"] / 3600 if price and row["seconds"] else None
+    row["price"] = cost.money(row["seconds"], price) if price and row["seconds"] else None
     row |= {name: first.get(name) for name in KEPT}
     row["history"] = row["history"] or []
     return row
+
+
+def _rate_costs(rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]) -> None:
+    """Say Low, Medium or High of each row, by `cost.level`; None where there is no reference."""
+    trainings = {name: cost.training_of(each[0]) for name, each in found.items() if each}
+    reference = next((trainings[name] for name in REFERENCES if name in trainings), None)
+    for row in rows:
+        training = trainings.get(row["method"])
+        row["deployment"] = None
+        if training and reference and min(reference.device_seconds, reference.peak_bytes) > 0:
+            row["deployment"] = cost.level(training, reference)
