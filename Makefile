@@ -8,11 +8,11 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 .PHONY: demo test lint parity bench shapes-tiny clean
 .DELETE_ON_ERROR:
 
-demo: records/shapes-wild-5000/manifest.json
+demo: records/shapes-wild-4000/manifest.json
 	$(PIPELINES) compare --config shapes_compare
 
-records/shapes-wild-5000/manifest.json: | .venv/base
-	$(PIPELINES) prepare --dataset shapes-wild --limit 5000 --out records/shapes-wild-5000
+records/shapes-wild-4000/manifest.json: | .venv/base
+	$(PIPELINES) prepare --dataset shapes-wild --limit 4000 --out records/shapes-wild-4000
 
 records/%/manifest.json: | .venv/base
 	$(PIPELINES) prepare --dataset $* --out records/$*

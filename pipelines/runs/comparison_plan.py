@@ -91,9 +91,9 @@ def _finetune_job(options: Any, method: str, seed: int, *, out: Path) -> Job:
     }
     if contestant.family == "dual":
         given["learning_rate"] = options.learning_rate
-    elif options.supervised_learning_rate:
+    given |= contestant.options
+    if contestant.family == "supervised" and options.supervised_learning_rate:
         given["learning_rate"] = options.supervised_learning_rate
-    given |= {name: value for name, value in contestant.options.items() if name not in given}
     if contestant.family == "supervised":
         given |= {"weights": options.weights, "image_size": options.image_size}
     return Job(

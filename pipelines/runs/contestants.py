@@ -121,7 +121,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
         "a small network from random weights",
         "finetune",
         "convnet-tiny",
-        options={**SUPERVISED, "learning_rate": 0.001},
+        options={**SUPERVISED, "learning_rate": 0.002, "batch_size": 32},
         passes=0.3,
         family="supervised",
     ),
