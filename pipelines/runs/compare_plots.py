@@ -11,25 +11,33 @@ if TYPE_CHECKING:
 def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
     """Held-out against seen classes, a mark per method with 95 % intervals, as large as it costs.
 
-    Methods that cannot name held-out classes stand on the axis.
+    Methods that cannot name held-out classes are crosses on the axis.
     """
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         most = max((row["seconds"] or 0) for row in rows) or 1
-        for row in rows:
-            x, y = 100 * row["seen"], 100 * (row["unseen"] or 0)
+        named = [row for row in rows if row["unseen"] is not None]
+        for row in named:
+            x, y = 100 * row["seen"], 100 * row["unseen"]
             size = 30 + 270 * (row["seconds"] or 0) / most
-            named = row["unseen"] is not None
-            axes.scatter(
-                x, y, s=size, color=theme.accent if named else theme.muted, alpha=0.55, zorder=3
-            )
+            axes.scatter(x, y, s=size, color=theme.accent, alpha=0.55, zorder=3)
             _bars(axes, row, x, y, theme)
+        axes.margins(0.15)
+        floor = axes.get_ylim()[0]  # where those stand that cannot name a new class
+        for row in rows:
+            x, y = 100 * row["seen"], floor if row["unseen"] is None else 100 * row["unseen"]
+            if row not in named:
+                axes.plot(x, y, "x", color=theme.muted, clip_on=False)
             axes.annotate(
-                row["method"], (x, y), xytext=(6, 6), textcoords="offset points", fontsize=8
+                row["method"],
+                (x, y),
+                xytext=(6, 6 + 9 * (rows.index(row) % 3 - 1)),
+                textcoords="offset points",
+                fontsize=8,
             )
+        axes.set_ylim(bottom=floor)
         axes.set(xlabel="classes trained on, % right", ylabel="classes never seen, % right")
-        axes.margins(0.12)
 
     return png(draw, theme, size=(7.6, 5.2))
 

@@ -77,7 +77,7 @@ def _against(chosen: dict[str, Any], other: dict[str, Any], pairs: list[dict[str
     gain = 100 * (chosen["seen"] - other["seen"])
     pair = next(p for p in pairs if {p["a"], p["b"]} == {chosen["method"], other["method"]})
     if pair["better"] is None:
-        return f"no different from {other['method']} ({100 * other['seen']:.1f} %) for sure"
+        return f"not surely different from {other['method']} ({100 * other['seen']:.1f} %)"
     side = "better" if gain > 0 else "worse"
     return f"{abs(gain):.1f} points {side} than {other['method']}"
 
