@@ -171,7 +171,10 @@ def recompute(model: keras.Model) -> None:
 
 
 def _recomputed(call: Callable) -> Callable:
-    def recomputed(x, **options):
-        return keras.remat(lambda x: call(x, **options))(x)
+    def recomputed(x, wanted=None, **options):
+        # Gradients flow to the arguments alone, so tokens that are wanted have to be one.
+        if wanted is None:
+            return keras.remat(lambda x: call(x, **options))(x)
+        return keras.remat(lambda x, wanted: call(x, wanted=wanted, **options))(x, wanted)
 
     return recomputed

@@ -31,12 +31,14 @@ def test_two_devices_train_like_one(one_device, tmp_path):
 
 def test_two_processes_fine_tune_like_one(tmp_path):
     """The whole command; the first process writes, both measure what is forgotten."""
+    import keras
     from test_pipelines_finetune import Colours
     from tiny_models import clip
 
     import tfrecords
 
     tfrecords.write(Colours(), tmp_path / "records", workers=1, progress=False)
+    keras.utils.set_random_seed(0)
     model = clip(image={"depth": 1}, text={"depth": 1})
     model.build()
     model.save(tmp_path / "clip.keras")
@@ -50,7 +52,10 @@ def test_two_processes_fine_tune_like_one(tmp_path):
     assert "worker 0 of 2" in first and "the first worker writes the results" in second
     ours, theirs = weights(tmp_path / "two"), weights(tmp_path / "one")
     for name, expected in theirs.items():
-        np.testing.assert_allclose(ours[name], expected, atol=1e-5, err_msg=name)
+        # The bias of keys has no gradient but rounding, of which Adam makes steps.
+        keys = name.endswith("query_key_value/vars/1")
+        tolerance = 1e-3 if keys else 1e-5
+        np.testing.assert_allclose(ours[name], expected, atol=tolerance, err_msg=name)
     ours, theirs = (valid_results(tmp_path / name)["history"] for name in ("two", "one"))
     assert len(ours) == len(theirs) == 2
     for row, expected in zip(ours, theirs, strict=True):

@@ -123,7 +123,7 @@ def test_fewer_captions_and_more_pictures(home, capsys):
         (("--captions-per-image", "0"), "--captions-per-image: expected 1 or more; got 0"),
         (("--distractors", "train"), "--distractors: expected other splits than train"),
         (("--distractors", "nothing"), "no split 'nothing'"),
-        (("--protocol", "retrieve"), "expected one of zero-shot, retrieval or null"),
+        (("--protocol", "retrieve"), "expected one of zero-shot, classifier, retrieval or null"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(home, tmp_path, capsys, more, message):

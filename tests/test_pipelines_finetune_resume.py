@@ -24,9 +24,9 @@ from pipelines import finetune  # noqa: E402
 from pipelines.runs import fine_tuning  # noqa: E402
 from pipelines.runs import strategy as strategies  # noqa: E402
 from pipelines.runs.fine_tuning import CHECKPOINTS  # noqa: E402
-from pipelines.runs.methods import METHODS  # noqa: E402
 
-BY_STEPS = [name for name, row in METHODS.items() if row.trains != "nothing"]
+# Those whose steps differ; the others train as one of these, with other weights frozen.
+BY_STEPS = ["full", "lp-ft", "paint", "flyp", "lora"]
 SETTINGS = {"batch_size": 20, "checkpoint_steps": 2, "learning_rate": 0.003, "crop_scale": 0.8}
 MORE = {  # what else has a state
     "full": {"ema": 0.5, "mixup": 0.2},
