@@ -1,5 +1,6 @@
 """A pretrained model made ready to be fine-tuned by a method, and what it says of all classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +110,7 @@ def prepare(source: keras.layers.Layer, method: str, data: Labelled, *, options:
 
 
 def class_texts(
-    model: dual_encoder.DualEncoder, names: list[str], templates: tuple[str, ...]
+    model: dual_encoder.DualEncoder, names: Sequence[str], templates: Sequence[str]
 ) -> np.ndarray:
     """The zero-shot classifier's matrix, logit scale included, float32 [C, e]."""
     scale = float(keras.ops.convert_to_numpy(model.logit_scale))

@@ -28,12 +28,13 @@ COSTS = ("seconds", "peak_rss_bytes", "parameters", "trained_parameters")
 
 def document(made: Plan, options: Any, manifest: Manifest) -> dict[str, Any]:
     """The results of a comparison; see `results` and `results.schema.json`."""
+    found = {method: _found(folders) for method, folders in made.cells.items()}
     rows = [
-        _row(method, _found(folders), made.job_of[method], price=options.price)
-        for method, folders in made.cells.items()
+        _row(method, each, made.job_of[method], price=options.price)
+        for method, each in found.items()
     ]
     finished = [row for row in rows if row["seen"] is not None]
-    _rate_costs(rows, {method: _found(folders) for method, folders in made.cells.items()})
+    _rate_costs(rows, found)
     pairs = significance.pairs(_right(made), resamples=options.bootstrap)
     return results.document(
         {
@@ -50,7 +51,7 @@ def document(made: Plan, options: Any, manifest: Manifest) -> dict[str, Any]:
         cost={"seconds": sum(row["seconds"] or 0 for row in rows)},
         config=asdict(options),
         classes=len(manifest.class_names),
-        parts=_parts(made),
+        parts=_parts(found),
         rows=rows,
         pairs=pairs,
         left_out=dict(made.left_out),
@@ -88,9 +89,9 @@ def _right(made: Plan) -> dict[str, np.ndarray]:
     return found
 
 
-def _parts(made: Plan) -> dict[str, Any] | None:
+def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
     """Which classes and pictures, as the first fine-tuning has them; None without one."""
-    whole = (each for folders in made.cells.values() for each in _found(folders))
+    whole = (each for several in found.values() for each in several)
     return next((each["parts"] for each in whole if "parts" in each), None)
 
 

@@ -92,10 +92,10 @@ def _finetune_job(options: Any, method: str, seed: int, *, out: Path) -> Job:
     if contestant.family == "dual":
         given["learning_rate"] = options.learning_rate
     given |= contestant.options
-    if contestant.family == "supervised" and options.supervised_learning_rate:
-        given["learning_rate"] = options.supervised_learning_rate
     if contestant.family == "supervised":
         given |= {"weights": options.weights, "image_size": options.image_size}
+        if options.supervised_learning_rate:
+            given["learning_rate"] = options.supervised_learning_rate
     return Job(
         f"{method}, seed {seed}",
         "finetune",
@@ -158,10 +158,11 @@ def _within_budget(options: Any, manifest: Manifest) -> tuple[list[str], dict[st
         return list(options.methods), {}
     rate = _rate(options)
     pictures = manifest.split("train").count * options.epochs
-    left, taken, left_out = seconds, set(), {}
+    left, taken, left_out, least = seconds, set(), {}, float("inf")
     for method in sorted(options.methods, key=lambda name: CONTESTANTS[name].passes):
         runs = 1 if method in ("zero-shot", "linear-probe") else len(options.seeds)
         needed = runs * (OVERHEAD + 3 * CONTESTANTS[method].passes * pictures / rate)
+        least = min(least, needed)
         if needed > left:
             left_out[method] = (
                 f"about {recommendation.duration(needed)}, "
@@ -173,7 +174,7 @@ def _within_budget(options: Any, manifest: Manifest) -> tuple[list[str], dict[st
     if not taken:
         raise ValueError(
             f"--budget {options.budget}: too little for any method; the cheapest needs about "
-            + min(left_out.values(), key=len).split(",")[0].removeprefix("about ")
+            f"{recommendation.duration(least)}"
         )
     return [name for name in options.methods if name in taken], left_out
 

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -162,6 +161,6 @@ def read_tokenizer(path: Path) -> "Tokenizer | None":
 
 def write_tokenizer(tokenizer: "Tokenizer", path: Path) -> None:
     """Keep it; never half a file."""
-    partial_path = path.with_suffix(".partial")
-    partial_path.write_text(json.dumps(tokenizer.get_config()), encoding="utf-8")
-    os.replace(partial_path, path)
+    from pipelines.runs import folder
+
+    folder.write_text(path, json.dumps(tokenizer.get_config()))

@@ -51,12 +51,9 @@ def _zero_shot(cell: "Cell", task: "Task") -> Found:
 
 def _class_matrix(task: "Task") -> np.ndarray:
     """Of all classes by their templates, [e, C], times the logit scale."""
-    from keras import ops
+    from pipelines.runs import adapted
 
-    import dual_encoder
-
-    embeddings = dual_encoder.class_embeddings(task.model, task.names, task.templates)
-    return (ops.convert_to_numpy(task.model.logit_scale) * embeddings).T
+    return adapted.class_texts(task.model, task.names, task.templates).T
 
 
 def _probe(cell: "Cell", task: "Task") -> Found:
