@@ -44,7 +44,10 @@ class Options:
             without it those of the dataset.
         weights: of networks of keras.applications: imagenet or random; without it imagenet.
         image_size: pixels of the supervised networks; their own size without it.
-        price: of an hour of this machine, in any currency, to say what training costs.
+        price: of an hour of this machine, in any currency, to say what training and a million
+            answers cost.
+        serving_seconds: to measure how fast each exported network answers, one picture at a time
+            and 32; 0 for not at all.
         test: split that is measured.
         bootstrap: resamples for intervals and differences.
     """
@@ -69,6 +72,7 @@ class Options:
     weights: str | None = None
     image_size: int | None = None
     price: float | None = None
+    serving_seconds: float = 1.0
     test: str = "test"
     bootstrap: int = 1000
 
@@ -78,10 +82,10 @@ RANGES = {
         *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
         *("supervised_learning_rate", "price"),
     ),
-    "[0, inf)": ("held_out", "bootstrap"),
+    "[0, inf)": ("held_out", "bootstrap", "serving_seconds"),
     "(0, 1)": ("validation",),
 }
-FREE = ("methods", "seeds", "budget", "price", "bootstrap")
+FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds")
 
 
 def run(options: Options) -> None:
@@ -109,8 +113,12 @@ def run(options: Options) -> None:
     plan = comparison_plan.plan(options, manifest, held_out=away, out=out)
     _say(plan)
     comparison_plan.run(plan)
-    document = compared.document(plan, options, manifest)
     quiet.import_tensorflow()
+    from pipelines.runs import deployment, strategy
+
+    strategy.share_gpus()
+    deployed = deployment.measure(plan, options, manifest, out=out)
+    document = compared.document(plan, options, manifest, deployed=deployed)
     mistakes = _mistakes(plan, options, manifest)
     compare_report.write(out, document, mistakes)
     compare_board.write(out / "tensorboard", document, mistakes)

@@ -15,6 +15,7 @@ from pipelines.runs.contestants import CONTESTANTS
 SETTINGS = (
     *("--epochs", "1", "--batch-size", "16", "--shots", "2", "--n-ctx", "2", "--bootstrap", "20"),
     *("--learning-rate", "0.003", "--weights", "random", "--image-size", "32"),
+    *("--serving-seconds", "0.02"),
 )
 METHODS = ("zero-shot", "linear-probe", "vit")
 
@@ -48,6 +49,10 @@ def test_a_row_for_every_method_and_one_answer(compared):
     for name in METHODS[:2]:
         assert rows[name]["error"] is None and rows[name]["unseen"] == 1  # one class is easy
         assert rows[name]["seconds"] > 0 and rows[name]["peak_rss_bytes"] > 0
+        assert rows[name]["deployed"]["batches"]["32"]["latency_p50_ms"] > 0
+        assert rows[name]["deployed"]["note"] is None
+    assert rows["linear-probe"]["deployed"]["like"] == "zero-shot"
+    assert rows["zero-shot"]["trained_parameters"] == 0 and rows["vit"]["deployed"] is None
     assert rows["zero-shot"]["generalized"] is not None
     assert rows["linear-probe"]["generalized"] is None  # its logits are on another scale
     answer = document["recommendation"]["answer"]
@@ -75,6 +80,9 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
     rows = {row["method"]: row for row in valid_results(out)["rows"]}
     assert float(table["linear-probe"]["seen"]) == pytest.approx(rows["linear-probe"]["seen"])
     page = (out / "report.html").read_text()
+    assert "What it costs to run" in page and "measured as zero-shot" in page
+    served = rows["zero-shot"]["deployed"]["batches"]["1"]["latency_p95_ms"]
+    assert float(table["linear-probe"]["latency_p95_ms_1"]) == pytest.approx(served)
     assert "Table 4: extended accuracy" in page and "python -m pipelines finetune" in page
     assert 'src="http' not in page and 'href="http' not in page
     assert (out / "tensorboard" / "zero-shot").is_dir()

@@ -71,6 +71,13 @@ def test_profiler_and_shapes_agree(tower):
     assert counted == pytest.approx(profiled, rel=0.04)
 
 
+def test_prompts_of_each_picture_are_counted():
+    """The text tower reads all class names anew for it."""
+    prompts = dual_encoder.CoCoOp(dual_encoder.load("shapes-tiny"), NAMES, words=None, n_ctx=2)
+    model = prompts.classifier()
+    assert flops.counted(model) == pytest.approx(flops.profiled(model), rel=0.04)
+
+
 def test_heads_count():
     tower = transformer()
     head = keras.layers.Dense(7, name="head")

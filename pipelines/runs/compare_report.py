@@ -7,14 +7,22 @@ from typing import Any
 
 import yaml
 
-from pipelines.runs import compare_plots, folder, plots, recommendation, report, results
+from pipelines.runs import (
+    compare_costs,
+    compare_plots,
+    folder,
+    plots,
+    recommendation,
+    report,
+    results,
+)
 
 CSV = "results.csv"
 PAGE = "report.html"
 COLUMNS = (
     *("method", "model", "seeds", "seen", "unseen", "unseen_among_all", "generalized"),
     *("harmonic_mean", "macro_f1", "ece", "seconds", "peak_rss_bytes", "parameters", "price"),
-    *("error", "command"),
+    *(*compare_costs.CSV, "error", "command"),
 )
 SHARES = {  # of the table on the page and in the terminal: key, heading
     "seen": "Seen",
@@ -44,24 +52,36 @@ def table(document: dict[str, Any]) -> str:
     rows.writeheader()
     for row in document["rows"]:
         deviations = {f"{key}_std": row["spread"].get(key) for key in SHARES}
-        rows.writerow({**row, "model": document["model"], **deviations})
+        costs = compare_costs.flat(row)
+        rows.writerow({**row, "model": document["model"], **deviations, **costs})
     return file.getvalue()
 
 
 def terminal_table(document: dict[str, Any]) -> str:
-    """The answer, and the table."""
+    """The answer, the table, and the table of what the methods cost to run."""
     shown = _shown(document)
-    lines = [document["recommendation"]["answer"], ""]
     head = ["method", *(SHARES[key].lower() for key in shown), "training"]
-    cells = [head, *(_cells(row, shown) for row in document["rows"])]
-    widths = [max(len(line[i]) for line in cells if i < len(line)) for i in range(len(head))]
+    lines = _aligned([head, *(_cells(row, shown) for row in document["rows"])])
+    costs = compare_costs.table(document["rows"])
+    if costs:
+        cells = [["to run", *costs["short"]], *([r["method"], *r["cells"]] for r in costs["rows"])]
+        remarks = ["", *(row["remark"] for row in costs["rows"])]
+        aligned = zip(_aligned(cells), remarks, strict=True)
+        lines += ["", *(f"{line}  {remark}".rstrip() for line, remark in aligned)]
+    return "\n".join([document["recommendation"]["answer"], "", *lines])
+
+
+def _aligned(cells: list[list[str]]) -> list[str]:
+    """Lines of columns, the first one left, the others right; a short row is not aligned."""
+    whole = [line for line in cells if len(line) == len(cells[0])]
+    first, *widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
+    first = max(first, *(len(line[0]) for line in cells))
+    lines = []
     for name, *figures in cells:
-        if len(figures) == 1:  # an error
-            lines.append(f"{name:<{widths[0]}}  {figures[0]}")
-            continue
-        right = [cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *right]))
-    return "\n".join(line.rstrip() for line in lines)
+        if len(figures) == len(widths):
+            figures = [cell.rjust(width) for cell, width in zip(figures, widths, strict=True)]
+        lines.append("  ".join([name.ljust(first), *figures]).rstrip())
+    return lines
 
 
 def study_tables(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -100,6 +120,7 @@ def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
         results=document,
         columns=[SHARES[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
+        costs=compare_costs.table(document["rows"]),
         scatter=report.both_themes(compare_plots.scatter, rows) if rows else None,
         losses=report.both_themes(compare_plots.losses, trained) if trained else None,
         accuracies=report.both_themes(compare_plots.accuracies, rows) if rows else None,

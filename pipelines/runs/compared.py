@@ -26,11 +26,17 @@ REFERENCES = ("vit", "fine-tune")  # what Low, Medium and High are measured by
 COSTS = ("seconds", "peak_rss_bytes", "parameters", "trained_parameters")
 
 
-def document(made: Plan, options: Any, manifest: Manifest) -> dict[str, Any]:
-    """The results of a comparison; see `results` and `results.schema.json`."""
+def document(
+    made: Plan, options: Any, manifest: Manifest, *, deployed: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """The results of a comparison; see `results` and `results.schema.json`.
+
+    deployed: of `deployment.measure`.
+    """
     found = {method: _found(folders) for method, folders in made.cells.items()}
     rows = [
-        _row(method, each, made.job_of[method], price=options.price)
+        _row(method, each, made.job_of[method])
+        | _prices(each, deployed.get(method), price=options.price)
         for method, each in found.items()
     ]
     finished = [row for row in rows if row["seen"] is not None]
@@ -95,9 +101,7 @@ def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
     return next((each["parts"] for each in whole if "parts" in each), None)
 
 
-def _row(
-    method: str, found: list[dict[str, Any]], jobs: list[Job], *, price: float | None
-) -> dict[str, Any]:
+def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str, Any]:
     """One row of the table: means over seeds, their spread, cost and how to do it again."""
     contestant = CONTESTANTS[method]
     errors = [job.failure for job in jobs if job.failure]
@@ -119,12 +123,28 @@ def _row(
         row["spread"][name] = float(np.std(known, ddof=1)) if len(known) > 1 else None
         row["intervals"][name] = first.get("intervals", {}).get(key)
     for name in COSTS:
-        known = [value for each in found if (value := each["cost"].get(name)) is not None]
-        row[name] = float(np.mean(known)) if known else None
-    row["price"] = cost.money(row["seconds"], price) if price and row["seconds"] else None
+        row[name] = _mean_cost(found, name)
     row |= {name: first.get(name) for name in KEPT}
     row["history"] = row["history"] or []
     return row
+
+
+def _mean_cost(found: list[dict[str, Any]], name: str) -> float | None:
+    known = [value for each in found if (value := each["cost"].get(name)) is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _prices(
+    found: list[dict[str, Any]], deployed: dict[str, Any] | None, *, price: float | None
+) -> dict[str, Any]:
+    """What the method costs to run, and what training and a million answers cost in money."""
+    seconds, batches = _mean_cost(found, "seconds"), (deployed or {}).get("batches")
+    rate = max(each["pictures_per_second"] for each in batches.values()) if batches else None
+    return {
+        "deployed": deployed,
+        "price": cost.money(seconds, price) if price and seconds else None,
+        "price_per_million": cost.money_per_million(rate, price) if price and rate else None,
+    }
 
 
 def _rate_costs(rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]) -> None:

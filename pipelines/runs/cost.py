@@ -119,7 +119,7 @@ def serving(
         pictures: JPEG or PNG files, taken in turn.
         batch_sizes: pictures of a request.
         seconds: to measure each batch size for, after three requests to warm up; at least five
-            requests are measured.
+            requests are measured, fewer where that took ten times as long.
 
     Returns:
         `load_seconds`; `peak_rss_bytes` of the process, TensorFlow included; `batches`, for each

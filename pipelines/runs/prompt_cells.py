@@ -191,6 +191,7 @@ def run(cell: Cell, task: Task) -> str:
         cost={
             "seconds": time.perf_counter() - start,
             "peak_rss_bytes": results.peak_rss_bytes(),
+            "trained_parameters": more.pop("trained_parameters"),
         },
         config=asdict(options),
         protocol=_protocol(options, task),

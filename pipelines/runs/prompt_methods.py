@@ -1,7 +1,8 @@
 """What can be done with a few pictures per class: zero-shot, probe, Tip-Adapter, learnt prompts.
 
 A method takes a cell and a task; it gives logits [n, classes] of the pictures that are measured,
-NaN where a class cannot be told, and what else there is to say.
+NaN where a class cannot be told, and what else there is to say: `trained_parameters`, how many
+numbers were learnt, and keys of its own.
 """
 
 import warnings
@@ -46,7 +47,8 @@ def learner(
 
 
 def _zero_shot(cell: "Cell", task: "Task") -> Found:
-    return _unit(task.test[0]) @ _class_matrix(task), {"templates": task.templates}
+    found = {"templates": task.templates, "trained_parameters": 0}
+    return _unit(task.test[0]) @ _class_matrix(task), found
 
 
 def _class_matrix(task: "Task") -> np.ndarray:
@@ -64,7 +66,9 @@ def _probe(cell: "Cell", task: "Task") -> Found:
     with warnings.catch_warnings():  # one picture of each class is no regression problem
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         fitted = probe.fit(_unit(x), y, validation=_validation(task, drawn))
-    return _of_seen(task, fitted.logits(_unit(task.test[0]))), {"strength": fitted.strength}
+    trained = fitted.weights.size + fitted.bias.size
+    found = {"strength": fitted.strength, "trained_parameters": trained}
+    return _of_seen(task, fitted.logits(_unit(task.test[0]))), found
 
 
 def _tip_adapter(cell: "Cell", task: "Task") -> Found:
@@ -84,7 +88,12 @@ def _tip_adapter(cell: "Cell", task: "Task") -> Found:
         adapter.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         _fit(cell, adapter, data, epochs=TIP_EPOCHS)
     accuracy = adapter.search(*_validation(task, drawn))
-    found = {"alpha": adapter.alpha, "beta": adapter.beta, "validation_top1": accuracy}
+    found = {
+        "alpha": adapter.alpha,
+        "beta": adapter.beta,
+        "validation_top1": accuracy,
+        "trained_parameters": x.size if cell.method == "tip-adapter-f" else 0,
+    }
     return _of_seen(task, adapter.logits(task.test[0])), found
 
 
@@ -92,7 +101,7 @@ def _prompts(cell: "Cell", task: "Task") -> Found:
     import keras
 
     import dual_encoder
-    from pipelines.runs import prompt_features
+    from pipelines.runs import cost, prompt_features
 
     options, conditional = task.options, cell.method == "cocoop"
     most = options.conditional_batch_size if conditional else options.batch_size
@@ -124,8 +133,12 @@ def _prompts(cell: "Cell", task: "Task") -> Found:
         shots=cell.shots,
         seed=cell.seed,
     )
-    words = dual_encoder.nearest_words(prompts)
-    return logits, {"history": history, "template": prompts.frames.template, "nearest_words": words}
+    return logits, {
+        "history": history,
+        "template": prompts.frames.template,
+        "nearest_words": dual_encoder.nearest_words(prompts),
+        "trained_parameters": cost.parameters(prompts)["trained"],
+    }
 
 
 METHODS: dict[str, Callable[["Cell", "Task"], Found]] = {

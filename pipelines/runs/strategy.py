@@ -1,5 +1,6 @@
 """Which devices a run uses, and what part of every batch each of them gets."""
 
+import contextlib
 import functools
 import json
 import os
@@ -52,6 +53,18 @@ def set_virtual_devices(count: int) -> None:
     tf.config.set_visible_devices([], "GPU")
     parts = [tf.config.LogicalDeviceConfiguration()] * count
     tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def share_gpus() -> None:
+    """Take only as much of the GPUs' memory as is needed, and leave the rest to other processes.
+
+    Does nothing where TensorFlow has already started.
+    """
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def describe(strategy: Any) -> list[str]:
