@@ -9,7 +9,7 @@ from saved_runs import valid_results
 from test_pipelines_finetune import home as home
 
 from pipelines.__main__ import main
-from pipelines.runs import compare_report, comparing, comparison_plan
+from pipelines.runs import budget, compare_report, comparing, comparison_plan
 from pipelines.runs.contestants import CONTESTANTS
 
 SETTINGS = (
@@ -102,14 +102,15 @@ def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
 
 
 def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
-    monkeypatch.setattr(comparison_plan, "_rate", lambda options: 10.0)
+    speed = budget.Speed(flops=2e7, pictures_per_second=10.0)
+    monkeypatch.setattr(budget, "measured_speed", lambda name: speed)
     monkeypatch.setattr(comparison_plan, "run", lambda plan: None)
     methods = ("zero-shot", "auto", "efficientnet-b7")
     status, output, error = compare(
-        home, "budget", "--seeds", "0", "--budget", "2m", "--methods", *methods
+        home, "budget", "--seeds", "0", "--budget", "3m", "--methods", *methods
     )
     assert status == 0, error
-    assert "left out: efficientnet-b7 (about 3.9 min," in output
+    assert "left out: efficientnet-b7 (about 6.1 min," in output
     document = valid_results(home / "budget")
     assert list(document["left_out"]) == ["efficientnet-b7"]
     assert document["recommendation"]["method"] is None  # nothing has run

@@ -1,20 +1,14 @@
-"""Which commands a comparison is made of, and which of them there is time for."""
+"""Which commands a comparison is made of."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipelines.runs import comparing, recommendation, results
+from pipelines.runs import budget, comparing, results
 from pipelines.runs.comparing import Job
 from pipelines.runs.contestants import COMPARED, CONTESTANTS
 from tfrecords import Manifest
-
-UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600}
-OVERHEAD = 20.0  # seconds to start a run and to measure it
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Plan:
 
 def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Path) -> Plan:
     """The commands of a comparison, one per method and seed; those of `prompt` do all seeds."""
-    chosen, left_out = _within_budget(options, manifest)
+    chosen, left_out = budget.within(options, manifest)
     jobs: list[Job] = []
     cells: dict[str, list[Path]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -63,16 +57,6 @@ def run(made: Plan) -> None:
         print(f"{number} of {len(made.jobs)}: {job.name}", flush=True)
         if error := comparing.run(job):
             print(f"  failed: {error}", flush=True)
-
-
-def budget(text: str | None) -> float | None:
-    """Seconds of "30m", "2h", "90s"; None without one."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)", text.strip())
-    if not found or not float(found[1]):
-        raise ValueError(f"--budget: expected a time such as 30m, 2h or 90s; got {text!r}")
-    return float(found[1]) * UNITS[found[2]]
 
 
 def _finetune_job(options: Any, method: str, seed: int, *, out: Path) -> Job:
@@ -149,52 +133,3 @@ def _protocol(options: Any) -> dict[str, Any]:
         "held_out_classes": options.held_out_classes,
         "templates": options.templates,
     }
-
-
-def _within_budget(options: Any, manifest: Manifest) -> tuple[list[str], dict[str, str]]:
-    """Methods by predicted cost, the cheapest first, as long as there is time; and the others."""
-    seconds = budget(options.budget)
-    if seconds is None:
-        return list(options.methods), {}
-    rate = _rate(options)
-    pictures = manifest.split("train").count * options.epochs
-    left, taken, left_out, least = seconds, set(), {}, float("inf")
-    for method in sorted(options.methods, key=lambda name: CONTESTANTS[name].passes):
-        runs = 1 if method in ("zero-shot", "linear-probe") else len(options.seeds)
-        needed = runs * (OVERHEAD + 3 * CONTESTANTS[method].passes * pictures / rate)
-        least = min(least, needed)
-        if needed > left:
-            left_out[method] = (
-                f"about {recommendation.duration(needed)}, "
-                f"{recommendation.duration(max(left, 0))} left"
-            )
-            continue
-        left -= needed
-        taken.add(method)
-    if not taken:
-        raise ValueError(
-            f"--budget {options.budget}: too little for any method; the cheapest needs about "
-            f"{recommendation.duration(least)}"
-        )
-    return [name for name in options.methods if name in taken], left_out
-
-
-def _rate(options: Any) -> float:
-    """Pictures per second through the compared model's image tower on this machine."""
-    import time
-
-    from pipelines.runs import quiet
-
-    quiet.import_tensorflow()
-    import dual_encoder
-
-    model = dual_encoder.load(options.model)
-    if not isinstance(model, dual_encoder.DualEncoder):
-        raise ValueError(f"--model: expected a dual encoder; {options.model} has one tower")
-    images = np.zeros((16, model.image_size, model.image_size, 3), np.uint8)
-    times = []
-    for _ in range(4):
-        start = time.perf_counter()
-        np.asarray(model.encode_image(images))
-        times.append(time.perf_counter() - start)
-    return len(images) / min(times)

@@ -17,8 +17,11 @@ class Contestant:
         model: of finetune: a name, or `COMPARED`.
         options: of finetune, besides the data, the split and the seed.
         passes: over the training pictures, forward and backward, in those of one epoch; what its
-            cost is predicted by.
-        family: dual (the compared model), or supervised.
+            time is predicted by.
+        family: dual (the compared model), or supervised (a network of its own).
+        flops: of one picture forwards through a network of its own at `image_size`, as
+            `flops.counted` has them.
+        image_size: pixels that it takes without another size.
     """
 
     what: str
@@ -27,6 +30,8 @@ class Contestant:
     options: Mapping[str, Any] = field(default_factory=dict)
     passes: float = 1.0
     family: str = "dual"
+    flops: float = 0.0
+    image_size: int = 0
 
 
 SUPERVISED = {"method": "full", "flip": True}
@@ -89,8 +94,9 @@ CONTESTANTS: Mapping[str, Contestant] = {
         "finetune",
         "vit-base-patch16-224",
         options={**SUPERVISED, "beta_2": 0.99, "epsilon": 1e-6},
-        passes=4.0,
         family="supervised",
+        flops=32.9e9,
+        image_size=224,
     ),
     "resnet50": Contestant(
         "ResNet50, fine-tuned, its head ten times as fast",
@@ -103,26 +109,35 @@ CONTESTANTS: Mapping[str, Contestant] = {
             "head_multiplier": 10.0,
             "weight_decay": 0.0001,
         },
-        passes=1.0,
         family="supervised",
+        flops=7.71e9,
+        image_size=224,
     ),
     "xception": Contestant(
-        "Xception, fine-tuned", "finetune", "xception", SUPERVISED, 4.0, family="supervised"
+        "Xception, fine-tuned",
+        "finetune",
+        "xception",
+        SUPERVISED,
+        family="supervised",
+        flops=16.7e9,
+        image_size=299,
     ),
     "efficientnet-b7": Contestant(
         "EfficientNetB7, fine-tuned",
         "finetune",
         "efficientnet-b7",
         SUPERVISED,
-        8.0,
         family="supervised",
+        flops=75.5e9,
+        image_size=600,
     ),
     "from-scratch": Contestant(
         "a small network from random weights",
         "finetune",
         "convnet-tiny",
         options={**SUPERVISED, "learning_rate": 0.002, "batch_size": 32},
-        passes=0.3,
         family="supervised",
+        flops=30.1e6,
+        image_size=64,
     ),
 }
