@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
+
+from dual_encoder.mapped_tensors import map_tensors
 
 FILE = "index.json"
 WORK_FOLDER = ".unfinished"  # parts of an index that is being built
@@ -152,32 +154,13 @@ def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
         ValueError: it is damaged or not a file of rows.
     """
     try:
-        with safe_open(path, framework="numpy") as file:  # checks that the file is whole
-            facts = json.loads((file.metadata() or {})[_KEY])
-        arrays = _mapped(path)
-        return IndexRows(**arrays), facts
+        arrays, metadata = map_tensors(path)
+        return IndexRows(**arrays), json.loads(metadata[_KEY])
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing; delete the index and build it again") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete the index, build again") from None
-
-
-def _mapped(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, read-only, each mapped (`safe_open` would copy them)."""
-    with open(path, "rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    kinds = {"F32": np.float32, "U8": np.uint8, "I64": np.int64}
-    arrays = {}
-    for name in set(header) - {"__metadata__"}:
-        kind, shape = kinds[header[name]["dtype"]], tuple(header[name]["shape"])
-        offset = 8 + size + header[name]["data_offsets"][0]
-        arrays[name] = (
-            np.memmap(path, kind, mode="r", offset=offset, shape=shape)
-            if 0 not in shape  # nothing cannot be mapped
-            else np.empty(shape, kind)
-        )
-    return arrays
+    except (KeyError, TypeError, ValueError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path} is damaged ({reason}); delete the index, build again") from None
 
 
 def replace(path: Path, data: bytes) -> None:

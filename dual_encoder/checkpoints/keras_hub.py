@@ -67,7 +67,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
     model = build(backbone.get_config(), folder, image_size)
     if not model.built:
         model.build()
-    tensors = names.Weights(backbone)
+    tensors = names.weights(backbone)
     changed = resized(model, antialias=False)
     fill(
         named_variables(model),

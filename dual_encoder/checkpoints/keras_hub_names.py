@@ -1,6 +1,5 @@
 """Weight names of KerasHub's backbones: tables from our variables to its variables."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -22,31 +21,17 @@ PATCHES = Codec(lambda a: a[0].reshape(-1, a[0].shape[-1]), lambda value, _: [va
 PARTS = ("query", "key", "value")
 
 
-class Weights(Mapping[str, np.ndarray]):
+def weights(backbone: keras.Model) -> dict[str, np.ndarray]:
     """The variables of a backbone by path; those of CLIP's two towers under a name of their own."""
-
-    def __init__(self, backbone: keras.Model):
-        self._weights = {}
-        for part in ("vision_encoder", "text_encoder"):
-            tower: Any = getattr(backbone, part, None)
-            for weight in tower.weights if tower is not None else ():
-                # A tower that was given a name has it in front of its layers' names.
-                self._weights[f"{part}/{weight.path.removeprefix(f'{tower.name}_')}"] = weight
-        inside = {id(weight) for weight in self._weights.values()}
-        self._weights |= {w.path: w for w in backbone.weights if id(w) not in inside}
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return keras.ops.convert_to_numpy(self._weights[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._weights)
-
-    def __len__(self) -> int:
-        return len(self._weights)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Without reading the numbers."""
-        return tuple(self._weights[name].shape)
+    found = {}
+    for part in ("vision_encoder", "text_encoder"):
+        tower: Any = getattr(backbone, part, None)
+        for weight in tower.weights if tower is not None else ():
+            # A tower that was given a name has it in front of its layers' names.
+            found[f"{part}/{weight.path.removeprefix(f'{tower.name}_')}"] = weight
+    inside = {id(weight) for weight in found.values()}
+    found |= {w.path: w for w in backbone.weights if id(w) not in inside}
+    return {name: keras.ops.convert_to_numpy(weight) for name, weight in found.items()}
 
 
 def clip(model: keras.Model) -> list[Entry]:

@@ -4,28 +4,20 @@ A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` write
 """
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 
+from dual_encoder.checkpoints import first_values
+
 Arrays = Sequence[np.ndarray]
+Tensors = Mapping[str, np.ndarray]  # of a checkpoint, by name
 Change = Callable[[np.ndarray], np.ndarray]
-
-
-class Tensors(Protocol):
-    """What `fill` asks of a checkpoint."""
-
-    def __getitem__(self, name: str, /) -> np.ndarray: ...
-
-    def __iter__(self) -> Iterator[str]: ...
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Without reading the numbers."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -151,13 +143,15 @@ def fill(
             _check_shape(variables[entry.variable], entry, tensors, changed.get(entry.variable))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
+    pool = ThreadPoolExecutor(os.cpu_count())  # copying leaves Python to others
     for entry in entries:
         variable = variables[entry.variable]
-        value = partial(_value, entry, tensors, changed.get(entry.variable))
+        value = pool.submit(_value, entry, tensors, changed.get(entry.variable))
         if _waits(variable):  # Keras has no public way to say what a first value shall be
-            variable._initializer = lambda shape, dtype, value=value: value()
+            variable._initializer = lambda shape, dtype, value=value: value.result()
         else:
-            variable.assign(value())
+            variable.assign(value.result())
+    pool.shutdown(wait=False)
 
 
 def _waits(variable: keras.Variable) -> bool:
@@ -167,8 +161,7 @@ def _waits(variable: keras.Variable) -> bool:
 
 def _value(entry: Entry, tensors: Tensors, change: Change | None) -> Any:
     value = entry.codec.read([tensors[name] for name in entry.tensors])
-    value = change(value) if change else value
-    return keras.ops.convert_to_tensor(np.asarray(value, "float32"))
+    return first_values.tensor(change(value) if change else value)
 
 
 def _check_names(
@@ -197,10 +190,10 @@ def _check_shape(
 ) -> None:
     """By what the codec makes of arrays without numbers."""
     try:
-        made = entry.codec.read([np.empty(tensors.shape(name), "int8") for name in entry.tensors])
+        made = entry.codec.read([np.empty(tensors[name].shape, "int8") for name in entry.tensors])
         shape = change(made).shape if change else made.shape
     except (ValueError, IndexError):  # not even the number of axes is right
-        shape = tuple(tensors.shape(name) for name in entry.tensors)
+        shape = tuple(tensors[name].shape for name in entry.tensors)
     if shape != tuple(variable.shape):
         raise ValueError(
             f"{' + '.join(entry.tensors)}: expected {tuple(variable.shape)} for "

@@ -57,8 +57,7 @@ def read_tokenizer(
         tokenizer.no_padding()
         end = _end(tokenizer, settings)
         _mark(tokenizer, {settings[name] for name in NAMES if name in settings} | {end})
-        content = json.loads(tokenizer.to_str())
-        clip = content["model"].get("end_of_word_suffix") == WORD_END
+        clip = getattr(tokenizer.model, "end_of_word_suffix", None) == WORD_END
         as_open_clip = clip and cleaning == "openai"
         (end_id,) = _ids(tokenizer, [end])
         usual = (end,) if clip else ("<pad>", "[PAD]")
@@ -67,20 +66,31 @@ def read_tokenizer(
         raise
     except Exception as error:  # the library has no narrower one
         raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
-    if as_open_clip:
-        content |= words_of_open_clip()
-    _keep_apart(content)
     if pad_to_context is None:
         siglip = str(settings.get("tokenizer_class")).startswith("Siglip")
         pad_to_context = siglip or cleaning in ("siglip", "canonicalize")
     return Tokenizer(
-        json.dumps(content, ensure_ascii=False),
+        _text(tokenizer, as_open_clip=as_open_clip),
         context_length=context_length,
         pad_id=pad_id,
         end_id=end_id,
         cleaning=cleaning,
         pad_to_context=pad_to_context,
     )
+
+
+def _text(tokenizer: tokenizers.Tokenizer, *, as_open_clip: bool) -> str:
+    """Its JSON, with what the library's own objects cannot say."""
+    text = tokenizer.to_str()
+    unigram = isinstance(tokenizer.model, tokenizers.models.Unigram)
+    if not as_open_clip and not unigram:
+        return text
+    content = json.loads(text)
+    if as_open_clip:
+        content |= words_of_open_clip()
+    if unigram:
+        _keep_apart(content)
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _written_here(folder: Path, note: Any, *, context_length: int) -> Tokenizer:
@@ -169,8 +179,6 @@ def _keep_apart(content: dict[str, Any]) -> None:
     The library passes over those that are marked as special. But Unigram vocabularies hold them as
     pieces too, of score 0, the best there is: names found in a text are cut in two.
     """
-    if content["model"]["type"] != "Unigram":
-        return
     special = {token["content"] for token in content["added_tokens"] if token["special"]}
     pieces = (piece for piece, score in content["model"]["vocab"] if score == 0)
     special |= {piece for piece in pieces if re.fullmatch("<.+>", piece)}

@@ -1,0 +1,32 @@
+"""Arrays into tensors of the backend that become variables' values, each number copied once."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+ALIGNMENT = 64  # bytes; TensorFlow's kernels count on it
+COLUMNS = 64  # of a transposed matrix at a time, so that what is read again is still in the cache
+
+
+def tensor(value: np.ndarray) -> Any:
+    """A float32 tensor with the numbers of `value`, which may be read-only or transposed."""
+    copy = _aligned(value.shape)
+    if value.ndim == 2 and value.flags.f_contiguous:
+        for start in range(0, value.shape[1], COLUMNS):
+            copy[:, start : start + COLUMNS] = value[:, start : start + COLUMNS]
+    else:
+        np.copyto(copy, value, casting="unsafe")
+    if keras.backend.backend() != "tensorflow":
+        return keras.ops.convert_to_tensor(copy)
+    import tensorflow as tf
+
+    return tf.experimental.dlpack.from_dlpack(copy.__dlpack__())  # the same memory
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Float32 of that shape, without values."""
+    size = int(np.prod(shape)) * 4
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + size].view("float32").reshape(shape)
