@@ -15,6 +15,9 @@ from tfrecords.augmentation import augmented, mixed
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.selection import Selection
 
+# None of this branches on a tensor in Python, and AutoGraph takes a second to find that out.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
 # What a random number is for, so that crops, captions and augmentation draw different ones.
 _CROP, _CAPTION, _AUGMENT, _MIX = range(4)
 
@@ -69,6 +72,7 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     return dataset.map(lambda batch: _finish(batch, plan)).prefetch(2).with_options(options)
 
 
+@_as_it_is
 def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     """The worker's rows of a batch of records, and what is drawn for each, all rows at once."""
     mine = slice(*plan.rows)
@@ -105,6 +109,7 @@ def _pick(captions: tf.RaggedTensor, first: tf.Tensor, number: tf.Tensor) -> tf.
     return tf.gather(captions.values, captions.row_starts() + (start + number) % lengths)
 
 
+@_as_it_is
 def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     row = dict(row)
     encoded, window = row.pop("encoded"), row.pop("window", None)
@@ -133,6 +138,7 @@ def _augmentation(plan: Plan, *, rows: int) -> Callable:
     return apply
 
 
+@_as_it_is
 def _finish(batch: dict[str, tf.Tensor], plan: Plan) -> tuple[dict, tf.Tensor, tf.Tensor]:
     x = {"image": batch["image"]}
     if plan.tokenizer is not None:
