@@ -21,6 +21,7 @@ class Forgetting(keras.callbacks.Callback):
     def __init__(self, adapted: Adapted) -> None:
         super().__init__()
         self.adapted = adapted
+        self._batches: tuple[Any, int] | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if logs is not None and not self.model.optimizer.iterations.numpy():
@@ -33,19 +34,19 @@ class Forgetting(keras.callbacks.Callback):
 
     def measure(self) -> dict[str, float]:
         """The figures that can be said, by the names they have in the logs."""
-        figures = measure(self.adapted)
+        if self._batches is None:  # read every time, but made once
+            self._batches = self.adapted.data.measured(self.adapted.model)
+        figures = measure(self.adapted, *self._batches)
         return {f"val_{name}": value for name, value in figures.items() if value is not None}
 
 
-def measure(adapted: Adapted, *, batches: tuple[Any, int] | None = None) -> dict[str, Any]:
-    """The figures of `seen_unseen` of the model as it is, on validation or on other batches.
+def measure(adapted: Adapted, batches: Any, count: int) -> dict[str, Any]:
+    """The figures of `seen_unseen` of the model as it is, on batches of so many pictures.
 
     Where pictures have several labels it is `map` instead, their mean average precision.
     """
     data = adapted.data
-    if batches is None:
-        batches = data.measured(adapted.model)
-    made = features.compute(adapted.model.encode_image, batches[0], count=batches[1])
+    made = features.compute(adapted.model.encode_image, batches, count=count)
     logits = adapted.logits(made.values)
     if data.manifest.multi_label:
         if not np.isfinite(logits).all():

@@ -17,8 +17,9 @@ def curve(
 
     Every point passes all pictures through the tower once more: all its weights differ.
     """
+    batches, count = adapted.data.measured(adapted.model)
     rows = [
-        {"alpha": alpha, **forgetting.measure(adapted)}
+        {"alpha": alpha, **forgetting.measure(adapted, batches, count)}
         for alpha in weight_space.along(adapted.model, start, end)
     ]
     weight_space.interpolate(adapted.model, start, end, alpha=1)
