@@ -11,6 +11,7 @@ import classifiers
 import dual_encoder
 from classifiers import tuning
 from dual_encoder import class_embeddings
+from pipelines.runs.features import unit
 from pipelines.runs.labelled import Labelled
 from pipelines.runs.methods import METHODS, Method
 
@@ -115,11 +116,6 @@ def class_texts(
     """The zero-shot classifier's matrix, logit scale included, float32 [C, e]."""
     scale = float(keras.ops.convert_to_numpy(model.logit_scale))
     return scale * class_embeddings(model, names, templates)
-
-
-def unit(features: np.ndarray) -> np.ndarray:
-    """Rows of unit length."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def _check(method: str, row: Method, source: Any, data: Labelled) -> None:

@@ -49,6 +49,11 @@ def compute(
     return Features(np.concatenate(values), np.concatenate(labels))
 
 
+def unit(values: np.ndarray) -> np.ndarray:
+    """Rows of unit length."""
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+
+
 def cached(path: Path, key: dict[str, Any], make: Callable[[], Features]) -> Features:
     """The features in a file, or what `make` gives, which the file then keeps.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.runs import few_shot
+from pipelines.runs.features import unit
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -48,7 +49,7 @@ def learner(
 
 def _zero_shot(cell: "Cell", task: "Task") -> Found:
     found = {"templates": task.templates, "trained_parameters": 0}
-    return _unit(task.test[0]) @ _class_matrix(task), found
+    return unit(task.test[0]) @ _class_matrix(task), found
 
 
 def _class_matrix(task: "Task") -> np.ndarray:
@@ -65,10 +66,10 @@ def _probe(cell: "Cell", task: "Task") -> Found:
     x, y = task.embedded(drawn.train)
     with warnings.catch_warnings():  # one picture of each class is no regression problem
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-        fitted = probe.fit(_unit(x), y, validation=_validation(task, drawn))
+        fitted = probe.fit(unit(x), y, validation=_validation(task, drawn))
     trained = fitted.weights.size + fitted.bias.size
     found = {"strength": fitted.strength, "trained_parameters": trained}
-    return _of_seen(task, fitted.logits(_unit(task.test[0]))), found
+    return _of_seen(task, fitted.logits(unit(task.test[0]))), found
 
 
 def _tip_adapter(cell: "Cell", task: "Task") -> Found:
@@ -157,7 +158,7 @@ def _drawn(cell: "Cell", task: "Task") -> few_shot.Sample:
 
 def _validation(task: "Task", drawn: few_shot.Sample) -> tuple[np.ndarray, np.ndarray]:
     x, y = task.embedded(drawn.validation)
-    return _unit(x), y
+    return unit(x), y
 
 
 def _of_seen(task: "Task", logits: np.ndarray) -> np.ndarray:
@@ -165,10 +166,6 @@ def _of_seen(task: "Task", logits: np.ndarray) -> np.ndarray:
     found = np.full((len(logits), len(task.names)), np.nan, logits.dtype)
     found[:, list(task.seen)] = logits
     return found
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def _devices() -> int:
