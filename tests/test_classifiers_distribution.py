@@ -1,11 +1,12 @@
 """Classifiers train on several devices, and a few rows at a time, to the weights of one device.
 
 Virtual devices are a setting of a whole process, so this file is also the script of the processes
-it starts: `python test_classifiers_distribution.py STRATEGY DEVICES RESULT.npz`, or with the
-arguments of a command.
+it starts: `python test_classifiers_distribution.py devices FOLDER`, or with the arguments of a
+command.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,17 +17,10 @@ BATCH, STEPS, SIZE, CLASSES = 8, 3, 6, 3
 CASES = ("numbers", "soft labels", "several labels")
 
 
-@pytest.fixture(scope="module")
-def one_device(tmp_path_factory):
-    path = tmp_path_factory.mktemp("one") / "one.npz"
-    finish(run(__file__, "one", 1, path))
-    return path
-
-
-def test_two_devices_train_like_one(one_device, tmp_path):
-    path = tmp_path / "two.npz"
-    finish(run(__file__, "mirrored", 2, path))
-    assert_same(path, one_device, CASES + tuple(f"{case}, 2 at a time" for case in CASES))
+def test_two_devices_train_like_one(tmp_path):
+    finish(run(__file__, "devices", tmp_path))
+    assert_same(tmp_path / "two.npz", tmp_path / "one.npz", CASES)
+    assert_same(tmp_path / "two at a time.npz", tmp_path / "one.npz", CASES)
 
 
 def test_two_processes_fine_tune_like_one(tmp_path):
@@ -36,6 +30,7 @@ def test_two_processes_fine_tune_like_one(tmp_path):
     from tiny_models import clip
 
     import tfrecords
+    from pipelines.__main__ import main
 
     tfrecords.write(Colours(), tmp_path / "records", workers=1, progress=False)
     keras.utils.set_random_seed(0)
@@ -45,10 +40,10 @@ def test_two_processes_fine_tune_like_one(tmp_path):
     command = ["finetune", "--data", tmp_path / "records", "--model", tmp_path / "clip.keras"]
     command += ["--method", "flyp", "--epochs", "1", "--batch-size", "20", "--bootstrap", "0"]
     command += ["--held-out", "2", "--learning-rate", "0.003", "--out"]
-    one = run(__file__, *command, tmp_path / "one")
     several = ["--strategy", "multi-worker", "--micro-batch", "5"]
     two = run_workers(__file__, *command, tmp_path / "two", *several)
-    _, first, second = finish(one, *two)
+    assert main([str(word) for word in (*command, tmp_path / "one")]) == 0
+    first, second = finish(*two)
     assert "worker 0 of 2" in first and "the first worker writes the results" in second
     ours, theirs = weights(tmp_path / "two"), weights(tmp_path / "one")
     for name, expected in theirs.items():
@@ -120,28 +115,24 @@ def compile_model(model, case, **few):
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False, **few)
 
 
-def train(name, path):
+def train(name, path, **few):
     from classifiers import adopt_averages
     from pipelines.runs import strategy as strategies
 
     strategy, results = strategies.build(name), {}
-    runs = [(case, case, {}) for case in CASES]
-    # On one device, what the others are compared with: all rows at once.
-    few = {} if name == "one" else {"micro_batch": 2}
-    runs += [(f"{case}, 2 at a time", case, few) for case in CASES]
-    for title, case, options in runs:
+    for case in CASES:
         data = strategies.distribute(strategy, lambda worker, case=case: batches(case))
         with strategy.scope():
             model = build_model(case)
-            compile_model(model, case, **options)
+            compile_model(model, case, **few)
         history = model.fit(data, shuffle=False, verbose=0).history
-        results[f"{title}/fit"] = [history["loss"], history["accuracy"]]
+        results[f"{case}/fit"] = [history["loss"], history["accuracy"]]
         for index, weight in enumerate(model.weights):  # names count the models of a process
-            results[f"{title}/{index} {weight.name}"] = weight.numpy()
+            results[f"{case}/{index} {weight.name}"] = weight.numpy()
         adopt_averages(model)
-        results[f"{title}/evaluate"] = model.evaluate(data, verbose=0)
+        results[f"{case}/evaluate"] = model.evaluate(data, verbose=0)
         for index, weight in enumerate(model.trainable_variables):
-            results[f"{title}/average {index} {weight.name}"] = weight.numpy()
+            results[f"{case}/average {index} {weight.name}"] = weight.numpy()
     np.savez(path, **results)
 
 
@@ -152,7 +143,8 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     from pipelines.runs import strategy as strategies
 
-    name, devices, path = sys.argv[1:]
-    if int(devices) > 1:
-        strategies.set_virtual_devices(int(devices))
-    train(name, path)
+    folder = Path(sys.argv[2])
+    strategies.set_virtual_devices(2)
+    train("one", folder / "one.npz")
+    train("mirrored", folder / "two.npz")
+    train("mirrored", folder / "two at a time.npz", micro_batch=2)

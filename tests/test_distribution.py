@@ -1,10 +1,12 @@
 """Several devices and several processes train to the weights of one device.
 
 Virtual devices and TF_CONFIG are settings of a whole process, so this file is also the script of
-the processes it starts: `python test_distribution.py STRATEGY DEVICES RESULT.npz CASE ...`
+the processes it starts: `python test_distribution.py STRATEGY DEVICES RESULT.npz CASE ...`, or
+`python test_distribution.py devices FOLDER` for all that one process can show of two devices.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,25 +36,24 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def one_device(tmp_path_factory):
-    path = tmp_path_factory.mktemp("one") / "one.npz"
-    finish(run(__file__, "one", 1, path, *CASES))
-    return path
+def devices(tmp_path_factory):
+    """A folder with `one.npz`, `two.npz` and `refused.npz`, of one process with two devices."""
+    folder = tmp_path_factory.mktemp("devices")
+    finish(run(__file__, "devices", folder))
+    return folder
 
 
-def test_two_devices_train_like_one(one_device, tmp_path):
-    path = tmp_path / "two.npz"
-    cases = ["contrastive", "sigmoid", *FEW]
-    finish(run(__file__, "mirrored", 2, path, *cases))
-    assert_same(path, one_device, cases)
-    with np.load(path) as result:
+@pytest.fixture(scope="module")
+def one_device(devices):
+    return devices / "one.npz"
+
+
+def test_two_devices_train_and_clip_like_one(devices):
+    assert_same(devices / "two.npz", devices / "one.npz", CASES)
+    with np.load(devices / "two.npz") as result:
         assert list(result["devices"]) == ["CPU:0", "CPU:1"]
-
-
-def test_two_devices_clip_like_one(one_device, tmp_path):
-    path = tmp_path / "two.npz"
-    finish(run(__file__, "mirrored", 2, path, "clipnorm", "clipvalue"))
-    assert_same(path, one_device, ["clipnorm", "clipvalue"])
+    with np.load(devices / "one.npz") as result:
+        assert list(result["devices"]) == ["CPU:0"]
 
 
 def test_four_devices_train_like_one(one_device, tmp_path):
@@ -72,10 +73,8 @@ def test_two_processes_train_like_one(one_device, tmp_path):
             assert list(result["devices"]) == [f"worker {index} of 2, CPU:0"]
 
 
-def test_what_cannot_work_on_several_devices_is_refused_by_compile(tmp_path):
-    path = tmp_path / "refused.npz"
-    finish(run(__file__, "refuse", 2, path))
-    with np.load(path) as result:
+def test_what_cannot_work_on_several_devices_is_refused_by_compile(devices):
+    with np.load(devices / "refused.npz") as result:
         for name in REFUSED:
             message = str(result[name])
             assert name in message and "\n" not in message
@@ -191,10 +190,14 @@ def refuse(path):
 
 
 if __name__ == "__main__":
-    name, devices, path, *cases = sys.argv[1:]
-    if int(devices) > 1:
-        strategies.set_virtual_devices(int(devices))
-    if name == "refuse":
-        refuse(path)
+    if sys.argv[1] == "devices":
+        folder = Path(sys.argv[2])
+        strategies.set_virtual_devices(2)
+        train("one", folder / "one.npz", CASES)
+        train("mirrored", folder / "two.npz", CASES)
+        refuse(folder / "refused.npz")
     else:
+        name, count, path, *cases = sys.argv[1:]
+        if int(count) > 1:
+            strategies.set_virtual_devices(int(count))
         train(name, path, cases)

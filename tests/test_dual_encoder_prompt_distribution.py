@@ -1,10 +1,11 @@
 """Prompts learnt on two devices are those of one.
 
 Virtual devices are a setting of a whole process, so this file is also the script of the processes
-it starts: `python test_dual_encoder_prompt_distribution.py STRATEGY DEVICES RESULT.npz`
+it starts: `python test_dual_encoder_prompt_distribution.py FOLDER`
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from processes import assert_same, finish, run
@@ -17,9 +18,10 @@ CASES = ("coop", "cocoop")
 
 
 def test_two_devices_learn_like_one(tmp_path):
-    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
-    finish(run(__file__, "one", 1, one), run(__file__, "mirrored", 2, two))
-    assert_same(two, one, CASES)
+    finish(run(__file__, tmp_path))
+    assert_same(tmp_path / "mirrored.npz", tmp_path / "one.npz", CASES)
+    with np.load(tmp_path / "mirrored.npz") as result:
+        assert list(result["devices"]) == ["CPU:0", "CPU:1"]
 
 
 def learn(case):
@@ -46,11 +48,11 @@ def learn(case):
 
 
 if __name__ == "__main__":
-    name, devices, path = sys.argv[1:]
-    if int(devices) > 1:
-        strategies.set_virtual_devices(int(devices))
-    strategy, found = strategies.build(name), {}
-    for case in CASES:
-        with strategy.scope():
-            found |= learn(case)
-    np.savez(path, **found)
+    strategies.set_virtual_devices(2)
+    for name in ("one", "mirrored"):
+        strategy = strategies.build(name)
+        found = {"devices": strategies.describe(strategy)}
+        for case in CASES:
+            with strategy.scope():
+                found |= learn(case)
+        np.savez(Path(sys.argv[1]) / f"{name}.npz", **found)
