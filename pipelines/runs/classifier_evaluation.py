@@ -40,11 +40,7 @@ def evaluate(
             labels per picture and the other one.
     """
     several_labels = getattr(model, "multi_label", False)
-    if several_labels != manifest.multi_label:
-        pair = ("one label", "several") if several_labels else ("several labels", "one")
-        raise ValueError(
-            f"{manifest.dataset} has {pair[0]} per picture; {options.model} says {pair[1]}"
-        )
+    _check_labels(several_labels, manifest, model=options.model)
     places = _places(model.class_names, manifest, model=options.model)
     start = time.perf_counter()
     with folder.filled_at_once(out) as staging:
@@ -72,9 +68,7 @@ def evaluate(
             not_known=[manifest.spoken_names[label] for label in np.flatnonzero(places < 0)],
         )
         if several_labels:
-            (staging / "report.html").write_text(multi_label_report.page(document), "utf-8")
-            write_config(options, staging / "config.yaml")
-            results.write(staging / results.FILE, document)
+            _write_several(staging, options, document)
         else:
             zero_shot_evaluation.write(
                 staging,
@@ -85,6 +79,18 @@ def evaluate(
                 places=places,
             )
     return document
+
+
+def _check_labels(several_labels: bool, manifest: "Manifest", *, model: str) -> None:
+    if several_labels != manifest.multi_label:
+        pair = ("one label", "several") if several_labels else ("several labels", "one")
+        raise ValueError(f"{manifest.dataset} has {pair[0]} per picture; {model} says {pair[1]}")
+
+
+def _write_several(staging: Path, options: Any, document: dict[str, Any]) -> None:
+    (staging / "report.html").write_text(multi_label_report.page(document), "utf-8")
+    write_config(options, staging / "config.yaml")
+    results.write(staging / results.FILE, document)
 
 
 def left_out(document: dict[str, Any]) -> str:

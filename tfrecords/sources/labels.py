@@ -61,26 +61,14 @@ def labels(
     """
     path = Path(path)
     root = Path(images) if images is not None else path.parent
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root} is not a folder; expected the pictures in it")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected a CSV of pictures and labels")
+    _check_places(path, root)
     rows, classes = _read(path, ignore=ignore)
     listed = classes or sorted({label for _, _, found in rows for label in found})
     class_names = prompt_names(listed)
     _check_classes(path, rows, class_names)
     multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
-    number = {label: i for i, label in enumerate(listed)}
-    by_split: dict[str, list[File]] = {}
-    for file, split, found in rows:
-        numbers = tuple(sorted(number[label] for label in found))
-        label = numbers if multi_label else numbers[0]
-        by_split.setdefault(split, []).append(File(_with_ending(root, file), label))
-    every = [file.name for group in by_split.values() for file in group]
-    require_files(root, every, listed_in=str(path))
-    twice = [file for file, n in Counter(every).items() if n > 1]
-    if twice:  # the same name with and without its ending
-        raise ValueError(f"{path} has pictures in two rows: {few(twice)}")
+    by_split = _by_split(rows, root, listed, multi_label=multi_label)
+    _check_files(path, root, [file.name for group in by_split.values() for file in group])
     return FileSource(
         name=name or path.resolve().stem,
         kind="labels",
@@ -92,6 +80,33 @@ def labels(
         metric="map" if multi_label else "top1",
         multi_label=multi_label,
     )
+
+
+def _check_places(path: Path, root: Path) -> None:
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder; expected the pictures in it")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; expected a CSV of pictures and labels")
+
+
+def _by_split(
+    rows: list[Row], root: Path, classes: Sequence[str], *, multi_label: bool
+) -> dict[str, list[File]]:
+    """The pictures as they are on disk, with the numbers of their classes."""
+    number = {label: i for i, label in enumerate(classes)}
+    found: dict[str, list[File]] = {}
+    for file, split, labels in rows:
+        numbers = tuple(sorted(number[label] for label in labels))
+        label = numbers if multi_label else numbers[0]
+        found.setdefault(split, []).append(File(_with_ending(root, file), label))
+    return found
+
+
+def _check_files(path: Path, root: Path, names: list[str]) -> None:
+    require_files(root, names, listed_in=str(path))
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:  # the same name with and without its ending
+        raise ValueError(f"{path} has pictures in two rows: {few(twice)}")
 
 
 def _splits(path: Path, by_split: dict[str, list[File]], *, seed: int) -> dict[str, list[File]]:
