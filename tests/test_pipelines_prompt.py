@@ -32,7 +32,7 @@ def home(tmp_path_factory):
                 pixels = rng.integers(0, 120, [64, 64, 3]) + color[None, None] // 2
                 Image.fromarray(pixels.astype("uint8")).save(folder / f"{i}.png")
     records = ["--folder", str(home / "pictures"), "--out", str(home / "records")]
-    assert main(["prepare", *records]) == 0
+    assert main(["prepare", *records, "--workers", "1"]) == 0
     return home
 
 
