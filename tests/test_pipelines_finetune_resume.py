@@ -6,6 +6,7 @@ killed after it leaves; that nothing else counts is what test_pipelines_train.py
 
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from tiny_models import clip  # noqa: E402
 import tfrecords  # noqa: E402
 from dual_encoder import compiled  # noqa: E402
 from pipelines import finetune  # noqa: E402
-from pipelines.runs import fine_tuning  # noqa: E402
+from pipelines.runs import fine_tuning, held_out  # noqa: E402
 from pipelines.runs import strategy as strategies  # noqa: E402
 from pipelines.runs.fine_tuning import CHECKPOINTS  # noqa: E402
 
@@ -32,7 +33,7 @@ MORE = {  # what else has a state
     "full": {"ema": 0.5, "mixup": 0.2},
     "paint": {"early_stopping": 2, "micro_batch": 10},
     "flyp": {"micro_batch": 5},
-    "lora": {"lora_rank": 2, "rand_augment": 3.0, "optimizer": "sgd"},
+    "lora": {"lora_rank": 2, "random_erasing": 0.5, "optimizer": "sgd"},
 }
 
 
@@ -111,3 +112,11 @@ def test_alpha_is_chosen_as_if_its_training_had_not_stopped(home, tmp_path):
     for each in (found, again):
         each.pop("seconds")
     assert again == found
+
+
+def test_alpha_of_few_classes_is_half(capsys, tmp_path):
+    """They are too few to set some aside; nothing more is trained."""
+    data = SimpleNamespace(parts=held_out.Parts((0, 1), (), (0, 1, 2), (3,), ()))
+    found = fine_tuning._choose_alpha(None, data, directory=tmp_path, seed=0)
+    assert found == {"chosen": 0.5, "classes": [], "curve": []}
+    assert "2 classes are too few" in capsys.readouterr().out
