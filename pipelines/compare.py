@@ -80,9 +80,9 @@ class Options:
 RANGES = {
     "(0, inf)": (
         *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
-        *("supervised_learning_rate", "price"),
+        *("supervised_learning_rate", "price", "bootstrap"),
     ),
-    "[0, inf)": ("held_out", "bootstrap", "serving_seconds"),
+    "[0, inf)": ("held_out", "serving_seconds"),
     "(0, 1)": ("validation",),
 }
 FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds")
@@ -147,6 +147,8 @@ def _say(plan: "Plan") -> None:
     print(f"runs: {len(jobs)}, of which {done} are finished")
     for method, reason in plan.left_out.items():
         print(f"left out: {method} ({reason})")
+    for remark in plan.remarks:
+        print(remark)
 
 
 def _mistakes(plan: "Plan", options: Options, manifest: "Manifest") -> list[dict[str, Any]]:

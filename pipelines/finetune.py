@@ -36,8 +36,8 @@ class Options:
         lora_rank: of the method lora.
         wise_ft: whether to go from the fine-tuned weights part of the way back to those before:
             no, curve (measure the way, end with the fine-tuned) or choose (end where validation
-            says, by training once more with some of the seen classes set aside); without it no,
-            and choose for the method auto.
+            says, by training once more with some of the seen classes set aside; half of the way
+            with fewer than four of them); without it no, and choose for the method auto.
         epochs: passes over the training pictures.
         batch_size: pictures per step, on all devices together.
         micro_batch: pictures of a step that a device works on at a time, to save memory; 0 for all

@@ -3,12 +3,16 @@
 import contextlib
 import csv
 import io
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from report_pages import comparison_document
 from saved_runs import valid_results
 from test_pipelines_finetune import home as home
 
 from pipelines.__main__ import main
+from pipelines.compare import Options
 from pipelines.runs import budget, compare_report, comparing, comparison_plan
 from pipelines.runs.contestants import CONTESTANTS
 
@@ -121,6 +125,7 @@ def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
     [
         (("--methods", "magic"), "expected all, or some of zero-shot, linear-probe"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
+        (("--bootstrap", "0"), "--bootstrap: expected"),
         (("--budget", "soon"), "expected a time such as 30m, 2h or 90s; got 'soon'"),
         (("--held-out", "5"), "expected 1 to 4 of the 6 classes of colours; got 5"),
     ],
@@ -142,6 +147,32 @@ def test_the_studys_tables_have_a_line_for_every_method():
     tables = compare_report.study_tables({"rows": [row]})
     assert [table["rows"] for table in tables] == [
         [["auto", "91.9 ± 0.4 %"]],
-        [["auto", compare_report.report.DASH]],
-        [["auto", "High"]],
+        [["auto", "High"]],  # and no Table 4: no class is held out
     ]
+
+
+def planned(counts, *, held_out=(), **given):
+    """The plan for so many training pictures of each class, and as many to test on."""
+    split = SimpleNamespace(count=sum(counts), class_counts=counts)
+    manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
+    options = Options("data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], **given)
+    return comparison_plan.plan(options, manifest, held_out=held_out, out=Path("out"))
+
+
+def test_few_pictures_make_small_batches_and_it_is_said():
+    made = planned((5, 5, 1, 5), held_out=(0,))
+    assert [job.options["batch_size"] for job in made.jobs] == [9, 9]  # 4 of 5 twice, and 1
+    batches, tested = made.remarks
+    assert batches.startswith("Batches are of 9 pictures, not of 64")
+    assert tested.startswith("11 test pictures") and "about 30 points either way" in tested
+    made = planned((400, 400))
+    assert [job.options["batch_size"] for job in made.jobs] == [64, 32] and made.remarks == ()
+
+
+def test_a_page_without_held_out_classes_is_not_about_them():
+    document = comparison_document()
+    for row in document["rows"]:
+        row |= dict.fromkeys(("unseen", "unseen_among_all", "generalized", "harmonic_mean"))
+    page = compare_report.page(document, [])
+    assert "What is gained and what is lost" not in page and "Table 4" not in page
+    assert "Table 3" in page

@@ -126,6 +126,11 @@ def test_classes_that_cannot_be_held_out(options, message):
         held_out.held_out_classes(manifest_of(10), **options)
 
 
+def test_of_two_classes_none_can_be_held_out():
+    with pytest.raises(ValueError, match="made has 2 classes, and two have to be left to train on"):
+        held_out.held_out_classes(manifest_of(2), count=1)
+
+
 def test_several_classes_per_picture_cannot_be_held_out():
     with pytest.raises(ValueError, match="have several classes"):
         held_out.held_out_classes(manifest_of(10, multi_label=True), count=2)

@@ -25,6 +25,16 @@ def test_confusion_matrix_has_true_rows_and_predicted_columns():
     assert found.tolist() == CONFUSION.tolist()
 
 
+def test_many_classes_have_no_dense_matrix(monkeypatch):
+    predicted = PROBABILITIES.argmax(1)
+    monkeypatch.setattr(metrics, "DENSE", 3)
+    found = metrics.confusion_matrix(LABELS, predicted, classes=4)
+    assert found.nnz == 5 and found.toarray().tolist() == CONFUSION.tolist()
+    names = list("abcd")
+    assert metrics.per_class(found, names) == metrics.per_class(CONFUSION, names)
+    assert metrics.most_confused(found) == metrics.most_confused(CONFUSION)
+
+
 def test_summary_of_six_pictures_worked_by_hand():
     figures = metrics.summary(LABELS, PROBABILITIES)
     # Recalls 2/3, 1/2, 0; precisions 2/2, 1/3, 0; f1 4/5, 2/5, 0: class 3 has no pictures.

@@ -143,6 +143,14 @@ def test_page_is_whole_self_contained_and_escaped(classes):
     assert html.count('<th scope="row">') == len(metrics.METRICS) + classes
 
 
+def test_page_of_more_classes_than_a_matrix_shows(monkeypatch):
+    monkeypatch.setattr(metrics, "DENSE", 5)
+    found = document(7)
+    assert found["confusion_matrix"] == [] and found["most_confused"]
+    html = report.evaluation_page(found, with_pictures(found))
+    assert "7 classes are too many for a matrix" in html and not Page(html).open
+
+
 def test_page_says_what_top5_and_absent_classes_mean():
     html = report.evaluation_page(document(3), [])
     assert "says nothing here: there are only 3 classes" in html

@@ -93,6 +93,19 @@ LABELS = np.array([0, 1, 2, 0, 1])
 LOGITS = np.array([[3, 1, 2], [0, 1, 5], [9, 0, 1], [1, 2, 0], [0, 3, 1]], float)
 
 
+def test_none_is_recommended_that_may_be_guessing():
+    row = {"method": "auto", "seen": 0.3, "unseen": None, "seconds": 5.0}
+    rows = [{**row, "intervals": {"seen": [0.1, 0.5]}}]
+    found = recommendation.recommend(rows, [], chance=0.25)
+    assert found["method"] is None
+    assert found["answer"].startswith(
+        "None: no method is surely better than guessing (25.0 % by always saying one class), the "
+        "best is auto with 30.0 %."
+    )
+    assert recommendation.recommend(rows, [], chance=0.05)["method"] == "auto"
+    assert recommendation.recommend([row], [], chance=0.25)["method"] == "auto"  # no interval
+
+
 def test_predictions_of_each_side_and_of_all(tmp_path):
     found = predictions.of(LABELS, LOGITS, seen=(0, 1), held_out=(2,))
     np.testing.assert_array_equal(found.own, [0, 1, 2, 1, 1])

@@ -85,13 +85,16 @@ def _aligned(cells: list[list[str]]) -> list[str]:
 
 
 def study_tables(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The Food-101 study's Tables 3, 4 and 5, with the methods of this comparison."""
+    """The Food-101 study's Tables 3, 4 and 5, with the methods of this comparison.
+
+    Tables in which nothing is known are left out.
+    """
     rows = [row for row in document["rows"] if row["error"] is None]
 
     def cells(key: str) -> list[list[str]]:
         return [[row["method"], _share(row, key)] for row in rows]
 
-    return [
+    tables = [
         {"title": "Table 3: test accuracy", "heading": "Test accuracy", "rows": cells("seen")},
         {
             "title": "Table 4: extended accuracy",
@@ -104,6 +107,7 @@ def study_tables(document: dict[str, Any]) -> list[dict[str, Any]]:
             "rows": [[row["method"], row.get("deployment") or report.DASH] for row in rows],
         },
     ]
+    return [each for each in tables if any(cell != report.DASH for _, cell in each["rows"])]
 
 
 def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
@@ -113,6 +117,7 @@ def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
     trained = [row for row in rows if any("loss" in epoch for epoch in row["history"])]
     ways = [row for row in rows if row["wise_ft"]]
     calibrated = [row for row in rows if row["calibration"]]
+    keeps = any(row["unseen"] is not None for row in rows)
     return report.render(
         "compare.html.j2",
         title=f"Ways to adapt {document['model']} to {document['dataset']}",
@@ -121,7 +126,7 @@ def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
         columns=[SHARES[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
         costs=compare_costs.table(document["rows"]),
-        scatter=report.both_themes(compare_plots.scatter, rows) if rows else None,
+        scatter=report.both_themes(compare_plots.scatter, rows) if keeps else None,
         losses=report.both_themes(compare_plots.losses, trained) if trained else None,
         accuracies=report.both_themes(compare_plots.accuracies, rows) if rows else None,
         ways=[

@@ -61,7 +61,10 @@ def document(
         rows=rows,
         pairs=pairs,
         left_out=dict(made.left_out),
-        recommendation=recommendation.recommend(finished, pairs),
+        remarks=list(made.remarks),
+        recommendation=recommendation.recommend(
+            finished, pairs, chance=_chance(made, options, manifest)
+        ),
     )
 
 
@@ -78,6 +81,13 @@ def said(made: Plan) -> dict[str, predictions.Predictions]:
 def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> list[int]:
     """The classes of test pictures that were trained on."""
     return sorted(set(first.labels.tolist()) - set(held_out))
+
+
+def _chance(made: Plan, options: Any, manifest: Manifest) -> float:
+    """How often the commonest class trained on is right about test pictures of such classes."""
+    counts = manifest.split(options.test).class_counts
+    seen = [count for label, count in enumerate(counts) if label not in made.held_out]
+    return max(seen) / sum(seen) if any(seen) else 0.0
 
 
 def _found(folders: list[Path]) -> list[dict[str, Any]]:

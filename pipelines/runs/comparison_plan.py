@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines.runs import budget, comparing, results
 from pipelines.runs.comparing import Job
 from pipelines.runs.contestants import COMPARED, CONTESTANTS
 from tfrecords import Manifest
+
+FEW = 200  # test pictures, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Plan:
         job_of: method -> the jobs it depends on.
         left_out: method -> why it does not fit into the budget.
         held_out: labels of the classes that are not trained on.
+        remarks: what a person should know of the pictures before the figures.
     """
 
     jobs: list[Job]
@@ -28,11 +33,13 @@ class Plan:
     job_of: Mapping[str, list[Job]]
     left_out: Mapping[str, str]
     held_out: tuple[int, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Path) -> Plan:
     """The commands of a comparison, one per method and seed; those of `prompt` do all seeds."""
     chosen, left_out = budget.within(options, manifest)
+    pictures = _to_train_on(options, manifest, held_out)
     jobs: list[Job] = []
     cells: dict[str, list[Path]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -42,11 +49,12 @@ def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Pa
             cells[name] = _prompt_cells(own[0].out, name, options)
         else:
             seeds = options.seeds[:1] if name == "linear-probe" else options.seeds  # draws nothing
-            own = [_finetune_job(options, name, seed, out=out) for seed in seeds]
+            own = [_finetune_job(options, name, seed, out=out, pictures=pictures) for seed in seeds]
             cells[name] = [job.out for job in own]
         jobs += own
         job_of[name] = own
-    return Plan(jobs, cells, job_of, left_out, held_out)
+    remarks = _remarks(options, manifest, held_out, pictures=pictures)
+    return Plan(jobs, cells, job_of, left_out, held_out, remarks)
 
 
 def run(made: Plan) -> None:
@@ -59,7 +67,38 @@ def run(made: Plan) -> None:
             print(f"  failed: {error}", flush=True)
 
 
-def _finetune_job(options: Any, method: str, seed: int, *, out: Path) -> Job:
+def _to_train_on(options: Any, manifest: Manifest, held_out: tuple[int, ...]) -> int:
+    """How many pictures are left to train on, without those that methods choose by."""
+    from tfrecords import splits
+
+    train = manifest.split("train")
+    if manifest.multi_label or not train.class_counts:
+        return train.count
+    labels = np.repeat(np.arange(len(train.class_counts)), train.class_counts)
+    kept, _ = splits.train_validation(labels, fraction=options.validation, seed=options.seeds[0])
+    return int((~np.isin(labels[kept], held_out)).sum())
+
+
+def _remarks(
+    options: Any, manifest: Manifest, held_out: tuple[int, ...], *, pictures: int
+) -> tuple[str, ...]:
+    found = []
+    if 0 < pictures < options.batch_size:
+        found.append(
+            f"Batches are of {pictures} pictures, not of {options.batch_size}: there are no more "
+            "to train on."
+        )
+    counts = manifest.split(options.test).class_counts
+    tested = sum(count for label, count in enumerate(counts) if label not in held_out)
+    if 0 < tested < FEW:
+        found.append(
+            f"{tested} test pictures of the classes trained on: an accuracy is known to about "
+            f"{98 / tested**0.5:.0f} points either way, whatever the intervals say."
+        )
+    return tuple(found)
+
+
+def _finetune_job(options: Any, method: str, seed: int, *, out: Path, pictures: int) -> Job:
     contestant = CONTESTANTS[method]
     given: dict[str, Any] = {
         "data": options.data,
@@ -80,6 +119,7 @@ def _finetune_job(options: Any, method: str, seed: int, *, out: Path) -> Job:
         given |= {"weights": options.weights, "image_size": options.image_size}
         if options.supervised_learning_rate:
             given["learning_rate"] = options.supervised_learning_rate
+    given["batch_size"] = max(min(given["batch_size"], pictures), 1)
     return Job(
         f"{method}, seed {seed}",
         "finetune",

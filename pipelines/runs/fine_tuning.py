@@ -242,16 +242,23 @@ def _choose_alpha(
 ) -> dict[str, Any]:
     """How far to go back, from a training with some of the seen classes set aside.
 
-    Returns which classes, the curve, and the alpha chosen on it; kept in a file, so that a run
-    that is stopped does it once.
+    Where there are too few of them it is half of the way, as WiSE-FT advises without a way to
+    choose (Wortsman et al. 2022, arXiv:2109.01903). Returns which classes, the curve, and the
+    alpha chosen on it; kept in a file, so that a run that is stopped does it once.
     """
     kept = directory / "alpha.json"
     if kept.is_file():
         return json.loads(kept.read_text(encoding="utf-8"))
+    if len(data.parts.seen) < classes.ENOUGH:
+        print(f"alpha is 0.5: {len(data.parts.seen)} classes are too few to set some aside")
+        return {"chosen": 0.5, "classes": [], "curve": []}
     away = classes.pseudo(data.parts, seed=seed)
     print(f"choosing alpha: {len(away)} of the seen classes are set aside")
     parts = classes.set_aside(data.parts, away, labels=data.labels)
-    made, course, way = train(dataclasses.replace(data, parts=parts), out=directory)
+    fewer = min(data.batch_size, len(parts.train))
+    made, course, way = train(
+        dataclasses.replace(data, parts=parts, batch_size=fewer), out=directory
+    )
     rows = interpolation.curve(made, *way)
     chosen = {
         "chosen": interpolation.choose(rows),

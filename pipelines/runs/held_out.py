@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
+ENOUGH = 4  # classes of which some can be set aside
+
+
 @dataclass(frozen=True)
 class Parts:
     """Classes by their labels in the records, pictures of split train by their ids.
@@ -66,6 +69,11 @@ def held_out_classes(
         return splits.held_out_classes(classes, count, seed=seed)
     else:
         chosen = tuple(range(count))
+    if classes < 3:
+        raise ValueError(
+            f"--held-out: {manifest.dataset} has {classes} classes, and two have to be left to "
+            "train on; expected a set of three or more"
+        )
     if not 0 < len(chosen) <= classes - 2:
         raise ValueError(
             f"--held-out: expected 1 to {classes - 2} of the {classes} classes of "
@@ -141,14 +149,15 @@ def pseudo(parts: Parts, *, seed: int) -> tuple[int, ...]:
     What a method does to classes it never saw can be measured on them, without a look at the
     classes that are held out in earnest.
 
-    Raises ValueError with fewer than four seen classes.
+    Raises ValueError with fewer than `ENOUGH` seen classes.
     """
     from tfrecords import splits
 
     count = max(2, round(0.1 * len(parts.seen)))
-    if len(parts.seen) < 4:
+    if len(parts.seen) < ENOUGH:
         raise ValueError(
-            f"to choose by classes set aside: expected 4 or more classes; got {len(parts.seen)}"
+            f"to choose by classes set aside: expected {ENOUGH} or more classes; got "
+            f"{len(parts.seen)}"
         )
     places = splits.held_out_classes(len(parts.seen), count, seed=seed)
     return tuple(parts.seen[place] for place in places)

@@ -22,6 +22,7 @@ METRICS = (
     "macro_f1",
     "ece",
 )
+DENSE = 1000  # classes up to which a matrix of them is kept whole: a million counts
 BINS = 15  # of the calibration error, as in Guo et al. (2017), section 5
 
 
@@ -60,11 +61,15 @@ def in_top(labels: np.ndarray, probabilities: np.ndarray, k: int) -> np.ndarray:
     return (best == labels[:, None]).any(axis=1)
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> np.ndarray:
-    """Counts [c, c]: row the true class, column the predicted one."""
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> Any:
+    """Counts [c, c]: row the true class, column the predicted one; sparse above `DENSE` classes."""
+    from scipy.sparse import coo_array
     from sklearn import metrics as sk
 
-    return sk.confusion_matrix(labels, predicted, labels=np.arange(classes))
+    if classes <= DENSE:
+        return sk.confusion_matrix(labels, predicted, labels=np.arange(classes))
+    ones = np.ones(len(labels), np.int64)
+    return coo_array((ones, (labels, predicted)), shape=(classes, classes)).tocsr()
 
 
 def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -98,12 +103,13 @@ def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     return {name: float(figures[name]) for name in METRICS}
 
 
-def per_class(confusion: np.ndarray, class_names: list[str]) -> list[dict[str, Any]]:
+def per_class(confusion: Any, class_names: list[str]) -> list[dict[str, Any]]:
     """One row per class: name, count (pictures), predicted (times), precision, recall, f1.
 
     The last three are None for a class without pictures.
     """
-    counts, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    counts, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    right = confusion.diagonal()
     rows = []
     for name, n, said, hits in zip(class_names, counts, predicted, right, strict=True):
         known = n > 0
@@ -159,14 +165,15 @@ def calibration_error(bins: list[dict[str, Any]]) -> float:
     return gaps / sum(b["count"] for b in filled)
 
 
-def most_confused(confusion: np.ndarray, limit: int = 8) -> list[dict[str, int]]:
+def most_confused(confusion: Any, limit: int = 8) -> list[dict[str, int]]:
     """The pairs of classes that are mixed up most: true, predicted (class indices), count, of
     (pictures of the true class). Most pictures first; among equals the larger share of the
     class, then the smaller index."""
-    errors = confusion * ~np.eye(len(confusion), dtype=bool)
     of = confusion.sum(axis=1)
-    true, predicted = np.nonzero(errors)
-    counts = errors[true, predicted]
+    true, predicted = confusion.nonzero()
+    wrong = true != predicted
+    true, predicted = true[wrong], predicted[wrong]
+    counts = np.asarray(confusion[true, predicted])
     order = np.lexsort((predicted, true, of[true], -counts))[:limit]
     return [
         {

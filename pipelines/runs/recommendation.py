@@ -7,22 +7,35 @@ from typing import Any
 NOTABLE_LOSS = 0.01
 
 
-def recommend(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> dict[str, Any]:
+def recommend(
+    rows: list[dict[str, Any]], pairs: list[dict[str, Any]], *, chance: float = 0.0
+) -> dict[str, Any]:
     """The method to use, what it is compared with, and the answer in words.
 
     Of the methods that no other beats significantly on the classes trained on, the cheapest to
     train; where classes are held out, among those of them that lose at most `NOTABLE_LOSS` on
-    these against zero-shot, if there is one.
+    these against zero-shot, if there is one. None where none is surely better than guessing.
 
     Args:
-        rows: of the table, those that failed left out; `method`, `seen`, `unseen`, `seconds`.
+        rows: of the table, those that failed left out; `method`, `seen`, `unseen`, `seconds`,
+            `intervals`.
         pairs: of `significance.pairs`.
+        chance: how often always saying the commonest class trained on is right.
 
     Returns:
         `method`, `runner_up` or None, `answer`, and `keeps`: whether it keeps what was known.
     """
+    nothing = {"method": None, "runner_up": None, "keeps": None}
     if not rows:
-        return {"method": None, "runner_up": None, "keeps": None, "answer": "No method finished."}
+        return {**nothing, "answer": "No method finished."}
+    if all(_surely(row) <= chance for row in rows):
+        first = max(rows, key=lambda row: row["seen"])
+        return {
+            **nothing,
+            "answer": f"None: no method is surely better than guessing ({100 * chance:.1f} % by "
+            f"always saying one class), the best is {first['method']} with "
+            f"{100 * first['seen']:.1f} %. Look at the pictures and their labels.",
+        }
     best = max(rows, key=lambda row: row["seen"])["method"]
     beaten = {
         pair["a"] if pair["better"] == pair["b"] else pair["b"]
@@ -45,6 +58,12 @@ def recommend(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> dict[s
         "keeps": bool(keeping) if known is not None else None,
         "answer": _words(chosen, runner_up, rows, pairs, known=known),
     }
+
+
+def _surely(row: dict[str, Any]) -> float:
+    """The lower end of what is known of its accuracy on classes trained on."""
+    ends = row.get("intervals", {}).get("seen")
+    return ends[0] if ends else row["seen"]
 
 
 def _words(

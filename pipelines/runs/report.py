@@ -125,7 +125,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
 
     confusion = np.array(results["confusion_matrix"])
     names = [row["name"] for row in results["per_class"]]
-    block = metrics.confused_classes(confusion)
+    block = metrics.confused_classes(confusion) if len(confusion) else []
     cost = results["cost"]
     return render(
         "evaluate.html.j2",
@@ -187,7 +187,11 @@ def _plots(
     small = len(names) <= 30
     return {
         "reliability": both_themes(plots.reliability, bins),
-        "confusion": matrix(metrics.similar_order(confusion).tolist(), labels=small),
+        "confusion": (
+            matrix(metrics.similar_order(confusion).tolist(), labels=small)
+            if len(confusion)
+            else None
+        ),
         "block": None if small or not block else matrix(block),
     }
 

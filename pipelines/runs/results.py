@@ -15,8 +15,8 @@ intervals           95 % bootstrap interval [low, high] of each; {} where none w
 per_class           list of {name, count, predicted, precision, recall, f1}; null figures for
                     a class without pictures in the split
 confusion_matrix    counts, row the true class, column the predicted one, as in per_class;
-                    multi-label: [[true negatives, false positives], [false negatives,
-                    true positives]] of each class
+                    [] of more than a thousand classes; multi-label: [[true negatives,
+                    false positives], [false negatives, true positives]] of each class
 calibration         list of {low, high, count, confidence, accuracy}, one per bin
 most_confused       list of {true, predicted, count, of}: class indices, and pictures
 cost                seconds, pictures_per_second, peak_rss_bytes
@@ -94,7 +94,7 @@ def measure(
         "metrics": figures,
         "intervals": bootstrap.intervals(labels, probabilities, resamples=resamples, seed=seed),
         "per_class": metrics.per_class(confusion, class_names),
-        "confusion_matrix": confusion.tolist(),
+        "confusion_matrix": confusion.tolist() if len(class_names) <= metrics.DENSE else [],
         "calibration": bins,
         "most_confused": metrics.most_confused(confusion),
         "seed": seed,

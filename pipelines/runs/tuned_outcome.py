@@ -113,7 +113,8 @@ def summary(document: dict[str, Any]) -> str:
     cost, out = document["cost"], document["model"]
     lines = [report.terminal_table(document)]
     if "alpha" in document:
-        lines.append(f"alpha {_alpha(document):g}, chosen with classes set aside")
+        how = "chosen with classes set aside" if document["alpha"]["classes"] else "half of the way"
+        lines.append(f"alpha {_alpha(document):g}, {how}")
     lines += [
         f"{document['steps']:,} steps in {cost['seconds']:,.0f} s, "
         f"{cost['pictures_per_second']:,.0f} pictures/s",

@@ -134,15 +134,15 @@ def write(
     """
     names = [row["name"] for row in document["per_class"]]
     wanted = labels if places is None else places[labels]
-    confusion = np.array(document["confusion_matrix"])
-    order = metrics.similar_order(confusion)
-    matrix = confusion[np.ix_(order, order)]
     pairs = _choose_pictures(document["most_confused"], wanted, probabilities)
     with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
         rows = _predictions(options, names, labels, wanted, probabilities, pairs)
         csv.writer(file).writerows(rows)
-    named = [names[i] for i in order]
-    (folder / "confusion_matrix.png").write_bytes(plots.confusion_matrix(matrix, named))
+    confusion = np.array(document["confusion_matrix"])
+    if len(confusion):
+        order = metrics.similar_order(confusion)
+        matrix, named = confusion[np.ix_(order, order)], [names[i] for i in order]
+        (folder / "confusion_matrix.png").write_bytes(plots.confusion_matrix(matrix, named))
     (folder / "most_confused.png").write_bytes(plots.most_confused(pairs, names))
     (folder / "report.html").write_text(report.evaluation_page(document, pairs), encoding="utf-8")
     write_config(options, folder / "config.yaml")
