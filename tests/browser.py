@@ -34,9 +34,12 @@ class Browser:
         os.close(to_read)
         os.close(to_write)
         self._said, self._number, self._session = b"", 0, {}
+        self.complaints = []  # errors on the console, of scripts and of addresses
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = {"sessionId": attached["sessionId"]}
+        for domain in ("Runtime", "Log"):
+            self.call(f"{domain}.enable")
 
     def __enter__(self):
         return self
@@ -60,6 +63,8 @@ class Browser:
             elif answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]
+            else:
+                self.complaints += _complaints(answer)
         raise TimeoutError(f"Chromium did not answer {method}")
 
     def _next(self):
@@ -78,8 +83,26 @@ class Browser:
 
     def value(self, script: str):
         """What a JavaScript expression is."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"]
-        return found.get("value")
+        given = {"expression": script, "returnByValue": True, "awaitPromise": True}
+        return self.call("Runtime.evaluate", **given)["result"].get("value")
+
+    def look_as(self, *, theme: str, width: int, height: int = 900) -> None:
+        """Be a window so many pixels wide, of somebody who likes it `light` or `dark`."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        self.call("Emulation.setEmulatedMedia", features=[feature])
+
+    def violations(self) -> list[str]:
+        """What axe finds wrong with the page: rule, what it says, and the first elements."""
+        from axe_core_python.base import AXE_SCRIPT
+
+        self.value(f"{AXE_SCRIPT}; null")
+        found = self.value("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        return [
+            f"{rule['id']}: {rule['help']}: {[node['html'] for node in rule['nodes'][:3]]}"
+            for rule in found
+        ]
 
     def wait(self, script: str) -> None:
         """Until an expression is true."""
@@ -92,3 +115,15 @@ class Browser:
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+
+def _complaints(event: dict) -> list[str]:
+    """What an event of the protocol says went wrong, if it is such a one."""
+    kind, about = event.get("method"), event.get("params", {})
+    if kind == "Runtime.exceptionThrown":
+        return [about["exceptionDetails"]["exception"].get("description", "?")]
+    if kind == "Log.entryAdded" and about["entry"]["level"] == "error":
+        return [f"{about['entry']['text']} {about['entry'].get('url', '')}"]
+    if kind == "Runtime.consoleAPICalled" and about["type"] in ("error", "assert"):
+        return [str([each.get("value") for each in about["args"]])]
+    return []

@@ -1,6 +1,7 @@
 """`python -m pipelines serve`: the server as it runs, asked over HTTP and through Chromium."""
 
 import http.client
+import importlib.util
 import io
 import json
 import socket
@@ -226,6 +227,8 @@ def test_the_page_in_a_browser(server, home, tmp_path):
         page.value(f"document.querySelector('#names').value = 'green cross\\n{name}'")
         page.choose_file("#file", picture)
         page.wait("document.querySelectorAll('.labels tr').length === 2")
+        if importlib.util.find_spec("axe_core_python"):
+            assert page.violations() == []
         assert page.value("document.querySelector('.labels th').textContent") == name
         assert page.value("document.querySelector('.name').textContent") == picture.name
         page.choose_file("#file", broken)
