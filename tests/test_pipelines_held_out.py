@@ -211,3 +211,9 @@ def test_alpha_is_the_best_on_seen_classes_of_those_that_forget_little():
     rows[1]["unseen_among_all"] = rows[2]["unseen_among_all"] = 0.78
     assert interpolation.choose(rows) == 0
     assert interpolation.choose([row(0, 0.7, 0.8), row(1, 0.7, 0.8)]) == 0
+
+
+def test_one_picture_of_each_class_leaves_none_to_choose_by():
+    labels = np.array([0, 0, 1, 2])  # two of the class held out
+    with pytest.raises(ValueError, match="no picture to choose by in made: every class that is"):
+        held_out.divide(np.arange(4), labels, manifest_of(3), held_out=(0,), fraction=0.2, seed=0)

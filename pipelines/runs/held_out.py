@@ -96,7 +96,8 @@ def divide(
     Every class, held out or not, gives the share `fraction` of its pictures to be measured.
 
     Raises:
-        ValueError: a class without a picture to train on, or a label that is no class.
+        ValueError: a class without a picture to train on, no picture to choose by, or a label
+            that is no class.
     """
     from tfrecords import splits
 
@@ -115,6 +116,12 @@ def divide(
         hint = "" if manifest.multi_label else "; leave it out with --held-out-classes"
         raise ValueError(
             f"class {names[missing[0]]!r} has no pictures to train on in {manifest.dataset}{hint}"
+        )
+
+    if is_held_out[measured].all():
+        raise ValueError(
+            f"no picture to choose by in {manifest.dataset}: every class that is trained on has "
+            "one picture in split train; expected a class with two or more"
         )
 
     def numbers(which: np.ndarray) -> tuple[int, ...]:
