@@ -70,6 +70,13 @@ class ExactTraining(_Model):
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """As Keras', with the optimizer's variables made first: made inside, it is traced twice."""
+        if self.built and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def train_step(self, *args: Any) -> dict:
         """One step of `fit`."""
         if keras.backend.backend() != "tensorflow":

@@ -85,7 +85,7 @@ class TransformerBlock(keras.layers.Layer):
         self.query_key_value = dense(3 * width, name="query_key_value")
         self.attention_output = dense(width, name="attention_output")
         self.norm_2 = norm(name="norm_2")
-        self.mlp_hidden = dense(mlp_dim, activation=self.activation, name="mlp_hidden")
+        self.mlp_hidden = dense(mlp_dim, name="mlp_hidden")
         self.mlp_output = dense(width, name="mlp_output")
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
@@ -109,8 +109,11 @@ class TransformerBlock(keras.layers.Layer):
             mixed = self._attend(y, x, asking=asking, tokens=tokens, bias=attention_bias)
             return self.dropout(mixed, training=training)
 
+        # A gradient needs several arrays of this size, which are cheaper made again than kept.
+        activate = keras.remat(self.activation) if training else self.activation
+
         def mlp(x):
-            return self.dropout(self.mlp_output(self.mlp_hidden(x)), training=training)
+            return self.dropout(self.mlp_output(activate(self.mlp_hidden(x))), training=training)
 
         x = ops.reshape(x, (-1, self.width))  # as [b · n, d] every product is one of matrices
         y = x if wanted is None else ops.reshape(wanted, (-1, self.width))

@@ -57,7 +57,6 @@ def test_blocks_that_are_alike_are_traced_once_and_give_the_same(calls):
 def test_a_block_that_differs_keeps_its_ways(calls):
     layer = tower(pooling="average")
     layer.blocks[2].activation = keras.activations.relu
-    layer.blocks[2].mlp_hidden.activation = keras.activations.relu
     expected = layer(IMAGES)
     calls.clear()
     found = encoder(layer)(keras.ops.convert_to_tensor(IMAGES))
@@ -85,3 +84,41 @@ def test_wanted_tokens_are_those_of_all(norm_first):
     found = block(x, attention_bias=mask[[1, 3]], wanted=x[:, [1, 3]])
     np.testing.assert_allclose(found, every[:, [1, 3]], atol=1e-5)
     assert np.abs(every[:, 1] - every[:, 3]).max() > 1e-2
+
+
+def gradients(layer, images):
+    """Of one loss, as a training step of fixed shape takes them."""
+    import tensorflow as tf
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(x, training=True)[:, 0])
+        return tape.gradient(loss, layer.trainable_variables)
+
+    return [np.array(each) for each in step(tf.constant(images))]
+
+
+def test_blocks_of_a_deep_tower_are_traced_once_in_training_with_the_same_gradients(
+    monkeypatch, calls
+):
+    layer = tower(pooling="average")
+    expected = gradients(layer, IMAGES)
+    assert calls == [f"block_{i}" for i in range(4)]
+    calls.clear()
+    monkeypatch.setattr(module, "DEEP", 4)
+    found = gradients(layer, IMAGES)
+    assert set(calls) == {"block_0"}
+    for one, other in zip(found, expected, strict=True):
+        assert np.abs(other).max() > 0
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+
+
+def test_frozen_blocks_and_blocks_with_dropout_are_trained_as_they_are(monkeypatch, calls):
+    monkeypatch.setattr(module, "DEEP", 4)
+    frozen = tower(pooling="average")
+    frozen.blocks[0].trainable = False
+    for layer in (frozen, tower(pooling="average", dropout=0.1)):
+        calls.clear()
+        gradients(layer, IMAGES)
+        assert set(calls) == {f"block_{i}" for i in range(4)}
