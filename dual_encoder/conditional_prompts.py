@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder import accumulation
 from dual_encoder.compiled import without_xla_on_cpu
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompt_learning import CoOp
@@ -95,27 +96,12 @@ class CoCoOp(CoOp):
         return ops.einsum("be,bce->bc", pictures * self.model.logit_scale, classes)
 
     def gradients_of(self, x, y, sample_weight=None):
-        """As of `ExactTraining`; the mean over chunks of equal size, one after the other."""
-        import tensorflow as tf
-
+        """As of `ExactTraining`; over chunks of equal size, one after the other."""
         b, most = x.shape[0], max(1, self.chunk // len(self.class_names))
         if sample_weight is not None or b is None or b <= most:
             return super().gradients_of(x, y, sample_weight)
         size = max(size for size in range(1, most + 1) if b % size == 0)
-        parent = super().gradients_of
-
-        def body(i, logits, loss, gradients):
-            rows = slice(i * size, (i + 1) * size)
-            found, share, more = parent(x[rows], y[rows])
-            gradients = [g + m * size / b for g, m in zip(gradients, more, strict=True)]
-            return i + 1, logits.write(i, found), loss + share * size / b, gradients
-
-        start = [ops.zeros(weight.shape) for weight in self.trainable_variables]
-        empty = tf.TensorArray(tf.float32, b // size, element_shape=(size, len(self.class_names)))
-        _, logits, loss, gradients = tf.while_loop(
-            lambda i, *_: i < b // size, body, (0, empty, 0.0, start), parallel_iterations=1
-        )
-        return logits.concat(), loss, gradients
+        return accumulation.gradients_of(self, (x, y, None), size=size)
 
     def class_matrix(self, class_names=None):
         raise ValueError("CoCoOp's prompts are each picture's own: use logits or classifier")
@@ -167,3 +153,9 @@ class ConditionalClassifier(keras.Model):
 
     def compute_output_shape(self, input_shape):
         return (None, len(self.class_names))
+
+    def get_config(self):
+        raise ValueError(
+            "a classifier by CoCoOp is not saved as a model: use dual_encoder.save_prompts, and "
+            "after dual_encoder.load_prompts classifier() again"
+        )

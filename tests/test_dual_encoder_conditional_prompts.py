@@ -93,3 +93,8 @@ def test_what_is_refused(clip):
         CoCoOp(clip, NAMES, class_specific=True)
     with pytest.raises(ValueError, match="each picture's own: use logits or classifier"):
         CoCoOp(clip, NAMES).class_matrix()
+
+
+def test_saving_its_classifier_says_what_is_saved_instead(clip, tmp_path):
+    with pytest.raises(ValueError, match=r"use dual_encoder\.save_prompts"):
+        CoCoOp(clip, NAMES).classifier().save(tmp_path / "model.keras")
