@@ -170,9 +170,9 @@ for image, text in (
     batch = {"image": images, "token_ids": tokenizer(["a red star", "a blue ring"])}
     loss = model.compute_loss(batch, np.arange(2), model(batch))
     assert 0 < keras.ops.convert_to_numpy(loss) < 100
-    zero_shot = dual_encoder.ZeroShotClassifier.from_names(model, ["star", "ring"], ["a {}"])
-    assert keras.ops.convert_to_numpy(zero_shot(images)).shape == (2, 2)
-    if not hasattr(model.text_tower, "backbone"):
+    if isinstance(model.text_tower, dual_encoder.TextTransformer):  # the rest is the same for both
+        classifier = dual_encoder.ZeroShotClassifier.from_names(model, ["star", "ring"], ["a {}"])
+        assert keras.ops.convert_to_numpy(classifier(images)).shape == (2, 2)
         for learn in (dual_encoder.CoOp, dual_encoder.CoCoOp):
             prompts = learn(model, ["star", "ring"], words=None, n_ctx=2, seed=0)
             assert prompts.logits(np.ones((3, 4), "float32")).shape == (3, 2)
@@ -184,7 +184,8 @@ def test_models_run_without_tensorflow(backend):
     """Where another backend is installed."""
     if importlib.util.find_spec(backend) is None:  # importing JAX here would set the log level
         pytest.skip(f"{backend} is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend}
+    hasty = "--xla_backend_optimization_level=0"  # JAX compiles hundreds of operations to run once
+    environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": hasty}
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True
     )
