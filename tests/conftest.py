@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import gc
 import os
 
 import huggingface_hub
@@ -10,6 +11,31 @@ from huggingface_hub import constants
 # JAX, which other libraries import where it is installed, would set it to 1: the processes that
 # tests start would then say on standard error which drivers TensorFlow did not find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Half a minute to two minutes each. They go first: what is left at the end is short, and keeps
+# both of the processes that test busy.
+LONGEST = (
+    "test_pipelines_train",
+    "test_distribution",
+    "test_pipelines_finetune",
+    "test_pipelines_finetune_resume",
+    "test_pipelines_main",
+    "test_pipelines_prompt",
+    "test_classifiers_distribution",
+    "test_pipelines_compare",
+    "test_pipelines_recipes_finetune",
+    "test_classifiers_tuning",
+    "test_classifiers_models",
+    "test_examples",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what is imported stays; every `keras.utils.clear_session` would look through it
 
 
 @pytest.fixture
