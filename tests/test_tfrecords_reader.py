@@ -112,6 +112,16 @@ def ids(batches):
 # --- Evaluation -------------------------------------------------------------------------------
 
 
+def test_rows_of_tokens_are_as_long_as_they_are_asked_for(captioned, labelled):
+    whole = take(load(captioned, tokenizer=Numbers()))
+    dataset = load(captioned, tokenizer=Numbers(), text_length=2)
+    assert dataset.element_spec[0]["token_ids"].shape == (8, 2)
+    for (_, ids, *_), (_, expected, *_) in zip(take(dataset), whole, strict=True):
+        np.testing.assert_array_equal(ids, expected[:, :2])
+    with pytest.raises(ValueError, match="text_length: expected a tokenizer with it; got 2 alone"):
+        load(labelled, text_length=2)
+
+
 def test_evaluation_sees_every_picture_once_in_stored_order(labelled):
     batches = take(load(labelled))
     assert [w.sum() for *_, w in batches] == [8, 8, 7]

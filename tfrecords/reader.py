@@ -31,6 +31,7 @@ def load(
     crop_fraction: float = 1.0,
     tokenizer: Tokenizer | None = None,
     class_prompts: Sequence[Sequence[str]] | None = None,
+    text_length: int | None = None,
     training: bool = False,
     crop_scale: tuple[float, float] | None = (0.9, 1.0),
     augment: Callable | None = None,
@@ -68,6 +69,8 @@ def load(
             alone, class names in the set's templates; without, labels.
         class_prompts: texts for every label of the set, of which a batch holds one per picture
             in place of its captions.
+        text_length: tokens in a row, which longer texts are cut to; without it the tokenizer's
+            context.
         training: shuffle, and crop at random.
         crop_scale: least and largest share of a picture's area that a random crop keeps (0.9 to
             1 in CLIP); None for the pixels of evaluation.
@@ -86,7 +89,7 @@ def load(
     Returns:
         A dataset of (x, y, sample_weight), all of static shape:
         x["image"] uint8 [b, image_size, image_size, 3], RGB;
-        x["token_ids"] int32 [b, context_length], with a tokenizer;
+        x["token_ids"] int32 [b, text_length], with a tokenizer;
         y int32 [b], the label, or with captions the id of the picture: with a tokenizer,
         rows of the same y are not negatives of each other; of a multi-label set, y float32
         [b, classes], 1 for each class of a picture, else 0;
@@ -107,6 +110,7 @@ def load(
             image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
         ),
         tokenizer=tokenizer,
+        text_length=text_length,
         crop_scale=crop_scale if training else None,
         augment=augment,
         mix=mix,
@@ -167,6 +171,8 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(f"split {split!r} has neither labels nor captions to train or measure by")
     if plan.tokenizer is None and not info.labels:
         raise ValueError(f"split {split!r} has no labels, only captions: it needs a tokenizer")
+    if plan.text_length is not None and plan.tokenizer is None:
+        raise ValueError(f"text_length: expected a tokenizer with it; got {plan.text_length} alone")
     if plan.prompts and plan.selection.multi_label:
         raise ValueError(
             f"split {split!r} has several labels per picture: no class's name can stand in for a "

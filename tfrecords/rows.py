@@ -36,6 +36,7 @@ class Plan:
 
     preprocessing: Preprocessing  # of evaluation; of training the size alone
     tokenizer: Tokenizer | None
+    text_length: int | None  # tokens in a row; None for the tokenizer's context
     crop_scale: tuple[float, float] | None  # None: as in evaluation
     augment: Callable | None
     mix: Callable | None
@@ -142,13 +143,13 @@ def _augmentation(plan: Plan, *, rows: int) -> Callable:
 def _finish(batch: dict[str, tf.Tensor], plan: Plan) -> tuple[dict, tf.Tensor, tf.Tensor]:
     x = {"image": batch["image"]}
     if plan.tokenizer is not None:
-        x["token_ids"] = _tokenize(batch["caption"], plan.tokenizer)
+        x["token_ids"] = _tokenize(batch["caption"], plan.tokenizer, plan.text_length)
     return x, batch["target"], batch["weight"]
 
 
-def _tokenize(captions: tf.Tensor, tokenizer: Tokenizer) -> tf.Tensor:
+def _tokenize(captions: tf.Tensor, tokenizer: Tokenizer, length: int | None) -> tf.Tensor:
     """Outside of the graph: tokenizers in TensorFlow's graph give other ids for digits."""
-    length = tokenizer.context_length
+    length = length or tokenizer.context_length
 
     def ids(captions: np.ndarray) -> np.ndarray:
         texts = [caption.decode() for caption in captions]

@@ -78,11 +78,9 @@ class Labelled:
 
         For a dual encoder they have a prompt of the class as well.
         """
-        texts = getattr(model, "tokenizer", None)
         batches = self._load(model, "train", ids=self.parts.train)(
             classes=self.parts.seen,
-            tokenizer=texts,
-            class_prompts=self._prompts if texts else None,
+            **self._texts(model),
             training=True,
             crop_scale=None if self.crop_scale == 1 else (self.crop_scale, 1.0),
             augment=self.augment,
@@ -96,11 +94,9 @@ class Labelled:
 
     def validation(self, model: "keras.Model", *, worker: tuple[int, int] = (0, 1)) -> Any:
         """The pictures the run chooses by, as training has them."""
-        texts = getattr(model, "tokenizer", None)
         batches = self._load(model, "train", ids=self.parts.validation)(
             classes=self.parts.seen,
-            tokenizer=texts,
-            class_prompts=self._prompts if texts else None,
+            **self._texts(model),
             worker=worker,
         )
         return self._softened(batches)
@@ -138,9 +134,16 @@ class Labelled:
         for split in splits:
             verify(self.directory, self.manifest.split(split))
 
-    @property
-    def _prompts(self) -> list[list[str]]:
-        return [[text.replace("{}", name) for text in self.templates] for name in self.names]
+    def _texts(self, model: Any) -> dict[str, Any]:
+        """How a dual encoder's prompts are read, in rows no longer than the longest of them."""
+        from pipelines.runs import texts
+
+        tokenizer = getattr(model, "tokenizer", None)
+        if tokenizer is None:
+            return {}
+        prompts = [[text.replace("{}", name) for text in self.templates] for name in self.names]
+        length = texts.longest(model, prompts)
+        return {"tokenizer": tokenizer, "class_prompts": prompts, "text_length": length}
 
     def _softened(self, batches: Any) -> Any:
         if not self.soft or self.manifest.multi_label:

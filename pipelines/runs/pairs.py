@@ -73,7 +73,7 @@ class Pairs:
     ) -> Any:
         """Batches of the whole run, from `start_step` on; see `tfrecords.load`."""
         return self._load(model, "train")(
-            tokenizer=model.tokenizer,
+            **self._texts(model),
             training=True,
             crop_scale=None if self.crop_scale == 1 else (self.crop_scale, 1.0),
             captions_per_image=self.captions_per_image,
@@ -85,11 +85,20 @@ class Pairs:
 
     def validation(self, model: "DualEncoder", *, worker: tuple[int, int] = (0, 1)) -> Any:
         """Pictures with captions of split validation."""
-        return self._load(model, "validation")(tokenizer=model.tokenizer, worker=worker)
+        return self._load(model, "validation")(**self._texts(model), worker=worker)
 
     def labelled(self, model: "DualEncoder", *, worker: tuple[int, int] = (0, 1)) -> Any:
         """Pictures with labels of split validation."""
         return self._load(model, "validation")(worker=worker)
+
+    def _texts(self, model: "DualEncoder") -> dict[str, Any]:
+        """How captions are read. Rows of class prompts are no longer than the longest of them."""
+        from pipelines.runs import texts
+
+        length = None
+        if not self.manifest.split("train").captions:
+            length = texts.longest(model, self.manifest.class_prompts)
+        return {"tokenizer": model.tokenizer, "text_length": length}
 
     def _load(self, model: "DualEncoder", split: str) -> partial:
         import tfrecords

@@ -1,10 +1,12 @@
 """Prompts and class names as a person gives them: on the command line, or in a file."""
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
     from tfrecords import Manifest
 
 
@@ -68,6 +70,16 @@ def _translated(path: str, manifest: "Manifest", language: str | None) -> list[s
             f"({len(missing)} of {len(manifest.class_names)} are missing)"
         )
     return [named[name] for name in manifest.spoken_names]
+
+
+def longest(model: "DualEncoder", prompts: Iterable[Sequence[str]]) -> int | None:
+    """Tokens of the longest of all classes' prompts, where more padding makes no difference.
+
+    None where it does make one: rows are then as long as the tokenizer's context.
+    """
+    if model.tokenizer is None or not model.text_tower.trims_exactly:
+        return None
+    return model.tokenizer([text for texts in prompts for text in texts]).shape[1]
 
 
 def lines(path: str, *, what: str) -> list[str]:
