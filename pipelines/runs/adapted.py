@@ -27,7 +27,7 @@ class Adapted:
         method: a name of `METHODS`.
         source: the dual encoder whose image side it shares; None for a model without texts.
         texts: embeddings of unit length of all classes, times the logit scale, float32 [C, e];
-            None without texts.
+            None where no class is held out, and for a model that reads texts or has none.
         data: what it is trained on.
     """
 
@@ -85,8 +85,10 @@ def prepare(source: keras.layers.Layer, method: str, data: Labelled, *, options:
     """
     row = METHODS[method]
     is_dual = isinstance(source, dual_encoder.DualEncoder)
-    texts = class_texts(source, data.names, data.templates) if is_dual else None
     _check(method, row, source, data)
+    texts = None
+    if is_dual and row.head != "text" and data.parts.held_out:
+        texts = class_texts(source, data.names, data.templates)
     if row.head == "text":
         model = source
     else:
