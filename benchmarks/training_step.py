@@ -2,9 +2,9 @@
 
 - `vit`: ViT-B/16 with a head of 101 classes, cross-entropy.
 - `clip`: CLIP ViT-B/32, contrastive loss, texts of 77 tokens on every side.
-- `prompts`: the same with class prompts of 12 tokens. Ours reads rows as long as the longest prompt,
-  which its causal mask makes exact; theirs gets what the processors of CLIP and open_clip make, rows
-  padded to 77.
+- `prompts`: the same with class prompts of 12 tokens. Ours reads rows as long as the longest
+  prompt, which its causal mask makes exact; theirs gets what the processors of CLIP and open_clip
+  make, rows padded to 77.
 
 AdamW, float32, random weights, pictures of 224 pixels, all cores of a CPU. Ours is what `fit` runs
 (`train_on_batch`). Theirs is `ViTForImageClassification` and `CLIPModel` with sdpa attention and

@@ -58,6 +58,8 @@ def test_a_row_for_every_method_and_one_answer(compared):
     assert rows["linear-probe"]["deployed"]["like"] == "zero-shot"
     assert rows["zero-shot"]["trained_parameters"] == 0 and rows["vit"]["deployed"] is None
     assert rows["zero-shot"]["generalized"] is not None
+    low, high = rows["zero-shot"]["intervals"]["generalized"]
+    assert low <= rows["zero-shot"]["generalized"] <= high
     assert rows["linear-probe"]["generalized"] is None  # its logits are on another scale
     answer = document["recommendation"]["answer"]
     assert (

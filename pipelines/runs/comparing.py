@@ -3,10 +3,13 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,14 +67,14 @@ def run(job: Job, *, limit: float | None = None) -> str | None:
         limit: seconds after which it is stopped; what it has done stays, and is gone on with.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; the command has been stopped in order and can go on.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the command has been stopped in order and can go on.
     """
     if job.is_done:
         return None
     job.logs.mkdir(parents=True, exist_ok=True)
     (job.logs / FAILED).unlink(missing_ok=True)
     start = time.perf_counter()
-    with open(job.logs / LOG, "wb") as log:
+    with open(job.logs / LOG, "wb") as log, _terminated_like_interrupted():
         process = subprocess.Popen(
             [sys.executable, *_arguments(job)],
             stdout=log,
@@ -90,6 +93,19 @@ def run(job: Job, *, limit: float | None = None) -> str | None:
     if error:
         folder.write_text(job.logs / FAILED, json.dumps({"error": error}))
     return error
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, which would leave the command running alone, as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _arguments(job: Job) -> list[str]:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,8 +179,10 @@ def run(cell: Cell, task: Task) -> str:
         seed=cell.seed,
     )
     if task.unseen:
-        measured["metrics"] |= seen_unseen.figures(
-            labels, logits, seen=task.seen, held_out=task.unseen
+        figures = partial(seen_unseen.figures, seen=task.seen, held_out=task.unseen)
+        measured["metrics"] |= figures(labels, logits)
+        measured["intervals"] |= seen_unseen.intervals(
+            figures, labels, logits, resamples=options.bootstrap, seed=cell.seed
         )
     document = results.document(
         measured,

@@ -4,7 +4,11 @@ Notation: n pictures, C classes of the whole set, of which some are seen and the
 `labels` is int [n], `logits` float [n, C]. A model that cannot name a class has NaN in its column.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+
+from pipelines.runs import bootstrap
 
 #: The figures, in the order they are shown.
 FIGURES = (
@@ -55,6 +59,31 @@ def figures(
     if found["unseen_top1"] is not None:
         found["harmonic_mean"] = harmonic_mean(found["seen_top1"] or 0.0, found["unseen_top1"])
     return found
+
+
+def intervals(
+    figures: Callable[[np.ndarray, np.ndarray], dict[str, float | None]],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """95 % bootstrap intervals, over pictures, of the figures that can be said.
+
+    `figures` is the function of that name with its classes.
+    """
+    whole = {name: value for name, value in figures(labels, logits).items() if value is not None}
+
+    def drawn(counts: np.ndarray) -> list[float]:
+        rows = np.repeat(np.arange(len(labels)), counts)
+        again = figures(labels[rows], logits[rows])
+        found = {name: again[name] for name in whole}  # None where a draw has no such picture
+        return [whole[name] if value is None else value for name, value in found.items()]
+
+    return bootstrap.percentiles(
+        drawn, len(labels), names=list(whole), resamples=resamples, seed=seed
+    )
 
 
 def harmonic_mean(a: float, b: float) -> float:

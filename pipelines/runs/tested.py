@@ -1,12 +1,11 @@
 """A fine-tuned classifier on the test pictures, which are read once, at the end."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pipelines.runs import bootstrap, features, metrics, predictions, results, seen_unseen
+from pipelines.runs import features, metrics, predictions, results, seen_unseen
 from pipelines.runs import multi_label_metrics as several
 from pipelines.runs.adapted import Adapted
 from pipelines.runs.predictions import Predictions
@@ -44,30 +43,11 @@ def measure(
     found = figures(made.labels, logits)
     document["metrics"] |= {name: value for name, value in found.items() if value is not None}
     if data.parts.held_out:
-        document["intervals"] |= _intervals(made.labels, logits, figures, resamples, seed)
+        document["intervals"] |= seen_unseen.intervals(
+            figures, made.labels, logits, resamples=resamples, seed=seed
+        )
     said = predictions.of(made.labels, logits, seen=data.parts.seen, held_out=data.parts.held_out)
     return document, said
-
-
-def _intervals(
-    labels: np.ndarray,
-    logits: np.ndarray,
-    figures: Callable[..., dict[str, float | None]],
-    resamples: int,
-    seed: int,
-) -> dict[str, list[float]]:
-    """95 % bootstrap intervals, over pictures, of the figures that can be said."""
-    whole = {name: value for name, value in figures(labels, logits).items() if value is not None}
-
-    def drawn(counts: np.ndarray) -> list[float]:
-        rows = np.repeat(np.arange(len(labels)), counts)
-        again = figures(labels[rows], logits[rows])
-        found = {name: again[name] for name in whole}  # None where a draw has no such picture
-        return [whole[name] if value is None else value for name, value in found.items()]
-
-    return bootstrap.percentiles(
-        drawn, len(labels), names=list(whole), resamples=resamples, seed=seed
-    )
 
 
 def _several(
