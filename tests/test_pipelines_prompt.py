@@ -186,3 +186,10 @@ def test_fewer_pictures_than_shots_are_used_several_times_and_it_is_said(home, c
     assert main(command(home, "short", *more)) == 0
     said = capsys.readouterr().out
     assert "fewer pictures than 16 shots: 4 of 4 classes, the fewest 'blue ring' with 5" in said
+
+
+def test_a_method_that_cannot_name_unlearnt_classes_is_not_shown_as_the_best():
+    probe = {"method": "linear-probe", "top1": {"mean": 0.9}}
+    coop = {"method": "coop", "top1": {"mean": 0.8}, "harmonic_mean": {"mean": 0.7}}
+    assert prompt_report.best_of([probe, coop])["method"] == "coop"
+    assert prompt_report.best_of([probe])["method"] == "linear-probe"

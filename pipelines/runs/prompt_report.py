@@ -25,7 +25,7 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
     """Write `results.json`, `accuracy.png` and `report.html`. Returns the table as text."""
     found = [results.read(cell.folder) for cell in cells]
     rows = table(found)
-    best = max(rows, key=lambda row: row[_judged(row)]["mean"])
+    best = best_of(rows)
     document = results.document(
         {"metrics": _means(best), "intervals": {}, "per_class": [], "confusion_matrix": []},
         command="prompt",
@@ -70,8 +70,15 @@ def table(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _judged(row: dict[str, Any]) -> str:
-    return "harmonic_mean" if "harmonic_mean" in row else "top1"
+def best_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row to show first, of those that have the figure that rows are judged by."""
+    judged = _judged(rows)
+    return max((row for row in rows if judged in row), key=lambda row: row[judged]["mean"])
+
+
+def _judged(rows: list[dict[str, Any]]) -> str:
+    """The harmonic mean where some method can name classes that were not learnt."""
+    return "harmonic_mean" if any("harmonic_mean" in row for row in rows) else "top1"
 
 
 def _means(row: dict[str, Any]) -> dict[str, float]:
@@ -119,7 +126,7 @@ def page(document: dict[str, Any], found: list[dict[str, Any]]) -> str:
 
     rows, shown = document["table"], columns(document["table"])
     best, config = document["best"], document["config"]
-    judged = _judged({"harmonic_mean": 0} if "harmonic_mean" in shown else {})
+    judged = _judged(rows)
     value = report.percent(document["metrics"][judged])
     shots = f" with {best['shots']} shots" if best["shots"] else ""
     return report.render(
