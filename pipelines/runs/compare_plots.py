@@ -7,6 +7,9 @@ from pipelines.runs.plots import LIGHT, Theme, png
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Of a name beside its point, in points of print: right and up.
+PLACES = [(side * 8, up) for up in (5, -11, 16, -22, 27) for side in (1, -1)]
+
 
 def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
     """Held-out against seen classes, a mark per method with 95 % intervals, as large as it costs.
@@ -25,21 +28,38 @@ def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
             _bars(axes, row, x, y, theme)
         axes.margins(0.15)
         floor = axes.get_ylim()[0]  # where those stand that cannot name a new class
+        points = []
         for row in rows:
             x, y = 100 * row["seen"], floor if row["unseen"] is None else 100 * row["unseen"]
             if row not in named:
                 axes.plot(x, y, "x", color=theme.muted, clip_on=False)
-            axes.annotate(
-                row["method"],
-                (x, y),
-                xytext=(6, 6 + 9 * (rows.index(row) % 3 - 1)),
-                textcoords="offset points",
-                fontsize=8,
-            )
+            points.append((row["method"], x, y))
         axes.set_ylim(bottom=floor)
+        _name(axes, points)
         axes.set(xlabel="classes trained on, % right", ylabel="classes never seen, % right")
 
     return png(draw, theme, size=(7.6, 5.2))
+
+
+def _name(axes: Any, points: list[tuple[str, float, float]]) -> None:
+    """Write names beside their points, each in the first place that no other name has."""
+    taken: list[Any] = []
+    for name, x, y in points:
+        for right, up in PLACES:
+            text = axes.annotate(
+                name,
+                (x, y),
+                xytext=(right, up),
+                textcoords="offset points",
+                ha="left" if right > 0 else "right",
+                fontsize=8,
+            )
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+            if (right, up) != PLACES[-1]:
+                text.remove()
+        taken.append(box)
 
 
 def _bars(axes: Any, row: dict[str, Any], x: float, y: float, theme: Theme) -> None:
