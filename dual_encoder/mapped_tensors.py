@@ -7,12 +7,14 @@ import ml_dtypes  # noqa: F401  NumPy learns bfloat16
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+Tensors = dict[str, np.ndarray]  # by name
+# By their names in a header.
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"}
 DTYPES |= {"BOOL": "bool"}
 
 
-def map_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def map_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     """Read-only arrays by name, and the metadata. (`safe_open` would copy what it gives.)
 
     Raises:

@@ -19,10 +19,11 @@ from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.hugging_face_defaults import Config
 from dual_encoder.checkpoints.names import Entry, fill
 from dual_encoder.checkpoints.positions import resized
-from dual_encoder.checkpoints.tensors import Arrays, open_tensors, read_json
+from dual_encoder.checkpoints.tensors import open_tensors, read_json
 from dual_encoder.checkpoints.tokenizer_files import read_tokenizer
 from dual_encoder.checkpoints.variables import named_variables
 from dual_encoder.encoders import ImageEncoder, TextEncoder
+from dual_encoder.mapped_tensors import Tensors
 from dual_encoder.model import DualEncoder
 from dual_encoder.text_transformer import TextTransformer
 from dual_encoder.vision_transformer import VisionTransformer
@@ -39,7 +40,7 @@ class Family:
     """
 
     build: Callable[..., keras.Model]
-    entries: Callable[[keras.Model, Arrays], list[Entry]]
+    entries: Callable[[keras.Model, Tensors], list[Entry]]
     ignored: tuple[str, ...] = ()
 
 
@@ -65,7 +66,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
 
 
 def build(
-    folder: Path, tensors: Arrays, *, image_size: int | None = None
+    folder: Path, tensors: Tensors, *, image_size: int | None = None
 ) -> tuple[Family, keras.Model]:
     """The model of a folder's configuration, with the weights that it was initialised with."""
     config = read_json(folder, "config.json")
@@ -80,7 +81,7 @@ def build(
     return FAMILIES[kind], model
 
 
-def _clip(config: Config, folder: Path, tensors: Arrays, image_size: int | None) -> DualEncoder:
+def _clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
     vision = defaults.CLIP_VISION | _part(config, "vision_config")
     text = defaults.CLIP_TEXT | _part(config, "text_config")
     embed_dim = config.get("projection_dim", 512)
@@ -101,7 +102,7 @@ def _clip(config: Config, folder: Path, tensors: Arrays, image_size: int | None)
     return DualEncoder(image_tower, text_tower, embed_dim=embed_dim, tokenizer=tokenizer)
 
 
-def _siglip(config: Config, folder: Path, tensors: Arrays, image_size: int | None) -> DualEncoder:
+def _siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
     vision = defaults.SIGLIP_VISION | _part(config, "vision_config")
     text = defaults.SIGLIP_TEXT | _part(config, "text_config")
     image_tower = _vision_transformer(
@@ -129,7 +130,7 @@ def _siglip(config: Config, folder: Path, tensors: Arrays, image_size: int | Non
     )
 
 
-def _vit(config: Config, folder: Path, tensors: Arrays, image_size: int | None) -> ImageEncoder:
+def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> ImageEncoder:
     config = defaults.VIT | config
     if not config["qkv_bias"]:
         raise ValueError(f"{folder}: expected qkv_bias true in config.json; got false")
@@ -146,7 +147,7 @@ def _vit(config: Config, folder: Path, tensors: Arrays, image_size: int | None) 
     return ImageEncoder(tower, head=head, class_names=classes)
 
 
-def _bert(config: Config, folder: Path, tensors: Arrays, image_size: int | None) -> TextEncoder:
+def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> TextEncoder:
     roberta = config["model_type"] != "bert"
     config = (defaults.ROBERTA if roberta else defaults.BERT) | config
     _refuse_size(image_size)
@@ -169,7 +170,7 @@ def _bert(config: Config, folder: Path, tensors: Arrays, image_size: int | None)
     return TextEncoder(tower, tokenizer=read_tokenizer(folder, context_length=rows - first))
 
 
-def _text_pooling(folder: Path, tensors: Arrays) -> str:
+def _text_pooling(folder: Path, tensors: Tensors) -> str:
     """What sentence-transformers wrote beside the model, else the pooler if there is one."""
     if (folder / "1_Pooling" / "config.json").is_file():
         modes = read_json(folder / "1_Pooling", "config.json")

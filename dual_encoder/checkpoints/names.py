@@ -14,9 +14,9 @@ import keras
 import numpy as np
 
 from dual_encoder.checkpoints import first_values
+from dual_encoder.mapped_tensors import Tensors
 
 Arrays = Sequence[np.ndarray]
-Tensors = Mapping[str, np.ndarray]  # of a checkpoint, by name
 Change = Callable[[np.ndarray], np.ndarray]
 
 

@@ -4,16 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from dual_encoder.mapped_tensors import map_tensors
-
-Arrays = dict[str, np.ndarray]
+from dual_encoder.mapped_tensors import Tensors, map_tensors
 
 
 def open_tensors(
     folder: Path, stem: str = "model", *, rename: Callable[[str], str] = str
-) -> Arrays:
+) -> Tensors:
     """Those of `STEM.safetensors`, or of the parts that `STEM.safetensors.index.json` lists.
 
     They stay on disk until they are used, and are read-only. `rename` goes from a name in a file
@@ -42,13 +38,7 @@ def open_tensors(
     raise FileNotFoundError(f"{folder}: no weights here; expected {stem}.safetensors")
 
 
-# By their names in a header.
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"}
-DTYPES |= {"BOOL": "bool"}
-
-
-def _read(files: list[Path], rename: Callable[[str], str]) -> Arrays:
+def _read(files: list[Path], rename: Callable[[str], str]) -> Tensors:
     maps = (map_tensors(path)[0] for path in files)
     return {rename(name): array for arrays in maps for name, array in arrays.items()}
 
