@@ -203,6 +203,13 @@ def test_both_run_where_nothing_of_duet_is_installed(home, saved, lite, tmp_path
     np.testing.assert_allclose(found["lite"], wanted, atol=1e-5)
 
 
+def test_a_saved_model_holds_every_weight_once(home, saved):
+    weights = zero_shot(home, NAMES, ["a {}", "the {}"]).weights
+    found = [shape for name, shape in tf.train.list_variables(str(saved / "variables/variables"))]
+    numbers = sum(int(np.prod(shape)) for shape in found if shape)
+    assert numbers == sum(int(np.prod(weight.shape)) for weight in weights)
+
+
 def test_what_an_export_leaves(saved, lite):
     assert {path.name for path in saved.iterdir()} - {"assets", "fingerprint.pb"} == {
         *("saved_model.pb", "variables", "README.md", "export.json")

@@ -58,8 +58,8 @@ def write(deployable: Deployable, folder: Path, *, top: int) -> None:
             "preprocessing": tf.constant(json.dumps(preprocessing)),
         }
 
+    # No track(model): Keras would write every variable a second time.
     archive = keras.export.ExportArchive()
-    archive.track(deployable.model)
     pixels = tf.TensorSpec([None, side, side, 3], tf.uint8, name="pixels")
     files = tf.TensorSpec([None], tf.string, name="image_bytes")
     archive.add_endpoint(FILE, of_files, input_signature=[files])
