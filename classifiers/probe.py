@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,6 +10,7 @@ import numpy as np
 # (appendix A.3), in coarser steps.
 SWEPT = tuple(float(c) for c in np.logspace(-4, 4, 9))
 ITERATIONS = 1000
+RISES = 2  # of the validation's cross-entropy, one after another, that end a sweep
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Probe:
     Attributes:
         weights: float32 [d, c]; bias: float32 [c].
         strength: scikit-learn's C that was chosen.
-        accuracies: on the validation features, of every C tried.
+        accuracies: on the validation features, of every C tried, from the strongest penalty on.
         losses: cross-entropy there, by which C is chosen.
     """
 
@@ -50,7 +52,8 @@ def fit(
         validation: features [m, d] and labels [m], by which C is chosen: the one of the lowest
             cross-entropy, which a few pictures tell apart better than accuracy does, and which
             asks for probabilities that can be believed. Without it there must be one strength.
-        strengths: values of C; a larger one regularises less.
+        strengths: values of C, tried from the smallest on; a larger one regularises less. When the
+            cross-entropy has risen twice, the others, which take longest, are not tried.
 
     Raises:
         ValueError: a class without a picture, fewer than two classes, shapes that do not fit, or
@@ -58,9 +61,10 @@ def fit(
     """
     from sklearn.linear_model import LogisticRegression
 
-    features, labels = np.asarray(features, np.float64), np.asarray(labels)
+    features, labels = np.asarray(features, np.float32), np.asarray(labels)
     _check(features, labels, validation, strengths)
-    mean, deviation = features.mean(axis=0), max(float(features.std()), 1e-12)
+    mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    deviation = max(float(features.std(dtype=np.float64)), 1e-12)
     scaled = (features - mean) / deviation
     tried, accuracies, losses = {}, {}, {}
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
@@ -69,11 +73,13 @@ def fit(
         model.fit(scaled, labels)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
         if validation is not None:
-            wanted = (np.asarray(validation[0]) - mean) / deviation
+            wanted = (np.asarray(validation[0], np.float32) - mean) / deviation
             said = model.predict_proba(wanted)
             right = said[np.arange(len(said)), validation[1]]
             accuracies[strength] = float((said.argmax(axis=1) == validation[1]).mean())
             losses[strength] = float(-np.log(np.maximum(right, 1e-12)).mean())
+            if _rose(list(losses.values())):
+                break
     strength = min(losses, key=lambda c: losses[c]) if losses else min(tried)
     rows, bias = tried[strength]
     if len(rows) == 1:  # of two classes scikit-learn keeps the second alone
@@ -81,6 +87,12 @@ def fit(
     weights = rows.T / deviation
     bias = bias - mean @ weights
     return Probe(weights.astype(np.float32), bias.astype(np.float32), strength, accuracies, losses)
+
+
+def _rose(losses: Sequence[float]) -> bool:
+    """Whether each of the last `RISES` is larger than the one before."""
+    last = losses[-RISES - 1 :]
+    return len(last) > RISES and all(b > a for a, b in pairwise(last))
 
 
 def _check(

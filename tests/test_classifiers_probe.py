@@ -41,7 +41,9 @@ def test_the_strength_is_the_best_on_validation():
     features, labels = clouds(24)
     held_back = clouds(300, seed=1)
     found = probe.fit(features, labels, validation=held_back)
-    assert list(found.accuracies) == sorted(probe.SWEPT)
+    tried, losses = list(found.accuracies), list(found.losses.values())
+    assert tried == list(probe.SWEPT[: len(tried)]) and 3 < len(tried) < len(probe.SWEPT)
+    assert losses[-3] < losses[-2] < losses[-1]  # what would be tried next is worse still
     best = min(found.losses.values())
     assert found.losses[found.strength] == best < max(found.losses.values())
     logits = found.logits(held_back[0])
