@@ -18,6 +18,7 @@ from pipelines.runs import (
     thumbnails,
 )
 from pipelines.runs.config import write_config
+from pipelines.runs.texts import row_length
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 FILES = ("results.json", "report.html", "ranks.csv", "config.yaml")
 SHOWN, ANSWERS = 8, 4  # captions on the page, and pictures found for each
 ROWS = 256  # captions encoded at a time
-STEP = 8  # rows of token ids are as long as a multiple of this: every length is compiled anew
 JUDGED_BY = "text_to_image_recall1"
 
 
@@ -128,7 +128,6 @@ def encode_captions(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
     """
     from tqdm import tqdm
 
-    most = model.context_length
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     rows = min(ROWS, len(texts))
     found = np.empty((len(texts), model.embed_dim), np.float32)
@@ -136,11 +135,8 @@ def encode_captions(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
     for first in starts:
         chosen = order[first : first + rows]
         batch = [texts[i] for i in chosen]
-        length = most
-        if model.text_tower.trims_exactly:
-            length = min(most, STEP * -(-model.tokenizer(batch).shape[1] // STEP))
         filled = batch + batch[-1:] * (rows - len(batch))  # every batch has the same shape
-        ids = model.tokenizer(filled, length=length)
+        ids = model.tokenizer(filled, length=row_length(model, batch))
         found[chosen] = np.asarray(model.encode_text(ids))[: len(chosen)]
     return found
 

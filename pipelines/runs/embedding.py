@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.runs.answers import Query
+from pipelines.runs.texts import row_length
 
 if TYPE_CHECKING:
     from dual_encoder import CoOp, DualEncoder, IndexFacts
@@ -53,10 +54,7 @@ def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
     for text in texts:
         if not text.strip():
             raise ValueError("query: expected words; got an empty text")
-    length = model.context_length
-    if model.text_tower.trims_exactly:
-        longest = model.tokenizer(list(texts), strict=True).shape[1]
-        length = min(length, -(-longest // 8) * 8)
+    length = row_length(model, texts, strict=True)
     return model.tokenizer(list(texts), length=length, strict=True)
 
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from dual_encoder import DualEncoder
     from tfrecords import Manifest
 
+STEP = 8  # tokens: of few lengths of rows, for each new one is compiled anew
+
 
 def templates(given: list[str] | None, manifest: "Manifest") -> list[str]:
     """Prompts with {} for the class name: those given, the lines of a file, or the set's own."""
@@ -80,6 +82,18 @@ def longest(model: "DualEncoder", prompts: Iterable[Sequence[str]]) -> int | Non
     if model.tokenizer is None or not model.text_tower.trims_exactly:
         return None
     return model.tokenizer([text for texts in prompts for text in texts]).shape[1]
+
+
+def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
+    """Tokens in a row that holds all of these texts: a multiple of `STEP` up to the context.
+
+    All of the context where padding makes a difference. With `strict`, ValueError for a text that
+    the model would cut.
+    """
+    if not model.text_tower.trims_exactly:
+        return model.context_length
+    tokens = model.tokenizer(list(chosen), strict=strict).shape[1]
+    return min(model.context_length, -(-tokens // STEP) * STEP)
 
 
 def lines(path: str, *, what: str) -> list[str]:
