@@ -65,8 +65,8 @@ def prepared(home, out, method):
     options = finetune.Options(**names, method=method, **{"epochs": 1, **SETTINGS, **more})
     data = finetune._data(options, tfrecords.Manifest.read(options.data), held_out=())
     strategy = strategies.build("one")
-    train = partial(fine_tuning._train, options, strategy=strategy, claim=lambda: None)
-    return train, data
+    train = partial(fine_tuning._train, strategy=strategy, claim=lambda: None)
+    return train, options, data
 
 
 def stop_in_the_middle(whole, stopped):
@@ -89,12 +89,12 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("method", BY_STEPS)
 def test_goes_on_in_the_middle_of_a_pass(method, home, tmp_path):
-    train, data = prepared(home, tmp_path, method)
+    train, options, data = prepared(home, tmp_path, method)
     assert data.steps == 4
-    whole, course, _ = train(data, out=tmp_path / "whole")
+    whole, course, _ = train(options, data, out=tmp_path / "whole")
     weights = final(whole)
     stop_in_the_middle(*(tmp_path / name / CHECKPOINTS for name in ("whole", "stopped")))
-    again, course_again, _ = train(data, out=tmp_path / "stopped")
+    again, course_again, _ = train(options, data, out=tmp_path / "stopped")
     assert_same(final(again), weights)
     assert course_again.step == course.step == 4
     for row in (*course.history, *course_again.history):
@@ -103,8 +103,8 @@ def test_goes_on_in_the_middle_of_a_pass(method, home, tmp_path):
 
 
 def test_alpha_is_chosen_as_if_its_training_had_not_stopped(home, tmp_path):
-    train, data = prepared(home, tmp_path, "zero-shot-head")
-    choose = partial(fine_tuning._choose_alpha, train, data, seed=0)
+    given = prepared(home, tmp_path, "zero-shot-head")
+    choose = partial(fine_tuning._choose_alpha, *given, devices=1)
     found = choose(directory=tmp_path / "whole")
     stop_in_the_middle(*(tmp_path / name / CHECKPOINTS for name in ("whole", "stopped")))
     again = choose(directory=tmp_path / "stopped")
@@ -117,6 +117,6 @@ def test_alpha_is_chosen_as_if_its_training_had_not_stopped(home, tmp_path):
 def test_alpha_of_few_classes_is_half(capsys, tmp_path):
     """They are too few to set some aside; nothing more is trained."""
     data = SimpleNamespace(parts=held_out.Parts((0, 1), (), (0, 1, 2), (3,), ()))
-    found = fine_tuning._choose_alpha(None, data, directory=tmp_path, seed=0)
+    found = fine_tuning._choose_alpha(None, None, data, directory=tmp_path, devices=1)
     assert found == {"chosen": 0.5, "classes": [], "curve": []}
     assert "2 classes are too few" in capsys.readouterr().out

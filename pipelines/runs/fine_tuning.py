@@ -15,6 +15,7 @@ from classifiers import adopt_averages, models, probe, tuning
 from dual_encoder import weight_space
 from pipelines.runs import (
     adapted,
+    batch_sizes,
     features,
     fitting,
     folder,
@@ -44,10 +45,13 @@ def run(options: Any, data: Labelled, *, out: Path, strategy: Any) -> str:
     claim = partial(folder.claim, out, options)
     options = _settled(options, data)
     extra: dict[str, Any] = {"parts": data.parts.to_json(), "method": options.method}
-    train = partial(_train, options, strategy=strategy, claim=claim)
+    train = partial(_train, strategy=strategy, claim=claim)
     if options.wise_ft == "choose":
-        extra["alpha"] = _choose_alpha(train, data, directory=out / SET_ASIDE, seed=options.seed)
-    made, course, way = train(data, out=out)
+        devices = strategy.num_replicas_in_sync
+        extra["alpha"] = _choose_alpha(
+            train, options, data, directory=out / SET_ASIDE, devices=devices
+        )
+    made, course, way = train(options, data, out=out)
     if not strategies.is_chief(strategy):
         return "the first worker writes the results"
     if options.wise_ft != "no":
@@ -105,7 +109,8 @@ def _kind(name: str) -> str:
 def _train(
     options: Any, data: Labelled, *, out: Path, strategy: Any, claim: Callable[[], None]
 ) -> tuple[Adapted, Checkpoint, Way]:
-    """Train to the end. Returns the model, its course, and its weights before and after.
+    """Train to the end. Returns the model, its course, and its weights before and after, which
+    are empty where nothing goes back.
 
     `claim` is called once it is sure that the run can begin; nothing is written before.
     """
@@ -131,7 +136,8 @@ def _train(
     )
     if checkpoint.writes:
         claim()
-    before = weight_space.weights(made.model)
+    goes_back = options.wise_ft != "no"
+    before = weight_space.weights(made.model) if goes_back else []
     if row.trains == "nothing":
         checkpoint.history.append({"epoch": 0, **forgetting.Forgetting(made).measure()})
     else:
@@ -140,7 +146,8 @@ def _train(
     if row.trains == "lora":
         with strategy.scope():
             made.model = tuning.without_lora(made.model)
-    return made, checkpoint, (before, weight_space.weights(made.model))
+    after = weight_space.weights(made.model) if goes_back else []
+    return made, checkpoint, (before, after)
 
 
 def _source(options: Any) -> keras.layers.Layer:
@@ -238,7 +245,7 @@ def _fit(made: Adapted, options: Any, *, out: Path, checkpoint: Checkpoint) -> N
 
 
 def _choose_alpha(
-    train: Callable[..., Any], data: Labelled, *, directory: Path, seed: int
+    train: Callable[..., Any], options: Any, data: Labelled, *, directory: Path, devices: int
 ) -> dict[str, Any]:
     """How far to go back, from a training with some of the seen classes set aside.
 
@@ -252,12 +259,16 @@ def _choose_alpha(
     if len(data.parts.seen) < classes.ENOUGH:
         print(f"alpha is 0.5: {len(data.parts.seen)} classes are too few to set some aside")
         return {"chosen": 0.5, "classes": [], "curve": []}
-    away = classes.pseudo(data.parts, seed=seed)
+    away = classes.pseudo(data.parts, seed=options.seed)
     print(f"choosing alpha: {len(away)} of the seen classes are set aside")
     parts = classes.set_aside(data.parts, away, labels=data.labels)
-    fewer = min(data.batch_size, len(parts.train))
+    batch, micro = batch_sizes.fitting(
+        data.batch_size, options.micro_batch, pictures=len(parts.train), devices=devices
+    )
     made, course, way = train(
-        dataclasses.replace(data, parts=parts, batch_size=fewer), out=directory
+        dataclasses.replace(options, micro_batch=micro or 0),
+        dataclasses.replace(data, parts=parts, batch_size=batch),
+        out=directory,
     )
     rows = interpolation.curve(made, *way)
     chosen = {
