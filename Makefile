@@ -32,6 +32,7 @@ parity: .venv/parity
 	for precision in mixed_bfloat16 mixed_float16; do \
 	    $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50 siglip-base-patch16-224 \
 	        --precision $$precision || exit 1; done
+	$(BIN)/python tests/parity/food101_study.py
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/input_pipeline.py

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pipelines.runs.comparison_plan import Plan
@@ -40,10 +40,16 @@ class Options:
         learning_rate: of the methods that fine-tune the dual encoder.
         supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
             their own.
+        recipes: METHOD=RECIPE: a method that fine-tunes takes all its options from a recipe or
+            YAML file of finetune; data, split, seeds and test stay those of the comparison.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
         weights: of networks of keras.applications: imagenet or random; without it imagenet.
         image_size: pixels of the supervised networks; their own size without it.
+        strategy: one or mirrored; without it one.
+        precision: of the methods that fine-tune, float32 or mixed_bfloat16; without it float32.
+        micro_batch: of the methods that fine-tune: pictures that a device works on at a time, to
+            save memory; without it all at once.
         price: of an hour of this machine, in any currency, to say what training and a million
             answers cost.
         serving_seconds: to measure how fast each exported network answers, one picture at a time
@@ -68,9 +74,13 @@ class Options:
     batch_size: int = 64
     learning_rate: float = 0.00001
     supervised_learning_rate: float | None = None
+    recipes: list[str] | None = None
     templates: list[str] | None = None
     weights: str | None = None
     image_size: int | None = None
+    strategy: Literal["one", "mirrored"] | None = None
+    precision: Literal["float32", "mixed_bfloat16"] | None = None
+    micro_batch: int | None = None
     price: float | None = None
     serving_seconds: float = 1.0
     test: str = "test"
@@ -80,7 +90,7 @@ class Options:
 RANGES = {
     "(0, inf)": (
         *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
-        *("supervised_learning_rate", "price", "bootstrap"),
+        *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
     ),
     "[0, inf)": ("held_out", "serving_seconds"),
     "(0, 1)": ("validation",),
@@ -127,6 +137,7 @@ def run(options: Options) -> None:
 
 
 def _check(options: Options) -> None:
+    from pipelines.runs import comparison_recipes
     from pipelines.runs.contestants import CONTESTANTS
 
     if options.methods == ["all"]:
@@ -140,6 +151,7 @@ def _check(options: Options) -> None:
             raise ValueError(
                 f"--methods: expected all, or some of {', '.join(CONTESTANTS)}; got {method!r}"
             )
+    comparison_recipes.read(options)  # raises for what is none
 
 
 def _say(plan: "Plan") -> None:

@@ -1,5 +1,6 @@
 """What the stand-in of the hub keeps: commits, what it states of a file, what it was asked."""
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,9 +48,11 @@ def large_entry(data: bytes) -> dict[str, Any]:
     return {"oid": digest, "sha256": digest, "size": len(data), "pointerSize": 130}
 
 
+@functools.cache  # of what may be a checkpoint of real size
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@functools.cache
 def git_id(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()

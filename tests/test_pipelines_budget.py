@@ -17,7 +17,8 @@ SPEED = budget.Speed(flops=7.71e9, pictures_per_second=100.0)  # a tower as larg
 
 def options(**given):
     usual = {"model": "m", "seeds": [1, 2], "epochs": 10, "test": "test", "image_size": None}
-    return SimpleNamespace(**{**usual, "serving_seconds": 0.0, "budget": None, **given})
+    usual |= {"serving_seconds": 0.0, "budget": None, "recipes": None}
+    return SimpleNamespace(**{**usual, **given})
 
 
 def predicted(method, **given):

@@ -3,6 +3,8 @@
 import contextlib
 import csv
 import io
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ import pytest
 from report_pages import comparison_document
 from saved_runs import valid_results
 from test_pipelines_finetune import home as home
+from test_pipelines_recipes import options as options_of
 
 from pipelines.__main__ import main
 from pipelines.compare import Options
@@ -128,6 +131,10 @@ def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
         (("--methods", "magic"), "expected all, or some of zero-shot, linear-probe"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
         (("--bootstrap", "0"), "--bootstrap: expected"),
+        (("--recipes", "vit"), "expected METHOD=RECIPE with one of linear-probe, fine-tune"),
+        (("--recipes", "coop=food101_vit"), "got 'coop=food101_vit'"),
+        (("--recipes", "vit=food"), "--recipes: no file and no recipe 'food'; recipes: animals10"),
+        (("--recipes", "vit=shapes_compare"), "shapes_compare has an option"),
         (("--budget", "soon"), "expected a time such as 30m, 2h or 90s; got 'soon'"),
         (("--held-out", "5"), "expected 1 to 4 of the 6 classes of colours; got 5"),
     ],
@@ -167,8 +174,27 @@ def test_few_pictures_make_small_batches_and_it_is_said():
     batches, tested = made.remarks
     assert batches.startswith("Batches are of 9 pictures, not of 64")
     assert tested.startswith("11 test pictures") and "about 30 points either way" in tested
+    for micro, sizes in ((4, (8, 4)), (10, (9, None))):
+        job = planned((5, 5, 1, 5), held_out=(0,), micro_batch=micro).jobs[0]
+        assert tuple(job.options.get(name) for name in ("batch_size", "micro_batch")) == sizes
     made = planned((400, 400))
     assert [job.options["batch_size"] for job in made.jobs] == [64, 32] and made.remarks == ()
+
+
+def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("records/food101").mkdir(parents=True)
+    study = options_of("compare", "--config", "food101_study")
+    split = SimpleNamespace(count=75_750, class_counts=[750] * 101)
+    manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
+    made = comparison_plan.plan(study, manifest, held_out=tuple(range(10)), out=Path("out"))
+    jobs = {job.name: job for job in made.jobs}
+    for method, recipe in (("fine-tune", "food101_clip"), ("vit", "food101_vit")):
+        words = shlex.split(jobs[f"{method}, seed 1"].words)[4:]
+        found, alone = options_of("finetune", *words), options_of("finetune", "--config", recipe)
+        same = replace(alone, out=found.out, seed=1, split_seed=0, micro_batch=128)
+        assert found == same and (same.held_out, same.validation) == (10, 0.2)
+    assert {"zero-shot", "linear-probe, seed 0", "auto, seed 2"} <= set(jobs)
 
 
 def test_a_page_without_held_out_classes_is_not_about_them():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runs import recommendation
+from pipelines.runs import comparison_recipes, recommendation
 from pipelines.runs.contestants import CONTESTANTS, Contestant
 from tfrecords import Manifest
 
@@ -73,7 +73,8 @@ def predicted(method: str, options: Any, manifest: Manifest, speed: Speed) -> fl
     """Seconds that all runs of a method take, and of a network of its own serving it."""
     contestant = CONTESTANTS[method]
     runs = 1 if method in DRAWS_NOTHING else len(options.seeds)
-    trained = contestant.passes * options.epochs * manifest.split("train").count
+    epochs = comparison_recipes.read(options).get(method, {}).get("epochs", options.epochs)
+    trained = contestant.passes * epochs * manifest.split("train").count
     forwards = (1 + BACKWARD) * trained + manifest.split(options.test).count
     share, serving = 1.0, 0.0
     if contestant.family == "supervised":

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runs import budget, comparing, results
+from pipelines.runs import batch_sizes, budget, comparing, comparison_recipes, results
 from pipelines.runs.comparing import Job
-from pipelines.runs.contestants import COMPARED, CONTESTANTS
+from pipelines.runs.contestants import COMPARED, CONTESTANTS, Contestant
 from tfrecords import Manifest
 
 FEW = 200  # test pictures, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
@@ -111,15 +111,16 @@ def _finetune_job(options: Any, method: str, seed: int, *, out: Path, pictures: 
         "seed": seed,
         "test": options.test,
         "bootstrap": options.bootstrap,
+        "precision": options.precision,
+        "micro_batch": options.micro_batch,
     }
-    if contestant.family == "dual":
-        given["learning_rate"] = options.learning_rate
-    given |= contestant.options
     if contestant.family == "supervised":
         given |= {"weights": options.weights, "image_size": options.image_size}
-        if options.supervised_learning_rate:
-            given["learning_rate"] = options.supervised_learning_rate
-    given["batch_size"] = max(min(given["batch_size"], pictures), 1)
+    own = comparison_recipes.read(options).get(method)
+    given |= _own_options(options, contestant) if own is None else own
+    given["batch_size"], given["micro_batch"] = batch_sizes.fitting(
+        given["batch_size"], given["micro_batch"], pictures=max(pictures, 1)
+    )
     return Job(
         f"{method}, seed {seed}",
         "finetune",
@@ -128,6 +129,13 @@ def _finetune_job(options: Any, method: str, seed: int, *, out: Path, pictures: 
         logs=out / "logs" / f"{method}-{seed}",
         finished=("model.keras",),
     )
+
+
+def _own_options(options: Any, contestant: Contestant) -> dict[str, Any]:
+    """Of a method without a recipe."""
+    compared = contestant.family == "dual"
+    rate = options.learning_rate if compared else options.supervised_learning_rate
+    return {**contestant.options, **({"learning_rate": rate} if rate else {})}
 
 
 def _prompt_job(options: Any, method: str, *, out: Path) -> Job:
@@ -172,4 +180,5 @@ def _protocol(options: Any) -> dict[str, Any]:
         "held_out": options.held_out or None,
         "held_out_classes": options.held_out_classes,
         "templates": options.templates,
+        "strategy": options.strategy,
     }

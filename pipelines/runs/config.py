@@ -69,6 +69,14 @@ def recipe_names() -> str:
     return ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
 
 
+def recipe_path(name: str, *, option: str) -> Path:
+    """The file of a recipe, or the YAML file of this name. Raises a ValueError for neither."""
+    path = Path(name) if Path(name).is_file() else RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        raise ValueError(f"--{option}: no file and no recipe {name!r}; recipes: {recipe_names()}")
+    return path
+
+
 def write_config(options: Any, path: Path) -> None:
     """The options as YAML: what `--config` takes to run the same again. Never half a file."""
     partial = path.with_suffix(".partial")
@@ -179,11 +187,7 @@ def _config_paths(argv: list[str]) -> list[str]:
     for i, value in enumerate(argv[1:], start=1):
         if argv[i - 1] != "--config":
             continue
-        path = Path(value) if Path(value).is_file() else RECIPES / f"{value}.yaml"
-        if not path.is_file():
-            raise ValueError(
-                f"--config: no file and no recipe {value!r}; recipes: {recipe_names()}"
-            )
+        path = recipe_path(value, option="config")
         read_config(path)
         argv[i] = str(path)
     return argv
