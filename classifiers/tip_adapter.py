@@ -9,6 +9,7 @@ from keras import ops
 # Searched on validation: as many and as far as the published code goes, a little coarser.
 ALPHAS = np.linspace(0.0, 3.0, 31)
 BETAS = np.linspace(0.5, 7.0, 27)
+BLOCK = 1 << 20  # numbers at a time in a search: many pictures of many classes fill a memory
 
 
 class TipAdapter(keras.Model):
@@ -50,7 +51,7 @@ class TipAdapter(keras.Model):
                 f"label; got {keys.shape}, {labels.shape} and {matrix.shape}"
             )
         self.alpha, self.beta = float(alpha), float(beta)
-        self._values = np.eye(matrix.shape[1], dtype=np.float32)[labels]
+        self._labels, self._classes = labels.astype("int32"), matrix.shape[1]
         self._matrix = matrix.astype(np.float32)
         self.keys = self.add_weight(
             keys.shape, "zeros", name="keys", dtype="float32", autocast=False
@@ -62,17 +63,17 @@ class TipAdapter(keras.Model):
         """Embeddings [b, e], of any length, -> logits [b, c]."""
         pictures = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
         likeness = ops.matmul(pictures, ops.transpose(self.keys))
-        remembered = ops.matmul(ops.exp(self.beta * (likeness - 1.0)), self._values)
-        return ops.matmul(pictures, self._matrix) + self.alpha * remembered
+        loud = ops.transpose(ops.exp(self.beta * (likeness - 1.0)))
+        remembered = ops.segment_sum(loud, self._labels, num_segments=self._classes)
+        return ops.matmul(pictures, self._matrix) + self.alpha * ops.transpose(remembered)
 
     def compute_output_shape(self, input_shape):
-        return (None, self._matrix.shape[1])
+        return (None, self._classes)
 
     def logits(self, pictures: np.ndarray) -> np.ndarray:
         """Logits float32 [n, c] of embeddings [n, e], in NumPy."""
         zero_shot, likeness = self._parts(pictures)
-        remembered = np.exp(self.beta * (likeness - 1)) @ self._values
-        return zero_shot + self.alpha * remembered
+        return zero_shot + self.alpha * self._remembered(likeness, self.beta)
 
     def search(self, pictures: np.ndarray, labels: np.ndarray) -> float:
         """Set alpha and beta to those of the highest accuracy on validation; returns it.
@@ -83,15 +84,33 @@ class TipAdapter(keras.Model):
             pictures: embeddings [n, e] that are neither keys nor tested on.
             labels: int [n].
         """
-        zero_shot, likeness = self._parts(pictures)
-        remembered = [np.exp(beta * (likeness - 1)) @ self._values for beta in BETAS]
-        best = -1.0
-        for alpha in ALPHAS:
-            for beta, part in zip(BETAS, remembered, strict=True):
-                accuracy = float(((zero_shot + alpha * part).argmax(axis=1) == labels).mean())
-                if accuracy > best:
-                    best, self.alpha, self.beta = accuracy, float(alpha), float(beta)
-        return best
+        right = np.zeros((len(ALPHAS), len(BETAS)), int)
+        rows = max(1, BLOCK // max(self._classes, len(self._labels)))
+        for first in range(0, len(pictures), rows):
+            part = slice(first, first + rows)
+            right += self._right(*self._parts(pictures[part]), labels[part])
+        alpha, beta = np.unravel_index(right.argmax(), right.shape)
+        self.alpha, self.beta = float(ALPHAS[alpha]), float(BETAS[beta])
+        return float(right.max() / len(pictures))
+
+    def _right(self, zero_shot: np.ndarray, likeness: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """How many of the pictures each alpha and beta has right, int [alphas, betas]."""
+        found = np.empty((len(ALPHAS), len(BETAS)), int)
+        for j, beta in enumerate(BETAS):
+            remembered = self._remembered(likeness, beta)
+            for i, alpha in enumerate(ALPHAS.astype(np.float32)):
+                said = (zero_shot + alpha * remembered).argmax(axis=1)
+                found[i, j] = (said == labels).sum()
+        return found
+
+    def _remembered(self, likeness: np.ndarray, beta: float) -> np.ndarray:
+        """What the memory says of every class, [n, c], from cosines with the keys [n, m]."""
+        order = np.argsort(self._labels, kind="stable")
+        present, first = np.unique(self._labels[order], return_index=True)
+        loud = np.exp(np.float32(beta) * (likeness[:, order] - 1))
+        found = np.zeros((len(likeness), self._classes), np.float32)
+        found[:, present] = np.add.reduceat(loud, first, axis=1)
+        return found
 
     def _parts(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Zero-shot logits [n, c] and cosines with the keys [n, m]."""
