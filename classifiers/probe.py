@@ -1,5 +1,6 @@
 """Linear probe: logistic regression on the features of a frozen tower."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -70,7 +71,9 @@ def fit(
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     for strength in sorted(strengths):
         model.set_params(C=strength)
-        model.fit(scaled, labels)
+        with warnings.catch_warnings():  # one picture of each class is no regression problem
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            model.fit(scaled, labels)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
         if validation is not None:
             wanted = (np.asarray(validation[0], np.float32) - mean) / deviation

@@ -5,7 +5,6 @@ NaN where a class cannot be told, and what else there is to say: `trained_parame
 numbers were learnt, and keys of its own.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +63,7 @@ def _probe(cell: "Cell", task: "Task") -> Found:
 
     drawn = _drawn(cell, task)
     x, y = task.embedded(drawn.train)
-    with warnings.catch_warnings():  # one picture of each class is no regression problem
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-        fitted = probe.fit(unit(x), y, validation=_validation(task, drawn))
+    fitted = probe.fit(unit(x), y, validation=_validation(task, drawn))
     trained = fitted.weights.size + fitted.bias.size
     found = {"strength": fitted.strength, "trained_parameters": trained}
     return _of_seen(task, fitted.logits(unit(task.test[0]))), found
