@@ -10,7 +10,7 @@ from keras import ops
 
 import dual_encoder
 from classifiers.heads import CosineHead
-from dual_encoder import ExactTraining, class_embeddings, compiled
+from dual_encoder import ExactTraining, TakesPictures, class_embeddings, compiled
 
 HEADS = ("linear", "zero-shot")
 PUBLISHED = "published"  # weights: those that the name promises
@@ -24,7 +24,7 @@ LOSSES = {
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageClassifier(ExactTraining, keras.Model):
+class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
     """Pictures to logits over classes: image tower, projection if it has one, head.
 
     Pixels 0-255 [b, s, s, 3], or a dict that has them as `"image"`, -> logits float32 [b, c]. With
@@ -72,16 +72,6 @@ class ImageClassifier(ExactTraining, keras.Model):
         if not self.head.built:
             self.head.build(features)
         self.built = True
-
-    @property
-    def image_size(self) -> int:
-        """Height and width in pixels of the pictures that the tower takes."""
-        return self.image_tower.image_size
-
-    @property
-    def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about pictures."""
-        return self.image_tower.preprocessing
 
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""

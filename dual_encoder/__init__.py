@@ -7,6 +7,7 @@ from dual_encoder.approximate import recall as recall
 from dual_encoder.backbones import HubTextTower as HubTextTower
 from dual_encoder.backbones import KerasImageTower as KerasImageTower
 from dual_encoder.base_towers import ImageTower as ImageTower
+from dual_encoder.base_towers import TakesPictures as TakesPictures
 from dual_encoder.base_towers import TextTower as TextTower
 from dual_encoder.bert import Bert as Bert
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS

@@ -68,6 +68,22 @@ class ImageTower(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
+class TakesPictures:
+    """Mixin of models with an `image_tower`: they take the pictures that it takes."""
+
+    image_tower: ImageTower
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.image_tower.image_size
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What `tfrecords.load` has to know about pictures."""
+        return self.image_tower.preprocessing
+
+
 class TextTower(keras.layers.Layer):
     """Base of text towers: token ids [b, n], n up to `context_length`, -> features [b, d].
 

@@ -7,11 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from dual_encoder.base_towers import TakesPictures
 from dual_encoder.compiled import compiled, without_xla_on_cpu
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageEncoder(keras.Model):
+class ImageEncoder(TakesPictures, keras.Model):
     """An image tower, with the head it was trained with where its checkpoint has one.
 
     Pixels 0-255 [b, s, s, 3] -> logits [b, c] of the head, or features [b, d] without one.
@@ -41,16 +42,6 @@ class ImageEncoder(keras.Model):
         if self.head is not None and not self.head.built:
             self.head.build((None, self.image_tower.output_dim))
         self.built = True
-
-    @property
-    def image_size(self) -> int:
-        """Height and width in pixels of the pictures that the tower takes."""
-        return self.image_tower.image_size
-
-    @property
-    def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about pictures."""
-        return self.image_tower.preprocessing
 
     def encode_image(self, images: Any) -> Any:
         """Pixels 0-255 [b, s, s, 3] -> features [b, d] of the tower, compiled."""

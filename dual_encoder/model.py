@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder.base_towers import TakesPictures
 from dual_encoder.compiled import compiled, is_plain
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
@@ -17,7 +18,7 @@ MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 
 @keras.saving.register_keras_serializable("duet")
-class DualEncoder(ExactTraining, keras.Model):
+class DualEncoder(TakesPictures, ExactTraining, keras.Model):
     """Any image tower and any text tower with projection heads and a learnable temperature.
 
     Trains with plain `compile(optimizer)` and `fit` on batches `({"image", "token_ids"}, y)`: the
@@ -100,16 +101,6 @@ class DualEncoder(ExactTraining, keras.Model):
             if not head.built:
                 head.build((None, tower.output_dim))
         self.built = True
-
-    @property
-    def image_size(self) -> int:
-        """Height and width in pixels of the pictures that the image tower takes."""
-        return self.image_tower.image_size
-
-    @property
-    def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about pictures."""
-        return self.image_tower.preprocessing
 
     @property
     def context_length(self) -> int:

@@ -8,13 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder.base_towers import TakesPictures
 from dual_encoder.compiled import without_xla_on_cpu, xla_by_default
 from dual_encoder.model import DualEncoder
 from dual_encoder.training import ExactTraining
 
 
 @keras.saving.register_keras_serializable("duet")
-class ZeroShotClassifier(ExactTraining, keras.Model):
+class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
     """Pictures to logits over classes that are known by name alone.
 
     A logit is the cosine of the picture's embedding and the class's, times the model's logit
@@ -110,16 +111,6 @@ class ZeroShotClassifier(ExactTraining, keras.Model):
         if not self.image_projection.built:
             self.image_projection.build((None, self.image_tower.output_dim))
         self.built = True
-
-    @property
-    def image_size(self):
-        """Height and width in pixels of the pictures that the image tower takes."""
-        return self.image_tower.image_size
-
-    @property
-    def preprocessing(self):
-        """What `tfrecords.load` has to know about pictures."""
-        return self.image_tower.preprocessing
 
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
