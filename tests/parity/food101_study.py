@@ -7,7 +7,7 @@ checkpoints at their real size, random, written by `transformers` as published, 
 hub from which the command fetches them by name. Nothing of the recipes is changed but what makes
 them short: one epoch, one seed, pieces of 8 pictures. Accuracies are those of guessing; what is
 shown is that the one command runs to its tables. Needs the extra `parity`, 10 GB of memory and, on
-2 cores, a quarter of an hour.
+2 cores, half an hour.
 """
 
 import argparse
