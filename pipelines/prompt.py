@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from pipelines.runs.prompt_cells import Cell
+    from pipelines.runs.prompt_grid import Cell
     from tfrecords import Manifest
 
 
@@ -165,7 +165,7 @@ def _claim(out: Path, options: Options) -> None:
 
 def _cells(options: Options, out: Path) -> list["Cell"]:
     """All cells in the order of the table; zero-shot has one per model."""
-    from pipelines.runs.prompt_cells import Cell
+    from pipelines.runs.prompt_grid import Cell
 
     found = []
     for model in options.models:

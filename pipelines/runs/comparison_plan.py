@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.runs import batch_sizes, budget, comparing, comparison_recipes, results
 from pipelines.runs.comparing import Job
 from pipelines.runs.contestants import COMPARED, CONTESTANTS, Contestant
+from pipelines.runs.prompt_grid import Cell
 from tfrecords import Manifest
 
 FEW = 200  # test pictures, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
@@ -168,8 +169,6 @@ def _prompt_job(options: Any, method: str, *, out: Path) -> Job:
 
 def _prompt_cells(grid: Path, method: str, options: Any) -> list[Path]:
     """The folders of a method's results in the grid that `prompt` makes."""
-    from pipelines.runs.prompt_cells import Cell
-
     if method == "zero-shot":
         return [Cell(grid, options.model, method, 0, 0).folder]
     return [Cell(grid, options.model, method, options.shots, seed).folder for seed in options.seeds]

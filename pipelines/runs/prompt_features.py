@@ -13,7 +13,7 @@ from pipelines.runs import features, few_shot
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
-    from pipelines.runs.prompt_cells import Cell, Task
+    from pipelines.runs.prompt_grid import Cell, Task
     from tfrecords import Manifest
 
 CROP_SCALE = (0.08, 1.0)  # of augmented views, as in CoOp

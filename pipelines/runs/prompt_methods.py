@@ -15,7 +15,7 @@ from pipelines.runs.features import unit
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
-    from pipelines.runs.prompt_cells import Cell, Task
+    from pipelines.runs.prompt_grid import Cell, Task
 
 PROMPTS = "prompts.safetensors"
 TIP_EPOCHS = 20  # as published

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.runs import plots, report, results
 
 if TYPE_CHECKING:
-    from pipelines.runs.prompt_cells import Cell
+    from pipelines.runs.prompt_grid import Cell
     from tfrecords import Manifest
 
 FIGURES = {
