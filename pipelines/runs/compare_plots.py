@@ -35,10 +35,18 @@ def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
                 axes.plot(x, y, "x", color=theme.muted, clip_on=False)
             points.append((row["method"], x, y))
         axes.set_ylim(bottom=floor)
+        for axis in (axes.xaxis, axes.yaxis):
+            _no_more_than_all(axis)
         _name(axes, points)
         axes.set(xlabel="classes trained on, % right", ylabel="classes never seen, % right")
 
     return png(draw, theme, size=(7.6, 5.2))
+
+
+def _no_more_than_all(axis: Any) -> None:
+    """No tick beyond 100 %, nor below 0: room around the points is not a share."""
+    low, high = axis.get_view_interval()
+    axis.set_ticks([tick for tick in axis.get_ticklocs() if max(low, 0) <= tick <= min(high, 100)])
 
 
 def _name(axes: Any, points: list[tuple[str, float, float]]) -> None:
