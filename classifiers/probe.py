@@ -68,6 +68,8 @@ def fit(
     deviation = max(float(features.std(dtype=np.float64)), 1e-12)
     scaled = (features - mean) / deviation
     tried, accuracies, losses = {}, {}, {}
+    if validation is not None:
+        wanted = (np.asarray(validation[0], np.float32) - mean) / deviation
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     for strength in sorted(strengths):
         model.set_params(C=strength)
@@ -76,7 +78,6 @@ def fit(
             model.fit(scaled, labels)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
         if validation is not None:
-            wanted = (np.asarray(validation[0], np.float32) - mean) / deviation
             said = model.predict_proba(wanted)
             right = said[np.arange(len(said)), validation[1]]
             accuracies[strength] = float((said.argmax(axis=1) == validation[1]).mean())

@@ -52,6 +52,8 @@ class TipAdapter(keras.Model):
             )
         self.alpha, self.beta = float(alpha), float(beta)
         self._labels, self._classes = labels.astype("int32"), matrix.shape[1]
+        self._order = np.argsort(labels, kind="stable")  # keys of one class side by side
+        self._present, self._first = np.unique(labels[self._order], return_index=True)
         self._matrix = matrix.astype(np.float32)
         self.keys = self.add_weight(
             keys.shape, "zeros", name="keys", dtype="float32", autocast=False
@@ -104,18 +106,16 @@ class TipAdapter(keras.Model):
         return found
 
     def _remembered(self, likeness: np.ndarray, beta: float) -> np.ndarray:
-        """What the memory says of every class, [n, c], from cosines with the keys [n, m]."""
-        order = np.argsort(self._labels, kind="stable")
-        present, first = np.unique(self._labels[order], return_index=True)
-        loud = np.exp(np.float32(beta) * (likeness[:, order] - 1))
+        """What the memory says of every class, [n, c], from the cosines of `_parts`."""
+        loud = np.exp(np.float32(beta) * (likeness - 1))
         found = np.zeros((len(likeness), self._classes), np.float32)
-        found[:, present] = np.add.reduceat(loud, first, axis=1)
+        found[:, self._present] = np.add.reduceat(loud, self._first, axis=1)
         return found
 
     def _parts(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Zero-shot logits [n, c] and cosines with the keys [n, m]."""
+        """Zero-shot logits [n, c] and cosines with the keys, in the order of classes, [n, m]."""
         unit = _unit(np.asarray(pictures, np.float32))
-        return unit @ self._matrix, unit @ ops.convert_to_numpy(self.keys).T
+        return unit @ self._matrix, unit @ ops.convert_to_numpy(self.keys)[self._order].T
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

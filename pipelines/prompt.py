@@ -165,15 +165,14 @@ def _claim(out: Path, options: Options) -> None:
 
 def _cells(options: Options, out: Path) -> list["Cell"]:
     """All cells in the order of the table; zero-shot has one per model."""
-    from pipelines.runs.prompt_grid import Cell
+    from pipelines.runs import prompt_grid
 
-    found = []
-    for model in options.models:
-        for method in options.methods:
-            for shots in [0] if method == "zero-shot" else sorted(options.shots):
-                for seed in [0] if method == "zero-shot" else options.seeds:
-                    found.append(Cell(out, model, method, shots, seed))
-    return found
+    return [
+        cell
+        for model in options.models
+        for method in options.methods
+        for cell in prompt_grid.cells(out, model, method, shots=options.shots, seeds=options.seeds)
+    ]
 
 
 def _check(options: Options) -> None:

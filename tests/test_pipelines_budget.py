@@ -17,12 +17,12 @@ SPEED = budget.Speed(flops=7.71e9, pictures_per_second=100.0)  # a tower as larg
 
 def options(**given):
     usual = {"model": "m", "seeds": [1, 2], "epochs": 10, "test": "test", "image_size": None}
-    usual |= {"serving_seconds": 0.0, "budget": None, "recipes": None}
+    usual |= {"serving_seconds": 0.0, "budget": None}
     return SimpleNamespace(**{**usual, **given})
 
 
 def predicted(method, **given):
-    return budget.predicted(method, options(**given), MANIFEST, SPEED)
+    return budget.predicted(method, options(**given), MANIFEST, SPEED, {})
 
 
 def test_a_method_takes_what_its_network_computes():
@@ -38,11 +38,11 @@ def test_a_method_takes_what_its_network_computes():
 def test_what_fits_and_what_is_left_out(monkeypatch):
     monkeypatch.setattr(budget, "measured_speed", lambda name: SPEED)
     methods = ["efficientnet-b7", "fine-tune", "zero-shot"]
-    taken, left_out = budget.within(options(budget="12m", methods=methods), MANIFEST)
+    taken, left_out = budget.within(options(budget="12m", methods=methods), MANIFEST, {})
     assert taken == ["fine-tune", "zero-shot"]  # in the order asked for
     assert left_out == {"efficientnet-b7": "about 1.7 h, 54 s left"}
     with pytest.raises(ValueError, match="too little for any method; the cheapest needs about 22"):
-        budget.within(options(budget="5s", methods=methods), MANIFEST)
+        budget.within(options(budget="5s", methods=methods), MANIFEST, {})
 
 
 @pytest.mark.parametrize("name", ["resnet50", "from-scratch", "vit"])

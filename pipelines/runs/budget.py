@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runs import comparison_recipes, recommendation
+from pipelines.runs import recommendation
+from pipelines.runs.comparison_recipes import Recipes
 from pipelines.runs.contestants import CONTESTANTS, Contestant
 from tfrecords import Manifest
 
@@ -41,7 +42,7 @@ def seconds(text: str | None) -> float | None:
     return float(found[1]) * UNITS[found[2]]
 
 
-def within(options: Any, manifest: Manifest) -> tuple[list[str], dict[str, str]]:
+def within(options: Any, manifest: Manifest, recipes: Recipes) -> tuple[list[str], dict[str, str]]:
     """Methods by predicted time, the shortest first, as long as there is some; and the others.
 
     Raises:
@@ -52,7 +53,7 @@ def within(options: Any, manifest: Manifest) -> tuple[list[str], dict[str, str]]
         return list(options.methods), {}
     left = given - _serving(options)  # of the compared model's network, for all that share it
     speed = measured_speed(options.model)
-    needed = {name: predicted(name, options, manifest, speed) for name in options.methods}
+    needed = {name: predicted(name, options, manifest, speed, recipes) for name in options.methods}
     taken, left_out = set(), {}
     for method in sorted(needed, key=needed.__getitem__):
         if needed[method] > left:
@@ -69,11 +70,13 @@ def within(options: Any, manifest: Manifest) -> tuple[list[str], dict[str, str]]
     return [name for name in options.methods if name in taken], left_out
 
 
-def predicted(method: str, options: Any, manifest: Manifest, speed: Speed) -> float:
+def predicted(
+    method: str, options: Any, manifest: Manifest, speed: Speed, recipes: Recipes
+) -> float:
     """Seconds that all runs of a method take, and of a network of its own serving it."""
     contestant = CONTESTANTS[method]
     runs = 1 if method in DRAWS_NOTHING else len(options.seeds)
-    epochs = comparison_recipes.read(options).get(method, {}).get("epochs", options.epochs)
+    epochs = recipes.get(method, {}).get("epochs", options.epochs)
     trained = contestant.passes * epochs * manifest.split("train").count
     forwards = (1 + BACKWARD) * trained + manifest.split(options.test).count
     share, serving = 1.0, 0.0

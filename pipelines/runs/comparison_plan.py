@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.runs import batch_sizes, budget, comparing, comparison_recipes, results
+from pipelines.runs import batch_sizes, budget, comparing, comparison_recipes, prompt_grid, results
 from pipelines.runs.comparing import Job
 from pipelines.runs.contestants import COMPARED, CONTESTANTS, Contestant
-from pipelines.runs.prompt_grid import Cell
 from tfrecords import Manifest
 
 FEW = 200  # test pictures, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
@@ -39,7 +39,8 @@ class Plan:
 
 def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Path) -> Plan:
     """The commands of a comparison, one per method and seed; those of `prompt` do all seeds."""
-    chosen, left_out = budget.within(options, manifest)
+    recipes = comparison_recipes.read(options)
+    chosen, left_out = budget.within(options, manifest, recipes)
     pictures = _to_train_on(options, manifest, held_out)
     jobs: list[Job] = []
     cells: dict[str, list[Path]] = {}
@@ -50,7 +51,8 @@ def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Pa
             cells[name] = _prompt_cells(own[0].out, name, options)
         else:
             seeds = options.seeds[:1] if name == "linear-probe" else options.seeds  # draws nothing
-            own = [_finetune_job(options, name, seed, out=out, pictures=pictures) for seed in seeds]
+            job = partial(_finetune_job, options, name, recipes.get(name), pictures=pictures)
+            own = [job(seed=seed, out=out) for seed in seeds]
             cells[name] = [job.out for job in own]
         jobs += own
         job_of[name] = own
@@ -84,9 +86,12 @@ def _remarks(
     options: Any, manifest: Manifest, held_out: tuple[int, ...], *, pictures: int
 ) -> tuple[str, ...]:
     found = []
-    if 0 < pictures < options.batch_size:
+    size, _ = batch_sizes.fitting(
+        options.batch_size, options.micro_batch, pictures=max(pictures, 1)
+    )
+    if pictures and size < options.batch_size:
         found.append(
-            f"Batches are of {pictures} pictures, not of {options.batch_size}: there are no more "
+            f"Batches are of {size} pictures, not of {options.batch_size}: there are no more "
             "to train on."
         )
     counts = manifest.split(options.test).class_counts
@@ -99,7 +104,15 @@ def _remarks(
     return tuple(found)
 
 
-def _finetune_job(options: Any, method: str, seed: int, *, out: Path, pictures: int) -> Job:
+def _finetune_job(
+    options: Any,
+    method: str,
+    recipe: Mapping[str, Any] | None,
+    *,
+    seed: int,
+    out: Path,
+    pictures: int,
+) -> Job:
     contestant = CONTESTANTS[method]
     given: dict[str, Any] = {
         "data": options.data,
@@ -117,8 +130,7 @@ def _finetune_job(options: Any, method: str, seed: int, *, out: Path, pictures: 
     }
     if contestant.family == "supervised":
         given |= {"weights": options.weights, "image_size": options.image_size}
-    own = comparison_recipes.read(options).get(method)
-    given |= _own_options(options, contestant) if own is None else own
+    given |= _own_options(options, contestant) if recipe is None else recipe
     given["batch_size"], given["micro_batch"] = batch_sizes.fitting(
         given["batch_size"], given["micro_batch"], pictures=max(pictures, 1)
     )
@@ -169,9 +181,10 @@ def _prompt_job(options: Any, method: str, *, out: Path) -> Job:
 
 def _prompt_cells(grid: Path, method: str, options: Any) -> list[Path]:
     """The folders of a method's results in the grid that `prompt` makes."""
-    if method == "zero-shot":
-        return [Cell(grid, options.model, method, 0, 0).folder]
-    return [Cell(grid, options.model, method, options.shots, seed).folder for seed in options.seeds]
+    found = prompt_grid.cells(
+        grid, options.model, method, shots=[options.shots], seeds=options.seeds
+    )
+    return [cell.folder for cell in found]
 
 
 def _protocol(options: Any) -> dict[str, Any]:

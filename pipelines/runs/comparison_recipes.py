@@ -11,9 +11,10 @@ from pipelines.runs.contestants import COMPARED, CONTESTANTS
 # What a comparison says to all of its methods alike.
 SHARED = {"data", "out", "held_out", "held_out_classes", "held_out_seed", "validation"}
 SHARED |= {"split_seed", "seed", "test", "bootstrap"}
+Recipes = Mapping[str, Mapping[str, Any]]  # options by method
 
 
-def read(options: Any) -> Mapping[str, Mapping[str, Any]]:
+def read(options: Any) -> Recipes:
     """By method, the options of `--recipes METHOD=RECIPE` that are its own.
 
     Raises:
@@ -21,16 +22,16 @@ def read(options: Any) -> Mapping[str, Mapping[str, Any]]:
             `finetune` has not.
     """
     found = {}
+    tuned = [name for name, each in CONTESTANTS.items() if each.command == "finetune"]
+    known = {field.name for field in dataclasses.fields(finetune.Options)}
     for text in options.recipes or ():
         method, _, name = text.partition("=")
-        tuned = [name for name, each in CONTESTANTS.items() if each.command == "finetune"]
         if method not in tuned or not name:
             raise ValueError(
                 f"--recipes: expected METHOD=RECIPE with one of {', '.join(tuned)}; got {text!r}"
             )
         path = config.recipe_path(name, option="recipes")
         given = config.read_config(path)
-        known = {field.name for field in dataclasses.fields(finetune.Options)}
         if strange := sorted(set(given) - known):
             raise ValueError(
                 f"--recipes: expected a recipe of finetune; {name} has an option {strange[0]!r}"

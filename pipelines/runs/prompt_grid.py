@@ -1,5 +1,6 @@
 """A grid of few-shot runs: a cell is one model, method, number of shots and seed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,15 @@ class Cell:
         return f"{self.model}, {self.method}" + (
             f", {self.shots}-shot, seed {self.seed}" if self.shots else ""
         )
+
+
+def cells(
+    grid: Path, model: str, method: str, *, shots: Sequence[int], seeds: Sequence[int]
+) -> list[Cell]:
+    """Those of a method in the order of the table; zero-shot draws nothing and has one."""
+    if method == "zero-shot":
+        return [Cell(grid, model, method, 0, 0)]
+    return [Cell(grid, model, method, count, seed) for count in sorted(shots) for seed in seeds]
 
 
 @dataclass(frozen=True)

@@ -74,25 +74,27 @@ def _translated(path: str, manifest: "Manifest", language: str | None) -> list[s
     return [named[name] for name in manifest.spoken_names]
 
 
-def longest(model: "DualEncoder", prompts: Iterable[Sequence[str]]) -> int | None:
+def longest(
+    model: "DualEncoder", prompts: Iterable[Sequence[str]], *, strict: bool = False
+) -> int | None:
     """Tokens of the longest of all classes' prompts, where more padding makes no difference.
 
-    None where it does make one: rows are then as long as the tokenizer's context.
+    None where it does make one: rows are then as long as the tokenizer's context. With `strict`,
+    ValueError for a text that the model would cut.
     """
     if model.tokenizer is None or not model.text_tower.trims_exactly:
         return None
-    return model.tokenizer([text for texts in prompts for text in texts]).shape[1]
+    return model.tokenizer([text for texts in prompts for text in texts], strict=strict).shape[1]
 
 
 def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
     """Tokens in a row that holds all of these texts: a multiple of `STEP` up to the context.
 
-    All of the context where padding makes a difference. With `strict`, ValueError for a text that
-    the model would cut.
+    All of the context where padding makes a difference; `strict` as in `longest`.
     """
-    if not model.text_tower.trims_exactly:
+    tokens = longest(model, [chosen], strict=strict)
+    if tokens is None:
         return model.context_length
-    tokens = model.tokenizer(list(chosen), strict=strict).shape[1]
     return min(model.context_length, -(-tokens // STEP) * STEP)
 
 
