@@ -51,10 +51,10 @@ Step = Callable[[], Any]
 def ours(name: str) -> Step:
     """A step of Duet's model."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    import dual_encoder
 
     model = our_vit() if name == "vit" else our_clip()
-    model.compile(keras.optimizers.AdamW(1e-4))
+    model.compile(dual_encoder.AdamW(1e-4))
     pixels, ids, labels = batch(name)
     ids = ids[:, : WORDS.get(name)]
     x = {"image": pixels} if name == "vit" else {"image": pixels, "token_ids": ids}

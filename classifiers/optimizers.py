@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from dual_encoder import AdamW
+
 if TYPE_CHECKING:  # a mixin of optimizers
     from keras.optimizers import Optimizer as _Optimizer
 else:
@@ -50,8 +52,8 @@ class _Scaled(_Optimizer):
 
 
 @keras.saving.register_keras_serializable("duet")
-class ScaledAdamW(_Scaled, keras.optimizers.AdamW):
-    """Keras' AdamW with `scales`: path of a variable -> factor of its learning rate, 1 without."""
+class ScaledAdamW(_Scaled, AdamW):
+    """`AdamW` with `scales`: path of a variable -> factor of its learning rate, 1 without."""
 
 
 @keras.saving.register_keras_serializable("duet")

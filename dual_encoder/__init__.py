@@ -1,5 +1,6 @@
 """Image-text models: dual encoders, their towers, tokenizers, losses and checkpoints."""
 
+from dual_encoder.allocator import pool_memory
 from dual_encoder.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.approximate import Approximate as Approximate
 from dual_encoder.approximate import build_approximate as build_approximate
@@ -29,6 +30,7 @@ from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
 from dual_encoder.modified_resnet import ModifiedResNet as ModifiedResNet
+from dual_encoder.optimizers import AdamW as AdamW
 from dual_encoder.projection import ProjectionHead as ProjectionHead
 from dual_encoder.prompt_files import describe_prompts as describe_prompts
 from dual_encoder.prompt_files import load_prompts as load_prompts
@@ -53,3 +55,5 @@ from dual_encoder.training import ExactTraining as ExactTraining
 from dual_encoder.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
+
+pool_memory()

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from dual_encoder.base_towers import TextTower
-from dual_encoder.compiled import in_turn
+from dual_encoder.in_turn import in_turn
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 POOLINGS = ("mean", "first", "pooler")

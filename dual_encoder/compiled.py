@@ -1,15 +1,14 @@
 """Compiled functions of a model's own variables, for calls from plain Python."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 import keras
 
 MOST_SHAPES = 16  # that XLA compiles for one function; further ones do without
-DEEP = 6  # layers from which compiling one takes less than tracing all, gradients included
 # Whether XLA compiles the layers of `in_turn`; None outside of functions that `compiled` made.
-_xla_in_turn: ContextVar[bool | None] = ContextVar("xla_in_turn", default=None)
+xla_in_turn: ContextVar[bool | None] = ContextVar("xla_in_turn", default=None)
 
 
 def is_plain(x: Any) -> bool:
@@ -56,11 +55,11 @@ def _compiled_by_tensorflow(function: Callable[[Any], Any]) -> Callable[[Any], A
 
     def sharing(xla: bool) -> Callable[[Any], Any]:
         def share(x):
-            before = _xla_in_turn.set(xla)
+            before = xla_in_turn.set(xla)
             try:
                 return function(x)
             finally:
-                _xla_in_turn.reset(before)
+                xla_in_turn.reset(before)
 
         return tf.function(share, reduce_retracing=True)
 
@@ -74,60 +73,6 @@ def _compiled_by_tensorflow(function: Callable[[Any], Any]) -> Callable[[Any], A
         return with_xla(x) if shape in shapes else without(x)
 
     return run
-
-
-def in_turn(
-    layers: Sequence[keras.layers.Layer], x: Any, *given: Any, training: bool | None
-) -> Any:
-    """`x` through all layers, each called with what the one before gave, and with `given`.
-
-    On a CPU, layers that are alike become one function of their weights, traced once and, for each
-    shape, compiled once by XLA: inside a function that `compiled` made, and in a training step of
-    a deep tower. That takes no longer than to trace every layer, and a transformer of twelve is
-    a seventh faster for it, its training a quarter.
-    """
-    xla = _xla_for_training(layers, x) if training else _xla_in_turn.get()
-    if xla is None or len({_kind(layer) for layer in layers}) != 1:
-        for layer in layers:
-            x = layer(x, *given, training=training)
-        return x
-    import tensorflow as tf
-
-    first = layers[0]
-
-    @tf.function(jit_compile=xla)
-    def one(x, values):
-        with keras.StatelessScope(list(zip(first.variables, values, strict=True))):
-            return first(x, *given, training=training)
-
-    for layer in layers:
-        x = one(x, [tf.convert_to_tensor(variable.value) for variable in layer.variables])
-    return x
-
-
-def _xla_for_training(layers: Sequence[keras.layers.Layer], x: Any) -> bool | None:
-    """Whether it pays and changes nothing in a training step; None for no.
-
-    Not where every batch may have a shape of its own, each compiled anew. What a layer keeps for
-    itself (seeds of dropout, `recompute`'s gradients) is not seen from outside its function, and a
-    gradient would be computed for frozen weights too.
-    """
-    if keras.backend.backend() != "tensorflow" or len(layers) < DEEP:
-        return None
-    import tensorflow as tf
-
-    if not tf.inside_function() or on_accelerator() or not x.shape.is_fully_defined():
-        return None
-    all_trained = all(variable.trainable for layer in layers for variable in layer.variables)
-    as_written = not any("call" in vars(layer) for layer in layers)
-    return True if all_trained and as_written else None
-
-
-def _kind(layer: keras.layers.Layer) -> str:
-    """What two layers must have in common to do the same with their weights."""
-    config = {key: value for key, value in layer.get_config().items() if key != "name"}
-    weights = [(tuple(variable.shape), str(variable.dtype)) for variable in layer.variables]
-    return repr((type(layer), config, weights))
 
 
 def xla_by_default() -> bool | str:

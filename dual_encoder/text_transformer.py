@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.base_towers import TextTower
-from dual_encoder.compiled import in_turn
+from dual_encoder.in_turn import in_turn
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 PACKED = 256  # tokens in a row of `encode_alike`: more are attended to in vain

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from dual_encoder import accumulation
+from dual_encoder.optimizers import AdamW
 
 if TYPE_CHECKING:  # a mixin of models
     from keras import Model as _Model
@@ -38,6 +39,7 @@ class ExactTraining(_Model):
         """As `keras.Model.compile`, in the scope of the strategy the model was built under.
 
         Args:
+            optimizer: as Keras takes it; `"adamw"` is Duet's.
             micro_batch: rows that a replica works on at a time: a step then takes the memory of so
                 many, and its gradients are still those of the whole batch (`accumulation`); all
                 rows of the replica without it. It has to divide them.
@@ -53,7 +55,7 @@ class ExactTraining(_Model):
             super().compile(optimizer, loss, **kwargs)
             return
         with self.distribute_strategy.scope():
-            optimizer = keras.optimizers.get(optimizer)
+            optimizer = AdamW() if optimizer == "adamw" else keras.optimizers.get(optimizer)
             _refuse_impossible(self, optimizer, kwargs)
             super().compile(optimizer, loss, **kwargs)
 

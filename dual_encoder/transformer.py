@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from dual_encoder.in_turn import kept
+
 
 @keras.saving.register_keras_serializable("duet")
 def quick_gelu(x):
@@ -113,28 +115,29 @@ class TransformerBlock(keras.layers.Layer):
         activate = keras.remat(self.activation) if training else self.activation
 
         def mlp(x):
-            return self.dropout(self.mlp_output(activate(self.mlp_hidden(x))), training=training)
+            hidden = activate(kept(self.mlp_hidden(x)))
+            return self.dropout(self.mlp_output(hidden), training=training)
 
         x = ops.reshape(x, (-1, self.width))  # as [b · n, d] every product is one of matrices
         y = x if wanted is None else ops.reshape(wanted, (-1, self.width))
         if self.norm_first:
             normed = self.norm_1(x)
-            y = y + attend(normed if wanted is None else self.norm_1(y), normed)
+            y = kept(y + attend(normed if wanted is None else self.norm_1(y), normed))
             y = y + mlp(self.norm_2(y))
         else:
-            y = self.norm_1(y + attend(y, x))
-            y = self.norm_2(y + mlp(y))
+            y = self.norm_1(kept(y + attend(y, x)))
+            y = self.norm_2(kept(y + mlp(y)))
         return ops.reshape(y, (-1, asking, self.width))
 
     def _attend(self, y, x, *, asking, tokens, bias):
         """Of tokens in rows, [b · m, d] and [b · n, d], those of a picture or text: y asks x."""
-        together = ops.reshape(self.query_key_value(x), (-1, tokens, 3 * self.width))
+        together = ops.reshape(kept(self.query_key_value(x)), (-1, tokens, 3 * self.width))
         query, key, value = ops.split(together, 3, axis=-1)
         if y is not x:
             own = ops.reshape(self.query_key_value(y), (-1, asking, 3 * self.width))
             query = own[..., : self.width]
         mixed = attention(query, key, value, heads=self.heads, bias=bias)
-        return self.attention_output(ops.reshape(mixed, (-1, self.width)))
+        return self.attention_output(kept(ops.reshape(mixed, (-1, self.width))))
 
     def get_config(self):
         return {

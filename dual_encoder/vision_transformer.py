@@ -7,8 +7,8 @@ from keras import ops
 
 from dual_encoder.attention_pooling import ProbePooling
 from dual_encoder.base_towers import ImageTower
-from dual_encoder.compiled import in_turn
 from dual_encoder.convolution import Convolutions
+from dual_encoder.in_turn import in_turn
 from dual_encoder.transformer import attributes, blocks, layer_norm, normal
 
 POOLINGS = ("token", "average", "attention")

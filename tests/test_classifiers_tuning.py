@@ -107,9 +107,9 @@ def test_learning_rates_fall_towards_the_pictures():
         assert step == pytest.approx(1e-3 * factor, rel=2e-2), path
 
 
-def test_without_factors_the_optimizer_is_kerass_own():
+def test_without_factors_the_optimizer_is_the_plain_one():
     results = []
-    for make in (classifiers.ScaledAdamW, keras.optimizers.AdamW):
+    for make in (classifiers.ScaledAdamW, dual_encoder.AdamW):
         model = classifier()
         optimizer = make(1e-2, weight_decay=0.3)
         optimizer.exclude_from_weight_decay(var_names=["bias"])

@@ -1,8 +1,5 @@
 """A few rows at a time give the gradients of the whole batch, in the memory of a few rows."""
 
-import os
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -170,30 +167,3 @@ def test_what_cannot_be_cut_is_refused():
     adding = classifier(keras.layers.ActivityRegularization(l1=1.0))
     with pytest.raises(ValueError, match="layers add no loss of their own"):
         gradients(adding, rows_of_classes(), 2, loss=loss)
-
-
-def test_memory_grows_with_the_part_and_not_with_the_batch():
-    rows, width = 64, 100_000
-    layers = [keras.layers.Dense(width, activation="gelu"), keras.layers.Dense(2)]
-    model = Exact([keras.Input([1]), *layers])
-    batch = np.ones([rows, 1], "float32"), np.ones([rows, 2], "float32"), None
-    taken = {
-        size: peak(lambda size=size: gradients(model, batch, size, loss="mse"))
-        for size in (2, None, 2, rows)
-    }  # the first pays for what TensorFlow keeps
-    activation = rows * width * 4
-    assert taken[None] > 2 * activation
-    assert taken[2] < taken[None] - activation
-
-
-def peak(run):
-    """Bytes that the process takes at the most while it runs, above those before."""
-    status = Path("/proc/self/status")
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    except OSError:
-        pytest.skip("the peak of this process cannot be measured")
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    run()
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 - before

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 import classifiers
+import dual_encoder
 from pipelines.runs import strategy as strategies
 from pipelines.runs.callbacks import BestWeights
 from pipelines.runs.checkpoint import Checkpoint
@@ -157,7 +158,7 @@ def optimizer(
             warmup_target=learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-    kinds: Any = keras.optimizers.AdamW, keras.optimizers.SGD
+    kinds: Any = dual_encoder.AdamW, keras.optimizers.SGD
     if scales or ema or name == "sgd":
         kinds = classifiers.ScaledAdamW, classifiers.ScaledSGD
         options = {**options, "scales": scales, "use_ema": bool(ema), "ema_momentum": ema or 0.99}
