@@ -533,7 +533,7 @@ def load_once(connection: Connection, loader: Callable, folder: Path) -> None:
 
 
 def measure_load(sides: Iterable[str], folder: Path, rounds: int) -> dict[str, dict]:
-    """Medians of `load`, each time in a new process; the first round is dropped."""
+    """Medians of `load`, each time in a new process, and the seconds of the first time of all."""
     context = multiprocessing.get_context("spawn")
     found: dict[str, list[dict]] = {name: [] for name in sides if name in LOADERS}
     for _ in range(rounds + 1):
@@ -544,12 +544,15 @@ def measure_load(sides: Iterable[str], folder: Path, rounds: int) -> dict[str, d
             far.close()
             passes.append(near.recv())
             process.join()
-    return {name: summarize_load(passes[1:]) for name, passes in found.items()}
+    return {name: summarize_load(passes) for name, passes in found.items()}
 
 
 def summarize_load(passes: list[dict]) -> dict:
-    medians = {key: statistics.median(each[key] for each in passes) for key in passes[0]}
-    return medians | {"every_round": [{k: round(v, 3) for k, v in p.items()} for p in passes]}
+    """Ours writes its weights down the first time, and maps them from then on."""
+    first, *passes = passes
+    medians = {key: statistics.median(each[key] for each in passes) for key in first}
+    rounded = [{k: round(v, 3) for k, v in p.items()} for p in passes]
+    return medians | {"first": first["seconds"], "every_round": rounded}
 
 
 # --- The report -------------------------------------------------------------------------------
@@ -574,13 +577,14 @@ def cell(result: dict | None) -> str:
 
 
 def print_load(results: dict[str, dict]) -> None:
-    columns = {"seconds": "seconds", "seconds_read": "and read", "peak": "peak", "kept": "kept"}
+    columns = {"first": "at first", "seconds": "seconds", "seconds_read": "and read"}
+    columns |= {"peak": "peak", "kept": "kept"}
     print(f"\nload\n{'':22}" + "".join(f"{title:>10}" for title in columns.values()))
     for side, result in results.items():
         print(f"{side:22}" + "".join(f"{result.get(key, math.nan):10.2f}" for key in columns))
     if {"ours", "transformers"} <= set(results):
         pairs = [[results[side][key] for side in LOADERS] for key in ("seconds", "seconds_read")]
-        ratios = "".join(f"{mine / theirs:10.2f}" for mine, theirs in pairs)
+        ratios = f"{'':10}" + "".join(f"{mine / theirs:10.2f}" for mine, theirs in pairs)
         print(f"{'ours / transformers':22}{ratios}")
     print("memory in sizes of the checkpoint; kept is without the mapped file")
 
@@ -623,6 +627,7 @@ def main(given: list[str] | None = None) -> int:
     sides = available(options.sides)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        os.environ["DUET_CACHE"] = str(folder / "cache")  # not the user's own
         write_checkpoint(folder)
         size = (folder / "model.safetensors").stat().st_size
         print(f"a checkpoint of {size / 1e6:.0f} MB, {os.cpu_count()} cores")

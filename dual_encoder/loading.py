@@ -1,7 +1,9 @@
 """One way in: a checkpoint's name, a repository, a folder or a `.keras` file to a model."""
 
+import contextlib
 import difflib
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,10 @@ def load(
     """Load a model with its tokenizer and pixel statistics, ready to encode or to compile.
 
     A published checkpoint is downloaded once, into the cache of the hub's own library, whose
-    environment variables (`HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`) hold here too. The optimizer of
-    a training run is left behind; `keras.saving.load_model` has it.
+    environment variables (`HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`) hold here too. What was made of
+    its weights is kept in the folder `DUET_CACHE`, `~/.cache/duet` without, and mapped into memory
+    the next time; where that variable is empty, or the disk nearly full, nothing is kept. The
+    optimizer of a training run is left behind; `keras.saving.load_model` has it.
 
     Args:
         name: a name of the checkpoint table (`shapes-tiny`, `clip-vit-base-patch32`), a model and
@@ -104,7 +108,20 @@ def read_folder(
             f"{folder}: no model.keras in this folder (has the run finished?), and no config.json "
             "or open_clip_config.json as published checkpoints have them"
         )
-    return read(folder, image_size=image_size)
+    with _collecting_nothing():
+        return read(folder, image_size=image_size)
+
+
+@contextlib.contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """A model is a hundred thousand new objects: to look for those in vain takes a third of it."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _row(name: str) -> Checkpoint | None:

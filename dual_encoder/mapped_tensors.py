@@ -14,8 +14,10 @@ DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "
 DTYPES |= {"BOOL": "bool"}
 
 
-def map_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+def map_tensors(path: Path, *, private: bool = False) -> tuple[Tensors, dict[str, str]]:
     """Read-only arrays by name, and the metadata. (`safe_open` would copy what it gives.)
+
+    Private ones can be written to: such a page becomes this process's own, the file stays.
 
     Raises:
         FileNotFoundError: no such file.
@@ -31,7 +33,7 @@ def map_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     unknown = sorted({place["dtype"] for place in header.values()} - set(DTYPES))
     if unknown:
         raise ValueError(f"{path}: expected numbers of {', '.join(DTYPES)}; got {unknown[0]}")
-    data = np.memmap(path, np.uint8, mode="r")[8 + length :]
+    data = np.memmap(path, np.uint8, mode="c" if private else "r")[8 + length :]
     arrays = {
         name: data[slice(*place["data_offsets"])]
         .view(DTYPES[place["dtype"]])

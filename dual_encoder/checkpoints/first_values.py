@@ -1,4 +1,4 @@
-"""Arrays into tensors of the backend that become variables' values, each number copied once."""
+"""Arrays into tensors of the backend that become variables' values, copied once at the most."""
 
 from typing import Any
 
@@ -17,11 +17,23 @@ def tensor(value: np.ndarray) -> Any:
             copy[:, start : start + COLUMNS] = value[:, start : start + COLUMNS]
     else:
         np.copyto(copy, value, casting="unsafe")
+    return _same_memory(copy)
+
+
+def mapped(value: np.ndarray) -> Any:
+    """A tensor of the private pages themselves; a copy where its address is no use."""
+    fits = value.flags.c_contiguous and value.dtype == np.float32
+    if value.ctypes.data % ALIGNMENT or not fits:
+        return tensor(value)
+    return _same_memory(value)
+
+
+def _same_memory(value: np.ndarray) -> Any:
     if keras.backend.backend() != "tensorflow":
-        return keras.ops.convert_to_tensor(copy)
+        return keras.ops.convert_to_tensor(value)
     import tensorflow as tf
 
-    return tf.experimental.dlpack.from_dlpack(copy.__dlpack__())  # the same memory
+    return tf.experimental.dlpack.from_dlpack(value.__dlpack__())
 
 
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:

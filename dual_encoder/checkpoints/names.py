@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from dual_encoder.checkpoints import first_values
+from dual_encoder.checkpoints import converted, first_values
 from dual_encoder.mapped_tensors import Tensors
 
 Arrays = Sequence[np.ndarray]
@@ -143,15 +144,26 @@ def fill(
             _check_shape(variables[entry.variable], entry, tensors, changed.get(entry.variable))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    place = converted.place(Path(source), shapes)
+    kept = converted.find(place, shapes)
     pool = ThreadPoolExecutor(os.cpu_count())  # copying leaves Python to others
+    values = {}
     for entry in entries:
-        variable = variables[entry.variable]
-        value = pool.submit(_value, entry, tensors, changed.get(entry.variable))
+        variable, change = variables[entry.variable], changed.get(entry.variable)
+        if kept is None:
+            value = pool.submit(_value, entry, tensors, change)
+        else:
+            value = pool.submit(first_values.mapped, kept[entry.variable])
+        values[entry.variable] = value
         if _waits(variable):  # Keras has no public way to say what a first value shall be
             variable._initializer = lambda shape, dtype, value=value: value.result()
         else:
             variable.assign(value.result())
     pool.shutdown(wait=False)
+    if place is not None and kept is None:
+        made = {name: value.result() for name, value in values.items()}
+        converted.write(place, made, Path(source))
 
 
 def _waits(variable: keras.Variable) -> bool:

@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["DUET_CACHE"] = ""  # every model is read once
 # Of embeddings; logits of half precision are compared by which is the largest.
 TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 2e-2, "mixed_float16": 2e-2}
 # Of learnt prompts before training: logits, and the gradient relative to its length (prompts.py).
