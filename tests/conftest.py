@@ -52,3 +52,18 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setenv("HF_TOKEN", server.token)
         yield server
         huggingface_hub.close_session()
+
+
+@pytest.fixture
+def block_calls(monkeypatch):
+    """Names of the transformer blocks that were really called, and not run compiled."""
+    from dual_encoder.transformer import TransformerBlock
+
+    found, call = [], TransformerBlock.call
+
+    def spy(self, *args, **kwargs):
+        found.append(self.name)
+        return call(self, *args, **kwargs)
+
+    monkeypatch.setattr(TransformerBlock, "call", spy)
+    return found

@@ -24,55 +24,44 @@ def encoder(layer):
     return module.compiled(lambda x: layer(x, training=False), layer)
 
 
-@pytest.fixture
-def calls(monkeypatch):
-    """Names of the blocks that were really called."""
-    found, call = [], TransformerBlock.call
-
-    def spy(self, *args, **kwargs):
-        found.append(self.name)
-        return call(self, *args, **kwargs)
-
-    monkeypatch.setattr(TransformerBlock, "call", spy)
-    return found
-
-
-def test_blocks_that_are_alike_are_traced_once_and_give_the_same(calls):
+def test_blocks_that_are_alike_are_traced_once_and_give_the_same(block_calls):
     layer = tower(pooling="average")
     expected = np.array(layer(IMAGES))
-    calls.clear()
+    block_calls.clear()
     encode = encoder(layer)
     for batch in (4, 1):  # with XLA and without
         found = encode(keras.ops.convert_to_tensor(IMAGES[:batch]))
         np.testing.assert_allclose(found, expected[:batch], atol=1e-5)
-        assert calls == ["block_0"]
-        calls.clear()
+        assert block_calls == ["block_0"]
+        block_calls.clear()
     layer.blocks[2].mlp_hidden.kernel.assign(layer.blocks[2].mlp_hidden.kernel * 2)
     changed = np.array(encode(keras.ops.convert_to_tensor(IMAGES)))
-    assert calls == []
+    assert block_calls == []
     np.testing.assert_allclose(changed, layer(IMAGES), atol=1e-5)
     assert np.abs(changed - expected).max() > 1e-2
 
 
-def test_a_block_that_differs_keeps_its_ways(calls):
+def test_a_block_that_differs_keeps_its_ways(block_calls):
     layer = tower(pooling="average")
     layer.blocks[2].activation = keras.activations.relu
     expected = layer(IMAGES)
-    calls.clear()
+    block_calls.clear()
     found = encoder(layer)(keras.ops.convert_to_tensor(IMAGES))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert calls == [f"block_{i}" for i in range(4)]
+    assert block_calls == [f"block_{i}" for i in range(4)]
 
 
-def test_shapes_beyond_the_most_do_without_xla(monkeypatch, calls):
+def test_shapes_beyond_the_most_do_without_xla(monkeypatch, block_calls):
     monkeypatch.setattr(module, "MOST_SHAPES", 1)
     layer = tower()
     encode, expected = encoder(layer), np.array(layer(IMAGES))
-    calls.clear()
+    block_calls.clear()
     for batch in (4, 3, 2, 4):
         found = encode(keras.ops.convert_to_tensor(IMAGES[:batch]))
         np.testing.assert_allclose(found, expected[:batch], atol=1e-5)
-    assert calls == ["block_0", "block_3"] * 3  # for XLA; without it for 3 pictures, then for any
+    assert (
+        block_calls == ["block_0", "block_3"] * 3
+    )  # with XLA; without for 3 pictures, then for any
 
 
 @pytest.mark.parametrize("norm_first", [True, False])

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from dual_encoder import Bert, TextTransformer, VisionTransformer, in_turn
-from dual_encoder.transformer import TransformerBlock
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(256, size=(4, 16, 16, 3), dtype="uint8")
@@ -16,19 +15,6 @@ TOWERS = {
     "causal": lambda: TextTransformer(10, 5, end_id=9, **TEXT),
     "bert": lambda: Bert(10, 5, pad_id=0, **TEXT),
 }
-
-
-@pytest.fixture
-def called(monkeypatch):
-    """Names of the blocks that were really called."""
-    found, call = [], TransformerBlock.call
-
-    def spy(self, *args, **kwargs):
-        found.append(self.name)
-        return call(self, *args, **kwargs)
-
-    monkeypatch.setattr(TransformerBlock, "call", spy)
-    return found
 
 
 def tower(kind="pictures"):
@@ -69,28 +55,30 @@ def check_same(found, expected):
 
 
 @pytest.mark.parametrize("kind", TOWERS)
-def test_blocks_of_a_deep_tower_are_traced_once_with_the_same_gradients(monkeypatch, called, kind):
+def test_blocks_of_a_deep_tower_are_traced_once_with_the_same_gradients(
+    monkeypatch, block_calls, kind
+):
     layer = tower(kind)
     expected = gradients(layer)
-    assert set(called) == {f"block_{i}" for i in range(4)}
-    called.clear()
+    assert set(block_calls) == {f"block_{i}" for i in range(4)}
+    block_calls.clear()
     monkeypatch.setattr(in_turn, "DEEP", 3)
     found = gradients(layer)
     last = {"block_3"} if kind == "causal" else set()  # which makes the wanted tokens alone
-    assert set(called) == {"block_0"} | last
+    assert set(block_calls) == {"block_0"} | last
     check_same(found, expected)
 
 
-def test_frozen_weights_have_no_gradient_and_the_others_the_same(monkeypatch, called):
+def test_frozen_weights_have_no_gradient_and_the_others_the_same(monkeypatch, block_calls):
     layer = tower()
     for block in layer.blocks:
         block.mlp_hidden.trainable = False
         block.norm_1.trainable = False
     expected = gradients(layer)
-    called.clear()
+    block_calls.clear()
     monkeypatch.setattr(in_turn, "DEEP", 4)
     found = gradients(layer)
-    assert set(called) == {"block_0"}
+    assert set(block_calls) == {"block_0"}
     check_same(found, expected)
 
 
@@ -103,16 +91,18 @@ def test_of_a_block_is_kept_what_it_says_and_no_more(monkeypatch):
     assert given == [[8, 8, 8, 24, 32]] * 4
 
 
-def test_blocks_of_different_kinds_and_with_dropout_are_trained_as_they_are(monkeypatch, called):
+def test_blocks_of_different_kinds_and_with_dropout_are_trained_as_they_are(
+    monkeypatch, block_calls
+):
     monkeypatch.setattr(in_turn, "DEEP", 4)
     frozen = tower()
     frozen.blocks[0].trainable = False
     dropping = VisionTransformer(16, 8, pooling="average", dropout=0.1, **TEXT)
     dropping.build()
     for layer in (frozen, dropping):
-        called.clear()
+        block_calls.clear()
         gradients(layer)
-        assert set(called) == {f"block_{i}" for i in range(4)}
+        assert set(block_calls) == {f"block_{i}" for i in range(4)}
 
 
 def test_the_gradient_is_the_same_a_few_rows_at_a_time(monkeypatch):
