@@ -140,3 +140,10 @@ def test_without_room_or_wish_nothing_is_kept_and_all_is_loaded(cache, saved, tr
         monkeypatch.setattr(converted, "LEAST", 64 << 20)
     assert_same(outputs(dual_encoder.load(folder)), expected)
     assert files(cache) == []
+
+
+def test_another_layout_in_the_same_folder_has_a_place_of_its_own(cache, saved):
+    folder, _ = saved
+    shapes = {"kernel": (2, 3)}
+    one, same, other = (converted.place(folder, [n], shapes) for n in ("a.weight", "a.weight", "b"))
+    assert one == same != other

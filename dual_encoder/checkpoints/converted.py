@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,17 @@ ABANDONED = 3600  # seconds after which half a file belongs to nobody
 Shapes = Mapping[str, tuple[int, ...]]  # of a model's variables, by path
 
 
-def place(source: Path, shapes: Shapes) -> Path | None:
-    """The file of a checkpoint's weights in these shapes, whether or not it is there.
+def place(source: Path, tensors: Iterable[str], shapes: Shapes) -> Path | None:
+    """The file of what a checkpoint's tensors become in these shapes, whether or not it is there.
 
     None for a small model, a checkpoint without safetensors, or where the user wants none. Another
-    file, shape or way to read the checkpoint is another place.
+    file, layout, shape or way to read the checkpoint is another place.
     """
-    folder = os.environ.get(SETTING, USUAL)
-    if not folder or _bytes(shapes) < LEAST or not any(source.glob("*.safetensors")):
+    folder, files = os.environ.get(SETTING, USUAL), _files(source)
+    if not folder or not files or _bytes(shapes) < LEAST:
         return None
-    key = hashlib.sha256(f"{_state(_files(source))} {sorted(shapes.items())}".encode()).hexdigest()
+    what = f"{_state(files)} {sorted(tensors)} {sorted(shapes.items())}"
+    key = hashlib.sha256(what.encode()).hexdigest()
     return Path(folder).expanduser() / f"{key}.safetensors"
 
 

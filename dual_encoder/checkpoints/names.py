@@ -145,7 +145,7 @@ def fill(
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    place = converted.place(Path(source), shapes)
+    place = converted.place(Path(source), tensors, shapes)
     kept = converted.find(place, shapes)
     pool = ThreadPoolExecutor(os.cpu_count())  # copying leaves Python to others
     values = {}
