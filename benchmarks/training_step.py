@@ -51,6 +51,7 @@ Step = Callable[[], Any]
 def ours(name: str) -> Step:
     """A step of Duet's model."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.modules["jax"] = None  # type: ignore[assignment]  # TensorFlow imports it where it happens to be
     import dual_encoder
 
     model = our_vit() if name == "vit" else our_clip()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from dual_encoder import AdamW
+from dual_encoder import AdamW, WeightByWeight
 
 if TYPE_CHECKING:  # a mixin of optimizers
     from keras.optimizers import Optimizer as _Optimizer
@@ -20,8 +20,7 @@ else:
 class _Scaled(_Optimizer):
     """Mixin: the learning rate, and with it the weight decay, times a factor of each weight.
 
-    The decay is decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101) and leaves out what
-    `exclude_from_weight_decay` names. `use_ema` averages the weights, but does not put the
+    `use_ema` averages the weights, but does not put the
     averages in their place at the end of every `fit`: a run that was stopped fits twice.
     """
 
@@ -32,17 +31,11 @@ class _Scaled(_Optimizer):
     def build(self, variables: list[keras.Variable]) -> None:
         super().build(variables)
         self._factors = [self.scales.get(variable.path, 1.0) for variable in variables]
-        self._decays = [self._use_weight_decay(variable) for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        rate = keras.ops.cast(learning_rate, variable.dtype) * self._factors[index]
-        if self.weight_decay and self._decays[index]:
-            self.assign_sub(variable, variable * (self.weight_decay * rate))
-        super().update_step(gradient, variable, rate)
-
-    def _apply_weight_decay(self, variables: list[Any]) -> None:
-        """Done in `update_step`, with the factors."""
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        factor = self._factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, rate * factor)
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Nothing: see the class."""
@@ -57,7 +50,7 @@ class ScaledAdamW(_Scaled, AdamW):
 
 
 @keras.saving.register_keras_serializable("duet")
-class ScaledSGD(_Scaled, keras.optimizers.SGD):
+class ScaledSGD(_Scaled, WeightByWeight, keras.optimizers.SGD):
     """Keras' SGD with `scales`, and a weight decay that is decoupled."""
 
 

@@ -31,6 +31,7 @@ from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
 from dual_encoder.modified_resnet import ModifiedResNet as ModifiedResNet
 from dual_encoder.optimizers import AdamW as AdamW
+from dual_encoder.optimizers import WeightByWeight as WeightByWeight
 from dual_encoder.projection import ProjectionHead as ProjectionHead
 from dual_encoder.prompt_files import describe_prompts as describe_prompts
 from dual_encoder.prompt_files import load_prompts as load_prompts

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.transformer import attention, attributes, normal
+from dual_encoder.transformer import attention_of_few, attributes, normal
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -60,9 +60,10 @@ class ProbePooling(keras.layers.Layer):
 
     def call(self, x):
         probe = ops.broadcast_to(self.probe, (ops.shape(x)[0], 1, self.width))
-        query, _, _ = ops.split(self.query_key_value(ops.cast(probe, x.dtype)), 3, axis=-1)
-        _, key, value = ops.split(self.query_key_value(x), 3, axis=-1)
-        pooled = self.attention_output(attention(query, key, value, heads=self.heads))
+        kernel, bias = self.query_key_value.kernel, self.query_key_value.bias
+        query = ops.matmul(ops.cast(probe, x.dtype), kernel[:, : self.width]) + bias[: self.width]
+        key_value = kernel[:, self.width :], bias[self.width :]
+        pooled = self.attention_output(attention_of_few(query, x, key_value, heads=self.heads))
         return (pooled + self.mlp_output(self.mlp_hidden(self.norm(pooled))))[:, 0]
 
     def compute_output_shape(self, input_shape):
@@ -109,8 +110,9 @@ class MeanQueryPooling(keras.layers.Layer):
         x = ops.reshape(x, (-1, height * width, d))
         x = ops.concatenate([ops.mean(x, axis=1, keepdims=True), x], axis=1)
         x = x + ops.cast(self.positions, x.dtype)
-        key, value = ops.split(self.key_value(x), 2, axis=-1)
-        return self.projection(attention(self.query(x[:, :1]), key, value, heads=self.heads)[:, 0])
+        key_value = self.key_value.kernel, self.key_value.bias
+        pooled = attention_of_few(self.query(x[:, :1]), x, key_value, heads=self.heads)
+        return self.projection(pooled[:, 0])
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.units)

@@ -41,6 +41,37 @@ def attention(query: Any, key: Any, value: Any, *, heads: int, bias: Any = None)
     return ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, ops.shape(mixed)[2], d))
 
 
+def attention_of_few(
+    query: Any, x: Any, key_value: tuple[Any, Any], *, heads: int, bias: Any = None
+) -> Any:
+    """As `attention` to keys and values of `x`, which are never made: 2 inputs to [b, m, d].
+
+    A query's products with keys, (x K) q, are those of the tokens with K q, and values that were
+    mixed, p (x V), are mixed tokens' values, (p x) V. For a single query, [b, 1, d], that is a
+    fiftieth of the arithmetic; it pays up to some d / heads of them.
+
+    Args:
+        query: [b, m, d].
+        x: tokens, [b, n, d].
+        key_value: kernel, [d, 2 d], and bias, [2 d], of the projection to keys and values. The
+            keys' bias adds the same to all scores of a query, so softmax has no use for it.
+        heads: as of `attention`.
+        bias: as of `attention`, with four axes.
+
+    Reference: DeepSeek-AI 2024 (arXiv:2405.04434), section 2.1.2, absorbs projections likewise.
+    """
+    d = x.shape[-1]
+    kernel, shift = key_value
+    keys, values = ops.split(ops.reshape(kernel, (d, 2 * heads, d // heads)), 2, axis=1)
+    query = ops.reshape(query * (d // heads) ** -0.5, (-1, ops.shape(query)[1], heads, d // heads))
+    scores = ops.einsum("bhmd,bnd->bhmn", ops.einsum("bmhe,dhe->bhmd", query, keys), x)
+    if bias is not None:
+        scores = scores + ops.cast(bias, scores.dtype)
+    mixed = ops.einsum("bhmn,bnd->bhmd", ops.softmax(scores, axis=-1), x)
+    mixed = ops.einsum("bhmd,dhe->bmhe", mixed, values)
+    return ops.reshape(mixed, (-1, ops.shape(mixed)[1], d)) + shift[d:]
+
+
 @keras.saving.register_keras_serializable("duet")
 class TransformerBlock(keras.layers.Layer):
     """x + attention(norm(x)), then x + mlp(norm(x)); [b, n, d] -> [b, n, d].
@@ -102,14 +133,18 @@ class TransformerBlock(keras.layers.Layer):
     def call(self, x, attention_bias=None, training=None, wanted=None):
         """`attention_bias` is added to the scores: [n, n] or [b, 1, 1 or n, n].
 
-        With `wanted`, [b, m, d] of the tokens: they alone ask and have results, [b, m, d];
+        With `wanted`, a few of the tokens, [b, m, d]: they alone ask and have results, [b, m, d];
         the bias is [b, 1, m, n] or one that broadcasts.
         """
         tokens, asking = ops.shape(x)[1], ops.shape(x if wanted is None else wanted)[1]
 
         def attend(y, x):
-            mixed = self._attend(y, x, asking=asking, tokens=tokens, bias=attention_bias)
-            return self.dropout(mixed, training=training)
+            if wanted is None:
+                mixed = self._attend(x, tokens=tokens, bias=attention_bias)
+            else:
+                mixed = self._ask(y, x, asking=asking, tokens=tokens, bias=attention_bias)
+            mixed = kept(ops.reshape(mixed, (-1, self.width)))
+            return self.dropout(self.attention_output(mixed), training=training)
 
         # A gradient needs several arrays of this size, which are cheaper made again than kept.
         activate = keras.remat(self.activation) if training else self.activation
@@ -129,15 +164,19 @@ class TransformerBlock(keras.layers.Layer):
             y = self.norm_2(kept(y + mlp(y)))
         return ops.reshape(y, (-1, asking, self.width))
 
-    def _attend(self, y, x, *, asking, tokens, bias):
-        """Of tokens in rows, [b · m, d] and [b · n, d], those of a picture or text: y asks x."""
+    def _attend(self, x, *, tokens, bias):
+        """Of tokens in rows, [b · n, d], those of a picture or text ask each other."""
         together = ops.reshape(kept(self.query_key_value(x)), (-1, tokens, 3 * self.width))
         query, key, value = ops.split(together, 3, axis=-1)
-        if y is not x:
-            own = ops.reshape(self.query_key_value(y), (-1, asking, 3 * self.width))
-            query = own[..., : self.width]
-        mixed = attention(query, key, value, heads=self.heads, bias=bias)
-        return self.attention_output(kept(ops.reshape(mixed, (-1, self.width))))
+        return attention(query, key, value, heads=self.heads, bias=bias)
+
+    def _ask(self, y, x, *, asking, tokens, bias):
+        """Of tokens in rows, those of y ask those of x."""
+        d, kernel, shift = self.width, self.query_key_value.kernel, self.query_key_value.bias
+        query = ops.reshape(ops.matmul(y, kernel[:, :d]) + shift[:d], (-1, asking, d))
+        x = ops.reshape(x, (-1, tokens, d))
+        key_value = kernel[:, d:], shift[d:]
+        return attention_of_few(query, x, key_value, heads=self.heads, bias=bias)
 
     def get_config(self):
         return {

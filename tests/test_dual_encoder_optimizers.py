@@ -58,3 +58,50 @@ def test_a_step_is_one_operation_for_each_weight_and_the_name_means_it():
     step = tf.function(lambda: optimizer.apply([tf.ones(weight.shape) for weight in weights]))
     kinds = [op.type for op in step.get_concrete_function().graph.get_operations()]
     assert kinds.count("ResourceApplyAdam") == len(weights) > 3
+
+
+def needs(op) -> set:
+    """Every operation that has to come before this one."""
+    found, left = set(), [op]
+    while left:
+        each = left.pop()
+        for before in (*(tensor.op for tensor in each.inputs), *each.control_inputs):
+            if before not in found:
+                found.add(before)
+                left.append(before)
+    return found
+
+
+def step_of_a_deep_tower(optimizer) -> list:
+    """The operations of a training step of eight blocks, which `in_turn` compiles."""
+    import tensorflow as tf
+
+    tower = dual_encoder.VisionTransformer(16, 8, width=8, depth=8, heads=2, pooling="average")
+    tower.build()
+    optimizer.build(tower.trainable_variables)
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tower(x, training=True) ** 2)
+        optimizer.apply(tape.gradient(loss, tower.trainable_variables))
+
+    return step.get_concrete_function(tf.constant(IMAGES)).graph.get_operations()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: dual_encoder.AdamW(0.1, weight_decay=0.1), "ResourceApplyAdam"),
+        (lambda: classifiers.ScaledAdamW(0.1, weight_decay=0.1), "ResourceApplyAdam"),
+        (lambda: classifiers.ScaledSGD(0.1, weight_decay=0.1), "AssignSubVariableOp"),
+    ],
+)
+def test_a_weight_decays_and_is_updated_once_its_own_gradient_is_there(make, kind):
+    operations = step_of_a_deep_tower(make())
+    calls = {op for op in operations if op.type == "PartitionedCall"}
+    waits = [len(calls & needs(op)) for op in operations if op.type == kind]
+    decays = [len(calls & needs(op)) for op in operations if op.type == "AssignSubVariableOp"]
+    assert len(calls) == 16  # forwards and backwards of each block
+    assert min(decays) == 9  # nothing decays before the last block has its gradient
+    assert set(waits) == {*range(9, 17)}  # and the others follow, block by block

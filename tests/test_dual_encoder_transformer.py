@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dual_encoder import TextTransformer, VisionTransformer
-from dual_encoder.transformer import TransformerBlock, quick_gelu
+from dual_encoder.transformer import TransformerBlock, attention, attention_of_few, quick_gelu
 
 END = 2
 
@@ -63,6 +63,29 @@ def test_block_is_what_the_paper_says():
     tokens = np.random.default_rng(1).normal(size=(2, 5, 6)).astype("float32")
     expected = [expected_block(block, row) for row in tokens]
     np.testing.assert_allclose(block(tokens), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("asking", [1, 3])
+def test_a_few_that_ask_need_no_keys_and_values_of_all_tokens(asking):
+    rng = np.random.default_rng(0)
+    query, x, kernel, shift = (
+        rng.normal(size=size).astype("float32")
+        for size in ((2, asking, 6), (2, 5, 6), (6, 12), (12,))
+    )
+    bias = np.where(rng.random((2, 1, asking, 5)) < 0.3, -1e9, 0.0).astype("float32")
+    key, value = np.split(x @ kernel + shift, 2, axis=-1)
+    for given in (None, bias):
+        found = attention_of_few(query, x, (kernel, shift), heads=2, bias=given)
+        expected = attention(query, key, value, heads=2, bias=given)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_wanted_tokens_of_a_block_are_those_it_makes_among_all(norm_first):
+    block = randomised(TransformerBlock(6, 2, 10, norm_first=norm_first))
+    tokens = np.random.default_rng(1).normal(size=(2, 5, 6)).astype("float32")
+    found = block(tokens, wanted=tokens[:, 1:3])
+    np.testing.assert_allclose(found, block(tokens)[:, 1:3], rtol=1e-4, atol=1e-5)
 
 
 def test_heads_have_to_divide_the_width():
