@@ -46,10 +46,10 @@ class Mixed(dual_encoder.ImageTower):
 
 def test_a_transformer_counted_by_hand():
     """n tokens, d wide: 24 n d² of products and 4 n² d of attention in a block."""
-    d, n, patches = 192, 65, 64
-    block = lambda asking: 2 * n * d * 3 * d + (2 * d * d + 16 * d * d + 4 * n * d) * asking  # noqa: E731
-    last = block(1) + 2 * 3 * d * d  # the class token alone asks, and is projected by itself
-    expected = 2 * patches * 8 * 8 * 3 * d + block(n) + last + 2 * d * 3
+    d, n, patches, heads = 192, 65, 64, 3
+    block = 24 * n * d * d + 4 * n * n * d
+    last = 24 * d * d + 4 * heads * n * d  # the class token alone asks, and no other is projected
+    expected = 2 * patches * 8 * 8 * 3 * d + block + last + 2 * d * 3
     model = classifiers.from_model(transformer(), classes=3)
     assert flops.counted(model) == expected
 

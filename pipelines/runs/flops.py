@@ -108,6 +108,28 @@ def _keras_attention(layer: Any, given: Shape, made: Shape) -> int:
     return 4 * given[0] * given[1] ** 2 * layer.num_heads * layer.key_dim  # of a sequence to itself
 
 
+def _asking(asking: int, tokens: int, layer: Any, d: int) -> int:
+    """`transformer.attention_of_few`: keys go into queries, values come out of mixed tokens."""
+    return 4 * asking * d**2 + 4 * asking * layer.heads * tokens * d
+
+
+def _block(layer: Any, given: Shape, made: Shape) -> int:
+    rows, tokens, d = given
+    if made[1] == tokens:
+        return 4 * prod(made) * tokens
+    return rows * (2 * made[1] * d**2 + _asking(made[1], tokens, layer, d))
+
+
+def _probe_pooling(layer: Any, given: Shape, made: Shape) -> int:
+    rows, tokens, d = given
+    return rows * (2 * d**2 + _asking(1, tokens, layer, d))
+
+
+def _mean_query_pooling(layer: Any, given: Shape, made: Shape) -> int:
+    rows, height, width, d = given
+    return rows * _asking(1, height * width + 1, layer, d)
+
+
 # What a layer itself computes, without the layers inside it.
 COUNTS: dict[type, Callable[[Any, Shape, Shape], int]] = {
     keras.layers.Dense: lambda layer, given, made: 2 * prod(made) * given[-1],
@@ -116,11 +138,9 @@ COUNTS: dict[type, Callable[[Any, Shape, Shape], int]] = {
     keras.layers.DepthwiseConv2D: _depthwise,
     keras.layers.SeparableConv2D: _separable,
     keras.layers.MultiHeadAttention: _keras_attention,
-    transformer.TransformerBlock: lambda layer, given, made: 4 * prod(made) * given[1],
-    attention_pooling.ProbePooling: lambda layer, given, made: 4 * prod(given),
-    attention_pooling.MeanQueryPooling: lambda layer, given, made: (
-        4 * (given[1] * given[2] + 1) * given[3]
-    ),
+    transformer.TransformerBlock: _block,
+    attention_pooling.ProbePooling: _probe_pooling,
+    attention_pooling.MeanQueryPooling: _mean_query_pooling,
     CosineHead: lambda layer, given, made: 2 * prod(made) * given[-1],
     ZeroShotClassifier: lambda layer, given, made: 2 * prod(made) * layer.embed_dim,
 }
