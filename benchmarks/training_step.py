@@ -13,7 +13,8 @@ torch's fused AdamW, as they are (`eager`) and under torch.compile (`compiled`).
 Each side runs in a process of its own, and its first step counts its compilation in. Rounds are
 interleaved, so that whatever else the machine does hits all sides alike. A ratio above 1 means that
 ours is faster: the median over rounds of their time for a step over ours in the same round. Memory
-is the peak of the whole process, libraries included.
+is the peak of the whole process, libraries included; ours goes without JAX, which is none of Duet's
+and which TensorFlow imports where it is installed.
 
     python benchmarks/training_step.py [--models vit clip] [--rounds 5] [--sides ours ...]
 
@@ -51,7 +52,7 @@ Step = Callable[[], Any]
 def ours(name: str) -> Step:
     """A step of Duet's model."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.modules["jax"] = None  # type: ignore[assignment]  # TensorFlow imports it where it happens to be
+    sys.modules["jax"] = None  # type: ignore[assignment]  # not to be found
     import dual_encoder
 
     model = our_vit() if name == "vit" else our_clip()

@@ -44,11 +44,11 @@ def attention(query: Any, key: Any, value: Any, *, heads: int, bias: Any = None)
 def attention_of_few(
     query: Any, x: Any, key_value: tuple[Any, Any], *, heads: int, bias: Any = None
 ) -> Any:
-    """As `attention` to keys and values of `x`, which are never made: 2 inputs to [b, m, d].
+    """`attention` of few queries to tokens, whose keys and values are not made: -> [b, m, d].
 
-    A query's products with keys, (x K) q, are those of the tokens with K q, and values that were
-    mixed, p (x V), are mixed tokens' values, (p x) V. For a single query, [b, 1, d], that is a
-    fiftieth of the arithmetic; it pays up to some d / heads of them.
+    A query's products with keys, (x K) q, are those of the tokens with K q; mixed values, p (x V),
+    are the values of mixed tokens, (p x) V. For m = 1 that is a fiftieth of the arithmetic, and it
+    is less up to some m = d / heads.
 
     Args:
         query: [b, m, d].
