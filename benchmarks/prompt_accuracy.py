@@ -83,7 +83,6 @@ def published(options: argparse.Namespace, seed: int) -> float:
 
     import dual_encoder
     import tfrecords
-    from pipelines.runs import few_shot
 
     model = dual_encoder.load(MODEL)
     manifest = tfrecords.Manifest.read(options.data)
@@ -111,7 +110,7 @@ def published(options: argparse.Namespace, seed: int) -> float:
 
     np.testing.assert_allclose(classes().detach(), coop.class_embeddings(), atol=1e-5)
 
-    for epoch, batch in enumerate(passes(options, manifest, model, seen, few_shot, seed=seed)):
+    for epoch, batch in enumerate(passes(options, manifest, model, seen, seed=seed)):
         rate = 0.5 * RATE * (1 + np.cos(np.pi * (epoch - 1) / EPOCHS)) if epoch else WARMUP
         optimizer.param_groups[0]["lr"] = float(rate)
         for pictures, labels in batch:
@@ -129,14 +128,15 @@ def published(options: argparse.Namespace, seed: int) -> float:
     return float(np.mean(right))
 
 
-def passes(options, manifest, model, seen, few_shot, *, seed):
+def passes(options, manifest, model, seen, *, seed):
     """For each pass its batches of fresh crops: (pixels, places among the learnt classes)."""
     import keras
 
     import tfrecords
+    from pipelines.fewshot import sampling
 
     ids, labels = tfrecords.labels(options.data, "train")
-    drawn = few_shot.sample(labels, classes=seen, shots=options.shots, seed=seed).train
+    drawn = sampling.sample(labels, classes=seen, shots=options.shots, seed=seed).train
     batches = iter(
         tfrecords.load(
             options.data,

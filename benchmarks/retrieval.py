@@ -199,7 +199,7 @@ def ours(folder: Path, pictures: Path, names: list[str], batch: int) -> Callable
 
     import dual_encoder
     import tfrecords
-    from pipelines.runs.embedding import encode_pictures
+    from pipelines.retrieval.encode import encode_pictures
 
     model = dual_encoder.load(folder)
 

@@ -9,12 +9,15 @@ import numpy as np
 from keras import ops
 
 import dual_encoder
-from classifiers.heads import CosineHead
-from dual_encoder import ExactTraining, TakesPictures, class_embeddings, compiled
+from dual_encoder import ExactTraining, TakesPictures, class_embeddings
+from dual_encoder.towers import xla
 
 HEADS = ("linear", "zero-shot")
+
 PUBLISHED = "published"  # weights: those that the name promises
+
 TEMPLATES = ("a photo of a {}.",)
+
 # By these names, losses take what a classifier gives: logits.
 LOSSES = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
@@ -91,7 +94,7 @@ class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
 
     @cached_property
     def _compiled(self):
-        return compiled.compiled(lambda images: self.features(images, training=False), self)
+        return xla.compiled(lambda images: self.features(images, training=False), self)
 
     def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
         """As Keras's; names of cross-entropies take logits, and `metrics` respect the weights.
@@ -104,7 +107,7 @@ class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
         if isinstance(loss, str) and loss in LOSSES:
             loss = LOSSES[loss](from_logits=True)
         weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
-        kwargs.setdefault("jit_compile", compiled.xla_by_default())
+        kwargs.setdefault("jit_compile", xla.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def make_train_function(self, force=False):
@@ -231,3 +234,46 @@ def from_model(
         embeddings = class_embeddings(model, names, templates)
         classifier.head.start_from(embeddings, scale=float(np.asarray(model.logit_scale)))
     return classifier
+
+
+@keras.saving.register_keras_serializable("duet")
+class CosineHead(keras.layers.Layer):
+    """Features [b, e] -> logits [b, c]: their direction against one vector per class.
+
+    `normalize(features) @ kernel + bias`. With the embeddings of class names times the logit
+    scale as the kernel and no bias this is the zero-shot classifier, from which WiSE-FT starts
+    (Wortsman et al. 2022, arXiv:2109.01903, section 3).
+
+    Args:
+        classes: c.
+    """
+
+    def __init__(self, classes: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = classes
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.units)
+        self.kernel = self.add_weight(shape, "glorot_uniform", name="kernel", autocast=False)
+        self.bias = self.add_weight((self.units,), "zeros", name="bias", autocast=False)
+
+    def call(self, features):
+        return unit(features) @ self.kernel + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def start_from(self, class_embeddings: np.ndarray, *, scale: float) -> None:
+        """Become the zero-shot classifier of class embeddings of unit length, [c, e]."""
+        if not self.built:
+            self.build((None, class_embeddings.shape[1]))
+        self.kernel.assign(scale * class_embeddings.T)
+        self.bias.assign(np.zeros(self.units))
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.units}
+
+
+def unit(features):
+    """Rows of unit length, in float32 whatever they come in."""
+    return ops.normalize(ops.cast(features, "float32"), axis=-1)

@@ -10,7 +10,9 @@ import numpy as np
 # Inverse strength of the L2 penalty, from strong to weak, as Radford et al. 2021 sweep it
 # (appendix A.3), in coarser steps.
 SWEPT = tuple(float(c) for c in np.logspace(-4, 4, 9))
+
 ITERATIONS = 1000
+
 RISES = 2  # of the validation's cross-entropy, one after another, that end a sweep
 
 

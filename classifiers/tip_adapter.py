@@ -8,7 +8,9 @@ from keras import ops
 
 # Searched on validation: as many and as far as the published code goes, a little coarser.
 ALPHAS = np.linspace(0.0, 3.0, 31)
+
 BETAS = np.linspace(0.5, 7.0, 27)
+
 BLOCK = 1 << 20  # numbers at a time in a search: many pictures of many classes fill a memory
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dual_encoder.checkpoints.variables import named_variables
 from dual_encoder.model import DualEncoder
+from dual_encoder.variable_names import named_variables
 
 
 def fingerprint(model: DualEncoder) -> str:

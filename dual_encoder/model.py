@@ -7,13 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.base_towers import TakesPictures
-from dual_encoder.compiled import compiled, is_plain
+from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.training import ExactTraining
+from dual_encoder.towers.base import TakesPictures
+from dual_encoder.towers.xla import compiled, is_plain
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # temperature at the start
+
 MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 Weights = list[np.ndarray]
+
 ALPHAS = tuple(round(0.1 * i, 1) for i in range(11))
 
 

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.base_towers import TakesPictures
-from dual_encoder.compiled import without_xla_on_cpu, xla_by_default
+from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.model import DualEncoder
-from dual_encoder.training import ExactTraining
+from dual_encoder.towers.base import TakesPictures
+from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -199,3 +199,9 @@ def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     for template in templates:
         if "{}" not in template:
             raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")
+
+
+def class_texts(model: DualEncoder, names: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+    """The zero-shot classifier's matrix, logit scale included, float32 [C, e]."""
+    scale = float(keras.ops.convert_to_numpy(model.logit_scale))
+    return scale * class_embeddings(model, names, templates)

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 import tfrecords
-from classifiers import build, tuning
+from classifiers import build, trainable
 from tfrecords import Manifest, sources
 
 
@@ -26,7 +26,7 @@ def main(records: Path, *, model: str, epochs: int, small: bool) -> float:
         tfrecords.write(source, records, workers=1 if small else 2)
     keras.utils.set_random_seed(0)
     classifier = build(model, classes=Manifest.read(records).spoken_names)
-    tuning.train_only(classifier, last_blocks=1)  # all before it stays as it is
+    trainable.train_only(classifier, last_blocks=1)  # all before it stays as it is
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.05)
     optimizer.build(classifier.trainable_variables)

@@ -23,7 +23,9 @@ COMMANDS = {
     "retrieve": "pictures by words or by a picture, from an index made once",
     "serve": "a page on this machine that finds pictures of an index",
 }
+
 HOUSE = Path(__file__).parents[1]
+
 PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 # Of the published accuracies, those that a line has room for; --json has all.
 SHOWN = ("shapes", "shapes-wild", "imagenet", "food101", "cifar10", "oxford_iiit_pet")
+
 TITLES = {
     "dual-encoder": "dual encoders (--model): zero-shot, and to adapt",
     "image-encoder": "image encoders: towers for --image-weights",
     "text-encoder": "text encoders: towers for --text-weights",
 }
+
 HEADER = ("name", "pixels", "parameters", "here", "published zero-shot top-1")
 
 
@@ -35,9 +37,9 @@ def run(options: Options) -> None:
 
 def entries() -> dict[str, Any]:
     """Checkpoints and towers as plain data."""
-    from pipelines.runs import quiet
+    from pipelines.runs import runtime
 
-    quiet.import_tensorflow()  # Keras does, and would let it greet
+    runtime.import_tensorflow()  # Keras does, and would let it greet
     from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS, bytes_here
 
     checkpoints = []

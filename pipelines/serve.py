@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from uvicorn import Server
 
+
 HOST = "127.0.0.1"  # nobody else can reach it
+
 MOST_CONNECTIONS = 256
 
 
@@ -40,12 +42,12 @@ class Options:
 
 def run(options: Options) -> None:
     """Serves until it is stopped."""
-    from pipelines.runs import quiet
+    from pipelines.runs import runtime
     from pipelines.runs.config import check_ranges
 
     check_ranges(options, {"[0, 65535]": ("port",), "[1, 1024]": ("max_upload",)})
     _check_library()
-    quiet.import_tensorflow()
+    runtime.import_tensorflow()
     server = prepared(options)
     listening = listen(options.port)
     port = listening.getsockname()[1]
@@ -57,9 +59,9 @@ def prepared(options: Options) -> Server:
     """The server with index and model loaded, and one query answered, which compiles the model."""
     import uvicorn
 
-    from pipelines.runs.finder import Finder
-    from pipelines.runs.searching import Searcher
-    from pipelines.runs.web import application
+    from pipelines.retrieval.searcher import Searcher
+    from pipelines.serving.app import application
+    from pipelines.serving.service import Finder
 
     finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])
     finder.warm_up()

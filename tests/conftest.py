@@ -24,7 +24,7 @@ LONGEST = (
     "test_classifiers_distribution",
     "test_pipelines_compare",
     "test_pipelines_recipes_finetune",
-    "test_classifiers_tuning",
+    "test_classifiers_trainable",
     "test_classifiers_models",
     "test_examples",
 )
@@ -57,7 +57,7 @@ def hub(tmp_path, monkeypatch):
 @pytest.fixture
 def block_calls(monkeypatch):
     """Names of the transformer blocks that were really called, and not run compiled."""
-    from dual_encoder.transformer import TransformerBlock
+    from dual_encoder.towers.transformer import TransformerBlock
 
     found, call = [], TransformerBlock.call
 

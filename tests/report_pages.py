@@ -5,22 +5,20 @@ from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
-from test_pipelines_multi_label_report import document as multi_label_document
-from test_pipelines_report import CONFIG, COST, document, with_pictures
+from test_pipelines_evaluation_multilabel_report import document as multi_label_document
+from test_pipelines_evaluation_report import CONFIG, COST, document, with_pictures
 from test_pipelines_training_report import RESULTS
 
-from pipelines.runs import (
-    compare_report,
-    multi_label_report,
-    prompt_report,
-    report,
-    results,
-    retrieval_metrics,
-    retrieval_report,
-    seen_unseen,
-    training_report,
-    tuned_outcome,
-)
+from pipelines.comparison import report as comparison_report
+from pipelines.evaluation import captions_report, multilabel_report
+from pipelines.evaluation import report as evaluation_report
+from pipelines.fewshot import report as fewshot_report
+from pipelines.finetuning import report as finetuning_report
+from pipelines.metrics import retrieval as metrics_retrieval
+from pipelines.metrics import seen_unseen
+from pipelines.reporting import page as reporting_page
+from pipelines.runs import results
+from pipelines.training import report as training_report
 
 PICTURE = np.full((20, 30, 3), 200, np.uint8)
 BATCH = {"pictures_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.2, "requests": 9}
@@ -40,11 +38,11 @@ def file(kind="PNG"):
 
 def evaluation():
     found = document(40, pictures=200)
-    return report.evaluation_page(found, with_pictures(found))
+    return evaluation_report.evaluation_page(found, with_pictures(found))
 
 
 def multi_label():
-    return multi_label_report.page(multi_label_document(5))
+    return multilabel_report.page(multi_label_document(5))
 
 
 def training():
@@ -61,7 +59,7 @@ def tuned():
         steps=30,
         devices=["CPU:0"],
     )
-    return tuned_outcome.page({**found, "cost": {**COST, "parameters": 12345}})
+    return finetuning_report.page({**found, "cost": {**COST, "parameters": 12345}})
 
 
 def prompts():
@@ -81,29 +79,29 @@ def prompts():
     for cell in cells:
         if not cell["shots"]:
             del cell["nearest_words"]
-    rows = prompt_report.table(cells)
+    rows = fewshot_report.table(cells)
     best = {"model": "m", "method": "coop", "shots": 2}
     found = document(table=rows, best=best, protocol="few-shot")
-    return prompt_report.page({**found, "metrics": {"top1": 0.7}}, cells)
+    return fewshot_report.page({**found, "metrics": {"top1": 0.7}}, cells)
 
 
 def retrieval():
     rng = np.random.default_rng(0)
     owner = np.arange(60) // 2
-    places = retrieval_metrics.both_ways(rng.normal(size=(30, 8)), rng.normal(size=(60, 8)), owner)
-    figures = retrieval_metrics.summary(places, owner)
+    places = metrics_retrieval.both_ways(rng.normal(size=(30, 8)), rng.normal(size=(60, 8)), owner)
+    figures = metrics_retrieval.summary(places, owner)
     found = document(captions=60, searched=30)
     found |= {"metrics": figures, "intervals": {}, "judged_by": "text_to_image_recall1"}
     pictures = {row: {"pixels": PICTURE, "filename": f"{row}.png"} for row in range(2)}
     shown = [{"caption": "a cat", "rank": 2, "rows": [0, 1], "right": 1, "pictures": pictures}]
-    return retrieval_report.page({**found, "pictures": 30}, shown, places)
+    return captions_report.page({**found, "pictures": 30}, shown, places)
 
 
 def contact_sheet():
-    uri = report.data_uri(file(), "png")
+    uri = reporting_page.data_uri(file(), "png")
     hits = [{"rank": i, "score": 0.5, "id": f"a/{i}.png", "uri": [uri, None][i]} for i in range(2)]
     query = SimpleNamespace(text="a red star", kind="text")
-    return report.render(
+    return reporting_page.render(
         "contact_sheet.html.j2",
         title="m on pictures",
         headline="2 queries, among 10 pictures",
@@ -186,9 +184,13 @@ def comparison_document():
 
 
 def comparison():
-    thumbnail = {"uri": report.data_uri(file(), "png"), "alt": "cat, taken for dog", "title": "x"}
+    thumbnail = {
+        "uri": reporting_page.data_uri(file(), "png"),
+        "alt": "cat, taken for dog",
+        "title": "x",
+    }
     mistakes = [{"text": "auto", "thumbnails": [thumbnail] * 3}]
-    return compare_report.page(comparison_document(), mistakes)
+    return comparison_report.page(comparison_document(), mistakes)
 
 
 PAGES = {

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import dual_encoder
-from dual_encoder import loading
+from dual_encoder.checkpoints import load
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
@@ -54,7 +54,7 @@ def table(monkeypatch):
     """A table with one row, whose published files are a fixture."""
 
     def put(row):
-        monkeypatch.setattr(loading, "CHECKPOINTS", {"tiny": row})
+        monkeypatch.setattr(load, "CHECKPOINTS", {"tiny": row})
 
     return put
 
@@ -74,7 +74,7 @@ def test_a_name_of_the_table_or_its_tag(hub, table):
     count = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     table(replace(ROW, parameters=count))
     size = (FIXTURES / name / "model.safetensors").stat().st_size
-    assert loading.bytes_here(loading.CHECKPOINTS["tiny"]) == size
+    assert load.bytes_here(load.CHECKPOINTS["tiny"]) == size
     for given in ("tiny", "tiny/duet"):
         assert_is(dual_encoder.load(given), name)
     assert dual_encoder.load("tiny", image_size=24).image_size == 24
@@ -112,7 +112,7 @@ def test_weights_that_would_have_to_be_unpickled(hub, table, tmp_path):
 
 def test_what_is_not_there(hub, table):
     table(ROW)
-    assert loading.bytes_here(ROW) is None
+    assert load.bytes_here(ROW) is None
     for given in ("tiny", "hf://duet/tiny"):
         assert refused(FileNotFoundError, given).startswith("duet/tiny: no such repository")
     assert "expected a repository of the form 'org/repo'" in refused(ValueError, "hf://tiny")

@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import dual_encoder
-from dual_encoder.checkpoints import open_clip
-from dual_encoder.checkpoints.positions import interpolated
+from dual_encoder.checkpoints.open_clip import read as open_clip_read
+from dual_encoder.checkpoints.position_embeddings import interpolated
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
 NAMES = sorted(path.name for path in FIXTURES.iterdir())
@@ -22,8 +22,8 @@ TINY_ROBERTA = dict(vocabulary_size=20, width=8, depth=1, heads=2, segments=1, m
 @pytest.fixture(autouse=True)
 def tiny_roberta(monkeypatch):
     """OpenCLIP's configurations name RoBERTa instead of describing it; this one is tiny."""
-    monkeypatch.setitem(open_clip.HF_TEXT, "tiny", TINY_ROBERTA)
-    monkeypatch.setattr(open_clip, "ROBERTA_POSITIONS", 14)
+    monkeypatch.setitem(open_clip_read.HF_TEXT, "tiny", TINY_ROBERTA)
+    monkeypatch.setattr(open_clip_read, "ROBERTA_POSITIONS", 14)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_missing_causal_mask_is_noticed(name):
 
 def test_weights_in_several_files(copied):
     folder = copied("clip_gelu_bfloat16")
-    from dual_encoder.checkpoints.tensors import open_tensors
+    from dual_encoder.checkpoints.safetensors_files import open_tensors
 
     tensors = {name: value.astype("float32") for name, value in open_tensors(folder).items()}
     names = sorted(tensors)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfrecords.shapes import ShapesSource
+from tfrecords.sources.shapes.source import ShapesSource
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,9 +15,12 @@ from test_pipelines_finetune import home as home
 from test_pipelines_recipes import options as options_of
 
 from pipelines.__main__ import main
-from pipelines.compare import Options
-from pipelines.runs import budget, compare_report, comparing, comparison_plan
-from pipelines.runs.contestants import CONTESTANTS
+from pipelines.comparison import budget
+from pipelines.comparison import jobs as comparison_jobs
+from pipelines.comparison import plan as comparison_plan
+from pipelines.comparison import report as comparison_report
+from pipelines.comparison.methods import CONTESTANTS
+from pipelines.comparison.options import Options
 
 SETTINGS = (
     *("--epochs", "1", "--batch-size", "16", "--shots", "2", "--n-ctx", "2", "--bootstrap", "20"),
@@ -100,7 +103,9 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
 def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
     out, _ = compared
     tried = []
-    monkeypatch.setattr(comparing.subprocess, "Popen", lambda command, **_: tried.append(command))
+    monkeypatch.setattr(
+        comparison_jobs.subprocess, "Popen", lambda command, **_: tried.append(command)
+    )
     methods = METHODS[:2]
     status, output, error = compare(
         home, "compare", "--seeds", "0", "--held-out", "1", "--methods", *methods
@@ -153,7 +158,7 @@ def test_all_methods_of_the_studies_are_there():
 def test_the_studys_tables_have_a_line_for_every_method():
     row = {"method": "auto", "error": None, "seen": 0.9187, "unseen_among_all": None,
            "spread": {"seen": 0.004}, "deployment": "High"}  # fmt: skip
-    tables = compare_report.study_tables({"rows": [row]})
+    tables = comparison_report.study_tables({"rows": [row]})
     assert [table["rows"] for table in tables] == [
         [["auto", "91.9 ± 0.4 %"]],
         [["auto", "High"]],  # and no Table 4: no class is held out
@@ -201,6 +206,6 @@ def test_a_page_without_held_out_classes_is_not_about_them():
     document = comparison_document()
     for row in document["rows"]:
         row |= dict.fromkeys(("unseen", "unseen_among_all", "generalized", "harmonic_mean"))
-    page = compare_report.page(document, [])
+    page = comparison_report.page(document, [])
     assert "What is gained and what is lost" not in page and "Table 4" not in page
     assert "Table 3" in page

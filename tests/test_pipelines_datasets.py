@@ -3,7 +3,7 @@
 import json
 
 from pipelines.datasets import Options, run
-from tfrecords.catalog import DATASETS
+from tfrecords.sources.catalog import DATASETS
 
 
 def test_table_has_a_line_per_set(capsys, monkeypatch, tmp_path):

@@ -18,9 +18,9 @@ from dual_encoder import (
     ZeroShotClassifier,
 )
 from pipelines.__main__ import main
-from pipelines.runs.zero_shot_evaluation import FILES
-from tfrecords.shapes import CLASS_NAMES, TEMPLATES, ShapesSource
-from tfrecords.shapes_multi import ShapesMultiSource
+from pipelines.evaluation.zero_shot import FILES
+from tfrecords.sources.shapes.multi_label import ShapesMultiSource
+from tfrecords.sources.shapes.source import CLASS_NAMES, TEMPLATES, ShapesSource
 
 COUNT = 130  # not a multiple of the batch: classes have one or two pictures
 

@@ -17,9 +17,10 @@ import classifiers
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
-from pipelines.runs import exporting, litert, litert_metadata
-from tfrecords.shapes import CLASS_NAMES, ShapesSource
-from tfrecords.shapes_multi import ShapesMultiSource
+from pipelines.deployment import export as deployment_export
+from pipelines.deployment import litert, litert_metadata
+from tfrecords.sources.shapes.multi_label import ShapesMultiSource
+from tfrecords.sources.shapes.source import CLASS_NAMES, ShapesSource
 
 INT8 = 9  # of TensorType
 NAMES = ["red star", "blue ring", "ein größeres Dreieck"]
@@ -62,7 +63,7 @@ def zero_shot(home, names, templates):
     return dual_encoder.ZeroShotClassifier.from_names(model, names, templates)
 
 
-PICTURES = [exporting.drawn_picture(seed) for seed in range(100, 105)]
+PICTURES = [deployment_export.drawn_picture(seed) for seed in range(100, 105)]
 
 
 @pytest.fixture(scope="module")

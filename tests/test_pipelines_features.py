@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.runs import features
+from pipelines.runs import features as runs_features
 
 
 def batches():
@@ -21,7 +21,7 @@ def encode(images):
 
 
 def test_features_without_the_padding():
-    found = features.compute(encode, batches(), count=5)
+    found = runs_features.compute(encode, batches(), count=5)
     np.testing.assert_array_equal(found.values, [[0, 0], [1, -1], [2, -2], [3, -3], [4, -4]])
     np.testing.assert_array_equal(found.labels, [0, 1, 1, 0, 2])
 
@@ -31,15 +31,15 @@ def test_features_are_computed_once(tmp_path):
 
     def make():
         calls.append(1)
-        return features.compute(encode, batches(), count=5)
+        return runs_features.compute(encode, batches(), count=5)
 
     path, key = tmp_path / "cache" / "train.safetensors", {"model": "a", "ids": [1, 2]}
-    first = features.cached(path, key, make)
-    again = features.cached(path, {"ids": [1, 2], "model": "a"}, make)
+    first = runs_features.cached(path, key, make)
+    again = runs_features.cached(path, {"ids": [1, 2], "model": "a"}, make)
     np.testing.assert_array_equal(first.values, again.values)
     np.testing.assert_array_equal(first.labels, again.labels)
     assert calls == [1]
-    features.cached(path, {**key, "model": "b"}, make)
+    runs_features.cached(path, {**key, "model": "b"}, make)
     assert calls == [1, 1] and [p.name for p in path.parent.iterdir()] == ["train.safetensors"]
 
 
@@ -48,5 +48,5 @@ def test_nothing_is_kept_of_features_that_could_not_be_computed(tmp_path):
         raise ValueError("no picture")
 
     with pytest.raises(ValueError, match="no picture"):
-        features.cached(tmp_path / "train.safetensors", {}, fail)
+        runs_features.cached(tmp_path / "train.safetensors", {}, fail)
     assert not list(tmp_path.iterdir())

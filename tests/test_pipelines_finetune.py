@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.runs import quiet
+from pipelines.runs import runtime
 
-quiet.import_tensorflow()
+runtime.import_tensorflow()
 
 from saved_runs import valid_results  # noqa: E402
 from tiny_models import clip  # noqa: E402

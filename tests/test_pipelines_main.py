@@ -15,7 +15,7 @@ from saved_runs import weights
 
 import tfrecords
 from pipelines.__main__ import COMMANDS, main
-from tfrecords.shapes import ShapesSource
+from tfrecords.sources.shapes.source import ShapesSource
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (

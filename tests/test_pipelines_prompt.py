@@ -8,7 +8,8 @@ from PIL import Image, ImageColor
 
 import dual_encoder
 from pipelines.__main__ import main
-from pipelines.runs import fitting, prompt_report
+from pipelines.fewshot import report as fewshot_report
+from pipelines.training import fit as training_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
 GRID = (
@@ -73,7 +74,7 @@ def test_the_table_is_the_mean_over_seeds(grid):
     assert row["seeds"] == [1, 2]
     assert rows["zero-shot"]["top1"]["deviation"] is None
     page = (grid / "report.html").read_text()
-    for line in prompt_report.as_text(found["table"]).splitlines()[1:]:
+    for line in fewshot_report.as_text(found["table"]).splitlines()[1:]:
         assert line.split()[3] in page
     assert (grid / "accuracy.png").read_bytes().startswith(b"\x89PNG")
 
@@ -85,7 +86,7 @@ def test_more_of_the_grid_skips_what_is_finished(home, grid, capsys, monkeypatch
     said = capsys.readouterr().out
     assert "cells: 5, of which 3 are finished" in said
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    monkeypatch.setattr(fitting, "fit", None)  # nothing is left to train
+    monkeypatch.setattr(training_fit, "fit", None)  # nothing is left to train
     assert main(command(home, "grid", "--methods", "coop", "tip-adapter-f")) == 0
     assert main(command(home, "grid", "--learning-rate", "0.1")) == 2
     assert "learning_rate was 0.002, not 0.1" in capsys.readouterr().err
@@ -93,14 +94,14 @@ def test_more_of_the_grid_skips_what_is_finished(home, grid, capsys, monkeypatch
 
 def test_an_interrupted_cell_goes_on_and_ends_the_same(home, grid, capsys):
     only = ("--methods", "coop", "--seeds", "1")
-    fit = fitting.fit
+    fit = training_fit.fit
 
     def killed(model, load, *, epochs, checkpoint, **options):
         fit(model, load, epochs=1, checkpoint=checkpoint, **options)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "fit", killed)
+        patch.setattr(training_fit, "fit", killed)
         assert main(command(home, "again", *only)) == 130
     cell = home / "again/cells/shapes-tiny/coop/1-shot/seed-1"
     assert (cell / "checkpoints").is_dir() and not (cell / "results.json").exists()
@@ -191,5 +192,5 @@ def test_fewer_pictures_than_shots_are_used_several_times_and_it_is_said(home, c
 def test_a_method_that_cannot_name_unlearnt_classes_is_not_shown_as_the_best():
     probe = {"method": "linear-probe", "top1": {"mean": 0.9}}
     coop = {"method": "coop", "top1": {"mean": 0.8}, "harmonic_mean": {"mean": 0.7}}
-    assert prompt_report.best_of([probe, coop])["method"] == "coop"
-    assert prompt_report.best_of([probe])["method"] == "linear-probe"
+    assert fewshot_report.best_of([probe, coop])["method"] == "coop"
+    assert fewshot_report.best_of([probe])["method"] == "linear-probe"

@@ -16,8 +16,8 @@ import dual_encoder
 from pipelines.__main__ import main
 from pipelines.runs import config
 from tfrecords import Manifest
-from tfrecords.catalog import dataset
-from tfrecords.prompts import RENAMES
+from tfrecords.class_prompts import RENAMES
+from tfrecords.sources.catalog import dataset
 
 RECIPES = sorted(config.RECIPES.glob("*.yaml"))
 CLIP = Path(__file__).parent / "fixtures" / "pretrained" / "clip_gelu_bfloat16"

@@ -16,8 +16,8 @@ import dual_encoder
 from pipelines.__main__ import main
 from pipelines.runs import config
 from tfrecords import Manifest
-from tfrecords.catalog import DATASETS
-from tfrecords.prompts import RENAMES
+from tfrecords.class_prompts import RENAMES
+from tfrecords.sources.catalog import DATASETS
 
 # Fei, "Transformer-Based Fine-Tuning and Zero-Shot Learning", tables 1 and 2, section 2.2; base
 # models by the names of our table of checkpoints.

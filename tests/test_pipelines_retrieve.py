@@ -9,7 +9,7 @@ import pytest
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
-from tfrecords.shapes import ShapesSource
+from tfrecords.sources.shapes.source import ShapesSource
 
 COUNT = 40
 

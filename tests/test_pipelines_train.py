@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.runs import quiet
+from pipelines.runs import runtime
 
-quiet.import_tensorflow()  # as the command itself does: the tests look at what reaches stderr
+runtime.import_tensorflow()  # as the command itself does: the tests look at what reaches stderr
 
 from saved_runs import weights  # noqa: E402
 
 import tfrecords  # noqa: E402
 from pipelines.__main__ import main  # noqa: E402
-from pipelines.runs import callbacks, snapshot  # noqa: E402
-from tfrecords.shapes import ShapesSource  # noqa: E402
+from pipelines.training import callbacks, checkpoint_file  # noqa: E402
+from tfrecords.sources.shapes.source import ShapesSource  # noqa: E402
 
 STEPS = 10  # of one epoch: 200 pictures, 20 at a time
 SETTINGS = (
@@ -99,7 +99,7 @@ def ctrl_c_in_step_14(self, batch, logs=None):
 
 
 def newest_step(out):
-    return snapshot.steps(out / "checkpoints")[-1]
+    return checkpoint_file.steps(out / "checkpoints")[-1]
 
 
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(uninterrupted, interrupted):
@@ -274,5 +274,8 @@ def write_half_of_the_second_checkpoint(arrays, path, metadata):
 
 
 if __name__ == "__main__":
-    save_file, snapshot.save_file = snapshot.save_file, write_half_of_the_second_checkpoint
+    save_file, checkpoint_file.save_file = (
+        checkpoint_file.save_file,
+        write_half_of_the_second_checkpoint,
+    )
     sys.exit(main(sys.argv[1:]))

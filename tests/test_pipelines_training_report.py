@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.runs import plots, training_report
+from pipelines.reporting import figure as reporting_figure
+from pipelines.training import plots as training_plots
+from pipelines.training import report as training_report
 
 HISTORY = [
     {"epoch": 0, "loss": 3.0, "val_loss": 2.5, "temperature": 0.07, "val_zero_shot_top1": 0.3},
@@ -67,8 +69,8 @@ def test_page_has_every_epoch_and_what_to_type():
 
 def test_curves_are_drawn_in_every_panel():
     panels = [{"title": name, "lines": {"": name}} for name in ("loss", "val_loss", "temperature")]
-    image = Image.open(io.BytesIO(plots.curves(HISTORY, panels))).convert("RGB")
-    accent = tuple(int(plots.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
+    image = Image.open(io.BytesIO(training_plots.curves(HISTORY, panels))).convert("RGB")
+    accent = tuple(int(reporting_figure.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
     drawn = np.all(np.asarray(image) == accent, axis=-1)
     height, width = drawn.shape
     upper, lower = drawn[: height // 2], drawn[height // 2 :]

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrecords import damage, reader, writer
+from tfrecords import reader, writer
+from tfrecords import verify as tfrecords_verify
 from tfrecords.manifest import Manifest
 from tfrecords.schema import RawExample
 
@@ -370,7 +371,7 @@ def test_a_flipped_bit_is_found_before_reading(copy, offset):
     flip(copy / SHARD, record_start(copy / SHARD, 2) + offset)
     with pytest.raises(ValueError, match=rf"{SHARD} .*record 2\b"):
         load(copy)
-    assert "record 2" in damage.find_damage(copy)
+    assert "record 2" in tfrecords_verify.find_damage(copy)
 
 
 @pytest.mark.parametrize("verify", ["sha256", "size"])
@@ -410,12 +411,15 @@ def test_damage_in_another_split_is_nobodys_business(copy):
 def test_damage_met_while_reading_is_named_too(copy, training):
     dataset = load(copy, training=training)
     flip(copy / SHARD, record_start(copy / SHARD, 1) + 40)
-    with pytest.raises(ValueError, match=rf"{SHARD} .*record 1\b"), damage.naming_damage(copy):
+    with (
+        pytest.raises(ValueError, match=rf"{SHARD} .*record 1\b"),
+        tfrecords_verify.naming_damage(copy),
+    ):
         take(dataset)
 
 
 def test_whole_records_have_no_damage(labelled):
-    assert damage.find_damage(labelled) is None
+    assert tfrecords_verify.find_damage(labelled) is None
 
 
 # --- Wrong arguments --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfrecords import sources
-from tfrecords.catalog import dataset
+from tfrecords.sources.catalog import dataset
 
 
 def jpeg(grey=128):

@@ -15,8 +15,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfrecords import schema, shard, sources
+from tfrecords.image_files import normalise as real_normalise
 from tfrecords.manifest import Manifest
-from tfrecords.pictures import normalise as real_normalise
 from tfrecords.runners import run_beam
 from tfrecords.writer import write
 

@@ -2,29 +2,29 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tfrecords.catalog import DATASETS as DATASETS
-from tfrecords.catalog import Dataset as Dataset
 from tfrecords.manifest import Manifest as Manifest
 from tfrecords.schema import Example as Example
 from tfrecords.schema import RawExample as RawExample
+from tfrecords.sources.catalog import DATASETS as DATASETS
+from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
-    from tfrecords.damage import naming_damage as naming_damage
-    from tfrecords.damage import verify as verify
+    from tfrecords.file_batches import read_pictures as read_pictures
+    from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
+    from tfrecords.image_files import UnreadableError as UnreadableError
+    from tfrecords.image_files import thumbnail as thumbnail
+    from tfrecords.image_store import PictureFolder as PictureFolder
+    from tfrecords.image_store import PictureRecords as PictureRecords
+    from tfrecords.image_store import Pictures as Pictures
+    from tfrecords.image_store import pictures_of as pictures_of
     from tfrecords.images import read_picture as read_picture
-    from tfrecords.listing import PictureFolder as PictureFolder
-    from tfrecords.listing import PictureRecords as PictureRecords
-    from tfrecords.listing import Pictures as Pictures
-    from tfrecords.listing import pictures_of as pictures_of
-    from tfrecords.picture_batches import read_pictures as read_pictures
-    from tfrecords.pictures import UnreadableError as UnreadableError
-    from tfrecords.pictures import thumbnail as thumbnail
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
-    from tfrecords.uploads import uploads_to_squares as uploads_to_squares
+    from tfrecords.verify import naming_damage as naming_damage
+    from tfrecords.verify import verify as verify
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import google_crc32c
 
 _HEADER = struct.Struct("<QI")  # length of the data, masked checksum of those eight bytes
+
 _FOOTER = struct.Struct("<I")  # masked checksum of the data
 
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.draws import uniform
-from tfrecords.pictures import UnreadableError, normalise
-from tfrecords.pillow_resize import resized_centre, to_uint8
+from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.preprocessing import Preprocessing
+from tfrecords.resize import resized_centre, to_uint8
+from tfrecords.stateless_random import uniform
 
 _TRIES = 10  # windows drawn before falling back to the largest central one, as in torchvision
+
 _DCT = "INTEGER_ACCURATE"  # the one Pillow takes; the "fast" one is no faster here
 
 
@@ -179,9 +180,6 @@ def pixels_to_square(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tens
         size=preprocessing.image_size,
         interpolation=preprocessing.interpolation,
     )
-
-
-# --- Fast and antialiased ---------------------------------------------------------------------
 
 
 def _decode_jpeg_window(encoded: tf.Tensor, window: tf.Tensor, size: int) -> tf.Tensor:

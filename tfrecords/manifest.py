@@ -10,6 +10,7 @@ from pathlib import Path
 from tfrecords import schema
 
 FILE_NAME = "manifest.json"
+
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
 
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tfrecords import draws
+from tfrecords import stateless_random
 from tfrecords.selection import Selection
 
 _OPEN_SHARDS = 8  # read in turns
+
 _RECORDS_PER_TURN = 16
+
 _BLOCK_BYTES = 48 << 20  # held in memory to be shuffled; two or three such blocks are alive
+
 _BLOCK_RECORDS = 16_384
 
 
@@ -95,8 +98,10 @@ def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
         return _numbered(_stored(order).batch(order.batch_size), number)
     # Shards in random order, several in turns, then whole blocks shuffled. Records are already
     # mixed when they are written, so a block is a fair sample of the split.
-    key = draws.key(order.seed, epoch, number)
-    shards = tf.data.Dataset.from_tensor_slices(draws.shuffle(tf.constant(order.paths), key))
+    key = stateless_random.key(order.seed, epoch, number)
+    shards = tf.data.Dataset.from_tensor_slices(
+        stateless_random.shuffle(tf.constant(order.paths), key)
+    )
     records = shards.interleave(
         tf.data.TFRecordDataset,
         cycle_length=min(_OPEN_SHARDS, len(order.paths)),
@@ -104,7 +109,9 @@ def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
     )
     blocks = order.selection.kept(records).batch(_block_size(order)).enumerate()
     blocks = blocks.map(
-        lambda i, block: draws.shuffle(block, draws.key(order.seed, epoch, number, i))
+        lambda i, block: stateless_random.shuffle(
+            block, stateless_random.key(order.seed, epoch, number, i)
+        )
     )
     return _numbered(blocks, number)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 RESIZES = ("crop", "squash")
+
 INTERPOLATIONS = ("bicubic", "bilinear")
 
 

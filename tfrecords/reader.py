@@ -8,14 +8,14 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfrecords import schema
-from tfrecords.damage import verify as verify_shards
 from tfrecords.framing import read_records
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.order import Order, batches
+from tfrecords.pipeline import Plan, Tokenizer, batches_of_pixels
 from tfrecords.preprocessing import Preprocessing
-from tfrecords.rows import Plan, Tokenizer, batches_of_pixels
 from tfrecords.schema import Example
 from tfrecords.selection import Selection
+from tfrecords.verify import verify as verify_shards
 
 
 def load(
@@ -151,9 +151,6 @@ def examples(directory: str | Path, split: str) -> Iterator[Example]:
     for shard in Manifest.read(directory).split(split).shards:
         for record in read_records(Path(directory) / shard.name, 0, shard.records):
             yield schema.deserialize(record)
-
-
-# --- Arguments --------------------------------------------------------------------------------
 
 
 def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]:

@@ -17,7 +17,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 if TYPE_CHECKING:
     import tensorflow as tf
 
+
 VERSION = 1  # of records with one label per picture, or none
+
 MULTI_LABEL_VERSION = 2  # of records with several
 
 FORMATS = ("jpeg", "png")

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tfrecords.framing import frame
+from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo, write_atomically
-from tfrecords.pictures import UnreadableError, normalise
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
 

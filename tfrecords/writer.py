@@ -16,14 +16,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tfrecords import pictures, schema
+from tfrecords import image_files, schema
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo, write_atomically
 from tfrecords.runners import run_beam, run_local
 from tfrecords.shard import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
 
 REJECTED = "rejected.csv"
+
 RUNNERS = ("local", "beam")
+
 SHARD_SIZE = 500
 
 
@@ -124,7 +126,7 @@ def _schema(source: Source) -> int:
 
 
 def _versions() -> dict[str, str]:
-    return {"duet": version("duet-vision-language"), **pictures.versions()}
+    return {"duet": version("duet-vision-language"), **image_files.versions()}
 
 
 def _open_work_folder(job: Job, request: dict) -> None:

@@ -14,8 +14,11 @@ import jsonargparse
 import yaml
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+
 WORDS = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
+
 UNIONS = (types.UnionType, typing.Union)  # `int | None`, and what Python makes of `Literal | None`
+
 Options = TypeVar("Options")
 
 

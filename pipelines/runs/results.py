@@ -51,13 +51,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipelines.runs import bootstrap, metrics, multi_label_metrics
-
 SCHEMA = 1
+
 FILE = "results.json"
+
 PACKAGES = ("duet-vision-language", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
+
 REQUIRED = (
     "schema",
     "command",
@@ -73,66 +72,6 @@ REQUIRED = (
     "versions",
     "seed",
 )
-
-
-def measure(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: list[str],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """The part of the document that follows from labels [n] and probabilities [n, c] alone."""
-    figures = metrics.summary(labels, probabilities)
-    predicted = probabilities.argmax(axis=1)
-    confusion = metrics.confusion_matrix(labels, predicted, classes=len(class_names))
-    bins = metrics.calibration_bins(probabilities.max(axis=1), predicted == labels)
-    return {
-        "pictures": len(labels),
-        "classes": len(class_names),
-        "metrics": figures,
-        "intervals": bootstrap.intervals(labels, probabilities, resamples=resamples, seed=seed),
-        "per_class": metrics.per_class(confusion, class_names),
-        "confusion_matrix": confusion.tolist() if len(class_names) <= metrics.DENSE else [],
-        "calibration": bins,
-        "most_confused": metrics.most_confused(confusion),
-        "seed": seed,
-    }
-
-
-def measure_multi_label(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: list[str],
-    *,
-    thresholds: np.ndarray,
-    thresholds_from: str = "validation",
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """The same for several labels per picture: labels 0 or 1 and probabilities, both [n, c].
-
-    thresholds: [c], of `multi_label_metrics.choose_thresholds` on other pictures than these;
-    thresholds_from: the split of those.
-    """
-    from sklearn.metrics import multilabel_confusion_matrix
-
-    figures = multi_label_metrics.summary(labels, probabilities, thresholds)
-    said = multi_label_metrics.predicted(probabilities, thresholds)
-    return {
-        "multi_label": True,
-        "thresholds_from": thresholds_from,
-        "pictures": len(labels),
-        "classes": len(class_names),
-        "metrics": figures,
-        "intervals": multi_label_metrics.intervals(
-            labels, probabilities, thresholds, resamples=resamples, seed=seed
-        ),
-        "per_class": multi_label_metrics.per_class(labels, probabilities, thresholds, class_names),
-        "confusion_matrix": multilabel_confusion_matrix(labels, said).tolist(),
-        "seed": seed,
-    }
 
 
 def document(

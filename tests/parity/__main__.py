@@ -38,7 +38,7 @@ def compare(name: str, folder: Path, precision: str) -> dict:
     import reference
 
     import dual_encoder
-    from dual_encoder.checkpoints.description import contradictions
+    from dual_encoder.checkpoints.consistency import contradictions
 
     keras.config.set_dtype_policy(precision)
     theirs = reference.build(name, folder)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfrecords.catalog import dataset
+from tfrecords.sources.base import File, FileSource, Source
 from tfrecords.sources.captions import captions
-from tfrecords.sources.files import File, FileSource, Source
-from tfrecords.sources.folder import class_folder
-from tfrecords.sources.labels import labels
-from tfrecords.sources.published import is_published_layout, published
-from tfrecords.sources.subsets import Limited, Merged, WithValidation
+from tfrecords.sources.catalog import dataset
+from tfrecords.sources.class_folders import class_folder
+from tfrecords.sources.labels_csv import labels
+from tfrecords.sources.published_archives import is_published_layout, published
 from tfrecords.sources.tfds import TfdsSource, tfds_source
+from tfrecords.sources.wrappers import Limited, Merged, WithValidation
 
 __all__ = [
     "File",
@@ -46,11 +46,11 @@ def named(
     """
     entry = dataset(name)
     if entry.name == "shapes-multi":
-        from tfrecords.shapes_multi import ShapesMultiSource
+        from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 
         return ShapesMultiSource(seed=seed)
     if entry.name.startswith("shapes"):
-        from tfrecords.shapes import ShapesSource
+        from tfrecords.sources.shapes.source import ShapesSource
 
         return ShapesSource(style=entry.name, seed=seed)
     if entry.layout and (not entry.tfds or (data_dir and is_published_layout(entry, data_dir))):

@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from tfrecords.sources.files import (
+from tfrecords.sources.base import (
     SPLIT_NAMES,
     SPLITS,
     File,

@@ -12,12 +12,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tfrecords.catalog import Dataset
 from tfrecords.framing import read_records
 from tfrecords.schema import RawExample, parse_features
-from tfrecords.sources.files import prompt_names
+from tfrecords.sources.base import prompt_names
+from tfrecords.sources.catalog import Dataset
 
 _REACH_SECONDS = 10
+
 _FILE_NAME_KEYS = ("file_name", "image/filename", "image/file_name", "id")
 
 

@@ -1,0 +1,255 @@
+"""Training steps that give the same weights on any number of replicas."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from dual_encoder import gradient_cache
+from dual_encoder.adamw import AdamW
+
+if TYPE_CHECKING:
+    from keras import Model as _Model
+
+
+class ExactTraining(_Model):
+    """Mixin for `keras.Model`: `class DualEncoder(ExactTraining, keras.Model)`.
+
+    `fit` and `evaluate` under `tf.distribute` then give what one device gives on the same global
+    batch, to rounding, provided that `compute_loss` returns this replica's *share* of the global
+    loss (Keras adds the gradients of the replicas up). What Keras 3.15 does differently is mended
+    here, each mend with its reason beside it; what cannot be mended is refused by `compile`.
+
+    Other backends use Keras' own steps.
+    """
+
+    micro_batch: int | None = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *,
+        micro_batch: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.compile`, in the scope of the strategy the model was built under.
+
+        Args:
+            optimizer: as Keras takes it; `"adamw"` is Duet's.
+            micro_batch: rows that a replica works on at a time: a step then takes the memory of so
+                many, and its gradients are still those of the whole batch (`accumulation`); all
+                rows of the replica without it. It has to divide them.
+
+        Raises:
+            ValueError: an option that cannot work, or would train wrongly, on several replicas or
+                a few rows at a time.
+        """
+        if micro_batch is not None:
+            gradient_cache.check(self, micro_batch)
+        self.micro_batch = micro_batch
+        if keras.backend.backend() != "tensorflow":
+            super().compile(optimizer, loss, **kwargs)
+            return
+        with self.distribute_strategy.scope():
+            optimizer = AdamW() if optimizer == "adamw" else keras.optimizers.get(optimizer)
+            _refuse_impossible(self, optimizer, kwargs)
+            super().compile(optimizer, loss, **kwargs)
+
+    def get_compile_config(self) -> dict | None:
+        """As Keras', with `micro_batch`."""
+        config = super().get_compile_config()
+        if config and self.micro_batch is not None:
+            return {**config, "micro_batch": self.micro_batch}
+        return config
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compile a loaded model: Keras skips this, with a warning, where compile is overridden."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As Keras', with the optimizer's variables made first: made inside, it is traced twice."""
+        if self.built and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    def train_step(self, *args: Any) -> dict:
+        """One step of `fit`."""
+        if keras.backend.backend() != "tensorflow":
+            return super().train_step(*args)
+        import tensorflow as tf
+
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(*args)
+        if not self.built:
+            self(x)
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        # At the end of a dataset of unknown length Keras starts one step more, which fails for want
+        # of a batch; whatever needs none (weight decay, the step counter, the seeds of dropout)
+        # happens all the same. So nothing may happen before there is a batch. (But variables are
+        # made above: TensorFlow cannot lift one that waits for a batch out of the step.)
+        batch = [part for part in keras.tree.flatten(args) if part is not None]
+        with tf.control_dependencies(batch):
+            y_pred, loss = self._update_weights(x, y, sample_weight)
+
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        tracker.update_state(loss * replicas, sample_weight=keras.ops.shape(batch[0])[0])
+        return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
+
+    def _update_weights(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+        y_pred, loss, gradients = self.gradients_of(x, y, sample_weight)
+        gradients = _global_gradients(gradients, self.optimizer)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return y_pred, loss
+
+    def gradients_of(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, list]:
+        """What the model makes of this replica's batch, its loss, and the loss's gradients.
+
+        With the optimizer's loss scale in the gradients; TensorFlow only.
+        """
+        import tensorflow as tf
+
+        if self.micro_batch and self.micro_batch != keras.tree.flatten(x)[0].shape[0]:
+            return gradient_cache.gradients_of(self, (x, y, sample_weight), size=self.micro_batch)
+        with tf.GradientTape() as tape:
+            with _synchronized_batch_norm(self):
+                y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        return y_pred, loss, tape.gradient(scaled_loss, self.trainable_variables)
+
+    def test_step(self, *args: Any) -> dict:
+        """One step of `evaluate`."""
+        logs = super().test_step(*args)
+        return logs if keras.backend.backend() != "tensorflow" else self._logs(logs)
+
+    def _logs(self, logs: dict) -> dict:
+        # Keras averages the logs of several workers over axis 0, which a scalar does not have.
+        if _spans_workers(self.distribute_strategy):
+            return {name: keras.ops.expand_dims(value, 0) for name, value in logs.items()}
+        return logs
+
+    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        # Keras averages a batch over replicas to learn its shapes, and cannot do so with the
+        # PerReplica values of several workers.
+        if not _spans_workers(self.distribute_strategy):
+            super()._maybe_symbolic_build(*args, **kwargs)
+            return
+        if not self.built:
+            raise ValueError(
+                "with several workers the model has to be built before fit or evaluate"
+            )
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+
+def _global_gradients(gradients: list, optimizer: keras.Optimizer) -> list:
+    """Dense gradients, clipped by the norm of the global batch's."""
+    import tensorflow as tf
+
+    # Keras' optimizers do not add the entries of IndexedSlices that share a row: the first Adam
+    # step of a token that occurs k times in a batch would be sqrt(k) times too large.
+    gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    clip = _clipping(optimizer)
+    if replicas == 1 or clip is None:
+        return gradients  # Keras clips and sums
+    # Keras clips each replica's gradients before it sums them. So: sum, clip, and hand every
+    # replica an equal share. A share's norm is below the limit, so Keras' clipping leaves it alone.
+    present = [g for g in gradients if g is not None]
+    clipped = iter(clip(context.all_reduce(tf.distribute.ReduceOp.SUM, present)))
+    return [None if g is None else next(clipped) / replicas for g in gradients]
+
+
+def _clipping(optimizer: keras.Optimizer) -> Any | None:
+    """What the optimizer does to a list of gradients, or None. Keras allows one of the three."""
+    import tensorflow as tf
+
+    if limit := optimizer.clipnorm:
+        return lambda gradients: [tf.clip_by_norm(g, limit) for g in gradients]
+    if limit := optimizer.global_clipnorm:
+        return lambda gradients: tf.clip_by_global_norm(gradients, limit)[0]
+    if limit := optimizer.clipvalue:
+        return lambda gradients: [tf.clip_by_value(g, -limit, limit) for g in gradients]
+    return None
+
+
+@contextlib.contextmanager
+def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
+    """Batch statistics over the global batch while the model is traced.
+
+    Set back afterwards, because the flag would be saved with the model, and a model saved with it
+    loads on no other backend. Each of these layers waits for all replicas, so none sets it back
+    before another has read it.
+    """
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
+    ]
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        layers = []
+    for layer in layers:
+        layer.synchronized = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.synchronized = False
+
+
+def _spans_workers(strategy: Any) -> bool:
+    """Whether the strategy runs in several processes."""
+    resolver = strategy.cluster_resolver
+    return resolver is not None and sum(map(len, resolver.cluster_spec().as_dict().values())) > 1
+
+
+def _refuse_impossible(model: keras.Model, optimizer: keras.Optimizer, options: dict) -> None:
+    """Raise a ValueError for what fails, hangs or trains wrongly on several replicas."""
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1 or optimizer is None:
+        return
+    refused = {
+        "jit_compile=True": (
+            options.get("jit_compile") is True,
+            "XLA cannot reach the variables of another device",
+        ),
+        "steps_per_execution > 1": (
+            options.get("steps_per_execution", 1) != 1,
+            "the loop over steps cannot talk to other replicas",
+        ),
+        "gradient_accumulation_steps": (
+            bool(optimizer.gradient_accumulation_steps),
+            "Keras cannot update several replicas inside a condition",
+        ),
+        "ema_overwrite_frequency": (
+            optimizer.use_ema and bool(optimizer.ema_overwrite_frequency),
+            "Keras cannot update several replicas inside a condition; use keras.callbacks."
+            "SwapEMAWeights",
+        ),
+        "loss_scale_factor": (
+            bool(optimizer.loss_scale_factor),
+            "clipping would act on scaled gradients",
+        ),
+        "mixed_float16": (
+            model.dtype_policy.name == "mixed_float16"
+            or isinstance(optimizer, keras.optimizers.LossScaleOptimizer),
+            "only the first replica is checked for overflow; use mixed_bfloat16",
+        ),
+    }
+    for name, (present, reason) in refused.items():
+        if present:
+            raise ValueError(f"{name} does not work on {replicas} replicas: {reason}")
+    if not strategy.extended.variable_created_in_scope(optimizer.iterations.value):
+        raise ValueError(
+            f"the optimizer {optimizer.name!r} was made outside the scope of the model's strategy: "
+            "make it inside `with strategy.scope():`, or pass its name"
+        )

@@ -1,0 +1,201 @@
+"""Building an index, or bringing one up to date: what is embedded already is kept.
+
+New embeddings go into parts in a work folder. Once all are there, shards are written, and then
+`index.json` names them: until that moment the index of before answers as it did, and whatever stops
+the building, the next one goes on with the parts.
+"""
+
+import csv
+import hashlib
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dual_encoder.index import files as index_files
+from dual_encoder.index.files import WORK_FOLDER, IndexFacts, IndexRows, Shard, map_rows, write_rows
+from dual_encoder.index.search import Index, check_fingerprint
+
+SHARD_ROWS = 65_536
+
+UNREADABLE = "unreadable.csv"
+
+Stamp = tuple[int, int, int]
+
+Place = tuple[IndexRows, int]  # a row of some rows
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What building came to, in pictures."""
+
+    added: int
+    dropped: int
+    unreadable: int
+    total: int
+
+
+@dataclass
+class IndexBuilder:
+    """An index in `folder` on its way to hold the pictures of `listing`.
+
+    Args:
+        folder: made where missing; may hold a finished index, or a half built one.
+        listing: ids of all pictures that the index shall have, with their stamps: two numbers that
+            change when the picture does, and one that says where it is.
+        facts: of the new index; its `shards` are not looked at.
+        shard_rows: rows of a file.
+
+    Raises:
+        FileExistsError: `folder` is a file, or holds something else.
+        ValueError: the index, or what is half built of it, is another model's, or of pictures
+            elsewhere.
+
+    Example:
+        >>> builder = IndexBuilder(folder, listing, facts)
+        >>> for ids in batched(builder.missing, 1000):
+        ...     stamps = [listing[name] for name in ids]
+        ...     write_part(folder, IndexRows.of(ids, stamps, embed(ids)), facts)
+        >>> builder.finish()
+    """
+
+    folder: Path
+    listing: Mapping[str, Stamp]
+    facts: IndexFacts
+    shard_rows: int = SHARD_ROWS
+    _old: Index | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise FileExistsError(f"{self.folder} is a file; expected a folder for the index")
+        if (self.folder / index_files.FILE).is_file():
+            self._old = Index.open(self.folder, fingerprint=self.facts.fingerprint)
+        elif self.folder.is_dir() and any(p.name != WORK_FOLDER for p in self.folder.iterdir()):
+            raise FileExistsError(f"{self.folder} holds other files; give another --index")
+        begun = [IndexFacts(**facts["begun"]) for _, facts in self._parts()]
+        for facts in [self._old.facts, *begun] if self._old else begun:
+            check_fingerprint(self.folder, facts, self.facts.fingerprint)
+            _check_source(self.folder, facts.source, self.facts.source)
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of the pictures that have no embedding yet, in the order of the listing."""
+        have = self._have()
+        return [name for name in self.listing if name not in have]
+
+    def finish(self) -> Changes:
+        """Make the parts, and what stays of the old index, the index.
+
+        Raises:
+            ValueError: not one picture could be read; nothing is changed then.
+        """
+        have, shards = self._have(), self._old.shards if self._old else ()
+        said = {name: reason for _, facts in self._parts() for name, reason in facts["unreadable"]}
+        unreadable = [(n, said[n]) for n in self.listing if n in said and n not in have]
+        if not have:
+            reason = f"; {': '.join(unreadable[0])}" if unreadable else ""
+            raise ValueError(f"{self.folder}: not one picture could be read{reason}")
+        kept = sum(any(rows is shard for shard in shards) for rows, _ in have.values())
+        whole, rest = self._divided(have)
+        facts = replace(self.facts, unreadable=len(unreadable), shards=(*whole, *self._write(rest)))
+        if self._old and facts.shards == self._old.facts.shards:
+            facts = replace(facts, approximate=self._old.facts.approximate)
+        index_files.replace(self.folder / UNREADABLE, _table(unreadable))
+        facts.write(self.folder)
+        self._tidy(facts)
+        dropped = (len(self._old) if self._old else 0) - kept
+        return Changes(len(have) - kept, dropped, len(unreadable), len(have))
+
+    def _parts(self) -> list[tuple[IndexRows, dict[str, Any]]]:
+        paths = sorted((self.folder / WORK_FOLDER).glob("part-*.safetensors"))
+        return [map_rows(path) for path in paths]
+
+    def _have(self) -> dict[str, Place]:
+        """Where the embedding of each picture is that has one, and has not changed since."""
+        found: dict[str, Place] = {}
+        new = [rows for rows, _ in self._parts()]
+        for rows in [*self._old.shards, *new] if self._old else new:
+            for row, (name, stamp) in enumerate(zip(rows.ids(), rows.stamps.tolist(), strict=True)):
+                if list(self.listing.get(name, ())[:2]) == stamp[:2]:
+                    found.setdefault(name, (rows, row))
+        return found
+
+    def _divided(self, have: Mapping[str, Place]) -> tuple[list[Shard], list[str]]:
+        """Shards that stay as they are, and the ids of all other pictures in the listing's order.
+
+        A shard stays if nothing in it changed and it is full, or all there is.
+        """
+        whole: list[Shard] = []
+        settled = set[str]()
+        if self._old is None:
+            return whole, [name for name in self.listing if name in have]
+        for shard, rows in zip(self._old.facts.shards, self._old.shards, strict=True):
+            names = rows.ids()
+            same = all(
+                name in have and have[name][0] is rows and list(self.listing[name]) == stamp
+                for name, stamp in zip(names, rows.stamps.tolist(), strict=True)
+            )
+            if same and (len(rows) == self.shard_rows or len(have) == len(self._old)):
+                whole.append(shard)
+                settled.update(names)
+        rest = (name for name in self.listing if name in have)
+        return whole, [name for name in rest if name not in settled]
+
+    def _write(self, names: Sequence[str]) -> list[Shard]:
+        """New shards of these pictures."""
+        have, written = self._have(), list[Shard]()
+        taken = [int(p.stem.split("-")[1]) for p in self.folder.glob("embeddings-*.safetensors")]
+        for first in range(0, len(names), self.shard_rows):
+            ids = names[first : first + self.shard_rows]
+            stamps = [self.listing[name] for name in ids]
+            rows = IndexRows.gathered([have[name] for name in ids], stamps)
+            number = max(taken, default=-1) + 1 + len(written)
+            shard = Shard(f"embeddings-{number:05d}.safetensors", len(ids))
+            write_rows(self.folder / shard.name, rows, {})
+            written.append(shard)
+        return written
+
+    def _tidy(self, facts: IndexFacts) -> None:
+        """Remove what the index no longer names."""
+        named = {shard.name for shard in facts.shards} | {(facts.approximate or {}).get("file")}
+        for path in [*self.folder.glob("embeddings-*"), *self.folder.glob("approximate-*")]:
+            if path.name not in named:
+                path.unlink()
+        shutil.rmtree(self.folder / WORK_FOLDER, ignore_errors=True)
+
+
+def write_part(
+    folder: Path, rows: IndexRows, facts: IndexFacts, *, unreadable: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Keep the embeddings of some pictures for the index that is being built in `folder`.
+
+    Args:
+        unreadable: ids of pictures that could not be read, and why.
+    """
+    work = folder / WORK_FOLDER
+    work.mkdir(parents=True, exist_ok=True)
+    names = "\n".join([*rows.ids(), *(name for name, _ in unreadable)])
+    # Named after what is in it: whoever does the same work twice overwrites the same file.
+    part = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    begun = {"model": facts.model, "fingerprint": facts.fingerprint, "source": facts.source}
+    noted = {"begun": begun | {"embed_dim": facts.embed_dim, "shards": []}}
+    write_rows(
+        work / f"part-{part}.safetensors", rows, noted | {"unreadable": list(map(list, unreadable))}
+    )
+
+
+def _check_source(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raise a ValueError where pictures of elsewhere would take the place of those of an index."""
+    if dict(old) != dict(new) and Path(old["path"]).exists():
+        was, now = (" ".join([str(s["path"]), *s.get("splits", ())]) for s in (old, new))
+        raise ValueError(
+            f"{folder} is an index of {was}, not of {now}; give another --index, or delete it"
+        )
+
+
+def _table(unreadable: Sequence[tuple[str, str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("file", "reason"), *unreadable])
+    return text.getvalue().encode("utf-8", "surrogateescape")

@@ -1,0 +1,307 @@
+"""Text to token ids, with Hugging Face's `tokenizers`."""
+
+import html
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ftfy
+import keras
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from dual_encoder import DualEncoder
+
+
+SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
+
+
+@keras.saving.register_keras_serializable("duet")
+class Tokenizer:
+    """Texts to rows of int32 ids: start, tokens, end, padding.
+
+    Args:
+        json: a tokenizer as `tokenizers.Tokenizer.to_str` writes it.
+        context_length: most tokens per text, start and end included.
+        pad_id, end_id: ids of the padding and of the end-of-text token.
+        cleaning: what texts go through first, a name of `CLEANINGS`.
+        pad_to_context: whether rows are as long as the context when no length is given, for towers
+            that read the last position, whatever it holds.
+
+    Raises:
+        ValueError: no such cleaning.
+
+    Example:
+        >>> tokenizer = Tokenizer.learn(["a red star", "a blue ring"], context_length=8)
+        >>> tokenizer(["a red ring"]).shape
+        (1, 5)
+    """
+
+    def __init__(
+        self,
+        json: str,
+        *,
+        context_length: int,
+        pad_id: int,
+        end_id: int,
+        cleaning: str = "none",
+        pad_to_context: bool = False,
+    ):
+        if cleaning not in CLEANINGS:
+            raise ValueError(f"cleaning: expected one of {', '.join(CLEANINGS)}; got {cleaning!r}")
+        self.json = json
+        self.context_length = context_length
+        self.pad_id = pad_id
+        self.end_id = end_id
+        self.cleaning = cleaning
+        self.pad_to_context = pad_to_context
+        self._tokenizer = tokenizers.Tokenizer.from_str(json)
+        self._tokenizer.encode_special_tokens = True  # a caption with "<end>" in it does not end
+
+    @classmethod
+    def learn(
+        cls, texts: Iterable[str], *, context_length: int, vocabulary_size: int = 8192
+    ) -> "Tokenizer":
+        """Learn a lower-cased byte-pair vocabulary of at most `vocabulary_size` tokens.
+
+        The same texts give the same vocabulary, in whatever order they come.
+
+        Raises:
+            ValueError: no text, a context too short for a single token, or a vocabulary too small
+                for the characters of the texts.
+        """
+        if isinstance(texts, str):
+            raise ValueError(f"texts: expected several strings; got the string {texts!r}")
+        if context_length < 3:
+            raise ValueError(f"context_length: expected at least 3; got {context_length}")
+        learned = _untrained()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_size, special_tokens=list(SPECIAL), show_progress=False
+        )
+        learned.train_from_iterator(texts, trainer)
+        size = learned.get_vocab_size()
+        if size == len(SPECIAL):
+            raise ValueError("texts: expected captions to learn a vocabulary from; got none")
+        if size > vocabulary_size:
+            raise ValueError(
+                f"vocabulary_size: expected at least {size}, for the characters of the texts; "
+                f"got {vocabulary_size}"
+            )
+        pad_id, end_id = SPECIAL.index("<pad>"), SPECIAL.index("<end>")
+        return cls(learned.to_str(), context_length=context_length, pad_id=pad_id, end_id=end_id)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids."""
+        return self._tokenizer.get_vocab_size()
+
+    def __call__(
+        self, texts: Sequence[str], length: int | None = None, *, strict: bool = False
+    ) -> np.ndarray:
+        """Ids [len(texts), n], int32, padded to `length`; without one, see `pad_to_context`.
+
+        A text of more than `length` or `context_length` tokens is cut; its last is still the end.
+
+        Args:
+            texts: any strings, in a list.
+            length: tokens in a row; None for as many as the longest text has.
+            strict: refuse what would be cut.
+
+        Raises:
+            ValueError: `texts` is one string or has something else in it, `length` is less than 2
+                or beyond the context, or, where `strict`, a text is too long.
+        """
+        if isinstance(texts, str):
+            raise ValueError(f"texts: expected a list of strings; got the string {texts!r}")
+        for text in texts:
+            if not isinstance(text, str):
+                raise ValueError(f"texts: expected strings; got {text!r} among them")
+        if length is not None and not 2 <= length <= self.context_length:
+            raise ValueError(f"length: expected 2 to {self.context_length}; got {length}")
+        limit = length or self.context_length
+        rows = self.rows(texts)
+        if strict:
+            _refuse_longer(texts, rows, limit=limit)
+        rows = [row if len(row) <= limit else [*row[: limit - 1], self.end_id] for row in rows]
+        width = limit if length or self.pad_to_context else max(map(len, rows), default=0)
+        ids = np.full((len(rows), width), self.pad_id, np.int32)
+        for row, tokens in zip(ids, rows, strict=True):
+            row[: len(tokens)] = tokens
+        return ids
+
+    def encode_tf(self, texts: "tf.Tensor", *, strict: bool = False) -> "tf.Tensor":
+        """The same inside `tf.data`: strings [...] to ids [..., context_length], int32.
+
+        The work is done in Python, so a graph with it in cannot be saved.
+
+        Example:
+            >>> dataset.map(lambda example: tokenizer.encode_tf(example["caption"]))
+        """
+        import tensorflow as tf
+
+        def encode(texts: np.ndarray) -> np.ndarray:
+            flat = [text.decode() for text in np.ravel(texts)]
+            ids = self(flat, length=self.context_length, strict=strict)
+            return ids.reshape(*np.shape(texts), self.context_length)
+
+        texts = tf.convert_to_tensor(texts)
+        ids = tf.numpy_function(encode, [texts], tf.int32, stateful=False)
+        return tf.ensure_shape(ids, texts.shape.concatenate(self.context_length))
+
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, as many as it has: neither cut nor padded."""
+        cleaned = [CLEANINGS[self.cleaning](text) for text in texts]
+        try:
+            return [encoding.ids for encoding in self._tokenizer.encode_batch(cleaned)]
+        except TypeError as error:
+            text = next((text for text in cleaned if not _is_unicode(text)), None)
+            if text is None:
+                raise
+            raise ValueError(f"texts: expected whole characters; got {text!r}") from error
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of one row of ids, without start, end, padding and unknown characters."""
+        text = self._tokenizer.decode(list(map(int, ids)))
+        word_end = getattr(self._tokenizer.model, "end_of_word_suffix", None)
+        return text.replace(word_end, " ").strip() if word_end else text
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "json": self.json,
+            "context_length": self.context_length,
+            "pad_id": self.pad_id,
+            "end_id": self.end_id,
+            "cleaning": self.cleaning,
+            "pad_to_context": self.pad_to_context,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Tokenizer":
+        return cls(**config)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no half of a surrogate pair is in it."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refuse_longer(texts: Sequence[str], rows: list[list[int]], *, limit: int) -> None:
+    """Raise where a text has more tokens than `limit`; names the first."""
+    long = [(text, len(row)) for text, row in zip(texts, rows, strict=True) if len(row) > limit]
+    if long:
+        text, count = long[0]
+        shown = repr(text if len(text) <= 60 else f"{text[:57]}...")
+        raise ValueError(
+            f"texts: expected at most {limit} tokens; got {count} in {shown} "
+            f"({len(long)} of {len(texts)} texts are too long)"
+        )
+
+
+def _untrained() -> tokenizers.Tokenizer:
+    """Lower case, words and punctuation apart, byte-pair tokens between start and end.
+
+    A mark begins a word (Metaspace). With one that ends it, BPE's `end_of_word_suffix`, the library
+    numbers tokens in another order each time it learns.
+    """
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unknown>"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
+            normalizers.Strip(),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    ends = [(name, SPECIAL.index(name)) for name in ("<start>", "<end>")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=ends
+    )
+    return tokenizer
+
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+# Letters with marks of their own, and Korean letters not yet put together.
+_APART = re.compile("\\w[\u0300-\u036f\u3099\u309a]+|[\u1100-\u11ff\u3131-\u318e]+")
+
+
+def _mended(text: str) -> str:
+    """Broken encodings mended, HTML entities resolved (twice), one space between words."""
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
+
+def _mended_lower(text: str) -> str:
+    return _mended(text).lower()
+
+
+def _canonical(text: str) -> str:
+    return _plain(_mended(text).replace("_", " "))
+
+
+def _plain(text: str) -> str:
+    """Lower case, no punctuation, one space between words."""
+    return " ".join(text.translate(_NO_PUNCTUATION).lower().split())
+
+
+def _composed(text: str) -> str:
+    """Plain, with letters composed; "▁" is how SentencePiece writes a space.
+
+    SentencePiece composes all, whereas `tokenizers` misses longer ones, "カ" with its mark say.
+    """
+    return _APART.sub(_shorter, _plain(text.replace("▁", " ")))
+
+
+def _shorter(found: re.Match[str]) -> str:
+    """Composed where that makes it shorter: mere order of marks is left."""
+    composed = unicodedata.normalize("NFKC", found[0])
+    return composed if len(composed) < len(found[0]) else found[0]
+
+
+CLEANINGS: dict[str, Callable[[str], str]] = {
+    # As it is: the tokenizer's own normalizer does the rest, as in `transformers`.
+    "none": str,
+    # CLIP's byte pairs, in open_clip and in the paper's own code.
+    "openai": _mended_lower,
+    # open_clip's RoBERTa and XLM-RoBERTa towers: case is kept.
+    "whitespace": _mended,
+    # SigLIP in open_clip: "_" becomes a space.
+    "canonicalize": _canonical,
+    # SigLIP in `transformers`: "_" goes, as other punctuation; entities and the like stay.
+    "siglip": _composed,
+}
+
+STEP = 8  # tokens: of few lengths of rows, for each new one is compiled anew
+
+
+def longest(
+    model: "DualEncoder", prompts: Iterable[Sequence[str]], *, strict: bool = False
+) -> int | None:
+    """Tokens of the longest of all classes' prompts, where more padding makes no difference.
+
+    None where it does make one: rows are then as long as the tokenizer's context. With `strict`,
+    ValueError for a text that the model would cut.
+    """
+    if model.tokenizer is None or not model.text_tower.trims_exactly:
+        return None
+    return model.tokenizer([text for texts in prompts for text in texts], strict=strict).shape[1]
+
+
+def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
+    """Tokens in a row that holds all of these texts: a multiple of `STEP` up to the context.
+
+    All of the context where padding makes a difference; `strict` as in `longest`.
+    """
+    tokens = longest(model, [chosen], strict=strict)
+    if tokens is None:
+        return model.context_length
+    return min(model.context_length, -(-tokens // STEP) * STEP)

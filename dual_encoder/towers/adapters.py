@@ -1,0 +1,114 @@
+"""Towers around models of other libraries: `keras.applications`, KerasHub, a user's own."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from dual_encoder.towers.base import ImageTower
+
+
+@keras.saving.register_keras_serializable("duet")
+class KerasImageTower(ImageTower):
+    """Any Keras model of pictures as an image tower: pixels 0-255 [b, s, s, 3] -> [b, d].
+
+    Of a model that gives tokens [b, n, d], as KerasHub's ViT does, it takes the first, the class
+    token; of one that gives maps [b, h, w, d] the average over places.
+
+    Args:
+        backbone: a Keras model with one input of fixed size, or its serialised form.
+        bgr: whether the model takes the channels as blue, green, red, the order that `mean` and
+            `std` then have too.
+        kwargs: of `ImageTower`.
+
+    Raises:
+        ValueError: the model does not take square colour pictures of a fixed size.
+
+    Example:
+        >>> mobile = keras.applications.MobileNetV3Small(include_top=False, input_shape=(96, 96, 3))
+        >>> tower = KerasImageTower(mobile, mean=(0, 0, 0), std=(1 / 255,) * 3)  # it rescales
+    """
+
+    def __init__(self, backbone: keras.Model | dict, *, bgr: bool = False, **kwargs: Any):
+        backbone = _deserialize(backbone)
+        shape = backbone.input_shape
+        if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
+            raise ValueError(
+                f"backbone: expected one for pictures [b, s, s, 3] of a fixed size; got {shape}"
+            )
+        super().__init__(**{**kwargs, "image_size": shape[1]})
+        self.backbone, self.bgr = backbone, bgr
+        self.output_dim = backbone.output_shape[-1]
+
+    def build(self, input_shape=None):
+        self.built = True  # the backbone is
+
+    def call(self, image, training=None):
+        x = self.normalize(ops.flip(image, axis=-1) if self.bgr else image)
+        x = self.backbone(x, training=training)
+        if len(x.shape) == 4:
+            return ops.mean(x, axis=(1, 2))
+        return x[:, 0] if len(x.shape) == 3 else x
+
+    def get_config(self):
+        return {**super().get_config(), "backbone": _serialize(self.backbone), "bgr": self.bgr}
+
+
+@keras.saving.register_keras_serializable("duet")
+class HubTextTower(keras.layers.Layer):
+    """A KerasHub BERT backbone as a text tower; its pooled output, [b, n] -> [b, d].
+
+    Padding is masked out, so rows may be cut behind the longest text.
+
+    Args:
+        backbone: a `keras_hub.models.BertBackbone`, or its serialised form.
+        context_length: most tokens per text.
+        pad_id: id of the padding.
+
+    Raises:
+        ValueError: the backbone has fewer positions than `context_length`.
+    """
+
+    trims_exactly = True
+
+    def __init__(
+        self, backbone: keras.Model | dict, *, context_length: int, pad_id: int, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self.backbone = _deserialize(backbone)
+        if context_length > self.backbone.max_sequence_length:
+            raise ValueError(
+                f"context_length: expected at most the {self.backbone.max_sequence_length} "
+                f"positions of the backbone; got {context_length}"
+            )
+        self.context_length, self.pad_id = context_length, pad_id
+        self.output_dim = self.backbone.hidden_dim
+
+    def build(self, input_shape=None):
+        self.built = True  # the backbone is
+
+    def call(self, token_ids, training=None):
+        inputs = {
+            "token_ids": token_ids,
+            "segment_ids": ops.zeros_like(token_ids),
+            "padding_mask": ops.cast(ops.not_equal(token_ids, self.pad_id), "int32"),
+        }
+        return self.backbone(inputs, training=training)["pooled_output"]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.output_dim)
+
+    def get_config(self):
+        own = {"backbone": _serialize(self.backbone)}
+        own |= {"context_length": self.context_length, "pad_id": self.pad_id}
+        return {**super().get_config(), **own}
+
+
+def _serialize(backbone: keras.Model) -> dict[str, Any]:
+    return keras.saving.serialize_keras_object(backbone)
+
+
+def _deserialize(backbone: keras.Model | dict) -> keras.Model:
+    # Keras imports keras_hub by itself where the class is one of its own.
+    is_config = isinstance(backbone, dict)
+    return keras.saving.deserialize_keras_object(backbone) if is_config else backbone

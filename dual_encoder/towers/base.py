@@ -1,0 +1,140 @@
+"""What every tower has: the pixels that an image tower takes, the ids that a text tower takes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+RESIZE = ("crop", "squash")
+
+INTERPOLATION = ("bicubic", "bilinear")
+
+
+class ImageTower(keras.layers.Layer):
+    """Base of image towers: pixels 0-255 [b, s, s, 3] -> features [b, d].
+
+    A subclass sets `output_dim`, d, and calls `normalize` first.
+
+    Args:
+        image_size: height and width s in pixels.
+        mean, std: per channel, of pixels in 0-1.
+        resize: how pictures become squares: `"crop"` (shorter side to s, centre cut out) or
+            `"squash"` (both sides to s).
+        interpolation: `"bicubic"` or `"bilinear"`, antialiased, as Pillow's.
+
+    Raises:
+        ValueError: an unknown `resize` or `interpolation`.
+    """
+
+    output_dim: int
+
+    def __init__(
+        self,
+        image_size: int,
+        *,
+        mean: Sequence[float] = (0.5, 0.5, 0.5),
+        std: Sequence[float] = (0.5, 0.5, 0.5),
+        resize: str = "crop",
+        interpolation: str = "bicubic",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        for name, value, choices in (
+            ("resize", resize, RESIZE),
+            ("interpolation", interpolation, INTERPOLATION),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
+        self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
+        self.resize, self.interpolation = resize, interpolation
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What `tfrecords.load` and `tfrecords.read_picture` have to know about pictures."""
+        names = ("image_size", "resize", "interpolation")
+        return {name: getattr(self, name) for name in names}
+
+    def normalize(self, image):
+        """Pixels 0-255 to mean 0 and deviation 1, as the statistics have it, in float32 first."""
+        mean, std = np.array(self.mean, "float32") * 255, np.array(self.std, "float32") * 255
+        return ops.cast((ops.cast(image, "float32") - mean) / std, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.output_dim)
+
+    def get_config(self):
+        names = ("image_size", "mean", "std", "resize", "interpolation")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class TakesPictures:
+    """Mixin of models with an `image_tower`: they take the pictures that it takes."""
+
+    image_tower: ImageTower
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.image_tower.image_size
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What `tfrecords.load` has to know about pictures."""
+        return self.image_tower.preprocessing
+
+
+class TextTower(keras.layers.Layer):
+    """Base of text towers: token ids [b, n], n up to `context_length`, -> features [b, d].
+
+    A subclass makes `token_embedding` [ids, width] and `encode`. Between the two, prompts may be
+    learnt in place of words.
+
+    Attributes:
+        context_length: most tokens per text.
+        output_dim: d.
+        trims_exactly: whether rows may be cut behind the longest text without changing the result.
+    """
+
+    context_length: int
+    output_dim: int
+    token_embedding: keras.Variable
+
+    def call(self, token_ids, training=None):
+        n = token_ids.shape[1]
+        if n is not None and n > self.context_length:
+            raise ValueError(
+                f"token_ids: expected at most {self.context_length} tokens per text; got {n}"
+            )
+        return self.encode(self.embed(token_ids), token_ids, training=training)
+
+    def embed(self, token_ids):
+        """Token ids [b, n] -> embeddings [b, n, width], without positions."""
+        return ops.take(self.token_embedding, token_ids, axis=0)
+
+    def encode(self, embeddings, token_ids, training=None):
+        """Embeddings [b, n, width] -> features [b, d]; `token_ids` [b, n] say what is text."""
+        raise NotImplementedError
+
+    def encode_alike(self, shared, rest, token_ids, training=None):
+        """The features of texts that begin alike, [g, c, d], as `encode` gives them.
+
+        A tower that can computes what they share once.
+
+        Args:
+            shared: embeddings [g, p, width] of the first tokens of all c texts, g times.
+            rest: embeddings [g, c, m, width], or [1, c, m, width], of the others.
+            token_ids: array [c, p + m].
+        """
+        g, (p, width) = ops.shape(shared)[0], shared.shape[1:]
+        c, m = rest.shape[1:3]
+        shared = ops.broadcast_to(shared[:, None], (g, c, p, width))
+        rest = ops.broadcast_to(rest, (g, c, m, width))
+        embeddings = ops.reshape(ops.concatenate([shared, rest], axis=2), (-1, p + m, width))
+        ids = ops.broadcast_to(ops.convert_to_tensor(token_ids)[None], (g, c, p + m))
+        features = self.encode(embeddings, ops.reshape(ids, (-1, p + m)), training=training)
+        return ops.reshape(features, (-1, c, self.output_dim))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.output_dim)

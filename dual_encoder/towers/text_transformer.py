@@ -1,0 +1,140 @@
+"""Duet's own text transformer, as CLIP has it."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from dual_encoder.towers.base import TextTower
+from dual_encoder.towers.layer_stack import in_turn
+from dual_encoder.towers.transformer import attributes, blocks, layer_norm, normal
+
+PACKED = 256  # tokens in a row of `encode_alike`: more are attended to in vain
+
+
+@keras.saving.register_keras_serializable("duet")
+class TextTransformer(TextTower):
+    """A text tower: pre-norm transformer and the features of one token, as CLIP and SigLIP have it.
+
+    Token ids [b, n], n up to `context_length`, -> features [b, width]. CLIP's causal mask lets no
+    token see what follows it, so rows may be cut behind the longest text without changing the
+    result. SigLIP has no mask at all and takes the last token, padding included: its rows always
+    have `context_length` tokens.
+
+    Args:
+        vocabulary_size: number of token ids.
+        context_length: most tokens per text.
+        end_id: id of the end-of-text token; every row has one, of which the first counts.
+        width, depth, heads: of the transformer.
+        mlp_ratio: hidden units of a block's mlp, in widths.
+        activation: of the mlp.
+        causal: whether tokens see only what precedes them.
+        pooling: `"end"` (the end-of-text token, as CLIP) or `"last"` (as SigLIP).
+        epsilon: of the layer norms.
+        dropout: rate inside the blocks.
+
+    Raises:
+        ValueError: an unknown `pooling`.
+
+    References: Radford et al. 2021 (arXiv:2103.00020), section 2.4; Zhai et al. 2023
+    (arXiv:2303.15343).
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        context_length: int,
+        *,
+        end_id: int,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float = 4,
+        activation: Any = "gelu",
+        causal: bool = True,
+        pooling: str = "end",
+        epsilon: float = 1e-5,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if pooling not in ("end", "last"):
+            raise ValueError(f"pooling: expected one of end, last; got {pooling!r}")
+        self.vocabulary_size, self.context_length = vocabulary_size, context_length
+        self.end_id = end_id
+        self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
+        self.activation = keras.activations.get(activation)
+        self.causal, self.pooling = causal, pooling
+        self.epsilon, self.dropout_rate = epsilon, dropout
+        self.output_dim = width
+        self.blocks = blocks(self)
+        self.norm_post = layer_norm(self, "norm_post")
+
+    def build(self, input_shape=None):
+        tokens = (self.vocabulary_size, self.width)
+        self.token_embedding = self.add_weight(tokens, normal(), name="token_embedding")
+        positions = (self.context_length, self.width)
+        self.positions = self.add_weight(positions, normal(), name="positions")
+        for layer in (*self.blocks, self.norm_post):
+            layer.build((None, self.context_length, self.width))
+
+    @property
+    def trims_exactly(self) -> bool:
+        """Whether rows may be cut behind the longest text without changing the result."""
+        return self.causal and self.pooling == "end"
+
+    def encode(self, embeddings, token_ids, training=None):
+        """Embeddings [b, n, width] -> features [b, width]; `token_ids` [b, n] say where it ends."""
+        n = ops.shape(embeddings)[1]
+        x = ops.cast(embeddings + self.positions[:n], self.compute_dtype)
+        place = ops.arange(n)
+        mask = ops.where(place[None, :] > place[:, None], -1e9, 0.0) if self.causal else None
+        x = in_turn(self.blocks[:-1], x, mask, training=training)
+        if self.pooling == "last":
+            wanted, mask = x[:, -1:], None  # which sees everything
+        else:
+            is_end = ops.cast(ops.equal(token_ids, self.end_id), "int32")
+            end = ops.argmax(is_end, axis=1)[:, None]
+            wanted = ops.take_along_axis(x, end[:, :, None], axis=1)
+            mask = None if mask is None else ops.take(mask, end, axis=0)[:, None]
+        for block in self.blocks[-1:]:  # which has to make no other token
+            wanted = block(x, attention_bias=mask, wanted=wanted, training=training)
+        return self.norm_post(wanted[:, 0])
+
+    def encode_alike(self, shared, rest, token_ids, training=None):
+        """As `TextTower` says. Where no token sees what follows it, the texts of a row share it.
+
+        A row [shared, rest of text 1, rest of text 2, ...] is one text of up to `PACKED` tokens
+        whose mask keeps the rests apart, each at the positions that it has by itself.
+        """
+        if not self.trims_exactly:
+            return super().encode_alike(shared, rest, token_ids, training=training)
+        g, (p, width) = ops.shape(shared)[0], shared.shape[1:]
+        c, m = rest.shape[1:3]
+        rows = -(-c // max(1, (PACKED - p) // m))
+        size = -(-c // rows)  # texts in a row; the last is filled up with the last text
+        order = np.minimum(np.arange(rows * size), c - 1)
+        rest = ops.broadcast_to(rest, (g, c, m, width))
+        rest = ops.reshape(ops.take(rest, order, axis=1), (-1, size * m, width))
+        x = ops.concatenate([ops.repeat(shared, rows, axis=0), rest], axis=1)
+        place = np.concatenate([np.arange(p), np.tile(np.arange(p, p + m), size)])
+        x = ops.cast(x + ops.take(self.positions, place, axis=0), self.compute_dtype)
+        text = np.concatenate([np.full(p, -1), np.repeat(np.arange(size), m)])
+        seen = (place[None] <= place[:, None]) & ((text[None] == text[:, None]) | (text[None] < 0))
+        mask = np.where(seen, 0.0, -1e9).astype("float32")
+        for block in self.blocks:
+            x = block(x, attention_bias=mask, training=training)
+        x = ops.reshape(x[:, p:], (-1, rows * size, m, width))[:, :c]
+        end = np.argmax(np.asarray(token_ids) == self.end_id, axis=1) - p
+        x = ops.take(ops.reshape(x, (-1, c * m, width)), np.arange(c) * m + end, axis=1)
+        return self.norm_post(x)
+
+    def get_config(self):
+        sizes = "vocabulary_size context_length end_id width depth heads mlp_ratio"
+        return {
+            **super().get_config(),
+            **attributes(self, f"{sizes} causal pooling epsilon"),
+            "activation": keras.activations.serialize(self.activation),
+            "dropout": self.dropout_rate,
+        }

@@ -1,0 +1,121 @@
+"""Which methods of a comparison there is time for, by what they are predicted to take."""
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipelines.comparison import recommendation
+from pipelines.comparison.methods import CONTESTANTS, Contestant
+from pipelines.comparison.recipes import Recipes
+from tfrecords import Manifest
+
+UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600}
+
+OVERHEAD = 20.0  # seconds to start a run and to measure it
+
+EXPORTING = 15.0  # seconds to export a network, and to start what serves it
+
+BACKWARD = 2  # FLOPs backwards, in those forwards
+
+DRAWS_NOTHING = ("zero-shot", "linear-probe")  # one run is as good as several seeds
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of the compared model's image tower on this machine, forwards.
+
+    Attributes:
+        flops: of one picture.
+        pictures_per_second: in batches.
+    """
+
+    flops: float
+    pictures_per_second: float
+
+
+def seconds(text: str | None) -> float | None:
+    """Those of "30m", "2h", "90s"; None without one."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)", text.strip())
+    if not found or not float(found[1]):
+        raise ValueError(f"--budget: expected a time such as 30m, 2h or 90s; got {text!r}")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def within(options: Any, manifest: Manifest, recipes: Recipes) -> tuple[list[str], dict[str, str]]:
+    """Methods by predicted time, the shortest first, as long as there is some; and the others.
+
+    Raises:
+        ValueError: a budget that is no time, or too short for any method.
+    """
+    given = seconds(options.budget)
+    if given is None:
+        return list(options.methods), {}
+    left = given - _serving(options)  # of the compared model's network, for all that share it
+    speed = measured_speed(options.model)
+    needed = {name: predicted(name, options, manifest, speed, recipes) for name in options.methods}
+    taken, left_out = set(), {}
+    for method in sorted(needed, key=needed.__getitem__):
+        if needed[method] > left:
+            wanted, rest = map(recommendation.duration, (needed[method], max(left, 0)))
+            left_out[method] = f"about {wanted}, {rest} left"
+            continue
+        left -= needed[method]
+        taken.add(method)
+    if not taken:
+        raise ValueError(
+            f"--budget {options.budget}: too little for any method; the cheapest needs about "
+            f"{recommendation.duration(min(needed.values()) + _serving(options))}"
+        )
+    return [name for name in options.methods if name in taken], left_out
+
+
+def predicted(
+    method: str, options: Any, manifest: Manifest, speed: Speed, recipes: Recipes
+) -> float:
+    """Seconds that all runs of a method take, and of a network of its own serving it."""
+    contestant = CONTESTANTS[method]
+    runs = 1 if method in DRAWS_NOTHING else len(options.seeds)
+    epochs = recipes.get(method, {}).get("epochs", options.epochs)
+    trained = contestant.passes * epochs * manifest.split("train").count
+    forwards = (1 + BACKWARD) * trained + manifest.split(options.test).count
+    share, serving = 1.0, 0.0
+    if contestant.family == "supervised":
+        share, serving = _flops(contestant, options) / speed.flops, _serving(options)
+    return runs * (OVERHEAD + forwards * share / speed.pictures_per_second) + serving
+
+
+def measured_speed(name: str) -> Speed:
+    """Of a dual encoder by name. Raises ValueError for a model without texts."""
+    from pipelines.runs import runtime, strategy
+
+    runtime.import_tensorflow()
+    strategy.share_gpus()
+    import dual_encoder
+    from pipelines.costs import flops
+
+    model = dual_encoder.load(name)
+    if not isinstance(model, dual_encoder.DualEncoder):
+        raise ValueError(f"--model: expected a dual encoder; {name} has one tower")
+    images = np.zeros((16, model.image_size, model.image_size, 3), np.uint8)
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        np.asarray(model.encode_image(images))
+        times.append(time.perf_counter() - start)
+    return Speed(flops.counted(model.image_tower), len(images) / min(times))
+
+
+def _serving(options: Any) -> float:
+    """Seconds to export a network and to measure how fast it answers."""
+    return EXPORTING + 2 * options.serving_seconds if options.serving_seconds else 0.0
+
+
+def _flops(contestant: Contestant, options: Any) -> float:
+    """Of one picture forwards through a network of a size of its own."""
+    side = options.image_size or contestant.image_size
+    return contestant.flops * (side / contestant.image_size) ** 2

@@ -1,0 +1,64 @@
+"""What serving costs: size on disk, latency and throughput, measured in a fresh process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PROBE = Path(__file__).with_name("serving_benchmark.py")
+
+
+def bytes_on_disk(path: str | Path) -> int:
+    """Size of a file, or of all files in a folder and below.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no file and no folder {path}")
+    found = path.rglob("*") if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in found if each.is_file())
+
+
+def serving(
+    folder: str | Path,
+    pictures: Sequence[bytes],
+    *,
+    batch_sizes: Sequence[int] = (1, 32),
+    seconds: float = 5.0,
+) -> dict[str, Any]:
+    """How fast an exported SavedModel answers, from picture files, in a process of its own.
+
+    Args:
+        folder: the SavedModel.
+        pictures: JPEG or PNG files, taken in turn.
+        batch_sizes: pictures of a request.
+        seconds: to measure each batch size for, after three requests to warm up; at least five
+            requests are measured, fewer where that took ten times as long.
+
+    Returns:
+        `load_seconds`; `peak_rss_bytes` of the process, TensorFlow included; `batches`, for each
+        size (as text) `pictures_per_second`, `latency_p50_ms`, `latency_p95_ms`, `requests`.
+
+    Raises:
+        ValueError: no pictures.
+        FileNotFoundError: no such SavedModel.
+        RuntimeError: the process failed; says its last lines.
+    """
+    if not pictures:
+        raise ValueError("pictures: expected one or more files; got none")
+    if not (Path(folder) / "saved_model.pb").is_file():
+        raise FileNotFoundError(f"no SavedModel in {folder}")
+    lengths = [len(picture) for picture in pictures]
+    about = {"folder": str(Path(folder).resolve()), "lengths": lengths, "seconds": seconds}
+    given = json.dumps({**about, "batch_sizes": list(batch_sizes)}).encode() + b"\n"
+    result = subprocess.run(
+        [sys.executable, "-I", str(PROBE)], input=given + b"".join(pictures), capture_output=True
+    )
+    if result.returncode:
+        said = result.stderr.decode(errors="replace").strip().splitlines()[-3:]
+        raise RuntimeError(f"{folder} could not be served: {' '.join(said) or 'no reason given'}")
+    return json.loads(result.stdout.splitlines()[-1])

@@ -1,0 +1,128 @@
+"""What 8-bit integers cost in accuracy: the same pictures through the Keras model and the file."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.deployment.classifier import Deployable
+from pipelines.metrics import multilabel
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+
+WORDS = {"top1": "top-1 accuracy", "map": "mean average precision"}
+
+
+def measure(
+    options: Any,
+    deployable: Deployable,
+    manifest: "Manifest",
+    quantised: Callable[[np.ndarray], np.ndarray],
+) -> dict[str, Any]:
+    """Both on a split, which is read once.
+
+    Pictures of classes that the model has no name for are left out.
+
+    Returns:
+        `metric` ("top1", or "map" of several labels per picture), `float`, `int8` and `loss`
+        (their difference), fractions of 1; `same_answer`, the share of pictures with the same
+        first class; `max_abs_difference` of probabilities; `pictures`, `dataset`, `split`.
+
+    Raises:
+        ValueError: none of the pictures is of a class that the model has a name for, or records
+            and model have not the same number of labels per picture.
+    """
+    if manifest.multi_label != deployable.multi_label:
+        each = {True: "any number of labels", False: "one label"}
+        raise ValueError(
+            f"--int8: pictures of {manifest.dataset} have {each[manifest.multi_label]} each, the "
+            f"model gives {each[deployable.multi_label]}"
+        )
+    classes = _places(deployable, manifest)
+    labels, before, after = _predict(options, deployable, quantised, classes)
+    score = _map if deployable.multi_label else _top1
+    exact, rounded = score(labels, before), score(labels, after)
+    return {
+        "metric": "map" if deployable.multi_label else "top1",
+        "float": exact,
+        "int8": rounded,
+        "loss": exact - rounded,
+        "same_answer": float(np.mean(before.argmax(axis=1) == after.argmax(axis=1))),
+        "max_abs_difference": float(np.abs(before - after).max()),
+        "pictures": len(labels),
+        "dataset": manifest.dataset,
+        "split": options.split,
+        "calibration_pictures": options.calibration_pictures,
+        "calibration_split": options.calibration_split,
+    }
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """The loss in words."""
+    return (
+        f"8-bit integers: {WORDS[found['metric']]} {100 * found['int8']:.1f} % instead of "
+        f"{100 * found['float']:.1f} % on {found['pictures']:,} pictures of {found['dataset']}, "
+        f"split {found['split']} ({-100 * found['loss']:+.1f} points); the same answer for "
+        f"{100 * found['same_answer']:.1f} %"
+    )
+
+
+def _places(deployable: Deployable, manifest: "Manifest") -> dict[int, int]:
+    """Labels of the records to the model's outputs, by name; in order where all are renamed."""
+    places = {name: i for i, name in enumerate(deployable.class_names)}
+    known = {
+        label: places[name] for label, name in enumerate(manifest.spoken_names) if name in places
+    }
+    if not known and len(places) == len(manifest.class_names):
+        return {label: label for label in range(len(places))}
+    if not known:
+        raise ValueError(
+            f"--int8: none of the {len(manifest.class_names)} classes of {manifest.dataset} is "
+            f"among the model's {len(places)}, such as {deployable.class_names[0]!r}"
+        )
+    return known
+
+
+def _predict(
+    options: Any,
+    deployable: Deployable,
+    quantised: Callable[[np.ndarray], np.ndarray],
+    classes: dict[int, int],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels [n] (or [n, c]) in the model's order, and probabilities [n, c] of both."""
+    import tensorflow as tf
+
+    import tfrecords
+
+    compiled = tf.function(deployable.probabilities, reduce_retracing=True)
+    batches = tfrecords.load(
+        options.data, options.split, batch_size=options.batch_size, **deployable.preprocessing
+    )
+    labels, before, after = [], [], []
+    for x, y, weight in batches:
+        y, real = np.asarray(y), np.asarray(weight) > 0
+        if deployable.multi_label:
+            ours = np.zeros((len(y), len(deployable.class_names)), y.dtype)
+            ours[:, list(classes.values())] = y[:, list(classes)]
+            y = ours
+        else:
+            real &= np.isin(y, list(classes))
+            y = np.array([classes.get(int(label), -1) for label in y])
+        pixels = np.asarray(x["image"])
+        labels.append(y[real])
+        before.append(np.asarray(compiled(tf.constant(pixels)))[real])
+        after.append(quantised(pixels)[real])
+    found = np.concatenate(labels), np.concatenate(before), np.concatenate(after)
+    if not len(found[0]):
+        raise ValueError(f"--int8: split {options.split!r} has no picture of the model's classes")
+    return found
+
+
+def _top1(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(np.mean(probabilities.argmax(axis=1) == labels))
+
+
+def _map(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(np.nanmean(multilabel.average_precision(labels, probabilities)))

@@ -1,0 +1,82 @@
+"""A classifier as a SavedModel: picture files in, names and probabilities out, TensorFlow alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.deployment.classifier import Deployable
+
+FILE, PIXELS, ABOUT = "serving_default", "pixels", "about"  # names of the signatures
+
+
+def write(deployable: Deployable, folder: Path, *, top: int) -> None:
+    """Write the SavedModel. It needs no operation and no file but TensorFlow's own.
+
+    Its signatures:
+
+    ===================  =================================  ====================================
+    serving_default      image_bytes, string [b]: JPEG or   top_names string [b, k],
+                         PNG, of any size                   top_probabilities float32 [b, k],
+                                                            probabilities float32 [b, c]
+    pixels               pixels, uint8 [b, s, s, 3]         the same
+    about                                                   class_names string [c], templates
+                                                            string [t], preprocessing string (JSON)
+    ===================  =================================  ====================================
+
+    Args:
+        deployable: the classifier.
+        folder: it is made or filled.
+        top: k, at most the number of classes.
+    """
+    import keras
+    import tensorflow as tf
+
+    import tfrecords
+
+    side, preprocessing = deployable.image_size, deployable.preprocessing
+    names = tf.constant(deployable.class_names)
+
+    def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = deployable.probabilities(pixels)
+        best = tf.math.top_k(probabilities, min(top, len(deployable.class_names)))
+        return {
+            "top_names": tf.gather(names, best.indices),
+            "top_probabilities": best.values,
+            "probabilities": probabilities,
+        }
+
+    def of_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return of_pixels(tfrecords.uploads_to_squares(image_bytes, **preprocessing))
+
+    def about() -> dict[str, tf.Tensor]:
+        return {
+            "class_names": names,
+            "templates": tf.constant(deployable.templates, tf.string, [len(deployable.templates)]),
+            "preprocessing": tf.constant(json.dumps(preprocessing)),
+        }
+
+    # No track(model): Keras would write every variable a second time.
+    archive = keras.export.ExportArchive()
+    pixels = tf.TensorSpec([None, side, side, 3], tf.uint8, name="pixels")
+    files = tf.TensorSpec([None], tf.string, name="image_bytes")
+    archive.add_endpoint(FILE, of_files, input_signature=[files])
+    archive.add_endpoint(PIXELS, of_pixels, input_signature=[pixels])
+    archive.add_endpoint(ABOUT, about, input_signature=[])
+    archive.write_out(str(folder), verbose=False)
+
+
+def reader(folder: Path) -> Callable[[list[bytes]], np.ndarray]:
+    """What the SavedModel says of picture files: probabilities float32 [b, c]."""
+    import tensorflow as tf
+
+    loaded: Any = tf.saved_model.load(str(folder))
+    serve = loaded.signatures[FILE]
+
+    def probabilities(files: list[bytes]) -> np.ndarray:
+        return serve(image_bytes=tf.constant(files))["probabilities"].numpy()
+
+    probabilities.keeps = loaded  # type: ignore[attr-defined]  # variables live as long as it
+    return probabilities

@@ -1,0 +1,1 @@
+"""Evaluating a model on a split of records."""

@@ -1,0 +1,218 @@
+"""Captions and pictures found by each other: what `evaluate --protocol retrieval` measures."""
+
+import csv
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dual_encoder.tokenizer import row_length
+from pipelines.evaluation import captions_report
+from pipelines.metrics import retrieval
+from pipelines.runs import features as runs_features
+from pipelines.runs import folder, results
+from pipelines.runs.config import write_config
+from tfrecords import image_files
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+    from tfrecords import Manifest
+
+
+FILES = ("results.json", "report.html", "ranks.csv", "config.yaml")
+
+SHOWN, ANSWERS = 8, 4  # captions on the page, and pictures found for each
+
+ROWS = 256  # captions encoded at a time
+
+JUDGED_BY = "text_to_image_recall1"
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Embeddings of unit length of one split.
+
+    Attributes:
+        pictures: float32 [p, e]; ids: int [p], of the records.
+        captions: float32 [c, e]; texts: of them; owner: int [c], the row of each one's picture.
+        rate: pictures per second.
+    """
+
+    pictures: np.ndarray
+    ids: np.ndarray
+    captions: np.ndarray
+    texts: list[str]
+    owner: np.ndarray
+    rate: float
+
+
+def evaluate(
+    options: Any, manifest: "Manifest", model: "DualEncoder", *, out: Path
+) -> dict[str, Any]:
+    """Measure, and write the files named in `FILES` to `out`. Returns the results.
+
+    Args:
+        options: of `evaluate`.
+        manifest: of its records.
+        model: with a tokenizer.
+        out: the folder of the run.
+    """
+    start = time.perf_counter()
+    with folder.filled_at_once(out) as staging:
+        found = embed(options, model, manifest.split(options.split).count)
+        distractors = [
+            _pictures(options, model, split, manifest.split(split).count).values
+            for split in options.distractors or ()
+        ]
+        more = np.concatenate(distractors) if distractors else None
+        places = retrieval.both_ways(found.pictures, found.captions, found.owner, distractors=more)
+        document = _document(options, manifest, model, found, places, start=start)
+        shown = _choose(found, places, seed=options.seed)
+        with open(staging / "ranks.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(_ranks(options, found, places, shown))
+        page = captions_report.page(document, shown, places)
+        (staging / "report.html").write_text(page, encoding="utf-8")
+        write_config(options, staging / "config.yaml")
+        results.write(staging / results.FILE, document)
+    return document
+
+
+def embed(options: Any, model: "DualEncoder", count: int) -> Captioned:
+    """The pictures of the split that the options name, and their captions."""
+    import tfrecords
+
+    start = time.perf_counter()
+    pictures = _pictures(options, model, options.split, count)
+    rate = count / (time.perf_counter() - start)
+    texts: list[str] = []
+    owner: list[int] = []
+    ids: list[int] = []
+    for row, example in enumerate(tfrecords.examples(options.data, options.split)):
+        chosen = example.captions[: options.captions_per_image]
+        texts += chosen
+        owner += [row] * len(chosen)
+        ids.append(example.id)
+    if not np.array_equal(ids, pictures.labels):
+        raise RuntimeError(f"{options.data} changed while it was read")
+    return Captioned(
+        pictures.values, np.array(ids), encode_captions(model, texts), texts, np.array(owner), rate
+    )
+
+
+def _pictures(options: Any, model: "DualEncoder", split: str, count: int) -> runs_features.Features:
+    """Embeddings of a split's pictures, labelled by their ids."""
+    import tfrecords
+
+    batches = tfrecords.load(
+        options.data,
+        split,
+        batch_size=options.batch_size,
+        tokenizer=model.tokenizer,
+        **model.preprocessing,
+    )
+    with tfrecords.naming_damage(options.data):
+        return runs_features.compute(
+            model.encode_image, batches, count=count, what=f"encoding pictures of {split}"
+        )
+
+
+def encode_captions(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
+    """Texts to embeddings of unit length, float32 [n, e]; long ones are cut as in training.
+
+    Short texts are encoded with short ones, where the text tower says that padding makes no
+    difference (`trims_exactly`).
+    """
+    from tqdm import tqdm
+
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    rows = min(ROWS, len(texts))
+    found = np.empty((len(texts), model.embed_dim), np.float32)
+    starts = tqdm(range(0, len(texts), rows), "encoding captions", delay=2, leave=False)
+    for first in starts:
+        chosen = order[first : first + rows]
+        batch = [texts[i] for i in chosen]
+        filled = batch + batch[-1:] * (rows - len(batch))  # every batch has the same shape
+        ids = model.tokenizer(filled, length=row_length(model, batch))
+        found[chosen] = np.asarray(model.encode_text(ids))[: len(chosen)]
+    return found
+
+
+def _document(
+    options: Any,
+    manifest: "Manifest",
+    model: "DualEncoder",
+    found: Captioned,
+    places: dict[str, np.ndarray],
+    *,
+    start: float,
+) -> dict[str, Any]:
+    resampled = {"resamples": options.bootstrap, "seed": options.seed}
+    return results.document(
+        {
+            "pictures": len(found.pictures),
+            "captions": len(found.texts),
+            "metrics": retrieval.summary(places, found.owner),
+            "intervals": retrieval.intervals(places, found.owner, **resampled),
+            "per_class": [],
+            "confusion_matrix": [],
+            "seed": options.seed,
+        },
+        command="evaluate",
+        dataset=manifest.dataset,
+        split=options.split,
+        model=options.model,
+        judged_by=JUDGED_BY,
+        cost={
+            "seconds": time.perf_counter() - start,
+            "pictures_per_second": found.rate,
+            "peak_rss_bytes": results.peak_rss_bytes(),
+        },
+        config=asdict(options),
+        protocol="retrieval",
+        searched=len(found.pictures)
+        + sum(manifest.split(split).count for split in options.distractors or ()),
+        logit_scale=float(model.logit_scale),
+    )
+
+
+def _choose(found: Captioned, places: dict[str, np.ndarray], *, seed: int) -> list[dict[str, Any]]:
+    """Captions drawn at random, each with the pictures of the split that it finds first."""
+    count = min(SHOWN, len(found.texts))
+    drawn = np.random.default_rng(seed).choice(len(found.texts), size=count, replace=False)
+    answers = retrieval.top(found.captions[drawn], found.pictures, ANSWERS)
+    return [
+        {
+            "caption": found.texts[i],
+            "rank": int(places["text_to_image"][i]),
+            "rows": rows.tolist(),
+            "right": int(found.owner[i]),
+            "pictures": {},
+        }
+        for i, rows in zip(drawn, answers, strict=True)
+    ]
+
+
+def _ranks(
+    options: Any, found: Captioned, places: dict[str, np.ndarray], shown: list[dict[str, Any]]
+) -> Iterator[tuple]:
+    """Rows of ranks.csv; fills in the pictures to show as they come by, in one pass."""
+    import tfrecords
+
+    yield "id", "filename", "rank_of_first_caption_found", "caption", "rank_of_picture"
+    captions: list[list[int]] = [[] for _ in found.ids]
+    for caption, row in enumerate(found.owner):
+        captions[row].append(caption)
+    for row, example in enumerate(tfrecords.examples(options.data, options.split)):
+        for chosen in shown:
+            if row in chosen["rows"]:
+                chosen["pictures"][row] = {
+                    "pixels": image_files.pixels(example.image),
+                    "filename": example.filename,
+                }
+        for caption in captions[row]:
+            first = int(places["image_to_text"][row])
+            rank = int(places["text_to_image"][caption])
+            yield example.id, example.filename, first, found.texts[caption], rank

@@ -1,0 +1,166 @@
+"""Pictures with labels, as a run trains on them, chooses by them and is measured on them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.runs.class_split import Parts
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfrecords import Manifest
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a run reads of a folder of records.
+
+    Args:
+        directory: of the records; manifest: theirs.
+        parts: which classes and pictures of split train.
+        labels: of the pictures of split train, by id.
+        templates: prompts with {} for the class name, where a text tower reads them.
+        batch_size: pictures per step, on all devices together.
+        crop_scale: smallest share of a picture that a random crop keeps; 1 for the centre crop.
+        augment: layer on batches of pictures, or None.
+        mix: layer on pictures and labels, or None.
+        soft: whether y has a column per class rather than a number.
+        epochs: passes.
+        seed: of order, crops and augmentation.
+
+    Raises:
+        ValueError: there are fewer pictures to train on than a batch has.
+    """
+
+    directory: str
+    manifest: "Manifest"
+    parts: Parts
+    labels: Mapping[int, Any]
+    templates: tuple[str, ...]
+    batch_size: int
+    crop_scale: float
+    augment: Callable | None
+    mix: Callable | None
+    soft: bool
+    epochs: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.batch_size > len(self.parts.train):
+            raise ValueError(
+                f"--batch-size: expected at most the {len(self.parts.train):,} pictures that are "
+                f"left to train on; got {self.batch_size}"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Steps of one pass."""
+        return -(-len(self.parts.train) // self.batch_size)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all classes of the set, as a prompt says them."""
+        return list(self.manifest.spoken_names)
+
+    @property
+    def seen_names(self) -> list[str]:
+        """Of the classes that are trained on."""
+        return [self.names[label] for label in self.parts.seen]
+
+    def training(
+        self, model: "keras.Model", *, start_step: int = 0, worker: tuple[int, int] = (0, 1)
+    ) -> Any:
+        """Batches of the whole run, from `start_step` on; y is the place among the seen classes.
+
+        For a dual encoder they have a prompt of the class as well.
+        """
+        batches = self._load(model, "train", ids=self.parts.train)(
+            classes=self.parts.seen,
+            **self._texts(model),
+            training=True,
+            crop_scale=None if self.crop_scale == 1 else (self.crop_scale, 1.0),
+            augment=self.augment,
+            mix=self.mix,
+            epochs=self.epochs,
+            seed=self.seed,
+            start_step=start_step,
+            worker=worker,
+        )
+        return self._softened(batches) if self.mix is None else batches
+
+    def validation(self, model: "keras.Model", *, worker: tuple[int, int] = (0, 1)) -> Any:
+        """The pictures the run chooses by, as training has them."""
+        batches = self._load(model, "train", ids=self.parts.validation)(
+            classes=self.parts.seen,
+            **self._texts(model),
+            worker=worker,
+        )
+        return self._softened(batches)
+
+    def measured(self, model: "keras.Model") -> tuple[Any, int]:
+        """Batches with the labels of the records, of seen and held-out classes, and how many."""
+        ids = (*self.parts.validation, *self.parts.watched)
+        return self._load(model, "train", ids=ids)(), len(ids)
+
+    def chosen_by(self, model: "keras.Model") -> tuple[Any, int]:
+        """The pictures the run chooses by, without texts, y the place among the seen classes."""
+        load = self._load(model, "train", ids=self.parts.validation)
+        return load(classes=self.parts.seen), len(self.parts.validation)
+
+    def frozen(self, model: "keras.Model") -> tuple[Any, int]:
+        """The training pictures once, as evaluation sees them, and how many."""
+        load = self._load(model, "train", ids=self.parts.train)
+        return load(classes=self.parts.seen), len(self.parts.train)
+
+    def test(self, model: "keras.Model", split: str) -> tuple[Any, int]:
+        """Batches of a whole split with the labels of the records, and how many pictures."""
+        return self._load(model, split)(), self.manifest.split(split).count
+
+    def describe(self, x: Any, y: Any) -> list[str]:
+        """The class names of a training batch; of several, those that have half or more."""
+        names, rows = self.seen_names, np.asarray(y)
+        if rows.ndim == 1:
+            return [names[label] for label in rows]
+        return [", ".join(names[i] for i in np.flatnonzero(row >= 0.5)) or "-" for row in rows]
+
+    def verify(self, *splits: str) -> None:
+        """Compare every byte with the manifest, once. Raises as `tfrecords.verify`."""
+        from tfrecords import verify
+
+        for split in splits:
+            verify(self.directory, self.manifest.split(split))
+
+    def _texts(self, model: Any) -> dict[str, Any]:
+        """How a dual encoder's prompts are read, in rows no longer than the longest of them."""
+        from dual_encoder import tokenizer as dual_encoder_tokenizer
+
+        tokenizer = getattr(model, "tokenizer", None)
+        if tokenizer is None:
+            return {}
+        prompts = [[text.replace("{}", name) for text in self.templates] for name in self.names]
+        length = dual_encoder_tokenizer.longest(model, prompts)
+        return {"tokenizer": tokenizer, "class_prompts": prompts, "text_length": length}
+
+    def _softened(self, batches: Any) -> Any:
+        if not self.soft or self.manifest.multi_label:
+            return batches
+        import tensorflow as tf
+
+        return batches.map(lambda x, y, weight: (x, tf.one_hot(y, len(self.parts.seen)), weight))
+
+    def _load(self, model: "keras.Model", split: str, **options: Any) -> partial:
+        import tfrecords
+
+        return partial(
+            tfrecords.load,
+            self.directory,
+            split,
+            batch_size=self.batch_size,
+            **model.preprocessing,
+            verify=None,  # done once, by `verify`
+            **options,
+        )

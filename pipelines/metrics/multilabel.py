@@ -1,0 +1,241 @@
+"""Figures of a multi-label classifier: pure functions of labels and probabilities.
+
+Notation: n pictures, c classes; `labels` is 0 or 1 [n, c], `probabilities` is float [n, c], one
+number per class that need not sum to 1, `thresholds` is float [c]. A class is said to be in a
+picture if its probability is at least its threshold. All figures are fractions of 1.
+
+Average precision needs no threshold: the precision at each of a class's pictures, most probable
+first, averaged (scikit-learn's, not interpolated; equal probabilities count as one step). A class
+without a picture in the split has no average precision and no recall: its row of the per-class
+table holds nulls, and the means over classes leave it out.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipelines.metrics import bootstrap
+
+#: The figures of one evaluation, in the order they are shown.
+METRICS = (
+    "map",
+    "micro_f1",
+    "macro_f1",
+    "micro_precision",
+    "micro_recall",
+    "exact_match",
+)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities [n, c] of logits [n, c], in float64."""
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
+
+
+def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """Raises ValueError unless labels and finite probabilities, both [n, c], belong together."""
+    if labels.ndim != 2 or labels.shape != probabilities.shape:
+        raise ValueError(
+            "expected labels and probabilities [n, classes], "
+            f"received {list(labels.shape)} and {list(probabilities.shape)}"
+        )
+    if not labels.size:
+        raise ValueError("expected at least one picture to measure; got none")
+    if not np.isin(labels, (0, 1)).all():
+        bad = labels[~np.isin(labels, (0, 1))][0]
+        raise ValueError(f"expected labels 0 and 1, one for every class; got {bad:g}")
+    if not np.isfinite(probabilities).all():
+        bad = int(np.argmin(np.isfinite(probabilities).all(axis=1)))
+        raise ValueError(f"the model's output for picture {bad} is not a finite number")
+    if probabilities.min() < 0 or probabilities.max() > 1:
+        raise ValueError(
+            "expected probabilities from 0 to 1 (the sigmoid of logits); "
+            f"got {probabilities.min():.4g} to {probabilities.max():.4g}"
+        )
+    if not labels.any():
+        raise ValueError("no picture has a label: there is nothing to find")
+
+
+def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The average precision of each class, float [c]; nan for a class without pictures."""
+    from sklearn.metrics import average_precision_score
+
+    check(labels, probabilities)
+    return np.array(
+        [
+            average_precision_score(*pair) if pair[0].any() else np.nan
+            for pair in zip(labels.T, probabilities.T, strict=True)
+        ]
+    )
+
+
+def choose_thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The threshold of each class that gives it the highest F1, float [c].
+
+    For validation pictures: chosen on those that are measured, the figures would flatter. Among
+    equals the highest threshold. It lies half-way between the lowest probability that is let in
+    and the next one below it (0 if there is none). A class without pictures gets 0.5.
+    """
+    check(labels, probabilities)
+    return np.array([_threshold(*pair) for pair in zip(labels.T, probabilities.T, strict=True)])
+
+
+def _threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    if not labels.any():
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    sorted_, hits = probabilities[order], np.cumsum(labels[order])
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + labels.sum())
+    below = np.append(sorted_[1:], 0.0)
+    f1[sorted_ == below] = -1  # not between equals; nor below a 0
+    best = int(f1.argmax())
+    return float((sorted_[best] + below[best]) / 2) if f1[best] >= 0 else 0.5
+
+
+def summary(
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
+) -> dict[str, float]:
+    """The figures named in `METRICS`.
+
+    `map` is the mean of the classes' average precisions, `macro_f1` of their F1. `micro_*` count
+    every (picture, class) alike: of the classes said, how many are there; of those there, how
+    many are said. A precision of nothing said is 0. `exact_match` is the share of pictures of
+    which every class is said right.
+    """
+    from sklearn import metrics as sk
+
+    check(labels, probabilities)
+    said = predicted(probabilities, thresholds)
+    held = np.flatnonzero(labels.any(axis=0))
+    scores: dict[str, Any] = {"labels": held, "zero_division": 0}
+    micro = {"average": "micro", "zero_division": 0}
+    figures = {
+        "map": np.nanmean(average_precision(labels, probabilities)),
+        "micro_f1": sk.f1_score(labels, said, **micro),
+        "macro_f1": sk.f1_score(labels, said, average="macro", **scores),
+        "micro_precision": sk.precision_score(labels, said, **micro),
+        "micro_recall": sk.recall_score(labels, said, **micro),
+        "exact_match": sk.accuracy_score(labels, said),
+    }
+    return {name: float(figures[name]) for name in METRICS}
+
+
+def predicted(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Which classes are said, int [n, c] of 0 and 1; ValueError unless thresholds are [c]."""
+    thresholds = np.asarray(thresholds)
+    if thresholds.shape != probabilities.shape[1:]:
+        raise ValueError(
+            f"expected a threshold for each of {probabilities.shape[1]} classes; "
+            f"received {list(thresholds.shape)}"
+        )
+    return (probabilities >= thresholds).astype(int)
+
+
+def per_class(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray,
+    class_names: list[str],
+) -> list[dict[str, Any]]:
+    """One row per class: name, count (pictures), predicted (times), average_precision,
+    precision, recall, f1, threshold. The four figures are None for a class without pictures.
+    """
+    said = predicted(probabilities, thresholds)
+    counts, times = labels.sum(axis=0), said.sum(axis=0)
+    right = (labels * said).sum(axis=0)
+    precisions = average_precision(labels, probabilities)
+    rows = []
+    for i, name in enumerate(class_names):
+        n, hits, known = int(counts[i]), int(right[i]), counts[i] > 0
+        rows.append(
+            {
+                "name": name,
+                "count": n,
+                "predicted": int(times[i]),
+                "average_precision": float(precisions[i]) if known else None,
+                "precision": hits / max(int(times[i]), 1) if known else None,
+                "recall": hits / n if known else None,
+                "f1": 2 * hits / (n + int(times[i])) if known else None,
+                "threshold": float(thresholds[i]),
+            }
+        )
+    return rows
+
+
+def intervals(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, list[float]]:
+    """[low, high] of every figure of `summary`, as `bootstrap.intervals` has them.
+
+    Pictures are drawn with all their labels; the thresholds stay as they were chosen.
+    """
+    check(labels, probabilities)
+    figures = weighted_summary(labels, probabilities, thresholds)
+    return bootstrap.percentiles(
+        figures, len(labels), names=METRICS, resamples=resamples, seed=seed, level=level
+    )
+
+
+def weighted_summary(
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
+) -> Callable[[np.ndarray], list[float]]:
+    """A function from picture counts [n] to the figures in the order of `METRICS`.
+
+    With every count 1 they are those of `summary`.
+    """
+    truth, said = labels.astype(float), predicted(probabilities, thresholds).astype(float)
+    exact = (said == truth).all(axis=1)
+    right = truth * said
+    precisions = weighted_average_precision(labels, probabilities)
+
+    def figures(counts: np.ndarray) -> list[float]:
+        true, times, hits = counts @ truth, counts @ said, counts @ right
+        held = true > 0
+        if not held.any():  # a draw of pictures without a label
+            return [0.0, 0.0, 0.0, 0.0, 0.0, float(counts @ exact / counts.sum())]
+        return [
+            float(precisions(counts)[held].mean()),
+            2 * hits.sum() / (true.sum() + times.sum()),
+            (2 * hits[held] / (true[held] + times[held])).mean(),
+            hits.sum() / max(times.sum(), 1),
+            hits.sum() / true.sum(),
+            counts @ exact / counts.sum(),
+        ]
+
+    return figures
+
+
+def weighted_average_precision(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from picture counts [n] to the average precision of each class, [c].
+
+    The classes are sorted once; a draw is then two running sums per class.
+    """
+    n, classes = labels.shape
+    order = np.argsort(-probabilities.T, axis=1, kind="stable")  # [c, n]
+    sorted_ = np.take_along_axis(probabilities.T, order, axis=1)
+    hit = np.take_along_axis(labels.T, order, axis=1).astype(bool)
+    # The last place of each place's group of equal probabilities: where its step ends.
+    ends = np.hstack([sorted_[:, 1:] != sorted_[:, :-1], np.ones((classes, 1), bool)])
+    last = np.minimum.accumulate(np.where(ends, np.arange(n), n)[:, ::-1], axis=1)[:, ::-1]
+    of, place = np.nonzero(hit)  # every (class, place) of a picture that has the class
+    step = last[of, place]
+
+    def precisions(counts: np.ndarray) -> np.ndarray:
+        weight = counts[order].astype(float)
+        seen = np.cumsum(weight, axis=1)[of, step]
+        hits = np.cumsum(weight * hit, axis=1)
+        steps = weight[of, place] * hits[of, step] / np.maximum(seen, 1)
+        total = hits[:, -1]
+        found = np.bincount(of, steps, classes) / np.maximum(total, 1)
+        return np.where(total > 0, found, np.nan)
+
+    return precisions

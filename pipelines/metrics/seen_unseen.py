@@ -1,0 +1,101 @@
+"""Accuracy on classes that were trained on, on classes that were not, and on both together.
+
+Notation: n pictures, C classes of the whole set, of which some are seen and the others held out;
+`labels` is int [n], `logits` float [n, C]. A model that cannot name a class has NaN in its column.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipelines.metrics import bootstrap
+
+#: The figures, in the order they are shown.
+FIGURES = (
+    "seen_top1",
+    "unseen_top1",
+    "seen_among_all",
+    "unseen_among_all",
+    "generalized_top1",
+    "harmonic_mean",
+)
+
+
+def figures(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    *,
+    seen: tuple[int, ...],
+    held_out: tuple[int, ...],
+    comparable: bool = True,
+) -> dict[str, float | None]:
+    """The figures named in `FIGURES`, fractions of 1; None for what cannot be said.
+
+    - `seen_top1`: pictures of seen classes, among the seen classes.
+    - `unseen_top1`: pictures of held-out classes, among the held-out classes.
+    - `seen_among_all`, `unseen_among_all`, `generalized_top1`: pictures of seen classes, of
+      held-out classes, and all of them, among all classes that the model can name.
+    - `harmonic_mean`: of the first two (Zhou et al. 2022, arXiv:2203.05557, section 4.1).
+
+    The Food-101 study's "extended accuracy" is `unseen_among_all`: a base CLIP has the same
+    79.8 % there as among all 101 classes, and would have far more among ten.
+
+    Args:
+        comparable: whether logits of seen and held-out classes are on one scale. Otherwise only
+            the first two, and their mean, can be said.
+    """
+    is_seen = np.isin(labels, seen)
+    known = [c for c in (*seen, *held_out) if not np.isnan(logits[:, c]).any()]
+    names_held_out = bool(held_out) and set(held_out) <= set(known)
+    found: dict[str, float | None] = dict.fromkeys(FIGURES)
+    found["seen_top1"] = _accuracy(labels, logits, is_seen, seen)
+    if names_held_out:
+        found["unseen_top1"] = _accuracy(labels, logits, ~is_seen, held_out)
+    if held_out and (comparable or not names_held_out):
+        everything = np.ones(len(labels), bool)
+        found["seen_among_all"] = _accuracy(labels, logits, is_seen, known)
+        found["unseen_among_all"] = _accuracy(labels, logits, ~is_seen, known)
+        found["generalized_top1"] = _accuracy(labels, logits, everything, known)
+    if found["unseen_top1"] is not None:
+        found["harmonic_mean"] = harmonic_mean(found["seen_top1"] or 0.0, found["unseen_top1"])
+    return found
+
+
+def intervals(
+    figures: Callable[[np.ndarray, np.ndarray], dict[str, float | None]],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """95 % bootstrap intervals, over pictures, of the figures that can be said.
+
+    `figures` is the function of that name with its classes.
+    """
+    whole = {name: value for name, value in figures(labels, logits).items() if value is not None}
+
+    def drawn(counts: np.ndarray) -> list[float]:
+        rows = np.repeat(np.arange(len(labels)), counts)
+        again = figures(labels[rows], logits[rows])
+        found = {name: again[name] for name in whole}  # None where a draw has no such picture
+        return [whole[name] if value is None else value for name, value in found.items()]
+
+    return bootstrap.percentiles(
+        drawn, len(labels), names=list(whole), resamples=resamples, seed=seed
+    )
+
+
+def harmonic_mean(a: float, b: float) -> float:
+    """2ab / (a + b); 0 where both are."""
+    return 2 * a * b / (a + b) if a + b else 0.0
+
+
+def _accuracy(
+    labels: np.ndarray, logits: np.ndarray, rows: np.ndarray, classes: tuple[int, ...] | list[int]
+) -> float | None:
+    """Top-1 of some pictures among some classes; None without pictures."""
+    if not rows.any():
+        return None
+    chosen = np.array(classes)[logits[rows][:, list(classes)].argmax(axis=1)]
+    return float((chosen == labels[rows]).mean())

@@ -1,0 +1,1 @@
+"""Building and searching an index of image embeddings."""

@@ -1,0 +1,102 @@
+"""Builds an index of image embeddings, from records or a folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.retrieval.options import Options
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+
+
+def build(options: Options) -> DualEncoder:
+    """Make the index, or bring it up to date; the model that did."""
+    from pipelines.retrieval import embed
+    from pipelines.runs import models
+
+    started = time.perf_counter()
+    import dual_encoder
+    import tfrecords
+
+    name, source = _what_to_build(options)
+    folder, listing = Path(options.index), tfrecords.pictures_of(**source).listing()
+    model = models.load_dual_encoder(name)
+    facts = dual_encoder.IndexFacts(
+        name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
+    )
+    builder = dual_encoder.IndexBuilder(folder, listing, facts)
+    job = embed.Job(folder, facts, options.batch_size)
+    todo = [(name, listing[name]) for name in builder.missing]
+    if options.runner == "beam":
+        embed.embed_with_beam(todo, job, options=options.beam_options)
+    else:
+        _embed_with_bar(todo, job, model, total=len(listing))
+    changes = builder.finish()
+    what = f"{changes.added:,} new, {changes.dropped:,} dropped"
+    took = f"{time.perf_counter() - started:.1f} s"
+    print(f"{folder}: {changes.total:,} pictures ({what}) in {took}")
+    if changes.unreadable:
+        print(
+            f"{changes.unreadable:,} pictures could not be read: see "
+            f"{folder / dual_encoder.UNREADABLE}"
+        )
+    _approximate(options, folder)
+    return model
+
+
+def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:
+    """The model's name and where the pictures are, as given or as the index has it."""
+    import dual_encoder
+    import tfrecords
+
+    source: dict[str, Any] | None = None
+    if options.folder:
+        source = tfrecords.PictureFolder(Path(options.folder)).describe()
+    elif options.data:
+        splits = tuple(options.splits or ())
+        source = tfrecords.PictureRecords(Path(options.data), splits).describe()
+    if options.splits and not options.data:
+        raise ValueError("--splits goes with --data")
+    model = options.model
+    if source is None or model is None:
+        try:
+            facts = dual_encoder.Index.open(options.index).facts
+        except FileNotFoundError:
+            missing = [n for n, v in (("--folder or --data", source), ("--model", model)) if not v]
+            raise ValueError(f"--build: expected {' and '.join(missing)}; got none") from None
+        source, model = source or facts.source, model or facts.model
+    return model, source
+
+
+def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> None:
+    from tqdm import tqdm
+
+    from pipelines.retrieval import embed
+
+    done = total - len(todo)
+    with tqdm(desc=f"embedding {job.folder}", total=total, initial=done, unit=" pictures") as bar:
+        embed.embed_here(todo, job, model, advance=bar.update)
+
+
+def _approximate(options: Options, folder: Path) -> None:
+    """Make the faiss index that was asked for, unless it is there."""
+    from tqdm import tqdm
+
+    import dual_encoder
+
+    index = dual_encoder.Index.open(folder)
+    there, kind = (index.facts.approximate or {}).get("kind"), options.search
+    if kind == "auto":
+        kind = there or ("hnsw" if len(index) > dual_encoder.EXACT_UP_TO else "exact")
+    if kind in ("exact", there):
+        return
+    with tqdm(desc=f"building {kind}", total=len(index), unit=" pictures") as bar:
+        found = dual_encoder.build_approximate(index, kind, advance=bar.update)
+    facts = found.facts
+    print(
+        f"{kind}: recall@10 {facts['recall_at_10']:.3f} against exact search, of "
+        f"{facts['queries']} pictures that were not in it yet"
+    )

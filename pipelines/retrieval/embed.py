@@ -1,0 +1,106 @@
+"""Embeds images piece by piece: in this process or on Apache Beam workers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.retrieval.encode import encode_pictures
+from pipelines.runs.models import load_dual_encoder
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder, IndexFacts
+
+
+PART = 1024  # pictures whose embeddings are kept together while an index is built
+
+Named = tuple[str, tuple[int, ...]]  # a picture's id and stamp
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker has to know to embed some pictures. It can be pickled.
+
+    Args:
+        folder: of the index.
+        facts: of the index; `model` and `source` say what to load.
+        batch_size: pictures at a time.
+    """
+
+    folder: Path
+    facts: "IndexFacts"
+    batch_size: int
+
+
+def embed_here(
+    named: Sequence[Named], job: Job, model: "DualEncoder", *, advance: Callable[[int], object]
+) -> None:
+    """Embed pictures in this process, keeping what is done after every `PART` of them."""
+    import tfrecords
+
+    pictures = tfrecords.pictures_of(**job.facts.source)
+    stamps = dict(named)
+    names: list[str] = []
+    embeddings: list[np.ndarray] = []
+    unreadable: list[tuple[str, str]] = []
+
+    def keep() -> None:
+        found = np.concatenate(embeddings) if embeddings else np.empty((0, model.embed_dim))
+        _keep(job, names, [stamps[name] for name in names], found, unreadable)
+        for each in (names, embeddings, unreadable):
+            each.clear()
+
+    loads = ((name, partial(pictures.load, name, stamp)) for name, stamp in named)
+    batches = tfrecords.read_pictures(loads, batch_size=job.batch_size, **model.preprocessing)
+    try:
+        for batch in batches:
+            embeddings.append(encode_pictures(model, batch.images, rows=job.batch_size))
+            names += batch.names
+            unreadable += batch.unreadable
+            if len(names) + len(unreadable) >= PART:
+                keep()
+            advance(len(batch.names) + len(batch.unreadable))
+    finally:
+        if names or unreadable:
+            keep()
+
+
+def embed_with_beam(named: Sequence[Named], job: Job, *, options: str) -> None:
+    """The same through Apache Beam, `PART` pictures an element.
+
+    Pictures, index and model must be where all workers see them under the same name.
+    """
+    import tfrecords
+
+    pieces = iter(named)
+    tfrecords.run_beam(
+        list(iter(lambda: list(islice(pieces, PART)), [])), job, options=options, work=_embed_piece
+    )
+
+
+def _embed_piece(named: list[Named], job: Job) -> None:
+    """What one of Beam's workers does with one element."""
+    from pipelines.runs import runtime
+
+    runtime.import_tensorflow()
+    import dual_encoder
+
+    model = _loaded(job.facts.model)
+    dual_encoder.check_fingerprint(job.folder, job.facts, dual_encoder.fingerprint(model))
+    embed_here(named, job, model, advance=lambda count: None)
+
+
+_loaded = cache(load_dual_encoder)
+
+
+def _keep(
+    job: Job, names: list[str], stamps: list[Any], embeddings: np.ndarray, unreadable: list
+) -> None:
+    from dual_encoder import IndexRows, write_part
+
+    rows = IndexRows.of(names, stamps, embeddings)
+    write_part(job.folder, rows, job.facts, unreadable=unreadable)

@@ -1,0 +1,85 @@
+"""Encodes texts, queries and images with a dual encoder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dual_encoder.tokenizer import row_length
+from pipelines.retrieval.answers import Query
+
+if TYPE_CHECKING:
+    from dual_encoder import CoOp, DualEncoder
+
+
+def encode_texts(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
+    """Queries in words -> embeddings float32 [q, e].
+
+    Raises:
+        ValueError: a text is empty, or longer than the model reads: the rest would count for
+            nothing, and nobody would know.
+    """
+    ids = token_ids(model, texts)
+    rows = 1 << (len(ids) - 1).bit_length()  # few shapes: each new one is compiled anew
+    ids = np.concatenate([ids, np.repeat(ids[:1], rows - len(ids), axis=0)])
+    return np.asarray(model.encode_text(ids))[: len(texts)]
+
+
+def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
+    """Queries as the text tower takes them, int32 [q, n], n a multiple of 8 where it may be cut.
+
+    Raises ValueError as `encode_texts` does.
+    """
+    for text in texts:
+        if not text.strip():
+            raise ValueError("query: expected words; got an empty text")
+    length = row_length(model, texts, strict=True)
+    return model.tokenizer(list(texts), length=length, strict=True)
+
+
+def encode_queries(
+    model: "DualEncoder", queries: Sequence[Query], *, prompts: "CoOp | None" = None
+) -> np.ndarray:
+    """Queries in words and pictures -> embeddings float32 [q, e], in their order.
+
+    With learnt prompts, words are class names to put into them.
+
+    Raises:
+        ValueError: as `encode_texts` does, or a picture that cannot be read; prompts that take no
+            other names than their own.
+        FileNotFoundError: no such picture.
+    """
+    import tfrecords
+
+    found = np.empty((len(queries), model.embed_dim), np.float32)
+    places: dict[str, list[int]] = {"text": [], "image": []}
+    for place, query in enumerate(queries):
+        places[query.kind].append(place)
+    images = []
+    for place in places["image"]:
+        path = Path(queries[place].text)
+        if not path.is_file():
+            raise FileNotFoundError(f"--image: no file {path}")
+        images.append(tfrecords.read_picture(path, **model.preprocessing))
+    if images:
+        found[places["image"]] = encode_pictures(model, np.stack(images), rows=min(32, len(images)))
+    if places["text"]:
+        texts = [queries[i].text for i in places["text"]]
+        matrix = None if prompts is None else prompts.class_matrix(texts)
+        found[places["text"]] = encode_texts(model, texts) if matrix is None else matrix.T
+    return found
+
+
+def encode_pictures(model: "DualEncoder", images: np.ndarray, *, rows: int) -> np.ndarray:
+    """Pixels [b, s, s, 3] -> embeddings float32 [b, e], always `rows` at a time.
+
+    A batch of another size would be compiled anew; what fills the last one up is cut off again.
+    """
+    found = [np.empty((0, model.embed_dim), np.float32)]
+    for first in range(0, len(images), rows):
+        batch = images[first : first + rows]
+        filled = np.zeros((rows, *batch.shape[1:]), batch.dtype)
+        filled[: len(batch)] = batch
+        found.append(np.asarray(model.encode_image(filled))[: len(batch)])
+    return np.concatenate(found)

@@ -1,0 +1,125 @@
+"""An index together with the model that made it and its pictures: what `retrieve` and `serve` ask.
+
+What a query in words or pictures becomes is decided in `embedding.encode_queries` alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from pipelines.retrieval import encode as retrieval_encode
+from pipelines.retrieval.answers import Query
+from pipelines.runs import models
+
+if TYPE_CHECKING:
+    from dual_encoder import Approximate, DualEncoder, Hits, Index
+    from tfrecords import Pictures
+
+
+class Asked(Protocol):
+    """The options that say what is searched: see `retrieve.Options`."""
+
+    @property
+    def index(self) -> str: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def folder(self) -> str | None: ...
+    @property
+    def data(self) -> str | None: ...
+    @property
+    def search(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Answers queries.
+
+    Attributes:
+        index: what is searched.
+        model: the one that made it.
+        pictures: where its pictures are; None where that is gone.
+        approximate: searches in place of the index, where there is one.
+    """
+
+    index: "Index"
+    model: "DualEncoder"
+    pictures: "Pictures | None"
+    approximate: "Approximate | None"
+
+    @classmethod
+    def open(cls, options: Asked, model: "DualEncoder | None" = None) -> "Searcher":
+        """The index that `options` name, and its model, loaded unless it is given.
+
+        Raises:
+            FileNotFoundError: no index there.
+            ValueError: the index is half built, damaged or another model's, or is not searched
+                in this way.
+        """
+        import dual_encoder
+
+        index = dual_encoder.Index.open(options.index)
+        model = model or models.load_dual_encoder(options.model or index.facts.model)
+        dual_encoder.check_fingerprint(index.folder, index.facts, dual_encoder.fingerprint(model))
+        return cls(index, model, _pictures(index, options), _approximate(index, options.search))
+
+    @property
+    def kind(self) -> str:
+        """How it searches."""
+        return self.approximate.facts["kind"] if self.approximate else "exact"
+
+    def encode(self, queries: Sequence[Query], *, prompts: str | None = None) -> np.ndarray:
+        """Queries -> embeddings [q, e]: see `embedding.encode_queries`.
+
+        `prompts` is a file of prompts learnt with this very model, or ValueError says why not.
+        """
+        import dual_encoder
+
+        learnt = None
+        if prompts:
+            learnt = dual_encoder.load_prompts(prompts, self.model, backbone=self.index.facts.model)
+        return retrieval_encode.encode_queries(self.model, queries, prompts=learnt)
+
+    def search(self, embeddings: np.ndarray, k: int) -> "Hits":
+        """The k nearest pictures of each query [q, e], or all where there are fewer."""
+        return (self.approximate or self.index).search(embeddings, k)
+
+    def recall_of(self, embeddings: np.ndarray, hits: "Hits") -> float:
+        """The share of what exact search finds that is among these hits [q, k]."""
+        import dual_encoder
+
+        exact = self.index.search(embeddings, hits.rows.shape[1])
+        return dual_encoder.recall(hits.rows, exact.rows)
+
+
+def _pictures(index: "Index", options: Asked) -> "Pictures | None":
+    """Where the index has them, or where the options say that they are now."""
+    import tfrecords
+
+    source, moved = index.facts.source, options.folder or options.data
+    if moved:
+        kind = "records" if options.data else "folder"
+        if kind != source["kind"]:
+            raise ValueError(f"{index.folder} is an index of a {source['kind']}: {source['path']}")
+        return tfrecords.pictures_of(**source | {"path": moved})
+    try:
+        return tfrecords.pictures_of(**source)
+    except FileNotFoundError:
+        return None  # answers still have ids and scores
+
+
+def _approximate(index: "Index", search: str) -> "Approximate | None":
+    """What searches in place of the index; None for exact search."""
+    import dual_encoder
+
+    there = (index.facts.approximate or {}).get("kind")
+    if search == "exact" or (search == "auto" and there is None):
+        return None
+    if search not in ("auto", there):
+        raise ValueError(
+            f"--search {search}: {index.folder} has {there or 'exact search alone'}; "
+            f"make it with: --build --search {search}"
+        )
+    return dual_encoder.Approximate.open(index)

@@ -1,0 +1,17 @@
+"""The command line that repeats a run."""
+
+import shlex
+from typing import Any
+
+
+def command_line(command: str, options: dict[str, Any]) -> str:
+    """What to type to get the same run: every option that is not null, quoted for a shell."""
+    words = ["python", "-m", "pipelines", command]
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            words += [f"--{flag}", *map(str, values)]
+    return shlex.join(words)

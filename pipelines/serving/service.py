@@ -1,0 +1,173 @@
+"""What the page of `serve` can ask: pictures for words or for a picture, and names for a picture.
+
+The model runs in one thread. Queries that wait for it are encoded in one call and answered by one
+search, which costs hardly more than one query alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.retrieval import answers, encode
+from pipelines.serving.batcher import Batcher
+
+if TYPE_CHECKING:
+    from pipelines.retrieval.searcher import Searcher
+
+
+MOST_AT_ONCE = 64  # queries in a batch
+
+MOST_PICTURES = 200  # of an answer
+
+MOST_NAMES = 200
+
+PICTURES_AT_ONCE = 4  # that the model encodes; smaller batches are filled up
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A query on its way into a batch: words, or pixels uint8 [s, s, 3]."""
+
+    content: str | np.ndarray
+    k: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """Its embedding float32 [e], and the scores and rows of the pictures found, best first."""
+
+    embedding: np.ndarray
+    scores: np.ndarray
+    rows: np.ndarray
+
+
+class Finder:
+    """Answers what comes from the page, many at a time.
+
+    Args:
+        searcher: index, model and pictures.
+        templates: prompts with {} for the names that a picture may be called.
+    """
+
+    def __init__(self, searcher: Searcher, templates: Sequence[str]):
+        self.searcher, self.templates = searcher, list(templates)
+        self.created = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._model_thread = ThreadPoolExecutor(1, "model")
+        self._readers = ThreadPoolExecutor(2, "pictures")
+        self.batches = Batcher(self._find, self._model_thread, most=MOST_AT_ONCE)
+        self._class_embeddings = lru_cache(32)(self._encode_names)
+
+    def warm_up(self) -> None:
+        """Encode a text and a picture of nothing, so that the first who asks need not wait."""
+        size = self.searcher.model.image_size
+        self._find([Wanted("a", 1), Wanted(np.zeros((size, size, 3), np.uint8), 1)])
+
+    async def words(self, text: str, k: int) -> answers.Answer:
+        """The k nearest pictures; ValueError for a text that is empty or too long."""
+        encode.token_ids(self.searcher.model, [text])  # before others are in the same batch
+        found = await self.batches(Wanted(text, _checked(k)))
+        return self._answer(answers.Query("text", text), found)
+
+    async def picture(
+        self, data: bytes, k: int, names: Sequence[str] = ()
+    ) -> tuple[answers.Answer, list[tuple[str, float]]]:
+        """The k nearest pictures, and the names with their probabilities, likeliest first.
+
+        Raises:
+            ValueError: no picture, a damaged or an animated one; one name alone, or too many.
+        """
+        import tfrecords
+
+        _check_names(names)
+        loop, preprocessing = asyncio.get_running_loop(), self.searcher.model.preprocessing
+        pixels = await loop.run_in_executor(
+            self._readers, lambda: tfrecords.read_picture(data, **preprocessing)
+        )
+        found = await self.batches(Wanted(pixels, _checked(k)))
+        labels = []
+        if names:
+            labels = await loop.run_in_executor(self._model_thread, self._label, found, names)
+        return self._answer(answers.Query("image", "your picture"), found), labels
+
+    async def thumbnail(self, row: int, *, side: int) -> bytes:
+        """The picture of a row as JPEG.
+
+        Raises:
+            IndexError: there is no such row.
+            FileNotFoundError: the picture is gone since, or cannot be read any more.
+        """
+        import tfrecords
+
+        index, pictures = self.searcher.index, self.searcher.pictures
+        if not 0 <= row < len(index):
+            raise IndexError(f"the index has pictures 0 to {len(index) - 1}")
+
+        def read() -> bytes:
+            if pictures is None:
+                raise FileNotFoundError("the folder of the pictures is gone")
+            try:
+                data = pictures.load(index.id(row), index.stamp(row))
+                return tfrecords.thumbnail(data, side=side)
+            except (OSError, ValueError):
+                raise FileNotFoundError("this picture is no longer there") from None
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+
+    def _find(self, wanted: list[Wanted]) -> list[Found]:
+        """One batch: encoded, then searched for the largest k in it."""
+        model = self.searcher.model
+        embeddings = np.empty((len(wanted), model.embed_dim), np.float32)
+        texts = {i: w.content for i, w in enumerate(wanted) if isinstance(w.content, str)}
+        images = {i: w.content for i, w in enumerate(wanted) if not isinstance(w.content, str)}
+        if texts:
+            embeddings[list(texts)] = encode.encode_texts(model, list(texts.values()))
+        if images:
+            pixels, rows = np.stack(list(images.values())), PICTURES_AT_ONCE
+            embeddings[list(images)] = encode.encode_pictures(model, pixels, rows=rows)
+        hits = self.searcher.search(embeddings, max(each.k for each in wanted))
+        return [
+            Found(embeddings[i], hits.scores[i, : each.k], hits.rows[i, : each.k])
+            for i, each in enumerate(wanted)
+        ]
+
+    def _answer(self, query: answers.Query, found: Found) -> answers.Answer:
+        hits: Any = ([found.scores], [found.rows])
+        (answer,) = answers.answers([query], hits, self.searcher.index, self.searcher.pictures)
+        return answer
+
+    def _label(self, found: Found, names: Sequence[str]) -> list[tuple[str, float]]:
+        """Zero-shot classification of an embedding that is there already."""
+        logits = self._class_embeddings(tuple(names)) @ found.embedding
+        logits *= float(self.searcher.model.logit_scale)
+        shares = np.exp(logits - logits.max())
+        shares /= shares.sum()
+        order = np.argsort(-shares, kind="stable")
+        return [(names[i], float(shares[i])) for i in order]
+
+    def _encode_names(self, names: tuple[str, ...]) -> np.ndarray:
+        import dual_encoder
+
+        return dual_encoder.class_embeddings(self.searcher.model, names, self.templates)
+
+
+def _checked(k: int) -> int:
+    if not 1 <= k <= MOST_PICTURES:
+        raise ValueError(f"k: expected 1 to {MOST_PICTURES}; got {k}")
+    return k
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) == 1:
+        raise ValueError(f"names: expected two or more, to choose between; got {names[0]!r} alone")
+    if len(names) > MOST_NAMES:
+        raise ValueError(f"names: expected at most {MOST_NAMES}; got {len(names)}")
+    if len(set(names)) < len(names):
+        raise ValueError("names: expected each name once")

@@ -1,0 +1,38 @@
+"""How many pictures make a step, where there may be fewer than somebody asked for."""
+
+
+def fitting(
+    size: int, micro: int | None, *, pictures: int, devices: int = 1
+) -> tuple[int, int | None]:
+    """Pictures of a step, and of a piece of it on each device: as asked for, or all there are.
+
+    In the latter case of whole pieces, and without pieces where not even one can be filled.
+
+    Args:
+        size: pictures of a step; micro: of a piece, None or 0 for all at once.
+        pictures: all there are.
+        devices: that divide a step.
+
+    Raises:
+        ValueError: fewer pictures than devices.
+    """
+    if size <= pictures:
+        return size, micro
+    unit = (micro or 1) * devices
+    if pictures < unit:
+        unit, micro = devices, None
+    if pictures < unit:
+        raise ValueError(f"--strategy: expected at most {pictures} devices; got {devices}")
+    return pictures // unit * unit, micro
+
+
+def batch_of(rows: int, *, most: int, devices: int) -> int:
+    """Rows of a step: `most`, or all there are, in equal parts for every device.
+
+    Raises:
+        ValueError: fewer rows than devices.
+    """
+    size = min(rows, most) // devices * devices
+    if not size:
+        raise ValueError(f"--strategy: expected at most {rows} devices for {rows} pictures")
+    return size

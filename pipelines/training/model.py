@@ -1,0 +1,98 @@
+"""What `train` starts from: towers or a whole dual encoder, a tokenizer, what stays frozen."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder, Tokenizer
+    from pipelines.training.data import Pairs
+
+
+FROZEN = {"none": (), "image": ("image",), "text": ("text",), "both": ("image", "text")}
+
+# Options that say how a model is put together, which a whole model has settled.
+OF_TOWERS = (
+    *("image_tower", "text_tower", "image_weights", "text_weights", "embed_dim", "dropout"),
+    *("projection_depth", "loss", "temperature", "vocabulary_size", "context_length"),
+)
+
+
+def check(options: Any) -> None:
+    """Raise a ValueError for options of `train` that contradict each other."""
+    if options.model is None:
+        for tower in FROZEN[options.freeze]:
+            if not getattr(options, f"{tower}_weights"):
+                raise ValueError(
+                    f"--freeze {options.freeze}: the {tower} tower has random weights and would "
+                    f"never learn; give --{tower}-weights or --model"
+                )
+        return
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    for name in OF_TOWERS:
+        if getattr(options, name) != defaults[name]:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} makes a new model; with --model the model has its own")
+
+
+def pretrained(options: Any) -> "DualEncoder | None":
+    """The model that `--model` names, or None without one.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ValueError: see `dual_encoder.load`.
+        ValueError: it has one tower, or no tokenizer.
+    """
+    if options.model is None:
+        return None
+    import dual_encoder
+    from pipelines.runs import models
+
+    model = models.load(options.model, image_size=options.image_size)
+    if not isinstance(model, dual_encoder.DualEncoder) or model.tokenizer is None:
+        raise ValueError(
+            f"--model: expected a dual encoder with its tokenizer; {options.model} is "
+            f"{type(model).__name__}"
+        )
+    return model
+
+
+def tokenizer(options: Any, data: "Pairs") -> "Tokenizer":
+    """That of the text tower's weights, or one learnt from the captions."""
+    import dual_encoder
+
+    if options.text_weights:
+        return dual_encoder.text_tokenizer(
+            options.text_weights, context_length=options.context_length
+        )
+    return data.learn_tokenizer(
+        context_length=options.context_length, vocabulary_size=options.vocabulary_size
+    )
+
+
+def put_together(options: Any, tokenizer: "Tokenizer") -> "DualEncoder":
+    """A dual encoder, built, of the two towers that the options name."""
+    import dual_encoder
+
+    image_tower = dual_encoder.image_tower(
+        options.image_tower, image_size=options.image_size, weights=options.image_weights
+    )
+    text_tower = dual_encoder.text_tower(
+        options.text_tower, tokenizer, weights=options.text_weights
+    )
+    model = dual_encoder.DualEncoder(
+        image_tower,
+        text_tower,
+        embed_dim=options.embed_dim,
+        projection_depth=options.projection_depth,
+        dropout=options.dropout,
+        loss_name=options.loss,
+        temperature=options.temperature,
+        tokenizer=tokenizer,
+    )
+    model.build()
+    return model
+
+
+def freeze(model: "DualEncoder", which: str) -> None:
+    """Lock the towers of a name of `FROZEN`, and unlock the others; heads are always trained."""
+    model.image_tower.trainable = "image" not in FROZEN[which]
+    model.text_tower.trainable = "text" not in FROZEN[which]

@@ -1,0 +1,83 @@
+"""The page and the table of a classifier that says several labels per picture."""
+
+import re
+
+import numpy as np
+import pytest
+from test_pipelines_evaluation_report import CONFIG, COST, Page
+
+from pipelines.evaluation import measure, multilabel_report
+from pipelines.evaluation import report as evaluation_report
+from pipelines.metrics import multilabel
+from pipelines.runs import results
+
+
+def document(classes=5, pictures=60, **options):
+    rng = np.random.default_rng(0)
+    labels = (rng.random((pictures, classes)) < 0.3).astype(int)
+    labels[:, -1] = 0  # a class without pictures
+    probabilities = multilabel.sigmoid(rng.normal(size=labels.shape) + 2 * labels - 1)
+    thresholds = np.linspace(0.3, 0.6, classes)
+    names = [f"<b>class</b> & {i}" for i in range(classes)]
+    measured = measure.measure_multi_label(
+        labels, probabilities, names, thresholds=thresholds, resamples=20
+    )
+    return results.document(
+        measured,
+        command="evaluate",
+        dataset="d",
+        split="test",
+        model="m",
+        cost=COST,
+        config=CONFIG,
+        **{"judged_by": "map", **options},
+    )
+
+
+def test_document_survives_writing_and_reading(tmp_path):
+    found = document()
+    results.write(tmp_path / "results.json", found)
+    assert results.read(tmp_path) == found
+    assert set(results.REQUIRED) <= set(found)
+    assert found["per_class"][-1]["average_precision"] is None
+
+
+def test_headline():
+    found = {**document(), "metrics": {"map": 0.8312}, "intervals": {"map": [0.81, 0.85]}}
+    assert evaluation_report.headline(found) == (
+        "83.1 % mean average precision (95 % interval 81.0\u201385.0) on 60 test pictures, "
+        "over 5 classes"
+    )
+
+
+def test_terminal_table_has_a_line_per_figure():
+    lines = evaluation_report.terminal_table(document()).splitlines()
+    assert len(lines) == 2 + len(multilabel.METRICS)
+    for line, name in zip(lines[2:], ["Mean average precision", "Micro F1"], strict=False):
+        assert re.fullmatch(rf"{name} +\d+\.\d % +\d+\.\d\u2013\d+\.\d", line)
+
+
+@pytest.mark.parametrize("classes", [5, 90])
+def test_page_is_whole_self_contained_and_escaped(classes):
+    found = document(classes)
+    html = multilabel_report.page(found)
+    page = Page(html)
+    assert not page.open
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(images) == 1 and images[0]["src"].startswith("data:image/png") and images[0]["alt"]
+    assert not any("href" in attrs or tag == "link" for tag, attrs in page.tags)
+    assert "http" not in html and "url(" not in html
+    assert "<b>class" not in html and "&lt;b&gt;class&lt;/b&gt; &amp; 0" in html
+    assert f"1 of the {classes} classes are in no picture" in html
+    assert "on the split validation" in html
+    assert ("the weakest 60 of 89" in html) == (classes == 90)
+    assert len(re.findall(r'<tr><th scope="row">&lt;b', html)) == classes
+
+
+def test_class_rows_are_weakest_first_and_unknown_last():
+    html = multilabel_report.page(document())
+    table = html[html.index('id="classes"') :]
+    order = [int(number) for number in re.findall(r"&amp; (\d)</th>", table)]
+    rows = document()["per_class"]
+    known = [rows[i]["average_precision"] for i in order[:-1]]
+    assert order[-1] == 4 and known == sorted(known)

@@ -1,0 +1,80 @@
+"""Many pictures from anywhere, in batches of the pixels that they would have in evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords.image_files import UnreadableError, normalise
+from tfrecords.images import to_square
+from tfrecords.preprocessing import Preprocessing
+
+_AHEAD = 3  # batches read ahead
+
+
+class PictureBatch(NamedTuple):
+    """`images` uint8 [b, s, s, 3] of the b `names` that could be read; `unreadable`: name, why."""
+
+    names: list[str]
+    images: np.ndarray
+    unreadable: list[tuple[str, str]]
+
+
+def read_pictures(
+    pictures: Iterable[tuple[str, Callable[[], bytes]]],
+    *,
+    batch_size: int,
+    **preprocessing: Any,
+) -> Iterator[PictureBatch]:
+    """Read pictures as `read_picture` does, in threads, while whoever asked works on the last ones.
+
+    Args:
+        pictures: names, and what gives the bytes of the file of each.
+        batch_size: pictures of a batch, those that cannot be read included.
+        preprocessing: see `Preprocessing`.
+
+    One that cannot be read, for whatever reason, is listed with that reason.
+    """
+    options = Preprocessing(**preprocessing)
+    # From plain Python the many operations of `to_square` would each wait for Python's lock.
+    square = tf.function(
+        lambda encoded: to_square(encoded, options),
+        input_signature=[tf.TensorSpec([], tf.string)],
+    )
+
+    def read(name: str, load: Callable[[], bytes]) -> tuple[str, np.ndarray | str]:
+        try:
+            return name, square(normalise(load(), lossless=True).data).numpy()
+        except UnreadableError as error:
+            return name, str(error)
+        except (OSError, ValueError) as error:
+            return name, f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        except tf.errors.InvalidArgumentError:
+            return name, "damaged"
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        ahead = (pool.submit(read, *job) for job in pictures)
+        waiting: deque[Future] = deque(islice(ahead, _AHEAD * batch_size))
+        try:
+            while waiting:
+                first = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
+                waiting.extend(islice(ahead, batch_size))
+                yield _batch([future.result() for future in first], size=options.image_size)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _batch(read: list[tuple[str, np.ndarray | str]], *, size: int) -> PictureBatch:
+    good = [(name, found) for name, found in read if not isinstance(found, str)]
+    bad = [(name, found) for name, found in read if isinstance(found, str)]
+    images = np.empty((len(good), size, size, 3), np.uint8)
+    for image, (_, pixels) in zip(images, good, strict=True):
+        image[:] = pixels
+    return PictureBatch([name for name, _ in good], images, bad)

@@ -1,0 +1,189 @@
+"""Pictures on their way into records: proved readable, made plain, shrunk if asked.
+
+What is stored must come out of any plain JPEG or PNG decoder as upright pixels with 8 bits per
+channel. Files that already are like that keep their bytes; only the others are encoded again.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError, features
+
+# What Pillow may try: it reads other kinds too, some by running other programs.
+_KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# MPO is what many phones write, and what Pillow calls it: a JPEG with more pictures after its end.
+_LOSSY = ("JPEG", "MPO", "WEBP")
+
+_ORIENTATION = 0x0112  # the EXIF tag
+
+_JPEG_QUALITY = 95
+
+
+class UnreadableError(ValueError):
+    """A picture that cannot go into a record; the message is the reason, for a person to read."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture that has been decoded once. `format` is "jpeg" or "png"."""
+
+    data: bytes
+    format: str
+    height: int
+    width: int
+
+
+def normalise(data: bytes, *, short_side: int | None = None, lossless: bool = False) -> Picture:
+    """Check a picture file and make it plain.
+
+    A JPEG or PNG that is upright, RGB or greyscale, without transparency and with 8 bits per
+    channel is returned byte for byte. Anything else is decoded, turned upright, put on white
+    where it is transparent, brought to 8 bits and encoded again: as JPEG (quality 95) if it
+    came from a lossy format, as PNG otherwise.
+
+    Args:
+        data: the whole file.
+        short_side: shrink so that the shorter side has this many pixels (Pillow's antialiased
+            bicubic filter). Smaller pictures are never enlarged.
+        lossless: never encode again as JPEG.
+
+    Raises:
+        UnreadableError: the file is empty, truncated, damaged, animated or no picture at all.
+    """
+    if not data:
+        raise UnreadableError("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata: the pixels decide
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = _open(data)
+            small = short_side is None or min(image.size) <= short_side
+            if small and _is_plain(image, data):
+                kind = "png" if image.format == "PNG" else "jpeg"
+                return Picture(data, kind, image.height, image.width)
+            kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
+            ImageOps.exif_transpose(image, in_place=True)
+            image = _plain(image)
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged files make Pillow raise almost anything
+            raise UnreadableError(_reason(error)) from None
+    if short_side is not None and min(image.size) > short_side:
+        image = image.resize(shrunk_size(*image.size, short_side), Image.Resampling.BICUBIC)
+    return Picture(_encode(image, kind), kind, image.height, image.width)
+
+
+def thumbnail(data: bytes, *, side: int) -> bytes:
+    """A picture file as a JPEG that fits into a square of `side` pixels; never enlarged.
+
+    Decoded as on the way into records, so whatever is in the file, what comes out is a plain JPEG.
+
+    Raises:
+        UnreadableError: it is no picture, or a damaged or animated one.
+    """
+    with Image.open(io.BytesIO(normalise(data, lossless=True).data)) as image:
+        image.thumbnail((side, side), Image.Resampling.BICUBIC)
+        return _encode(image, "jpeg", quality=85)
+
+
+def shrunk_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height once the shorter side is `short_side`; the longer is rounded down."""
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decodes and encodes: the same ones give the same bytes."""
+    import PIL
+
+    jpeg = features.version("libjpeg_turbo") or features.version("jpg") or "unknown"
+    return {"pillow": PIL.__version__, "libjpeg": jpeg, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
+def _open(data: bytes) -> Image.Image:
+    """Decode the whole picture, checking what Pillow's decoders let pass and others do not."""
+    image = Image.open(io.BytesIO(data), formats=_KINDS)
+    frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UnreadableError(f"animated or of several pages: {frames} frames, expected one")
+    if image.format == "PNG":
+        image.verify()  # the checksums of all chunks, which load() skips
+        image = Image.open(io.BytesIO(data), formats=_KINDS)
+    image.load()
+    return image
+
+
+def _is_plain(image: Image.Image, data: bytes) -> bool:
+    """Does a plain decoder give the right pixels?"""
+    if image.format not in ("JPEG", "MPO", "PNG") or image.mode not in ("RGB", "L"):
+        return False
+    if image.format == "PNG":
+        if "transparency" in image.info or _png_bit_depth(data) != 8:
+            return False
+    elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        return False  # no end marker after the last scan: Pillow does not mind, TensorFlow does
+    turned = range(2, 9)  # 1 is upright; cameras also write 0, which means nothing
+    return image.getexif().get(_ORIENTATION, 1) not in turned
+
+
+def _png_bit_depth(data: bytes) -> int:
+    return struct.unpack_from("B", data, 24)[0]  # after signature, chunk header, width and height
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """To greyscale or RGB with 8 bits per channel, transparent parts on white."""
+    if image.mode in ("I", "F"):
+        raise UnreadableError(f"32 bits per pixel (mode {image.mode}), expected 8 or 16")
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image, dtype=np.float32) / 257  # 65535 -> 255
+        return Image.fromarray(np.rint(grey).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    mode = "L" if image.mode in ("L", "1") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "jpeg":
+        image.save(buffer, format="JPEG", quality=quality)
+    else:
+        image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    """Why a picture was rejected, in one line."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
+
+
+def pixels(encoded: bytes, *, side: int = 160) -> np.ndarray:
+    """A picture's bytes to pixels uint8 [h, w, 3], at most `side` high and wide."""
+    image = Image.open(io.BytesIO(encoded)).convert("RGB")
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
+def jpeg(picture: np.ndarray, *, side: int = 144) -> bytes:
+    """Pixels uint8 [h, w, 3] to a small JPEG's bytes."""
+    buffer, image = io.BytesIO(), Image.fromarray(picture)
+    image.thumbnail((side, side))
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()

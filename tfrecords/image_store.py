@@ -1,0 +1,175 @@
+"""Pictures by name, where they are: in a folder, or in records. What an index is made of.
+
+Both kinds list their pictures as ids with stamps, three whole numbers: two that change when the
+picture does, and one that says where it is. Neither decodes anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from tfrecords import schema
+from tfrecords.framing import read_records
+from tfrecords.manifest import Manifest
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+Stamp = tuple[int, int, int]
+
+_PER_SHARD = 1 << 32  # more than a shard has records
+
+
+class Pictures(Protocol):
+    """Where pictures are."""
+
+    def describe(self) -> dict:
+        """JSON-able: kind and path, from which `pictures_of` makes it again."""
+
+    def listing(self) -> dict[str, Stamp]:
+        """Ids and stamps, in a fixed order."""
+
+    def has(self, name: str, stamp: Sequence[int]) -> bool:
+        """Whether the picture is still there, as far as can be told without reading it."""
+
+    def load(self, name: str, stamp: Sequence[int]) -> bytes:
+        """The picture's file. Raises FileNotFoundError, naming it, where it is gone."""
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """All pictures below a folder, known by their suffixes; ids are paths in it.
+
+    Hidden files and folders are passed over. A link that leads out of the folder is not followed:
+    nothing but what is in the folder is read.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_dir():
+            raise FileNotFoundError(f"{self.path} is not a folder of pictures")
+
+    def describe(self) -> dict:
+        return {"kind": "folder", "path": str(self.path.resolve())}
+
+    def listing(self) -> dict[str, Stamp]:
+        """Stamps are (size, time of the last change in ns, 0).
+
+        Raises:
+            ValueError: there is no picture.
+        """
+        found: dict[str, Stamp] = {}
+        for top, folders, files in os.walk(self.path):
+            folders[:] = [folder for folder in folders if not folder.startswith(".")]
+            for file in files:
+                path = Path(top, file)
+                if file.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                    continue
+                try:
+                    status = path.stat()
+                    stamp = (status.st_size, status.st_mtime_ns, 0)
+                except OSError:  # a link to nowhere: what is wrong is said on reading it
+                    stamp = (0, 0, 0)
+                found[path.relative_to(self.path).as_posix()] = stamp
+        if not found:
+            kinds = ", ".join(SUFFIXES)
+            raise ValueError(f"{self.path} holds no pictures; expected files that end in {kinds}")
+        return dict(sorted(found.items()))
+
+    def has(self, name: str, stamp: Sequence[int] = ()) -> bool:
+        return (self.path / name).is_file()
+
+    def load(self, name: str, stamp: Sequence[int] = ()) -> bytes:
+        """Raises OSError where it cannot be read, and PermissionError where it lies elsewhere."""
+        path = (self.path / name).resolve()
+        if not path.is_relative_to(self.path.resolve()):
+            raise PermissionError(f"{name} leads out of {self.path}")
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
+
+
+@dataclass(frozen=True)
+class PictureRecords:
+    """The pictures of a folder of records; ids are their file names, as the source had them.
+
+    Args:
+        path: folder with `manifest.json`.
+        splits: which of its splits; () for all.
+
+    Raises:
+        FileNotFoundError: no records there.
+        ValueError: no such split.
+    """
+
+    path: Path
+    splits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        manifest = Manifest.read(self.path)
+        for split in self.splits:
+            manifest.split(split)
+
+    def describe(self) -> dict:
+        path = str(self.path.resolve())
+        return {"kind": "records", "path": path, "splits": list(self.splits)}
+
+    def listing(self) -> dict[str, Stamp]:
+        """Stamps are (a hash of the picture's bytes, their number, shard and record).
+
+        Of pictures with the same name the second gets its number in its split behind it.
+
+        Raises:
+            ValueError: a shard is damaged (names shard and record).
+        """
+        found: dict[str, Stamp] = {}
+        for number, (path, records) in enumerate(self._shards):
+            for index, record in enumerate(read_records(path, 0, records)):
+                example = schema.deserialize(record)
+                digest = hashlib.blake2b(example.image, digest_size=7).digest()
+                place = number * _PER_SHARD + index
+                name = example.filename
+                if name in found:
+                    name = f"{name}#{example.id}"
+                found[name] = (int.from_bytes(digest, "little"), len(example.image), place)
+        return found
+
+    def has(self, name: str, stamp: Sequence[int]) -> bool:
+        number = int(stamp[2]) // _PER_SHARD
+        return number < len(self._shards) and self._shards[number][0].is_file()
+
+    def load(self, name: str, stamp: Sequence[int]) -> bytes:
+        number, index = divmod(int(stamp[2]), _PER_SHARD)
+        try:
+            path, _ = self._shards[number]
+            (record,) = read_records(path, index, index + 1)
+        except (IndexError, FileNotFoundError):
+            raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
+        example = schema.deserialize(record)
+        if not name.startswith(example.filename):
+            raise FileNotFoundError(f"{name} is no longer where it was in {self.path}")
+        return example.image
+
+    @cached_property
+    def _shards(self) -> list[tuple[Path, int]]:
+        """Paths and numbers of records."""
+        manifest = Manifest.read(self.path)
+        splits = [manifest.splits[name] for name in self.splits or manifest.splits]
+        return [(self.path / s.name, s.records) for split in splits for s in split.shards]
+
+
+def pictures_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> Pictures:
+    """The pictures that `describe` described."""
+    if kind == "records":
+        return PictureRecords(Path(path), tuple(splits))
+    return PictureFolder(Path(path))

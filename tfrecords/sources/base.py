@@ -1,0 +1,182 @@
+"""Pictures that are files under one folder, as in every source but TFDS and `shapes`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from tfrecords.schema import Label, RawExample
+from tfrecords.splits import rarest_class, train_validation
+
+SPLITS = ("train", "validation", "test")
+
+# What people call the splits in names of folders and files.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+_VALIDATION_SHARE = 0.1  # of pictures that come unsplit; the test split gets as much again
+
+_SHOWN = 3  # names in an error message
+
+
+class Source(Protocol):
+    """What exists to be written into records. Sources can be pickled.
+
+    Attributes:
+        name: of the data set, as it will stand in the manifest.
+        class_names: by label; () without labels.
+        templates, metric, lossless: see `catalog.Dataset`.
+        splits: split name -> number of pictures, rejected ones included.
+
+    One whose pictures have several labels each also has `multi_label = True`.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def templates(self) -> tuple[str, ...]: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def lossless(self) -> bool: ...
+    @property
+    def splits(self) -> Mapping[str, int]: ...
+
+    def describe(self) -> dict[str, object]:
+        """JSON-able description; equal descriptions promise equal pictures in equal order."""
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        """Pictures `start` to `stop` of a split, in an order that is fixed and already mixed."""
+
+
+class File(NamedTuple):
+    """One picture file, named relative to the root of its source, with `/`."""
+
+    name: str
+    label: Label | None = None
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A source of picture files.
+
+    Args:
+        files: split name -> files, already mixed.
+        kind: the layout it was read from.
+        seed: what mixed and split it.
+        Others: see `Source`.
+    """
+
+    name: str
+    kind: str
+    root: Path
+    seed: int
+    files: dict[str, list[File]]
+    class_names: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    metric: str = "top1"
+    lossless: bool = False
+    extra: dict = field(default_factory=dict)
+    multi_label: bool = False
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {split: len(files) for split, files in self.files.items()}
+
+    def describe(self) -> dict:
+        """The listing goes in as a checksum, so a file more or less makes another source."""
+        digest = hashlib.sha256(repr((self.files, self.class_names)).encode())
+        return {
+            "kind": self.kind,
+            "root": str(self.root.resolve()),
+            "seed": self.seed,
+            "listing_sha256": digest.hexdigest(),
+            **self.extra,
+        }
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        for file in self.files[split][start:stop]:
+            load = (self.root / file.name).read_bytes
+            yield RawExample(file.name, load, file.label, file.captions)
+
+
+def mixed(files: Iterable[File], *, seed: int) -> list[File]:
+    """The files in an order that depends on their names and the seed alone."""
+    ordered = sorted(files, key=lambda file: file.name)
+    return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+
+
+def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
+    """80 % train, 10 % validation, 10 % test of every class, each mixed.
+
+    A picture of several classes goes by the rarest of them.
+    """
+    ordered = sorted(files, key=lambda file: file.name)
+    several = [file.label for file in ordered if isinstance(file.label, tuple)]
+    labels = rarest_class(several) if several else np.array([file.label or 0 for file in ordered])
+    rest, test = train_validation(labels, fraction=_VALIDATION_SHARE, seed=seed)
+    train, validation = train_validation(
+        labels[rest], fraction=_VALIDATION_SHARE / (1 - _VALIDATION_SHARE), seed=seed + 1
+    )
+    chosen = {"train": rest[train], "validation": rest[validation], "test": test}
+    if not all(len(positions) for positions in chosen.values()):
+        raise ValueError(f"{len(files)} pictures are too few to split into {', '.join(SPLITS)}")
+    return {
+        split: mixed((ordered[i] for i in positions), seed=seed)
+        for split, positions in chosen.items()
+    }
+
+
+def split_name(text: str) -> str:
+    """Ours for what a table says; it becomes part of file names, so only words pass."""
+    if text and not re.fullmatch(r"\w+", text, re.ASCII):
+        raise ValueError(f"expected a split like {', '.join(SPLITS)}, got {text!r}")
+    return SPLIT_NAMES.get(text.lower(), text)
+
+
+def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
+    """FileNotFoundError, with the count and the first names, unless all exist under `root`."""
+    names = list(names)
+    missing = [name for name in names if not (root / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(names)} pictures named in {listed_in} are missing under "
+            f"{root}: {few(missing)}"
+        )
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names of a list, for an error message."""
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def prompt_names(
+    names: Iterable[str], *, renames: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Class names as they go into prompts: underscores to spaces, then the renames."""
+    spaced = (name.replace("_", " ") for name in names)
+    return tuple((renames or {}).get(name, name) for name in spaced)
+
+
+def read_layout(root: Path, path: str, *, what: str) -> str:
+    """The text of a file that a published layout must have; FileNotFoundError says which."""
+    try:
+        return (root / path).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{root} is not {what}: {path} is missing") from None

@@ -1,0 +1,1 @@
+"""The built-in miniature world: synthetic images with captions and classes."""

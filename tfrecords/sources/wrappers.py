@@ -1,0 +1,145 @@
+"""Sources made of others: their first pictures, other splits of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tfrecords.schema import RawExample
+from tfrecords.sources.base import Source
+
+
+@dataclass(frozen=True)
+class _Of:
+    """What stays as another source has it."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.source.class_names
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        return self.source.templates
+
+    @property
+    def metric(self) -> str:
+        return self.source.metric
+
+    @property
+    def lossless(self) -> bool:
+        return self.source.lossless
+
+    @property
+    def multi_label(self) -> bool:
+        return getattr(self.source, "multi_label", False)
+
+
+@dataclass(frozen=True)
+class Limited(_Of):
+    """The first `limit` pictures of every split of another source."""
+
+    limit: int
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"limit: expected at least 1 picture per split, got {self.limit}")
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {split: min(n, self.limit) for split, n in self.source.splits.items()}
+
+    def describe(self) -> dict:
+        return {**self.source.describe(), "limit": self.limit}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        return self.source.read(split, start, min(stop, self.limit))
+
+
+@dataclass(frozen=True)
+class WithValidation(_Of):
+    """Another source with a split validation taken from its split train, in place of its own.
+
+    Args:
+        share: pictures of validation, as a share of those that train then has.
+        limit: most pictures that train then has.
+
+    Raises ValueError where there is no split train, or too little in it.
+    """
+
+    share: float
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"validation_share: expected a number in (0, 1), got {self.share}")
+        if "train" not in self.source.splits:
+            raise ValueError("validation_share: expected a split train to take it from")
+        if not all(self._parts):
+            raise ValueError(
+                f"validation_share: {self.source.splits['train']} pictures of split train are too "
+                f"few to take a share of {self.share} from"
+            )
+
+    @property
+    def _parts(self) -> tuple[int, int]:
+        """Pictures of train and of validation, which follow them."""
+        count = self.source.splits["train"]
+        train = int(count / (1 + self.share) + 1e-9)
+        train = train if self.limit is None else min(train, self.limit)
+        return train, min(round(self.share * train), count - train)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        train, validation = self._parts
+        others = {
+            split: count
+            for split, count in self.source.splits.items()
+            if split not in ("train", "validation")
+        }
+        return {"train": train, "validation": validation, **others}
+
+    def describe(self) -> dict:
+        own = {"validation_share": self.share, "train_limit": self.limit}
+        return {**self.source.describe(), **own}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        train, validation = self._parts
+        if split == "validation":
+            return self.source.read("train", train + start, train + min(stop, validation))
+        return self.source.read(split, start, min(stop, train) if split == "train" else stop)
+
+
+@dataclass(frozen=True)
+class Merged(_Of):
+    """All pictures of another source as one split.
+
+    Args:
+        split: what it is called.
+    """
+
+    split: str
+
+    def __post_init__(self) -> None:
+        if not self.split.isidentifier() or not self.split.isascii():
+            raise ValueError(f"all_as: expected a name like test, got {self.split!r}")
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {self.split: sum(self.source.splits.values())}
+
+    def describe(self) -> dict:
+        return {**self.source.describe(), "all_as": self.split}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        first = 0
+        for part, count in self.source.splits.items():
+            begin, end = max(start - first, 0), min(stop - first, count)
+            if begin < end:
+                yield from self.source.read(part, begin, end)
+            first += count
