@@ -52,7 +52,7 @@ shapes-tiny: records/shapes/manifest.json
 	$(PIP) --editable '.[dev]'
 	touch $@
 
-# open_clip and timm ask for torchvision, which they only use on training pictures.
+# open_clip and timm ask for torchvision, which they only use on training images.
 .venv/parity: .venv/dev
 	$(PIP) --editable '.[parity]'
 	$(PIP) --no-deps open_clip_torch==3.3.0 timm==1.0.31

@@ -6,7 +6,7 @@
   prompt, which its causal mask makes exact; theirs gets what the processors of CLIP and open_clip
   make, rows padded to 77.
 
-AdamW, float32, random weights, pictures of 224 pixels, all cores of a CPU. Ours is what `fit` runs
+AdamW, float32, random weights, images of 224 pixels, all cores of a CPU. Ours is what `fit` runs
 (`train_on_batch`). Theirs is `ViTForImageClassification` and `CLIPModel` with sdpa attention and
 torch's fused AdamW, as they are (`eager`) and under torch.compile (`compiled`).
 
@@ -191,7 +191,7 @@ def table(name: str, found: dict[str, dict[str, Any]]) -> str:
         ratio = statistics.median(theirs / ours for theirs, ours in pairs)
         memory = found["ours"]["peak_rss"] / row["peak_rss"]
         lines.append(
-            f"  {side:9} {BATCH[name] / statistics.median(row['rounds']):6.2f} pictures/s"
+            f"  {side:9} {BATCH[name] / statistics.median(row['rounds']):6.2f} images/s"
             f"   theirs/ours {ratio:5.2f}   first step {row['first_step']:6.1f} s"
             f"   peak {row['peak_rss'] / 2**30:5.2f} GiB (ours/theirs {memory:4.2f})"
         )

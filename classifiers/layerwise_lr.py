@@ -13,6 +13,8 @@ from dual_encoder import AdamW, WeightByWeight
 
 if TYPE_CHECKING:
     from keras.optimizers import Optimizer as _Optimizer
+else:
+    _Optimizer = object
 
 
 class _Scaled(_Optimizer):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 import dual_encoder
-from dual_encoder import ExactTraining, TakesPictures, class_embeddings
+from dual_encoder import ExactTraining, TakesImages, class_embeddings
 from dual_encoder.towers import xla
 
 HEADS = ("linear", "zero-shot")
@@ -27,11 +27,11 @@ LOSSES = {
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
-    """Pictures to logits over classes: image tower, projection if it has one, head.
+class ImageClassifier(TakesImages, ExactTraining, keras.Model):
+    """Images to logits over classes: image tower, projection if it has one, head.
 
     Pixels 0-255 [b, s, s, 3], or a dict that has them as `"image"`, -> logits float32 [b, c]. With
-    one class per picture the softmax of the logits are probabilities, with several
+    one class per image the softmax of the logits are probabilities, with several
     (`multi_label`) their sigmoid. Plain Keras: `compile`, `fit`, `evaluate`, `.keras`.
 
     Args:
@@ -39,7 +39,7 @@ class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
         head: layer, features [b, d] -> logits [b, c]; has `units`, c.
         class_names: c names, the class of each label in order.
         image_projection: layer between the two, such as CLIP's.
-        multi_label: whether a picture may have several classes, or none.
+        multi_label: whether an image may have several classes, or none.
 
     Raises:
         ValueError: head and class names are not as many.
@@ -111,7 +111,7 @@ class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def make_train_function(self, force=False):
-        """As Keras', which would run through the pictures and train nothing without a word.
+        """As Keras', which would run through the images and train nothing without a word.
 
         Raises ValueError where every weight is frozen.
         """
@@ -164,7 +164,7 @@ def build(
         head: `"linear"`, a fresh one, or `"zero-shot"`, made of the class names by the text tower
             of a dual encoder.
         templates: prompts with `{}` for the name, of the zero-shot head.
-        multi_label: whether a picture may have several classes, or none.
+        multi_label: whether an image may have several classes, or none.
         weights: of `keras.applications`: `"published"` for those of ImageNet, a file, or None
             for random ones; of other towers a name that `load` takes, or None.
         image_size: pixels; the model's own size without it.

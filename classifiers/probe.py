@@ -53,13 +53,13 @@ def fit(
     Args:
         features: float [n, d]; labels: int [n], each of 0 to c - 1 at least once.
         validation: features [m, d] and labels [m], by which C is chosen: the one of the lowest
-            cross-entropy, which a few pictures tell apart better than accuracy does, and which
+            cross-entropy, which a few images tell apart better than accuracy does, and which
             asks for probabilities that can be believed. Without it there must be one strength.
         strengths: values of C, tried from the smallest on; a larger one regularises less. When the
             cross-entropy has risen twice, the others, which take longest, are not tried.
 
     Raises:
-        ValueError: a class without a picture, fewer than two classes, shapes that do not fit, or
+        ValueError: a class without an image, fewer than two classes, shapes that do not fit, or
             several strengths and nothing to choose by.
     """
     from sklearn.linear_model import LogisticRegression
@@ -75,7 +75,7 @@ def fit(
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     for strength in sorted(strengths):
         model.set_params(C=strength)
-        with warnings.catch_warnings():  # one picture of each class is no regression problem
+        with warnings.catch_warnings():  # one image of each class is no regression problem
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model.fit(scaled, labels)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
@@ -116,7 +116,7 @@ def _check(
     missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing or classes < 2:
         which = f"none of label {missing[0]}" if missing else "one class"
-        raise ValueError(f"labels: expected pictures of two or more classes; got {which}")
+        raise ValueError(f"labels: expected images of two or more classes; got {which}")
     if validation is None and len(strengths) != 1:
         raise ValueError(
             f"strengths: expected one where there is no validation; got {len(strengths)}"

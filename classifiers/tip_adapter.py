@@ -1,4 +1,4 @@
-"""Tip-Adapter: few pictures as a memory beside a zero-shot classifier, trained or not."""
+"""Tip-Adapter: few images as a memory beside a zero-shot classifier, trained or not."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ ALPHAS = np.linspace(0.0, 3.0, 31)
 
 BETAS = np.linspace(0.5, 7.0, 27)
 
-BLOCK = 1 << 20  # numbers at a time in a search: many pictures of many classes fill a memory
+BLOCK = 1 << 20  # numbers at a time in a search: many images of many classes fill a memory
 
 
 class TipAdapter(keras.Model):
-    """Embeddings of pictures [b, e] to logits [b, c]: zero-shot logits, and what is remembered.
+    """Embeddings of images [b, e] to logits [b, c]: zero-shot logits, and what is remembered.
 
-    The memory answers with the classes of the pictures it holds, each as loud as
+    The memory answers with the classes of the images it holds, each as loud as
     exp(-beta (1 - cosine)); alpha times that is added to the zero-shot logits. The keys, the
-    embeddings of these pictures, are the only weights: left alone in the training-free form,
+    embeddings of these images, are the only weights: left alone in the training-free form,
     trained in the fine-tuned one (Tip-Adapter-F).
 
     Args:
-        keys: embeddings [m, e] of the few pictures.
+        keys: embeddings [m, e] of the few images.
         labels: int [m], their classes.
         class_matrix: [e, c], a zero-shot classifier's columns times its logit scale.
         alpha, beta: of the formula; `search` chooses better ones.
@@ -65,40 +65,40 @@ class TipAdapter(keras.Model):
 
     def call(self, inputs, training=None):
         """Embeddings [b, e], of any length, -> logits [b, c]."""
-        pictures = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
-        likeness = ops.matmul(pictures, ops.transpose(self.keys))
+        images = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
+        likeness = ops.matmul(images, ops.transpose(self.keys))
         loud = ops.transpose(ops.exp(self.beta * (likeness - 1.0)))
         remembered = ops.segment_sum(loud, self._labels, num_segments=self._classes)
-        return ops.matmul(pictures, self._matrix) + self.alpha * ops.transpose(remembered)
+        return ops.matmul(images, self._matrix) + self.alpha * ops.transpose(remembered)
 
     def compute_output_shape(self, input_shape):
         return (None, self._classes)
 
-    def logits(self, pictures: np.ndarray) -> np.ndarray:
+    def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits float32 [n, c] of embeddings [n, e], in NumPy."""
-        zero_shot, likeness = self._parts(pictures)
+        zero_shot, likeness = self._parts(images)
         return zero_shot + self.alpha * self._remembered(likeness, self.beta)
 
-    def search(self, pictures: np.ndarray, labels: np.ndarray) -> float:
+    def search(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Set alpha and beta to those of the highest accuracy on validation; returns it.
 
         Of equals the smallest alpha, then the smallest beta: the least that is added.
 
         Args:
-            pictures: embeddings [n, e] that are neither keys nor tested on.
+            images: embeddings [n, e] that are neither keys nor tested on.
             labels: int [n].
         """
         right = np.zeros((len(ALPHAS), len(BETAS)), int)
         rows = max(1, BLOCK // max(self._classes, len(self._labels)))
-        for first in range(0, len(pictures), rows):
+        for first in range(0, len(images), rows):
             part = slice(first, first + rows)
-            right += self._right(*self._parts(pictures[part]), labels[part])
+            right += self._right(*self._parts(images[part]), labels[part])
         alpha, beta = np.unravel_index(right.argmax(), right.shape)
         self.alpha, self.beta = float(ALPHAS[alpha]), float(BETAS[beta])
-        return float(right.max() / len(pictures))
+        return float(right.max() / len(images))
 
     def _right(self, zero_shot: np.ndarray, likeness: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """How many of the pictures each alpha and beta has right, int [alphas, betas]."""
+        """How many of the images each alpha and beta has right, int [alphas, betas]."""
         found = np.empty((len(ALPHAS), len(BETAS)), int)
         for j, beta in enumerate(BETAS):
             remembered = self._remembered(likeness, beta)
@@ -114,9 +114,9 @@ class TipAdapter(keras.Model):
         found[:, self._present] = np.add.reduceat(loud, self._first, axis=1)
         return found
 
-    def _parts(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _parts(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Zero-shot logits [n, c] and cosines with the keys, in the order of classes, [n, m]."""
-        unit = _unit(np.asarray(pictures, np.float32))
+        unit = _unit(np.asarray(images, np.float32))
         return unit @ self._matrix, unit @ ops.convert_to_numpy(self.keys)[self._order].T
 
 

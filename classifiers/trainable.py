@@ -21,7 +21,7 @@ LORA = ("query_key_value", "attention_output", "mlp_hidden", "mlp_output")
 
 
 def stages(model: ImageClassifier) -> list[list[keras.Variable]]:
-    """The weights from the pictures to the logits: stem, every block, the rest, and the head.
+    """The weights from the images to the logits: stem, every block, the rest, and the head.
 
     The rest is what follows the last block, such as its norm and the projection. Convolutional
     towers have what lies between two blocks with the first of them.

@@ -47,7 +47,7 @@ from dual_encoder.tokenizer import Tokenizer as Tokenizer
 from dual_encoder.towers.adapters import HubTextTower as HubTextTower
 from dual_encoder.towers.adapters import KerasImageTower as KerasImageTower
 from dual_encoder.towers.base import ImageTower as ImageTower
-from dual_encoder.towers.base import TakesPictures as TakesPictures
+from dual_encoder.towers.base import TakesImages as TakesImages
 from dual_encoder.towers.base import TextTower as TextTower
 from dual_encoder.towers.bert import Bert as Bert
 from dual_encoder.towers.convnet import ConvolutionalTower as ConvolutionalTower

@@ -7,6 +7,8 @@ import keras
 
 if TYPE_CHECKING:
     from keras.optimizers import Optimizer as _Optimizer
+else:
+    _Optimizer = object
 
 
 class WeightByWeight(_Optimizer):

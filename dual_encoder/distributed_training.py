@@ -11,6 +11,8 @@ from dual_encoder.adamw import AdamW
 
 if TYPE_CHECKING:
     from keras import Model as _Model
+else:
+    _Model = object
 
 
 class ExactTraining(_Model):

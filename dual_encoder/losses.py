@@ -21,17 +21,17 @@ def contrastive_loss(
     ids: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Symmetric softmax cross-entropy between pictures and texts (CLIP), with shared positives.
+    """Symmetric softmax cross-entropy between images and texts (CLIP), with shared positives.
 
-    Every picture is classified among all texts of the global batch and every text among all
-    pictures. Where several columns carry the id of a row, the target is shared equally among them:
+    Every image is classified among all texts of the global batch and every text among all
+    images. Where several columns carry the id of a row, the target is shared equally among them:
     the "out" form of Khosla et al., "Supervised Contrastive Learning", 2020, eq. 2, applied in both
     directions as in Yang et al., "Unified Contrastive Learning", 2022. With distinct ids this is
     Radford et al., "Learning Transferable Visual Models", 2021, fig. 3.
 
     Args:
         image: `[b, e]` embeddings of unit length, this replica's rows.
-        text: `[b, e]` embeddings of unit length; row i belongs to picture i.
+        text: `[b, e]` embeddings of unit length; row i belongs to image i.
         scale: scalar inverse temperature that multiplies the cosines.
         ids: `[b]` integers; pairs with equal ids are positives of each other. Without ids only
             row i of both is.
@@ -71,7 +71,7 @@ def sigmoid_loss(
     ids: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Independent yes/no question for every pair of picture and text (SigLIP).
+    """Independent yes/no question for every pair of image and text (SigLIP).
 
     Zhai et al., "Sigmoid Loss for Language Image Pre-Training", 2023, eq. 1: the sum over all
     pairs of `-log sigmoid(z (scale * cosine + bias))`, z = +1 for positives and -1 otherwise,
@@ -79,7 +79,7 @@ def sigmoid_loss(
 
     Args:
         image: `[b, e]` embeddings of unit length, this replica's rows.
-        text: `[b, e]` embeddings of unit length; row i belongs to picture i.
+        text: `[b, e]` embeddings of unit length; row i belongs to image i.
         scale: scalar inverse temperature that multiplies the cosines.
         bias: scalar added to the logits (negative at the start, as most pairs are negatives).
         ids: `[b]` integers; pairs with equal ids are positives. Without ids only row i of both is.

@@ -10,7 +10,7 @@ from keras import ops
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.towers.base import TakesPictures
+from dual_encoder.towers.base import TakesImages
 from dual_encoder.towers.xla import compiled, is_plain
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # temperature at the start
@@ -19,11 +19,11 @@ MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 
 @keras.saving.register_keras_serializable("duet")
-class DualEncoder(TakesPictures, ExactTraining, keras.Model):
+class DualEncoder(TakesImages, ExactTraining, keras.Model):
     """Any image tower and any text tower with projection heads and a learnable temperature.
 
     Trains with plain `compile(optimizer)` and `fit` on batches `({"image", "token_ids"}, y)`: the
-    loss is the model's own, and pairs with equal `y` (captions of one picture, pictures of one
+    loss is the model's own, and pairs with equal `y` (captions of one image, images of one
     class) are not negatives of each other.
 
     Args:

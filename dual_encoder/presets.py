@@ -33,7 +33,7 @@ class Application:
     bgr: bool = False
 
 
-# For pictures of the miniature world's size: trained from scratch on a CPU in minutes.
+# For images of the miniature world's size: trained from scratch on a CPU in minutes.
 OWN_IMAGE: Mapping[str, Sizes] = {
     "vit-tiny": dict(
         patch_size=8, width=128, depth=2, heads=4, stem="convolutions", pooling="average"

@@ -1,4 +1,4 @@
-"""Projection heads: from a tower's features to the space that pictures and texts share."""
+"""Projection heads: from a tower's features to the space that images and texts share."""
 
 from functools import partial
 from typing import Any

@@ -7,12 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.towers.base import TakesPictures
+from dual_encoder.towers.base import TakesImages
 from dual_encoder.towers.xla import compiled, without_xla_on_cpu
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageEncoder(TakesPictures, keras.Model):
+class ImageEncoder(TakesImages, keras.Model):
     """An image tower, with the head it was trained with where its checkpoint has one.
 
     Pixels 0-255 [b, s, s, 3] -> logits [b, c] of the head, or features [b, d] without one.

@@ -10,19 +10,19 @@ from keras import ops
 
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.model import DualEncoder
-from dual_encoder.towers.base import TakesPictures
+from dual_encoder.towers.base import TakesImages
 from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 
 
 @keras.saving.register_keras_serializable("duet")
-class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
-    """Pictures to logits over classes that are known by name alone.
+class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
+    """Images to logits over classes that are known by name alone.
 
-    A logit is the cosine of the picture's embedding and the class's, times the model's logit
+    A logit is the cosine of the image's embedding and the class's, times the model's logit
     scale. Made by `from_names`; it then needs neither text tower nor tokenizer, and `.keras`
     files hold neither. The image side is shared with the dual encoder, not copied.
 
-    Batches are `(x, y, sample_weight)` with pictures, or a dict that has them as `"image"`, as x
+    Batches are `(x, y, sample_weight)` with images, or a dict that has them as `"image"`, as x
     and labels [b] as y. `metrics` are weighted by `sample_weight`, so that the padding of the
     last batch counts for nothing.
 

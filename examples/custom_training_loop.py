@@ -3,7 +3,7 @@
     python examples/custom_training_loop.py            # shapes-wild from shapes-tiny, minutes
     python examples/custom_training_loop.py --small    # seconds: shows that it runs
 
-What `fit` does, for those who want to change it. `--records` takes records of your own pictures.
+What `fit` does, for those who want to change it. `--records` takes records of your own images.
 """
 
 import argparse
@@ -55,5 +55,5 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=Path, default=Path("records/shapes-wild"))
     parser.add_argument("--model", default="shapes-tiny")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--small", action="store_true", help="300 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="300 images, one epoch")
     print(f"test accuracy: {main(**vars(parser.parse_args())):.1%}")

@@ -1,9 +1,9 @@
-"""Several labels per picture in plain Keras: which shapes and which colours are there?
+"""Several labels per image in plain Keras: which shapes and which colours are there?
 
     python examples/multi_label.py            # the built-in set shapes-multi, some minutes
     python examples/multi_label.py --small    # seconds: shows that it runs
 
-Your own pictures: `python -m pipelines prepare --labels FILE.csv --out DIR`, then `--records DIR`.
+Your own images: `python -m pipelines prepare --labels FILE.csv --out DIR`, then `--records DIR`.
 """
 
 import argparse
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="shapes-tiny")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--small", action="store_true", help="128 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="128 images, one epoch")
     options = vars(parser.parse_args())
     figures = main(options.pop("records"), **options)
     print(f"test: loss {figures['loss']:.3f}, precision-recall area {figures['area']:.1%}")

@@ -45,7 +45,7 @@ def main(
     train = tfrecords.load(
         records, "train", training=True, crop_scale=(0.7, 1.0), seed=seed, epochs=epochs, **batches
     )
-    # The dictionary's one picture is what a Sequential model takes.
+    # The dictionary's one image is what a Sequential model takes.
     train, test = (
         split.map(lambda x, y, weight: (x["image"], y, weight))
         for split in (train, tfrecords.load(records, "test", **batches))
@@ -60,6 +60,6 @@ if __name__ == "__main__":
     parser.add_argument("--tower", default="vit-tiny", choices=dual_encoder.IMAGE_TOWERS)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--small", action="store_true", help="300 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="300 images, one epoch")
     options = vars(parser.parse_args())
     print(f"test accuracy: {main(options.pop('records'), **options):.1%}")

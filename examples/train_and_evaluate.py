@@ -15,7 +15,7 @@ from tfrecords import sources
 
 
 def main(out: Path, *, small: bool = False) -> float:
-    """Returns the share of the test pictures whose class, of 100, is named rightly."""
+    """Returns the share of the test images whose class, of 100, is named rightly."""
     records, epochs, batch_size = out / "shapes", 1 if small else 10, 64 if small else 128
     if not (records / "manifest.json").exists():
         source = sources.named("shapes")
@@ -54,7 +54,7 @@ def main(out: Path, *, small: bool = False) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/example"))
-    parser.add_argument("--small", action="store_true", help="300 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="300 images, one epoch")
     options = parser.parse_args()
     accuracy = main(options.out, small=options.small)
     print(f"zero-shot top-1 over 100 classes: {accuracy:.1%}")

@@ -13,15 +13,15 @@ from pathlib import Path
 COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
     "models": "what can be trained or evaluated: checkpoints and towers",
-    "prepare": "pictures to TFRecords, with a manifest",
+    "prepare": "images to TFRecords, with a manifest",
     "train": "a dual encoder, from captions",
-    "finetune": "a pretrained model on labelled pictures, without forgetting",
-    "prompt": "prompts learnt from a few pictures per class, and what else can be done with these",
+    "finetune": "a pretrained model on labelled images, without forgetting",
+    "prompt": "prompts learnt from a few images per class, and what else can be done with these",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "export": "a classifier anyone can run: SavedModel or LiteRT",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
-    "retrieve": "pictures by words or by a picture, from an index made once",
-    "serve": "a page on this machine that finds pictures of an index",
+    "retrieve": "images by words or by an image, from an index made once",
+    "serve": "a page on this machine that finds images of an index",
 }
 
 HOUSE = Path(__file__).parents[1]

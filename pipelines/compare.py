@@ -1,4 +1,4 @@
-"""Compare ways to adapt a model on one's own pictures: a table, a page and a recommendation."""
+"""Compare ways to adapt a model on one's own images: a table, a page and a recommendation."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ def _say(plan: "Plan") -> None:
 
 
 def _mistakes(plan: "Plan", options: Options, manifest: "Manifest") -> list[dict[str, Any]]:
-    """Pictures that each method gets wrong; none where nothing has finished."""
+    """Images that each method gets wrong; none where nothing has finished."""
     from pipelines.comparison import mistakes, results
 
     said = results.said(plan)

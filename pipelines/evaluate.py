@@ -57,7 +57,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         return "\n".join(filter(None, lines))
     if manifest.multi_label:
         raise ValueError(
-            f"{manifest.dataset} has several labels per picture; zero-shot tells one class for "
+            f"{manifest.dataset} has several labels per image; zero-shot tells one class for "
             f"each: expected records with one label, or a classifier trained with finetune"
         )
     document = zero_shot.evaluate(

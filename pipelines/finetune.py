@@ -1,4 +1,4 @@
-"""Fine-tune a pretrained model on labelled pictures, and measure what it gains and forgets."""
+"""Fine-tune a pretrained model on labelled images, and measure what it gains and forgets."""
 
 from typing import TYPE_CHECKING
 
@@ -80,9 +80,9 @@ def _data(options: Options, manifest: "Manifest", *, held_out: tuple[int, ...]) 
 def _what_is_trained_on(data: "Labelled") -> str:
     parts = data.parts
     line = (
-        f"{len(parts.train):,} pictures of {len(parts.seen)} classes to train on, "
+        f"{len(parts.train):,} images of {len(parts.seen)} classes to train on, "
         f"{len(parts.validation):,} to choose by"
     )
     if parts.held_out:
-        line += f"; {len(parts.held_out)} classes held out ({len(parts.watched):,} pictures)"
+        line += f"; {len(parts.held_out)} classes held out ({len(parts.watched):,} images)"
     return line

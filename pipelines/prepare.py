@@ -1,6 +1,6 @@
-"""Write pictures with labels or captions into TFRecords.
+"""Write images with labels or captions into TFRecords.
 
-The pictures come from a data set of the catalogue (`python -m pipelines datasets`), a folder with
+The images come from a data set of the catalogue (`python -m pipelines datasets`), a folder with
 one folder per class, a CSV of labels, or a caption file. They are proved readable on the way; those
 that are not are listed in `rejected.csv`. Stopped at any point, the same command goes on where it
 stopped.
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 @dataclass
 class Options:
-    """Pictures to TFRecords: give --dataset, --folder, --labels or --captions.
+    """Images to TFRecords: give --dataset, --folder, --labels or --captions.
 
     Args:
         out: folder to write to; it is made, and nothing in it is ever overwritten
         dataset: name of a data set; see `python -m pipelines datasets`
-        folder: class folders, {train,test[,validation]}/CLASS/PICTURE or CLASS/PICTURE
+        folder: class folders, {train,test[,validation]}/CLASS/IMAGE or CLASS/IMAGE
         labels: CSV with columns file and label, several labels as a|b, or with a 0/1 column for
-            every class; a column split says which split a picture belongs to
+            every class; a column split says which split an image belongs to
         captions: CSV with columns file and caption, COCO caption JSON, or a folder of such files
-        images: with --labels or --captions, where the pictures are if not beside that file
-        multi_label: with --labels, also if no picture happens to have two labels
+        images: with --labels or --captions, where the images are if not beside that file
+        multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
         download: with --dataset, let TFDS download what is not there
-        short_side: shrink pictures to this many pixels on the shorter side; never enlarges
-        limit: take at most this many pictures of each split
-        validation_share: make split validation of pictures of split train, so many for each that
+        short_side: shrink images to this many pixels on the shorter side; never enlarges
+        limit: take at most this many images of each split
+        validation_share: make split validation of images of split train, so many for each that
             is left there, in place of the one that the data set has
-        all_as: write the pictures of all splits as one, called so: test, to measure without
+        all_as: write the images of all splits as one, called so: test, to measure without
             training
-        seed: draws `shapes`, mixes pictures, and splits those that come without splits
-        max_rejected: exit with status 1 if more pictures than this cannot be read
-        shard_size: pictures per file
+        seed: draws `shapes`, mixes images, and splits those that come without splits
+        max_rejected: exit with status 1 if more images than this cannot be read
+        shard_size: images per file
         workers: processes that read and write; the result does not depend on it
         runner: "beam" for Apache Beam (extra `beam`)
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner"
@@ -80,7 +80,7 @@ _GOES_WITH = {
 
 
 def run(options: Options) -> int:
-    """Prepare records; 0 if all is well, 1 if more pictures were rejected than allowed.
+    """Prepare records; 0 if all is well, 1 if more images were rejected than allowed.
 
     Raises ValueError or OSError, in words for the user, for what he got wrong.
     """
@@ -102,10 +102,10 @@ def run(options: Options) -> int:
     rejected = sum(split.rejected for split in manifest.splits.values())
     print(f"written to {options.out} in {time.perf_counter() - started:.1f} s")
     if rejected:
-        print(f"{rejected} pictures rejected: see {options.out}/{REJECTED}")
+        print(f"{rejected} images rejected: see {options.out}/{REJECTED}")
     if rejected > options.max_rejected:
         raise RuntimeError(
-            f"{rejected} pictures rejected, more than --max-rejected {options.max_rejected}; "
+            f"{rejected} images rejected, more than --max-rejected {options.max_rejected}; "
             f"the records of all others are complete"
         )
     return 0
@@ -148,7 +148,7 @@ def source(options: Options) -> Source:
 
 
 def _some(source: Source, options: Options) -> Source:
-    """The pictures and splits of it that the options ask for."""
+    """The images and splits of it that the options ask for."""
     from tfrecords import sources
 
     if options.all_as is not None and options.validation_share is not None:
@@ -162,7 +162,7 @@ def _some(source: Source, options: Options) -> Source:
 
 def summary(manifest: Manifest) -> str:
     """The counts of a manifest as a small table."""
-    head = ("split", "pictures", "rejected", "classes", "captions", "shards", "MB")
+    head = ("split", "images", "rejected", "classes", "captions", "shards", "MB")
     rows = [head]
     for name, split in manifest.splits.items():
         size = sum(shard.bytes for shard in split.shards) / 1e6

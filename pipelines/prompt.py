@@ -1,4 +1,4 @@
-"""Learn prompts from a few pictures per class: a grid of shots, seeds, models and methods."""
+"""Learn prompts from a few images per class: a grid of shots, seeds, models and methods."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ def _run_missing(
     names: list[str],
     templates: list[str],
 ) -> None:
-    """Model by model, so that each is loaded, and its pictures are embedded, once."""
+    """Model by model, so that each is loaded, and its images are embedded, once."""
     from pipelines.fewshot import run as fewshot_run
     from pipelines.runs import runtime
 

@@ -1,4 +1,4 @@
-"""Find pictures by words or by a picture: make an index of embeddings once, then ask it."""
+"""Find images by words or by an image: make an index of embeddings once, then ask it."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ def _ask(options: Options, queries: list[Query], model: DualEncoder | None) -> N
     asked = Searcher.open(options, model)
     total = len(asked.index)
     if options.k > total:
-        print(f"--k {options.k:,}: the index has {total:,} pictures", file=sys.stderr)
+        print(f"--k {options.k:,}: the index has {total:,} images", file=sys.stderr)
     embeddings = asked.encode(queries, prompts=options.prompts)
     started = time.perf_counter()
     hits = asked.search(embeddings, options.k)
     took = time.perf_counter() - started
-    found = answers.answers(queries, hits, asked.index, asked.pictures)
+    found = answers.answers(queries, hits, asked.index, asked.images)
     how: dict[str, Any] = {"search": asked.kind, "k": options.k}
     if asked.approximate:
         how["recall_at_10"] = asked.approximate.facts["recall_at_10"]
     if options.check and asked.kind != "exact":
         how["recall_of_these"] = asked.recall_of(embeddings, hits)
     if options.html:
-        page = answers.contact_sheet(found, asked.index, asked.pictures)
+        page = answers.contact_sheet(found, asked.index, asked.images)
         Path(options.html).write_text(page, encoding="utf-8")
     if options.json:
         document = answers.document(found, asked.index, **how, search_seconds=round(took, 6))

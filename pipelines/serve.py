@@ -1,4 +1,4 @@
-"""A page on this machine: type words and see pictures, drop a picture and see its nearest."""
+"""A page on this machine: type words and see images, drop an image and see its nearest."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MOST_CONNECTIONS = 256
 
 @dataclass(frozen=True)
 class Options:
-    """A page on http://127.0.0.1 that finds pictures of an index (extra `serve`).
+    """A page on http://127.0.0.1 that finds images of an index (extra `serve`).
 
     Args:
         index: folder of an index, as retrieve --build makes it.
         model: the model that made it; without it the one that the index names.
-        folder: where the folder of pictures is now, if it has moved.
+        folder: where the folder of images is now, if it has moved.
         data: where the records are now, if they have moved.
         search: exact, or by the index of faiss that retrieve --build made.
         port: of 127.0.0.1; 0 for any that is free.
-        templates: prompts with {} for the names that a dropped picture may be called.
-        max_upload: most megabytes of a dropped picture.
+        templates: prompts with {} for the names that a dropped image may be called.
+        max_upload: most megabytes of a dropped image.
     """
 
     index: str

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 from test_pipelines_evaluation_multilabel_report import document as multi_label_document
-from test_pipelines_evaluation_report import CONFIG, COST, document, with_pictures
+from test_pipelines_evaluation_report import CONFIG, COST, document, with_images
 from test_pipelines_training_report import RESULTS
 
 from pipelines.comparison import report as comparison_report
@@ -20,8 +20,8 @@ from pipelines.reporting import page as reporting_page
 from pipelines.runs import results
 from pipelines.training import report as training_report
 
-PICTURE = np.full((20, 30, 3), 200, np.uint8)
-BATCH = {"pictures_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.2, "requests": 9}
+IMAGE = np.full((20, 30, 3), 200, np.uint8)
+BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.2, "requests": 9}
 POINTS = [
     {**dict.fromkeys(seen_unseen.FIGURES), "alpha": i / 4, "seen_top1": 0.5 + i / 10}
     | {"unseen_top1": 0.9 - i / 20}
@@ -32,13 +32,13 @@ SHARES = ("seen", "unseen", "unseen_among_all", "generalized", "harmonic_mean", 
 
 def file(kind="PNG"):
     buffer = io.BytesIO()
-    Image.fromarray(PICTURE).save(buffer, kind)
+    Image.fromarray(IMAGE).save(buffer, kind)
     return buffer.getvalue()
 
 
 def evaluation():
-    found = document(40, pictures=200)
-    return evaluation_report.evaluation_page(found, with_pictures(found))
+    found = document(40, images=200)
+    return evaluation_report.evaluation_page(found, with_images(found))
 
 
 def multi_label():
@@ -92,9 +92,9 @@ def retrieval():
     figures = metrics_retrieval.summary(places, owner)
     found = document(captions=60, searched=30)
     found |= {"metrics": figures, "intervals": {}, "judged_by": "text_to_image_recall1"}
-    pictures = {row: {"pixels": PICTURE, "filename": f"{row}.png"} for row in range(2)}
-    shown = [{"caption": "a cat", "rank": 2, "rows": [0, 1], "right": 1, "pictures": pictures}]
-    return captions_report.page({**found, "pictures": 30}, shown, places)
+    images = {row: {"pixels": IMAGE, "filename": f"{row}.png"} for row in range(2)}
+    shown = [{"caption": "a cat", "rank": 2, "rows": [0, 1], "right": 1, "images": images}]
+    return captions_report.page({**found, "images": 30}, shown, places)
 
 
 def contact_sheet():
@@ -103,8 +103,8 @@ def contact_sheet():
     query = SimpleNamespace(text="a red star", kind="text")
     return reporting_page.render(
         "contact_sheet.html.j2",
-        title="m on pictures",
-        headline="2 queries, among 10 pictures",
+        title="m on images",
+        headline="2 queries, among 10 images",
         answers=[{"query": query, "asked": asked, "hits": hits} for asked in (None, uri)],
         results={"command": "retrieve", "created": RESULTS["created"], "versions": {}},
     )
@@ -173,7 +173,7 @@ def comparison_document():
         rows=rows,
         pairs=[{"a": "auto", "b": "zero-shot", **pair}],
         left_out={"flyp": "about 2 h, 5 min left"},
-        remarks=["90 test pictures of the classes trained on."],
+        remarks=["90 test images of the classes trained on."],
         recommendation={
             "method": "auto",
             "runner_up": "zero-shot",

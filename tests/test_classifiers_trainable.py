@@ -93,7 +93,7 @@ def test_more_blocks_than_there_are(count):
         trainable.train_only(classifier(), last_blocks=count)
 
 
-def test_learning_rates_fall_towards_the_pictures():
+def test_learning_rates_fall_towards_the_images():
     model = classifier()
     scales = trainable.scales(model, layer_decay=0.5, head_multiplier=10)
     before = values(model)

@@ -11,13 +11,13 @@ import dual_encoder
 from dual_encoder.checkpoints.model_card import model_card, read_results
 
 RESULTS = {
-    "schema": 1,
+    "schema": 2,
     "command": "evaluate",
     "created": "2026-11-05T12:00:00+01:00",
     "dataset": "shapes|of mine",
     "split": "test",
     "model": "/home/someone/runs/one",
-    "pictures": 1200,
+    "images": 1200,
     "classes": 24,
     "metrics": {"top1": 0.8237, "ece": None, "nll": 0.51239},
     "intervals": {"top1": [0.8071, 0.8402]},
@@ -48,7 +48,7 @@ def test_the_card_has_the_figures():
         "| nll | 0.5124 |  |",
         "| Dataset | shapes\\|of mine |",
         "| Protocol | zero-shot |",
-        "| Pictures | 1,200 |",
+        "| Images | 1,200 |",
         "| Classes | 24 |",
         "| Measured as | one |",
         "    a photo of `a` {}.",
@@ -93,7 +93,7 @@ def test_results_that_are_none(tmp_path):
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(ValueError, match="not readable as JSON"):
         read_results(tmp_path)
-    with pytest.raises(ValueError, match="expected results of schema 1; got 2"):
-        read_results({"schema": 2})
+    with pytest.raises(ValueError, match="expected results of schema 2; got 3"):
+        read_results({"schema": 3})
     with pytest.raises(FileNotFoundError, match="no such results"):
         read_results(tmp_path / "none.json")

@@ -93,9 +93,7 @@ def test_another_checkpoint_in_the_same_place_is_read_and_the_old_weights_go(cac
     assert new != old
 
 
-def test_other_sizes_of_pictures_are_kept_beside_and_gone_checkpoints_dropped(
-    cache, saved, tmp_path
-):
+def test_other_sizes_of_images_are_kept_beside_and_gone_checkpoints_dropped(cache, saved, tmp_path):
     folder, _ = saved
     dual_encoder.load(folder)
     dual_encoder.load(folder, image_size=24)

@@ -43,7 +43,7 @@ def test_recall_by_hand():
 
 def test_what_cannot_be_built_or_opened(tmp_path, rows):
     small = make_index(tmp_path / "small", rows[:50])
-    with pytest.raises(ValueError, match="hnsw needs 1,000 pictures or more; there are 50"):
+    with pytest.raises(ValueError, match="hnsw needs 1,000 images or more; there are 50"):
         dual_encoder.build_approximate(small, "hnsw")
     with pytest.raises(ValueError, match="expected one of exact, hnsw, ivf; got 'tree'"):
         dual_encoder.build_approximate(small, "tree")

@@ -11,7 +11,7 @@ DIM = 4
 
 def facts(**other):
     made = {"model": "m", "fingerprint": "abc", "embed_dim": DIM, "shards": ()}
-    return IndexFacts(**{**made, "source": {"kind": "folder", "path": "/pictures"}, **other})
+    return IndexFacts(**{**made, "source": {"kind": "folder", "path": "/images"}, **other})
 
 
 def stamp(number):
@@ -82,7 +82,7 @@ def test_what_was_begun_is_gone_on_with_and_the_old_index_answers_until_then(tmp
     check(folder, wanted)
 
 
-def test_pictures_added_dropped_and_changed(tmp_path):
+def test_images_added_dropped_and_changed(tmp_path):
     folder = tmp_path / "index"
     build(folder, listing(range(25)))
     full = (folder / "embeddings-00000.safetensors").stat().st_mtime_ns
@@ -95,7 +95,7 @@ def test_pictures_added_dropped_and_changed(tmp_path):
     assert (folder / "embeddings-00000.safetensors").stat().st_mtime_ns == full  # not touched
 
 
-def test_pictures_that_only_moved_keep_their_embeddings(tmp_path):
+def test_images_that_only_moved_keep_their_embeddings(tmp_path):
     folder = tmp_path / "index"
     build(folder, listing(range(5)))
     moved = {name: (*stamp[:2], 7) for name, stamp in listing(range(5)).items()}
@@ -113,7 +113,7 @@ def test_nothing_to_do_writes_no_shard(tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("emb*")} == before
 
 
-def test_unreadable_pictures_are_listed_and_tried_again(tmp_path):
+def test_unreadable_images_are_listed_and_tried_again(tmp_path):
     folder, wanted = tmp_path / "index", listing(range(4))
     builder = IndexBuilder(folder, wanted, facts())
     bad = [("2.jpg", "truncated"), ("3.jpg", 'a, "b"')]
@@ -130,10 +130,10 @@ def test_an_index_of_nothing_is_refused_and_nothing_is_lost(tmp_path):
     folder, wanted = tmp_path / "index", listing([7])
     builder = IndexBuilder(folder, wanted, facts())
     embed(folder, [], wanted, unreadable=[("7.jpg", "truncated")])
-    with pytest.raises(ValueError, match=r"not one picture could be read; 7.jpg: truncated"):
+    with pytest.raises(ValueError, match=r"not one image could be read; 7.jpg: truncated"):
         builder.finish()
     build(tmp_path / "other", listing(range(3)))
-    with pytest.raises(ValueError, match="not one picture"):
+    with pytest.raises(ValueError, match="not one image"):
         IndexBuilder(tmp_path / "other", {"9.jpg": stamp(9)}, facts()).finish()
     check(tmp_path / "other", listing(range(3)))
 
@@ -148,14 +148,14 @@ def test_another_model_is_refused(tmp_path):
         IndexBuilder(tmp_path / "begun", wanted, facts(fingerprint="xyz"))
 
 
-def test_pictures_of_elsewhere_do_not_replace_those_that_are_there(tmp_path):
+def test_images_of_elsewhere_do_not_replace_those_that_are_there(tmp_path):
     here = facts(source={"kind": "folder", "path": str(tmp_path)})
     wanted = listing(range(3))
     embed(tmp_path / "index", list(wanted), wanted, made=here)
     IndexBuilder(tmp_path / "index", wanted, here).finish()
-    with pytest.raises(ValueError, match=f"is an index of {tmp_path}, not of /pictures"):
+    with pytest.raises(ValueError, match=f"is an index of {tmp_path}, not of /images"):
         IndexBuilder(tmp_path / "index", wanted, facts())
-    build(tmp_path / "moved", wanted)  # of /pictures, which is not there: it may have been moved
+    build(tmp_path / "moved", wanted)  # of /images, which is not there: it may have been moved
     assert IndexBuilder(tmp_path / "moved", wanted, here).missing == []
 
 

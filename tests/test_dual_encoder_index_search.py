@@ -90,7 +90,7 @@ def make_index(folder, rows, *, shard=100):
         stamps = np.arange(3 * len(part)).reshape(-1, 3) + first
         shards.append(Shard(f"embeddings-{len(shards):05d}.safetensors", len(part)))
         write_rows(folder / shards[-1].name, IndexRows.of(names, stamps, part), {})
-    source = {"kind": "folder", "path": "/pictures"}
+    source = {"kind": "folder", "path": "/images"}
     IndexFacts("model", "abc", rows.shape[1], source, tuple(shards)).write(folder)
     return Index.open(folder)
 

@@ -232,7 +232,7 @@ def test_pickles_are_refused(copied, name):
         ("bert_mean", "config.json", {"model_type": "gpt2"}, "expected a model_type of clip, sig"),
         ("siglip", "config.json", {"text_config__hidden_act": "swish"}, "got 'swish'"),
         ("siglip", "preprocessor_config.json", {"resample": 1}, "expected resample 2 or 3"),
-        ("siglip", "preprocessor_config.json", {"size": {"shortest_edge": 9}}, "pictures of 9 pix"),
+        ("siglip", "preprocessor_config.json", {"size": {"shortest_edge": 9}}, "images of 9 pix"),
         ("vit_pooler", "config.json", {"num_channels": 1}, "expected 3 channels; got 1"),
         (
             "open_clip_vit",

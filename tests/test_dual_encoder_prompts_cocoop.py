@@ -1,4 +1,4 @@
-"""CoCoOp: prompts that each picture shifts, in chunks."""
+"""CoCoOp: prompts that each image shifts, in chunks."""
 
 import keras
 import numpy as np
@@ -26,17 +26,17 @@ def weights_of(prompts):
     return {weight.path.split("/", 1)[1]: weight for weight in prompts.weights}
 
 
-def test_each_picture_has_the_prompts_of_its_own_shift(clip, x):
-    """By hand, one picture at a time: CoOp whose context is moved by the net's answer."""
+def test_each_image_has_the_prompts_of_its_own_shift(clip, x):
+    """By hand, one image at a time: CoOp whose context is moved by the net's answer."""
     cocoop = CoCoOp(clip, NAMES, seed=1)
     coop = CoOp(clip, NAMES, words="a photo of a")
     found, unit = ops.convert_to_numpy(cocoop(x)), x / np.linalg.norm(x, axis=1, keepdims=True)
     w = {name: ops.convert_to_numpy(weight) for name, weight in weights_of(cocoop).items()}
     assert w["meta_hidden/kernel"].shape == (6, 1) and w["meta_shift/kernel"].shape == (1, 12)
-    for picture, logits in zip(unit[:3], found, strict=False):
-        hidden = np.maximum(picture @ w["meta_hidden/kernel"] + w["meta_hidden/bias"], 0)
+    for image, logits in zip(unit[:3], found, strict=False):
+        hidden = np.maximum(image @ w["meta_hidden/kernel"] + w["meta_hidden/bias"], 0)
         coop.context.assign(w["context"] + hidden @ w["meta_shift/kernel"] + w["meta_shift/bias"])
-        np.testing.assert_allclose(logits, coop(picture[None])[0], atol=1e-4)
+        np.testing.assert_allclose(logits, coop(image[None])[0], atol=1e-4)
 
 
 def test_chunks_change_nothing(clip, x):
@@ -44,7 +44,7 @@ def test_chunks_change_nothing(clip, x):
     whole.compile("sgd")
     y = ops.convert_to_tensor(np.arange(8) % 3)
     expected = whole.gradients_of(ops.convert_to_tensor(x), y)
-    for chunk in (7, 12):  # two and four pictures at a time
+    for chunk in (7, 12):  # two and four images at a time
         whole.chunk = chunk
         np.testing.assert_allclose(whole.logits(x[:7]), expected[0][:7], atol=1e-4)
         found = whole.gradients_of(ops.convert_to_tensor(x), y)
@@ -74,7 +74,7 @@ def test_it_learns_in_chunks_and_nothing_else_changes(clip, x):
         assert np.abs(ops.convert_to_numpy(weight) - was).max() > 0
 
 
-def test_a_classifier_of_pictures(clip):
+def test_a_classifier_of_images(clip):
     cocoop = CoCoOp(clip, NAMES, n_ctx=2, words=None, seed=1)
     embeddings = ops.convert_to_numpy(clip.encode_image(PIXELS))
     for names in (None, ["dog", "house"]):  # all at once, and one at a time
@@ -91,7 +91,7 @@ def test_what_is_refused(clip):
         CoCoOp(clip, NAMES, chunk=0)
     with pytest.raises(ValueError, match="class_specific: CoCoOp's vectors are the same"):
         CoCoOp(clip, NAMES, class_specific=True)
-    with pytest.raises(ValueError, match="each picture's own: use logits or classifier"):
+    with pytest.raises(ValueError, match="each image's own: use logits or classifier"):
         CoCoOp(clip, NAMES).class_matrix()
 
 

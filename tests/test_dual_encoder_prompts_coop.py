@@ -16,7 +16,7 @@ PLACED = {"end": "a photo of a {}.", "middle": "a photo {} of a.", "front": "{} 
 RNG = np.random.default_rng(0)
 
 
-def pictures(model, count=6):
+def images(model, count=6):
     return RNG.normal(size=(count, model.embed_dim)).astype("float32")
 
 
@@ -44,7 +44,7 @@ def test_untrained_words_are_the_template(model, position, class_specific):
         model, NAMES, words="a photo of a", position=position, class_specific=class_specific
     )
     assert coop.frames.template == PLACED[position]
-    x = pictures(model)
+    x = images(model)
     expected = zero_shot_logits(model, NAMES, PLACED[position], x)
     assert np.ptp(expected, axis=1).min() > 0.01  # the classes differ
     tolerance = 1e-5 * max(1, np.abs(expected).max())
@@ -56,21 +56,21 @@ def test_untrained_words_are_the_template_in_every_layout(layout, monkeypatch):
     model, names = loaded(layout, monkeypatch), ["cat", "red dog", "red"]
     for position, template in {"end": "a photo {}.", "middle": "a {} photo."}.items():
         coop = CoOp(model, names, words="a photo", position=position)
-        x = pictures(model)
+        x = images(model)
         expected = zero_shot_logits(model, names, template, x)
         np.testing.assert_allclose(coop(x), expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
 def test_other_names_with_the_same_words(clip):
     coop = CoOp(clip, NAMES, words="a photo of a")
-    x, others = pictures(clip), ["dog", "red cat"]
+    x, others = images(clip), ["dog", "red cat"]
     expected = zero_shot_logits(clip, others, PLACED["end"], x)
     np.testing.assert_allclose(
         coop.logits(x, others), expected, atol=1e-5 * max(1, np.abs(expected).max())
     )
 
 
-def test_a_classifier_of_pictures(clip):
+def test_a_classifier_of_images(clip):
     coop = CoOp(clip, NAMES, n_ctx=3, seed=1)
     classifier = coop.classifier()
     embeddings = ops.convert_to_numpy(clip.encode_image(PIXELS))
@@ -108,7 +108,7 @@ def gradient_by_differences(coop, x, y, place, step=1e-2):
 def test_gradients_are_differences(model):
     coop = CoOp(model, NAMES, words="a photo of a", position="middle")
     coop.compile("sgd")
-    x, y = ops.convert_to_tensor(pictures(model)), ops.convert_to_tensor([0, 1, 2, 3, 0, 1])
+    x, y = ops.convert_to_tensor(images(model)), ops.convert_to_tensor([0, 1, 2, 3, 0, 1])
     _, _, (gradient,) = coop.gradients_of(x, y)
     gradient = ops.convert_to_numpy(gradient)
     for place in [(0, 1), (2, 3), (3, 0)]:
@@ -123,7 +123,7 @@ def test_only_the_context_learns(clip):
     assert coop.context.shape == (4, 4, 12)
     before = [ops.convert_to_numpy(weight) for weight in clip.weights]
     trainable = [weight.trainable for weight in clip.weights]
-    x, y = pictures(clip, 8), np.arange(8) % 4
+    x, y = images(clip, 8), np.arange(8) % 4
     coop.compile(keras.optimizers.SGD(0.05, momentum=0.9), metrics=["accuracy"])
     history = coop.fit(x, y, epochs=30, batch_size=4, verbose=0).history
     assert history["loss"][-1] < 0.7 * history["loss"][0]
@@ -193,7 +193,7 @@ def test_models_that_cannot_be_prompted_are_refused(clip):
 def test_class_specific_vectors_say_nothing_of_other_classes(clip):
     coop = CoOp(clip, NAMES, n_ctx=2, class_specific=True)
     with pytest.raises(ValueError, match="class-specific vectors say nothing of other classes"):
-        coop.logits(pictures(clip), ["dog", "cat"])
+        coop.logits(images(clip), ["dog", "cat"])
 
 
 def test_it_is_not_saved_as_a_model(clip, tmp_path):

@@ -45,7 +45,7 @@ def test_mean_and_deviation_are_in_the_order_of_the_model():
 def test_models_of_something_else_are_refused(shape):
     image = keras.Input(shape)
     model = keras.Model(image, keras.layers.Flatten()(image) if None not in shape else image)
-    with pytest.raises(ValueError, match=r"expected one for pictures \[b, s, s, 3\]"):
+    with pytest.raises(ValueError, match=r"expected one for images \[b, s, s, 3\]"):
         KerasImageTower(model)
 
 

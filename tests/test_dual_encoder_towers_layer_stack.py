@@ -12,13 +12,13 @@ IMAGES = RNG.integers(256, size=(4, 16, 16, 3), dtype="uint8")
 TEXTS = np.array([[1, 5, 6, 9, 0], [1, 7, 9, 0, 0], [1, 2, 3, 4, 9]], "int32")  # 9 ends, 0 pads
 TEXT = {"width": 8, "depth": 4, "heads": 2}
 TOWERS = {
-    "pictures": lambda: VisionTransformer(16, 8, pooling="average", **TEXT),
+    "images": lambda: VisionTransformer(16, 8, pooling="average", **TEXT),
     "causal": lambda: TextTransformer(10, 5, end_id=9, **TEXT),
     "bert": lambda: Bert(10, 5, pad_id=0, **TEXT),
 }
 
 
-def tower(kind="pictures"):
+def tower(kind="images"):
     made = TOWERS[kind]()
     made.build()
     for weight in made.weights:

@@ -51,7 +51,7 @@ def softmax(x):
 
 
 def expected_block(block, tokens):
-    """One picture's tokens [n, d], head by head."""
+    """One image's tokens [n, d], head by head."""
     query, key, value = np.split(dense(norm(tokens, block.norm_1), block.query_key_value), 3, -1)
     size = tokens.shape[1] // block.heads
     mixed = []
@@ -124,7 +124,7 @@ def test_vision_transformer_is_what_the_paper_says(pooling):
     np.testing.assert_allclose(tower(image[None])[0], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_pixels_may_be_integers_or_floats_and_any_number_of_pictures():
+def test_pixels_may_be_integers_or_floats_and_any_number_of_images():
     tower = randomised(VisionTransformer(8, 4, width=8, depth=1, heads=2, stem="convolutions"))
     images = np.random.default_rng(0).integers(256, size=(3, 8, 8, 3), dtype=np.uint8)
     together = np.array(tower(images))

@@ -59,9 +59,7 @@ def test_shapes_beyond_the_most_do_without_xla(monkeypatch, block_calls):
     for batch in (4, 3, 2, 4):
         found = encode(keras.ops.convert_to_tensor(IMAGES[:batch]))
         np.testing.assert_allclose(found, expected[:batch], atol=1e-5)
-    assert (
-        block_calls == ["block_0", "block_3"] * 3
-    )  # with XLA; without for 3 pictures, then for any
+    assert block_calls == ["block_0", "block_3"] * 3  # with XLA; without for 3 images, then for any
 
 
 @pytest.mark.parametrize("norm_first", [True, False])

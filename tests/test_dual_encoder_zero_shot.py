@@ -72,7 +72,7 @@ def test_prompts_are_cut_to_the_longest_and_that_changes_nothing(model, monkeypa
     np.testing.assert_allclose(short, full, atol=1e-6)
 
 
-def test_pictures_or_a_batch_of_records_give_the_same_logits(model, images):
+def test_images_or_a_batch_of_records_give_the_same_logits(model, images):
     classifier = ZeroShotClassifier.from_names(model, NAMES, TEMPLATES)
     batch = {"image": images, "token_ids": np.zeros((5, 4), np.int32)}
     expected = np.array(classifier(images))
@@ -86,7 +86,7 @@ def test_metrics_do_not_count_padding(model, images):
     classifier = ZeroShotClassifier.from_names(model, NAMES, TEMPLATES)
     logits = np.array(classifier(images))
     labels = logits.argmax(1).astype("int32")
-    labels[1] = (labels[1] + 1) % 3  # one wrong among the three pictures that count
+    labels[1] = (labels[1] + 1) % 3  # one wrong among the three images that count
     labels[3:] = (labels[3:] + 1) % 3  # wrong, but padding
     weights = np.array([1, 1, 1, 0, 0], "float32")
     classifier.compile(metrics=["accuracy"])

@@ -116,7 +116,7 @@ def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
 
 
 def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
-    speed = budget.Speed(flops=2e7, pictures_per_second=10.0)
+    speed = budget.Speed(flops=2e7, images_per_second=10.0)
     monkeypatch.setattr(budget, "measured_speed", lambda name: speed)
     monkeypatch.setattr(comparison_plan, "run", lambda plan: None)
     methods = ("zero-shot", "auto", "efficientnet-b7")
@@ -166,19 +166,19 @@ def test_the_studys_tables_have_a_line_for_every_method():
 
 
 def planned(counts, *, held_out=(), **given):
-    """The plan for so many training pictures of each class, and as many to test on."""
+    """The plan for so many training images of each class, and as many to test on."""
     split = SimpleNamespace(count=sum(counts), class_counts=counts)
     manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
     options = Options("data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], **given)
     return comparison_plan.plan(options, manifest, held_out=held_out, out=Path("out"))
 
 
-def test_few_pictures_make_small_batches_and_it_is_said():
+def test_few_images_make_small_batches_and_it_is_said():
     made = planned((5, 5, 1, 5), held_out=(0,))
     assert [job.options["batch_size"] for job in made.jobs] == [9, 9]  # 4 of 5 twice, and 1
     batches, tested = made.remarks
-    assert batches.startswith("Batches are of 9 pictures, not of 64")
-    assert tested.startswith("11 test pictures") and "about 30 points either way" in tested
+    assert batches.startswith("Batches are of 9 images, not of 64")
+    assert tested.startswith("11 test images") and "about 30 points either way" in tested
     for micro, sizes in ((4, (8, 4)), (10, (9, None))):
         job = planned((5, 5, 1, 5), held_out=(0,), micro_batch=micro).jobs[0]
         assert tuple(job.options.get(name) for name in ("batch_size", "micro_batch")) == sizes

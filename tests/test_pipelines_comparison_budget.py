@@ -13,7 +13,7 @@ from pipelines.costs import flops
 MANIFEST = SimpleNamespace(
     split=lambda name: SimpleNamespace(count={"train": 1000, "test": 200}[name])
 )
-SPEED = budget.Speed(flops=7.71e9, pictures_per_second=100.0)  # a tower as large as ResNet50
+SPEED = budget.Speed(flops=7.71e9, images_per_second=100.0)  # a tower as large as ResNet50
 
 
 def options(**given):
@@ -29,7 +29,7 @@ def predicted(method, **given):
 def test_a_method_takes_what_its_network_computes():
     runs = budget.OVERHEAD + (3 * 10 * 1000 + 200) / 100
     assert predicted("fine-tune") == predicted("resnet50") == 2 * runs
-    assert predicted("zero-shot") == budget.OVERHEAD + 2  # the test pictures, once
+    assert predicted("zero-shot") == budget.OVERHEAD + 2  # the test images, once
     half = predicted("resnet50", image_size=112) - 2 * budget.OVERHEAD
     assert half == pytest.approx((predicted("resnet50") - 2 * budget.OVERHEAD) / 4)
     served = predicted("resnet50", serving_seconds=2.0)
@@ -65,4 +65,4 @@ def test_the_speed_is_that_of_the_image_tower(tmp_path):
     model.build()
     model.save(tmp_path / "clip.keras")
     speed = budget.measured_speed(str(tmp_path / "clip.keras"))
-    assert speed.flops == flops.counted(model.image_tower) and speed.pictures_per_second > 0
+    assert speed.flops == flops.counted(model.image_tower) and speed.images_per_second > 0

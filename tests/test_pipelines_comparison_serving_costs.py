@@ -14,7 +14,7 @@ from pipelines.costs import flops, training
 from pipelines.reporting import text as reporting_text
 from tfrecords import Manifest
 
-BATCH = {"pictures_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.25, "requests": 9}
+BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.25, "requests": 9}
 SERVED = {
     "bytes": 1234,
     "load_seconds": 0.5,
@@ -82,14 +82,14 @@ def test_methods_with_one_network_are_measured_once(home, tmp_path, served):
     assert found["flyp"]["parameters"] == found["zero-shot"]["parameters"]
 
 
-def test_a_cache_of_pictures_has_flops_and_a_reason(home, tmp_path, served):
+def test_a_cache_of_images_has_flops_and_a_reason(home, tmp_path, served):
     cells = {name: finished(tmp_path, name) for name in ("zero-shot", "tip-adapter")}
     found = measure(home, tmp_path, cells)
     keys, width, classes = 2 * len(NAMES), 6, len(NAMES)
     more = found["tip-adapter"]["flops"] - found["zero-shot"]["flops"]
     assert more == 2 * keys * width + 2 * keys * classes
     assert found["tip-adapter"]["batches"] is None
-    assert found["tip-adapter"]["note"] == "its cache of pictures cannot be exported"
+    assert found["tip-adapter"]["note"] == "its cache of images cannot be exported"
 
 
 def test_what_fails_is_a_note_and_tried_again(home, tmp_path, monkeypatch):

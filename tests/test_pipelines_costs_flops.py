@@ -71,7 +71,7 @@ def test_profiler_and_shapes_agree(tower):
     assert counted == pytest.approx(profiled, rel=0.04)
 
 
-def test_prompts_of_each_picture_are_counted():
+def test_prompts_of_each_image_are_counted():
     """The text tower reads all class names anew for it."""
     prompts = dual_encoder.CoCoOp(dual_encoder.load("shapes-tiny"), NAMES, words=None, n_ctx=2)
     model = prompts.classifier()

@@ -15,7 +15,7 @@ from pipelines.deployment import saved_model
 from pipelines.deployment.classifier import Deployable
 from pipelines.runs import models
 
-# The Food-101 study's Tables 1 and 2, ten epochs each: GFLOPs of a picture forwards (35.1 of
+# The Food-101 study's Tables 1 and 2, ten epochs each: GFLOPs of an image forwards (35.1 of
 # ViT-B/16, 8.8 of ViT-B/32, 5.9 of CLIP's text tower at 77 tokens), and what activations take:
 # numbers in a batch's tokens, twelve blocks each.
 VIT = Training(device_seconds=35.1, peak_bytes=256 * 197 * 768)
@@ -78,7 +78,7 @@ def test_an_export_is_served_in_a_process_of_its_own(tmp_path):
     assert list(found["batches"]) == ["1", "4"]
     for size, row in found["batches"].items():
         assert row["requests"] >= 5 and 0 < row["latency_p50_ms"] <= row["latency_p95_ms"]
-        mean = 1000 * int(size) / row["pictures_per_second"]
+        mean = 1000 * int(size) / row["images_per_second"]
         assert mean * row["requests"] >= row["latency_p95_ms"]
     with pytest.raises(ValueError, match="got none"):
         serving.serving(tmp_path, [])

@@ -1,4 +1,4 @@
-"""`evaluate` on captioned records: retrieval, on a few drawn pictures and a tiny model."""
+"""`evaluate` on captioned records: retrieval, on a few drawn images and a tiny model."""
 
 import csv
 import json
@@ -48,19 +48,19 @@ def run(home):
 
 @pytest.fixture(scope="module")
 def by_hand(home):
-    """Pictures [p, e], captions [c, e] and owners [c], encoded one by one."""
+    """Images [p, e], captions [c, e] and owners [c], encoded one by one."""
     model = dual_encoder.load(home / "model.keras")
-    pictures, captions, owner = [], [], []
+    images, captions, owner = [], [], []
     batches = tfrecords.load(
         home / "records", "train", batch_size=COUNT, tokenizer=model.tokenizer, image_size=32
     )
     for x, _, _ in batches:
-        pictures = np.asarray(model.encode_image(x["image"]))
+        images = np.asarray(model.encode_image(x["image"]))
     for row, example in enumerate(tfrecords.examples(home / "records", "train")):
         ids = model.tokenizer(list(example.captions), length=20)
         captions.append(np.asarray(model.encode_text(ids)))
         owner += [row] * len(example.captions)
-    return pictures, np.concatenate(captions), np.array(owner)
+    return images, np.concatenate(captions), np.array(owner)
 
 
 def results(run):
@@ -71,15 +71,15 @@ def test_a_run_leaves_its_files_and_nothing_else(run):
     assert sorted(path.name for path in run.iterdir()) == sorted(evaluation_captions.FILES)
     page = (run / "report.html").read_text()
     assert page.startswith("<!doctype html>") and page.count("data:image/jpeg") == 8 * 4
-    assert "find their picture first" in page and "--split train" in page
+    assert "find their image first" in page and "--split train" in page
 
 
-def test_figures_are_those_of_every_caption_and_picture(run, by_hand):
-    pictures, captions, owner = by_hand
+def test_figures_are_those_of_every_caption_and_image(run, by_hand):
+    images, captions, owner = by_hand
     found = results(run)
-    assert (found["pictures"], found["captions"]) == (COUNT, len(owner))
+    assert (found["images"], found["captions"]) == (COUNT, len(owner))
     assert found["protocol"] == "retrieval" and found["searched"] == COUNT
-    places = retrieval.both_ways(pictures, captions, owner)
+    places = retrieval.both_ways(images, captions, owner)
     expected = retrieval.summary(places, owner)
     assert found["metrics"] == pytest.approx(expected, abs=0.03)  # ranks at ties may differ
     assert found["judged_by"] in found["intervals"]
@@ -94,7 +94,7 @@ def test_every_caption_is_listed_with_its_rank(home, run):
         for text in example.captions
     ]
     assert [(row["id"], row["caption"]) for row in rows] == written
-    first = np.mean([row["rank_of_picture"] == "1" for row in rows])
+    first = np.mean([row["rank_of_image"] == "1" for row in rows])
     assert first == pytest.approx(results(run)["metrics"]["text_to_image_recall1"])
 
 
@@ -105,7 +105,7 @@ def test_long_and_short_captions_are_encoded_in_their_order(home, by_hand):
     np.testing.assert_allclose(found, by_hand[1], atol=1e-5)
 
 
-def test_fewer_captions_and_more_pictures(home, capsys):
+def test_fewer_captions_and_more_images(home, capsys):
     more = ("--split", "train", "--captions-per-image", "1", "--distractors", "validation")
     more += ("--bootstrap", "0", "--protocol", "retrieval")
     assert evaluate(home, home / "fewer", *more) == 0
@@ -113,7 +113,7 @@ def test_fewer_captions_and_more_pictures(home, capsys):
     assert (found["captions"], found["searched"]) == (COUNT, COUNT + MORE)
     assert found["metrics"]["first_caption_hit100"] == 1.0 and found["intervals"] == {}
     output = capsys.readouterr().out
-    assert "of 70 captions find their picture first, among 100 pictures" in output
+    assert "of 70 captions find their image first, among 100 images" in output
     assert "Image to text, recall@10" in output
 
 

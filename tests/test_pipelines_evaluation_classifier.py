@@ -45,7 +45,7 @@ def evaluate(home, out, *more, data="records", model="run"):
 
 def test_its_own_classes_count_and_the_others_are_said(home, capsys):
     assert evaluate(home, "out") == 0
-    assert "1 classes that the model does not have, whose pictures are left out: green cat" in (
+    assert "1 classes that the model does not have, whose images are left out: green cat" in (
         capsys.readouterr().out
     )
     found = json.loads((home / "out" / "results.json").read_text())
@@ -59,7 +59,7 @@ def test_its_own_classes_count_and_the_others_are_said(home, capsys):
         said += model.predict_on_batch(x).argmax(axis=1)[real].tolist()
         true += y.numpy()[real].tolist()
     right = [PLACES[label] == guess for label, guess in zip(true, said, strict=True) if label != 1]
-    assert found["pictures"] == len(right) == 30
+    assert found["images"] == len(right) == 30
     assert found["metrics"]["top1"] == pytest.approx(np.mean(right))
     with open(home / "out" / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -74,7 +74,7 @@ def test_several_labels_with_thresholds_of_validation(home):
     assert evaluate(home, "multi-out", data="multi", model="several.keras") == 0
     found = json.loads((home / "multi-out" / "results.json").read_text())
     assert found["multi_label"] and found["thresholds_from"] == "validation"
-    assert found["pictures"] == 30 and found["not_known"] == []
+    assert found["images"] == 30 and found["not_known"] == []
     model = models.load(str(home / "several.keras"))
     x, y, _ = next(
         iter(tfrecords.load(home / "multi", "test", batch_size=30, **model.preprocessing))
@@ -92,8 +92,8 @@ def test_several_labels_with_thresholds_of_validation(home):
 @pytest.mark.parametrize(
     ("more", "options", "message"),
     [
-        ((), {"data": "multi"}, "shapes-multi has several labels per picture; "),
-        ((), {"model": "several.keras"}, "colours has one label per picture; "),
+        ((), {"data": "multi"}, "shapes-multi has several labels per image; "),
+        ((), {"model": "several.keras"}, "colours has one label per image; "),
         (("--templates", "a {}"), {}, "--templates goes with another --protocol than classifier"),
         (("--protocol", "classifier"), {"model": "clip.keras"}, "(DualEncoder) has none"),
         (("--protocol", "zero-shot"), {}, "has one tower (ImageClassifier)"),

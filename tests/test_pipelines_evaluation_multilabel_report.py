@@ -1,4 +1,4 @@
-"""The page and the table of a classifier that says several labels per picture."""
+"""The page and the table of a classifier that says several labels per image."""
 
 import re
 
@@ -12,10 +12,10 @@ from pipelines.metrics import multilabel
 from pipelines.runs import results
 
 
-def document(classes=5, pictures=60, **options):
+def document(classes=5, images=60, **options):
     rng = np.random.default_rng(0)
-    labels = (rng.random((pictures, classes)) < 0.3).astype(int)
-    labels[:, -1] = 0  # a class without pictures
+    labels = (rng.random((images, classes)) < 0.3).astype(int)
+    labels[:, -1] = 0  # a class without images
     probabilities = multilabel.sigmoid(rng.normal(size=labels.shape) + 2 * labels - 1)
     thresholds = np.linspace(0.3, 0.6, classes)
     names = [f"<b>class</b> & {i}" for i in range(classes)]
@@ -45,7 +45,7 @@ def test_document_survives_writing_and_reading(tmp_path):
 def test_headline():
     found = {**document(), "metrics": {"map": 0.8312}, "intervals": {"map": [0.81, 0.85]}}
     assert evaluation_report.headline(found) == (
-        "83.1 % mean average precision (95 % interval 81.0\u201385.0) on 60 test pictures, "
+        "83.1 % mean average precision (95 % interval 81.0\u201385.0) on 60 test images, "
         "over 5 classes"
     )
 
@@ -68,7 +68,7 @@ def test_page_is_whole_self_contained_and_escaped(classes):
     assert not any("href" in attrs or tag == "link" for tag, attrs in page.tags)
     assert "http" not in html and "url(" not in html
     assert "<b>class" not in html and "&lt;b&gt;class&lt;/b&gt; &amp; 0" in html
-    assert f"1 of the {classes} classes are in no picture" in html
+    assert f"1 of the {classes} classes are in no image" in html
     assert "on the split validation" in html
     assert ("the weakest 60 of 89" in html) == (classes == 90)
     assert len(re.findall(r'<tr><th scope="row">&lt;b', html)) == classes

@@ -7,13 +7,11 @@ from pipelines.runs import features as runs_features
 
 
 def batches():
-    """Five pictures in batches of two; the last row is padding."""
-    pictures = np.arange(6, dtype=np.float32).reshape(3, 2, 1, 1, 1)
+    """Five images in batches of two; the last row is padding."""
+    images = np.arange(6, dtype=np.float32).reshape(3, 2, 1, 1, 1)
     labels = np.array([[0, 1], [1, 0], [2, 2]], np.int32)
     weights = np.array([[1, 1], [1, 1], [1, 0]], np.float32)
-    return [
-        ({"image": x}, y, weight) for x, y, weight in zip(pictures, labels, weights, strict=True)
-    ]
+    return [({"image": x}, y, weight) for x, y, weight in zip(images, labels, weights, strict=True)]
 
 
 def encode(images):
@@ -45,8 +43,8 @@ def test_features_are_computed_once(tmp_path):
 
 def test_nothing_is_kept_of_features_that_could_not_be_computed(tmp_path):
     def fail():
-        raise ValueError("no picture")
+        raise ValueError("no image")
 
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no image"):
         runs_features.cached(tmp_path / "train.safetensors", {}, fail)
     assert not list(tmp_path.iterdir())

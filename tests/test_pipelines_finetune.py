@@ -1,4 +1,4 @@
-"""`python -m pipelines finetune`, end to end, on a tiny CLIP and pictures of a few colours."""
+"""`python -m pipelines finetune`, end to end, on a tiny CLIP and images of a few colours."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ RATE = ("--learning-rate", "0.003", "--weight-decay", "0")
 
 @dataclass(frozen=True)
 class Colours:
-    """Pictures of one colour each, with noise; six classes."""
+    """Images of one colour each, with noise; six classes."""
 
     name = "colours"
     class_names = NAMES
@@ -44,10 +44,10 @@ class Colours:
 
     def read(self, split, start, stop):
         for i in range(start, stop):
-            yield RawExample(f"{split}/{i}.png", partial(picture, split, i), label=i % 6)
+            yield RawExample(f"{split}/{i}.png", partial(image, split, i), label=i % 6)
 
 
-def picture(split, i):
+def image(split, i):
     rng = np.random.default_rng([i, len(split)])
     pixels = np.array(COLOURS[i % 6]) + rng.normal(0, 25, (20, 20, 3))
     file = io.BytesIO()
@@ -156,7 +156,7 @@ def test_other_methods_learn_colours(home, method, more):
     ("more", "message"),
     [
         (("--held-out", "5"), "expected 1 to 4 of the 6 classes of colours; got 5"),
-        (("--batch-size", "100"), "expected at most the 72 pictures that are left to train on"),
+        (("--batch-size", "100"), "expected at most the 72 images that are left to train on"),
         (("--wise-ft", "curve", "--method", "full"), "starts from a new head, with nothing to go"),
         (("--mixup", "0.1", "--cutmix", "0.1"), "expected one of them; got both"),
         (

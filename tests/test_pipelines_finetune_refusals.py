@@ -12,7 +12,7 @@ from test_pipelines_finetune import (
     NAMES,
     Colours,
     finetune,
-    picture,
+    image,
 )
 from tiny_models import vision
 
@@ -27,29 +27,29 @@ from tfrecords.schema import RawExample
 
 @dataclass(frozen=True)
 class Few(Colours):
-    """Three pictures of each class in train but the last, which has none."""
+    """Three images of each class in train but the last, which has none."""
 
     splits = {"train": 15, "test": 6}  # noqa: RUF012  as sources have it
 
     def read(self, split, start, stop):
         for i in range(start, stop):
             label = i % (6 if split == "test" else 5)
-            yield RawExample(f"{split}/{i}.png", partial(picture, split, label), label=label)
+            yield RawExample(f"{split}/{i}.png", partial(image, split, label), label=label)
 
 
 @pytest.fixture(scope="module")
 def lacking(tmp_path_factory, home):
-    """Records in which a class has no training pictures, and the tiny CLIP."""
+    """Records in which a class has no training images, and the tiny CLIP."""
     folder = tmp_path_factory.mktemp("lacking")
     tfrecords.write(Few(), folder / "records", workers=1, progress=False)
     shutil.copy(home / "clip.keras", folder)
     return folder
 
 
-def test_a_class_without_training_pictures(lacking):
+def test_a_class_without_training_images(lacking):
     status, _, error = finetune(lacking, "run", "--batch-size", "4")
     assert status == 2 and error.count("\n") == 1
-    assert f"class {NAMES[5]!r} has no pictures to train on in colours" in error
+    assert f"class {NAMES[5]!r} has no images to train on in colours" in error
     assert "--held-out-classes" in error and not (lacking / "run").exists()
 
 
@@ -58,7 +58,7 @@ def test_labels_out_of_range(home, wrong):
     manifest = Manifest.read(home / "records")
     ids, labels = tfrecords.labels(home / "records", "train")
     labels[[3, 4]] = wrong
-    with pytest.raises(ValueError, match=rf"expected 0 to 5, .* got {wrong} \(2 pictures\)"):
+    with pytest.raises(ValueError, match=rf"expected 0 to 5, .* got {wrong} \(2 images\)"):
         class_split.divide(ids, labels, manifest, held_out=(), fraction=0.2, seed=0)
 
 

@@ -45,7 +45,7 @@ HALF = "step-00000002.safetensors"  # of four steps of a pass
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No XLA for pictures that are encoded twice."""
+    """No XLA for images that are encoded twice."""
     monkeypatch.setattr(xla, "MOST_SHAPES", 0)
 
 

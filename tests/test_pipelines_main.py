@@ -103,14 +103,14 @@ def test_wrong_input_is_one_line(arguments, message, tmp_path, monkeypatch, caps
         (("train/cat/1.jpg", "train/dog/1.jpg"), ("--folder", "in", "--out", "in"), "in "),
     ],
 )
-def test_wrong_pictures_are_one_line(files, options, message, tmp_path, monkeypatch, capsys):
+def test_wrong_images_are_one_line(files, options, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     for name in files:
         path = Path("in", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".csv"):
-            path.write_text("file,caption\ngone.jpg,a picture\n")
+            path.write_text("file,caption\ngone.jpg,an image\n")
         else:
             Image.new("RGB", (9, 9)).save(path)
     before = sorted(tmp_path.rglob("*"))

@@ -6,7 +6,7 @@ import pytest
 from pipelines.metrics import calibration, classification
 from pipelines.metrics import confusion as metrics_confusion
 
-# Six pictures of three classes, and a fourth class without pictures.
+# Six images of three classes, and a fourth class without images.
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 PROBABILITIES = np.array(
     [
@@ -36,9 +36,9 @@ def test_many_classes_have_no_dense_matrix(monkeypatch):
     assert metrics_confusion.most_confused(found) == metrics_confusion.most_confused(CONFUSION)
 
 
-def test_summary_of_six_pictures_worked_by_hand():
+def test_summary_of_six_images_worked_by_hand():
     figures = classification.summary(LABELS, PROBABILITIES)
-    # Recalls 2/3, 1/2, 0; precisions 2/2, 1/3, 0; f1 4/5, 2/5, 0: class 3 has no pictures.
+    # Recalls 2/3, 1/2, 0; precisions 2/2, 1/3, 0; f1 4/5, 2/5, 0: class 3 has no images.
     expected = {
         "top1": 3 / 6,
         "top5": 1.0,  # four classes: all of them are among the best five
@@ -47,7 +47,7 @@ def test_summary_of_six_pictures_worked_by_hand():
         "macro_recall": (2 / 3 + 1 / 2) / 3,
         "macro_f1": (4 / 5 + 2 / 5) / 3,
         # Bins of width 1/15: 0.7 and 0.6 x3 and 0.5 and 0.8 fall in bins 10, 8, 7 and 11;
-        # gaps 0.3, |1/3 - 0.6|, 0.5 and 0.2 over 1, 3, 1 and 1 pictures.
+        # gaps 0.3, |1/3 - 0.6|, 0.5 and 0.2 over 1, 3, 1 and 1 images.
         "ece": (0.3 + 3 * (0.6 - 1 / 3) + 0.5 + 0.2) / 6,
     }
     assert tuple(figures) == classification.METRICS
@@ -70,7 +70,7 @@ def test_top5_counts_the_five_best_of_six():
     assert classification.summary(labels, probabilities)["top5"] == 0.5
 
 
-def test_per_class_rows_of_a_class_without_pictures_are_null():
+def test_per_class_rows_of_a_class_without_images_are_null():
     rows = classification.per_class(CONFUSION, ["a", "b", "c", "d"])
     assert rows[0] == {
         "name": "a",
@@ -102,7 +102,7 @@ def test_calibration_bins_are_closed_on_the_right():
     assert calibration.calibration_error(bins) == pytest.approx(0.4 * 0.375 + 0.4 * 0.12)
 
 
-def test_most_confused_orders_by_pictures_then_by_share_then_by_index():
+def test_most_confused_orders_by_images_then_by_share_then_by_index():
     confusion = np.array([[5, 3, 0], [1, 2, 0], [0, 3, 9]])
     assert metrics_confusion.most_confused(confusion, 3) == [
         {"true": 0, "predicted": 1, "count": 3, "of": 8},
@@ -121,9 +121,9 @@ def test_softmax_of_large_logits_is_finite():
     ("labels", "probabilities", "message"),
     [
         ([0], [[0.5, 0.5]] * 2, r"\[1\] and \[2, 2\]"),
-        ([], np.zeros((0, 2)), "at least one picture"),
+        ([], np.zeros((0, 2)), "at least one image"),
         ([0, 2], [[0.5, 0.5]] * 2, "expected labels 0 to 1; got 0 to 2"),
-        ([0, 1], [[0.5, 0.5], [np.nan, 0.5]], "picture 1 is not a finite number"),
+        ([0, 1], [[0.5, 0.5], [np.nan, 0.5]], "image 1 is not a finite number"),
     ],
 )
 def test_arrays_that_do_not_belong_together_are_refused(labels, probabilities, message):
@@ -131,16 +131,16 @@ def test_arrays_that_do_not_belong_together_are_refused(labels, probabilities, m
         classification.check(np.array(labels, int), np.array(probabilities))
 
 
-def test_bootstrap_figures_with_every_picture_once_are_the_summary():
+def test_bootstrap_figures_with_every_image_once_are_the_summary():
     rng = np.random.default_rng(1)
     probabilities = classification.softmax(3 * rng.normal(size=(400, 12)))
-    labels = rng.integers(11, size=400)  # class 11 has no pictures
+    labels = rng.integers(11, size=400)  # class 11 has no images
     figures = classification.weighted_summary(labels, probabilities)(np.ones(400, int))
     summary = classification.summary(labels, probabilities)
     assert dict(zip(classification.METRICS, figures, strict=True)) == pytest.approx(summary)
 
 
-def test_bootstrap_figures_weigh_pictures_by_their_counts():
+def test_bootstrap_figures_weigh_images_by_their_counts():
     counts = np.array([2, 0, 1, 1, 0, 2])
     copies = np.repeat(np.arange(6), counts)
     figures = classification.weighted_summary(LABELS, PROBABILITIES)(counts)

@@ -1,4 +1,4 @@
-"""The figures of several labels per picture against numbers worked by hand."""
+"""The figures of several labels per image against numbers worked by hand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from pipelines.evaluation import measure
 from pipelines.metrics import multilabel as metrics
 
-# Five pictures, four classes; no picture has the last class.
+# Five images, four classes; no image has the last class.
 LABELS = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
 PROBABILITIES = np.array(
     [
@@ -22,9 +22,9 @@ HALF = np.full(4, 0.5)
 
 def test_average_precision_by_hand():
     found = metrics.average_precision(LABELS, PROBABILITIES)
-    # Class 0, most probable first: yes no yes: precisions 1/1 and 2/3 at its two pictures.
-    # Class 1: its one picture is first. Class 2: 0.9 is one of its three; then three pictures
-    # with 0.5 at once, two of them its: 3 of 4. Class 3 has no picture.
+    # Class 0, most probable first: yes no yes: precisions 1/1 and 2/3 at its two images.
+    # Class 1: its one image is first. Class 2: 0.9 is one of its three; then three images
+    # with 0.5 at once, two of them its: 3 of 4. Class 3 has no image.
     expected = [(1 + 2 / 3) / 2, 1.0, (1 + 3 / 4 + 3 / 4) / 3]
     assert found[:3] == pytest.approx(expected)
     assert np.isnan(found[3])
@@ -32,7 +32,7 @@ def test_average_precision_by_hand():
 
 def test_summary_by_hand():
     found = metrics.summary(LABELS, PROBABILITIES, HALF)
-    # Said with 0.5: class 0 in pictures 0 1 2 (2 right of 3, both found), class 1 in 1 2 (1 of
+    # Said with 0.5: class 0 in images 0 1 2 (2 right of 3, both found), class 1 in 1 2 (1 of
     # 2, found), class 2 in 0 1 3 4 (3 of 4, all found), class 3 in 3 (wrong).
     expected = {
         "map": (5 / 6 + 1 + 5 / 6) / 3,
@@ -40,7 +40,7 @@ def test_summary_by_hand():
         "macro_f1": (2 * 2 / 5 + 2 * 1 / 3 + 2 * 3 / 7) / 3,
         "micro_precision": 6 / 10,
         "micro_recall": 6 / 6,
-        "exact_match": 1 / 5,  # picture 0 alone
+        "exact_match": 1 / 5,  # image 0 alone
     }
     assert tuple(found) == metrics.METRICS
     assert found == pytest.approx(expected)
@@ -49,7 +49,7 @@ def test_summary_by_hand():
 def test_nothing_said_is_a_precision_of_zero():
     found = metrics.summary(LABELS, PROBABILITIES, np.ones(4))
     assert found["micro_precision"] == found["micro_recall"] == found["macro_f1"] == 0
-    assert found["exact_match"] == 1 / 5  # picture 4 has no label
+    assert found["exact_match"] == 1 / 5  # image 4 has no label
     assert found["map"] == pytest.approx((5 / 6 + 1 + 5 / 6) / 3)  # asks for no threshold
 
 
@@ -65,9 +65,9 @@ def test_thresholds_by_hand():
         [[0.9, 0.6, 0.5, 0.0], [0.8, 0.6, 0.5, 0.3], [0.6, 0.2, 0.5, 0.3], [0.2, 0.1, 0.5, 0.2]]
     )
     found = metrics.choose_thresholds(labels, probabilities)
-    # Class 0: F1 2/3, 1/2, 4/5, 2/3 after 1 to 4 pictures: between 0.6 and 0.2.
+    # Class 0: F1 2/3, 1/2, 4/5, 2/3 after 1 to 4 images: between 0.6 and 0.2.
     # Class 1: 0.6 twice with 1 of 2 right, F1 2/4; with 0.2, 2/5; with 0.1, 4/6: half of 0.1.
-    # Class 2 has no pictures. Class 3: 0.3 twice, F1 2/4; 0.2, 2/5; all cannot be let in at 0.
+    # Class 2 has no images. Class 3: 0.3 twice, F1 2/4; 0.2, 2/5; all cannot be let in at 0.
     assert found == pytest.approx([0.4, 0.05, 0.5, 0.25])
     said = metrics.predicted(probabilities, found)
     assert said[:, 0].tolist() == [1, 1, 1, 0] and said[:, 1].all()
@@ -114,11 +114,11 @@ def test_sigmoid_of_large_logits_is_finite():
     [
         ([1, 0], [[0.5, 0.5]], r"received \[2\] and \[1, 2\]"),
         ([[1, 0]], [[0.5, 0.5, 0.5]], r"received \[1, 2\] and \[1, 3\]"),
-        (np.zeros((0, 2)), np.zeros((0, 2)), "at least one picture"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "at least one image"),
         ([[1, 2]], [[0.5, 0.5]], "expected labels 0 and 1, one for every class; got 2"),
-        ([[1, 0], [1, 0]], [[0.5, 0.5], [np.nan, 0]], "picture 1 is not a finite number"),
+        ([[1, 0], [1, 0]], [[0.5, 0.5], [np.nan, 0]], "image 1 is not a finite number"),
         ([[1, 0]], [[3.5, -2]], "expected probabilities from 0 to 1 .* got -2 to 3.5"),
-        ([[0, 0]], [[0.5, 0.5]], "no picture has a label"),
+        ([[0, 0]], [[0.5, 0.5]], "no image has a label"),
     ],
 )
 def test_arrays_that_do_not_belong_together_are_refused(labels, probabilities, message):
@@ -142,14 +142,14 @@ def case(n=300):
     return labels, probabilities, np.linspace(0.3, 0.7, 6)
 
 
-def test_bootstrap_figures_with_every_picture_once_are_the_summary():
+def test_bootstrap_figures_with_every_image_once_are_the_summary():
     figures = metrics.weighted_summary(*case())(np.ones(300, int))
     assert dict(zip(metrics.METRICS, figures, strict=True)) == pytest.approx(
         metrics.summary(*case())
     )
 
 
-def test_bootstrap_figures_weigh_pictures_by_their_counts():
+def test_bootstrap_figures_weigh_images_by_their_counts():
     labels, probabilities, thresholds = case()
     counts = np.random.default_rng(2).integers(4, size=300)
     copies = np.repeat(np.arange(300), counts)
@@ -190,7 +190,7 @@ def test_the_part_of_the_document():
         LABELS, PROBABILITIES, names, thresholds=HALF, resamples=10, seed=5
     )
     assert (found["multi_label"], found["thresholds_from"]) == (True, "validation")
-    assert (found["pictures"], found["classes"], found["seed"]) == (5, 4, 5)
+    assert (found["images"], found["classes"], found["seed"]) == (5, 4, 5)
     assert found["metrics"] == metrics.summary(LABELS, PROBABILITIES, HALF)
     assert found["intervals"].keys() == set(metrics.METRICS)
     assert [row["name"] for row in found["per_class"]] == names

@@ -8,13 +8,13 @@ import pytest
 from pipelines.metrics import retrieval as metrics
 from pipelines.metrics.retrieval import both_ways, intervals, ranks, recall, summary
 
-# Four captions (rows) against three pictures; captions 0 and 1 are of picture 0.
+# Four captions (rows) against three images; captions 0 and 1 are of image 0.
 OWNER = np.array([0, 0, 1, 2])
 SIMILARITY = np.array(
     [
         [0.9, 0.1, 0.2],  # right at once
-        [0.3, 0.8, 0.5],  # picture 0 comes last: rank 3
-        [0.6, 0.4, 0.1],  # picture 1 is second
+        [0.3, 0.8, 0.5],  # image 0 comes last: rank 3
+        [0.6, 0.4, 0.1],  # image 1 is second
         [0.2, 0.7, 0.7],  # a tie with a wrong one: rank 2
     ]
 )
@@ -26,16 +26,16 @@ def similarities(matrix):
 
 
 def found():
-    captions, pictures = similarities(SIMILARITY)
-    return both_ways(pictures, captions, OWNER)
+    captions, images = similarities(SIMILARITY)
+    return both_ways(images, captions, OWNER)
 
 
-def test_ranks_of_captions_among_pictures():
+def test_ranks_of_captions_among_images():
     assert found()["text_to_image"].tolist() == [1, 3, 2, 2]
 
 
-def test_ranks_of_pictures_among_captions_count_any_of_their_own():
-    # Columns: picture 0 has .9 first; picture 1 has .4 behind .8 and .7; picture 2 has .7 first.
+def test_ranks_of_images_among_captions_count_any_of_their_own():
+    # Columns: image 0 has .9 first; image 1 has .4 behind .8 and .7; image 2 has .7 first.
     assert found()["image_to_text"].tolist() == [1, 3, 1]
 
 
@@ -67,28 +67,28 @@ def test_what_is_equally_similar_and_wrong_comes_first():
 
 
 def test_first_captions_are_the_queries_of_keras_io():
-    """150 pictures, two captions each: the first finds it at rank 101, the second at once."""
-    pictures = np.eye(150)
+    """150 images, two captions each: the first finds it at rank 101, the second at once."""
+    images = np.eye(150)
     owner = np.repeat(np.arange(150), 2)
     captions = np.zeros((300, 150))
     captions[1::2] = np.eye(150)
     for i in range(150):
         captions[2 * i, (i + 1 + np.arange(100)) % 150] = 1.0  # a hundred others
-    where = both_ways(pictures, captions, owner)
+    where = both_ways(images, captions, owner)
     assert where["text_to_image"][:2].tolist() == [150, 1]  # the other 49 are as far as it
     assert summary(where, owner)["first_caption_hit100"] == 0.0
     captions[0::2] += 0.5 * np.eye(150)
-    where = both_ways(pictures, captions, owner)
+    where = both_ways(images, captions, owner)
     assert where["text_to_image"][:2].tolist() == [101, 1]
     captions[0, 1] = 0.0  # now 99 others
-    where = both_ways(pictures, captions, owner)
+    where = both_ways(images, captions, owner)
     assert summary(where, owner)["first_caption_hit100"] == 1 / 150
 
 
 def test_distractors_are_searched_but_never_right():
-    captions, pictures = similarities(SIMILARITY)
-    more = np.array([[1.0, 0.0, 0.0]] * 2)  # as similar to every caption as picture 0
-    where = both_ways(pictures, captions, OWNER, distractors=more)
+    captions, images = similarities(SIMILARITY)
+    more = np.array([[1.0, 0.0, 0.0]] * 2)  # as similar to every caption as image 0
+    where = both_ways(images, captions, OWNER, distractors=more)
     assert where["text_to_image"].tolist() == [3, 5, 4, 2]
     assert where["image_to_text"].tolist() == [1, 3, 1]
 
@@ -102,32 +102,32 @@ def slow_recall(similarity, right, k):
 @pytest.mark.parametrize("chunk_bytes", [1, 4000, 1 << 20])
 def test_against_the_slow_way_in_chunks_of_any_size(chunk_bytes):
     rng = np.random.default_rng(0)
-    pictures = rng.normal(size=(40, 8))
+    images = rng.normal(size=(40, 8))
     owner = np.sort(np.concatenate([np.arange(40), rng.integers(40, size=77)]))
-    captions = pictures[owner] + 1.5 * rng.normal(size=(117, 8))
-    where = both_ways(pictures, captions, owner, chunk_bytes=chunk_bytes)
+    captions = images[owner] + 1.5 * rng.normal(size=(117, 8))
+    where = both_ways(images, captions, owner, chunk_bytes=chunk_bytes)
     right = owner[:, None] == np.arange(40)
     for k in (1, 5, 10):
-        similarity = captions @ pictures.T
+        similarity = captions @ images.T
         assert recall(where["text_to_image"], k) == slow_recall(similarity, right, k)
         assert recall(where["image_to_text"], k) == slow_recall(similarity.T, right.T, k)
 
 
 def test_thousands_need_little_memory():
     rng = np.random.default_rng(0)
-    pictures = rng.normal(size=(2_000, 4)).astype(np.float32)
+    images = rng.normal(size=(2_000, 4)).astype(np.float32)
     owner = np.repeat(np.arange(2_000), 5)
     tracemalloc.start()
-    both_ways(pictures, pictures[owner], owner, chunk_bytes=1 << 20)
+    both_ways(images, images[owner], owner, chunk_bytes=1 << 20)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 << 20  # the whole matrix would be 80 MB
 
 
-def test_intervals_hold_the_figure_and_draw_whole_pictures():
+def test_intervals_hold_the_figure_and_draw_whole_images():
     rng = np.random.default_rng(0)
     owner = np.repeat(np.arange(300), 5)
-    all_or_none = np.repeat(rng.integers(1, 3, size=300), 5)  # captions of a picture agree
+    all_or_none = np.repeat(rng.integers(1, 3, size=300), 5)  # captions of an image agree
     where = {"text_to_image": all_or_none, "image_to_text": rng.integers(1, 20, size=300)}
     ends = intervals(where, owner, resamples=200)
     figures = summary(where, owner)
@@ -141,8 +141,8 @@ def test_intervals_hold_the_figure_and_draw_whole_pictures():
 
 
 def test_the_best_answers_come_first():
-    captions, pictures = similarities(SIMILARITY)
-    assert metrics.top(captions, pictures, 2).tolist() == [[0, 2], [1, 2], [0, 1], [1, 2]]
+    captions, images = similarities(SIMILARITY)
+    assert metrics.top(captions, images, 2).tolist() == [[0, 2], [1, 2], [0, 1], [1, 2]]
 
 
 @pytest.mark.parametrize(

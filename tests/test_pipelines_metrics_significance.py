@@ -8,7 +8,7 @@ from pipelines.metrics import significance
 from pipelines.runs import predictions
 
 
-def test_mcnemar_is_a_coin_for_every_picture_that_only_one_gets_right():
+def test_mcnemar_is_a_coin_for_every_image_that_only_one_gets_right():
     a = np.array([1, 1, 1, 1, 1, 0, 1, 0], bool)
     b = np.array([0, 0, 0, 0, 0, 1, 1, 0], bool)
     assert significance.mcnemar(a, b) == pytest.approx(2 * (1 + 6) / 2**6)  # 5 of 6 heads or more

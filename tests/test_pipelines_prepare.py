@@ -32,7 +32,7 @@ def test_prints_the_counts(folder, tmp_path, capsys):
     assert prepare(tmp_path, folder=str(folder), limit=5, short_side=8) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == [
-        "split", "pictures", "rejected", "classes", "captions", "shards", "MB"
+        "split", "images", "rejected", "classes", "captions", "shards", "MB"
     ]  # fmt: skip
     assert lines[1].split()[:6] == ["train", "5", "0", "2", "-", "1"]
     assert lines[2].split()[:6] == ["test", "5", "0", "2", "-", "1"]
@@ -41,16 +41,16 @@ def test_prints_the_counts(folder, tmp_path, capsys):
     assert manifest.source["limit"] == 5
 
 
-def test_too_many_rejected_pictures_fail_after_all_is_written(folder, tmp_path, capsys):
+def test_too_many_rejected_images_fail_after_all_is_written(folder, tmp_path, capsys):
     (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
-    message = "1 pictures rejected, more than --max-rejected 0; the records of all others"
+    message = "1 images rejected, more than --max-rejected 0; the records of all others"
     with pytest.raises(RuntimeError, match=message):
         prepare(tmp_path, folder=str(folder))
     assert "rejected.csv" in capsys.readouterr().out
     assert Manifest.read(tmp_path / "out").splits["train"].count == 7
 
 
-def test_a_few_rejected_pictures_can_be_allowed(folder, tmp_path):
+def test_a_few_rejected_images_can_be_allowed(folder, tmp_path):
     (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
     assert prepare(tmp_path, folder=str(folder), max_rejected=1) == 0
 
@@ -114,15 +114,15 @@ def test_command_line_writes_and_never_overwrites(folder, tmp_path):
     arguments = ["--folder", folder, "--out", tmp_path / "out", "--shard-size", 3]
     first = command_line(*arguments)
     assert first.returncode == 0 and "train" in first.stdout
-    assert "pictures/s" in first.stderr
+    assert "images/s" in first.stderr
     again = command_line(*arguments)
     assert again.returncode == 2
     assert again.stderr.startswith("error: ") and len(again.stderr.splitlines()) == 1
     assert "finished records" in again.stderr
 
 
-def test_command_line_status_of_rejected_pictures(folder, tmp_path):
+def test_command_line_status_of_rejected_images(folder, tmp_path):
     (folder / "test" / "dog" / "3.jpg").write_bytes(b"GIF89a")
     result = command_line("--folder", folder, "--out", tmp_path / "out", "--workers", 1)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: 1 pictures rejected")
+    assert result.stderr.splitlines()[-1].startswith("error: 1 images rejected")

@@ -21,18 +21,18 @@ GRID = (
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Records of four classes with five pictures each to learn from."""
+    """Records of four classes with five images each to learn from."""
     home = tmp_path_factory.mktemp("prompt")
     rng = np.random.default_rng(0)
     for split, count in (("train", 5), ("test", 6)):
         for name in CLASSES:
-            folder = home / "pictures" / split / name
+            folder = home / "images" / split / name
             folder.mkdir(parents=True)
             for i in range(count):
                 color = np.array(ImageColor.getrgb(name.split("_")[0]))
                 pixels = rng.integers(0, 120, [64, 64, 3]) + color[None, None] // 2
                 Image.fromarray(pixels.astype("uint8")).save(folder / f"{i}.png")
-    records = ["--folder", str(home / "pictures"), "--out", str(home / "records")]
+    records = ["--folder", str(home / "images"), "--out", str(home / "records")]
     assert main(["prepare", *records, "--workers", "1"]) == 0
     return home
 
@@ -56,7 +56,7 @@ def test_every_cell_has_its_results(grid):
     assert len(cells) == 1 + 2 * 2  # zero-shot; two methods with two seeds
     for cell in cells:
         found = results(cell)
-        assert found["pictures"] == 24 and found["classes"] == 4
+        assert found["images"] == 24 and found["classes"] == 4
         assert not (cell / "checkpoints").exists()
     learnt = results(grid / "cells/shapes-tiny/coop/1-shot/seed-1")
     assert [row["epoch"] for row in learnt["history"]] == [0, 1]
@@ -182,11 +182,11 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, capsys, monkeypatch, m
     assert not (home / "wrong").exists()
 
 
-def test_fewer_pictures_than_shots_are_used_several_times_and_it_is_said(home, capsys):
+def test_fewer_images_than_shots_are_used_several_times_and_it_is_said(home, capsys):
     more = ("--methods", "linear-probe", "--shots", "16", "--seeds", "1")
     assert main(command(home, "short", *more)) == 0
     said = capsys.readouterr().out
-    assert "fewer pictures than 16 shots: 4 of 4 classes, the fewest 'blue ring' with 5" in said
+    assert "fewer images than 16 shots: 4 of 4 classes, the fewest 'blue ring' with 5" in said
 
 
 def test_a_method_that_cannot_name_unlearnt_classes_is_not_shown_as_the_best():

@@ -21,7 +21,7 @@ from tfrecords.sources.catalog import dataset
 
 RECIPES = sorted(config.RECIPES.glob("*.yaml"))
 CLIP = Path(__file__).parent / "fixtures" / "pretrained" / "clip_gelu_bfloat16"
-# Monti and Mariani, Table 1; 30,000 and 6,000 pictures in section 3.2.
+# Monti and Mariani, Table 1; 30,000 and 6,000 images in section 3.2.
 TABLE_1 = {
     "embed_dim": 256,  # projection dimensions
     "batch_size": 256,
@@ -34,7 +34,7 @@ TABLE_1 = {
     "plateau": 3,
     "plateau_factor": 0.2,
 }
-VALIDATION_SPLIT, PICTURES = 0.2, 30_000
+VALIDATION_SPLIT, IMAGES = 0.2, 30_000
 
 
 def commands(recipe):
@@ -83,7 +83,7 @@ def test_coco_bert_xception_is_table_1(anywhere):
     assert (found.text_tower, found.text_weights) == ("bert-base", "bert-base-uncased")
     assert found.schedule == "constant" and found.freeze == "both"
     prepared = options(*commands(recipe("coco_bert_xception"))[0])
-    assert (prepared.limit, prepared.validation_share) == (PICTURES, VALIDATION_SPLIT)
+    assert (prepared.limit, prepared.validation_share) == (IMAGES, VALIDATION_SPLIT)
     assert prepared.dataset == "coco_captions"
 
 
@@ -141,7 +141,7 @@ def put(path, data):
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory):
-    """COCO captions as published, twenty pictures and eight, five captions each."""
+    """COCO captions as published, twenty images and eight, five captions each."""
     root = tmp_path_factory.mktemp("coco")
     for split, numbers in (("train2014", range(20)), ("val2014", range(100, 108))):
         names = {number: f"COCO_{split}_{number:012d}.jpg" for number in numbers}
@@ -150,7 +150,7 @@ def coco(tmp_path_factory):
         captions = {
             "images": [{"id": number, "file_name": name} for number, name in names.items()],
             "annotations": [
-                {"image_id": number, "caption": f"Picture {number}, told for the {i}th time."}
+                {"image_id": number, "caption": f"Image {number}, told for the {i}th time."}
                 for number in numbers
                 for i in range(5)
             ],
@@ -196,7 +196,7 @@ def test_animals10_from_the_folders_as_published(tmp_path):
     out = tmp_path / "run"
     assert main(["evaluate", "--config", "animals10_zero_shot", *own, "--out", str(out)]) == 0
     found = json.loads((out / "results.json").read_text())
-    assert found["pictures"] == 100 and found["templates"] == ["A photo of a {}"]
+    assert found["images"] == 100 and found["templates"] == ["A photo of a {}"]
     names = {row["name"] for row in found["per_class"]}
     assert names == set(dataset("animals10").class_names)
     assert {"top1", "macro_precision", "macro_recall", "macro_f1"} <= set(found["metrics"])

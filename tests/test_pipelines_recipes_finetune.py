@@ -107,10 +107,10 @@ def read(path):
     return yaml.safe_load(path.read_text())
 
 
-def test_what_counts_steps_in_ft_clip_is_scaled_to_fewer_pictures(tmp_path, monkeypatch):
+def test_what_counts_steps_in_ft_clip_is_scaled_to_fewer_images(tmp_path, monkeypatch):
     found = loaded("food101_clip_ft", monkeypatch=monkeypatch, folder=tmp_path)
-    pictures = 0.8 * 750 * (101 - found.held_out)
-    steps = found.epochs * int(np.ceil(pictures / found.batch_size))
+    images = 0.8 * 750 * (101 - found.held_out)
+    steps = found.epochs * int(np.ceil(images / found.batch_size))
     assert found.warmup_steps == FT_CLIP_WARMUP * steps
     remembered = 1 / (1 - FT_CLIP_AVERAGE) / FT_CLIP_STEPS  # as a share of the run
     assert found.ema == pytest.approx(1 - 1 / (remembered * steps), abs=1e-4)
@@ -229,7 +229,7 @@ def run(name, records, out, *more):
 def test_food101(name, model, more, food101, models, tmp_path):
     found = run(name, food101, tmp_path / "run", "--model", models[model], *more)
     assert found["parts"]["held_out"] == list(range(10)) and found["classes"] == 3
-    assert found["pictures"] == 6  # test pictures of the seen classes
+    assert found["images"] == 6  # test images of the seen classes
     assert ("unseen_top1" in found["metrics"]) == (model == "clip")
     assert [row["epoch"] for row in found["history"]] == [-1, 0]
 
@@ -256,7 +256,7 @@ def test_without_weights_the_command_says_what_to_fetch(
 )
 def test_cifar10_as_tfds_prepares_it(name, more, cifar10, tmp_path):
     found = run(name, cifar10, tmp_path / "run", *more)
-    assert found["classes"] == 10 and found["pictures"] == 10
+    assert found["classes"] == 10 and found["images"] == 10
     assert found["per_class"][0]["name"] == "airplane"
 
 
@@ -270,12 +270,12 @@ def test_animals10(name, animals10, tmp_path):
 def test_pets_as_tfds_prepares_them(models, tmp_path):
     import tensorflow_datasets as tfds
 
-    picture = tmp_path / "0.jpg"
-    put(picture, jpeg(0))
+    image = tmp_path / "0.jpg"
+    put(image, jpeg(0))
     box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
     others = {"segmentation_mask": np.ones((30, 40, 1), np.uint8), "head_bbox": box, "species": 0}
     rows = [
-        {"image": str(picture), "label": i % 37, "file_name": f"{i}.jpg", **others}
+        {"image": str(image), "label": i % 37, "file_name": f"{i}.jpg", **others}
         for i in range(111)
     ]
     prepare_tfds(tmp_path / "tfds", "oxford_iiit_pet", {"train": rows[:74], "test": rows[74:]})

@@ -54,7 +54,7 @@ def test_the_first_classes_are_held_out_as_in_the_food101_study():
     assert class_split.held_out_classes(manifest, names=names) == (3, 7)
 
 
-def test_every_picture_is_in_one_part_and_every_class_gives_its_share(records):
+def test_every_image_is_in_one_part_and_every_class_gives_its_share(records):
     _, labels, parts = divided(records, away=(0,))
     everything = [*parts.train, *parts.validation, *parts.watched]
     assert max(Counter(everything).values()) == 1
@@ -66,7 +66,7 @@ def test_every_picture_is_in_one_part_and_every_class_gives_its_share(records):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_training_and_validation_never_read_a_held_out_picture(records, seed):
+def test_training_and_validation_never_read_a_held_out_image(records, seed):
     manifest, labels, parts = divided(records, away=(1,), seed=seed)
     data = Labelled(
         str(records),
@@ -133,14 +133,14 @@ def test_of_two_classes_none_can_be_held_out():
         class_split.held_out_classes(manifest_of(2), count=1)
 
 
-def test_several_classes_per_picture_cannot_be_held_out():
+def test_several_classes_per_image_cannot_be_held_out():
     with pytest.raises(ValueError, match="have several classes"):
         class_split.held_out_classes(manifest_of(10, multi_label=True), count=2)
 
 
-def test_a_class_without_pictures_to_train_on():
+def test_a_class_without_images_to_train_on():
     manifest = manifest_of(3)
-    with pytest.raises(ValueError, match="class 'class_2' has no pictures to train on in made"):
+    with pytest.raises(ValueError, match="class 'class_2' has no images to train on in made"):
         class_split.divide(
             np.arange(6),
             np.array([0, 0, 1, 1, 0, 1]),
@@ -215,9 +215,9 @@ def test_alpha_is_the_best_on_seen_classes_of_those_that_forget_little():
     assert wise_ft.choose([row(0, 0.7, 0.8), row(1, 0.7, 0.8)]) == 0
 
 
-def test_one_picture_of_each_class_leaves_none_to_choose_by():
+def test_one_image_of_each_class_leaves_none_to_choose_by():
     labels = np.array([0, 0, 1, 2])  # two of the class held out
-    with pytest.raises(ValueError, match="no picture to choose by in made: every class that is"):
+    with pytest.raises(ValueError, match="no image to choose by in made: every class that is"):
         class_split.divide(
             np.arange(4), labels, manifest_of(3), held_out=(0,), fraction=0.2, seed=0
         )

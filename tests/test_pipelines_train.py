@@ -27,7 +27,7 @@ from pipelines.__main__ import main  # noqa: E402
 from pipelines.training import callbacks, checkpoint_file  # noqa: E402
 from tfrecords.sources.shapes.source import ShapesSource  # noqa: E402
 
-STEPS = 10  # of one epoch: 200 pictures, 20 at a time
+STEPS = 10  # of one epoch: 200 images, 20 at a time
 SETTINGS = (
     *("--image-size", "32", "--embed-dim", "16", "--vocabulary-size", "300"),
     *("--context-length", "16", "--batch-size", "20", "--epochs", "2", "--checkpoint-steps", "3"),
@@ -147,13 +147,13 @@ def test_tensorboard_goes_on_where_the_run_does(interrupted):
         assert dict(curves["validation", name]) == pytest.approx(expected)
 
 
-def test_tensorboard_shows_pictures_once(interrupted):
-    (events,) = (interrupted / "tensorboard" / "pictures").iterdir()
+def test_tensorboard_shows_images_once(interrupted):
+    (events,) = (interrupted / "tensorboard" / "images").iterdir()
     shown = [value for event in read_events(events) for value in event.summary.value]
     kinds = {value.metadata.plugin_data.plugin_name: value for value in shown}
     assert len(shown) == 2 and set(kinds) == {"images", "text"}
     width, height, png = kinds["images"].tensor.string_val[:3]
-    assert (int(width), int(height)) == (8 * 32, 3 * 32) and png[1:4] == b"PNG"  # 20 pictures
+    assert (int(width), int(height)) == (8 * 32, 3 * 32) and png[1:4] == b"PNG"  # 20 images
     assert len(kinds["text"].tensor.string_val) == 20
 
 
@@ -192,9 +192,9 @@ def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
         (("--text-tower", "bert"), "no text tower 'bert'; expected one of transformer-tiny,"),
         (("--image-size", "33"), "multiple of the patch size 8; got 33"),
         (("--image-weights", "imagenet"), "'vit-tiny' takes no weights; got"),
-        (("--batch-size", "201"), "--batch-size: expected at most the 200 pictures of split train"),
+        (("--batch-size", "201"), "--batch-size: expected at most the 200 images of split train"),
         (("--batch-size", "0"), "--batch-size: expected a number in (0, inf); got 0"),
-        (("--micro-batch", "3"), "expected a divisor of the 20 pictures of a batch that each"),
+        (("--micro-batch", "3"), "expected a divisor of the 20 images of a batch that each"),
         (("--learning-rate", "nan"), "--learning-rate: expected a number; got 'nan'"),
         (("--dropout", "1"), "--dropout: expected a number in [0, 1); got 1.0"),
         (("--loss", "hinge"), "--loss: expected one of contrastive, sigmoid; got 'hinge'"),

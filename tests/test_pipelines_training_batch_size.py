@@ -1,4 +1,4 @@
-"""Batches where there are fewer pictures than were asked for."""
+"""Batches where there are fewer images than were asked for."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from pipelines.training import batch_size
 
 
 @pytest.mark.parametrize(
-    ("asked", "pictures", "devices", "expected"),
+    ("asked", "images", "devices", "expected"),
     [
         ((64, None), 100, 1, (64, None)),
         ((64, 8), 64, 2, (64, 8)),
@@ -17,10 +17,10 @@ from pipelines.training import batch_size
         ((64, 8), 7, 1, (7, None)),
     ],
 )
-def test_as_asked_for_or_whole_pieces_of_what_there_is(asked, pictures, devices, expected):
-    assert batch_size.fitting(*asked, pictures=pictures, devices=devices) == expected
+def test_as_asked_for_or_whole_pieces_of_what_there_is(asked, images, devices, expected):
+    assert batch_size.fitting(*asked, images=images, devices=devices) == expected
 
 
-def test_every_device_has_a_picture():
+def test_every_device_has_a_image():
     with pytest.raises(ValueError, match="at most 3 devices; got 4"):
-        batch_size.fitting(64, None, pictures=3, devices=4)
+        batch_size.fitting(64, None, images=3, devices=4)

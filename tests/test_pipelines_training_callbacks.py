@@ -47,7 +47,7 @@ def test_throughput_leaves_out_the_step_that_compiles(monkeypatch):
         epoch = {}
         throughput.on_epoch_end(0, epoch)
         assert epoch["images_per_second_per_device"] == epoch["images_per_second"] / 2
-    # Compiled from 0 to 100; then 4 and 8 pictures in 1 and 2 s; then 4 to 12 in 2 to 6 s.
+    # Compiled from 0 to 100; then 4 and 8 images in 1 and 2 s; then 4 to 12 in 2 to 6 s.
     assert rates == [None, 4, 4, 2, 2, 2]
 
 
@@ -107,14 +107,14 @@ def test_image_grid_is_written_as_a_run_begins_and_not_again(tmp_path):
     def describe(x, y):
         return [f"text {row[0]}" for row in x["token_ids"]]
 
-    pictures = tensorboard.ImageGrid(tmp_path, load=load, describe=describe, count=2)
+    images = tensorboard.ImageGrid(tmp_path, load=load, describe=describe, count=2)
     model = build()
-    fit(pictures, model=model, verbose=0)
-    fit(pictures, model=model, verbose=0)
+    fit(images, model=model, verbose=0)
+    fit(images, model=model, verbose=0)
     assert len(asked) == 1
-    events = EventAccumulator(str(tmp_path / "pictures"))
+    events = EventAccumulator(str(tmp_path / "images"))
     events.Reload()
-    (image,) = events.Tensors("training pictures")
+    (image,) = events.Tensors("training images")
     width, height, png = image.tensor_proto.string_val
     assert (width, height) == (b"10", b"5") and png[1:4] == b"PNG"
     (texts,) = events.Tensors("their texts, in reading order")

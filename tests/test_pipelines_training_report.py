@@ -26,7 +26,7 @@ RESULTS = {
     "devices": ["CPU:0", "CPU:1"],
     "cost": {
         "seconds": 60.0,
-        "pictures_per_second": 1000.0,
+        "images_per_second": 1000.0,
         "parameters": 12345,
         "peak_rss_bytes": 2**30,
     },

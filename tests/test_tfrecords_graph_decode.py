@@ -1,4 +1,4 @@
-"""Pictures as people send them: a graph gives the pixels that Pillow gives."""
+"""Images as people send them: a graph gives the pixels that Pillow gives."""
 
 import io
 
@@ -11,7 +11,7 @@ import tfrecords
 
 
 def photograph(height=37, width=52, *, mode="RGB"):
-    """A smooth picture without symmetry."""
+    """A smooth image without symmetry."""
     down, across = np.mgrid[:height, :width] / 50
     planes = [np.sin(3 * down + 5 * across**2), np.cos(4 * down), np.sin(9 * across - down)]
     pixels = (127 + 120 * np.stack(planes, -1)).astype(np.uint8)
@@ -43,20 +43,20 @@ def squares():
     )
     return lambda files: (
         graph(tf.constant(files)).numpy().astype(int),
-        np.stack([tfrecords.read_picture(file, **preprocessing) for file in files]).astype(int),
+        np.stack([tfrecords.read_image(file, **preprocessing) for file in files]).astype(int),
     )
 
 
-def test_pictures_are_turned_as_their_exif_says(squares):
+def test_images_are_turned_as_their_exif_says(squares):
     comment = b"\xff\xfe" + (400).to_bytes(2, "big") + bytes(398)
     files = [of_orientation(number) for number in range(10)]
     files += [of_orientation(6, order=">"), of_orientation(8, before=comment)]
     found, expected = squares(files)
     np.testing.assert_array_equal(found, expected)
-    assert len({picture.tobytes() for picture in expected}) == 8
+    assert len({image.tobytes() for image in expected}) == 8
 
 
-def test_pictures_of_every_mode(squares):
+def test_images_of_every_mode(squares):
     see_through = photograph(mode="RGBA")
     see_through.putalpha(photograph(mode="L"))
     deep = Image.fromarray(np.asarray(photograph(mode="L"), np.uint16) * 257)
@@ -84,7 +84,7 @@ def test_exif_that_is_cut_short_says_nothing(squares):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_what_is_no_picture_fails(squares):
-    for file in (b"not a picture", b"", encoded(photograph())[:200]):
+def test_what_is_no_image_fails(squares):
+    for file in (b"not an image", b"", encoded(photograph())[:200]):
         with pytest.raises(tf.errors.InvalidArgumentError):
             squares([file])

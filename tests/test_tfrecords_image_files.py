@@ -1,4 +1,4 @@
-"""Every kind of picture file ends up as pixels that TensorFlow decodes rightly, or is refused."""
+"""Every kind of image file ends up as pixels that TensorFlow decodes rightly, or is refused."""
 
 import io
 
@@ -19,11 +19,11 @@ def encode(image, kind, **options):
     return buffer.getvalue()
 
 
-def decode(picture):
+def decode(image):
     """What a plain decoder makes of it, as the reader does."""
-    decoder = tf.io.decode_jpeg if picture.format == "jpeg" else tf.io.decode_png
-    pixels = decoder(picture.data, channels=3).numpy()
-    assert pixels.shape == (picture.height, picture.width, 3)
+    decoder = tf.io.decode_jpeg if image.format == "jpeg" else tf.io.decode_png
+    pixels = decoder(image.data, channels=3).numpy()
+    assert pixels.shape == (image.height, image.width, 3)
     return pixels.astype(int)
 
 
@@ -35,31 +35,31 @@ def close(a, b, tolerance):
 @pytest.mark.parametrize("pixels", [COLOUR, RAMP], ids=["colour", "grey"])
 def test_plain_files_keep_their_bytes(kind, pixels):
     data = encode(Image.fromarray(pixels), kind)
-    picture = normalise(data)
-    assert picture.data == data
-    assert (picture.format, picture.height, picture.width) == (kind.lower(), 32, 48)
+    image = normalise(data)
+    assert image.data == data
+    assert (image.format, image.height, image.width) == (kind.lower(), 32, 48)
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP", "TIFF"])
 def test_other_kinds_are_encoded_again(kind):
-    picture = normalise(encode(Image.fromarray(RAMP).convert("RGB"), kind))
-    assert picture.format == ("jpeg" if kind == "WEBP" else "png")
-    assert close(decode(picture)[..., 0], RAMP, 8)
+    image = normalise(encode(Image.fromarray(RAMP).convert("RGB"), kind))
+    assert image.format == ("jpeg" if kind == "WEBP" else "png")
+    assert close(decode(image)[..., 0], RAMP, 8)
 
 
-def test_a_jpeg_with_another_picture_after_its_end_is_its_first_picture():
+def test_a_jpeg_with_another_image_after_its_end_is_its_first_image():
     data = encode(
         Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[Image.new("L", (9, 9))]
     )
-    picture = normalise(data)
-    assert picture.data == data and picture.format == "jpeg"
-    assert close(decode(picture), COLOUR, 12)
+    image = normalise(data)
+    assert image.data == data and image.format == "jpeg"
+    assert close(decode(image), COLOUR, 12)
 
 
 def test_cmyk_becomes_rgb():
-    picture = normalise(encode(Image.fromarray(COLOUR).convert("CMYK"), "JPEG", quality=95))
-    assert picture.format == "jpeg"
-    assert close(decode(picture)[4:-4, 4:-4], COLOUR[4:-4, 4:-4], 20)
+    image = normalise(encode(Image.fromarray(COLOUR).convert("CMYK"), "JPEG", quality=95))
+    assert image.format == "jpeg"
+    assert close(decode(image)[4:-4, 4:-4], COLOUR[4:-4, 4:-4], 20)
 
 
 def test_palette_becomes_rgb():
@@ -88,9 +88,9 @@ def test_a_transparent_colour_is_put_on_white():
 def test_exif_rotation_is_applied(kind):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright
-    picture = normalise(encode(Image.fromarray(COLOUR), kind, exif=exif))
-    assert (picture.height, picture.width) == (48, 32)
-    assert close(decode(picture), np.rot90(COLOUR, -1), 12)
+    image = normalise(encode(Image.fromarray(COLOUR), kind, exif=exif))
+    assert (image.height, image.width) == (48, 32)
+    assert close(decode(image), np.rot90(COLOUR, -1), 12)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -110,19 +110,19 @@ def test_a_jpeg_without_its_end_marker_is_mended_or_refused(missing):
     """Pillow accepts some of these, TensorFlow none: what is stored must be good for both."""
     data = encode(Image.fromarray(COLOUR), "JPEG")[:-missing]
     try:
-        picture = normalise(data)
+        image = normalise(data)
     except UnreadableError as error:
         assert str(error) == "truncated"
     else:
-        assert picture.data != data
-        assert close(decode(picture), COLOUR, 20)
+        assert image.data != data
+        assert close(decode(image), COLOUR, 20)
 
 
 def test_shrinks_the_short_side_as_pillow_does_and_never_enlarges():
     image = Image.fromarray(COLOUR)
-    picture = normalise(encode(image, "PNG"), short_side=20)
-    assert (picture.height, picture.width) == (20, 30)
-    assert close(decode(picture), np.asarray(image.resize((30, 20), Image.Resampling.BICUBIC)), 0)
+    plain = normalise(encode(image, "PNG"), short_side=20)
+    assert (plain.height, plain.width) == (20, 30)
+    assert close(decode(plain), np.asarray(image.resize((30, 20), Image.Resampling.BICUBIC)), 0)
     data = encode(image, "JPEG")
     assert normalise(data, short_side=32).data == data
     small = normalise(data, short_side=16)
@@ -156,12 +156,12 @@ FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
     ("data", "reason"),
     [
         (b"", "empty file"),
-        (b"<html>not found</html>", "not a picture of a kind read here"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a picture of a kind read here"),
+        (b"<html>not found</html>", "not an image of a kind read here"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image of a kind read here"),
         (JPEG[: len(JPEG) // 2], "truncated"),
         (PNG[: len(PNG) // 2], "truncated|damaged"),
         (FLIPPED_PNG, "damaged"),
-        (JPEG[:20], "truncated|damaged|not a picture"),
+        (JPEG[:20], "truncated|damaged|not an image"),
         (frames("GIF"), "2 frames, expected one"),
         (frames("WEBP"), "2 frames, expected one"),
         (frames("PNG"), "2 frames, expected one"),
@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_refused_with_a_reason(data, reason):
     assert "\n" not in str(error.value)
 
 
-def test_a_picture_of_monstrous_size_is_refused(monkeypatch):
+def test_a_image_of_monstrous_size_is_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(UnreadableError, match="more than 1,000 pixels"):
         normalise(JPEG)

@@ -1,4 +1,4 @@
-"""Pictures by name, in a folder and in records; many of them read at once; thumbnails."""
+"""Images by name, in a folder and in records; many of them read at once; thumbnails."""
 
 import io
 import os
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import tfrecords
-from tfrecords import PictureFolder, PictureRecords
+from tfrecords import ImageFolder, ImageRecords
 from tfrecords.sources.shapes.source import ShapesSource
 
 
@@ -20,26 +20,26 @@ def jpeg(colour, size=(40, 30), kind="JPEG"):
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     (folder / "inside").mkdir(parents=True)
     (folder / "b.jpg").write_bytes(jpeg("red"))
     (folder / "inside" / "a.PNG").write_bytes(jpeg("blue", kind="PNG"))
     (folder / "inside" / "é.webp").write_bytes(jpeg("green", kind="WEBP"))
     for name in (".hidden.jpg", "notes.txt", "inside/.b.jpg"):
-        (folder / name).write_bytes(b"no picture")
+        (folder / name).write_bytes(b"no image")
     (folder / ".cache").mkdir()
     (folder / ".cache" / "c.jpg").write_bytes(jpeg("red"))
     return folder
 
 
-def test_a_folder_lists_its_pictures_by_path(folder):
-    pictures = PictureFolder(folder)
-    listing = pictures.listing()
+def test_a_folder_lists_its_images_by_path(folder):
+    images = ImageFolder(folder)
+    listing = images.listing()
     assert list(listing) == ["b.jpg", "inside/a.PNG", "inside/é.webp"]
     status = (folder / "b.jpg").stat()
     assert listing["b.jpg"] == (status.st_size, status.st_mtime_ns, 0)
-    assert pictures.load("b.jpg") == jpeg("red") and pictures.has("b.jpg")
-    assert tfrecords.pictures_of(**pictures.describe()) == PictureFolder(folder.resolve())
+    assert images.load("b.jpg") == jpeg("red") and images.has("b.jpg")
+    assert tfrecords.images_of(**images.describe()) == ImageFolder(folder.resolve())
 
 
 def test_nothing_outside_of_the_folder_is_read(folder):
@@ -47,80 +47,78 @@ def test_nothing_outside_of_the_folder_is_read(folder):
     outside.write_bytes(jpeg("red"))
     (folder / "link.jpg").symlink_to(outside)
     os.symlink(folder / "b.jpg", folder / "good link.jpg")
-    pictures = PictureFolder(folder)
-    assert {"link.jpg", "good link.jpg"} <= set(pictures.listing())
-    assert pictures.load("good link.jpg") == jpeg("red")
+    images = ImageFolder(folder)
+    assert {"link.jpg", "good link.jpg"} <= set(images.listing())
+    assert images.load("good link.jpg") == jpeg("red")
     for name in ("link.jpg", "../secret.jpg", str(outside)):
         with pytest.raises(PermissionError, match="leads out of"):
-            pictures.load(name)
+            images.load(name)
 
 
 def test_what_is_not_there(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a folder of pictures"):
-        PictureFolder(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="is not a folder of images"):
+        ImageFolder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"holds no pictures; expected files that end in .jpg"):
-        PictureFolder(tmp_path / "empty").listing()
+    with pytest.raises(ValueError, match=r"holds no images; expected files that end in .jpg"):
+        ImageFolder(tmp_path / "empty").listing()
     (folder / "b.jpg").unlink()
-    assert not PictureFolder(folder).has("b.jpg")
+    assert not ImageFolder(folder).has("b.jpg")
     with pytest.raises(FileNotFoundError, match=r"b.jpg is no longer in"):
-        PictureFolder(folder).load("b.jpg")
+        ImageFolder(folder).load("b.jpg")
 
 
-def test_records_list_and_give_their_pictures(tmp_path):
+def test_records_list_and_give_their_images(tmp_path):
     source = ShapesSource(counts={"train": 5, "test": 13})
     tfrecords.write(source, tmp_path / "records", shard_size=6, workers=1, progress=False)
-    everything = PictureRecords(tmp_path / "records")
+    everything = ImageRecords(tmp_path / "records")
     assert len(everything.listing()) == 18
-    pictures = PictureRecords(tmp_path / "records", ("test",))
-    listing = pictures.listing()
+    images = ImageRecords(tmp_path / "records", ("test",))
+    listing = images.listing()
     examples = list(tfrecords.examples(tmp_path / "records", "test"))
     assert list(listing) == [example.filename for example in examples]
     assert len({stamp[0] for stamp in listing.values()}) == 13
     for example in examples:
         name = example.filename
         assert listing[name][1] == len(example.image)
-        assert pictures.load(name, listing[name]) == example.image
-    assert pictures.has(name, listing[name])
-    assert tfrecords.pictures_of(**pictures.describe()).listing() == listing
+        assert images.load(name, listing[name]) == example.image
+    assert images.has(name, listing[name])
+    assert tfrecords.images_of(**images.describe()).listing() == listing
     with pytest.raises(FileNotFoundError, match="no longer where it was"):
-        pictures.load("other.jpg", listing[name])
+        images.load("other.jpg", listing[name])
     with pytest.raises(ValueError, match="no split 'tset'"):
-        PictureRecords(tmp_path / "records", ("tset",))
+        ImageRecords(tmp_path / "records", ("tset",))
     for shard in (tmp_path / "records").glob("test-*"):
         shard.unlink()
-    assert not pictures.has(name, listing[name])
+    assert not images.has(name, listing[name])
     with pytest.raises(FileNotFoundError, match="is no longer in"):
-        pictures.load(name, listing[name])
+        images.load(name, listing[name])
 
 
-def test_many_pictures_have_the_pixels_of_each(folder):
-    pictures = PictureFolder(folder)
+def test_many_images_have_the_pixels_of_each(folder):
+    store = ImageFolder(folder)
     (folder / "c.jpg").write_bytes(jpeg("red")[:300])
-    (folder / "d.jpg").write_text("no picture")
+    (folder / "d.jpg").write_text("no image")
     (folder / "e.jpg").symlink_to(folder / "nowhere")
     (folder / "f.jpg").symlink_to("/etc/passwd")
-    asked = [(name, lambda name=name: pictures.load(name)) for name in pictures.listing()]
-    batches = list(tfrecords.read_pictures(asked, batch_size=3, image_size=16, resize="squash"))
+    asked = [(name, lambda name=name: store.load(name)) for name in store.listing()]
+    batches = list(tfrecords.read_images(asked, batch_size=3, image_size=16, resize="squash"))
     assert [len(batch.names) + len(batch.unreadable) for batch in batches] == [3, 3, 1]
     names = [name for batch in batches for name in batch.names]
     assert names == ["b.jpg", "inside/a.PNG", "inside/é.webp"]
     images = np.concatenate([batch.images for batch in batches])
-    alone = [
-        tfrecords.read_picture(folder / name, image_size=16, resize="squash") for name in names
-    ]
+    alone = [tfrecords.read_image(folder / name, image_size=16, resize="squash") for name in names]
     np.testing.assert_array_equal(images, alone)
     told = {name: why for batch in batches for name, why in batch.unreadable}
     assert list(told) == ["c.jpg", "d.jpg", "e.jpg", "f.jpg"]
     assert told["c.jpg"].startswith(("truncated", "damaged"))
-    assert told["d.jpg"].startswith("not a picture")
+    assert told["d.jpg"].startswith("not an image")
     assert told["e.jpg"].startswith("cannot be read: e.jpg is no longer in")
     assert told["f.jpg"].startswith("cannot be read: f.jpg leads out of")
 
 
 def test_giving_up_early_leaves_no_thread_behind(folder):
     asked = [("b.jpg", (folder / "b.jpg").read_bytes)] * 100
-    batches = tfrecords.read_pictures(asked, batch_size=2, image_size=8)
+    batches = tfrecords.read_images(asked, batch_size=2, image_size=8)
     assert next(batches).names == ["b.jpg"] * 2
     batches.close()
 
@@ -131,5 +129,5 @@ def test_thumbnails(folder):
         assert image.format == "JPEG" and image.size == (80, 20)
     small = tfrecords.thumbnail(jpeg("red", size=(10, 20)), side=80)
     assert Image.open(io.BytesIO(small)).size == (10, 20)
-    with pytest.raises(tfrecords.UnreadableError, match="not a picture"):
+    with pytest.raises(tfrecords.UnreadableError, match="not an image"):
         tfrecords.thumbnail(b"<svg/>", side=80)

@@ -154,9 +154,9 @@ def test_decode_is_pillows_bit_for_bit(options):
     np.testing.assert_array_equal(images.decode(data), expected)
 
 
-def test_what_is_no_picture_is_an_error():
+def test_what_is_no_image_is_an_error():
     with pytest.raises(tf.errors.InvalidArgumentError):
-        images.decode(b"not a picture")
+        images.decode(b"not an image")
 
 
 def windows(count: int, shape: tuple[int, int], **options) -> np.ndarray:

@@ -20,8 +20,8 @@ from tfrecords.schema import RawExample
 COUNTS = {"train": 23, "test": 7}
 
 
-def picture(index: int, kind: str = "jpeg") -> bytes:
-    """A small picture whose colours tell which it is."""
+def encoded(index: int, kind: str = "jpeg") -> bytes:
+    """A small image whose colours tell which it is."""
     rng = np.random.default_rng(index)
     tiles = rng.integers(0, 255, (3, 4, 3), dtype=np.uint8)
     file = io.BytesIO()
@@ -31,7 +31,7 @@ def picture(index: int, kind: str = "jpeg") -> bytes:
 
 @dataclass(frozen=True)
 class TinySource:
-    """A source of a few small pictures, with labels, with captions or with both."""
+    """A source of a few small images, with labels, with captions or with both."""
 
     labels: bool = True
     captions: int = 0
@@ -51,7 +51,7 @@ class TinySource:
         for i in range(start, stop):
             label = i % 3 if self.labels else None
             captions = tuple(f"{i} {j}" for j in range(self.captions))
-            load = partial(picture, i, self.kind)
+            load = partial(encoded, i, self.kind)
             yield RawExample(f"{split}/{i}.{self.kind}", load, label, captions)
 
 
@@ -106,7 +106,7 @@ def assert_equal(batches, expected):
 
 
 def ids(batches):
-    """Numbers of the pictures without padding; for batches with captions."""
+    """Numbers of the images without padding; for batches with captions."""
     return np.concatenate([y[w > 0] for *_, y, w in batches])
 
 
@@ -123,7 +123,7 @@ def test_rows_of_tokens_are_as_long_as_they_are_asked_for(captioned, labelled):
         load(labelled, text_length=2)
 
 
-def test_evaluation_sees_every_picture_once_in_stored_order(labelled):
+def test_evaluation_sees_every_image_once_in_stored_order(labelled):
     batches = take(load(labelled))
     assert [w.sum() for *_, w in batches] == [8, 8, 7]
     labels = np.concatenate([y[w > 0] for *_, y, w in batches])
@@ -144,7 +144,7 @@ def test_batches_are_as_the_contract_says(labelled):
     assert dataset.cardinality() == 3 == reader.steps_per_epoch(labelled, "train", batch_size=8)
 
 
-def test_padding_repeats_real_pictures(labelled):
+def test_padding_repeats_real_images(labelled):
     images, _, labels, weights = take(load(labelled, "test", batch_size=20))[0]
     np.testing.assert_array_equal(weights, [1] * 7 + [0] * 13)
     np.testing.assert_array_equal(images[7:14], images[:7])
@@ -163,7 +163,7 @@ def test_png_records(tmp_path):
 
 def test_examples_return_what_was_written(captioned):
     example = next(reader.examples(captioned, "test"))
-    assert example.image == picture(0)
+    assert example.image == encoded(0)
     assert (example.format, example.height, example.width) == ("jpeg", 36, 40)
     assert (example.filename, example.label) == ("test/0.jpeg", None)
     assert example.captions == ("0 0", "0 1", "0 2")
@@ -172,7 +172,7 @@ def test_examples_return_what_was_written(captioned):
 # --- Training: order, crops, captions ---------------------------------------------------------
 
 
-def test_every_epoch_sees_every_picture_once_in_another_order(captioned):
+def test_every_epoch_sees_every_image_once_in_another_order(captioned):
     batches = take(load(captioned, tokenizer=Numbers(), training=True, epochs=3))
     assert len(batches) == 9
     epochs = [ids(batches[i : i + 3]) for i in (0, 3, 6)]
@@ -210,7 +210,7 @@ def test_an_evaluation_can_be_resumed_too(labelled):
 
 
 def test_crops_differ_from_epoch_to_epoch_and_stay_centred_without_a_scale(captioned):
-    def by_picture(**options):
+    def by_image(**options):
         batches = take(load(captioned, tokenizer=Numbers(), training=True, epochs=2, **options))
         epochs = []
         for part in (batches[:3], batches[3:]):
@@ -218,15 +218,15 @@ def test_crops_differ_from_epoch_to_epoch_and_stay_centred_without_a_scale(capti
             epochs.append(images[np.unique(numbers, return_index=True)[1]])
         return epochs
 
-    first, second = by_picture(crop_scale=(0.2, 0.5))
+    first, second = by_image(crop_scale=(0.2, 0.5))
     assert all((a != b).any() for a, b in zip(first, second, strict=True))
-    first, second = by_picture(crop_scale=None)
+    first, second = by_image(crop_scale=None)
     np.testing.assert_array_equal(first, second)
     evaluated = np.concatenate([b[0] for b in take(load(captioned, tokenizer=Numbers()))])
     np.testing.assert_array_equal(first, evaluated[:23])
 
 
-def test_captions_go_with_their_picture_and_rotate(captioned):
+def test_captions_go_with_their_image_and_rotate(captioned):
     seen = set()
     for _, tokens, numbers, _ in take(
         load(captioned, tokenizer=Numbers(), training=True, epochs=8)
@@ -238,7 +238,7 @@ def test_captions_go_with_their_picture_and_rotate(captioned):
 
 
 def test_class_names_stand_in_for_captions(labelled):
-    """The label is then y: pictures of one class are not negatives of each other."""
+    """The label is then y: images of one class are not negatives of each other."""
 
     class Words:
         context_length = 8
@@ -336,8 +336,8 @@ def test_augmentation_by_keras_cv(labelled):
     assert all(changed) and batches[0][0].shape == (4, 16, 16, 3)
 
 
-def test_augmentation_must_return_pictures_of_the_same_shape(labelled):
-    with pytest.raises(ValueError, match=r"expected pictures of shape \(8, 16, 16, 3\)"):
+def test_augmentation_must_return_images_of_the_same_shape(labelled):
+    with pytest.raises(ValueError, match=r"expected images of shape \(8, 16, 16, 3\)"):
         load(labelled, training=True, augment=lambda images: images[:, :8])
 
 
@@ -389,7 +389,7 @@ def test_a_shard_cut_between_records_is_found(copy):
         load(copy, verify="size")
 
 
-def test_a_shard_of_other_pictures_is_found(copy):
+def test_a_shard_of_other_images_is_found(copy):
     shutil.copy(copy / "train-00002-of-00005.tfrecord", copy / SHARD)
     with pytest.raises(ValueError, match=rf"{SHARD} is damaged: its 5 records are whole"):
         load(copy)
@@ -428,7 +428,7 @@ WRONG = {
     "no such split": ({"split": "tets"}, "no split 'tets'; it has: train, test"),
     "batch too large": (
         {"batch_size": 24, "training": True},
-        "at most the 23 pictures of split 'train'; got 24",
+        "at most the 23 images of split 'train'; got 24",
     ),
     "uneven workers": ({"worker": (0, 3)}, "a multiple of 3 workers; got 8"),
     "no such worker": ({"worker": (2, 2)}, "0 <= index < count"),

@@ -120,8 +120,8 @@ def test_another_file_makes_another_source(pets):
         (["train/a/0", "train/b/0", "extra/a/0"], "expected at most one folder for each of"),
         (["val/a/0", "val/b/0", "valid/a/0", "valid/b/0"], "at most one folder for each of"),
         (["a_b/0", "a b/0"], "several class folders mean the same name: a b"),
-        (["a/0", "b/.hidden"], "b is empty; expected the pictures of class 'b'"),
-        (["a/0", "b/0"], "2 pictures are too few to split"),
+        (["a/0", "b/.hidden"], "b is empty; expected the images of class 'b'"),
+        (["a/0", "b/0"], "2 images are too few to split"),
     ],
 )
 def test_bad_class_folders(tmp_path, files, message):
@@ -138,7 +138,7 @@ def test_no_such_class_folder(tmp_path):
 # --- captions
 
 
-def test_csv_groups_the_captions_of_a_picture(tmp_path):
+def test_csv_groups_the_captions_of_a_image(tmp_path):
     put(tmp_path, "a/1.jpg", "2.jpg")
     path = tmp_path / "pairs.csv"
     path.write_text(
@@ -155,11 +155,11 @@ def test_csv_groups_the_captions_of_a_picture(tmp_path):
 
 
 def test_csv_without_splits_is_split_by_seed(tmp_path):
-    names = [f"pictures/{i}.jpg" for i in range(20)]
+    names = [f"images/{i}.jpg" for i in range(20)]
     put(tmp_path, *names)
     path = tmp_path / "captions.csv"
     path.write_text("file,caption\n" + "".join(f"{i}.jpg,number {i}\n" for i in range(20)))
-    source = sources.captions(path, images=tmp_path / "pictures", seed=0)
+    source = sources.captions(path, images=tmp_path / "images", seed=0)
     check_source(source)
     assert source.splits == {"train": 16, "validation": 2, "test": 2}
 
@@ -173,7 +173,7 @@ def coco(captions, names=("1.jpg", "2.jpg")):
     )
 
 
-def test_coco_folder_with_a_picture_folder_per_split(tmp_path):
+def test_coco_folder_with_a_image_folder_per_split(tmp_path):
     put(tmp_path, "train2017/1.jpg", "train2017/2.jpg", "val2017/1.jpg", "val2017/2.jpg")
     (tmp_path / "annotations").mkdir()
     for split in ("train", "val"):
@@ -191,7 +191,7 @@ def test_coco_folder_with_a_picture_folder_per_split(tmp_path):
 
 
 def test_karpathys_splits_of_coco(tmp_path):
-    """`dataset_coco.json` beside the pictures wins over COCO's own splits."""
+    """`dataset_coco.json` beside the images wins over COCO's own splits."""
     rows = [("train", "train2014", 1), ("restval", "val2014", 2), ("val", "val2014", 3)]
     rows += [("test", "val2014", 4), ("test", "val2014", 5)]
     images = [
@@ -199,7 +199,7 @@ def test_karpathys_splits_of_coco(tmp_path):
             "filepath": folder,
             "filename": f"COCO_{folder}_{number:012d}.jpg",
             "split": split,
-            "sentences": [{"raw": f"A picture\n of {number}. "}, {"raw": " "}, {"raw": "again"}],
+            "sentences": [{"raw": f"An image\n of {number}. "}, {"raw": " "}, {"raw": "again"}],
         }
         for split, folder, number in rows
     ]
@@ -209,7 +209,7 @@ def test_karpathys_splits_of_coco(tmp_path):
     check_source(source)
     assert source.splits == {"train": 1, "validation": 1, "test": 2, "restval": 1}
     name = "val2014/COCO_val2014_000000000003.jpg"
-    assert listing(source, "validation") == {name: (None, ("A picture of 3.", "again"))}
+    assert listing(source, "validation") == {name: (None, ("An image of 3.", "again"))}
     assert sources.captions(tmp_path / "dataset_coco.json", seed=0).splits == source.splits
     del images[0]["sentences"]
     (tmp_path / "dataset_coco.json").write_text(json.dumps({"images": images}))
@@ -236,7 +236,7 @@ def test_a_file_name_can_say_the_split(tmp_path, stem):
         ('file,caption\n1.jpg,"one\n', "line 1: unexpected end of data"),
         ("file,caption,split\n1.jpg,one,../x\n", "expected a split like train"),
         ("file,caption,split\n1.jpg,one,train\n1.jpg,uno,test\n", "is in two splits: train and"),
-        ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 pictures do not"),
+        ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 images do not"),
     ],
 )
 def test_bad_csv(tmp_path, text, message):
@@ -247,7 +247,7 @@ def test_bad_csv(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"images": []}', coco([(7, "of no picture")]), coco([(0, None)])]
+    "text", ["{", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, None)])]
 )
 def test_bad_coco_json(tmp_path, text):
     put(tmp_path, "1.jpg", "2.jpg")
@@ -256,11 +256,11 @@ def test_bad_coco_json(tmp_path, text):
         sources.captions(tmp_path / "c.json", seed=0)
 
 
-def test_missing_pictures_are_counted_and_named(tmp_path):
+def test_missing_images_are_counted_and_named(tmp_path):
     put(tmp_path, "3.jpg")
     rows = "".join(f"{i}.jpg,number {i}\n" for i in range(6))
     (tmp_path / "c.csv").write_text("file,caption\n" + rows)
-    message = r"5 of 6 pictures named in .*c.csv are missing under .*: 0.jpg, 1.jpg, 2.jpg, \.\.\."
+    message = r"5 of 6 images named in .*c.csv are missing under .*: 0.jpg, 1.jpg, 2.jpg, \.\.\."
     with pytest.raises(FileNotFoundError, match=message):
         sources.captions(tmp_path / "c.csv", seed=0)
 
@@ -271,7 +271,7 @@ def test_no_caption_file(tmp_path):
             sources.captions(path, images=tmp_path, seed=0)
 
 
-def test_no_picture_folder(tmp_path):
+def test_no_image_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
         sources.captions(tmp_path, images=tmp_path / "nowhere", seed=0)
 
@@ -289,7 +289,7 @@ def test_food101_archive(tmp_path):
     write(tmp_path / "meta/train.txt", "apple_pie/1\nbaklava/2\nbaklava/3\n")
     write(tmp_path / "meta/test.txt", "baklava/4\n")
     put(tmp_path, *(f"images/{name}.jpg" for name in ("apple_pie/1", "baklava/2", "baklava/3")))
-    with pytest.raises(FileNotFoundError, match="1 of 1 pictures named in split test"):
+    with pytest.raises(FileNotFoundError, match="1 of 1 images named in split test"):
         sources.named("food101", data_dir=tmp_path)
     put(tmp_path, "images/baklava/4.jpg")
     source = sources.named("food101", data_dir=tmp_path)
@@ -428,10 +428,10 @@ def prepare_tfds(root, name, splits):
 
 @old_protobuf
 def test_tfds_food101(tmp_path):
-    pictures = [tmp_path / f"{i}.jpg" for i in range(5)]
-    for i, path in enumerate(pictures):
+    images = [tmp_path / f"{i}.jpg" for i in range(5)]
+    for i, path in enumerate(images):
         path.write_bytes(jpeg(40 * i))
-    examples = [{"image": str(path), "label": i} for i, path in enumerate(pictures)]
+    examples = [{"image": str(path), "label": i} for i, path in enumerate(images)]
     prepare_tfds(tmp_path, "food101", {"train": examples, "validation": examples[:2]})
     source = sources.named("food101", data_dir=tmp_path)
     check_source(source)
@@ -439,12 +439,12 @@ def test_tfds_food101(tmp_path):
     assert source.class_names[:2] == ("apple pie", "baby back ribs")
     raws = list(source.read("train", 1, 4))
     assert [raw.label for raw in raws] == [1, 2, 3]
-    assert [raw.load() for raw in raws] == [path.read_bytes() for path in pictures[1:4]]
+    assert [raw.load() for raw in raws] == [path.read_bytes() for path in images[1:4]]
     assert raws[0].filename == "train/000001"
 
 
 @old_protobuf
-def test_tfds_cifar10_has_real_names_and_lossless_pictures(tmp_path):
+def test_tfds_cifar10_has_real_names_and_lossless_images(tmp_path):
     image = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
     examples = [{"id": f"train_{i}", "image": image, "label": i} for i in range(3)]
     prepare_tfds(tmp_path, "cifar10", {"train": examples, "test": examples})
@@ -500,7 +500,7 @@ def test_limited(pets):
     check_source(source)
     assert source.splits == {"train": 3, "test": 3}
     assert source.describe()["limit"] == 3
-    with pytest.raises(ValueError, match="at least 1 picture per split, got 0"):
+    with pytest.raises(ValueError, match="at least 1 image per split, got 0"):
         sources.Limited(source, 0)
 
 
@@ -524,7 +524,7 @@ def test_validation_taken_from_train(pets):
             sources.WithValidation(whole, share)
 
 
-def test_all_pictures_as_one_split(pets):
+def test_all_images_as_one_split(pets):
     whole = sources.class_folder(pets, seed=0)
     source = sources.Merged(whole, "test")
     check_source(source)

@@ -1,4 +1,4 @@
-"""Several things per picture: the labels say what is drawn, and a seed fixes both."""
+"""Several things per image: the labels say what is drawn, and a seed fixes both."""
 
 import io
 import pickle
@@ -30,7 +30,7 @@ def test_labels_are_the_shapes_and_colours_that_are_drawn():
         assert list(example.label) == sorted(set(example.label))
 
 
-def test_every_class_is_in_some_pictures_and_not_in_most():
+def test_every_class_is_in_some_images_and_not_in_most():
     found = examples()
     shown = np.bincount([label for e in found for label in e.label], minlength=20) / len(found)
     assert shown.min() > 0.15 and shown.max() < 0.30
@@ -50,16 +50,16 @@ def test_things_do_not_cover_each_other_and_stand_out():
             assert np.abs(tone - COLOURS[one.colour]).sum() > 90
 
 
-def test_a_seed_fixes_the_bytes_and_a_range_is_its_single_pictures():
+def test_a_seed_fixes_the_bytes_and_a_range_is_its_single_images():
     world = pickle.loads(pickle.dumps(ShapesMultiSource(seed=4)))
     together = list(world.read("test", 7, 10))
     for index, example in enumerate(together, start=7):
         (alone,) = ShapesMultiSource(seed=4).read("test", index, index + 1)
         assert (alone.filename, alone.label) == (example.filename, example.label)
         assert alone.load() == example.load()
-    pictures = [e.load() for seed in (0, 1) for s in COUNTS for e in examples(1, s, seed=seed)]
-    assert len(set(pictures)) == 6
-    with Image.open(io.BytesIO(pictures[0])) as image:
+    images = [e.load() for seed in (0, 1) for s in COUNTS for e in examples(1, s, seed=seed)]
+    assert len(set(images)) == 6
+    with Image.open(io.BytesIO(images[0])) as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (SIZE, SIZE))
 
 
@@ -74,7 +74,7 @@ def test_it_can_be_named():
     source, entry = sources.named("shapes-multi", seed=3), dataset("shapes-multi")
     assert source == ShapesMultiSource(seed=3)
     assert (source.name, source.multi_label, source.metric) == ("shapes-multi", True, "map")
-    assert entry.multi_label and entry.pictures == sum(source.splits.values())
+    assert entry.multi_label and entry.images == sum(source.splits.values())
     assert entry.class_names == source.class_names and entry.templates == source.templates
 
 

@@ -24,7 +24,7 @@ def source(style="shapes", **options):
 
 
 def thing(example):
-    """What is really in a picture, whatever its label says."""
+    """What is really in an image, whatever its label says."""
     scene = example.load.args[0]
     return scene.thing
 
@@ -34,7 +34,7 @@ def name_of(example):
 
 
 def digest(style="shapes", seed=0, split="train"):
-    """Of some pictures, captions and labels."""
+    """Of some images, captions and labels."""
     examples = list(source(style, seed=seed).read(split, 3, 9))
     facts = repr([(e.filename, e.label, e.captions) for e in examples]).encode()
     return hashlib.sha256(facts + b"".join(e.load() for e in examples)).hexdigest()
@@ -71,7 +71,7 @@ def test_same_bytes_in_another_process():
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_range_is_its_single_pictures(style):
+def test_a_range_is_its_single_images(style):
     world = pickle.loads(pickle.dumps(source(style)))
     together = list(world.read("train", 98, 103))
     for index, example in enumerate(together, start=98):
@@ -113,7 +113,7 @@ def test_captions_name_the_colour_and_the_shape():
             assert first and first[0] == name_of(example), caption
             assert not re.search(r"\ba [aeio]|\ban [^aeio]|  |^ | $", caption), caption
             seen |= set(caption.split())
-    assert {"small", "large", "corner", "background", "next", "picture"} <= seen
+    assert {"small", "large", "corner", "background", "next", "image"} <= seen
     assert all(not example.captions for example in source("shapes-wild").read("train", 0, 50))
 
 
@@ -143,7 +143,7 @@ def test_distractors_are_other_smaller_things_beside():
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_pictures_are_colour_jpeg_that_vary(style):
+def test_images_are_colour_jpeg_that_vary(style):
     first, *others = (example.load() for example in source(style).read("test", 0, 20))
     for jpeg in (first, *others):
         with Image.open(io.BytesIO(jpeg)) as image:

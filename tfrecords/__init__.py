@@ -1,4 +1,4 @@
-"""From pictures on disk to batches: sources, records, and the reader that feeds `fit`."""
+"""From images on disk to batches: sources, records, and the reader that feeds `fit`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +9,15 @@ from tfrecords.sources.catalog import DATASETS as DATASETS
 from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
-    from tfrecords.file_batches import read_pictures as read_pictures
+    from tfrecords.file_batches import read_images as read_images
     from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.image_files import UnreadableError as UnreadableError
     from tfrecords.image_files import thumbnail as thumbnail
-    from tfrecords.image_store import PictureFolder as PictureFolder
-    from tfrecords.image_store import PictureRecords as PictureRecords
-    from tfrecords.image_store import Pictures as Pictures
-    from tfrecords.image_store import pictures_of as pictures_of
-    from tfrecords.images import read_picture as read_picture
+    from tfrecords.image_store import ImageFolder as ImageFolder
+    from tfrecords.image_store import ImageRecords as ImageRecords
+    from tfrecords.image_store import ImageStore as ImageStore
+    from tfrecords.image_store import images_of as images_of
+    from tfrecords.images import read_image as read_image
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "PictureFolder": "listing",
-    "PictureRecords": "listing",
-    "Pictures": "listing",
+    "ImageFolder": "listing",
+    "ImageRecords": "listing",
+    "ImageStore": "listing",
     "REJECTED": "writer",
-    "UnreadableError": "pictures",
+    "UnreadableError": "images",
     "examples": "reader",
     "labels": "selection",
     "load": "reader",
     "naming_damage": "damage",
-    "pictures_of": "listing",
-    "read_picture": "images",
-    "read_pictures": "picture_batches",
+    "images_of": "listing",
+    "read_image": "images",
+    "read_images": "image_batches",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
-    "thumbnail": "pictures",
+    "thumbnail": "images",
     "uploads_to_squares": "uploads",
     "verify": "damage",
     "write": "writer",

@@ -1,4 +1,4 @@
-"""Many pictures from anywhere, in batches of the pixels that they would have in evaluation."""
+"""Many images from anywhere, in batches of the pixels that they would have in evaluation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tfrecords.preprocessing import Preprocessing
 _AHEAD = 3  # batches read ahead
 
 
-class PictureBatch(NamedTuple):
+class ImageBatch(NamedTuple):
     """`images` uint8 [b, s, s, 3] of the b `names` that could be read; `unreadable`: name, why."""
 
     names: list[str]
@@ -27,17 +27,17 @@ class PictureBatch(NamedTuple):
     unreadable: list[tuple[str, str]]
 
 
-def read_pictures(
-    pictures: Iterable[tuple[str, Callable[[], bytes]]],
+def read_images(
+    images: Iterable[tuple[str, Callable[[], bytes]]],
     *,
     batch_size: int,
     **preprocessing: Any,
-) -> Iterator[PictureBatch]:
-    """Read pictures as `read_picture` does, in threads, while whoever asked works on the last ones.
+) -> Iterator[ImageBatch]:
+    """Read images as `read_image` does, in threads, while whoever asked works on the last ones.
 
     Args:
-        pictures: names, and what gives the bytes of the file of each.
-        batch_size: pictures of a batch, those that cannot be read included.
+        images: names, and what gives the bytes of the file of each.
+        batch_size: images of a batch, those that cannot be read included.
         preprocessing: see `Preprocessing`.
 
     One that cannot be read, for whatever reason, is listed with that reason.
@@ -60,7 +60,7 @@ def read_pictures(
             return name, "damaged"
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        ahead = (pool.submit(read, *job) for job in pictures)
+        ahead = (pool.submit(read, *job) for job in images)
         waiting: deque[Future] = deque(islice(ahead, _AHEAD * batch_size))
         try:
             while waiting:
@@ -71,10 +71,10 @@ def read_pictures(
             pool.shutdown(cancel_futures=True)
 
 
-def _batch(read: list[tuple[str, np.ndarray | str]], *, size: int) -> PictureBatch:
+def _batch(read: list[tuple[str, np.ndarray | str]], *, size: int) -> ImageBatch:
     good = [(name, found) for name, found in read if not isinstance(found, str)]
     bad = [(name, found) for name, found in read if isinstance(found, str)]
     images = np.empty((len(good), size, size, 3), np.uint8)
     for image, (_, pixels) in zip(images, good, strict=True):
         image[:] = pixels
-    return PictureBatch([name for name, _ in good], images, bad)
+    return ImageBatch([name for name, _ in good], images, bad)

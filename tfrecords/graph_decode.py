@@ -1,7 +1,7 @@
-"""Pictures as people send them, to pixels, by TensorFlow's operations alone.
+"""Images as people send them, to pixels, by TensorFlow's operations alone.
 
-What is in records has been turned upright and put on white already (`pictures.normalise`, by
-Pillow). An exported model meets pictures that were not, and has no Pillow: this does the same
+What is in records has been turned upright and put on white already (`images.normalise`, by
+Pillow). An exported model meets images that were not, and has no Pillow: this does the same
 inside a graph.
 """
 
@@ -23,7 +23,7 @@ _ENTRY = 12  # bytes of an entry of EXIF
 
 
 def uploads_to_squares(encoded: tf.Tensor, **preprocessing: Any) -> tf.Tensor:
-    """The pixels that `read_picture` gives, of JPEG and PNG files, in a graph.
+    """The pixels that `read_image` gives, of JPEG and PNG files, in a graph.
 
     JPEGs are turned as their EXIF says; transparent parts of a PNG become white. (The orientation
     in a PNG, which Pillow reads and hardly anything writes, is not looked for.)

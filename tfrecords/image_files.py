@@ -1,4 +1,4 @@
-"""Pictures on their way into records: proved readable, made plain, shrunk if asked.
+"""Images on their way into records: proved readable, made plain, shrunk if asked.
 
 What is stored must come out of any plain JPEG or PNG decoder as upright pixels with 8 bits per
 channel. Files that already are like that keep their bytes; only the others are encoded again.
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 # What Pillow may try: it reads other kinds too, some by running other programs.
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
-# MPO is what many phones write, and what Pillow calls it: a JPEG with more pictures after its end.
+# MPO is what many phones write, and what Pillow calls it: a JPEG with more images after its end.
 _LOSSY = ("JPEG", "MPO", "WEBP")
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -27,12 +27,12 @@ _JPEG_QUALITY = 95
 
 
 class UnreadableError(ValueError):
-    """A picture that cannot go into a record; the message is the reason, for a person to read."""
+    """An image that cannot go into a record; the message is the reason, for a person to read."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An encoded picture that has been decoded once. `format` is "jpeg" or "png"."""
+class EncodedImage:
+    """An encoded image that has been decoded once. `format` is "jpeg" or "png"."""
 
     data: bytes
     format: str
@@ -40,8 +40,10 @@ class Picture:
     width: int
 
 
-def normalise(data: bytes, *, short_side: int | None = None, lossless: bool = False) -> Picture:
-    """Check a picture file and make it plain.
+def normalise(
+    data: bytes, *, short_side: int | None = None, lossless: bool = False
+) -> EncodedImage:
+    """Check an image file and make it plain.
 
     A JPEG or PNG that is upright, RGB or greyscale, without transparency and with 8 bits per
     channel is returned byte for byte. Anything else is decoded, turned upright, put on white
@@ -51,11 +53,11 @@ def normalise(data: bytes, *, short_side: int | None = None, lossless: bool = Fa
     Args:
         data: the whole file.
         short_side: shrink so that the shorter side has this many pixels (Pillow's antialiased
-            bicubic filter). Smaller pictures are never enlarged.
+            bicubic filter). Smaller images are never enlarged.
         lossless: never encode again as JPEG.
 
     Raises:
-        UnreadableError: the file is empty, truncated, damaged, animated or no picture at all.
+        UnreadableError: the file is empty, truncated, damaged, animated or no image at all.
     """
     if not data:
         raise UnreadableError("empty file")
@@ -67,7 +69,7 @@ def normalise(data: bytes, *, short_side: int | None = None, lossless: bool = Fa
             small = short_side is None or min(image.size) <= short_side
             if small and _is_plain(image, data):
                 kind = "png" if image.format == "PNG" else "jpeg"
-                return Picture(data, kind, image.height, image.width)
+                return EncodedImage(data, kind, image.height, image.width)
             kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
             ImageOps.exif_transpose(image, in_place=True)
             image = _plain(image)
@@ -77,16 +79,16 @@ def normalise(data: bytes, *, short_side: int | None = None, lossless: bool = Fa
             raise UnreadableError(_reason(error)) from None
     if short_side is not None and min(image.size) > short_side:
         image = image.resize(shrunk_size(*image.size, short_side), Image.Resampling.BICUBIC)
-    return Picture(_encode(image, kind), kind, image.height, image.width)
+    return EncodedImage(_encode(image, kind), kind, image.height, image.width)
 
 
 def thumbnail(data: bytes, *, side: int) -> bytes:
-    """A picture file as a JPEG that fits into a square of `side` pixels; never enlarged.
+    """An image file as a JPEG that fits into a square of `side` pixels; never enlarged.
 
     Decoded as on the way into records, so whatever is in the file, what comes out is a plain JPEG.
 
     Raises:
-        UnreadableError: it is no picture, or a damaged or animated one.
+        UnreadableError: it is no image, or a damaged or animated one.
     """
     with Image.open(io.BytesIO(normalise(data, lossless=True).data)) as image:
         image.thumbnail((side, side), Image.Resampling.BICUBIC)
@@ -109,7 +111,7 @@ def versions() -> dict[str, str]:
 
 
 def _open(data: bytes) -> Image.Image:
-    """Decode the whole picture, checking what Pillow's decoders let pass and others do not."""
+    """Decode the whole image, checking what Pillow's decoders let pass and others do not."""
     image = Image.open(io.BytesIO(data), formats=_KINDS)
     frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
     if frames > 1:
@@ -163,11 +165,11 @@ def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> b
 
 
 def _reason(error: Exception) -> str:
-    """Why a picture was rejected, in one line."""
+    """Why an image was rejected, in one line."""
     if isinstance(error, UnreadableError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)"
+        return "not an image of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)"
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     message = " ".join(str(error).split()) or type(error).__name__
@@ -175,15 +177,15 @@ def _reason(error: Exception) -> str:
 
 
 def pixels(encoded: bytes, *, side: int = 160) -> np.ndarray:
-    """A picture's bytes to pixels uint8 [h, w, 3], at most `side` high and wide."""
+    """An image's bytes to pixels uint8 [h, w, 3], at most `side` high and wide."""
     image = Image.open(io.BytesIO(encoded)).convert("RGB")
     image.thumbnail((side, side))
     return np.asarray(image)
 
 
-def jpeg(picture: np.ndarray, *, side: int = 144) -> bytes:
+def jpeg(pixels: np.ndarray, *, side: int = 144) -> bytes:
     """Pixels uint8 [h, w, 3] to a small JPEG's bytes."""
-    buffer, image = io.BytesIO(), Image.fromarray(picture)
+    buffer, image = io.BytesIO(), Image.fromarray(pixels)
     image.thumbnail((side, side))
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

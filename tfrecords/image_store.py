@@ -1,7 +1,7 @@
-"""Pictures by name, where they are: in a folder, or in records. What an index is made of.
+"""Images by name, where they are: in a folder, or in records. What an index is made of.
 
-Both kinds list their pictures as ids with stamps, three whole numbers: two that change when the
-picture does, and one that says where it is. Neither decodes anything.
+Both kinds list their images as ids with stamps, three whole numbers: two that change when the
+image does, and one that says where it is. Neither decodes anything.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Stamp = tuple[int, int, int]
 _PER_SHARD = 1 << 32  # more than a shard has records
 
 
-class Pictures(Protocol):
-    """Where pictures are."""
+class ImageStore(Protocol):
+    """Where images are."""
 
     def describe(self) -> dict:
-        """JSON-able: kind and path, from which `pictures_of` makes it again."""
+        """JSON-able: kind and path, from which `images_of` makes it again."""
 
     def listing(self) -> dict[str, Stamp]:
         """Ids and stamps, in a fixed order."""
 
     def has(self, name: str, stamp: Sequence[int]) -> bool:
-        """Whether the picture is still there, as far as can be told without reading it."""
+        """Whether the image is still there, as far as can be told without reading it."""
 
     def load(self, name: str, stamp: Sequence[int]) -> bytes:
-        """The picture's file. Raises FileNotFoundError, naming it, where it is gone."""
+        """The image's file. Raises FileNotFoundError, naming it, where it is gone."""
 
 
 @dataclass(frozen=True)
-class PictureFolder:
-    """All pictures below a folder, known by their suffixes; ids are paths in it.
+class ImageFolder:
+    """All images below a folder, known by their suffixes; ids are paths in it.
 
     Hidden files and folders are passed over. A link that leads out of the folder is not followed:
     nothing but what is in the folder is read.
@@ -56,7 +56,7 @@ class PictureFolder:
 
     def __post_init__(self) -> None:
         if not self.path.is_dir():
-            raise FileNotFoundError(f"{self.path} is not a folder of pictures")
+            raise FileNotFoundError(f"{self.path} is not a folder of images")
 
     def describe(self) -> dict:
         return {"kind": "folder", "path": str(self.path.resolve())}
@@ -65,7 +65,7 @@ class PictureFolder:
         """Stamps are (size, time of the last change in ns, 0).
 
         Raises:
-            ValueError: there is no picture.
+            ValueError: there is no image.
         """
         found: dict[str, Stamp] = {}
         for top, folders, files in os.walk(self.path):
@@ -82,7 +82,7 @@ class PictureFolder:
                 found[path.relative_to(self.path).as_posix()] = stamp
         if not found:
             kinds = ", ".join(SUFFIXES)
-            raise ValueError(f"{self.path} holds no pictures; expected files that end in {kinds}")
+            raise ValueError(f"{self.path} holds no images; expected files that end in {kinds}")
         return dict(sorted(found.items()))
 
     def has(self, name: str, stamp: Sequence[int] = ()) -> bool:
@@ -100,8 +100,8 @@ class PictureFolder:
 
 
 @dataclass(frozen=True)
-class PictureRecords:
-    """The pictures of a folder of records; ids are their file names, as the source had them.
+class ImageRecords:
+    """The images of a folder of records; ids are their file names, as the source had them.
 
     Args:
         path: folder with `manifest.json`.
@@ -125,9 +125,9 @@ class PictureRecords:
         return {"kind": "records", "path": path, "splits": list(self.splits)}
 
     def listing(self) -> dict[str, Stamp]:
-        """Stamps are (a hash of the picture's bytes, their number, shard and record).
+        """Stamps are (a hash of the image's bytes, their number, shard and record).
 
-        Of pictures with the same name the second gets its number in its split behind it.
+        Of images with the same name the second gets its number in its split behind it.
 
         Raises:
             ValueError: a shard is damaged (names shard and record).
@@ -168,8 +168,8 @@ class PictureRecords:
         return [(self.path / s.name, s.records) for split in splits for s in split.shards]
 
 
-def pictures_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> Pictures:
-    """The pictures that `describe` described."""
+def images_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> ImageStore:
+    """The images that `describe` described."""
     if kind == "records":
-        return PictureRecords(Path(path), tuple(splits))
-    return PictureFolder(Path(path))
+        return ImageRecords(Path(path), tuple(splits))
+    return ImageFolder(Path(path))

@@ -1,6 +1,6 @@
-"""Encoded pictures to pixels inside a TensorFlow graph: decode, crop and resize in one go.
+"""Encoded images to pixels inside a TensorFlow graph: decode, crop and resize in one go.
 
-Pictures come as one JPEG or PNG (a scalar string tensor, upright RGB or greyscale with 8
+Images come as one JPEG or PNG (a scalar string tensor, upright RGB or greyscale with 8
 bits per channel, as the writer leaves them) and leave as RGB pixels, uint8 [height, width, 3].
 Whatever cannot be decoded raises `tf.errors.InvalidArgumentError`.
 
@@ -28,7 +28,7 @@ _DCT = "INTEGER_ACCURATE"  # the one Pillow takes; the "fast" one is no faster h
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """The whole picture, bit for bit as Pillow decodes it: uint8 [height, width, 3]."""
+    """The whole image, bit for bit as Pillow decodes it: uint8 [height, width, 3]."""
     pixels = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method=_DCT),
@@ -38,7 +38,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def to_square(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """What evaluation sees of one picture: resized by Pillow's rules, its central square kept.
+    """What evaluation sees of one image: resized by Pillow's rules, its central square kept.
 
     Args:
         encoded: one JPEG or PNG, scalar string.
@@ -50,21 +50,21 @@ def to_square(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     return pixels_to_square(decode(encoded), preprocessing)
 
 
-def read_picture(
-    picture: str | Path | bytes | np.ndarray,
+def read_image(
+    image: str | Path | bytes | np.ndarray,
     *,
     image_size: int = 224,
     resize: str = "crop",
     interpolation: str = "bicubic",
     crop_fraction: float = 1.0,
 ) -> np.ndarray:
-    """One picture from anywhere, with the pixels that it would have in evaluation.
+    """One image from anywhere, with the pixels that it would have in evaluation.
 
     Files are treated as on their way into records (turned upright, transparent parts put on
     white, brought to RGB with 8 bits per channel), but nothing is encoded as JPEG again.
 
     Args:
-        picture: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
+        image: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
         image_size, resize, interpolation, crop_fraction: see `Preprocessing`.
 
     Returns:
@@ -72,21 +72,21 @@ def read_picture(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is no picture, a damaged or an animated one, or an argument does not fit.
+        ValueError: it is no image, a damaged or an animated one, or an argument does not fit.
     """
     preprocessing = Preprocessing(
         image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
     )
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or 0 in picture.shape:
-            found = f"{picture.dtype} {list(picture.shape)}"
-            raise ValueError(f"picture: expected pixels uint8 [height, width, 3]; got {found}")
-        return pixels_to_square(tf.constant(picture), preprocessing).numpy()
-    data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.shape[2:] != (3,) or 0 in image.shape:
+            found = f"{image.dtype} {list(image.shape)}"
+            raise ValueError(f"image: expected pixels uint8 [height, width, 3]; got {found}")
+        return pixels_to_square(tf.constant(image), preprocessing).numpy()
+    data = image if isinstance(image, bytes) else Path(image).read_bytes()
     try:
         plain = normalise(data, lossless=True)
     except UnreadableError as error:
-        name = "picture" if isinstance(picture, bytes) else str(picture)
+        name = "image" if isinstance(image, bytes) else str(image)
         raise UnreadableError(f"{name}: {error}") from None
     return to_square(plain.data, preprocessing).numpy()
 
@@ -98,15 +98,15 @@ def random_windows(
     scale: tuple[float, float],
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tf.Tensor:
-    """Draw a window per picture: the first of ten random ones that fits, else the central one.
+    """Draw a window per image: the first of ten random ones that fits, else the central one.
 
     The distribution is that of torchvision's RandomResizedCrop (Inception-style crops, Szegedy et
     al. 2015).
 
     Args:
-        shapes: integers [..., 2], height and width of each picture.
+        shapes: integers [..., 2], height and width of each image.
         keys: of `draws.key`, [...].
-        scale: least and largest share of the picture's area.
+        scale: least and largest share of the image's area.
         ratio: least and largest width / height of the window.
 
     Returns:
@@ -140,7 +140,7 @@ def random_windows(
 
 
 def resized_crop(encoded: tf.Tensor, size: int, *, window: tf.Tensor) -> tf.Tensor:
-    """Cut out a window of one picture and resize it, bicubic and antialiased.
+    """Cut out a window of one image and resize it, bicubic and antialiased.
 
     Data of a JPEG outside of the window is not decoded further than its entropy code. A window of
     at least twice `size` is decoded by libjpeg at half size (or a quarter, ...), never at less
@@ -149,7 +149,7 @@ def resized_crop(encoded: tf.Tensor, size: int, *, window: tf.Tensor) -> tf.Tens
     Args:
         encoded: one JPEG or PNG, scalar string.
         size: side of the result in pixels.
-        window: int32 [4]: top, left, height and width, inside the picture.
+        window: int32 [4]: top, left, height and width, inside the image.
 
     Returns:
         uint8 [size, size, 3].

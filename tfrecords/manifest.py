@@ -26,12 +26,12 @@ class ShardInfo:
 
 @dataclass(frozen=True)
 class SplitInfo:
-    """One split: how many pictures, with what, and in which shards.
+    """One split: how many images, with what, and in which shards.
 
-    `class_counts[i]` is the number of pictures of class i; it is empty without labels. In a
-    multi-label set a picture counts in each of its classes.
-    `captions` says that every picture has captions, `labels` that every picture has a label;
-    `rejected` pictures could not be read and are listed in `rejected.csv`.
+    `class_counts[i]` is the number of images of class i; it is empty without labels. In a
+    multi-label set an image counts in each of its classes.
+    `captions` says that every image has captions, `labels` that every image has a label;
+    `rejected` images could not be read and are listed in `rejected.csv`.
     """
 
     count: int
@@ -49,15 +49,15 @@ class Manifest:
     Attributes:
         schema: version of the record format: 1, and 2 if `multi_label`.
         dataset: name of the data set.
-        source: where the pictures came from, as the source describes itself.
+        source: where the images came from, as the source describes itself.
         class_names: the class of each label, in order; empty without labels.
         templates: prompt templates with one `{}` for the class name; empty if none are known.
         metric: what the set is judged by, one of `catalog.METRICS`.
         lossless: whether pixels must stay lossless.
         splits: by name, in the order of the source.
         options: what was asked of the writer.
-        versions: of the libraries that decoded and encoded pictures.
-        multi_label: a picture shows any number of the classes, not just one. The file has this
+        versions: of the libraries that decoded and encoded images.
+        multi_label: an image shows any number of the classes, not just one. The file has this
             key only where it is true.
     """
 

@@ -1,6 +1,6 @@
 """In which order records reach the batches: a pure function of (seed, epoch), known at any step.
 
-Everything here moves encoded pictures; nothing is decoded, so going to step n of an epoch costs
+Everything here moves encoded images; nothing is decoded, so going to step n of an epoch costs
 no more than reading the bytes before it, and epochs before it cost nothing.
 """
 

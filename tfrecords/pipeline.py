@@ -41,7 +41,7 @@ class Plan:
     augment: Callable | None
     mix: Callable | None
     seed: int
-    captions: int  # pairs per picture and epoch
+    captions: int  # pairs per image and epoch
     rotate_captions: bool  # begin at a random caption, not at the first
     prompts: Sequence[Sequence[str]] | None  # of each class, in place of captions
     rows: tuple[int, int]  # of the global batch, first and last + 1
@@ -64,7 +64,7 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
     # With autotuning on, giving up an iterator sometimes waits for seconds. Parallelism is
-    # explicit here instead: pictures are spread over the threads, operations are not.
+    # explicit here instead: images are spread over the threads, operations are not.
     options.autotune.enabled = False
     options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1
@@ -103,7 +103,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
 
 
 def _pick(captions: tf.RaggedTensor, first: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """One caption per picture: pass after pass the next one, from the share `first` of the list."""
+    """One caption per image: pass after pass the next one, from the share `first` of the list."""
     captions = captions.with_row_splits_dtype(tf.int64)
     lengths = captions.row_lengths()
     start = tf.cast(first * tf.cast(lengths, tf.float32), tf.int64)

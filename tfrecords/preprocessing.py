@@ -1,4 +1,4 @@
-"""How a checkpoint wants its pictures before it normalises them: size, shape and filter."""
+"""How a checkpoint wants its images before it normalises them: size, shape and filter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERPOLATIONS = ("bicubic", "bilinear")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a picture of any size to a square one. The defaults are CLIP's.
+    """From an image of any size to a square one. The defaults are CLIP's.
 
     Means and deviations of the pixels are not here: models normalise themselves.
 
@@ -20,9 +20,9 @@ class Preprocessing:
         image_size: side of the square in pixels.
         resize: "crop" resizes the shorter side, keeps the aspect (the longer side is rounded
             down) and cuts out the central square; "squash" gives up the aspect and keeps the
-            whole picture (SigLIP, Google's ViT).
+            whole image (SigLIP, Google's ViT).
         interpolation: "bicubic" or "bilinear", both antialiased as in Pillow.
-        crop_fraction: the picture is resized to `image_size / crop_fraction`, rounded down,
+        crop_fraction: the image is resized to `image_size / crop_fraction`, rounded down,
             before the central square of `image_size` is cut out.
 
     Raises:

@@ -45,36 +45,36 @@ def load(
 ) -> tf.data.Dataset:
     """Read a split of a folder of records as batches for `fit`, `evaluate` and `predict`.
 
-    Evaluation goes once over the split in stored order; pictures are preprocessed as the model's
+    Evaluation goes once over the split in stored order; images are preprocessed as the model's
     checkpoint wants them, like CLIP's if nothing is said. Training goes over it `epochs` times,
     each time in another order and with other crops. Order, crops, captions and augmentation
-    depend on `seed`, epoch and picture alone: a run resumed with `start_step` gets exactly the
+    depend on `seed`, epoch and image alone: a run resumed with `start_step` gets exactly the
     batches that an uninterrupted run would have got from there on.
 
     Args:
         directory: folder with `manifest.json`.
         split: name of a split in the manifest.
         batch_size: rows of the global batch, that of all workers together.
-        ids: read these pictures alone; `labels` tells which there are.
-        classes: labels in a new order: y is the place of the picture's label in it. Without `ids`
-            pictures of other classes are left out; with `ids` one of them is an error. Of a
-            multi-label set these are the columns of y, and say nothing about which pictures.
-        image_size: side of the square pictures in pixels.
-        resize: in evaluation, "crop" for the central square, "squash" for the whole picture.
+        ids: read these images alone; `labels` tells which there are.
+        classes: labels in a new order: y is the place of the image's label in it. Without `ids`
+            images of other classes are left out; with `ids` one of them is an error. Of a
+            multi-label set these are the columns of y, and say nothing about which images.
+        image_size: side of the square images in pixels.
+        resize: in evaluation, "crop" for the central square, "squash" for the whole image.
         interpolation: of evaluation, "bicubic" or "bilinear", antialiased as in Pillow.
-        crop_fraction: in evaluation, the share of each side of the resized picture to keep; see
+        crop_fraction: in evaluation, the share of each side of the resized image to keep; see
             `preprocessing.Preprocessing`.
         tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
             `context_length`. With one, batches hold captions, or where the records have labels
             alone, class names in the set's templates; without, labels.
-        class_prompts: texts for every label of the set, of which a batch holds one per picture
+        class_prompts: texts for every label of the set, of which a batch holds one per image
             in place of its captions.
         text_length: tokens in a row, which longer texts are cut to; without it the tokenizer's
             context.
         training: shuffle, and crop at random.
-        crop_scale: least and largest share of a picture's area that a random crop keeps (0.9 to
+        crop_scale: least and largest share of an image's area that a random crop keeps (0.9 to
             1 in CLIP); None for the pixels of evaluation.
-        augment: callable or Keras layer on a batch of float32 pictures in 0-255. It sees one
+        augment: callable or Keras layer on a batch of float32 images in 0-255. It sees one
             batch after the other.
         mix: callable or Keras layer on `{"images", "labels"}`, such as `keras.layers.MixUp`; y is
             then float32 [b, classes].
@@ -82,7 +82,7 @@ def load(
         epochs: passes over the split; `fit` needs `initial_epoch`, or `steps_per_epoch` and no
             `initial_epoch`, to tell them apart.
         start_step: batches, counted from the first epoch, that have been seen already.
-        captions_per_image: pairs of each picture and one of its captions per epoch.
+        captions_per_image: pairs of each image and one of its captions per epoch.
         worker: (index, count). Worker i gets the i-th part of the rows of every global batch.
         verify: compare shards with the manifest first, by "sha256", by "size" or not (None).
 
@@ -90,11 +90,11 @@ def load(
         A dataset of (x, y, sample_weight), all of static shape:
         x["image"] uint8 [b, image_size, image_size, 3], RGB;
         x["token_ids"] int32 [b, text_length], with a tokenizer;
-        y int32 [b], the label, or with captions the id of the picture: with a tokenizer,
+        y int32 [b], the label, or with captions the id of the image: with a tokenizer,
         rows of the same y are not negatives of each other; of a multi-label set, y float32
-        [b, classes], 1 for each class of a picture, else 0;
+        [b, classes], 1 for each class of an image, else 0;
         sample_weight float32 [b], 0 on rows that fill up the last batch of an epoch. They repeat
-        pictures of the split, so that batch normalisation sees no blanks.
+        images of the split, so that batch normalisation sees no blanks.
 
     Raises:
         FileNotFoundError: no records there, or a shard is missing.
@@ -172,7 +172,7 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(f"text_length: expected a tokenizer with it; got {plan.text_length} alone")
     if plan.prompts and plan.selection.multi_label:
         raise ValueError(
-            f"split {split!r} has several labels per picture: no class's name can stand in for a "
+            f"split {split!r} has several labels per image: no class's name can stand in for a "
             f"caption; read it without a tokenizer"
         )
     if plan.captions < 1 or (plan.captions > 1 and plan.tokenizer is None):
@@ -181,12 +181,12 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         )
     if training and order.batch_size > order.count:
         raise ValueError(
-            f"batch_size: expected at most the {order.count} pictures of split {split!r}; "
+            f"batch_size: expected at most the {order.count} images of split {split!r}; "
             f"got {order.batch_size}"
         )
     if (plan.augment is not None or plan.mix is not None) and not training:
         name = "mix" if plan.augment is None else "augment"
-        raise ValueError(f"{name}: evaluation sees pictures as they are; expected training=True")
+        raise ValueError(f"{name}: evaluation sees images as they are; expected training=True")
     if plan.mix is not None and plan.tokenizer is not None:
         raise ValueError("mix: expected labels to mix; with a tokenizer there are none")
     if plan.crop_scale is not None and not 0 < plan.crop_scale[0] <= plan.crop_scale[1] <= 1:

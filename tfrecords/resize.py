@@ -32,7 +32,7 @@ def resized_centre(
     size: int,
     interpolation: str,
 ) -> tf.Tensor:
-    """Resize a picture to `shape` and cut out the central square.
+    """Resize an image to `shape` and cut out the central square.
 
     Where the square cannot lie exactly in the middle, it lies half a pixel towards the top or the
     left: transformers' image processors round down too, while torchvision rounds half to even,

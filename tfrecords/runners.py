@@ -30,7 +30,7 @@ def run_local(
     a copy of a process that runs TensorFlow is not safe. Workers import no TensorFlow.
 
     Args:
-        advance: called now and then with the number of pictures done since the last call.
+        advance: called now and then with the number of images done since the last call.
 
     Raises OSError or ValueError as the first shard did, after the others have stopped, and
     RuntimeError if a worker died.
@@ -62,7 +62,7 @@ def run_local(
             "with fewer --workers and it goes on where it stopped"
         ) from None
     finally:
-        stop.set()  # on Ctrl-C or an error the other workers give up after their picture
+        stop.set()  # on Ctrl-C or an error the other workers give up after their image
         pool.shutdown(cancel_futures=True)
 
 
@@ -71,7 +71,7 @@ def run_beam(
 ) -> None:
     """Do all pieces of a work through Apache Beam: if nothing is said, the writing of shards.
 
-    Pictures and the output folder must be where all of Beam's workers see them under the same
+    Images and the output folder must be where all of Beam's workers see them under the same
     path, and this package must be installed there.
 
     Args:

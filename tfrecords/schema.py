@@ -1,4 +1,4 @@
-"""The record: which keys a picture is stored under, and how it is written and parsed.
+"""The record: which keys an image is stored under, and how it is written and parsed.
 
 A record is a plain `tf.train.Example`, keyed as in TensorFlow's own image records, so any
 TFRecord reader can use it. Serialising needs protobuf alone, not TensorFlow: the processes that
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-VERSION = 1  # of records with one label per picture, or none
+VERSION = 1  # of records with one label per image, or none
 
 MULTI_LABEL_VERSION = 2  # of records with several
 
 FORMATS = ("jpeg", "png")
 
-# The class number of a picture, or in a multi-label set those of all its classes, ascending;
-# () is a picture that shows none of them.
+# The class number of an image, or in a multi-label set those of all its classes, ascending;
+# () is an image that shows none of them.
 Label = int | tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class RawExample:
-    """One picture as a source offers it, before anybody has looked at its pixels.
+    """One image as a source offers it, before anybody has looked at its pixels.
 
     Attributes:
         filename: where it comes from, relative to the source.
         load: reads or draws the file and returns its bytes, JPEG, PNG or another kind.
         label: class number, in a multi-label set the numbers; None without labels.
-        captions: the captions of the picture, none or several.
+        captions: the captions of the image, none or several.
     """
 
     filename: str
@@ -48,17 +48,17 @@ class RawExample:
 
 @dataclass(frozen=True)
 class Example:
-    """One picture as it is stored.
+    """One image as it is stored.
 
     Attributes:
-        image: the encoded picture, upright RGB or greyscale with 8 bits per channel.
+        image: the encoded image, upright RGB or greyscale with 8 bits per channel.
         format: how it is encoded, one of `FORMATS`.
         height, width: size in pixels once decoded.
-        id: position of the picture in its split as the source lists it, from 0. A rejected
-            picture leaves a gap, so the others keep their ids.
+        id: position of the image in its split as the source lists it, from 0. A rejected
+            image leaves a gap, so the others keep their ids.
         filename: where it came from, relative to the source.
         label: class number, in a multi-label set the numbers; None without labels.
-        captions: the captions of the picture, none or several.
+        captions: the captions of the image, none or several.
         class_name: name of the class, or names with "|" between, for people who look into the
             record.
     """
@@ -75,7 +75,7 @@ class Example:
 
 
 def serialize(example: Example) -> bytes:
-    """Serialise to a `tf.train.Example`: the same picture gives the same bytes everywhere."""
+    """Serialise to a `tf.train.Example`: the same image gives the same bytes everywhere."""
     record = _example_message()()
     feature = record.features.feature
 
@@ -104,7 +104,7 @@ def serialize(example: Example) -> bytes:
 
 
 def deserialize(data: bytes) -> Example:
-    """The picture that `serialize` made `data` of; ValueError if a required key is missing."""
+    """The image that `serialize` made `data` of; ValueError if a required key is missing."""
     record = parse_features(data)
     several = record.get("image/class/labels")
     try:

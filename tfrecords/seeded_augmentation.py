@@ -29,16 +29,14 @@ def augmented(augment: Callable, shape: tuple[int, ...]) -> Callable:
         shape: [b, h, w, 3] of the batches.
 
     Raises:
-        ValueError: `augment` returns something else than pictures of that shape.
+        ValueError: `augment` returns something else than images of that shape.
     """
     call = _drawing_from_key(augment, tf.TensorSpec(shape, tf.float32))
 
     def call_with_key(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         result = call(tf.cast(images, tf.float32), key)
         if not isinstance(result, tf.Tensor) or tuple(result.shape) != tuple(shape):
-            raise ValueError(
-                f"augment: expected pictures of shape {tuple(shape)} back; got {result}"
-            )
+            raise ValueError(f"augment: expected images of shape {tuple(shape)} back; got {result}")
         return _pixels(result)
 
     return call_with_key
@@ -49,11 +47,11 @@ def mixed(mix: Callable, shape: tuple[int, ...], classes: int) -> Callable:
 
     Args:
         mix: a callable or Keras layer on `{"images": ..., "labels": ...}`, float32 both.
-        shape: [b, h, w, 3] of the pictures, uint8 in and out.
+        shape: [b, h, w, 3] of the images, uint8 in and out.
         classes: c of the labels, in int32 [b] or float32 [b, c], out float32 [b, c].
     """
-    pictures, labels = tf.TensorSpec(shape), tf.TensorSpec((shape[0], classes))
-    call = _drawing_from_key(mix, {"images": pictures, "labels": labels})
+    images_spec, labels_spec = tf.TensorSpec(shape), tf.TensorSpec((shape[0], classes))
+    call = _drawing_from_key(mix, {"images": images_spec, "labels": labels_spec})
 
     def call_with_key(images: tf.Tensor, labels: tf.Tensor, key: tf.Tensor) -> tuple:
         if labels.shape.rank == 1:

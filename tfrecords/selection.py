@@ -1,4 +1,4 @@
-"""Which pictures of a split are read, and what their classes are called then."""
+"""Which images of a split are read, and what their classes are called then."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _AT_ONCE = 256  # records
 
 
 def labels(directory: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The id and the label of every picture of a split, in stored order: int64 [n], int32 [n].
+    """The id and the label of every image of a split, in stored order: int64 [n], int32 [n].
 
-    Of a multi-label set the labels are float32 [n, classes], 1 for each class of a picture.
+    Of a multi-label set the labels are float32 [n, classes], 1 for each class of an image.
 
-    Reads the whole split once, without decoding a picture. From these, `splits` draws a
+    Reads the whole split once, without decoding an image. From these, `splits` draws a
     validation set, a few-shot sample and so on, whose ids `load` takes.
 
     Raises ValueError where the split has no labels.
@@ -45,14 +45,14 @@ def labels(directory: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Some of the pictures of a split; all of them if nothing is said.
+    """Some of the images of a split; all of them if nothing is said.
 
     Attributes:
-        ids: of the pictures, each once.
-        classes: labels in a new order: y is then the place of the picture's label in it. Without
-            `ids` it also says which pictures: those of these classes.
-        multi_label: whether pictures have several labels each. There `classes` are the columns
-            of y and say nothing about which pictures.
+        ids: of the images, each once.
+        classes: labels in a new order: y is then the place of the image's label in it. Without
+            `ids` it also says which images: those of these classes.
+        multi_label: whether images have several labels each. There `classes` are the columns
+            of y and say nothing about which images.
         all_classes: how many the set has.
     """
 
@@ -75,7 +75,7 @@ class Selection:
         return self.all_classes if self.classes is None else len(self.classes)
 
     def count(self, info: SplitInfo) -> int:
-        """How many pictures of a split are selected.
+        """How many images of a split are selected.
 
         Raises ValueError for a class that the split does not have.
         """
@@ -107,7 +107,7 @@ class Selection:
 
     def target(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
         """Of a batch as `schema.features` parses it: the label int32 [b], or of a multi-label set
-        float32 [b, classes], 1 for each class of a picture."""
+        float32 [b, classes], 1 for each class of an image."""
         if not self.multi_label:
             return tf.cast(self._renamed(features["image/class/label"]), tf.int32)
         numbers = features["image/class/labels"].to_tensor(default_value=-1)  # no column has -1
@@ -123,7 +123,7 @@ class Selection:
         places = np.full(max(self.classes) + 2, -1, np.int64)  # the last one is for all others
         places[list(self.classes)] = np.arange(len(self.classes))
         place = tf.gather(places, tf.minimum(label, len(places) - 1))
-        expected = "a picture of none of the classes that were asked for"
+        expected = "an image of none of the classes that were asked for"
         with tf.control_dependencies([tf.debugging.assert_non_negative(place, expected)]):
             return tf.identity(place)
 

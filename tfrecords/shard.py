@@ -34,7 +34,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Slice:
-    """Pictures `start` to `stop` of a split, which go into the shard called `name`."""
+    """Images `start` to `stop` of a split, which go into the shard called `name`."""
 
     name: str
     split: str
@@ -46,8 +46,8 @@ class Slice:
 class Shard:
     """A finished shard and what was met on the way.
 
-    `class_counts` goes from class to number of pictures. `labels` and `captions` count the
-    pictures that have them. `rejected` holds pairs of file and reason.
+    `class_counts` goes from class to number of images. `labels` and `captions` count the
+    images that have them. `rejected` holds pairs of file and reason.
     """
 
     info: ShardInfo
@@ -75,7 +75,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
     """Write one shard and, beside it in the work folder, what `finished` reads.
 
     The shard gets its name once all of it is on disk; its bytes depend on source and options
-    alone. `tick` is called after every picture; what it raises stops the shard.
+    alone. `tick` is called after every image; what it raises stops the shard.
 
     Raises OSError if it cannot be written; nothing half-written is left then.
     """
@@ -143,18 +143,18 @@ def _notes(piece: Slice, job: Job) -> Path:
 
 
 def _example(raw: RawExample, position: int, job: Job) -> Example:
-    """Read one picture and make a record of it; `UnreadableError` says why that cannot be."""
+    """Read one image and make a record of it; `UnreadableError` says why that cannot be."""
     try:
         data = raw.load()
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
-    picture = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
+    encoded = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
     names = job.source.class_names
     return Example(
-        image=picture.data,
-        format=picture.format,
-        height=picture.height,
-        width=picture.width,
+        image=encoded.data,
+        format=encoded.format,
+        height=encoded.height,
+        width=encoded.width,
         id=position,
         filename=raw.filename,
         label=raw.label,

@@ -1,8 +1,8 @@
 """Random numbers as pure functions of what they are for: no state, no order, no global seed.
 
-A key is a uint64 tensor made from whole numbers, such as (seed, epoch, picture). The same key
+A key is a uint64 tensor made from whole numbers, such as (seed, epoch, image). The same key
 gives the same numbers on any machine, in any batch, at any step, which is what makes a stopped
-run go on with the picture it would have seen next. SplitMix64 (Steele, Lea and Flood 2014) costs
+run go on with the image it would have seen next. SplitMix64 (Steele, Lea and Flood 2014) costs
 a few operations for a whole batch of keys; TensorFlow's stateless generators take one key a call.
 """
 

@@ -40,7 +40,7 @@ def write(
     beam_options: str = "",
     progress: bool = True,
 ) -> Manifest:
-    """Write all pictures of a source into TFRecords, with `manifest.json` and `rejected.csv`.
+    """Write all images of a source into TFRecords, with `manifest.json` and `rejected.csv`.
 
     If an earlier call with the same source and options was stopped, it is finished: shards that
     are done stay as they are, and the bytes come out the same. They do not depend on `workers`
@@ -48,8 +48,8 @@ def write(
 
     Args:
         directory: is made; must be empty, or hold what an earlier call left unfinished.
-        short_side: shrink pictures to this shorter side; None keeps every pixel.
-        shard_size: pictures per shard.
+        short_side: shrink images to this shorter side; None keeps every pixel.
+        shard_size: images per shard.
         workers: processes on this machine.
         runner: "local", or "beam" for Apache Beam.
         beam_options: pipeline options for Beam as on a command line.
@@ -58,7 +58,7 @@ def write(
     Raises:
         FileExistsError: `directory` holds something else, finished records included.
         ValueError: an option is out of range, differs from those of the call to be finished,
-            or no picture of a split could be read.
+            or no image of a split could be read.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
     _check(short_side=short_side, shard_size=shard_size, workers=workers, runner=runner)
@@ -89,7 +89,7 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
         desc=f"writing {job.directory}",
         total=total,
         initial=total - left,
-        unit=" pictures",
+        unit=" images",
         disable=not progress,
     ) as bar:
         run_local(todo, job, workers=workers, advance=bar.update)
@@ -183,7 +183,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
     for split, info in splits.items():
         if not info.count:
             raise ValueError(
-                f"no picture of split {split} could be read, see {job.directory / REJECTED}; "
+                f"no image of split {split} could be read, see {job.directory / REJECTED}; "
                 f"repair the source, delete {job.directory} and start again"
             )
     manifest = Manifest(

@@ -15,7 +15,7 @@ SIZE_DEPENDENT = ("image_size", "parameters")
 def contradictions(model: keras.Model, row: Checkpoint, *, ignore_size: bool = False) -> list[str]:
     """One sentence for each fact of the row that the model does not bear out.
 
-    With `ignore_size` for a model that was loaded for pictures of another size.
+    With `ignore_size` for a model that was loaded for images of another size.
     """
     facts = describe(model)
     if ignore_size:

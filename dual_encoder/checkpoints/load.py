@@ -164,7 +164,7 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
 
 
 def _read_keras(path: Path) -> Any:
-    """Any model that says how it wants its pictures, or reads texts; its class is imported."""
+    """Any model that says how it wants its images, or reads texts; its class is imported."""
     if not path.is_file():
         raise FileNotFoundError(
             f"no model {str(path)!r}; expected a .keras file, a folder, {HUB}org/repo, or a name "

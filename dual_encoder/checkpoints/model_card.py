@@ -11,7 +11,7 @@ import yaml
 
 from dual_encoder.checkpoints.consistency import describe
 
-SCHEMA = 1  # of results.json
+SCHEMA = 2  # of results.json
 
 FILE = "results.json"
 
@@ -149,7 +149,7 @@ def results_section(results: Mapping[str, Any]) -> str:
         "dataset": "Dataset",
         "split": "Split",
         "protocol": "Protocol",
-        "pictures": "Pictures",
+        "images": "Images",
         "classes": "Classes",
         "model": "Measured as",
         "created": "Measured on",
@@ -167,7 +167,7 @@ def results_section(results: Mapping[str, Any]) -> str:
     )
     parts = ["## Results", conditions, table(("Figure", "Value", "95 % interval"), figures)]
     if intervals:
-        parts.append("The intervals are of a bootstrap over the pictures.")
+        parts.append("The intervals are of a bootstrap over the images.")
     if templates := results.get("templates"):
         texts = "\n".join("    " + " ".join(str(each).split()) for each in templates)
         parts.append(f"Texts of the classes ({len(templates)}), `{{}}` being the name:\n\n{texts}")

@@ -1,4 +1,4 @@
-"""A table of positions for pictures of another size than the checkpoint was trained on."""
+"""A table of positions for images of another size than the checkpoint was trained on."""
 
 from typing import Any
 

@@ -34,14 +34,14 @@ class Checkpoint:
     Attributes:
         kind: a name of `KINDS`.
         parameters: exact count.
-        trained_on: pictures and captions, or texts.
+        trained_on: images and captions, or texts.
         licence: of the weights.
         layout: `"packed"` (ships with Duet), `"transformers"` or `"open_clip"`.
         file: of a packed one.
         repository, revision: on the hub; the newest revision where none is known by its hash.
         image_size, patch_size: pixels; None in text encoders, the patch in residual networks.
         mean, std, resize, interpolation: of pixels, see `dual_encoder.ImageTower`.
-        embed_dim: size of the space that pictures and texts share, or of the features.
+        embed_dim: size of the space that images and texts share, or of the features.
         context_length: most tokens per text.
         activation: of the towers' mlps.
         tokenizer: kind of vocabulary, and what texts go through before.

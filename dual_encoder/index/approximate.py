@@ -13,7 +13,7 @@ import numpy as np
 
 from dual_encoder.index.search import Hits, Index
 
-EXACT_UP_TO = 1_000_000  # pictures; beyond, exact search takes seconds
+EXACT_UP_TO = 1_000_000  # images; beyond, exact search takes seconds
 
 TARGET, AT = 0.95, 10  # recall@10 against exact search that the effort is chosen for
 
@@ -79,9 +79,9 @@ def build_approximate(
 ) -> Approximate:
     """Make a faiss index of all rows, keep it beside them, and measure its recall.
 
-    200 pictures drawn with a fixed seed come last: while they are not in it yet, they look for
+    200 images drawn with a fixed seed come last: while they are not in it yet, they look for
     their neighbours, and the effort of a search is raised by quarters until recall@10 is 0.95. With
-    pictures that are in it the figure would flatter: a graph leads to what it holds.
+    images that are in it the figure would flatter: a graph leads to what it holds.
 
     Args:
         kind: "hnsw", a graph: fastest, slow to build; or "ivf", inverted lists.
@@ -93,7 +93,7 @@ def build_approximate(
     if kind not in KINDS:
         raise ValueError(f"search: expected one of exact, {', '.join(KINDS)}; got {kind!r}")
     if len(index) < 5 * _HELD_OUT:
-        raise ValueError(f"search: {kind} needs 1,000 pictures or more; there are {len(index):,}")
+        raise ValueError(f"search: {kind} needs 1,000 images or more; there are {len(index):,}")
     rng, made = np.random.default_rng(0), _trained(index, kind)
     held = np.sort(rng.choice(len(index), _HELD_OUT, replace=False))
     others = np.setdiff1d(np.arange(len(index)), held)

@@ -29,7 +29,7 @@ Place = tuple[IndexRows, int]  # a row of some rows
 
 @dataclass(frozen=True)
 class Changes:
-    """What building came to, in pictures."""
+    """What building came to, in images."""
 
     added: int
     dropped: int
@@ -39,18 +39,18 @@ class Changes:
 
 @dataclass
 class IndexBuilder:
-    """An index in `folder` on its way to hold the pictures of `listing`.
+    """An index in `folder` on its way to hold the images of `listing`.
 
     Args:
         folder: made where missing; may hold a finished index, or a half built one.
-        listing: ids of all pictures that the index shall have, with their stamps: two numbers that
-            change when the picture does, and one that says where it is.
+        listing: ids of all images that the index shall have, with their stamps: two numbers that
+            change when the image does, and one that says where it is.
         facts: of the new index; its `shards` are not looked at.
         shard_rows: rows of a file.
 
     Raises:
         FileExistsError: `folder` is a file, or holds something else.
-        ValueError: the index, or what is half built of it, is another model's, or of pictures
+        ValueError: the index, or what is half built of it, is another model's, or of images
             elsewhere.
 
     Example:
@@ -81,7 +81,7 @@ class IndexBuilder:
 
     @property
     def missing(self) -> list[str]:
-        """Ids of the pictures that have no embedding yet, in the order of the listing."""
+        """Ids of the images that have no embedding yet, in the order of the listing."""
         have = self._have()
         return [name for name in self.listing if name not in have]
 
@@ -89,14 +89,14 @@ class IndexBuilder:
         """Make the parts, and what stays of the old index, the index.
 
         Raises:
-            ValueError: not one picture could be read; nothing is changed then.
+            ValueError: not one image could be read; nothing is changed then.
         """
         have, shards = self._have(), self._old.shards if self._old else ()
         said = {name: reason for _, facts in self._parts() for name, reason in facts["unreadable"]}
         unreadable = [(n, said[n]) for n in self.listing if n in said and n not in have]
         if not have:
             reason = f"; {': '.join(unreadable[0])}" if unreadable else ""
-            raise ValueError(f"{self.folder}: not one picture could be read{reason}")
+            raise ValueError(f"{self.folder}: not one image could be read{reason}")
         kept = sum(any(rows is shard for shard in shards) for rows, _ in have.values())
         whole, rest = self._divided(have)
         facts = replace(self.facts, unreadable=len(unreadable), shards=(*whole, *self._write(rest)))
@@ -113,7 +113,7 @@ class IndexBuilder:
         return [map_rows(path) for path in paths]
 
     def _have(self) -> dict[str, Place]:
-        """Where the embedding of each picture is that has one, and has not changed since."""
+        """Where the embedding of each image is that has one, and has not changed since."""
         found: dict[str, Place] = {}
         new = [rows for rows, _ in self._parts()]
         for rows in [*self._old.shards, *new] if self._old else new:
@@ -123,7 +123,7 @@ class IndexBuilder:
         return found
 
     def _divided(self, have: Mapping[str, Place]) -> tuple[list[Shard], list[str]]:
-        """Shards that stay as they are, and the ids of all other pictures in the listing's order.
+        """Shards that stay as they are, and the ids of all other images in the listing's order.
 
         A shard stays if nothing in it changed and it is full, or all there is.
         """
@@ -144,7 +144,7 @@ class IndexBuilder:
         return whole, [name for name in rest if name not in settled]
 
     def _write(self, names: Sequence[str]) -> list[Shard]:
-        """New shards of these pictures."""
+        """New shards of these images."""
         have, written = self._have(), list[Shard]()
         taken = [int(p.stem.split("-")[1]) for p in self.folder.glob("embeddings-*.safetensors")]
         for first in range(0, len(names), self.shard_rows):
@@ -169,10 +169,10 @@ class IndexBuilder:
 def write_part(
     folder: Path, rows: IndexRows, facts: IndexFacts, *, unreadable: Sequence[tuple[str, str]] = ()
 ) -> None:
-    """Keep the embeddings of some pictures for the index that is being built in `folder`.
+    """Keep the embeddings of some images for the index that is being built in `folder`.
 
     Args:
-        unreadable: ids of pictures that could not be read, and why.
+        unreadable: ids of images that could not be read, and why.
     """
     work = folder / WORK_FOLDER
     work.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ def write_part(
 
 
 def _check_source(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raise a ValueError where pictures of elsewhere would take the place of those of an index."""
+    """Raise a ValueError where images of elsewhere would take the place of those of an index."""
     if dict(old) != dict(new) and Path(old["path"]).exists():
         was, now = (" ".join([str(s["path"]), *s.get("splits", ())]) for s in (old, new))
         raise ValueError(

@@ -2,7 +2,7 @@
 
 A file of rows holds `embeddings` float32 [n, e]; the n ids as UTF-8 one after the other (`id_bytes`
 uint8, and `id_ends` int64 [n], where each ends); and `stamps` int64 [n, 3]: two numbers by which a
-picture is known to be unchanged, and its place where it is not a file of its own.
+image is known to be unchanged, and its place where it is not a file of its own.
 """
 
 import json
@@ -29,7 +29,7 @@ _KEY = "duet"
 
 @dataclass(frozen=True, eq=False)
 class IndexRows:
-    """Some pictures: `embeddings` float32 [n, e], `id_bytes`, `id_ends` and `stamps`."""
+    """Some images: `embeddings` float32 [n, e], `id_bytes`, `id_ends` and `stamps`."""
 
     embeddings: np.ndarray
     id_bytes: np.ndarray
@@ -83,9 +83,9 @@ class IndexFacts:
         model: as it was named when the index was made.
         fingerprint: of that model.
         embed_dim: numbers in an embedding.
-        source: where the pictures are, as whoever built the index describes it.
+        source: where the images are, as whoever built the index describes it.
         shards: the files of rows, in order.
-        unreadable: pictures that could not be read.
+        unreadable: images that could not be read.
         approximate: what `approximate.build` found, or null.
     """
 
@@ -100,7 +100,7 @@ class IndexFacts:
 
     @property
     def count(self) -> int:
-        """Pictures."""
+        """Images."""
         return sum(shard.count for shard in self.shards)
 
     def write(self, folder: Path) -> None:
@@ -129,7 +129,7 @@ def read_facts(folder: Path) -> IndexFacts:
             ) from None
         raise FileNotFoundError(
             f"{folder} holds no index ({FILE} is missing); make one with: python -m pipelines "
-            f"retrieve --build --folder PICTURES --model MODEL --index {folder}"
+            f"retrieve --build --folder IMAGES --model MODEL --index {folder}"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not readable ({error}); delete it and build again") from None

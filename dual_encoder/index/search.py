@@ -1,4 +1,4 @@
-"""Finding pictures: an index of embeddings on disk, and exact search by matrix product.
+"""Finding images: an index of embeddings on disk, and exact search by matrix product.
 
 Nothing here needs a model, or TensorFlow. Embeddings have unit length, so a product is a cosine.
 """
@@ -135,7 +135,7 @@ class Index:
         return self.shards[number], int(row - self._starts[number])
 
     def id(self, row: int) -> str:
-        """The id of the picture in a row."""
+        """The id of the image in a row."""
         shard, place = self._place(row)
         return shard.id(place)
 
@@ -155,7 +155,7 @@ class Index:
         return found
 
     def search(self, queries: np.ndarray, k: int) -> Hits:
-        """The k nearest pictures of each query [q, e], exactly: see `top_k`."""
+        """The k nearest images of each query [q, e], exactly: see `top_k`."""
         return top_k(queries, self._embeddings_in_turn(), k)
 
     def _embeddings_in_turn(self) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""CoCoOp: learnt prompts that each picture changes a little."""
+"""CoCoOp: learnt prompts that each image changes a little."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +14,16 @@ from dual_encoder.towers.xla import without_xla_on_cpu
 
 
 class CoCoOp(CoOp):
-    """As `CoOp`, with a small net from a picture's embedding to what is added to all vectors.
+    """As `CoOp`, with a small net from an image's embedding to what is added to all vectors.
 
-    Every picture has prompts of its own, b · c of them in a batch. They are made in chunks, whose
+    Every image has prompts of its own, b · c of them in a batch. They are made in chunks, whose
     inner values are forgotten and computed again for the gradient, so that memory grows with a
     chunk and not with the batch.
 
     Args:
         model, class_names, kwargs: as of `CoOp`; the context is the same for all classes.
         words: what the vectors start as.
-        chunk: prompts at a time; at least those of one picture.
+        chunk: prompts at a time; at least those of one image.
 
     Reference: Zhou et al. 2022 (arXiv:2203.05557), section 3.2: a hidden layer of e / 16 units
     with ReLU.
@@ -72,28 +72,28 @@ class CoCoOp(CoOp):
         super().build(input_shape)
 
     def call(self, inputs, training=None):
-        """Embeddings of pictures [b, e], of any length, -> logits [b, c]."""
+        """Embeddings of images [b, e], of any length, -> logits [b, c]."""
         return self.logits_of(inputs, self.frames)
 
     def logits_of(self, inputs, frames):
         """Embeddings [b, e] -> logits [b, c] over the names of `frames`."""
-        pictures = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
-        b, e, c = ops.shape(pictures)[0], pictures.shape[1], len(frames.token_ids)
-        size = max(1, self.chunk // c)  # pictures in a chunk
+        images = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
+        b, e, c = ops.shape(images)[0], images.shape[1], len(frames.token_ids)
+        size = max(1, self.chunk // c)  # images in a chunk
         if isinstance(b, int) and b <= size:
-            return self._at_once(pictures, frames)
-        padded = ops.concatenate([pictures, ops.zeros((-b % size, e))])
+            return self._at_once(images, frames)
+        padded = ops.concatenate([images, ops.zeros((-b % size, e))])
         # On TensorFlow `gradients_of` sees to chunks; `remat` would differentiate frozen weights.
         remat = keras.remat if keras.backend.backend() == "jax" else lambda function: function
         logits = remat(lambda chunk: self._at_once(chunk, frames))
         found = ops.map(logits, ops.reshape(padded, (-1, size, e)))
         return ops.reshape(found, (-1, c))[:b]
 
-    def _at_once(self, pictures, frames):
+    def _at_once(self, images, frames):
         hidden, shift = self.meta_net
-        context = self.context[None] + shift(hidden(pictures))[:, None]
+        context = self.context[None] + shift(hidden(images))[:, None]
         classes = self.embeddings_with(context, frames)
-        return ops.einsum("be,bce->bc", pictures * self.model.logit_scale, classes)
+        return ops.einsum("be,bce->bc", images * self.model.logit_scale, classes)
 
     def gradients_of(self, x, y, sample_weight=None):
         """As of `ExactTraining`; over chunks of equal size, one after the other."""
@@ -104,22 +104,22 @@ class CoCoOp(CoOp):
         return gradient_cache.gradients_of(self, (x, y, None), size=size)
 
     def class_matrix(self, class_names=None):
-        raise ValueError("CoCoOp's prompts are each picture's own: use logits or classifier")
+        raise ValueError("CoCoOp's prompts are each image's own: use logits or classifier")
 
-    def logits(self, pictures: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
+    def logits(self, images: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
         """Logits float32 [n, c] of embeddings [n, e] over the class names, or over others."""
         found = self.frames if class_names is None else self.frames_of(class_names)
         size = max(1, self.chunk // len(found.token_ids))
-        chunks = (pictures[i : i + size] for i in range(0, len(pictures), size))
+        chunks = (images[i : i + size] for i in range(0, len(images), size))
         return np.concatenate([ops.convert_to_numpy(self.logits_of(x, found)) for x in chunks])
 
     def classifier(self, class_names: Sequence[str] | None = None) -> Any:
-        """A classifier of pictures with the prompts as they are now."""
+        """A classifier of images with the prompts as they are now."""
         return ConditionalClassifier(self, class_names)
 
 
 class ConditionalClassifier(keras.Model):
-    """Pictures to logits, by prompts that each picture changes: `CoCoOp.classifier` makes it.
+    """Images to logits, by prompts that each image changes: `CoCoOp.classifier` makes it.
 
     Args:
         prompts: the learnt prompts.
@@ -137,12 +137,12 @@ class ConditionalClassifier(keras.Model):
 
     @property
     def image_size(self) -> int:
-        """Height and width in pixels of the pictures that the image tower takes."""
+        """Height and width in pixels of the images that the image tower takes."""
         return self.dual_encoder.image_size
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about pictures."""
+        """What `tfrecords.load` has to know about images."""
         return self.dual_encoder.preprocessing
 
     def call(self, inputs, training=None):

@@ -16,15 +16,15 @@ from dual_encoder.zero_shot import ZeroShotClassifier, check_texts
 
 
 class CoOp(ExactTraining, keras.Model):
-    """Embeddings of pictures [b, e] to logits [b, c] over classes with learnt prompts.
+    """Embeddings of images [b, e] to logits [b, c] over classes with learnt prompts.
 
     The only weights are the context: k vectors in the place of k words, the same for all classes
-    or each class's own. A logit is the cosine of picture and prompt times the model's logit scale,
+    or each class's own. A logit is the cosine of image and prompt times the model's logit scale,
     as in `ZeroShotClassifier`; of context that starts as words and is not trained yet, the logits
     are those of the template with the same words. The dual encoder is neither changed nor copied,
     and not saved with the context: see `save_prompts`.
 
-    Pictures are embedded once, by `model.encode_image`, and the batches of `fit` are
+    Images are embedded once, by `model.encode_image`, and the batches of `fit` are
     `(embeddings, labels)`. Prompts are as long as the longest of them where the text tower says
     that it makes no difference, and a causal tower computes what they share once.
 
@@ -48,8 +48,8 @@ class CoOp(ExactTraining, keras.Model):
     Example:
         >>> coop = CoOp(model, ["apple pie", "baklava"], words="a photo of a")
         >>> coop.compile("sgd", metrics=["accuracy"])
-        >>> coop.fit(model.encode_image(pictures), labels, epochs=50)
-        >>> classifier = coop.classifier()  # of pictures
+        >>> coop.fit(model.encode_image(images), labels, epochs=50)
+        >>> classifier = coop.classifier()  # of images
     """
 
     method = "coop"
@@ -123,9 +123,9 @@ class CoOp(ExactTraining, keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Embeddings of pictures [b, e], of any length, -> logits [b, c]."""
-        pictures = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
-        return ops.matmul(pictures * self.model.logit_scale, ops.transpose(self.class_embeddings()))
+        """Embeddings of images [b, e], of any length, -> logits [b, c]."""
+        images = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
+        return ops.matmul(images * self.model.logit_scale, ops.transpose(self.class_embeddings()))
 
     def class_embeddings(self, frames: Frames | None = None) -> Any:
         """Embeddings [c, e] of unit length, of the class names or of other `frames`."""
@@ -170,14 +170,14 @@ class CoOp(ExactTraining, keras.Model):
         found = self.frames if class_names is None else self.frames_of(class_names)
         return ops.convert_to_numpy(self.class_embeddings(found)).T
 
-    def logits(self, pictures: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
+    def logits(self, images: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
         """Logits float32 [n, c] of embeddings [n, e] over the class names, or over others."""
-        unit = pictures / np.linalg.norm(pictures, axis=-1, keepdims=True)
+        unit = images / np.linalg.norm(images, axis=-1, keepdims=True)
         scale = ops.convert_to_numpy(self.model.logit_scale)
         return (scale * unit) @ self.class_matrix(class_names)
 
     def classifier(self, class_names: Sequence[str] | None = None) -> ZeroShotClassifier:
-        """A classifier of pictures with the prompts as they are now."""
+        """A classifier of images with the prompts as they are now."""
         model = self.model
         classifier = ZeroShotClassifier(
             model.image_tower,

@@ -10,7 +10,7 @@ from dual_encoder.towers.base import ImageTower
 
 @keras.saving.register_keras_serializable("duet")
 class KerasImageTower(ImageTower):
-    """Any Keras model of pictures as an image tower: pixels 0-255 [b, s, s, 3] -> [b, d].
+    """Any Keras model of images as an image tower: pixels 0-255 [b, s, s, 3] -> [b, d].
 
     Of a model that gives tokens [b, n, d], as KerasHub's ViT does, it takes the first, the class
     token; of one that gives maps [b, h, w, d] the average over places.
@@ -22,7 +22,7 @@ class KerasImageTower(ImageTower):
         kwargs: of `ImageTower`.
 
     Raises:
-        ValueError: the model does not take square colour pictures of a fixed size.
+        ValueError: the model does not take square colour images of a fixed size.
 
     Example:
         >>> mobile = keras.applications.MobileNetV3Small(include_top=False, input_shape=(96, 96, 3))
@@ -34,7 +34,7 @@ class KerasImageTower(ImageTower):
         shape = backbone.input_shape
         if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
             raise ValueError(
-                f"backbone: expected one for pictures [b, s, s, 3] of a fixed size; got {shape}"
+                f"backbone: expected one for images [b, s, s, 3] of a fixed size; got {shape}"
             )
         super().__init__(**{**kwargs, "image_size": shape[1]})
         self.backbone, self.bgr = backbone, bgr

@@ -20,7 +20,7 @@ class ImageTower(keras.layers.Layer):
     Args:
         image_size: height and width s in pixels.
         mean, std: per channel, of pixels in 0-1.
-        resize: how pictures become squares: `"crop"` (shorter side to s, centre cut out) or
+        resize: how images become squares: `"crop"` (shorter side to s, centre cut out) or
             `"squash"` (both sides to s).
         interpolation: `"bicubic"` or `"bilinear"`, antialiased, as Pillow's.
 
@@ -52,7 +52,7 @@ class ImageTower(keras.layers.Layer):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` and `tfrecords.read_picture` have to know about pictures."""
+        """What `tfrecords.load` and `tfrecords.read_image` have to know about images."""
         names = ("image_size", "resize", "interpolation")
         return {name: getattr(self, name) for name in names}
 
@@ -69,8 +69,8 @@ class ImageTower(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-class TakesPictures:
-    """Mixin of models with an `image_tower`: they take the pictures that it takes."""
+class TakesImages:
+    """Mixin of models with an `image_tower`: they take the images that it takes."""
 
     image_tower: ImageTower
 
@@ -81,7 +81,7 @@ class TakesPictures:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about pictures."""
+        """What `tfrecords.load` has to know about images."""
         return self.image_tower.preprocessing
 
 

@@ -1,6 +1,6 @@
-"""Plain convolutions for small pictures on a CPU: a stem of towers, and a tower by themselves.
+"""Plain convolutions for small images on a CPU: a stem of towers, and a tower by themselves.
 
-They train several times more pictures per second there than attention or depthwise convolutions
+They train several times more images per second there than attention or depthwise convolutions
 do, and learn from fewer.
 """
 

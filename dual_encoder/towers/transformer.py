@@ -165,7 +165,7 @@ class TransformerBlock(keras.layers.Layer):
         return ops.reshape(y, (-1, asking, self.width))
 
     def _attend(self, x, *, tokens, bias):
-        """Of tokens in rows, [b · n, d], those of a picture or text ask each other."""
+        """Of tokens in rows, [b · n, d], those of an image or text ask each other."""
         together = ops.reshape(kept(self.query_key_value(x)), (-1, tokens, 3 * self.width))
         query, key, value = ops.split(together, 3, axis=-1)
         return attention(query, key, value, heads=self.heads, bias=bias)

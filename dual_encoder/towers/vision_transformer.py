@@ -20,7 +20,7 @@ class VisionTransformer(ImageTower):
 
     Pixels 0-255 [b, s, s, 3] -> features [b, width]. `stem="convolutions"` replaces the patch
     projection by stride-2 convolutions down to the same grid (Xiao et al. 2021, arXiv:2106.14881),
-    which learns much faster on few pictures.
+    which learns much faster on few images.
 
     Args:
         image_size: height and width s in pixels; must be divisible by `patch_size`.

@@ -69,7 +69,7 @@ def _compiled_by_tensorflow(function: Callable[[Any], Any]) -> Callable[[Any], A
 
     def run(x):
         shape = tuple(x.shape)
-        if shape[0] > 1 and len(shapes) < MOST_SHAPES:  # XLA loses at a single picture
+        if shape[0] > 1 and len(shapes) < MOST_SHAPES:  # XLA loses at a single image
             shapes.add(shape)
         return with_xla(x) if shape in shapes else without(x)
 

@@ -28,12 +28,12 @@ class Speed:
     """Of the compared model's image tower on this machine, forwards.
 
     Attributes:
-        flops: of one picture.
-        pictures_per_second: in batches.
+        flops: of one image.
+        images_per_second: in batches.
     """
 
     flops: float
-    pictures_per_second: float
+    images_per_second: float
 
 
 def seconds(text: str | None) -> float | None:
@@ -86,7 +86,7 @@ def predicted(
     share, serving = 1.0, 0.0
     if contestant.family == "supervised":
         share, serving = _flops(contestant, options) / speed.flops, _serving(options)
-    return runs * (OVERHEAD + forwards * share / speed.pictures_per_second) + serving
+    return runs * (OVERHEAD + forwards * share / speed.images_per_second) + serving
 
 
 def measured_speed(name: str) -> Speed:
@@ -116,6 +116,6 @@ def _serving(options: Any) -> float:
 
 
 def _flops(contestant: Contestant, options: Any) -> float:
-    """Of one picture forwards through a network of a size of its own."""
+    """Of one image forwards through a network of a size of its own."""
     side = options.image_size or contestant.image_size
     return contestant.flops * (side / contestant.image_size) ** 2

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.reporting.text import DASH
 
-TIMES = {"pictures_per_second": 0, "latency_p50_ms": 1, "latency_p95_ms": 1}  # and their decimals
+TIMES = {"images_per_second": 0, "latency_p50_ms": 1, "latency_p95_ms": 1}  # and their decimals
 
 OWN = ("flops", "parameters", "bytes")  # of the network that answers
 
@@ -54,11 +54,11 @@ def _measured(size: int, *keys: str) -> Callable[[dict[str, Any]], str]:
 
 
 COLUMNS = (
-    Column("FLOPs a picture", "FLOPs", _own("flops")),
+    Column("FLOPs an image", "FLOPs", _own("flops")),
     Column("Parameters", "parameters", _own("parameters")),
     Column("Trained", "trained", lambda row: scaled(row["trained_parameters"])),
     Column("On disk", "on disk", _own("bytes", "B")),
-    Column("Pictures/s", "pictures/s", _measured(32, "pictures_per_second")),
+    Column("Images/s", "images/s", _measured(32, "images_per_second")),
     Column(
         "Latency of 1, ms (p50 / p95)",
         "of 1: p50 / p95 ms",

@@ -16,10 +16,10 @@ class Contestant:
         command: finetune, or prompt, whose methods share one run.
         model: of finetune: a name, or `COMPARED`.
         options: of finetune, besides the data, the split and the seed.
-        passes: over the training pictures, forward and backward, in those of one epoch; what its
+        passes: over the training images, forward and backward, in those of one epoch; what its
             time is predicted by.
         family: dual (the compared model), or supervised (a network of its own).
-        flops: of one picture forwards through a network of its own at `image_size`, as
+        flops: of one image forwards through a network of its own at `image_size`, as
             `flops.counted` has them.
         image_size: pixels that it takes without another size.
     """
@@ -45,10 +45,10 @@ CONTESTANTS: Mapping[str, Contestant] = {
         options={"method": "linear-probe"},
         passes=0.1,
     ),
-    "tip-adapter": Contestant("cache of few pictures, not trained", "prompt", passes=0.0),
-    "tip-adapter-f": Contestant("cache of few pictures, trained", "prompt", passes=0.0),
-    "coop": Contestant("learnt prompts, few pictures", "prompt", passes=0.1),
-    "cocoop": Contestant("prompts learnt for each picture", "prompt", passes=0.5),
+    "tip-adapter": Contestant("cache of few images, not trained", "prompt", passes=0.0),
+    "tip-adapter-f": Contestant("cache of few images, trained", "prompt", passes=0.0),
+    "coop": Contestant("learnt prompts, few images", "prompt", passes=0.1),
+    "cocoop": Contestant("prompts learnt for each image", "prompt", passes=0.5),
     "fine-tune": Contestant(
         "every weight at a constant rate, as in the Food-101 study",
         "finetune",

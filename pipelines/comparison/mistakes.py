@@ -1,4 +1,4 @@
-"""The pictures that each method of a comparison gets wrong, small enough to embed."""
+"""The images that each method of a comparison gets wrong, small enough to embed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +15,9 @@ SHOWN = 6
 def choose(
     said: Mapping[str, Predictions], *, seen: Sequence[int], shown: int = SHOWN
 ) -> dict[str, list[int]]:
-    """Places of pictures of seen classes that each method gets wrong.
+    """Places of images of seen classes that each method gets wrong.
 
-    Those first that the fewest methods get wrong: what is wrong with this one, not the picture.
+    Those first that the fewest methods get wrong: what is wrong with this one, not the image.
     """
     if not said:
         return {}
@@ -35,12 +35,12 @@ def choose(
 def rows(
     data: str, split: str, said: Mapping[str, Predictions], *, seen: Sequence[int], names: list[str]
 ) -> list[dict[str, Any]]:
-    """One row of pictures per method, as the template `confusions` takes them."""
+    """One row of images per method, as the template `confusions` takes them."""
     import tfrecords
 
     chosen = choose(said, seen=seen)
     wanted = {place for places in chosen.values() for place in places}
-    pictures = {
+    images = {
         place: image_files.jpeg(image_files.pixels(example.image))
         for place, example in enumerate(tfrecords.examples(data, split))
         if place in wanted
@@ -50,7 +50,7 @@ def rows(
             "text": name,
             "thumbnails": [
                 {
-                    "uri": reporting_page.data_uri(pictures[place], "jpeg"),
+                    "uri": reporting_page.data_uri(images[place], "jpeg"),
                     "alt": _alt(said[name], place, names),
                     "title": _alt(said[name], place, names),
                 }

@@ -11,7 +11,7 @@ DEFAULT = (
 
 @dataclass
 class Options:
-    """Compare methods under one protocol: seen and held-out classes, the same pictures, cost.
+    """Compare methods under one protocol: seen and held-out classes, the same images, cost.
 
     Args:
         data: folder of records with labels, as prepare writes it.
@@ -21,17 +21,17 @@ class Options:
         methods: zero-shot, linear-probe, tip-adapter, tip-adapter-f, coop, cocoop, fine-tune,
             ft-clip, flyp, wise-ft, auto, vit, resnet50, xception, efficientnet-b7, from-scratch;
             or all.
-        seeds: of training; the pictures are divided by the first one, for all.
+        seeds: of training; the images are divided by the first one, for all.
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
-        validation: share of every class's training pictures that methods choose by.
+        validation: share of every class's training images that methods choose by.
         budget: time for all of it, such as 30m, 2h or 90s; methods that are predicted not to fit
             are left out, and named.
-        shots: pictures per class of the methods that learn from few.
-        epochs: passes over the training pictures, of the methods that fine-tune.
+        shots: images per class of the methods that learn from few.
+        epochs: passes over the training images, of the methods that fine-tune.
         prompt_epochs: passes of coop; without it CoOp's own number.
         n_ctx: learnt vectors of coop and cocoop; without it their own number.
-        batch_size: pictures per step.
+        batch_size: images per step.
         learning_rate: of the methods that fine-tune the dual encoder.
         supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
             their own.
@@ -43,11 +43,11 @@ class Options:
         image_size: pixels of the supervised networks; their own size without it.
         strategy: one or mirrored; without it one.
         precision: of the methods that fine-tune, float32 or mixed_bfloat16; without it float32.
-        micro_batch: of the methods that fine-tune: pictures that a device works on at a time, to
+        micro_batch: of the methods that fine-tune: images that a device works on at a time, to
             save memory; without it all at once.
         price: of an hour of this machine, in any currency, to say what training and a million
             answers cost.
-        serving_seconds: to measure how fast each exported network answers, one picture at a time
+        serving_seconds: to measure how fast each exported network answers, one image at a time
             and 32; 0 for not at all.
         test: split that is measured.
         bootstrap: resamples for intervals and differences.

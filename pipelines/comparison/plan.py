@@ -18,7 +18,7 @@ from pipelines.runs import results
 from pipelines.training import batch_size
 from tfrecords import Manifest
 
-FEW = 200  # test pictures, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
+FEW = 200  # test images, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Plan:
         job_of: method -> the jobs it depends on.
         left_out: method -> why it does not fit into the budget.
         held_out: labels of the classes that are not trained on.
-        remarks: what a person should know of the pictures before the figures.
+        remarks: what a person should know of the images before the figures.
     """
 
     jobs: list[Job]
@@ -46,7 +46,7 @@ def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Pa
     """The commands of a comparison, one per method and seed; those of `prompt` do all seeds."""
     recipes = comparison_recipes.read(options)
     chosen, left_out = budget.within(options, manifest, recipes)
-    pictures = _to_train_on(options, manifest, held_out)
+    images = _to_train_on(options, manifest, held_out)
     jobs: list[Job] = []
     cells: dict[str, list[Path]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -56,12 +56,12 @@ def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Pa
             cells[name] = _prompt_cells(own[0].out, name, options)
         else:
             seeds = options.seeds[:1] if name == "linear-probe" else options.seeds  # draws nothing
-            job = partial(_finetune_job, options, name, recipes.get(name), pictures=pictures)
+            job = partial(_finetune_job, options, name, recipes.get(name), images=images)
             own = [job(seed=seed, out=out) for seed in seeds]
             cells[name] = [job.out for job in own]
         jobs += own
         job_of[name] = own
-    remarks = _remarks(options, manifest, held_out, pictures=pictures)
+    remarks = _remarks(options, manifest, held_out, images=images)
     return Plan(jobs, cells, job_of, left_out, held_out, remarks)
 
 
@@ -76,7 +76,7 @@ def run(made: Plan) -> None:
 
 
 def _to_train_on(options: Any, manifest: Manifest, held_out: tuple[int, ...]) -> int:
-    """How many pictures are left to train on, without those that methods choose by."""
+    """How many images are left to train on, without those that methods choose by."""
     from tfrecords import splits
 
     train = manifest.split("train")
@@ -88,20 +88,20 @@ def _to_train_on(options: Any, manifest: Manifest, held_out: tuple[int, ...]) ->
 
 
 def _remarks(
-    options: Any, manifest: Manifest, held_out: tuple[int, ...], *, pictures: int
+    options: Any, manifest: Manifest, held_out: tuple[int, ...], *, images: int
 ) -> tuple[str, ...]:
     found = []
-    size, _ = batch_size.fitting(options.batch_size, options.micro_batch, pictures=max(pictures, 1))
-    if pictures and size < options.batch_size:
+    size, _ = batch_size.fitting(options.batch_size, options.micro_batch, images=max(images, 1))
+    if images and size < options.batch_size:
         found.append(
-            f"Batches are of {size} pictures, not of {options.batch_size}: there are no more "
+            f"Batches are of {size} images, not of {options.batch_size}: there are no more "
             "to train on."
         )
     counts = manifest.split(options.test).class_counts
     tested = sum(count for label, count in enumerate(counts) if label not in held_out)
     if 0 < tested < FEW:
         found.append(
-            f"{tested} test pictures of the classes trained on: an accuracy is known to about "
+            f"{tested} test images of the classes trained on: an accuracy is known to about "
             f"{98 / tested**0.5:.0f} points either way, whatever the intervals say."
         )
     return tuple(found)
@@ -114,7 +114,7 @@ def _finetune_job(
     *,
     seed: int,
     out: Path,
-    pictures: int,
+    images: int,
 ) -> Job:
     contestant = CONTESTANTS[method]
     given: dict[str, Any] = {
@@ -135,7 +135,7 @@ def _finetune_job(
         given |= {"weights": options.weights, "image_size": options.image_size}
     given |= _own_options(options, contestant) if recipe is None else recipe
     given["batch_size"], given["micro_batch"] = batch_size.fitting(
-        given["batch_size"], given["micro_batch"], pictures=max(pictures, 1)
+        given["batch_size"], given["micro_batch"], images=max(images, 1)
     )
     return Job(
         f"{method}, seed {seed}",
@@ -155,7 +155,7 @@ def _own_options(options: Any, contestant: Contestant) -> dict[str, Any]:
 
 
 def _prompt_job(options: Any, method: str, *, out: Path) -> Job:
-    """All of these methods share a folder, and in it the embeddings of the pictures."""
+    """All of these methods share a folder, and in it the embeddings of the images."""
     grid = out / "runs" / "prompt"
     given = {
         "data": options.data,

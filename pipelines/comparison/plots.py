@@ -1,4 +1,4 @@
-"""Pictures of a comparison, as PNG bytes; see `plots`."""
+"""Images of a comparison, as PNG bytes; see `plots`."""
 
 from typing import TYPE_CHECKING, Any
 

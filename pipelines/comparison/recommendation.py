@@ -2,7 +2,7 @@
 
 from typing import Any
 
-#: A method is as good as another unless the pictures say that it is not; of equals the cheaper one
+#: A method is as good as another unless the images say that it is not; of equals the cheaper one
 #: is recommended. Losing more than this on classes never seen is said beside the gain.
 NOTABLE_LOSS = 0.01
 
@@ -34,7 +34,7 @@ def recommend(
             **nothing,
             "answer": f"None: no method is surely better than guessing ({100 * chance:.1f} % by "
             f"always saying one class), the best is {first['method']} with "
-            f"{100 * first['seen']:.1f} %. Look at the pictures and their labels.",
+            f"{100 * first['seen']:.1f} %. Look at the images and their labels.",
         }
     best = max(rows, key=lambda row: row["seen"])["method"]
     beaten = {

@@ -75,7 +75,7 @@ def document(
 
 
 def said(made: Plan) -> dict[str, predictions.Predictions]:
-    """What each method said of the test pictures, of its first seed."""
+    """What each method said of the test images, of its first seed."""
     return {
         method: predictions.read(path)
         for method, folders in made.cells.items()
@@ -85,12 +85,12 @@ def said(made: Plan) -> dict[str, predictions.Predictions]:
 
 
 def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> list[int]:
-    """The classes of test pictures that were trained on."""
+    """The classes of test images that were trained on."""
     return sorted(set(first.labels.tolist()) - set(held_out))
 
 
 def _chance(made: Plan, options: Any, manifest: Manifest) -> float:
-    """How often the commonest class trained on is right about test pictures of such classes."""
+    """How often the commonest class trained on is right about test images of such classes."""
     counts = manifest.split(options.test).class_counts
     seen = [count for label, count in enumerate(counts) if label not in made.held_out]
     return max(seen) / sum(seen) if any(seen) else 0.0
@@ -101,7 +101,7 @@ def _found(folders: list[Path]) -> list[dict[str, Any]]:
 
 
 def _right(made: Plan) -> dict[str, np.ndarray]:
-    """Whether each method is right about test pictures of seen classes, bool [seeds, n]."""
+    """Whether each method is right about test images of seen classes, bool [seeds, n]."""
     found = {}
     for method, folders in made.cells.items():
         whole = [predictions.read(p) for p in folders if (p / predictions.FILE).is_file()]
@@ -112,7 +112,7 @@ def _right(made: Plan) -> dict[str, np.ndarray]:
 
 
 def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
-    """Which classes and pictures, as the first fine-tuning has them; None without one."""
+    """Which classes and images, as the first fine-tuning has them; None without one."""
     whole = (each for several in found.values() for each in several)
     return next((each["parts"] for each in whole if "parts" in each), None)
 
@@ -155,7 +155,7 @@ def _prices(
 ) -> dict[str, Any]:
     """What the method costs to run, and what training and a million answers cost in money."""
     seconds, batches = _mean_cost(found, "seconds"), (deployed or {}).get("batches")
-    rate = max(each["pictures_per_second"] for each in batches.values()) if batches else None
+    rate = max(each["images_per_second"] for each in batches.values()) if batches else None
     return {
         "deployed": deployed,
         "price": costs_training.money(seconds, price) if price and seconds else None,

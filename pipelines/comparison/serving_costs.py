@@ -32,11 +32,11 @@ FOLDER = "deployment"  # in that of the comparison, a file per method
 
 BATCH_SIZES = (1, 32)
 
-PICTURES = 32  # different ones in a request
+IMAGES = 32  # different ones in a request
 
 ALIKE = 0.01  # share by which FLOPs and parameters of one network with another head differ at most
 
-CACHED = ("tip-adapter", "tip-adapter-f")  # a memory of pictures, which no export knows
+CACHED = ("tip-adapter", "tip-adapter-f")  # a memory of images, which no export knows
 
 SERVED = ("bytes", "load_seconds", "peak_rss_bytes", "batches")
 
@@ -48,15 +48,15 @@ class Task:
     Attributes:
         model: the name of the compared dual encoder.
         names: of the classes trained on.
-        shots: pictures of each that a cache holds.
-        pictures: files to serve.
+        shots: images of each that a cache holds.
+        images: files to serve.
         seconds: to serve each batch size for; 0 for not at all.
     """
 
     model: str
     names: Sequence[str]
     shots: int
-    pictures: Sequence[bytes]
+    images: Sequence[bytes]
     seconds: float
 
 
@@ -70,7 +70,7 @@ def measure(
     """
     spoken = enumerate(manifest.spoken_names)
     names = [name for label, name in spoken if label not in made.held_out]
-    examples = islice(tfrecords.examples(options.data, options.test), PICTURES)
+    examples = islice(tfrecords.examples(options.data, options.test), IMAGES)
     files = [example.image for example in examples]
     task = Task(options.model, names, options.shots, files, options.serving_seconds)
     found: dict[str, dict[str, Any]] = {}
@@ -102,7 +102,7 @@ def measured(
         others: what was measured of other methods.
 
     Returns:
-        `image_size`; `flops` of a picture; `parameters` of the network that answers; `bytes` of
+        `image_size`; `flops` of an image; `parameters` of the network that answers; `bytes` of
         the SavedModel; `load_seconds`, `peak_rss_bytes` and `batches` of `cost.serving`; `like`,
         the method that shares these four, with the same network; `note`. None where unknown.
     """
@@ -154,7 +154,7 @@ def _with_cache(row: dict[str, Any], found: Deployable, task: Task) -> dict[str,
     return {
         "flops": row["flops"] + 2 * keys * (width + classes),
         "parameters": row["parameters"] + keys * width,
-        "note": "its cache of pictures cannot be exported",
+        "note": "its cache of images cannot be exported",
     }
 
 
@@ -171,7 +171,7 @@ def _served(found: Deployable, task: Task) -> dict[str, Any]:
         return {
             "bytes": serving.bytes_on_disk(temporary),
             **serving.serving(
-                temporary, task.pictures, batch_sizes=BATCH_SIZES, seconds=task.seconds
+                temporary, task.images, batch_sizes=BATCH_SIZES, seconds=task.seconds
             ),
         }
 

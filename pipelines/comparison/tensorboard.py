@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a comparison: each method a run, with its options, figures, pictures.
+"""What TensorBoard shows of a comparison: each method a run, with its options, figures, images.
 
 Beside the curves that the runs themselves have written: `tensorboard --logdir OUT`.
 """
@@ -44,7 +44,7 @@ def write(directory: Path, document: dict[str, Any], mistakes: list[dict[str, An
             if row["confusion_matrix"]:
                 tf.summary.image("confusion matrix", _image(_confusion(row)))
             if row["method"] in wrong:
-                tf.summary.image("mistakes", _pictures(wrong[row["method"]]), max_outputs=12)
+                tf.summary.image("mistakes", _images(wrong[row["method"]]), max_outputs=12)
         writer.close()
 
 
@@ -70,15 +70,15 @@ def _image(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))[None]
 
 
-def _pictures(row: dict[str, Any], *, side: int = 96) -> np.ndarray:
+def _images(row: dict[str, Any], *, side: int = 96) -> np.ndarray:
     """The thumbnails of a row of mistakes as pixels uint8 [n, side, side, 3], white around them."""
     import base64
 
     from PIL import Image
 
     sheet = np.full((len(row["thumbnails"]), side, side, 3), 255, np.uint8)
-    for place, picture in zip(sheet, row["thumbnails"], strict=True):
-        image = Image.open(io.BytesIO(base64.b64decode(picture["uri"].split(",", 1)[1])))
+    for place, thumbnail in zip(sheet, row["thumbnails"], strict=True):
+        image = Image.open(io.BytesIO(base64.b64decode(thumbnail["uri"].split(",", 1)[1])))
         image.thumbnail((side, side))
         pixels = np.asarray(image.convert("RGB"))
         place[: pixels.shape[0], : pixels.shape[1]] = pixels

@@ -1,4 +1,4 @@
-"""Floating-point operations of one picture; a product and a sum are two."""
+"""Floating-point operations of one image; a product and a sum are two."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,15 +16,15 @@ Shape = tuple[int, ...]
 
 
 def profiled(model: keras.Model) -> int:
-    """By TensorFlow's profiler, of the graph that gives the logits of one picture.
+    """By TensorFlow's profiler, of the graph that gives the logits of one image.
 
     Products of matrices, convolutions, and sums, products and softmax of single numbers.
     """
     import tensorflow as tf
 
     side = model.preprocessing["image_size"]
-    picture = tf.TensorSpec([1, side, side, 3], tf.float32)
-    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(picture).graph
+    image = tf.TensorSpec([1, side, side, 3], tf.float32)
+    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(image).graph
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
     found = profiler.profile(graph, options=options.with_empty_output().build())
@@ -45,7 +45,7 @@ def _einsums(graph: Any) -> int:
 
 
 def counted(model: keras.Model) -> int:
-    """By the shapes of layers, as one picture goes through: products of matrices, convolutions.
+    """By the shapes of layers, as one image goes through: products of matrices, convolutions.
 
     Knows the layers of Duet, Keras and KerasHub that have such; others count for nothing.
     """

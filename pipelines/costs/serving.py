@@ -25,38 +25,38 @@ def bytes_on_disk(path: str | Path) -> int:
 
 def serving(
     folder: str | Path,
-    pictures: Sequence[bytes],
+    images: Sequence[bytes],
     *,
     batch_sizes: Sequence[int] = (1, 32),
     seconds: float = 5.0,
 ) -> dict[str, Any]:
-    """How fast an exported SavedModel answers, from picture files, in a process of its own.
+    """How fast an exported SavedModel answers, from image files, in a process of its own.
 
     Args:
         folder: the SavedModel.
-        pictures: JPEG or PNG files, taken in turn.
-        batch_sizes: pictures of a request.
+        images: JPEG or PNG files, taken in turn.
+        batch_sizes: images of a request.
         seconds: to measure each batch size for, after three requests to warm up; at least five
             requests are measured, fewer where that took ten times as long.
 
     Returns:
         `load_seconds`; `peak_rss_bytes` of the process, TensorFlow included; `batches`, for each
-        size (as text) `pictures_per_second`, `latency_p50_ms`, `latency_p95_ms`, `requests`.
+        size (as text) `images_per_second`, `latency_p50_ms`, `latency_p95_ms`, `requests`.
 
     Raises:
-        ValueError: no pictures.
+        ValueError: no images.
         FileNotFoundError: no such SavedModel.
         RuntimeError: the process failed; says its last lines.
     """
-    if not pictures:
-        raise ValueError("pictures: expected one or more files; got none")
+    if not images:
+        raise ValueError("images: expected one or more files; got none")
     if not (Path(folder) / "saved_model.pb").is_file():
         raise FileNotFoundError(f"no SavedModel in {folder}")
-    lengths = [len(picture) for picture in pictures]
+    lengths = [len(image) for image in images]
     about = {"folder": str(Path(folder).resolve()), "lengths": lengths, "seconds": seconds}
     given = json.dumps({**about, "batch_sizes": list(batch_sizes)}).encode() + b"\n"
     result = subprocess.run(
-        [sys.executable, "-I", str(PROBE)], input=given + b"".join(pictures), capture_output=True
+        [sys.executable, "-I", str(PROBE)], input=given + b"".join(images), capture_output=True
     )
     if result.returncode:
         said = result.stderr.decode(errors="replace").strip().splitlines()[-3:]

@@ -1,6 +1,6 @@
 """Run as a script in a process of its own: how fast a SavedModel answers. Knows TensorFlow alone.
 
-Reads a line of JSON and picture files from standard input, writes a line of JSON: see
+Reads a line of JSON and image files from standard input, writes a line of JSON: see
 `cost.serving`.
 """
 
@@ -50,7 +50,7 @@ def measure(serve, batch, seconds, *, warm_up=3, least=5, patience=10):
             break
     p50, p95 = np.percentile(latencies, [50, 95])
     return {
-        "pictures_per_second": len(latencies) * len(batch) / sum(latencies),
+        "images_per_second": len(latencies) * len(batch) / sum(latencies),
         "latency_p50_ms": 1000 * p50,
         "latency_p95_ms": 1000 * p95,
         "requests": len(latencies),

@@ -29,14 +29,14 @@ def level(training: Training, reference: Training) -> str:
     The study gives no figures; its reasons (section 3.3) are that zero-shot CLIP needs no
     training, and that fine-tuning CLIP takes more computing than fine-tuning ViT and
     hyperparameters that have to be tried. The rule here says the same of measured figures, as
-    shares of what plain fine-tuning of a supervised ViT takes on the same pictures and device:
+    shares of what plain fine-tuning of a supervised ViT takes on the same images and device:
 
     - Low: device-seconds, times the settings tried, are at most a tenth;
     - High: they are more than twice as many, or training holds more than twice the memory;
     - Medium: what is between.
 
     With the sizes of the study's Tables 1 and 2 it gives Table 5: CLIP ViT-B/32 takes 0.4 of the
-    computing of ViT-B/16, but four times the memory at its batch of 2,048 pictures and texts.
+    computing of ViT-B/16, but four times the memory at its batch of 2,048 images and texts.
 
     Raises:
         ValueError: the reference took no time or no memory.
@@ -69,6 +69,6 @@ def money(seconds: float, price_per_hour: float) -> float:
     return seconds * price_per_hour / 3600
 
 
-def money_per_million(pictures_per_second: float, price_per_hour: float) -> float:
+def money_per_million(images_per_second: float, price_per_hour: float) -> float:
     """What a million answers cost at that rate."""
-    return money(1e6 / pictures_per_second, price_per_hour)
+    return money(1e6 / images_per_second, price_per_hour)

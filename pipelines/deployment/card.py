@@ -11,7 +11,7 @@ CODE = {
 
 model = tf.saved_model.load(".")
 answer = model.signatures["serving_default"](
-    image_bytes=tf.constant([open("picture.jpg", "rb").read()])
+    image_bytes=tf.constant([open("image.jpg", "rb").read()])
 )
 answer["top_names"], answer["top_probabilities"], answer["probabilities"]
 model.signatures["about"]()["class_names"]""",
@@ -50,7 +50,7 @@ def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
     code = CODE[document["format"]].format(**facts)
     sections = [
         f"# {PurePath(document['model']).name}",
-        f"A classifier of pictures, exported with Duet. {IN_AND_OUT[document['format']]}".format(
+        f"A classifier of images, exported with Duet. {IN_AND_OUT[document['format']]}".format(
             **facts
         ),
         f"## Use\n\n```python\n{code}\n```",
@@ -82,7 +82,7 @@ def _description(document: dict[str, Any]) -> str:
 def _export(document: dict[str, Any]) -> str:
     found = document["agreement"]
     lines = [
-        f"Against the Keras model, on {found['pictures']} pictures: probabilities differ by "
+        f"Against the Keras model, on {found['images']} images: probabilities differ by "
         f"{found['max_abs_difference']:.1g} at most. {document['bytes'] / 1e6:,.1f} MB on disk."
     ]
     if "int8" in document:

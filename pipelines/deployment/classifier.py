@@ -1,4 +1,4 @@
-"""Any result as a classifier of pictures that knows its class names: what `export` writes."""
+"""Any result as a classifier of images that knows its class names: what `export` writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ SAVED = ("ImageClassifier", "ZeroShotClassifier", "ImageEncoder with a head", "D
 
 @dataclass(frozen=True)
 class Deployable:
-    """Pictures to probabilities.
+    """Images to probabilities.
 
     Attributes:
         model: pixels 0-255 [b, s, s, 3] -> logits [b, c].
         class_names: c names.
         templates: prompts that the names were read in; empty where no text was read.
-        multi_label: whether a picture may have several classes, or none.
+        multi_label: whether an image may have several classes, or none.
         name: what was asked for, for people.
     """
 
@@ -38,12 +38,12 @@ class Deployable:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about pictures."""
+        """What `tfrecords.load` has to know about images."""
         return self.model.preprocessing
 
     @property
     def image_size(self) -> int:
-        """Side of a picture in pixels."""
+        """Side of an image in pixels."""
         return self.preprocessing["image_size"]
 
     def probabilities(self, pixels: Any) -> Any:

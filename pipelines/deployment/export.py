@@ -1,8 +1,8 @@
 """What `export` does with a classifier: write it, compare it with the Keras model, say how to run
 it.
 
-`export.json`, schema 1: format, model, created, class_names, templates, multi_label,
-preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `pictures` and
+`export.json`, schema 2: format, model, created, class_names, templates, multi_label,
+preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
 `same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions.
 """
 
@@ -32,7 +32,7 @@ FILES = {
 
 TOLERANCE = 1e-4  # of probabilities
 
-COMPARED = 16  # pictures
+COMPARED = 16  # images
 
 
 def files(format: str) -> tuple[str, ...]:
@@ -64,9 +64,9 @@ def export(
             explain it.
     """
     with folder.filled_at_once(out) as staging:
-        pictures = compared_pictures(options, manifest)
+        images = compared_images(options, manifest)
         write = _write_saved_model if options.format == "saved-model" else _write_litert
-        found = write(options, deployable, staging, pictures=pictures)
+        found = write(options, deployable, staging, images=images)
         document = _document(options, deployable, staging, agreement=found)
         if options.int8 and manifest is not None:
             data = (staging / LITERT).read_bytes()
@@ -85,17 +85,17 @@ def export(
     return document
 
 
-def compared_pictures(options: Any, manifest: "Manifest | None") -> list[bytes]:
-    """Picture files to compare on: the first of the split, or drawn ones."""
+def compared_images(options: Any, manifest: "Manifest | None") -> list[bytes]:
+    """Image files to compare on: the first of the split, or drawn ones."""
     import tfrecords
 
     if manifest is not None:
         examples = tfrecords.examples(options.data, options.split)
         return [example.image for example in islice(examples, COMPARED)]
-    return [drawn_picture(seed) for seed in range(COMPARED)]
+    return [drawn_image(seed) for seed in range(COMPARED)]
 
 
-def drawn_picture(seed: int, *, side: int = 96) -> bytes:
+def drawn_image(seed: int, *, side: int = 96) -> bytes:
     """A PNG of coloured waves, wider or higher than a square, another one for each seed."""
     import io
 
@@ -115,13 +115,13 @@ def pixels_of(files: list[bytes], deployable: Deployable) -> np.ndarray:
     """As the Keras model is evaluated on them, uint8 [b, s, s, 3]."""
     import tfrecords
 
-    return np.stack([tfrecords.read_picture(file, **deployable.preprocessing) for file in files])
+    return np.stack([tfrecords.read_image(file, **deployable.preprocessing) for file in files])
 
 
 def agreement(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
     """How far probabilities [b, c] are from those of the Keras model."""
     return {
-        "pictures": len(found),
+        "images": len(found),
         "max_abs_difference": float(np.abs(found - expected).max()),
         "same_answer": float(np.mean(found.argmax(axis=1) == expected.argmax(axis=1))),
     }
@@ -134,7 +134,7 @@ def summary(document: dict[str, Any]) -> str:
         f"{document['format']}: {len(document['class_names'])} classes, "
         f"{document['bytes'] / 1e6:,.1f} MB",
         f"against the Keras model: probabilities differ by {found['max_abs_difference']:.1g} at "
-        f"most, on {found['pictures']} pictures",
+        f"most, on {found['images']} images",
     ]
     if int8:
         lines.append(quantization.sentence(int8))
@@ -142,26 +142,26 @@ def summary(document: dict[str, Any]) -> str:
 
 
 def _write_saved_model(
-    options: Any, deployable: Deployable, staging: Path, *, pictures: list[bytes]
+    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
 ) -> dict[str, Any]:
     saved_model.write(deployable, staging, top=options.top_k)
-    found = saved_model.reader(staging)(pictures)
-    return agreement(found, np.asarray(deployable.probabilities(pixels_of(pictures, deployable))))
+    found = saved_model.reader(staging)(images)
+    return agreement(found, np.asarray(deployable.probabilities(pixels_of(images, deployable))))
 
 
 def _write_litert(
-    options: Any, deployable: Deployable, staging: Path, *, pictures: list[bytes]
+    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
 ) -> dict[str, Any]:
     import tfrecords
 
     calibration = None
     if options.int8:
         chosen = tfrecords.examples(options.data, options.calibration_split)
-        files = [example.image for example in islice(chosen, options.calibration_pictures)]
+        files = [example.image for example in islice(chosen, options.calibration_images)]
         calibration = pixels_of(files, deployable)
     data = litert.convert(deployable, examples=calibration)
     (staging / LITERT).write_bytes(data)
-    pixels = pixels_of(pictures, deployable)
+    pixels = pixels_of(images, deployable)
     return agreement(litert.reader(data)(pixels), np.asarray(deployable.probabilities(pixels)))
 
 
@@ -170,7 +170,7 @@ def _document(
 ) -> dict[str, Any]:
     written = (path for path in staging.rglob("*") if path.is_file())
     return {
-        "schema": 1,
+        "schema": 2,
         "command": "export",
         "format": options.format,
         "model": options.model,

@@ -27,7 +27,7 @@ def convert(deployable: Deployable, *, examples: Iterable[np.ndarray] | None = N
 
     Args:
         deployable: the classifier.
-        examples: pictures uint8 [s, s, 3] by which ranges are measured; with them, weights and
+        examples: images uint8 [s, s, 3] by which ranges are measured; with them, weights and
             activations become 8-bit integers wherever there are kernels for that. In networks
             with layer norms these, and what they are added to, stay as they are: of `shapes-tiny`
             8 bits there take 4.5 points of accuracy, and everywhere else none.
@@ -74,7 +74,7 @@ def _eight_bits(folder: str, examples: list[np.ndarray]) -> bytes:
     converter = _converter(folder)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: (
-        (SIGNATURE, {"pixels": picture[None]}) for picture in examples
+        (SIGNATURE, {"pixels": image[None]}) for image in examples
     )
     data = converter.convert()
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
@@ -83,7 +83,7 @@ def _eight_bits(folder: str, examples: list[np.ndarray]) -> bytes:
         return data
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter,
-        debug_dataset=lambda: ({"pixels": picture[None]} for picture in examples),
+        debug_dataset=lambda: ({"pixels": image[None]} for image in examples),
         debug_options=tf.lite.experimental.QuantizationDebugOptions(
             denylisted_ops=[*NORM, *AROUND_NORMS]
         ),

@@ -98,7 +98,7 @@ def _describe(deployable: Deployable) -> bytes:
     pixels = made.table(  # TensorMetadata
         {
             0: made.text("pixels"),
-            1: made.text(f"RGB pixels 0-255 of a picture resized as {PREPROCESSING} says"),
+            1: made.text(f"RGB pixels 0-255 of an image resized as {PREPROCESSING} says"),
             3: made.table({0: ("ubyte", _IMAGE), 1: image}),  # Content
             4: made.tables([unit]),
             5: made.table({0: made.floats([255.0]), 1: made.floats([0.0])}),  # Stats
@@ -117,7 +117,7 @@ def _describe(deployable: Deployable) -> bytes:
     graph = made.table({2: made.tables([pixels]), 3: made.tables([probabilities])})
     files = [
         _file(made, TEMPLATES, "prompts that the class names were read in", _DESCRIPTIONS),
-        _file(made, PREPROCESSING, "how a picture becomes pixels", _DESCRIPTIONS),
+        _file(made, PREPROCESSING, "how an image becomes pixels", _DESCRIPTIONS),
     ]
     root = made.table(  # ModelMetadata
         {

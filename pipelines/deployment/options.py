@@ -17,7 +17,7 @@ class Options:
             .tflite file that takes uint8 pixels and carries the names as metadata.
         out: folder; made if missing, never overwritten.
         data: folder of records, whose class names and templates a dual encoder reads, and whose
-            pictures the export is compared on.
+            images the export is compared on.
         split: of the records, for comparing and measuring.
         class_names: file with one class name per line; for a dual encoder, or a model without.
         templates: prompts with {} for the class name, or one file with a prompt per line.
@@ -25,10 +25,10 @@ class Options:
         top_k: names in the answer of a SavedModel.
         int8: LiteRT with 8-bit integers; its loss is measured on the split.
         calibration_split: of the records, by which the ranges of 8-bit integers are measured.
-        calibration_pictures: how many of them.
+        calibration_images: how many of them.
         results: results.json or a run's folder, whose figures the model card has; without it those
             beside the model.
-        batch_size: pictures at a time while measuring.
+        batch_size: images at a time while measuring.
     """
 
     model: str
@@ -42,12 +42,12 @@ class Options:
     top_k: int = 5
     int8: bool = False
     calibration_split: str = "train"
-    calibration_pictures: int = 200
+    calibration_images: int = 200
     results: str | None = None
     batch_size: int = 32
 
 
-RANGES: dict[str, tuple[str, ...]] = {"[1, inf)": ("top_k", "calibration_pictures", "batch_size")}
+RANGES: dict[str, tuple[str, ...]] = {"[1, inf)": ("top_k", "calibration_images", "batch_size")}
 
 
 def check(options: Options, manifest: "Manifest | None") -> None:
@@ -55,7 +55,7 @@ def check(options: Options, manifest: "Manifest | None") -> None:
     if options.int8 and options.format != "litert":
         raise ValueError("--int8 goes with --format litert")
     if options.int8 and manifest is None:
-        raise ValueError("--int8: expected --data, whose pictures show the ranges of activations")
+        raise ValueError("--int8: expected --data, whose images show the ranges of activations")
     if manifest is None:
         return
     measured = manifest.split(options.split)

@@ -1,4 +1,4 @@
-"""What 8-bit integers cost in accuracy: the same pictures through the Keras model and the file."""
+"""What 8-bit integers cost in accuracy: the same images through the Keras model and the file."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,21 +23,21 @@ def measure(
 ) -> dict[str, Any]:
     """Both on a split, which is read once.
 
-    Pictures of classes that the model has no name for are left out.
+    Images of classes that the model has no name for are left out.
 
     Returns:
-        `metric` ("top1", or "map" of several labels per picture), `float`, `int8` and `loss`
-        (their difference), fractions of 1; `same_answer`, the share of pictures with the same
-        first class; `max_abs_difference` of probabilities; `pictures`, `dataset`, `split`.
+        `metric` ("top1", or "map" of several labels per image), `float`, `int8` and `loss`
+        (their difference), fractions of 1; `same_answer`, the share of images with the same
+        first class; `max_abs_difference` of probabilities; `images`, `dataset`, `split`.
 
     Raises:
-        ValueError: none of the pictures is of a class that the model has a name for, or records
-            and model have not the same number of labels per picture.
+        ValueError: none of the images is of a class that the model has a name for, or records
+            and model have not the same number of labels per image.
     """
     if manifest.multi_label != deployable.multi_label:
         each = {True: "any number of labels", False: "one label"}
         raise ValueError(
-            f"--int8: pictures of {manifest.dataset} have {each[manifest.multi_label]} each, the "
+            f"--int8: images of {manifest.dataset} have {each[manifest.multi_label]} each, the "
             f"model gives {each[deployable.multi_label]}"
         )
     classes = _places(deployable, manifest)
@@ -51,10 +51,10 @@ def measure(
         "loss": exact - rounded,
         "same_answer": float(np.mean(before.argmax(axis=1) == after.argmax(axis=1))),
         "max_abs_difference": float(np.abs(before - after).max()),
-        "pictures": len(labels),
+        "images": len(labels),
         "dataset": manifest.dataset,
         "split": options.split,
-        "calibration_pictures": options.calibration_pictures,
+        "calibration_images": options.calibration_images,
         "calibration_split": options.calibration_split,
     }
 
@@ -63,7 +63,7 @@ def sentence(found: dict[str, Any]) -> str:
     """The loss in words."""
     return (
         f"8-bit integers: {WORDS[found['metric']]} {100 * found['int8']:.1f} % instead of "
-        f"{100 * found['float']:.1f} % on {found['pictures']:,} pictures of {found['dataset']}, "
+        f"{100 * found['float']:.1f} % on {found['images']:,} images of {found['dataset']}, "
         f"split {found['split']} ({-100 * found['loss']:+.1f} points); the same answer for "
         f"{100 * found['same_answer']:.1f} %"
     )
@@ -116,7 +116,7 @@ def _predict(
         after.append(quantised(pixels)[real])
     found = np.concatenate(labels), np.concatenate(before), np.concatenate(after)
     if not len(found[0]):
-        raise ValueError(f"--int8: split {options.split!r} has no picture of the model's classes")
+        raise ValueError(f"--int8: split {options.split!r} has no image of the model's classes")
     return found
 
 

@@ -1,4 +1,4 @@
-"""A classifier as a SavedModel: picture files in, names and probabilities out, TensorFlow alone."""
+"""A classifier as a SavedModel: image files in, names and probabilities out, TensorFlow alone."""
 
 import json
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def write(deployable: Deployable, folder: Path, *, top: int) -> None:
 
 
 def reader(folder: Path) -> Callable[[list[bytes]], np.ndarray]:
-    """What the SavedModel says of picture files: probabilities float32 [b, c]."""
+    """What the SavedModel says of image files: probabilities float32 [b, c]."""
     import tensorflow as tf
 
     loaded: Any = tf.saved_model.load(str(folder))

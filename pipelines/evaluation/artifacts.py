@@ -14,7 +14,7 @@ from pipelines.runs import results
 from pipelines.runs.config import write_config
 from tfrecords import image_files
 
-SHOWN = 6  # pictures of each confused pair
+SHOWN = 6  # images of each confused pair
 
 
 def write(
@@ -32,13 +32,13 @@ def write(
         folder: where to.
         options: of the command.
         document: the results.
-        labels: of all pictures of the split, as in the records.
+        labels: of all images of the split, as in the records.
         probabilities: of the classes of the results, [n, c].
         places: of a label of the records among those, -1 where it is not; None for the same.
     """
     names = [row["name"] for row in document["per_class"]]
     wanted = labels if places is None else places[labels]
-    pairs = _choose_pictures(document["most_confused"], wanted, probabilities)
+    pairs = _choose_images(document["most_confused"], wanted, probabilities)
     with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
         rows = _predictions(options, names, labels, wanted, probabilities, pairs)
         csv.writer(file).writerows(rows)
@@ -57,16 +57,16 @@ def write(
     results.write(folder / results.FILE, document)
 
 
-def _choose_pictures(
+def _choose_images(
     pairs: list[dict[str, Any]], labels: np.ndarray, probabilities: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Adds to each pair which pictures to show: the mistakes the model was surest of."""
+    """Adds to each pair which images to show: the mistakes the model was surest of."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     chosen = []
     for pair in pairs:
         (places,) = np.nonzero((labels == pair["true"]) & (predicted == pair["predicted"]))
         surest = places[np.argsort(-confidence[places], kind="stable")][:SHOWN]
-        chosen.append({**pair, "places": surest.tolist(), "pictures": [], "captions": []})
+        chosen.append({**pair, "places": surest.tolist(), "images": [], "captions": []})
     return chosen
 
 
@@ -78,7 +78,7 @@ def _predictions(
     probabilities: np.ndarray,
     pairs: list[dict[str, Any]],
 ) -> Iterator[tuple]:
-    """Rows of predictions.csv; fills in the pairs' pictures as they come by, in one pass."""
+    """Rows of predictions.csv; fills in the pairs' images as they come by, in one pass."""
     from tqdm import tqdm
 
     import tfrecords
@@ -86,16 +86,16 @@ def _predictions(
     wanted = {place: pair for pair in pairs for place in pair["places"]}
     yield "id", "filename", "true", "predicted", "confidence", "probability_of_true"
     examples = tfrecords.examples(options.data, options.split)
-    bar = tqdm(examples, "listing", total=len(labels), unit=" pictures", delay=2, leave=False)
+    bar = tqdm(examples, "listing", total=len(labels), unit=" images", delay=2, leave=False)
     rows = zip(bar, labels, places, probabilities, strict=True)
     for place, (example, label, true, p) in enumerate(rows):
         if example.label != label:
-            raise RuntimeError(f"{options.data} changed while it was read (picture {example.id})")
+            raise RuntimeError(f"{options.data} changed while it was read (image {example.id})")
         if true < 0:  # of a class that the model does not have
             continue
         said = int(p.argmax())
         if place in wanted:
-            wanted[place]["pictures"].append(image_files.pixels(example.image))
+            wanted[place]["images"].append(image_files.pixels(example.image))
             wanted[place]["captions"].append(f"{example.filename}, {p[said]:.0%} sure")
         confidences = f"{p[said]:.6f}", f"{p[true]:.6f}"
         yield example.id, example.filename, names[true], names[said], *confidences

@@ -1,4 +1,4 @@
-"""Captions and pictures found by each other: what `evaluate --protocol retrieval` measures."""
+"""Captions and images found by each other: what `evaluate --protocol retrieval` measures."""
 
 import csv
 import time
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILES = ("results.json", "report.html", "ranks.csv", "config.yaml")
 
-SHOWN, ANSWERS = 8, 4  # captions on the page, and pictures found for each
+SHOWN, ANSWERS = 8, 4  # captions on the page, and images found for each
 
 ROWS = 256  # captions encoded at a time
 
@@ -36,12 +36,12 @@ class Captioned:
     """Embeddings of unit length of one split.
 
     Attributes:
-        pictures: float32 [p, e]; ids: int [p], of the records.
-        captions: float32 [c, e]; texts: of them; owner: int [c], the row of each one's picture.
-        rate: pictures per second.
+        images: float32 [p, e]; ids: int [p], of the records.
+        captions: float32 [c, e]; texts: of them; owner: int [c], the row of each one's image.
+        rate: images per second.
     """
 
-    pictures: np.ndarray
+    images: np.ndarray
     ids: np.ndarray
     captions: np.ndarray
     texts: list[str]
@@ -64,11 +64,11 @@ def evaluate(
     with folder.filled_at_once(out) as staging:
         found = embed(options, model, manifest.split(options.split).count)
         distractors = [
-            _pictures(options, model, split, manifest.split(split).count).values
+            _images(options, model, split, manifest.split(split).count).values
             for split in options.distractors or ()
         ]
         more = np.concatenate(distractors) if distractors else None
-        places = retrieval.both_ways(found.pictures, found.captions, found.owner, distractors=more)
+        places = retrieval.both_ways(found.images, found.captions, found.owner, distractors=more)
         document = _document(options, manifest, model, found, places, start=start)
         shown = _choose(found, places, seed=options.seed)
         with open(staging / "ranks.csv", "w", newline="", encoding="utf-8") as file:
@@ -81,11 +81,11 @@ def evaluate(
 
 
 def embed(options: Any, model: "DualEncoder", count: int) -> Captioned:
-    """The pictures of the split that the options name, and their captions."""
+    """The images of the split that the options name, and their captions."""
     import tfrecords
 
     start = time.perf_counter()
-    pictures = _pictures(options, model, options.split, count)
+    images = _images(options, model, options.split, count)
     rate = count / (time.perf_counter() - start)
     texts: list[str] = []
     owner: list[int] = []
@@ -95,15 +95,15 @@ def embed(options: Any, model: "DualEncoder", count: int) -> Captioned:
         texts += chosen
         owner += [row] * len(chosen)
         ids.append(example.id)
-    if not np.array_equal(ids, pictures.labels):
+    if not np.array_equal(ids, images.labels):
         raise RuntimeError(f"{options.data} changed while it was read")
     return Captioned(
-        pictures.values, np.array(ids), encode_captions(model, texts), texts, np.array(owner), rate
+        images.values, np.array(ids), encode_captions(model, texts), texts, np.array(owner), rate
     )
 
 
-def _pictures(options: Any, model: "DualEncoder", split: str, count: int) -> runs_features.Features:
-    """Embeddings of a split's pictures, labelled by their ids."""
+def _images(options: Any, model: "DualEncoder", split: str, count: int) -> runs_features.Features:
+    """Embeddings of a split's images, labelled by their ids."""
     import tfrecords
 
     batches = tfrecords.load(
@@ -115,7 +115,7 @@ def _pictures(options: Any, model: "DualEncoder", split: str, count: int) -> run
     )
     with tfrecords.naming_damage(options.data):
         return runs_features.compute(
-            model.encode_image, batches, count=count, what=f"encoding pictures of {split}"
+            model.encode_image, batches, count=count, what=f"encoding images of {split}"
         )
 
 
@@ -152,7 +152,7 @@ def _document(
     resampled = {"resamples": options.bootstrap, "seed": options.seed}
     return results.document(
         {
-            "pictures": len(found.pictures),
+            "images": len(found.images),
             "captions": len(found.texts),
             "metrics": retrieval.summary(places, found.owner),
             "intervals": retrieval.intervals(places, found.owner, **resampled),
@@ -167,29 +167,29 @@ def _document(
         judged_by=JUDGED_BY,
         cost={
             "seconds": time.perf_counter() - start,
-            "pictures_per_second": found.rate,
+            "images_per_second": found.rate,
             "peak_rss_bytes": results.peak_rss_bytes(),
         },
         config=asdict(options),
         protocol="retrieval",
-        searched=len(found.pictures)
+        searched=len(found.images)
         + sum(manifest.split(split).count for split in options.distractors or ()),
         logit_scale=float(model.logit_scale),
     )
 
 
 def _choose(found: Captioned, places: dict[str, np.ndarray], *, seed: int) -> list[dict[str, Any]]:
-    """Captions drawn at random, each with the pictures of the split that it finds first."""
+    """Captions drawn at random, each with the images of the split that it finds first."""
     count = min(SHOWN, len(found.texts))
     drawn = np.random.default_rng(seed).choice(len(found.texts), size=count, replace=False)
-    answers = retrieval.top(found.captions[drawn], found.pictures, ANSWERS)
+    answers = retrieval.top(found.captions[drawn], found.images, ANSWERS)
     return [
         {
             "caption": found.texts[i],
             "rank": int(places["text_to_image"][i]),
             "rows": rows.tolist(),
             "right": int(found.owner[i]),
-            "pictures": {},
+            "images": {},
         }
         for i, rows in zip(drawn, answers, strict=True)
     ]
@@ -198,17 +198,17 @@ def _choose(found: Captioned, places: dict[str, np.ndarray], *, seed: int) -> li
 def _ranks(
     options: Any, found: Captioned, places: dict[str, np.ndarray], shown: list[dict[str, Any]]
 ) -> Iterator[tuple]:
-    """Rows of ranks.csv; fills in the pictures to show as they come by, in one pass."""
+    """Rows of ranks.csv; fills in the images to show as they come by, in one pass."""
     import tfrecords
 
-    yield "id", "filename", "rank_of_first_caption_found", "caption", "rank_of_picture"
+    yield "id", "filename", "rank_of_first_caption_found", "caption", "rank_of_image"
     captions: list[list[int]] = [[] for _ in found.ids]
     for caption, row in enumerate(found.owner):
         captions[row].append(caption)
     for row, example in enumerate(tfrecords.examples(options.data, options.split)):
         for chosen in shown:
             if row in chosen["rows"]:
-                chosen["pictures"][row] = {
+                chosen["images"][row] = {
                     "pixels": image_files.pixels(example.image),
                     "filename": example.filename,
                 }

@@ -1,4 +1,4 @@
-"""The report of captions and pictures found by each other: terminal, and one page."""
+"""The report of captions and images found by each other: terminal, and one page."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from pipelines.runs import command_line
 from tfrecords import image_files
 
 WAYS = {
-    "text_to_image": ("Text to image", "captions whose picture is {}"),
-    "image_to_text": ("Image to text", "pictures with a caption of their own {}"),
+    "text_to_image": ("Text to image", "captions whose image is {}"),
+    "image_to_text": ("Image to text", "images with a caption of their own {}"),
 }
 
 AMONG = {1: "found first", 5: "among the first 5", 10: "among the first 10"}
@@ -26,8 +26,8 @@ def headline(results: dict[str, Any]) -> str:
     spread = f" (95 % interval {ends})" if ends else ""
     return (
         f"{reporting_text.percent(results['metrics'][judged_by])} "
-        f"of {results['captions']:,} captions find their picture first{spread}, "
-        f"among {results['searched']:,} pictures"
+        f"of {results['captions']:,} captions find their image first{spread}, "
+        f"among {results['searched']:,} images"
     )
 
 
@@ -42,7 +42,7 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
         texts[f"{way}_median_rank"] = f"{name}, median rank", median
     texts["first_caption_hit100"] = (
         "Hit@100, first captions",
-        "as in the keras-io example: pictures among the first 100 for their first caption",
+        "as in the keras-io example: images among the first 100 for their first caption",
     )
     return [
         {
@@ -72,8 +72,8 @@ def page(
 
     Args:
         results: the document.
-        shown: captions, each with `caption`, `rank`, `rows` of the pictures found, the `right`
-            one, and `pictures` by row: `pixels` uint8 [h, w, 3] and `filename`.
+        shown: captions, each with `caption`, `rank`, `rows` of the images found, the `right`
+            one, and `images` by row: `pixels` uint8 [h, w, 3] and `filename`.
         places: ranks by direction.
     """
     import yaml
@@ -82,7 +82,7 @@ def page(
     captions = results["captions"]
     answers = {
         "text_to_image": (results["searched"], 1.0),
-        "image_to_text": (captions, captions / results["pictures"]),
+        "image_to_text": (captions, captions / results["images"]),
     }
     lines = {WAYS[way][0].lower(): (places[way], *answers[way]) for way in retrieval.DIRECTIONS}
     return reporting_page.render(
@@ -96,7 +96,7 @@ def page(
         command=command_line.command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
-            f"Took {cost['seconds']:,.0f} s, {cost['pictures_per_second']:,.0f} pictures/s, "
+            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
             f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most."
         ),
     )
@@ -106,14 +106,14 @@ def _query(chosen: dict[str, Any]) -> dict[str, Any]:
     """A caption and what it finds, in the form that the page's macro of pairs takes."""
     found: list[dict[str, str]] = []
     for place, row in enumerate(chosen["rows"], start=1):
-        picture = chosen["pictures"][row]
+        image = chosen["images"][row]
         verdict = "the one it describes" if row == chosen["right"] else "another one"
         found.append(
             {
-                "uri": reporting_page.data_uri(image_files.jpeg(picture["pixels"]), "jpeg"),
-                "alt": f"number {place}: {picture['filename']}, {verdict}",
-                "title": f"{picture['filename']}, {verdict}",
+                "uri": reporting_page.data_uri(image_files.jpeg(image["pixels"]), "jpeg"),
+                "alt": f"number {place}: {image['filename']}, {verdict}",
+                "title": f"{image['filename']}, {verdict}",
             }
         )
-    text = f"{chosen['caption']} (its picture is number {chosen['rank']:,})"
+    text = f"{chosen['caption']} (its image is number {chosen['rank']:,})"
     return {"text": text, "thumbnails": found}

@@ -25,7 +25,7 @@ CHOSEN_ON = "validation"  # the split on which thresholds are chosen, where ther
 
 HALF = 0.5  # the threshold of every class, where there is none
 
-Found = tuple[np.ndarray, np.ndarray]  # labels and logits of the pictures of a split
+Found = tuple[np.ndarray, np.ndarray]  # labels and logits of the images of a split
 
 
 def evaluate(
@@ -33,7 +33,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure, and write what zero-shot evaluation writes. Returns the results.
 
-    Pictures of classes that the model does not have are left out, and where pictures have several
+    Images of classes that the model does not have are left out, and where images have several
     labels such labels; `not_known` of the results has the names of the classes.
 
     Args:
@@ -44,7 +44,7 @@ def evaluate(
 
     Raises:
         ValueError: the model has none of the classes, or one of model and records has several
-            labels per picture and the other one.
+            labels per image and the other one.
     """
     several_labels = getattr(model, "multi_label", False)
     _check_labels(several_labels, manifest, model=options.model)
@@ -66,7 +66,7 @@ def evaluate(
             judged_by=manifest.metric if manifest.metric in measured["metrics"] else "top1",
             cost={
                 "seconds": time.perf_counter() - start,
-                "pictures_per_second": rate,
+                "images_per_second": rate,
                 "peak_rss_bytes": results.peak_rss_bytes(),
             },
             config=asdict(options),
@@ -91,7 +91,7 @@ def evaluate(
 def _check_labels(several_labels: bool, manifest: "Manifest", *, model: str) -> None:
     if several_labels != manifest.multi_label:
         pair = ("one label", "several") if several_labels else ("several labels", "one")
-        raise ValueError(f"{manifest.dataset} has {pair[0]} per picture; {model} says {pair[1]}")
+        raise ValueError(f"{manifest.dataset} has {pair[0]} per image; {model} says {pair[1]}")
 
 
 def _write_several(staging: Path, options: Any, document: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ def left_out(document: dict[str, Any]) -> str:
     names = document["not_known"]
     if not names:
         return ""
-    what = "labels" if document.get("multi_label") else "pictures"
+    what = "labels" if document.get("multi_label") else "images"
     return (
         f"{len(names)} classes that the model does not have, whose {what} are left out: "
         f"{', '.join(names)}"
@@ -115,11 +115,11 @@ def left_out(document: dict[str, Any]) -> str:
 def _one(
     options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Probabilities of all pictures, and what follows from those of classes it has."""
+    """Probabilities of all images, and what follows from those of classes it has."""
     labels, logits = found
     probabilities, known = classification.softmax(logits), places[labels] >= 0
     if not known.any():
-        raise ValueError(f"split {options.split!r} has no picture of a class that the model has")
+        raise ValueError(f"split {options.split!r} has no image of a class that the model has")
     return probabilities, evaluation_measure.measure(
         places[labels[known]],
         probabilities[known],
@@ -132,7 +132,7 @@ def _one(
 def _several(
     options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The same of several labels per picture, of the classes that both have."""
+    """The same of several labels per image, of the classes that both have."""
     (known,) = np.nonzero(places >= 0)
 
     def common(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

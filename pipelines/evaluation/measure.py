@@ -22,7 +22,7 @@ def measure(
     confusion = metrics_confusion.confusion_matrix(labels, predicted, classes=len(class_names))
     bins = calibration.calibration_bins(probabilities.max(axis=1), predicted == labels)
     return {
-        "pictures": len(labels),
+        "images": len(labels),
         "classes": len(class_names),
         "metrics": figures,
         "intervals": classification.intervals(
@@ -46,9 +46,9 @@ def measure_multi_label(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The same for several labels per picture: labels 0 or 1 and probabilities, both [n, c].
+    """The same for several labels per image: labels 0 or 1 and probabilities, both [n, c].
 
-    thresholds: [c], of `multi_label_metrics.choose_thresholds` on other pictures than these;
+    thresholds: [c], of `multi_label_metrics.choose_thresholds` on other images than these;
     thresholds_from: the split of those.
     """
     from sklearn.metrics import multilabel_confusion_matrix
@@ -58,7 +58,7 @@ def measure_multi_label(
     return {
         "multi_label": True,
         "thresholds_from": thresholds_from,
-        "pictures": len(labels),
+        "images": len(labels),
         "classes": len(class_names),
         "metrics": figures,
         "intervals": multilabel.intervals(

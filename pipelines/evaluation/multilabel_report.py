@@ -1,4 +1,4 @@
-"""`report.html` of a classifier that says several labels per picture."""
+"""`report.html` of a classifier that says several labels per image."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def page(results: dict[str, Any]) -> str:
         command=command_line.command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
-            f"Took {cost['seconds']:,.0f} s, {cost['pictures_per_second']:,.0f} pictures/s, "
+            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
             f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most. "
             "Nothing is ever overwritten: give it another --out."
         ),
@@ -44,12 +44,12 @@ def plot(results: dict[str, Any]) -> dict[str, Any]:
         "shown": len(drawn),
         "measured": len(measured),
         "plot": reporting_page.both_themes(
-            evaluation_plots.average_precisions, drawn, results["pictures"]
+            evaluation_plots.average_precisions, drawn, results["images"]
         ),
     }
 
 
 def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of classes by average precision, those without pictures last."""
+    """Rows of classes by average precision, those without images last."""
     known = "average_precision"
     return sorted(rows, key=lambda row: (row[known] is None, row[known] or 0.0))

@@ -14,16 +14,16 @@ OF_RETRIEVAL = ("captions_per_image", "distractors")
 
 @dataclass(frozen=True)
 class Options:
-    """Measure how well a model names pictures, or finds them by their captions.
+    """Measure how well a model names images, or finds them by their captions.
 
     Args:
         data: folder of records, as prepare writes it.
         model: a checkpoint's name, a .keras file or the folder of a training run.
         out: folder for the results; made if missing, never overwritten.
         split: which split of the records.
-        protocol: zero-shot (labels: class names to tell pictures by), classifier (labels: a model
+        protocol: zero-shot (labels: class names to tell images by), classifier (labels: a model
             that finetune made, with classes of its own) or retrieval (captions: each finds its
-            picture, each picture its captions); without it what the split has, labels before
+            image, each image its captions); without it what the split has, labels before
             captions, and what the model is.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
@@ -33,9 +33,9 @@ class Options:
         language: column of the CSV.
         prompts: file of prompts learnt with this model and these names, as `prompt` writes it, in
             place of templates.
-        captions_per_image: in retrieval, the first so many of each picture; without it all.
-        distractors: in retrieval, further splits whose pictures are searched too.
-        batch_size: pictures at a time.
+        captions_per_image: in retrieval, the first so many of each image; without it all.
+        distractors: in retrieval, further splits whose images are searched too.
+        batch_size: images at a time.
         bootstrap: resamples for the 95 % intervals; 0 for none.
         seed: of the bootstrap.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
     """Accuracy against confidence, one bar per bin of `metrics.calibration_bins`, above how
-    many pictures each bin holds."""
+    many images each bin holds."""
 
     def draw(figure: "Figure") -> None:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
@@ -26,7 +26,7 @@ def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         top.set_title("bars below the line: too sure of itself", color=theme.muted, fontsize=10)
         top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
         bottom.bar(middle, [b["count"] for b in filled], width, color=theme.muted)
-        bottom.set(xlabel="how sure the model is (its highest probability)", ylabel="pictures")
+        bottom.set(xlabel="how sure the model is (its highest probability)", ylabel="images")
         figure.align_ylabels()
 
     return png(draw, theme, size=(5.6, 5.6))
@@ -49,7 +49,7 @@ def confusion_matrix(
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         # A class's mistakes are a few per cent each: the root makes them visible.
-        picture = axes.imshow(share, cmap=colours(theme), norm=root(), interpolation="nearest")
+        image = axes.imshow(share, cmap=colours(theme), norm=root(), interpolation="nearest")
         axes.set(xlabel="predicted", ylabel="true")
         if labels:
             _name_classes(axes, class_names, size=9 if classes <= 30 else 7)
@@ -58,9 +58,9 @@ def confusion_matrix(
         axes.spines[:].set(visible=True, linewidth=0.5)
         if classes <= 16:
             _write_counts(axes, confusion, share, theme)
-        bar = figure.colorbar(picture, ax=axes, shrink=0.4, pad=0.02, ticks=[0, 0.1, 0.5, 1])
+        bar = figure.colorbar(image, ax=axes, shrink=0.4, pad=0.02, ticks=[0, 0.1, 0.5, 1])
         bar.ax.set_yticklabels(["0", "10 %", "50 %", "100 %"])
-        bar.set_label("of the class's pictures")
+        bar.set_label("of the class's images")
         bar.outline.set_visible(False)
 
     return png(draw, theme, size=(side + 0.6, side))
@@ -91,16 +91,16 @@ def recall_curves(
     return png(draw, theme, size=(5.6, 3.6))
 
 
-def average_precisions(rows: list[dict[str, Any]], pictures: int, theme: Theme = LIGHT) -> bytes:
+def average_precisions(rows: list[dict[str, Any]], images: int, theme: Theme = LIGHT) -> bytes:
     """A bar per row of `multi_label_metrics.per_class`, the first on top, each with a mark at the
-    share of all pictures that show the class."""
+    share of all images that show the class."""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         places = np.arange(len(rows))
         found = [row["average_precision"] for row in rows]
         axes.barh(places, found, 0.7, color=theme.accent, alpha=0.65)
-        shares = [row["count"] / pictures for row in rows]
+        shares = [row["count"] / images for row in rows]
         axes.plot(shares, places, "|", color=theme.ink, markersize=9, markeredgewidth=2)
         axes.set_yticks(places, [shorten(row["name"]) for row in rows])
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="average precision")
@@ -112,23 +112,23 @@ def average_precisions(rows: list[dict[str, Any]], pictures: int, theme: Theme =
 def most_confused(
     pairs: list[dict[str, Any]], class_names: Sequence[str], theme: Theme = LIGHT
 ) -> bytes:
-    """The pairs of `metrics.most_confused`, each with some of the pictures that were mistaken.
+    """The pairs of `metrics.most_confused`, each with some of the images that were mistaken.
 
-    Each pair has one more key, `pictures`: a list of uint8 arrays [h, w, 3].
+    Each pair has one more key, `images`: a list of uint8 arrays [h, w, 3].
     """
-    columns = max([len(pair["pictures"]) for pair in pairs], default=0)
+    columns = max([len(pair["images"]) for pair in pairs], default=0)
 
     def draw(figure: "Figure") -> None:
         if not columns:
-            figure.text(0.5, 0.5, "no picture was mistaken", ha="center", va="center")
+            figure.text(0.5, 0.5, "no image was mistaken", ha="center", va="center")
             return
         grid = figure.subplots(len(pairs), columns, squeeze=False)
         figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.04, hspace=0.3)
         for row, pair in zip(grid, pairs, strict=True):
             for axes in row:
                 axes.set_axis_off()
-            for axes, picture in zip(row, pair["pictures"], strict=False):
-                axes.imshow(picture)
+            for axes, image in zip(row, pair["images"], strict=False):
+                axes.imshow(image)
             row[0].set_title(confusion_text(pair, class_names), loc="left", fontsize=10)
 
     size = (1.3 * columns, 1.65 * len(pairs)) if columns else (3.0, 0.5)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def predict(
     classifier: "ZeroShotClassifier", options: Any, count: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Labels int [n] and logits float32 [n, c] of the split's n pictures, and pictures/s."""
+    """Labels int [n] and logits float32 [n, c] of the split's n images, and images/s."""
     from tqdm import tqdm
 
     import tfrecords
@@ -26,7 +26,7 @@ def predict(
     labels, logits, start = [], [], time.perf_counter()
     with (
         tfrecords.naming_damage(options.data),
-        tqdm(total=count, desc="evaluating", unit=" pictures", delay=2) as bar,
+        tqdm(total=count, desc="evaluating", unit=" images", delay=2) as bar,
     ):
         for x, y, weight in batches:
             real = np.asarray(weight) > 0

@@ -12,27 +12,27 @@ from pipelines.runs.command_line import command_line
 from tfrecords import image_files
 
 FIGURES = {
-    "top1": ("Top-1 accuracy", "pictures whose first answer is right"),
-    "top5": ("Top-5 accuracy", "pictures whose class is among the first five answers"),
+    "top1": ("Top-1 accuracy", "images whose first answer is right"),
+    "top5": ("Top-5 accuracy", "images whose class is among the first five answers"),
     "mean_per_class": ("Mean-per-class accuracy", "every class counting the same"),
     "macro_precision": ("Macro precision", "how often a name is right when it is given"),
-    "macro_recall": ("Macro recall", "how many of a class's pictures are found"),
+    "macro_recall": ("Macro recall", "how many of a class's images are found"),
     "macro_f1": ("Macro F1", "harmonic mean of precision and recall, class by class"),
     "ece": ("Calibration error", "how far confidence is from accuracy; 0 is perfect"),
     "seen_top1": ("Seen classes", "top-1 among the classes that were trained on"),
     "unseen_top1": ("Held-out classes", "top-1 among the classes that were not"),
-    "seen_among_all": ("Seen, among all", "pictures of seen classes, all classes to choose from"),
+    "seen_among_all": ("Seen, among all", "images of seen classes, all classes to choose from"),
     "unseen_among_all": (
         "Held out, among all",
-        "pictures of held-out classes, all classes to choose from",
+        "images of held-out classes, all classes to choose from",
     ),
-    "generalized_top1": ("All classes", "all pictures, all classes to choose from"),
+    "generalized_top1": ("All classes", "all images, all classes to choose from"),
     "harmonic_mean": ("Harmonic mean", "of seen and held-out classes among themselves"),
-    "map": ("Mean average precision", "how pure the pictures are that a class puts first"),
+    "map": ("Mean average precision", "how pure the images are that a class puts first"),
     "micro_f1": ("Micro F1", "harmonic mean of precision and recall, over all labels"),
     "micro_precision": ("Micro precision", "labels said that are right"),
-    "micro_recall": ("Micro recall", "labels of the pictures that are found"),
-    "exact_match": ("Exact match", "pictures of which every label is right"),
+    "micro_recall": ("Micro recall", "labels of the images that are found"),
+    "exact_match": ("Exact match", "images of which every label is right"),
 }
 
 
@@ -40,16 +40,16 @@ def headline(results: dict[str, Any]) -> str:
     """The answer in one sentence, by the metric that the dataset is judged by."""
     judged_by = results["judged_by"]
     ends = interval(results["intervals"].get(judged_by))
-    pictures, classes = f"{results['pictures']:,}", f"{results['classes']:,} classes"
+    images, classes = f"{results['images']:,}", f"{results['classes']:,} classes"
     if results.get("protocol") == "zero-shot":
         classes += " told by their names alone"
     value = percent(results["metrics"][judged_by])
     spread = f" (95 % interval {ends})" if ends else ""
     if judged_by == "top1":
-        return f"{value} of {pictures} {results['split']} pictures right{spread}, over {classes}"
+        return f"{value} of {images} {results['split']} images right{spread}, over {classes}"
     name = FIGURES[judged_by][0]
     name = name[0].lower() + name[1:]
-    return f"{value} {name}{spread} on {pictures} {results['split']} pictures, over {classes}"
+    return f"{value} {name}{spread} on {images} {results['split']} images, over {classes}"
 
 
 def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
@@ -85,7 +85,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
     """The page of one classifier's results.
 
     results: the document that `results.document` makes; pairs: its `most_confused`, each with
-    `pictures` (uint8 arrays [h, w, 3]) and `captions` (one text per picture).
+    `images` (uint8 arrays [h, w, 3]) and `captions` (one text per image).
     """
     import yaml
 
@@ -107,7 +107,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
         command=command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
-            f"Took {cost['seconds']:,.0f} s, {cost['pictures_per_second']:,.0f} pictures/s, "
+            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
             f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most. "
             "Nothing is ever overwritten: give it another --out."
         ),
@@ -138,15 +138,15 @@ def _plots(
 
 
 def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The pair with its text and its pictures small enough to embed."""
+    """The pair with its text and its images small enough to embed."""
     alt = f"{names[pair['true']]}, taken for {names[pair['predicted']]}"
     embedded = [
-        {"uri": data_uri(image_files.jpeg(picture), "jpeg"), "alt": alt, "title": caption}
-        for picture, caption in zip(pair["pictures"], pair["captions"], strict=True)
+        {"uri": data_uri(image_files.jpeg(image), "jpeg"), "alt": alt, "title": caption}
+        for image, caption in zip(pair["images"], pair["captions"], strict=True)
     ]
     return {"text": evaluation_plots.confusion_text(pair, names), "thumbnails": embedded}
 
 
 def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of classes by F1, those without pictures last."""
+    """Rows of classes by F1, those without images last."""
     return sorted(rows, key=lambda row: (row["f1"] is None, row["f1"] or 0.0))

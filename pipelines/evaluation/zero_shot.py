@@ -61,7 +61,7 @@ def evaluate(
         labels, logits, rate = predict(classifier, options, manifest.split(options.split).count)
         cost = {
             "seconds": time.perf_counter() - start,
-            "pictures_per_second": rate,
+            "images_per_second": rate,
             "peak_rss_bytes": results.peak_rss_bytes(),
         }
         probabilities = classification.softmax(logits)

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Embedded:
-    """Embeddings of one sample, in one or several views of each picture.
+    """Embeddings of one sample, in one or several views of each image.
 
     Attributes:
         values: float32 [v, m, e]; pass number i reads view i modulo v.

@@ -23,7 +23,7 @@ BATCH = 64
 
 
 class Embedder:
-    """Embeds the pictures of some records with one model; keeps them in the grid's folder."""
+    """Embeds the images of some records with one model; keeps them in the grid's folder."""
 
     def __init__(self, options: Any, manifest: "Manifest", model: "DualEncoder", name: str):
         import dual_encoder
@@ -33,8 +33,8 @@ class Embedder:
         self.folder = Path(options.out) / "features"
         self.name = name
 
-    def pictures(self, split: str, ids: np.ndarray) -> runs_features.Features:
-        """Of some pictures of a split, in stored order."""
+    def images(self, split: str, ids: np.ndarray) -> runs_features.Features:
+        """Of some images of a split, in stored order."""
         return self._cached(split, ids=tuple(ids.tolist()))
 
     def split(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ class Embedder:
         key = {
             "model": self.fingerprint,
             "shards": [shard.sha256 for shard in self.manifest.split(split).shards],
-            "pictures": which,
+            "images": which,
         }
 
         def make() -> runs_features.Features:
@@ -68,9 +68,9 @@ class Embedder:
 
 
 def views(task: "Task", places: np.ndarray, cell: "Cell") -> tuple[np.ndarray, np.ndarray]:
-    """Augmented views of the pictures of a sample: embeddings [v, m, e] and classes [v, m].
+    """Augmented views of the images of a sample: embeddings [v, m, e] and classes [v, m].
 
-    Other crops in every view, of other pictures too where a class has fewer than shots.
+    Other crops in every view, of other images too where a class has fewer than shots.
     """
     import tfrecords
 

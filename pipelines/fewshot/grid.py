@@ -61,7 +61,7 @@ class Task:
         seen: classes that are learnt; unseen: those that are measured all the same.
         labels: int [n], of split train.
         rows: places in split train to rows of `train`.
-        train: embeddings of the pictures that some cell learns from or chooses by.
+        train: embeddings of the images that some cell learns from or chooses by.
         test: embeddings and labels of the split that is measured.
     """
 
@@ -84,6 +84,6 @@ class Task:
         return [self.names[label] for label in self.seen]
 
     def embedded(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings [m, e] of pictures of split train, and places [m] of their classes."""
+        """Embeddings [m, e] of images of split train, and places [m] of their classes."""
         values = self.train[[self.rows[place] for place in places]]
         return values, np.searchsorted(self.seen, self.labels[places]).astype(np.int32)

@@ -1,6 +1,6 @@
-"""What can be done with a few pictures per class: zero-shot, probe, Tip-Adapter, learnt prompts.
+"""What can be done with a few images per class: zero-shot, probe, Tip-Adapter, learnt prompts.
 
-A method takes a cell and a task; it gives logits [n, classes] of the pictures that are measured,
+A method takes a cell and a task; it gives logits [n, classes] of the images that are measured,
 NaN where a class cannot be told, and what else there is to say: `trained_parameters`, how many
 numbers were learnt, and keys of its own.
 """

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Options:
-    """Learn prompts (CoOp, CoCoOp) from few pictures, beside zero-shot, probe and Tip-Adapter.
+    """Learn prompts (CoOp, CoCoOp) from few images, beside zero-shot, probe and Tip-Adapter.
 
     Args:
         data: folder of labelled records, as prepare writes it.
@@ -18,9 +18,9 @@ class Options:
         models: dual encoders: checkpoints' names (`python -m pipelines models`), .keras files,
             folders of training runs.
         methods: of zero-shot, linear-probe, tip-adapter, tip-adapter-f, coop and cocoop.
-        shots: pictures per class; a class that has fewer gives each of them several times.
-        seeds: of pictures, order and start; the table has the mean over them.
-        split: that is measured; pictures to learn from are of split train.
+        shots: images per class; a class that has fewer gives each of them several times.
+        seeds: of images, order and start; the table has the mean over them.
+        split: that is measured; images to learn from are of split train.
         base_to_new: learn the first half of the classes, measure them, the others, and both.
         held_out: so many classes, the first ones, are not learnt, only measured.
         held_out_classes: names of classes that are not learnt, in place of a number.
@@ -36,13 +36,13 @@ class Options:
         language: column of the CSV.
         epochs: passes; without it those of CoOp: 50 for 1 shot, 100 up to 4, 200 for more.
         conditional_epochs: passes of CoCoOp.
-        batch_size: pictures per step, on all devices together.
+        batch_size: images per step, on all devices together.
         conditional_batch_size: the same of CoCoOp.
         chunk: prompts that CoCoOp computes at a time.
         learning_rate: of SGD with momentum 0.9, at its highest; one epoch of 1e-5 before it, a
             cosine after it.
         weight_decay: of the vectors.
-        views: augmented views of each picture, cut out and flipped as in CoOp; 0 for the picture
+        views: augmented views of each image, cut out and flipped as in CoOp; 0 for the image
             as evaluation sees it.
         bootstrap: resamples for the 95 % interval of each cell; 0 for none.
         strategy: one or mirrored.
@@ -135,7 +135,7 @@ def check_records(options: Options, manifest: "Manifest") -> None:
     for split in ("train", options.split):
         if not manifest.split(split).labels or manifest.multi_label:
             raise ValueError(
-                f"split {split!r} of {manifest.dataset} has no single label per picture to learn by"
+                f"split {split!r} of {manifest.dataset} has no single label per image to learn by"
             )
     classes, least = len(manifest.class_names), 4 if options.base_to_new else 2
     if classes < least:

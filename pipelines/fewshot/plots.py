@@ -45,7 +45,7 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str], theme: Theme = 
                         axes.axhline(value, color=theme.ink, linestyle="--", label="zero-shot")
                 axes.set_xticks(range(len(shots)), [str(count) for count in shots])
                 title = f"{model}, {TITLES.get(name, 'accuracy')}"
-                axes.set(xlabel="pictures per class", title=title)
+                axes.set(xlabel="images per class", title=title)
             panels[0].set_ylabel("% right")
         grid[0][0].legend(frameon=False, fontsize=8)
         figure.tight_layout()

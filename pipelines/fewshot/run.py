@@ -26,7 +26,7 @@ def prepare(
     names: list[str],
     templates: list[str],
 ) -> Task:
-    """Load a model and embed, once, all pictures that its cells need."""
+    """Load a model and embed, once, all images that its cells need."""
     import dual_encoder
     import tfrecords
     from pipelines.fewshot import features as fewshot_features
@@ -48,7 +48,7 @@ def prepare(
     _check_names(options, cells, model, names)
     places = np.array(sorted(needed), np.int64)
     embed = fewshot_features.Embedder(options, manifest, model, name)
-    train = embed.pictures("train", ids[places]) if needed else None
+    train = embed.images("train", ids[places]) if needed else None
     return Task(
         options,
         manifest,
@@ -77,7 +77,7 @@ def sides(options: Any, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[in
 
 
 def _check_names(options: Any, cells: list[Cell], model: "DualEncoder", names: list[str]) -> None:
-    """Complain about names and vectors before pictures are embedded."""
+    """Complain about names and vectors before images are embedded."""
     for method in {cell.method for cell in cells} & {"coop", "cocoop"}:
         fewshot_methods.learner(method, model, names, options)
 
@@ -89,7 +89,7 @@ def _say_short(
     if short := sampling.short_of(labels, classes=seen, shots=most):
         label, count = min(short.items(), key=lambda pair: pair[1])
         print(
-            f"fewer pictures than {most} shots: {len(short)} of {len(seen)} classes, the fewest "
+            f"fewer images than {most} shots: {len(short)} of {len(seen)} classes, the fewest "
             f"{manifest.class_names[label]!r} with {count}; each is used several times"
         )
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_VALIDATION = 4  # pictures per class, as in CoOp
+MOST_VALIDATION = 4  # images per class, as in CoOp
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Places in the split: pictures to learn from [c * shots], and to choose by.
+    """Places in the split: images to learn from [c * shots], and to choose by.
 
-    A class with fewer pictures than shots gives each of them several times; one without another
-    picture for validation gives those it learns from.
+    A class with fewer images than shots gives each of them several times; one without another
+    image for validation gives those it learns from.
     """
 
     train: np.ndarray
@@ -21,21 +21,21 @@ class Sample:
 
 
 def sample(labels: np.ndarray, *, classes: Sequence[int], shots: int, seed: int) -> Sample:
-    """Draw `shots` pictures of every class, and 1 to 4 others of each, at most `shots`.
+    """Draw `shots` images of every class, and 1 to 4 others of each, at most `shots`.
 
     Args:
         labels: int [n], of the split.
         classes: those that are learnt.
 
     Raises:
-        ValueError: a class without a picture.
+        ValueError: a class without an image.
     """
     from tfrecords import splits
 
     of_classes = np.flatnonzero(np.isin(labels, classes))
     missing = sorted(set(classes) - set(labels[of_classes].tolist()))
     if missing:
-        raise ValueError(f"class number {missing[0]} has no pictures to learn from")
+        raise ValueError(f"class number {missing[0]} has no images to learn from")
     train = of_classes[splits.few_shot(labels[of_classes], shots, seed=seed)]
     others = np.setdiff1d(of_classes, train)
     alone = np.isin(labels[train], np.setdiff1d(labels[train], labels[others]))
@@ -45,6 +45,6 @@ def sample(labels: np.ndarray, *, classes: Sequence[int], shots: int, seed: int)
 
 
 def short_of(labels: np.ndarray, *, classes: Sequence[int], shots: int) -> dict[int, int]:
-    """Classes with fewer pictures than shots, and how many they have."""
+    """Classes with fewer images than shots, and how many they have."""
     counts = {label: int((labels == label).sum()) for label in classes}
     return {label: count for label, count in counts.items() if count < shots}

@@ -8,7 +8,7 @@ import keras
 def augment(
     *, flip: bool = False, rand_augment: float = 0.0, random_erasing: float = 0.0, seed: int = 0
 ) -> keras.Sequential | None:
-    """What happens to every training picture besides the random crop; None for nothing.
+    """What happens to every training image besides the random crop; None for nothing.
 
     Args:
         flip: left and right, half of the time.
@@ -28,7 +28,7 @@ def augment(
 
 
 def mix(*, mixup: float = 0.0, cutmix: float = 0.0, seed: int = 0) -> Any:
-    """What blends the pictures of a batch and their labels; None for nothing.
+    """What blends the images of a batch and their labels; None for nothing.
 
     Args:
         mixup: alpha of MixUp (Zhang et al. 2018, arXiv:1710.09412).

@@ -24,9 +24,9 @@ def tuning(adapted: Adapted, *, directory: Path) -> list[keras.callbacks.Callbac
     ]
     if strategy.is_chief(spread):
         describe = partial(captions, model) if adapted.has_texts else data.describe
-        pictures = partial(data.training, model)
+        images = partial(data.training, model)
         chosen += [
-            tensorboard.ImageGrid(directory, load=pictures, describe=describe),
+            tensorboard.ImageGrid(directory, load=images, describe=describe),
             tensorboard.Curves(directory),
         ]
     return chosen

@@ -47,7 +47,7 @@ def compile_model(made: Adapted, options: Any, *, steps: int) -> None:
 
 
 def _loss(options: Any, data: Labelled) -> dict[str, Any]:
-    """Cross-entropy of a number per picture, of a column per class, or of each class by itself."""
+    """Cross-entropy of a number per image, of a column per class, or of each class by itself."""
     smoothing = {"from_logits": True, "label_smoothing": options.label_smoothing}
     if data.manifest.multi_label:
         return {"loss": keras.losses.BinaryCrossentropy(**smoothing)}

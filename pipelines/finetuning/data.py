@@ -1,4 +1,4 @@
-"""Pictures with labels, as a run trains on them, chooses by them and is measured on them."""
+"""Images with labels, as a run trains on them, chooses by them and is measured on them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ class Labelled:
 
     Args:
         directory: of the records; manifest: theirs.
-        parts: which classes and pictures of split train.
-        labels: of the pictures of split train, by id.
+        parts: which classes and images of split train.
+        labels: of the images of split train, by id.
         templates: prompts with {} for the class name, where a text tower reads them.
-        batch_size: pictures per step, on all devices together.
-        crop_scale: smallest share of a picture that a random crop keeps; 1 for the centre crop.
-        augment: layer on batches of pictures, or None.
-        mix: layer on pictures and labels, or None.
+        batch_size: images per step, on all devices together.
+        crop_scale: smallest share of an image that a random crop keeps; 1 for the centre crop.
+        augment: layer on batches of images, or None.
+        mix: layer on images and labels, or None.
         soft: whether y has a column per class rather than a number.
         epochs: passes.
         seed: of order, crops and augmentation.
 
     Raises:
-        ValueError: there are fewer pictures to train on than a batch has.
+        ValueError: there are fewer images to train on than a batch has.
     """
 
     directory: str
@@ -52,7 +52,7 @@ class Labelled:
     def __post_init__(self) -> None:
         if self.batch_size > len(self.parts.train):
             raise ValueError(
-                f"--batch-size: expected at most the {len(self.parts.train):,} pictures that are "
+                f"--batch-size: expected at most the {len(self.parts.train):,} images that are "
                 f"left to train on; got {self.batch_size}"
             )
 
@@ -93,7 +93,7 @@ class Labelled:
         return self._softened(batches) if self.mix is None else batches
 
     def validation(self, model: "keras.Model", *, worker: tuple[int, int] = (0, 1)) -> Any:
-        """The pictures the run chooses by, as training has them."""
+        """The images the run chooses by, as training has them."""
         batches = self._load(model, "train", ids=self.parts.validation)(
             classes=self.parts.seen,
             **self._texts(model),
@@ -107,17 +107,17 @@ class Labelled:
         return self._load(model, "train", ids=ids)(), len(ids)
 
     def chosen_by(self, model: "keras.Model") -> tuple[Any, int]:
-        """The pictures the run chooses by, without texts, y the place among the seen classes."""
+        """The images the run chooses by, without texts, y the place among the seen classes."""
         load = self._load(model, "train", ids=self.parts.validation)
         return load(classes=self.parts.seen), len(self.parts.validation)
 
     def frozen(self, model: "keras.Model") -> tuple[Any, int]:
-        """The training pictures once, as evaluation sees them, and how many."""
+        """The training images once, as evaluation sees them, and how many."""
         load = self._load(model, "train", ids=self.parts.train)
         return load(classes=self.parts.seen), len(self.parts.train)
 
     def test(self, model: "keras.Model", split: str) -> tuple[Any, int]:
-        """Batches of a whole split with the labels of the records, and how many pictures."""
+        """Batches of a whole split with the labels of the records, and how many images."""
         return self._load(model, split)(), self.manifest.split(split).count
 
     def describe(self, x: Any, y: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""A fine-tuned classifier on the test pictures, which are read once, at the end."""
+"""A fine-tuned classifier on the test images, which are read once, at the end."""
 
 from functools import partial
 from typing import Any
@@ -17,10 +17,10 @@ from pipelines.runs.predictions import Predictions
 def measure(
     adapted: Adapted, *, split: str, resamples: int, seed: int
 ) -> tuple[dict[str, Any], Predictions | None]:
-    """The part of the results that follows from a whole split, and what was said of its pictures.
+    """The part of the results that follows from a whole split, and what was said of its images.
 
     `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`.
-    Of pictures with several labels there are no predictions.
+    Of images with several labels there are no predictions.
     """
     data = adapted.data
     batches, count = data.test(adapted.model, split)
@@ -56,7 +56,7 @@ def measure(
 def _several(
     adapted: Adapted, labels: np.ndarray, logits: np.ndarray, *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Of several labels per picture; their thresholds are chosen on validation."""
+    """Of several labels per image; their thresholds are chosen on validation."""
     data = adapted.data
     batches, count = data.measured(adapted.model)
     made = runs_features.compute(

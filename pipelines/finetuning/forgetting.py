@@ -15,7 +15,7 @@ from pipelines.runs import features as runs_features
 class Forgetting(keras.callbacks.Callback):
     """Adds the figures of `measure`, on validation, to the logs: before training, every epoch.
 
-    Pictures of held-out classes are measured and nothing more: put no callback that chooses by
+    Images of held-out classes are measured and nothing more: put no callback that chooses by
     these logs behind this one. Where the optimizer averages the weights, the averages count.
     """
 
@@ -42,9 +42,9 @@ class Forgetting(keras.callbacks.Callback):
 
 
 def measure(adapted: Adapted, batches: Any, count: int) -> dict[str, Any]:
-    """The figures of `seen_unseen` of the model as it is, on batches of so many pictures.
+    """The figures of `seen_unseen` of the model as it is, on batches of so many images.
 
-    Where pictures have several labels it is `map` instead, their mean average precision.
+    Where images have several labels it is `map` instead, their mean average precision.
     """
     data = adapted.data
     made = runs_features.compute(adapted.model.encode_image, batches, count=count)

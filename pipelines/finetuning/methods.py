@@ -32,7 +32,7 @@ METHODS: Mapping[str, Method] = {
         head="linear",
     ),
     "frozen": Method(
-        "a linear head by gradient descent, the tower as it is, pictures augmented",
+        "a linear head by gradient descent, the tower as it is, images augmented",
         "Donahue et al. 2014, arXiv:1310.1531",
         trains="head",
         head="linear",

@@ -14,7 +14,7 @@ from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.methods import METHODS, Method
 from pipelines.runs.features import unit
 
-ONE_CLASS = ("text", "probe")  # heads for pictures that have one class each
+ONE_CLASS = ("text", "probe")  # heads for images that have one class each
 
 
 @dataclass
@@ -80,7 +80,7 @@ def prepare(source: keras.layers.Layer, method: str, data: Labelled, *, options:
         options: `head`, `last_blocks`, `lora_rank`, `recompute` of the command.
 
     Raises:
-        ValueError: the method needs texts, blocks or one label per picture, and has none of it.
+        ValueError: the method needs texts, blocks or one label per image, and has none of it.
     """
     row = METHODS[method]
     is_dual = isinstance(source, dual_encoder.DualEncoder)
@@ -123,7 +123,7 @@ def _check(method: str, row: Method, source: Any, data: Labelled) -> None:
         )
     if data.manifest.multi_label and row.head in ONE_CLASS:
         raise ValueError(
-            f"--method {method} takes one class per picture; those of {data.manifest.dataset} "
+            f"--method {method} takes one class per image; those of {data.manifest.dataset} "
             "have several. Expected one of "
             + ", ".join(name for name, other in METHODS.items() if other.head not in ONE_CLASS)
         )

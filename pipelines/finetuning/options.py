@@ -23,8 +23,8 @@ class Options:
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
         held_out_seed: draws the held-out classes instead of taking the first.
-        validation: share of every class's training pictures that the run chooses by.
-        split_seed: draws those pictures; without it the seed does.
+        validation: share of every class's training images that the run chooses by.
+        split_seed: draws those images; without it the seed does.
         head: linear or zero-shot, in place of the method's own.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
@@ -37,12 +37,12 @@ class Options:
             no, curve (measure the way, end with the fine-tuned) or choose (end where validation
             says, by training once more with some of the seen classes set aside; half of the way
             with fewer than four of them); without it no, and choose for the method auto.
-        epochs: passes over the training pictures.
-        batch_size: pictures per step, on all devices together.
-        micro_batch: pictures of a step that a device works on at a time, to save memory; 0 for all
+        epochs: passes over the training images.
+        batch_size: images per step, on all devices together.
+        micro_batch: images of a step that a device works on at a time, to save memory; 0 for all
             at once. The step is the same, contrastive losses included.
-        crop_scale: smallest share of a picture that a random crop keeps; 1 for the centre crop.
-        flip: mirror half of the pictures.
+        crop_scale: smallest share of an image that a random crop keeps; 1 for the centre crop.
+        flip: mirror half of the images.
         rand_augment: magnitude of 10 of two random operations; 0 for none.
         random_erasing: how often a rectangle is erased.
         mixup: alpha; 0 for none.
@@ -75,7 +75,7 @@ class Options:
         checkpoint_steps: steps between two checkpoints.
         test: split that is measured once, at the end.
         bootstrap: resamples for the 95 % intervals; 0 for none.
-        seed: of the validation pictures, new weights, order, crops and augmentation.
+        seed: of the validation images, new weights, order, crops and augmentation.
     """
 
     data: str

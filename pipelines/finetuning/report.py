@@ -40,7 +40,7 @@ COLUMNS = {
     "val_generalized_top1": "All classes",
     "val_harmonic_mean": "Harmonic mean",
     "val_map": "Validation mAP",
-    "images_per_second": "Pictures/s",
+    "images_per_second": "Images/s",
 }
 
 
@@ -81,7 +81,7 @@ def write(
         judged_by=judged_by,
         cost={
             "seconds": course.seconds + more.get("alpha", {}).get("seconds", 0.0),
-            "pictures_per_second": sum(rates) / max(len(rates), 1),
+            "images_per_second": sum(rates) / max(len(rates), 1),
             "parameters": model.count_params(),
             "trained_parameters": made.trained_parameters,
             "peak_rss_bytes": results.peak_rss_bytes(),
@@ -117,7 +117,7 @@ def summary(document: dict[str, Any]) -> str:
         lines.append(f"alpha {_alpha(document):g}, {how}")
     lines += [
         f"{document['steps']:,} steps in {cost['seconds']:,.0f} s, "
-        f"{cost['pictures_per_second']:,.0f} pictures/s",
+        f"{cost['images_per_second']:,.0f} images/s",
         f"Written to {out}; open {Path(out) / PAGE}",
     ]
     return "\n".join(lines)
@@ -166,7 +166,7 @@ def page(document: dict[str, Any]) -> str:
         config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
         cost=(
             f"{document['steps']:,} steps took {cost['seconds']:,.0f} s at "
-            f"{cost['pictures_per_second']:,.0f} pictures/s on {', '.join(document['devices'])}; "
+            f"{cost['images_per_second']:,.0f} images/s on {', '.join(document['devices'])}; "
             f"{cost['parameters']:,} parameters, {cost['peak_rss_bytes'] / 2**30:.1f} GiB of "
             "memory at most. The same command goes on with a run that was stopped."
         ),

@@ -76,7 +76,7 @@ def _settled(options: Any, data: Labelled) -> Any:
     wise_ft = wise_ft or "no"
     if wise_ft == "choose" and several:
         raise ValueError(
-            f"--wise-ft choose sets classes aside; pictures of {data.manifest.dataset} have "
+            f"--wise-ft choose sets classes aside; images of {data.manifest.dataset} have "
             "several each: expected no or curve"
         )
     if wise_ft != "no" and METHODS[method].head not in finetuning_wise_ft.HEADS:

@@ -24,7 +24,7 @@ def curve(
 ) -> list[dict[str, Any]]:
     """The figures on validation at every tenth of the way; the model is left at the end.
 
-    Every point passes all pictures through the tower once more: all its weights differ.
+    Every point passes all images through the tower once more: all its weights differ.
     """
     batches, count = adapted.data.measured(adapted.model)
     rows = [
@@ -38,7 +38,7 @@ def curve(
 def choose(rows: list[dict[str, Any]]) -> float:
     """Where the accuracy on seen classes is best, among the points that forget little.
 
-    Those lose at most `ALLOWED_LOSS` on pictures of classes that were not trained on, against
+    Those lose at most `ALLOWED_LOSS` on images of classes that were not trained on, against
     alpha 0, both among these classes and among all. Of equals the smaller alpha. The classes not
     trained on have to be ones set aside for choosing.
     """
@@ -70,7 +70,7 @@ def choose_alpha(
     print(f"choosing alpha: {len(away)} of the seen classes are set aside")
     parts = classes.set_aside(data.parts, away, labels=data.labels)
     batch, micro = batch_size.fitting(
-        data.batch_size, options.micro_batch, pictures=len(parts.train), devices=devices
+        data.batch_size, options.micro_batch, images=len(parts.train), devices=devices
     )
     made, course, way = train(
         dataclasses.replace(options, micro_batch=micro or 0),

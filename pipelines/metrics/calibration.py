@@ -17,7 +17,7 @@ def bin_of(confidence: np.ndarray, *, bins: int = BINS) -> np.ndarray:
 def calibration_bins(
     confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS
 ) -> list[dict[str, Any]]:
-    """Pictures grouped by confidence into equal-width bins, as `bin_of` places them.
+    """Images grouped by confidence into equal-width bins, as `bin_of` places them.
 
     confidence: float [n], the probability of the predicted class; correct: bool [n].
     Returns one dict per bin: low, high, count, and the means confidence and accuracy
@@ -39,7 +39,7 @@ def calibration_bins(
 
 
 def calibration_error(bins: list[dict[str, Any]]) -> float:
-    """Expected calibration error: the mean over pictures of |accuracy - confidence| of their
+    """Expected calibration error: the mean over images of |accuracy - confidence| of their
     bin (Guo et al. 2017, equation 3)."""
     filled = [b for b in bins if b["count"]]
     gaps = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in filled)

@@ -43,7 +43,7 @@ def intervals(
 def weighted_summary(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], list[float]]:
-    """A function from picture counts [n] to the figures in the order of `metrics.METRICS`.
+    """A function from image counts [n] to the figures in the order of `metrics.METRICS`.
 
     With every count 1 they are those of `metrics.summary`.
     """
@@ -53,7 +53,7 @@ def weighted_summary(
     correct = predicted == labels
     hits5 = in_top(labels, probabilities, 5)
     place = calibration.bin_of(confidence)
-    surplus = correct - confidence  # summed over a bin: its pictures x (accuracy - confidence)
+    surplus = correct - confidence  # summed over a bin: its images x (accuracy - confidence)
 
     def figures(counts: np.ndarray) -> list[float]:
         n = counts.sum()
@@ -99,7 +99,7 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
             f"received {list(labels.shape)} and {list(probabilities.shape)}"
         )
     if not len(labels):
-        raise ValueError("expected at least one picture to measure; got none")
+        raise ValueError("expected at least one image to measure; got none")
     classes = probabilities.shape[1]
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(
@@ -107,11 +107,11 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
         )
     if not np.isfinite(probabilities).all():
         bad = int(np.argmin(np.isfinite(probabilities).all(axis=1)))
-        raise ValueError(f"the model's output for picture {bad} is not a finite number")
+        raise ValueError(f"the model's output for image {bad} is not a finite number")
 
 
 def in_top(labels: np.ndarray, probabilities: np.ndarray, k: int) -> np.ndarray:
-    """Whether each picture's class is among its k most probable: bool [n].
+    """Whether each image's class is among its k most probable: bool [n].
 
     Among equals the class with the larger index goes first, as in scikit-learn.
     """
@@ -124,7 +124,7 @@ def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
 
     With five classes or fewer every class is among the best five, so `top5` is 1.
     A class that is never predicted has precision 0. `macro_*` are means over the classes that
-    have pictures, which makes `macro_recall` and `mean_per_class` (scikit-learn's balanced
+    have images, which makes `macro_recall` and `mean_per_class` (scikit-learn's balanced
     accuracy) the same number under its two usual names.
     """
     from sklearn import metrics as sk
@@ -151,9 +151,9 @@ def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
 
 
 def per_class(confusion: Any, class_names: list[str]) -> list[dict[str, Any]]:
-    """One row per class: name, count (pictures), predicted (times), precision, recall, f1.
+    """One row per class: name, count (images), predicted (times), precision, recall, f1.
 
-    The last three are None for a class without pictures.
+    The last three are None for a class without images.
     """
     counts, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     right = confusion.diagonal()

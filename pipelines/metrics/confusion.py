@@ -20,7 +20,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int)
 
 def most_confused(confusion: Any, limit: int = 8) -> list[dict[str, int]]:
     """The pairs of classes that are mixed up most: true, predicted (class indices), count, of
-    (pictures of the true class). Most pictures first; among equals the larger share of the
+    (images of the true class). Most images first; among equals the larger share of the
     class, then the smaller index."""
     of = confusion.sum(axis=1)
     true, predicted = confusion.nonzero()
@@ -42,7 +42,7 @@ def most_confused(confusion: Any, limit: int = 8) -> list[dict[str, int]]:
 def similar_order(confusion: np.ndarray) -> np.ndarray:
     """An order of the classes, int [c], in which classes that are mixed up stand together.
 
-    Average-linkage clustering on 2 - the shares of pictures mixed up either way, leaves ordered
+    Average-linkage clustering on 2 - the shares of images mixed up either way, leaves ordered
     optimally (Bar-Joseph et al., "Fast optimal leaf ordering for hierarchical clustering", 2001).
     Without a mistake the order is that of the classes.
     """

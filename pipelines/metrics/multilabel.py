@@ -1,12 +1,12 @@
 """Figures of a multi-label classifier: pure functions of labels and probabilities.
 
-Notation: n pictures, c classes; `labels` is 0 or 1 [n, c], `probabilities` is float [n, c], one
+Notation: n images, c classes; `labels` is 0 or 1 [n, c], `probabilities` is float [n, c], one
 number per class that need not sum to 1, `thresholds` is float [c]. A class is said to be in a
-picture if its probability is at least its threshold. All figures are fractions of 1.
+image if its probability is at least its threshold. All figures are fractions of 1.
 
-Average precision needs no threshold: the precision at each of a class's pictures, most probable
+Average precision needs no threshold: the precision at each of a class's images, most probable
 first, averaged (scikit-learn's, not interpolated; equal probabilities count as one step). A class
-without a picture in the split has no average precision and no recall: its row of the per-class
+without an image in the split has no average precision and no recall: its row of the per-class
 table holds nulls, and the means over classes leave it out.
 """
 
@@ -41,24 +41,24 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
             f"received {list(labels.shape)} and {list(probabilities.shape)}"
         )
     if not labels.size:
-        raise ValueError("expected at least one picture to measure; got none")
+        raise ValueError("expected at least one image to measure; got none")
     if not np.isin(labels, (0, 1)).all():
         bad = labels[~np.isin(labels, (0, 1))][0]
         raise ValueError(f"expected labels 0 and 1, one for every class; got {bad:g}")
     if not np.isfinite(probabilities).all():
         bad = int(np.argmin(np.isfinite(probabilities).all(axis=1)))
-        raise ValueError(f"the model's output for picture {bad} is not a finite number")
+        raise ValueError(f"the model's output for image {bad} is not a finite number")
     if probabilities.min() < 0 or probabilities.max() > 1:
         raise ValueError(
             "expected probabilities from 0 to 1 (the sigmoid of logits); "
             f"got {probabilities.min():.4g} to {probabilities.max():.4g}"
         )
     if not labels.any():
-        raise ValueError("no picture has a label: there is nothing to find")
+        raise ValueError("no image has a label: there is nothing to find")
 
 
 def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The average precision of each class, float [c]; nan for a class without pictures."""
+    """The average precision of each class, float [c]; nan for a class without images."""
     from sklearn.metrics import average_precision_score
 
     check(labels, probabilities)
@@ -73,9 +73,9 @@ def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 def choose_thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """The threshold of each class that gives it the highest F1, float [c].
 
-    For validation pictures: chosen on those that are measured, the figures would flatter. Among
+    For validation images: chosen on those that are measured, the figures would flatter. Among
     equals the highest threshold. It lies half-way between the lowest probability that is let in
-    and the next one below it (0 if there is none). A class without pictures gets 0.5.
+    and the next one below it (0 if there is none). A class without images gets 0.5.
     """
     check(labels, probabilities)
     return np.array([_threshold(*pair) for pair in zip(labels.T, probabilities.T, strict=True)])
@@ -99,8 +99,8 @@ def summary(
     """The figures named in `METRICS`.
 
     `map` is the mean of the classes' average precisions, `macro_f1` of their F1. `micro_*` count
-    every (picture, class) alike: of the classes said, how many are there; of those there, how
-    many are said. A precision of nothing said is 0. `exact_match` is the share of pictures of
+    every (image, class) alike: of the classes said, how many are there; of those there, how
+    many are said. A precision of nothing said is 0. `exact_match` is the share of images of
     which every class is said right.
     """
     from sklearn import metrics as sk
@@ -138,8 +138,8 @@ def per_class(
     thresholds: np.ndarray,
     class_names: list[str],
 ) -> list[dict[str, Any]]:
-    """One row per class: name, count (pictures), predicted (times), average_precision,
-    precision, recall, f1, threshold. The four figures are None for a class without pictures.
+    """One row per class: name, count (images), predicted (times), average_precision,
+    precision, recall, f1, threshold. The four figures are None for a class without images.
     """
     said = predicted(probabilities, thresholds)
     counts, times = labels.sum(axis=0), said.sum(axis=0)
@@ -174,7 +174,7 @@ def intervals(
 ) -> dict[str, list[float]]:
     """[low, high] of every figure of `summary`, as `bootstrap.intervals` has them.
 
-    Pictures are drawn with all their labels; the thresholds stay as they were chosen.
+    Images are drawn with all their labels; the thresholds stay as they were chosen.
     """
     check(labels, probabilities)
     figures = weighted_summary(labels, probabilities, thresholds)
@@ -186,7 +186,7 @@ def intervals(
 def weighted_summary(
     labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
 ) -> Callable[[np.ndarray], list[float]]:
-    """A function from picture counts [n] to the figures in the order of `METRICS`.
+    """A function from image counts [n] to the figures in the order of `METRICS`.
 
     With every count 1 they are those of `summary`.
     """
@@ -198,7 +198,7 @@ def weighted_summary(
     def figures(counts: np.ndarray) -> list[float]:
         true, times, hits = counts @ truth, counts @ said, counts @ right
         held = true > 0
-        if not held.any():  # a draw of pictures without a label
+        if not held.any():  # a draw of images without a label
             return [0.0, 0.0, 0.0, 0.0, 0.0, float(counts @ exact / counts.sum())]
         return [
             float(precisions(counts)[held].mean()),
@@ -215,7 +215,7 @@ def weighted_summary(
 def weighted_average_precision(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from picture counts [n] to the average precision of each class, [c].
+    """A function from image counts [n] to the average precision of each class, [c].
 
     The classes are sorted once; a draw is then two running sums per class.
     """
@@ -226,7 +226,7 @@ def weighted_average_precision(
     # The last place of each place's group of equal probabilities: where its step ends.
     ends = np.hstack([sorted_[:, 1:] != sorted_[:, :-1], np.ones((classes, 1), bool)])
     last = np.minimum.accumulate(np.where(ends, np.arange(n), n)[:, ::-1], axis=1)[:, ::-1]
-    of, place = np.nonzero(hit)  # every (class, place) of a picture that has the class
+    of, place = np.nonzero(hit)  # every (class, place) of an image that has the class
     step = last[of, place]
 
     def precisions(counts: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Figures of retrieval in both directions: pure functions of embeddings.
 
-Notation: p pictures, c captions, e the size of the shared space; `owner` int [c] is the row of the
-picture that a caption belongs to. As in CLIP_benchmark (`zeroshot_retrieval.py`) a query counts as
-answered if any of its right answers is among the first k: a picture has several captions.
+Notation: p images, c captions, e the size of the shared space; `owner` int [c] is the row of the
+image that a caption belongs to. As in CLIP_benchmark (`zeroshot_retrieval.py`) a query counts as
+answered if any of its right answers is among the first k: an image has several captions.
 """
 
 from collections.abc import Sequence
@@ -67,30 +67,30 @@ def _ranks(similarity: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarra
 
 
 def both_ways(
-    pictures: np.ndarray,
+    images: np.ndarray,
     captions: np.ndarray,
     owner: np.ndarray,
     *,
     distractors: np.ndarray | None = None,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> dict[str, np.ndarray]:
-    """`ranks` by direction: of every caption among the pictures [c], and the other way round [p].
+    """`ranks` by direction: of every caption among the images [c], and the other way round [p].
 
     Args:
-        pictures: float [p, e]; captions: float [c, e]; owner: int [c].
-        distractors: float [d, e], more pictures to search through, which answer no caption.
+        images: float [p, e]; captions: float [c, e]; owner: int [c].
+        distractors: float [d, e], more images to search through, which answer no caption.
 
     Raises:
-        ValueError: as `ranks`; a picture without a caption among them.
+        ValueError: as `ranks`; an image without a caption among them.
     """
-    numbers = np.arange(len(pictures))
-    gallery, gallery_ids = pictures, numbers
+    numbers = np.arange(len(images))
+    gallery, gallery_ids = images, numbers
     if distractors is not None:
-        gallery = np.concatenate([pictures, distractors])
+        gallery = np.concatenate([images, distractors])
         gallery_ids = np.concatenate([numbers, np.full(len(distractors), -1)])
     return {
         "text_to_image": ranks(captions, gallery, owner, gallery_ids, chunk_bytes=chunk_bytes),
-        "image_to_text": ranks(pictures, captions, numbers, owner, chunk_bytes=chunk_bytes),
+        "image_to_text": ranks(images, captions, numbers, owner, chunk_bytes=chunk_bytes),
     }
 
 
@@ -100,7 +100,7 @@ def recall(places: np.ndarray, k: int) -> float:
 
 
 def first_captions(owner: np.ndarray) -> np.ndarray:
-    """The row of each picture's first caption: int [p]."""
+    """The row of each image's first caption: int [p]."""
     return np.unique(owner, return_index=True)[1]
 
 
@@ -108,7 +108,7 @@ def summary(found: dict[str, np.ndarray], owner: np.ndarray) -> dict[str, float]
     """The figures named in `METRICS`, of what `both_ways` found.
 
     `first_caption_hit100` follows the keras-io example "Natural language image search with a Dual
-    Encoder": the share of pictures that are among the first 100 found for their first caption.
+    Encoder": the share of images that are among the first 100 found for their first caption.
     """
     figures: dict[str, float] = {}
     for way in DIRECTIONS:
@@ -129,27 +129,27 @@ def intervals(
 ) -> dict[str, list[float]]:
     """[low, high] of every share of `summary`; medians have none.
 
-    The percentile bootstrap over pictures, which take their captions with them: captions of one
-    picture are found or missed together. {} for no resamples.
+    The percentile bootstrap over images, which take their captions with them: captions of one
+    image are found or missed together. {} for no resamples.
     """
     if not resamples:
         return {}
-    pictures = len(found["image_to_text"])
-    captions = np.bincount(owner, minlength=pictures)  # of each picture
+    images = len(found["image_to_text"])
+    captions = np.bincount(owner, minlength=images)  # of each image
     hits, counts, names = [], [], []
-    for way, per_query in (("text_to_image", owner), ("image_to_text", np.arange(pictures))):
+    for way, per_query in (("text_to_image", owner), ("image_to_text", np.arange(images))):
         for k in RECALLS:
-            hits.append(np.bincount(per_query, found[way] <= k, pictures))
-            counts.append(captions if way == "text_to_image" else np.ones(pictures))
+            hits.append(np.bincount(per_query, found[way] <= k, images))
+            counts.append(captions if way == "text_to_image" else np.ones(images))
             names.append(f"{way}_recall{k}")
     hits.append(found["text_to_image"][first_captions(owner)] <= HITS)
-    counts.append(np.ones(pictures))
+    counts.append(np.ones(images))
     names.append("first_caption_hit100")
     top, bottom = np.stack(hits, axis=1).astype(float), np.stack(counts, axis=1).astype(float)
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(resamples):
-        drawn = np.bincount(rng.integers(pictures, size=pictures), minlength=pictures)
+        drawn = np.bincount(rng.integers(images, size=images), minlength=images)
         draws.append((drawn @ top) / (drawn @ bottom))
     tail = 100 * (1 - level) / 2
     ends = np.percentile(np.array(draws), [tail, 100 - tail], axis=0)

@@ -1,6 +1,6 @@
 """Accuracy on classes that were trained on, on classes that were not, and on both together.
 
-Notation: n pictures, C classes of the whole set, of which some are seen and the others held out;
+Notation: n images, C classes of the whole set, of which some are seen and the others held out;
 `labels` is int [n], `logits` float [n, C]. A model that cannot name a class has NaN in its column.
 """
 
@@ -31,9 +31,9 @@ def figures(
 ) -> dict[str, float | None]:
     """The figures named in `FIGURES`, fractions of 1; None for what cannot be said.
 
-    - `seen_top1`: pictures of seen classes, among the seen classes.
-    - `unseen_top1`: pictures of held-out classes, among the held-out classes.
-    - `seen_among_all`, `unseen_among_all`, `generalized_top1`: pictures of seen classes, of
+    - `seen_top1`: images of seen classes, among the seen classes.
+    - `unseen_top1`: images of held-out classes, among the held-out classes.
+    - `seen_among_all`, `unseen_among_all`, `generalized_top1`: images of seen classes, of
       held-out classes, and all of them, among all classes that the model can name.
     - `harmonic_mean`: of the first two (Zhou et al. 2022, arXiv:2203.05557, section 4.1).
 
@@ -69,7 +69,7 @@ def intervals(
     resamples: int,
     seed: int,
 ) -> dict[str, list[float]]:
-    """95 % bootstrap intervals, over pictures, of the figures that can be said.
+    """95 % bootstrap intervals, over images, of the figures that can be said.
 
     `figures` is the function of that name with its classes.
     """
@@ -78,7 +78,7 @@ def intervals(
     def drawn(counts: np.ndarray) -> list[float]:
         rows = np.repeat(np.arange(len(labels)), counts)
         again = figures(labels[rows], logits[rows])
-        found = {name: again[name] for name in whole}  # None where a draw has no such picture
+        found = {name: again[name] for name in whole}  # None where a draw has no such image
         return [whole[name] if value is None else value for name, value in found.items()]
 
     return bootstrap.percentiles(
@@ -94,7 +94,7 @@ def harmonic_mean(a: float, b: float) -> float:
 def _accuracy(
     labels: np.ndarray, logits: np.ndarray, rows: np.ndarray, classes: tuple[int, ...] | list[int]
 ) -> float | None:
-    """Top-1 of some pictures among some classes; None without pictures."""
+    """Top-1 of some images among some classes; None without images."""
     if not rows.any():
         return None
     chosen = np.array(classes)[logits[rows][:, list(classes)].argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same pictures, or was lucky with them."""
+"""Whether one model is better than another on the same images, or was lucky with them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ CONFIDENCE = 0.95
 def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
     """The two-sided p-value of "both are right equally often", of right or wrong, bool [n] each.
 
-    Exact: of the pictures that only one of them gets right, each is a fair coin under the null
+    Exact: of the images that only one of them gets right, each is a fair coin under the null
     hypothesis (McNemar 1947; Dietterich 1998, section 3.1). 1 where they never differ.
     """
     from scipy.stats import binomtest
@@ -25,9 +25,9 @@ def difference(
     """How much more often a is right than b, with its paired bootstrap interval.
 
     Args:
-        a, b: share of runs that are right about each picture, float [n]: 0 or 1 of one run, means
+        a, b: share of runs that are right about each image, float [n]: 0 or 1 of one run, means
             over seeds of several.
-        resamples: draws of n pictures.
+        resamples: draws of n images.
         seed: of the draws.
 
     Returns:

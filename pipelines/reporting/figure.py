@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a page and of the pictures on it."""
+    """Colours of a page and of the images on it."""
 
     paper: str
     ink: str

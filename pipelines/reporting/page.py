@@ -24,7 +24,7 @@ def render(template: str, **context: Any) -> str:
 
 
 def data_uri(data: bytes, kind: str = "png") -> str:
-    """A picture's bytes as an address that holds them."""
+    """An image's bytes as an address that holds them."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

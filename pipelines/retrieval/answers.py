@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dual_encoder import Hits, Index
-    from tfrecords import Pictures
+    from tfrecords import ImageStore
 
 
 GONE = "  (no longer there)"
 
-SIDE = 256  # pixels of a picture on a contact sheet
+SIDE = 256  # pixels of an image on a contact sheet
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for: words, or the picture in a file."""
+    """What is looked for: words, or the image in a file."""
 
     kind: str  # "text" or "image"
     text: str  # the words, or the file's path
@@ -26,9 +26,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Hit:
-    """One picture found: its row in the index, its id, and the cosine with the query.
+    """One image found: its row in the index, its id, and the cosine with the query.
 
-    `there` is false where the picture is no longer where the index found it.
+    `there` is false where the image is no longer where the index found it.
     """
 
     rank: int
@@ -47,13 +47,13 @@ class Answer:
 
 
 def answers(
-    queries: Sequence[Query], hits: "Hits", index: "Index", pictures: "Pictures | None"
+    queries: Sequence[Query], hits: "Hits", index: "Index", images: "ImageStore | None"
 ) -> list[Answer]:
     """Rows and scores [q, k] as answers."""
 
     def hit(rank: int, row: int, score: float) -> Hit:
         name = index.id(row)
-        there = pictures is not None and pictures.has(name, index.stamp(row))
+        there = images is not None and images.has(name, index.stamp(row))
         return Hit(rank, row, readable(name), round(score, 6), there)
 
     found = []
@@ -80,11 +80,11 @@ def readable(name: str) -> str:
 def document(found: Sequence[Answer], index: "Index", **more: Any) -> dict[str, Any]:
     """The answers as plain data: what `--json` prints."""
     return {
-        "schema": 1,
+        "schema": 2,
         "command": "retrieve",
         "index": str(index.folder),
         "model": index.facts.model,
-        "pictures": len(index),
+        "images": len(index),
         **more,
         "answers": [asdict(answer) for answer in found],
     }
@@ -103,21 +103,21 @@ def lines(found: Sequence[Answer]) -> str:
     return "\n\n".join(blocks)
 
 
-def contact_sheet(found: Sequence[Answer], index: "Index", pictures: "Pictures | None") -> str:
-    """A page with the pictures of every answer, embedded; needs nothing else."""
+def contact_sheet(found: Sequence[Answer], index: "Index", images: "ImageStore | None") -> str:
+    """A page with the images of every answer, embedded; needs nothing else."""
     from pipelines.reporting import page as reporting_page
     from pipelines.runs import results
 
     sheet = []
     for answer in found:
-        cells = [{**asdict(hit), "uri": _uri(hit, index, pictures)} for hit in answer.hits]
+        cells = [{**asdict(hit), "uri": _uri(hit, index, images)} for hit in answer.hits]
         asked = _thumbnail_of_file(answer.query.text) if answer.query.kind == "image" else None
         sheet.append({"query": answer.query, "asked": asked, "hits": cells})
     queries = f"{len(found)} queries" if len(found) > 1 else found[0].query.text
     return reporting_page.render(
         "contact_sheet.html.j2",
         title=f"{index.facts.model} on {index.facts.source['path']}",
-        headline=f"{queries}, among {len(index):,} pictures",
+        headline=f"{queries}, among {len(index):,} images",
         answers=sheet,
         results={
             "command": "retrieve",
@@ -127,15 +127,15 @@ def contact_sheet(found: Sequence[Answer], index: "Index", pictures: "Pictures |
     )
 
 
-def _uri(hit: Hit, index: "Index", pictures: "Pictures | None") -> str | None:
-    """The picture as an address that holds it; None where it is gone since."""
+def _uri(hit: Hit, index: "Index", images: "ImageStore | None") -> str | None:
+    """The image as an address that holds it; None where it is gone since."""
     import tfrecords
     from pipelines.reporting import page as reporting_page
 
-    if pictures is None:
+    if images is None:
         return None
     try:
-        data = pictures.load(index.id(hit.row), index.stamp(hit.row))
+        data = images.load(index.id(hit.row), index.stamp(hit.row))
         return reporting_page.data_uri(tfrecords.thumbnail(data, side=SIDE), "jpeg")
     except (OSError, tfrecords.UnreadableError):
         return None

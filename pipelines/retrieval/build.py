@@ -22,7 +22,7 @@ def build(options: Options) -> DualEncoder:
     import tfrecords
 
     name, source = _what_to_build(options)
-    folder, listing = Path(options.index), tfrecords.pictures_of(**source).listing()
+    folder, listing = Path(options.index), tfrecords.images_of(**source).listing()
     model = models.load_dual_encoder(name)
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
@@ -37,10 +37,10 @@ def build(options: Options) -> DualEncoder:
     changes = builder.finish()
     what = f"{changes.added:,} new, {changes.dropped:,} dropped"
     took = f"{time.perf_counter() - started:.1f} s"
-    print(f"{folder}: {changes.total:,} pictures ({what}) in {took}")
+    print(f"{folder}: {changes.total:,} images ({what}) in {took}")
     if changes.unreadable:
         print(
-            f"{changes.unreadable:,} pictures could not be read: see "
+            f"{changes.unreadable:,} images could not be read: see "
             f"{folder / dual_encoder.UNREADABLE}"
         )
     _approximate(options, folder)
@@ -48,16 +48,16 @@ def build(options: Options) -> DualEncoder:
 
 
 def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:
-    """The model's name and where the pictures are, as given or as the index has it."""
+    """The model's name and where the images are, as given or as the index has it."""
     import dual_encoder
     import tfrecords
 
     source: dict[str, Any] | None = None
     if options.folder:
-        source = tfrecords.PictureFolder(Path(options.folder)).describe()
+        source = tfrecords.ImageFolder(Path(options.folder)).describe()
     elif options.data:
         splits = tuple(options.splits or ())
-        source = tfrecords.PictureRecords(Path(options.data), splits).describe()
+        source = tfrecords.ImageRecords(Path(options.data), splits).describe()
     if options.splits and not options.data:
         raise ValueError("--splits goes with --data")
     model = options.model
@@ -77,7 +77,7 @@ def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> 
     from pipelines.retrieval import embed
 
     done = total - len(todo)
-    with tqdm(desc=f"embedding {job.folder}", total=total, initial=done, unit=" pictures") as bar:
+    with tqdm(desc=f"embedding {job.folder}", total=total, initial=done, unit=" images") as bar:
         embed.embed_here(todo, job, model, advance=bar.update)
 
 
@@ -93,10 +93,10 @@ def _approximate(options: Options, folder: Path) -> None:
         kind = there or ("hnsw" if len(index) > dual_encoder.EXACT_UP_TO else "exact")
     if kind in ("exact", there):
         return
-    with tqdm(desc=f"building {kind}", total=len(index), unit=" pictures") as bar:
+    with tqdm(desc=f"building {kind}", total=len(index), unit=" images") as bar:
         found = dual_encoder.build_approximate(index, kind, advance=bar.update)
     facts = found.facts
     print(
         f"{kind}: recall@10 {facts['recall_at_10']:.3f} against exact search, of "
-        f"{facts['queries']} pictures that were not in it yet"
+        f"{facts['queries']} images that were not in it yet"
     )

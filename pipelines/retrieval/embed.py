@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.retrieval.encode import encode_pictures
+from pipelines.retrieval.encode import encode_images
 from pipelines.runs.models import load_dual_encoder
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder, IndexFacts
 
 
-PART = 1024  # pictures whose embeddings are kept together while an index is built
+PART = 1024  # images whose embeddings are kept together while an index is built
 
-Named = tuple[str, tuple[int, ...]]  # a picture's id and stamp
+Named = tuple[str, tuple[int, ...]]  # an image's id and stamp
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker has to know to embed some pictures. It can be pickled.
+    """What a worker has to know to embed some images. It can be pickled.
 
     Args:
         folder: of the index.
         facts: of the index; `model` and `source` say what to load.
-        batch_size: pictures at a time.
+        batch_size: images at a time.
     """
 
     folder: Path
@@ -39,10 +39,10 @@ class Job:
 def embed_here(
     named: Sequence[Named], job: Job, model: "DualEncoder", *, advance: Callable[[int], object]
 ) -> None:
-    """Embed pictures in this process, keeping what is done after every `PART` of them."""
+    """Embed images in this process, keeping what is done after every `PART` of them."""
     import tfrecords
 
-    pictures = tfrecords.pictures_of(**job.facts.source)
+    store = tfrecords.images_of(**job.facts.source)
     stamps = dict(named)
     names: list[str] = []
     embeddings: list[np.ndarray] = []
@@ -54,11 +54,11 @@ def embed_here(
         for each in (names, embeddings, unreadable):
             each.clear()
 
-    loads = ((name, partial(pictures.load, name, stamp)) for name, stamp in named)
-    batches = tfrecords.read_pictures(loads, batch_size=job.batch_size, **model.preprocessing)
+    loads = ((name, partial(store.load, name, stamp)) for name, stamp in named)
+    batches = tfrecords.read_images(loads, batch_size=job.batch_size, **model.preprocessing)
     try:
         for batch in batches:
-            embeddings.append(encode_pictures(model, batch.images, rows=job.batch_size))
+            embeddings.append(encode_images(model, batch.images, rows=job.batch_size))
             names += batch.names
             unreadable += batch.unreadable
             if len(names) + len(unreadable) >= PART:
@@ -70,9 +70,9 @@ def embed_here(
 
 
 def embed_with_beam(named: Sequence[Named], job: Job, *, options: str) -> None:
-    """The same through Apache Beam, `PART` pictures an element.
+    """The same through Apache Beam, `PART` images an element.
 
-    Pictures, index and model must be where all workers see them under the same name.
+    Images, index and model must be where all workers see them under the same name.
     """
     import tfrecords
 

@@ -41,14 +41,14 @@ def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
 def encode_queries(
     model: "DualEncoder", queries: Sequence[Query], *, prompts: "CoOp | None" = None
 ) -> np.ndarray:
-    """Queries in words and pictures -> embeddings float32 [q, e], in their order.
+    """Queries in words and images -> embeddings float32 [q, e], in their order.
 
     With learnt prompts, words are class names to put into them.
 
     Raises:
-        ValueError: as `encode_texts` does, or a picture that cannot be read; prompts that take no
+        ValueError: as `encode_texts` does, or an image that cannot be read; prompts that take no
             other names than their own.
-        FileNotFoundError: no such picture.
+        FileNotFoundError: no such image.
     """
     import tfrecords
 
@@ -61,9 +61,9 @@ def encode_queries(
         path = Path(queries[place].text)
         if not path.is_file():
             raise FileNotFoundError(f"--image: no file {path}")
-        images.append(tfrecords.read_picture(path, **model.preprocessing))
+        images.append(tfrecords.read_image(path, **model.preprocessing))
     if images:
-        found[places["image"]] = encode_pictures(model, np.stack(images), rows=min(32, len(images)))
+        found[places["image"]] = encode_images(model, np.stack(images), rows=min(32, len(images)))
     if places["text"]:
         texts = [queries[i].text for i in places["text"]]
         matrix = None if prompts is None else prompts.class_matrix(texts)
@@ -71,7 +71,7 @@ def encode_queries(
     return found
 
 
-def encode_pictures(model: "DualEncoder", images: np.ndarray, *, rows: int) -> np.ndarray:
+def encode_images(model: "DualEncoder", images: np.ndarray, *, rows: int) -> np.ndarray:
     """Pixels [b, s, s, 3] -> embeddings float32 [b, e], always `rows` at a time.
 
     A batch of another size would be compiled anew; what fills the last one up is cut off again.

@@ -8,28 +8,28 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """Make an index of pictures (--build), or find pictures in one (--query, --queries, --image).
+    """Make an index of images (--build), or find images in one (--query, --queries, --image).
 
     Args:
         index: folder of the index.
-        build: embed the pictures that are new, drop those that are gone; what is embedded stays.
-        folder: with --build, a folder of pictures, subfolders included; later, where it is now.
+        build: embed the images that are new, drop those that are gone; what is embedded stays.
+        folder: with --build, a folder of images, subfolders included; later, where it is now.
         data: with --build, a folder of records in place of --folder; later, where it is now.
         splits: with --build --data, which splits; without it all.
         model: a checkpoint's name, a .keras file or the folder of a training run; without it the
             one that made the index.
-        query: words to find pictures for, one text or several.
+        query: words to find images for, one text or several.
         queries: file with a query per line.
-        image: pictures to find similar ones for.
+        image: images to find similar ones for.
         prompts: file of prompts learnt with the index's model, as `prompt` writes it with coop; a
             query in words is then a class name, which is put into them.
-        k: how many pictures for each query.
+        k: how many images for each query.
         json: print JSON in place of lines.
-        html: file for a page with the pictures found; never overwritten.
+        html: file for a page with the images found; never overwritten.
         search: exact, or by an index of faiss (extra `faiss`), which --build makes; auto is exact
-            up to a million pictures.
+            up to a million images.
         check: with hnsw or ivf, search exactly too and print the recall of these very queries.
-        batch_size: pictures embedded at a time.
+        batch_size: images embedded at a time.
         runner: with --build, "beam" for Apache Beam (extra `beam`).
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner".
     """

@@ -1,6 +1,6 @@
-"""An index together with the model that made it and its pictures: what `retrieve` and `serve` ask.
+"""An index together with the model that made it and its images: what `retrieve` and `serve` ask.
 
-What a query in words or pictures becomes is decided in `embedding.encode_queries` alone.
+What a query in words or images becomes is decided in `embedding.encode_queries` alone.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from pipelines.runs import models
 
 if TYPE_CHECKING:
     from dual_encoder import Approximate, DualEncoder, Hits, Index
-    from tfrecords import Pictures
+    from tfrecords import ImageStore
 
 
 class Asked(Protocol):
@@ -40,13 +40,13 @@ class Searcher:
     Attributes:
         index: what is searched.
         model: the one that made it.
-        pictures: where its pictures are; None where that is gone.
+        images: where its images are; None where that is gone.
         approximate: searches in place of the index, where there is one.
     """
 
     index: "Index"
     model: "DualEncoder"
-    pictures: "Pictures | None"
+    images: "ImageStore | None"
     approximate: "Approximate | None"
 
     @classmethod
@@ -63,7 +63,7 @@ class Searcher:
         index = dual_encoder.Index.open(options.index)
         model = model or models.load_dual_encoder(options.model or index.facts.model)
         dual_encoder.check_fingerprint(index.folder, index.facts, dual_encoder.fingerprint(model))
-        return cls(index, model, _pictures(index, options), _approximate(index, options.search))
+        return cls(index, model, _images(index, options), _approximate(index, options.search))
 
     @property
     def kind(self) -> str:
@@ -83,7 +83,7 @@ class Searcher:
         return retrieval_encode.encode_queries(self.model, queries, prompts=learnt)
 
     def search(self, embeddings: np.ndarray, k: int) -> "Hits":
-        """The k nearest pictures of each query [q, e], or all where there are fewer."""
+        """The k nearest images of each query [q, e], or all where there are fewer."""
         return (self.approximate or self.index).search(embeddings, k)
 
     def recall_of(self, embeddings: np.ndarray, hits: "Hits") -> float:
@@ -94,7 +94,7 @@ class Searcher:
         return dual_encoder.recall(hits.rows, exact.rows)
 
 
-def _pictures(index: "Index", options: Asked) -> "Pictures | None":
+def _images(index: "Index", options: Asked) -> "ImageStore | None":
     """Where the index has them, or where the options say that they are now."""
     import tfrecords
 
@@ -103,9 +103,9 @@ def _pictures(index: "Index", options: Asked) -> "Pictures | None":
         kind = "records" if options.data else "folder"
         if kind != source["kind"]:
             raise ValueError(f"{index.folder} is an index of a {source['kind']}: {source['path']}")
-        return tfrecords.pictures_of(**source | {"path": moved})
+        return tfrecords.images_of(**source | {"path": moved})
     try:
-        return tfrecords.pictures_of(**source)
+        return tfrecords.images_of(**source)
     except FileNotFoundError:
         return None  # answers still have ids and scores
 

@@ -1,4 +1,4 @@
-"""Which classes a run trains on, and which of their pictures: nobody sees the others."""
+"""Which classes a run trains on, and which of their images: nobody sees the others."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,14 +15,14 @@ ENOUGH = 4  # classes of which some can be set aside
 
 @dataclass(frozen=True)
 class Parts:
-    """Classes by their labels in the records, pictures of split train by their ids.
+    """Classes by their labels in the records, images of split train by their ids.
 
     Attributes:
         seen: classes that are trained on, in order; y in training is the place in it.
         held_out: classes that are not.
-        train: pictures of seen classes, trained on.
-        validation: pictures of seen classes that the run chooses by.
-        watched: pictures of held-out classes, which are measured every epoch and decide nothing.
+        train: images of seen classes, trained on.
+        validation: images of seen classes that the run chooses by.
+        watched: images of held-out classes, which are measured every epoch and decide nothing.
     """
 
     seen: tuple[int, ...]
@@ -58,8 +58,8 @@ def held_out_classes(
         raise ValueError("--held-out and --held-out-classes: expected one of them; got both")
     if (count or names) and manifest.multi_label:
         raise ValueError(
-            f"--held-out: pictures of {manifest.dataset} have several classes; expected a set "
-            "whose pictures have one"
+            f"--held-out: images of {manifest.dataset} have several classes; expected a set "
+            "whose images have one"
         )
     if names:
         chosen = tuple(sorted({_label(manifest, name) for name in names}))
@@ -91,12 +91,12 @@ def divide(
     fraction: float,
     seed: int,
 ) -> Parts:
-    """Cut the pictures of split train, of which `tfrecords.labels` gave ids and labels, in parts.
+    """Cut the images of split train, of which `tfrecords.labels` gave ids and labels, in parts.
 
-    Every class, held out or not, gives the share `fraction` of its pictures to be measured.
+    Every class, held out or not, gives the share `fraction` of its images to be measured.
 
     Raises:
-        ValueError: a class without a picture to train on, no picture to choose by, or a label
+        ValueError: a class without an image to train on, no image to choose by, or a label
             that is no class.
     """
     from tfrecords import splits
@@ -115,13 +115,13 @@ def divide(
     if missing:
         hint = "" if manifest.multi_label else "; leave it out with --held-out-classes"
         raise ValueError(
-            f"class {names[missing[0]]!r} has no pictures to train on in {manifest.dataset}{hint}"
+            f"class {names[missing[0]]!r} has no images to train on in {manifest.dataset}{hint}"
         )
 
     if is_held_out[measured].all():
         raise ValueError(
-            f"no picture to choose by in {manifest.dataset}: every class that is trained on has "
-            "one picture in split train; expected a class with two or more"
+            f"no image to choose by in {manifest.dataset}: every class that is trained on has "
+            "one image in split train; expected a class with two or more"
         )
 
     def numbers(which: np.ndarray) -> tuple[int, ...]:
@@ -146,7 +146,7 @@ def _check_labels(labels: np.ndarray, manifest: "Manifest") -> None:
     if len(wrong):
         raise ValueError(
             f"labels: expected 0 to {classes - 1}, the classes of {manifest.dataset}; got "
-            f"{wrong[0]} ({len(wrong):,} pictures)"
+            f"{wrong[0]} ({len(wrong):,} images)"
         )
 
 
@@ -173,11 +173,11 @@ def pseudo(parts: Parts, *, seed: int) -> tuple[int, ...]:
 def set_aside(parts: Parts, away: tuple[int, ...], *, labels: Mapping[int, int]) -> Parts:
     """The same with some of the seen classes held out, and the others out of sight.
 
-    All pictures of classes set aside are watched: those to train on, and those to choose by.
+    All images of classes set aside are watched: those to train on, and those to choose by.
 
     Args:
         away: classes of `parts.seen`.
-        labels: of the pictures of `parts`, by id.
+        labels: of the images of `parts`, by id.
     """
 
     def those(ids: tuple[int, ...], *, inside: bool) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What a frozen image tower makes of pictures: computed once, kept in a file."""
+"""What a frozen image tower makes of images: computed once, kept in a file."""
 
 import json
 import os
@@ -18,7 +18,7 @@ class Features:
 
     Attributes:
         values: float32 [n, d].
-        labels: int32 [n], or float32 [n, classes] where pictures have several.
+        labels: int32 [n], or float32 [n, classes] where images have several.
     """
 
     values: np.ndarray
@@ -26,21 +26,21 @@ class Features:
 
 
 def compute(
-    encode: Callable[[Any], Any], batches: Any, *, count: int, what: str = "encoding pictures"
+    encode: Callable[[Any], Any], batches: Any, *, count: int, what: str = "encoding images"
 ) -> Features:
-    """Encode the pictures of batches (x, y, sample_weight), without the padding.
+    """Encode the images of batches (x, y, sample_weight), without the padding.
 
     Args:
-        encode: pictures [b, s, s, 3] -> features [b, d], such as a model's `encode_image`.
-        batches: of `tfrecords.load`: pictures as evaluation sees them, or augmented views of
+        encode: images [b, s, s, 3] -> features [b, d], such as a model's `encode_image`.
+        batches: of `tfrecords.load`: images as evaluation sees them, or augmented views of
             each in as many epochs of training.
-        count: pictures, for the progress bar.
+        count: images, for the progress bar.
         what: it says.
     """
     from tqdm import tqdm
 
     values, labels = [], []
-    with tqdm(total=count, desc=what, unit=" pictures", delay=2, leave=False) as bar:
+    with tqdm(total=count, desc=what, unit=" images", delay=2, leave=False) as bar:
         for x, y, weight in batches:
             real = np.asarray(weight) > 0
             values.append(np.asarray(encode(x["image"]), np.float32)[real])
@@ -59,7 +59,7 @@ def cached(path: Path, key: dict[str, Any], make: Callable[[], Features]) -> Fea
 
     Args:
         path: a safetensors file; one whose key is another is written anew.
-        key: all that the features depend on, as JSON takes it: model, records, pictures, views.
+        key: all that the features depend on, as JSON takes it: model, records, images, views.
     """
     text = json.dumps(key, sort_keys=True)
     if path.is_file():

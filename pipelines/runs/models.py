@@ -23,7 +23,7 @@ def load_dual_encoder(name: str) -> "DualEncoder":
     model = load(name)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
-            "--model: expected a dual encoder, which puts pictures and words in one space; "
+            "--model: expected a dual encoder, which puts images and words in one space; "
             f"{name} has one tower ({type(model).__name__})"
         )
     return model

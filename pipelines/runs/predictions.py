@@ -1,4 +1,4 @@
-"""What a model said of every test picture: kept, so that two models can be compared on each."""
+"""What a model said of every test image: kept, so that two models can be compared on each."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,11 +11,11 @@ FILE = "predictions.safetensors"
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of n pictures of a split, in stored order; classes are labels of the records, -1 is none.
+    """Of n images of a split, in stored order; classes are labels of the records, -1 is none.
 
     Attributes:
         labels: int32 [n], the true ones.
-        own: int32 [n], what it says among the classes of the picture's side: among those trained
+        own: int32 [n], what it says among the classes of the image's side: among those trained
             on, or among those held out.
         among_all: int32 [n], what it says among all classes.
     """

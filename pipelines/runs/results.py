@@ -1,25 +1,25 @@
 """`results.json`: what a run found, as data.
 
-One JSON object; fractions are of 1, unknown values are null. Schema 1:
+One JSON object; fractions are of 1, unknown values are null. Schema 2:
 
 ==================  ===================================================================
-schema              1
+schema              2
 command             the command that wrote it, such as "evaluate"
 created             when, ISO 8601 with the offset from UTC
 dataset, split      names; `dataset` is the manifest's
 model               what was asked for: a checkpoint's name, a file or a run's folder
 judged_by           the metric that the dataset is usually judged by
-pictures, classes   how many were measured
+images, classes     how many were measured
 metrics             the figures of `metrics.METRICS`
 intervals           95 % bootstrap interval [low, high] of each; {} where none was asked for
 per_class           list of {name, count, predicted, precision, recall, f1}; null figures for
-                    a class without pictures in the split
+                    a class without images in the split
 confusion_matrix    counts, row the true class, column the predicted one, as in per_class;
                     [] of more than a thousand classes; multi-label: [[true negatives,
                     false positives], [false negatives, true positives]] of each class
 calibration         list of {low, high, count, confidence, accuracy}, one per bin
-most_confused       list of {true, predicted, count, of}: class indices, and pictures
-cost                seconds, pictures_per_second, peak_rss_bytes
+most_confused       list of {true, predicted, count, of}: class indices, and images
+cost                seconds, images_per_second, peak_rss_bytes
 config              the options of the command, as config.yaml has them
 versions            of Python and of the packages that the figures depend on
 seed                of the bootstrap
@@ -30,7 +30,7 @@ thresholds were chosen; `metrics` are `multi_label_metrics.METRICS`, the rows of
 average_precision and threshold, and calibration and most_confused are left out.
 
 Of retrieval (`protocol`: "retrieval") there are `captions`, how many were measured, and `searched`,
-the pictures that they were looked for among; `metrics` are `retrieval_metrics.METRICS`, medians of
+the images that they were looked for among; `metrics` are `retrieval_metrics.METRICS`, medians of
 ranks among them, which have no interval; per_class and confusion_matrix are empty, and classes,
 calibration and most_confused are left out.
 
@@ -51,7 +51,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 
 FILE = "results.json"
 

@@ -52,7 +52,7 @@ def start(
     each = batch_size // built.num_replicas_in_sync
     if micro_batch and each % micro_batch:
         raise ValueError(
-            f"--micro-batch: expected a divisor of the {each} pictures of a batch that each device "
+            f"--micro-batch: expected a divisor of the {each} images of a batch that each device "
             f"has; got {micro_batch}"
         )
     keras.utils.clear_session()  # variables of a second run in this process are called the same

@@ -1,13 +1,13 @@
-"""The web application of `serve`, on Starlette: a page, two questions, and the index's pictures.
+"""The web application of `serve`, on Starlette: a page, two questions, and the index's images.
 
 ===============  =====================================================================
-GET /            the page; with `q` (words) and `k`, the pictures found
-POST /similar    a picture as the body, `k` and `names` (one a line) in the address: its nearest
-GET /picture/N   the picture in row N of the index as JPEG, at most `side` pixels
+GET /            the page; with `q` (words) and `k`, the images found
+POST /similar    an image as the body, `k` and `names` (one a line) in the address: its nearest
+GET /image/N   the image in row N of the index as JPEG, at most `side` pixels
 ===============  =====================================================================
 
 The first two answer with JSON where the request accepts `application/json`. No path comes in or
-goes out: a picture is asked for by its row, so nothing can be had but what the index holds. What
+goes out: an image is asked for by its row, so nothing can be had but what the index holds. What
 a request did wrong is said in one line, with a status of 4xx.
 """
 
@@ -28,11 +28,11 @@ from starlette.routing import Route
 from pipelines.reporting import page as reporting_page
 from pipelines.retrieval import answers
 from pipelines.runs import results
-from pipelines.serving.service import MOST_PICTURES, Finder
+from pipelines.serving.service import MOST_IMAGES, Finder
 
-K = 24  # pictures of an answer if nothing is said
+K = 24  # images of an answer if nothing is said
 
-SIDES = (256, 1024)  # pixels that a picture can be had in
+SIDES = (256, 1024)  # pixels that an image can be had in
 
 HOSTS = ["127.0.0.1", "localhost"]  # a page elsewhere cannot pass itself off as this one
 
@@ -46,7 +46,7 @@ HEADERS = {
 
 
 def application(finder: Finder, *, max_upload: int) -> Starlette:
-    """The application; `max_upload` is the most bytes of a picture that is sent."""
+    """The application; `max_upload` is the most bytes of an image that is sent."""
 
     async def page(request: Request) -> Response:
         query = request.query_params.get("q")
@@ -68,7 +68,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
         names = [name.strip() for name in names if name.strip()]
         data = await _body(request, most=max_upload)
         k = _number(request, "k", K)
-        answer, labels = await finder.picture(data, k, names)
+        answer, labels = await finder.image(data, k, names)
         if _wants_json(request):
             found = answers.document([answer], finder.searcher.index, k=k)
             rows = [{"name": name, "probability": round(share, 6)} for name, share in labels]
@@ -77,7 +77,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
             reporting_page.render("serve_answer.html.j2", hits=_cells(answer), labels=labels)
         )
 
-    async def picture(request: Request) -> Response:
+    async def image(request: Request) -> Response:
         side = _number(request, "side", SIDES[0])
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(map(str, SIDES))}; got {side}")
@@ -95,7 +95,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
         routes=[
             Route("/", page),
             Route("/similar", similar, methods=["POST"]),
-            Route("/picture/{row:int}", picture),
+            Route("/image/{row:int}", image),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
         exception_handlers=handlers,
@@ -117,10 +117,10 @@ def _page(
     html = reporting_page.render(
         "serve.html.j2",
         title=f"{index.facts.model} on {index.folder.name}",
-        headline=f"Find pictures among {len(index):,}",
+        headline=f"Find images among {len(index):,}",
         query=query,
         k=k,
-        most=MOST_PICTURES,
+        most=MOST_IMAGES,
         hits=_cells(answer) if answer else None,
         error=error,
         labels=[],
@@ -130,10 +130,10 @@ def _page(
 
 
 def _cells(answer: answers.Answer) -> list[dict[str, Any]]:
-    """Hits with the addresses of each picture, small and large, for `parts.sheet`."""
+    """Hits with the addresses of each image, small and large, for `parts.sheet`."""
     cells = []
     for hit in answer.hits:
-        small = f"/picture/{hit.row}" if hit.there else None
+        small = f"/image/{hit.row}" if hit.there else None
         cells.append({**asdict(hit), "uri": small, "link": f"{small}?side={SIDES[1]}"})
     return cells
 
@@ -151,7 +151,7 @@ async def _body(request: Request, *, most: int) -> bytes:
     async for chunk in request.stream():
         data += chunk
         if len(data) > most:
-            raise HTTPException(413, f"expected a picture of at most {most:,} bytes; got more")
+            raise HTTPException(413, f"expected an image of at most {most:,} bytes; got more")
     return bytes(data)
 
 

@@ -1,4 +1,4 @@
-"""What the page of `serve` can ask: pictures for words or for a picture, and names for a picture.
+"""What the page of `serve` can ask: images for words or for an image, and names for an image.
 
 The model runs in one thread. Queries that wait for it are encoded in one call and answered by one
 search, which costs hardly more than one query alone.
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 64  # queries in a batch
 
-MOST_PICTURES = 200  # of an answer
+MOST_IMAGES = 200  # of an answer
 
 MOST_NAMES = 200
 
-PICTURES_AT_ONCE = 4  # that the model encodes; smaller batches are filled up
+IMAGES_AT_ONCE = 4  # that the model encodes; smaller batches are filled up
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """Its embedding float32 [e], and the scores and rows of the pictures found, best first."""
+    """Its embedding float32 [e], and the scores and rows of the images found, best first."""
 
     embedding: np.ndarray
     scores: np.ndarray
@@ -53,71 +53,71 @@ class Finder:
     """Answers what comes from the page, many at a time.
 
     Args:
-        searcher: index, model and pictures.
-        templates: prompts with {} for the names that a picture may be called.
+        searcher: index, model and images.
+        templates: prompts with {} for the names that an image may be called.
     """
 
     def __init__(self, searcher: Searcher, templates: Sequence[str]):
         self.searcher, self.templates = searcher, list(templates)
         self.created = datetime.now().astimezone().isoformat(timespec="seconds")
         self._model_thread = ThreadPoolExecutor(1, "model")
-        self._readers = ThreadPoolExecutor(2, "pictures")
+        self._readers = ThreadPoolExecutor(2, "images")
         self.batches = Batcher(self._find, self._model_thread, most=MOST_AT_ONCE)
         self._class_embeddings = lru_cache(32)(self._encode_names)
 
     def warm_up(self) -> None:
-        """Encode a text and a picture of nothing, so that the first who asks need not wait."""
+        """Encode a text and an image of nothing, so that the first who asks need not wait."""
         size = self.searcher.model.image_size
         self._find([Wanted("a", 1), Wanted(np.zeros((size, size, 3), np.uint8), 1)])
 
     async def words(self, text: str, k: int) -> answers.Answer:
-        """The k nearest pictures; ValueError for a text that is empty or too long."""
+        """The k nearest images; ValueError for a text that is empty or too long."""
         encode.token_ids(self.searcher.model, [text])  # before others are in the same batch
         found = await self.batches(Wanted(text, _checked(k)))
         return self._answer(answers.Query("text", text), found)
 
-    async def picture(
+    async def image(
         self, data: bytes, k: int, names: Sequence[str] = ()
     ) -> tuple[answers.Answer, list[tuple[str, float]]]:
-        """The k nearest pictures, and the names with their probabilities, likeliest first.
+        """The k nearest images, and the names with their probabilities, likeliest first.
 
         Raises:
-            ValueError: no picture, a damaged or an animated one; one name alone, or too many.
+            ValueError: no image, a damaged or an animated one; one name alone, or too many.
         """
         import tfrecords
 
         _check_names(names)
         loop, preprocessing = asyncio.get_running_loop(), self.searcher.model.preprocessing
         pixels = await loop.run_in_executor(
-            self._readers, lambda: tfrecords.read_picture(data, **preprocessing)
+            self._readers, lambda: tfrecords.read_image(data, **preprocessing)
         )
         found = await self.batches(Wanted(pixels, _checked(k)))
         labels = []
         if names:
             labels = await loop.run_in_executor(self._model_thread, self._label, found, names)
-        return self._answer(answers.Query("image", "your picture"), found), labels
+        return self._answer(answers.Query("image", "your image"), found), labels
 
     async def thumbnail(self, row: int, *, side: int) -> bytes:
-        """The picture of a row as JPEG.
+        """The image of a row as JPEG.
 
         Raises:
             IndexError: there is no such row.
-            FileNotFoundError: the picture is gone since, or cannot be read any more.
+            FileNotFoundError: the image is gone since, or cannot be read any more.
         """
         import tfrecords
 
-        index, pictures = self.searcher.index, self.searcher.pictures
+        index, images = self.searcher.index, self.searcher.images
         if not 0 <= row < len(index):
-            raise IndexError(f"the index has pictures 0 to {len(index) - 1}")
+            raise IndexError(f"the index has images 0 to {len(index) - 1}")
 
         def read() -> bytes:
-            if pictures is None:
-                raise FileNotFoundError("the folder of the pictures is gone")
+            if images is None:
+                raise FileNotFoundError("the folder of the images is gone")
             try:
-                data = pictures.load(index.id(row), index.stamp(row))
+                data = images.load(index.id(row), index.stamp(row))
                 return tfrecords.thumbnail(data, side=side)
             except (OSError, ValueError):
-                raise FileNotFoundError("this picture is no longer there") from None
+                raise FileNotFoundError("this image is no longer there") from None
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
@@ -130,8 +130,8 @@ class Finder:
         if texts:
             embeddings[list(texts)] = encode.encode_texts(model, list(texts.values()))
         if images:
-            pixels, rows = np.stack(list(images.values())), PICTURES_AT_ONCE
-            embeddings[list(images)] = encode.encode_pictures(model, pixels, rows=rows)
+            pixels, rows = np.stack(list(images.values())), IMAGES_AT_ONCE
+            embeddings[list(images)] = encode.encode_images(model, pixels, rows=rows)
         hits = self.searcher.search(embeddings, max(each.k for each in wanted))
         return [
             Found(embeddings[i], hits.scores[i, : each.k], hits.rows[i, : each.k])
@@ -140,7 +140,7 @@ class Finder:
 
     def _answer(self, query: answers.Query, found: Found) -> answers.Answer:
         hits: Any = ([found.scores], [found.rows])
-        (answer,) = answers.answers([query], hits, self.searcher.index, self.searcher.pictures)
+        (answer,) = answers.answers([query], hits, self.searcher.index, self.searcher.images)
         return answer
 
     def _label(self, found: Found, names: Sequence[str]) -> list[tuple[str, float]]:
@@ -159,8 +159,8 @@ class Finder:
 
 
 def _checked(k: int) -> int:
-    if not 1 <= k <= MOST_PICTURES:
-        raise ValueError(f"k: expected 1 to {MOST_PICTURES}; got {k}")
+    if not 1 <= k <= MOST_IMAGES:
+        raise ValueError(f"k: expected 1 to {MOST_IMAGES}; got {k}")
     return k
 
 

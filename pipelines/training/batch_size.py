@@ -1,29 +1,29 @@
-"""How many pictures make a step, where there may be fewer than somebody asked for."""
+"""How many images make a step, where there may be fewer than somebody asked for."""
 
 
 def fitting(
-    size: int, micro: int | None, *, pictures: int, devices: int = 1
+    size: int, micro: int | None, *, images: int, devices: int = 1
 ) -> tuple[int, int | None]:
-    """Pictures of a step, and of a piece of it on each device: as asked for, or all there are.
+    """Images of a step, and of a piece of it on each device: as asked for, or all there are.
 
     In the latter case of whole pieces, and without pieces where not even one can be filled.
 
     Args:
-        size: pictures of a step; micro: of a piece, None or 0 for all at once.
-        pictures: all there are.
+        size: images of a step; micro: of a piece, None or 0 for all at once.
+        images: all there are.
         devices: that divide a step.
 
     Raises:
-        ValueError: fewer pictures than devices.
+        ValueError: fewer images than devices.
     """
-    if size <= pictures:
+    if size <= images:
         return size, micro
     unit = (micro or 1) * devices
-    if pictures < unit:
+    if images < unit:
         unit, micro = devices, None
-    if pictures < unit:
-        raise ValueError(f"--strategy: expected at most {pictures} devices; got {devices}")
-    return pictures // unit * unit, micro
+    if images < unit:
+        raise ValueError(f"--strategy: expected at most {images} devices; got {devices}")
+    return images // unit * unit, micro
 
 
 def batch_of(rows: int, *, most: int, devices: int) -> int:
@@ -34,5 +34,5 @@ def batch_of(rows: int, *, most: int, devices: int) -> int:
     """
     size = min(rows, most) // devices * devices
     if not size:
-        raise ValueError(f"--strategy: expected at most {rows} devices for {rows} pictures")
+        raise ValueError(f"--strategy: expected at most {rows} devices for {rows} images")
     return size

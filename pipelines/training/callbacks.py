@@ -11,7 +11,7 @@ from pipelines.training import checkpoint_file
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds pictures per second, in all and of each device, to the logs of steps and epochs."""
+    """Adds images per second, in all and of each device, to the logs of steps and epochs."""
 
     def __init__(self, *, batch_size: int, devices: int = 1) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 It holds every variable of the model and the optimizer (weights, moments, dropout seeds, step
 count, learning rate), the running means of the pass and, in its metadata, whatever else the caller
-must not forget. The data need none: which pictures come at step n follows from (seed, n).
+must not forget. The data need none: which images come at step n follows from (seed, n).
 """
 
 import contextlib

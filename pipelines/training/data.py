@@ -20,13 +20,13 @@ class Pairs:
     Args:
         directory: of the records; manifest: theirs.
         batch_size: pairs per step, on all devices together.
-        captions_per_image: captions of each picture used in one pass.
-        crop_scale: smallest share of a picture that a random crop keeps; 1 for the centre crop.
+        captions_per_image: captions of each image used in one pass.
+        crop_scale: smallest share of an image that a random crop keeps; 1 for the centre crop.
         epochs: passes.
         seed: of order, crops and captions.
 
     Raises:
-        ValueError: split train has fewer pictures than a batch.
+        ValueError: split train has fewer images than a batch.
     """
 
     directory: str
@@ -41,7 +41,7 @@ class Pairs:
         train = self.manifest.split("train")
         if self.batch_size > train.count:
             raise ValueError(
-                f"--batch-size: expected at most the {train.count:,} pictures of split train; "
+                f"--batch-size: expected at most the {train.count:,} images of split train; "
                 f"got {self.batch_size}"
             )
 
@@ -83,11 +83,11 @@ class Pairs:
         )
 
     def validation(self, model: "DualEncoder", *, worker: tuple[int, int] = (0, 1)) -> Any:
-        """Pictures with captions of split validation."""
+        """Images with captions of split validation."""
         return self._load(model, "validation")(**self._texts(model), worker=worker)
 
     def labelled(self, model: "DualEncoder", *, worker: tuple[int, int] = (0, 1)) -> Any:
-        """Pictures with labels of split validation."""
+        """Images with labels of split validation."""
         return self._load(model, "validation")(worker=worker)
 
     def _texts(self, model: "DualEncoder") -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Pairs:
             return dual_encoder.Tokenizer.learn(prompts, **sizes)
         examples = tfrecords.examples(self.directory, "train")
         count = self.manifest.split("train").count
-        bar: Any = {"total": count, "unit": " pictures", "delay": 2, "disable": None}
+        bar: Any = {"total": count, "unit": " images", "delay": 2, "disable": None}
         captions = (
             caption
             for example in tqdm(examples, "learning the vocabulary", **bar)

@@ -42,9 +42,9 @@ def watched(model: DualEncoder, data: Pairs, *, directory: Path) -> list[keras.c
             )
         )
     if strategy.is_chief(spread):
-        pictures = partial(data.training, model)
+        images = partial(data.training, model)
         chosen += [
-            tensorboard.ImageGrid(directory, load=pictures, describe=partial(captions, model)),
+            tensorboard.ImageGrid(directory, load=images, describe=partial(captions, model)),
             tensorboard.Curves(directory),
         ]
     return chosen

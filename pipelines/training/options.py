@@ -24,19 +24,19 @@ class Options:
             tokenizer is used too.
         freeze: towers whose weights stay as they are: none, image (LiT), text or both.
         image_size: pixels, height and width; the tower's usual size without it.
-        embed_dim: size of the space that pictures and texts share.
+        embed_dim: size of the space that images and texts share.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
         loss: contrastive or sigmoid.
         temperature: at the start; without it 0.07 (contrastive) or 0.1 (sigmoid).
         vocabulary_size: most tokens of the vocabulary learnt from the captions.
         context_length: most tokens per caption, start and end included.
-        epochs: passes over the training pictures.
-        batch_size: pictures per step, on all devices together.
-        micro_batch: pictures of a step that a device works on at a time, to save memory; 0 for all
-            at once. The step is the same: every picture still meets all texts of the batch.
-        captions_per_image: captions of each picture used in one pass.
-        crop_scale: smallest share of a picture that a random crop keeps; 1 for the centre crop.
+        epochs: passes over the training images.
+        batch_size: images per step, on all devices together.
+        micro_batch: images of a step that a device works on at a time, to save memory; 0 for all
+            at once. The step is the same: every image still meets all texts of the batch.
+        captions_per_image: captions of each image used in one pass.
+        crop_scale: smallest share of an image that a random crop keeps; 1 for the centre crop.
         learning_rate: of AdamW, at its highest.
         weight_decay: of AdamW; not on biases, norms and the temperature.
         schedule: cosine (to zero, after the warm-up) or constant.

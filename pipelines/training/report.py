@@ -59,7 +59,7 @@ def write(
         judged_by="val_loss",
         cost={
             "seconds": course.seconds,
-            "pictures_per_second": sum(rates) / max(len(rates), 1),
+            "images_per_second": sum(rates) / max(len(rates), 1),
             "parameters": model.count_params(),
             "peak_rss_bytes": results.peak_rss_bytes(),
         },
@@ -87,7 +87,7 @@ CURVES = {
     "val_zero_shot_top1": "Zero-shot top-1",
     "temperature": "Temperature",
     "learning_rate": "Learning rate",
-    "images_per_second": "Pictures/s",
+    "images_per_second": "Images/s",
 }
 
 PANELS = {
@@ -114,7 +114,7 @@ def headline(results: dict[str, Any]) -> str:
 def summary(results: dict[str, Any]) -> str:
     """A run in a few lines for a terminal."""
     metrics, cost, devices = results["metrics"], results["cost"], results["devices"]
-    rate, out, data = cost["pictures_per_second"], results["model"], results["config"]["data"]
+    rate, out, data = cost["images_per_second"], results["model"], results["config"]["data"]
     speed = f"{results['steps']:,} steps in {cost['seconds']:,.0f} s, {rate:,.0f} images/s"
     if len(devices) > 1:
         speed += f" ({rate / len(devices):,.0f} on each of {', '.join(devices)})"
@@ -162,7 +162,7 @@ def page(results: dict[str, Any]) -> str:
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
             f"{results['steps']:,} steps took {cost['seconds']:,.0f} s at "
-            f"{cost['pictures_per_second']:,.0f} pictures/s on {', '.join(results['devices'])}; "
+            f"{cost['images_per_second']:,.0f} images/s on {', '.join(results['devices'])}; "
             f"{cost['parameters']:,} parameters, {cost['peak_rss_bytes'] / 2**30:.1f} GiB of "
             "memory at most. The same command goes on with a run that was stopped."
         ),

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: curves over its steps, and pictures with their texts.
+"""What TensorBoard shows of a run: curves over its steps, and images with their texts.
 
 Keras' own callback counts batches from 0 again in every `fit`, and so after every interruption.
 """
@@ -59,13 +59,13 @@ class Curves(keras.callbacks.Callback):
 
 
 class ImageGrid(keras.callbacks.Callback):
-    """Writes the first training pictures and their texts as a run begins.
+    """Writes the first training images and their texts as a run begins.
 
     Args:
         directory: TensorBoard's folder of the run.
-        load: gives training batches `(x, y, sample_weight)`, pictures in `x["image"]`.
-        describe: x and y of a batch -> a text per picture.
-        count: pictures shown.
+        load: gives training batches `(x, y, sample_weight)`, images in `x["image"]`.
+        describe: x and y of a batch -> a text per image.
+        count: images shown.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class ImageGrid(keras.callbacks.Callback):
         x, y, _ = next(iter(self.load()))
         images = np.asarray(x["image"])[: self.count]
         captions = self.describe(x, y)[: self.count]
-        with tf.summary.create_file_writer(str(self.directory / "pictures")).as_default(step=0):
-            tf.summary.image("training pictures", grid(images)[None])
+        with tf.summary.create_file_writer(str(self.directory / "images")).as_default(step=0):
+            tf.summary.image("training images", grid(images)[None])
             tf.summary.text("their texts, in reading order", captions)
 
 
 def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Pictures [n, s, s, 3] side by side, rows first, white where there is none: [h, w, 3]."""
+    """Images [n, s, s, 3] side by side, rows first, white where there is none: [h, w, 3]."""
     n, height, width, channels = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)

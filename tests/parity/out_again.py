@@ -21,7 +21,7 @@ import transformers
 import dual_encoder
 
 TOLERANCE = 1e-5
-SMALL = 2  # pictures, and texts
+SMALL = 2  # images, and texts
 
 
 def compare(name: str) -> dict[str, float]:

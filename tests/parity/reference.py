@@ -16,7 +16,7 @@ FILTERS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "HAMMING", "BOX")
 
 
 def stub_torchvision() -> None:
-    """`open_clip` and `timm` import torchvision for training pictures, which nothing here needs."""
+    """`open_clip` and `timm` import torchvision for training images, which nothing here needs."""
     names = ("torchvision", "torchvision.ops", "torchvision.ops.misc", "torchvision.transforms")
     for name in (*names, "torchvision.transforms.functional"):
         if name in sys.modules:

@@ -1,4 +1,4 @@
-"""Sources of pictures: what exists on disk, in TFDS or in the miniature world, by one interface."""
+"""Sources of images: what exists on disk, in TFDS or in the miniature world, by one interface."""
 
 from __future__ import annotations
 

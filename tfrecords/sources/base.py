@@ -1,4 +1,4 @@
-"""Pictures that are files under one folder, as in every source but TFDS and `shapes`."""
+"""Images that are files under one folder, as in every source but TFDS and `shapes`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 
-_VALIDATION_SHARE = 0.1  # of pictures that come unsplit; the test split gets as much again
+_VALIDATION_SHARE = 0.1  # of images that come unsplit; the test split gets as much again
 
 _SHOWN = 3  # names in an error message
 
@@ -39,9 +39,9 @@ class Source(Protocol):
         name: of the data set, as it will stand in the manifest.
         class_names: by label; () without labels.
         templates, metric, lossless: see `catalog.Dataset`.
-        splits: split name -> number of pictures, rejected ones included.
+        splits: split name -> number of images, rejected ones included.
 
-    One whose pictures have several labels each also has `multi_label = True`.
+    One whose images have several labels each also has `multi_label = True`.
     """
 
     @property
@@ -58,14 +58,14 @@ class Source(Protocol):
     def splits(self) -> Mapping[str, int]: ...
 
     def describe(self) -> dict[str, object]:
-        """JSON-able description; equal descriptions promise equal pictures in equal order."""
+        """JSON-able description; equal descriptions promise equal images in equal order."""
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Pictures `start` to `stop` of a split, in an order that is fixed and already mixed."""
+        """Images `start` to `stop` of a split, in an order that is fixed and already mixed."""
 
 
 class File(NamedTuple):
-    """One picture file, named relative to the root of its source, with `/`."""
+    """One image file, named relative to the root of its source, with `/`."""
 
     name: str
     label: Label | None = None
@@ -74,7 +74,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class FileSource:
-    """A source of picture files.
+    """A source of image files.
 
     Args:
         files: split name -> files, already mixed.
@@ -125,7 +125,7 @@ def mixed(files: Iterable[File], *, seed: int) -> list[File]:
 def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
     """80 % train, 10 % validation, 10 % test of every class, each mixed.
 
-    A picture of several classes goes by the rarest of them.
+    An image of several classes goes by the rarest of them.
     """
     ordered = sorted(files, key=lambda file: file.name)
     several = [file.label for file in ordered if isinstance(file.label, tuple)]
@@ -136,7 +136,7 @@ def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
     )
     chosen = {"train": rest[train], "validation": rest[validation], "test": test}
     if not all(len(positions) for positions in chosen.values()):
-        raise ValueError(f"{len(files)} pictures are too few to split into {', '.join(SPLITS)}")
+        raise ValueError(f"{len(files)} images are too few to split into {', '.join(SPLITS)}")
     return {
         split: mixed((ordered[i] for i in positions), seed=seed)
         for split, positions in chosen.items()
@@ -156,7 +156,7 @@ def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(names)} pictures named in {listed_in} are missing under "
+            f"{len(missing)} of {len(names)} images named in {listed_in} are missing under "
             f"{root}: {few(missing)}"
         )
 

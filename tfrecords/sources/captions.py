@@ -1,4 +1,4 @@
-"""Captioned pictures: CSV with `file` and `caption`, or JSON, COCO's or Karpathy's."""
+"""Captioned images: CSV with `file` and `caption`, or JSON, COCO's or Karpathy's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tfrecords.sources.base import (
 # A split's name standing alone or before a year, as in captions_val2017.json.
 _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
 
-Captions = dict[str, list[str]]  # picture file -> its captions, in the order of the file
+Captions = dict[str, list[str]]  # image file -> its captions, in the order of the file
 
 
 def captions(
@@ -32,26 +32,26 @@ def captions(
     """Read a caption file, or a folder of `captions_*.json` / `captions_*.csv`, one per split.
 
     A CSV has columns `file` and `caption`, one row per caption; a column `split` says which
-    split the picture belongs to, other columns are not used. A JSON is laid out as COCO's:
-    `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`; pictures
+    split the image belongs to, other columns are not used. A JSON is laid out as COCO's:
+    `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`; images
     without a caption are left out; or as Karpathy's `dataset_coco.json`: `images` with `filepath`,
     `filename`, `split` and `sentences`, each with its text as `raw`. A file whose name says train,
     val or test is that split; other files without splits are split by seed.
 
     Args:
         path: the file or folder.
-        images: where the pictures are; by default beside the caption file. COCO's habit of one
-            picture folder per split (`captions_val2017.json` -> `val2017/`) is understood.
+        images: where the images are; by default beside the caption file. COCO's habit of one
+            image folder per split (`captions_val2017.json` -> `val2017/`) is understood.
         seed: mixes, and splits what comes unsplit.
 
     Raises:
-        FileNotFoundError: no such file, or pictures it names are missing.
+        FileNotFoundError: no such file, or images it names are missing.
         ValueError: it is malformed, or holds no captions.
     """
     path = Path(path)
     root = Path(images) if images is not None else _default_root(path)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root} is not a folder; expected the pictures in it")
+        raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
     files: dict[str, list[File]] = {}
     for file in _caption_files(path):
         for split, listed in _read(file, root, seed=seed).items():
@@ -89,16 +89,14 @@ def _default_root(path: Path) -> Path:
 
 
 def _read(path: Path, root: Path, *, seed: int) -> dict[str, list[File]]:
-    """The pictures of one caption file by split, mixed, each proved to exist."""
+    """The images of one caption file by split, mixed, each proved to exist."""
     by_split = _read_json(path) if path.suffix == ".json" else _read_csv(path)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
     named = _SPLIT_WORD.search(path.stem.lower())
     if "" in by_split and named:
         by_split[SPLIT_NAMES[named.group()]] = by_split.pop("")
-    folder = _picture_folder(
-        path, root, next(name for group in by_split.values() for name in group)
-    )
+    folder = _image_folder(path, root, next(name for group in by_split.values() for name in group))
     files = {
         split: [File(folder + name, None, tuple(texts)) for name, texts in group.items()]
         for split, group in by_split.items()
@@ -111,8 +109,8 @@ def _read(path: Path, root: Path, *, seed: int) -> dict[str, list[File]]:
     return {split: mixed(group, seed=seed) for split, group in files.items()}
 
 
-def _picture_folder(path: Path, root: Path, first: str) -> str:
-    """`val2017/` if the pictures of `captions_val2017.json` are in a folder of that name."""
+def _image_folder(path: Path, root: Path, first: str) -> str:
+    """`val2017/` if the images of `captions_val2017.json` are in a folder of that name."""
     folder = path.stem.removeprefix("captions_")
     return f"{folder}/" if (root / folder / first).is_file() else ""
 
@@ -142,7 +140,7 @@ def _read_csv(path: Path) -> dict[str, Captions]:
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
     if "" in by_split and len(by_split) > 1:
-        raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} pictures do not")
+        raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} images do not")
     return by_split
 
 

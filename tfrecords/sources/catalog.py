@@ -19,7 +19,7 @@ class Dataset:
     Attributes:
         name: what `--dataset` takes.
         home: what it is and where it comes from.
-        pictures: how many there are in the splits used here.
+        images: how many there are in the splits used here.
         classes: number of classes, 0 for captions alone.
         tfds: its name in TensorFlow Datasets, "" if that has none.
         layout: the published folder layout that can be read instead, "" if there is none.
@@ -31,12 +31,12 @@ class Dataset:
         metric: what the set is judged by, one of `METRICS`.
         lossless: pixels are stored as they are: JPEG would cost accuracy.
         note: what to know before comparing figures.
-        multi_label: a picture has any number of the classes, not just one.
+        multi_label: an image has any number of the classes, not just one.
     """
 
     name: str
     home: str
-    pictures: int
+    images: int
     classes: int
     tfds: str = ""
     layout: str = ""
@@ -63,7 +63,7 @@ _ENTRIES = (
     Dataset(
         name="shapes",
         home="the built-in miniature world, drawn from a seed: captions to pretrain on",
-        pictures=sum(source.COUNTS.values()),
+        images=sum(source.COUNTS.values()),
         classes=len(source.CLASS_NAMES),
         splits={split: split for split in source.SPLITS},
         class_names=source.CLASS_NAMES,
@@ -72,7 +72,7 @@ _ENTRIES = (
     Dataset(
         name="shapes-wild",
         home="the same classes in another style, 5 % wrong labels in train: a task to adapt to",
-        pictures=sum(source.COUNTS.values()),
+        images=sum(source.COUNTS.values()),
         classes=len(source.CLASS_NAMES),
         splits={split: split for split in source.SPLITS},
         class_names=source.CLASS_NAMES,
@@ -80,8 +80,8 @@ _ENTRIES = (
     ),
     Dataset(
         name="shapes-multi",
-        home="several shapes per picture, labelled with every shape and colour that is there",
-        pictures=sum(shapes_multi_label.COUNTS.values()),
+        home="several shapes per image, labelled with every shape and colour that is there",
+        images=sum(shapes_multi_label.COUNTS.values()),
         classes=len(shapes_multi_label.CLASS_NAMES),
         splits={split: split for split in shapes_multi_label.SPLITS},
         class_names=shapes_multi_label.CLASS_NAMES,
@@ -92,7 +92,7 @@ _ENTRIES = (
     Dataset(
         name="food101",
         home="Food-101: dishes (Bossard et al. 2014), data.vision.ee.ethz.ch/cvl",
-        pictures=101_000,
+        images=101_000,
         classes=101,
         tfds="food101",
         layout="food101",
@@ -103,8 +103,8 @@ _ENTRIES = (
     ),
     Dataset(
         name="cifar10",
-        home="CIFAR-10: 32x32 pictures (Krizhevsky 2009), cs.toronto.edu/~kriz/cifar.html",
-        pictures=60_000,
+        home="CIFAR-10: 32x32 images (Krizhevsky 2009), cs.toronto.edu/~kriz/cifar.html",
+        images=60_000,
         classes=10,
         tfds="cifar10",
         class_names=NAMES["cifar10"],
@@ -114,8 +114,8 @@ _ENTRIES = (
     ),
     Dataset(
         name="cifar100",
-        home="CIFAR-100: 32x32 pictures (Krizhevsky 2009), cs.toronto.edu/~kriz/cifar.html",
-        pictures=60_000,
+        home="CIFAR-100: 32x32 images (Krizhevsky 2009), cs.toronto.edu/~kriz/cifar.html",
+        images=60_000,
         classes=100,
         tfds="cifar100",
         class_names=NAMES["cifar100"],
@@ -126,7 +126,7 @@ _ENTRIES = (
     Dataset(
         name="caltech101",
         home="Caltech-101: objects (Fei-Fei et al. 2004), doi.org/10.22002/D1.20086",
-        pictures=9_144,
+        images=9_144,
         classes=102,
         tfds="caltech101",
         renames=RENAMES["caltech101"],
@@ -137,7 +137,7 @@ _ENTRIES = (
     Dataset(
         name="dtd",
         home="Describable Textures (Cimpoi et al. 2014), split 1, robots.ox.ac.uk/~vgg/data/dtd",
-        pictures=5_640,
+        images=5_640,
         classes=47,
         tfds="dtd",
         splits={"train": "train", "validation": "validation", "test": "test"},
@@ -146,7 +146,7 @@ _ENTRIES = (
     Dataset(
         name="oxford_flowers102",
         home="Oxford Flowers (Nilsback and Zisserman 2008), robots.ox.ac.uk/~vgg/data/flowers/102",
-        pictures=8_189,
+        images=8_189,
         classes=102,
         tfds="oxford_flowers102",
         splits={"train": "train", "validation": "validation", "test": "test"},
@@ -157,7 +157,7 @@ _ENTRIES = (
     Dataset(
         name="oxford_iiit_pet",
         home="Oxford-IIIT Pets (Parkhi et al. 2012), robots.ox.ac.uk/~vgg/data/pets",
-        pictures=7_349,
+        images=7_349,
         classes=37,
         tfds="oxford_iiit_pet",
         templates=TEMPLATES["oxford_iiit_pet"],
@@ -165,19 +165,19 @@ _ENTRIES = (
     ),
     Dataset(
         name="stl10",
-        home="STL-10: 96x96 pictures (Coates et al. 2011), ai.stanford.edu/~acoates/stl10",
-        pictures=13_000,
+        home="STL-10: 96x96 images (Coates et al. 2011), ai.stanford.edu/~acoates/stl10",
+        images=13_000,
         classes=10,
         tfds="stl10",
         class_names=NAMES["stl10"],
         templates=TEMPLATES["stl10"],
         lossless=True,
-        note="its 100,000 unlabelled pictures are left out",
+        note="its 100,000 unlabelled images are left out",
     ),
     Dataset(
         name="coco_captions",
-        home="MS COCO captions (Chen et al. 2015), five per picture, cocodataset.org",
-        pictures=123_287,
+        home="MS COCO captions (Chen et al. 2015), five per image, cocodataset.org",
+        images=123_287,
         classes=0,
         tfds="coco_captions/2014",
         layout="coco",
@@ -185,13 +185,13 @@ _ENTRIES = (
         "splits dataset_coco.json of caption_datasets.zip",
         splits={"train": "train", "restval": "restval", "val": "validation", "test": "test"},
         metric="recall",
-        note="Karpathy's splits (test has 5,000 pictures) from TFDS, or where dataset_coco.json is "
-        "beside the pictures; from COCO's own JSON: as published",
+        note="Karpathy's splits (test has 5,000 images) from TFDS, or where dataset_coco.json is "
+        "beside the images; from COCO's own JSON: as published",
     ),
     Dataset(
         name="fgvc_aircraft",
         home="FGVC Aircraft, variants (Maji et al. 2013), robots.ox.ac.uk/~vgg/data/fgvc-aircraft",
-        pictures=10_000,
+        images=10_000,
         classes=100,
         layout="fgvc_aircraft",
         splits={"train": "train", "val": "validation", "test": "test"},
@@ -202,7 +202,7 @@ _ENTRIES = (
     Dataset(
         name="fmow",
         home="Functional Map of the World as in WILDS 1.1 (Koh et al. 2021), wilds.stanford.edu",
-        pictures=141_696,
+        images=141_696,
         classes=62,
         layout="fmow",
         splits=_WILDS_SPLITS,
@@ -213,7 +213,7 @@ _ENTRIES = (
     Dataset(
         name="iwildcam",
         home="iWildCam 2020 as in WILDS 2.0 (Beery 2020, Koh et al. 2021), wilds.stanford.edu",
-        pictures=203_029,
+        images=203_029,
         classes=182,
         layout="iwildcam",
         splits=_WILDS_SPLITS,
@@ -224,7 +224,7 @@ _ENTRIES = (
     Dataset(
         name="animals10",
         home="Animals-10 (Alessio 2019), kaggle.com/datasets/alessiocorrado99/animals10",
-        pictures=26_179,
+        images=26_179,
         classes=10,
         layout="animals10",
         archives="the archive with raw-img/",
@@ -238,10 +238,10 @@ _ENTRIES = (
         name="common10",
         home="common objects, put together by hand (Monti and Mariani): eight classes of Natural "
         "Images (Roy et al. 2018, kaggle.com/datasets/prasunroy/natural-images), food and house",
-        pictures=9_300,
+        images=9_300,
         classes=10,
         layout="class_folders",
-        archives="one folder of pictures for each class",
+        archives="one folder of images for each class",
         splits={"train": "train", "validation": "validation", "test": "test"},
         class_names=NAMES["common10"],
         templates=TEMPLATES["common10"],

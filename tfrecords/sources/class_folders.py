@@ -1,4 +1,4 @@
-"""Class folders: one folder of pictures per class, split already or not yet."""
+"""Class folders: one folder of images per class, split already or not yet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def class_folder(
     """Read `{train,test[,validation]}/<class>/*`, or `<class>/*` that is then split by seed.
 
     Labels follow the sorted folder names. Hidden files are passed over; anything else in a class
-    folder, also deeper down, counts as a picture, and is rejected when written if it is none.
+    folder, also deeper down, counts as an image, and is rejected when written if it is none.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -52,13 +52,13 @@ def class_folder(
         labels = _labels({folder: _folders(root / folder) for folder in split_folders}, root)
         by_split = {split: folder for folder, split in split_folders.items()}
         files = {
-            split: mixed(_pictures(root, by_split[split], labels), seed=seed)
+            split: mixed(_images(root, by_split[split], labels), seed=seed)
             for split in SPLITS
             if split in by_split
         }
     else:
         labels = _labels({".": folders}, root)
-        files = split_by_seed(_pictures(root, "", labels), seed=seed)
+        files = split_by_seed(_images(root, "", labels), seed=seed)
     return FileSource(
         name=name or root.resolve().name,
         kind="folder",
@@ -79,7 +79,7 @@ def _shown(name: str) -> bool:
 
 
 def _is_split(folder: Path) -> bool:
-    """A folder called "train" that holds folders; one that holds pictures is a class of trains."""
+    """A folder called "train" that holds folders; one that holds images is a class of trains."""
     return folder.name.lower() in SPLIT_NAMES and bool(_folders(folder))
 
 
@@ -106,7 +106,7 @@ def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
     return {name: label for label, name in enumerate(expected)}
 
 
-def _pictures(root: Path, split_folder: str, labels: Mapping[str, int]) -> list[File]:
+def _images(root: Path, split_folder: str, labels: Mapping[str, int]) -> list[File]:
     files = []
     for class_folder, label in labels.items():
         top = root / split_folder / class_folder
@@ -117,6 +117,6 @@ def _pictures(root: Path, split_folder: str, labels: Mapping[str, int]) -> list[
             if _shown(name)
         ]
         if not found:
-            raise ValueError(f"{top} is empty; expected the pictures of class {class_folder!r}")
+            raise ValueError(f"{top} is empty; expected the images of class {class_folder!r}")
         files += found
     return files

@@ -1,4 +1,4 @@
-"""Labelled pictures named in a CSV: `file` with `label`, or with a 0/1 column for every class."""
+"""Labelled images named in a CSV: `file` with `label`, or with a 0/1 column for every class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfrecords.sources.base import (
     split_name,
 )
 
-BETWEEN = "|"  # the labels of one picture
+BETWEEN = "|"  # the labels of one image
 
 _FILE_COLUMNS = ("file", "filename", "file_name", "image", "id")
 
@@ -40,26 +40,26 @@ def labels(
     ignore: Sequence[str] = (),
     name: str = "",
 ) -> FileSource:
-    """Read a CSV with one row per picture.
+    """Read a CSV with one row per image.
 
-    The first line names the columns. `file` (or filename, image, id) is the picture, with or
+    The first line names the columns. `file` (or filename, image, id) is the image, with or
     without its .jpg or .png. Then either `label` is its class, or its classes with `|` between,
-    and the classes are sorted by name; or every other column is a class that the picture shows
-    (1) or not (0), in the order of the columns. `split` says which split the picture belongs to;
-    without it pictures are split by seed, whatever the file is called.
+    and the classes are sorted by name; or every other column is a class that the image shows
+    (1) or not (0), in the order of the columns. `split` says which split the image belongs to;
+    without it images are split by seed, whatever the file is called.
 
-    The set is multi-label if its classes are columns, if any picture has two, or if
+    The set is multi-label if its classes are columns, if any image has two, or if
     `multi_label` says so.
 
     Args:
         path: the CSV, in UTF-8.
-        images: where the pictures are; by default beside the CSV.
+        images: where the images are; by default beside the CSV.
         seed: mixes, and splits what comes unsplit.
-        multi_label: also where no picture happens to have two labels.
+        multi_label: also where no image happens to have two labels.
         ignore: columns that say something else.
 
     Raises:
-        FileNotFoundError: no such file or folder, or pictures it names are missing.
+        FileNotFoundError: no such file or folder, or images it names are missing.
         ValueError: a column or a row is not as described; the message names the line.
     """
     path = Path(path)
@@ -87,15 +87,15 @@ def labels(
 
 def _check_places(path: Path, root: Path) -> None:
     if not root.is_dir():
-        raise FileNotFoundError(f"{root} is not a folder; expected the pictures in it")
+        raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected a CSV of pictures and labels")
+        raise FileNotFoundError(f"there is no file {path}; expected a CSV of images and labels")
 
 
 def _by_split(
     rows: list[Row], root: Path, classes: Sequence[str], *, multi_label: bool
 ) -> dict[str, list[File]]:
-    """The pictures as they are on disk, with the numbers of their classes."""
+    """The images as they are on disk, with the numbers of their classes."""
     number = {label: i for i, label in enumerate(classes)}
     found: dict[str, list[File]] = {}
     for file, split, labels in rows:
@@ -109,7 +109,7 @@ def _check_files(path: Path, root: Path, names: list[str]) -> None:
     require_files(root, names, listed_in=str(path))
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:  # the same name with and without its ending
-        raise ValueError(f"{path} has pictures in two rows: {few(twice)}")
+        raise ValueError(f"{path} has images in two rows: {few(twice)}")
 
 
 def _splits(path: Path, by_split: dict[str, list[File]], *, seed: int) -> dict[str, list[File]]:
@@ -132,7 +132,7 @@ def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
     if twice:
         raise ValueError(f"{path}: several classes mean the same name: {few(twice)}")
     if not any(found for _, _, found in rows):
-        raise ValueError(f"{path}: no picture has a label")
+        raise ValueError(f"{path}: no image has a label")
 
 
 def _read(path: Path, *, ignore: Sequence[str]) -> tuple[list[Row], list[str]]:
@@ -165,7 +165,7 @@ def _read(path: Path, *, ignore: Sequence[str]) -> tuple[list[Row], list[str]]:
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}, line {table.line_num}: {error}") from None
     if not rows:
-        raise ValueError(f"{path} names no pictures")
+        raise ValueError(f"{path} names no images")
     return rows, classes
 
 

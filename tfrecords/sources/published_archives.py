@@ -20,12 +20,12 @@ from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import Dataset
 from tfrecords.sources.class_folders import class_folder
 
-# The WILDS splits of FMoW go by the year a picture was taken, as well as by the published split.
+# The WILDS splits of FMoW go by the year an image was taken, as well as by the published split.
 _FMOW_VALIDATION_YEAR = 2013
 
 _FMOW_TEST_YEAR = 2016
 
-# Where people put Karpathy's splits of COCO beside its pictures.
+# Where people put Karpathy's splits of COCO beside its images.
 _KARPATHY = tuple(f"{folder}dataset_coco.json" for folder in ("", "annotations/", "karpathy/"))
 
 
@@ -137,7 +137,7 @@ def _class_folders(entry: Dataset, root: Path, seed: int) -> FileSource:
 
 def _coco(entry: Dataset, root: Path, seed: int) -> FileSource:
     """Karpathy's `dataset_coco.json` where there is one; else
-    `annotations/captions_<split><year>.json`, and a folder of pictures per split."""
+    `annotations/captions_<split><year>.json`, and a folder of images per split."""
     karpathy = [root / path for path in _KARPATHY if (root / path).is_file()]
     path = karpathy[0] if karpathy else root / "annotations"
     return captions(path, images=root, seed=seed, name=entry.name)

@@ -1,7 +1,7 @@
 """Sets prepared by TensorFlow Datasets, read from its shards without importing TensorFlow.
 
 TFDS says which records of which files make up a slice; the records are plain `tf.train.Example`
-with the pictures as they were encoded, so nothing is decoded or encoded again on the way.
+with the images as they were encoded, so nothing is decoded or encoded again on the way.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TfdsSource:
         return {"kind": "tfds", "name": self.name, "version": self.version}
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """TFDS mixed the pictures when it wrote them, so they come in its order."""
+        """TFDS mixed the images when it wrote them, so they come in its order."""
         first = 0
         for path, count in self.shards[split]:
             lower, upper = max(start - first, 0), min(stop - first, count)

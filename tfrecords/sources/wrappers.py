@@ -1,4 +1,4 @@
-"""Sources made of others: their first pictures, other splits of them."""
+"""Sources made of others: their first images, other splits of them."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class _Of:
 
 @dataclass(frozen=True)
 class Limited(_Of):
-    """The first `limit` pictures of every split of another source."""
+    """The first `limit` images of every split of another source."""
 
     limit: int
 
     def __post_init__(self) -> None:
         if self.limit < 1:
-            raise ValueError(f"limit: expected at least 1 picture per split, got {self.limit}")
+            raise ValueError(f"limit: expected at least 1 image per split, got {self.limit}")
 
     @property
     def splits(self) -> dict[str, int]:
@@ -66,8 +66,8 @@ class WithValidation(_Of):
     """Another source with a split validation taken from its split train, in place of its own.
 
     Args:
-        share: pictures of validation, as a share of those that train then has.
-        limit: most pictures that train then has.
+        share: images of validation, as a share of those that train then has.
+        limit: most images that train then has.
 
     Raises ValueError where there is no split train, or too little in it.
     """
@@ -82,13 +82,13 @@ class WithValidation(_Of):
             raise ValueError("validation_share: expected a split train to take it from")
         if not all(self._parts):
             raise ValueError(
-                f"validation_share: {self.source.splits['train']} pictures of split train are too "
+                f"validation_share: {self.source.splits['train']} images of split train are too "
                 f"few to take a share of {self.share} from"
             )
 
     @property
     def _parts(self) -> tuple[int, int]:
-        """Pictures of train and of validation, which follow them."""
+        """Images of train and of validation, which follow them."""
         count = self.source.splits["train"]
         train = int(count / (1 + self.share) + 1e-9)
         train = train if self.limit is None else min(train, self.limit)
@@ -117,7 +117,7 @@ class WithValidation(_Of):
 
 @dataclass(frozen=True)
 class Merged(_Of):
-    """All pictures of another source as one split.
+    """All images of another source as one split.
 
     Args:
         split: what it is called.

@@ -225,7 +225,7 @@ def _pixels(folder: Path, image_size: int) -> dict[str, Any]:
     side = min(size.values()) if isinstance(size, dict) else size
     if side != image_size:
         raise ValueError(
-            f"{folder}: preprocessor_config.json makes pictures of {side} pixels; the model takes "
+            f"{folder}: preprocessor_config.json makes images of {side} pixels; the model takes "
             f"{image_size}"
         )
     return {

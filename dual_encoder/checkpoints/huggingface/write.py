@@ -229,7 +229,7 @@ def _sizes(tower: Any) -> Facts:
 
 
 def _pixels(tower: Any, *, squashing: str) -> Mapping[str, Facts]:
-    """preprocessor_config.json; `squashing` is the processor of pictures that are not cropped."""
+    """preprocessor_config.json; `squashing` is the processor of images that are not cropped."""
     side, crops = tower.image_size, tower.resize == "crop"
     square = {"height": side, "width": side}
     return {

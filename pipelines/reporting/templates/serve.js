@@ -1,28 +1,28 @@
-// A picture that is dropped or chosen goes to the server as it is; what comes back is shown.
+// An image that is dropped or chosen goes to the server as it is; what comes back is shown.
 const part = (id) => document.getElementById(id);
-let picture = null;
+let image = null;
 
 async function ask() {
-  if (!picture) return;
-  const asked = picture;
+  if (!image) return;
+  const asked = image;
   part("answers").replaceChildren(Object.assign(document.createElement("p"), { className: "note", textContent: "Looking\u2026" }));
   const k = document.querySelector("input[name=k]").value;
   const parameters = new URLSearchParams({ k, names: part("names").value });
   let failed = null;
   try {
     const answer = await fetch(`/similar?${parameters}`, { method: "POST", body: asked, headers: { Accept: "text/html" } });
-    if (asked !== picture) return; // another one came in the meantime
+    if (asked !== image) return; // another one came in the meantime
     if (answer.ok) part("answers").innerHTML = await answer.text();
     else failed = (await answer.json()).error;
   } catch {
-    failed = "The server did not answer; is it still running, and is the picture small enough?";
+    failed = "The server did not answer; is it still running, and is the image small enough?";
   }
   if (failed) part("answers").replaceChildren(Object.assign(document.createElement("p"), { className: "error", textContent: failed }));
 }
 
 function take(file) {
   if (!file) return;
-  picture = file;
+  image = file;
   part("preview").src = URL.createObjectURL(file);
   part("preview").hidden = false;
   ask();
@@ -30,7 +30,7 @@ function take(file) {
 
 part("file").addEventListener("change", (event) => take(event.target.files[0]));
 part("names").addEventListener("change", ask);
-part("by-picture").addEventListener("submit", (event) => event.preventDefault());
+part("by-image").addEventListener("submit", (event) => event.preventDefault());
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();

@@ -91,7 +91,7 @@ def _shade(rng: np.random.Generator, thing: Thing) -> np.ndarray:
 
 
 def _slope(rng: np.random.Generator, low: float, high: float) -> np.ndarray:
-    """A linear ramp across the picture in a random direction, [SIZE, SIZE]."""
+    """A linear ramp across the image in a random direction, [SIZE, SIZE]."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:SIZE, :SIZE] / (SIZE - 1) - 0.5
     ramp = (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2) + 0.5
@@ -137,7 +137,7 @@ def _clutter(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 
 
 def _occlude(rng: np.random.Generator, canvas: np.ndarray, thing: Thing) -> np.ndarray:
-    """In a third of the pictures, a grey bar across a part of the thing, up to a sixth of it."""
+    """In a third of the images, a grey bar across a part of the thing, up to a sixth of it."""
     if rng.random() < 2 / 3:
         return canvas
     offset = rng.uniform(-0.8, 0.8) * thing.radius

@@ -1,7 +1,7 @@
-"""The multi-label part of the miniature world: several things per picture, each seen or not.
+"""The multi-label part of the miniature world: several things per image, each seen or not.
 
-A picture of `shapes-multi` shows one to four things side by side; its labels are the shapes and
-the colours that occur in it, twenty classes in all. A picture can hold a star and something red
+An image of `shapes-multi` shows one to four things side by side; its labels are the shapes and
+the colours that occur in it, twenty classes in all. An image can hold a star and something red
 without a red star: the labels say what is there, not what belongs together.
 """
 
@@ -21,19 +21,19 @@ COUNTS = {"train": 4_000, "validation": 500, "test": 1_000}
 
 CLASS_NAMES = (*SHAPES, *COLOURS)
 
-TEMPLATES = ("the {}", "one {}", "a picture with {}")
+TEMPLATES = ("the {}", "one {}", "an image with {}")
 
 _STYLE = 2  # tells its random numbers from those of `shapes.STYLES`
 
 
 @dataclass(frozen=True)
 class ShapesMultiSource:
-    """A source of `counts[split]` drawn pictures per split; picture i depends on
+    """A source of `counts[split]` drawn images per split; image i depends on
     (seed, split, i) alone.
 
     Args:
         seed: any non-negative integer; the same seed draws the same bytes.
-        counts: pictures per split, of `train`, `validation` and `test`.
+        counts: images per split, of `train`, `validation` and `test`.
 
     Raises:
         ValueError: for an unknown split, or a count below one.
@@ -65,7 +65,7 @@ class ShapesMultiSource:
         return {"kind": "shapes", "style": self.name, "seed": self.seed, "counts": self.counts}
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Pictures `start` to `stop` of a split; each is drawn when its `load` is called."""
+        """Images `start` to `stop` of a split; each is drawn when its `load` is called."""
         return (self._example(split, index) for index in range(start, stop))
 
     def _example(self, split: str, index: int) -> RawExample:

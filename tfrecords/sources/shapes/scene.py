@@ -1,4 +1,4 @@
-"""What is in one picture of the miniature world: a thing or several, and a background."""
+"""What is in one image of the miniature world: a thing or several, and a background."""
 
 from dataclasses import dataclass
 

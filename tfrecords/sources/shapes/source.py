@@ -1,11 +1,11 @@
-"""The miniature world: captioned pictures of coloured shapes, drawn from a seed.
+"""The miniature world: captioned images of coloured shapes, drawn from a seed.
 
 Ten shapes in ten colours are 100 classes ("red star"). `shapes` is what a model is pretrained
 on, as CLIP is on the web: solid shapes with free-form captions that also name size, place,
 background and distractor. `shapes-wild` is somebody's own task: the same classes drawn in another
 style (outlines, hatching, colour casts, clutter, occlusion), with 5 % wrong labels in train.
 
-Picture `i` of a split depends on (style, seed, split, i) alone, so any range of any split can be
+Image `i` of a split depends on (style, seed, split, i) alone, so any range of any split can be
 drawn by any process, and the same seed gives the same bytes.
 """
 
@@ -38,12 +38,12 @@ TEMPLATES = ("the {}", "one {}", "a picture of the {}", "this is the {}")
 
 @dataclass(frozen=True)
 class ShapesSource:
-    """A source of `counts[split]` drawn pictures per split.
+    """A source of `counts[split]` drawn images per split.
 
     Args:
         style: `"shapes"` or `"shapes-wild"`.
         seed: any non-negative integer; the same seed draws the same bytes.
-        counts: pictures per split, of `train`, `validation` and `test`.
+        counts: images per split, of `train`, `validation` and `test`.
 
     Raises:
         ValueError: for an unknown style or split, or a count below one.
@@ -80,7 +80,7 @@ class ShapesSource:
         return {"kind": "shapes", "style": self.style, "seed": self.seed, "counts": self.counts}
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Pictures `start` to `stop` of a split; each is drawn when its `load` is called."""
+        """Images `start` to `stop` of a split; each is drawn when its `load` is called."""
         return (self._example(split, index) for index in range(start, stop))
 
     def _example(self, split: str, index: int) -> RawExample:
@@ -102,7 +102,7 @@ class ShapesSource:
         return (self.seed, STYLES.index(self.style), SPLITS.index(split), index)
 
     def _label(self, split: str, index: int) -> int:
-        """Every hundred consecutive pictures show every class once, in an order of their own."""
+        """Every hundred consecutive images show every class once, in an order of their own."""
         block, place = divmod(index, 100)
         return int(_order((*self._entropy(split, block), 1))[place])
 

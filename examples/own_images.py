@@ -1,8 +1,8 @@
-"""Classify your own pictures by the names of their folders, with a model you name.
+"""Classify your own images by the names of their folders, with a model you name.
 
-    python examples/own_pictures.py pictures --model shapes-tiny
+    python examples/own_images.py images --model shapes-tiny
 
-`pictures` holds one folder per class, or such folders under `train` and `test`. What is said of a
+`images` holds one folder per class, or such folders under `train` and `test`. What is said of a
 class is a template with its name: `--templates "a photo of a {}." "a drawing of a {}."`
 """
 
@@ -14,10 +14,10 @@ import tfrecords
 from tfrecords import sources
 
 
-def main(pictures: Path, out: Path, *, model: str, templates: list[str]) -> float:
-    """Returns the share of the test pictures whose class is named rightly."""
+def main(images: Path, out: Path, *, model: str, templates: list[str]) -> float:
+    """Returns the share of the test images whose class is named rightly."""
     if not (out / "manifest.json").exists():
-        tfrecords.write(sources.class_folder(pictures, seed=0), out)
+        tfrecords.write(sources.class_folder(images, seed=0), out)
     class_names = [name.replace("_", " ") for name in tfrecords.Manifest.read(out).class_names]
 
     encoder = dual_encoder.load(model)
@@ -34,10 +34,10 @@ def main(pictures: Path, out: Path, *, model: str, templates: list[str]) -> floa
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--out", type=Path, default=Path("records/own"))
     parser.add_argument("--model", default="shapes-tiny", help="a name, .keras file or run folder")
     parser.add_argument("--templates", nargs="+", default=["the {}", "a picture of the {}"])
     options = parser.parse_args()
-    accuracy = main(options.pictures, options.out, model=options.model, templates=options.templates)
+    accuracy = main(options.images, options.out, model=options.model, templates=options.templates)
     print(f"zero-shot top-1: {accuracy:.1%}")
