@@ -44,6 +44,8 @@ from dual_encoder.prompts.files import save_prompts as save_prompts
 from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
+from dual_encoder.tokenizer import longest_row as longest_row
+from dual_encoder.tokenizer import row_length as row_length
 from dual_encoder.towers.adapters import HubTextTower as HubTextTower
 from dual_encoder.towers.adapters import KerasImageTower as KerasImageTower
 from dual_encoder.towers.base import ImageTower as ImageTower
@@ -56,5 +58,6 @@ from dual_encoder.towers.text_transformer import TextTransformer as TextTransfor
 from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
+from dual_encoder.zero_shot import class_texts as class_texts
 
 pool_memory()
