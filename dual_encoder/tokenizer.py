@@ -299,7 +299,7 @@ def longest_row(
 def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
     """Tokens in a row that holds all of these texts: a multiple of `STEP` up to the context.
 
-    All of the context where padding makes a difference; `strict` as in `longest`.
+    All of the context where padding makes a difference; `strict` as in `longest_row`.
     """
     tokens = longest_row(model, [chosen], strict=strict)
     if tokens is None:
