@@ -10,6 +10,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from duet import files
+
 COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
     "models": "what can be trained or evaluated: checkpoints and towers",
@@ -26,7 +28,7 @@ COMMANDS = {
 
 HOUSE = Path(__file__).parents[1]
 
-PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")
+PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,10 +50,10 @@ def main(argv: list[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
         return _complain(str(stop) or "interrupted", 130)
+    except (RuntimeError, files.CannotWriteError) as error:
+        return _user_error(error, 1)
     except (ValueError, OSError) as error:
         return _user_error(error, 2)
-    except RuntimeError as error:
-        return _user_error(error, 1)
 
 
 def _help() -> str:

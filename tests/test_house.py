@@ -17,10 +17,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Each package, and the packages that it may know.
 MAY_KNOW = {
-    "tfrecords": set(),
-    "dual_encoder": set(),
-    "classifiers": {"tfrecords", "dual_encoder"},
-    "pipelines": {"tfrecords", "dual_encoder", "classifiers"},
+    "duet": set(),
+    "tfrecords": {"duet"},
+    "dual_encoder": {"duet"},
+    "classifiers": {"duet", "tfrecords", "dual_encoder"},
+    "pipelines": {"duet", "tfrecords", "dual_encoder", "classifiers"},
     "examples": {"tfrecords", "dual_encoder", "classifiers"},
     "benchmarks": {"tfrecords", "dual_encoder", "classifiers", "pipelines"},
 }
@@ -36,7 +37,7 @@ LAYERS = (
     {"comparison"},
 )
 LARGEST_FOLDER = 30  # modules in one folder: more are several subjects
-WITHOUT_TENSORFLOW = ("dual_encoder", "classifiers")
+WITHOUT_TENSORFLOW = ("duet", "dual_encoder", "classifiers")
 
 
 @dataclass(frozen=True)
