@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
-    from tfrecords.verify import naming_damage as naming_damage
-    from tfrecords.verify import verify as verify
+    from tfrecords.verification import naming_damage as naming_damage
+    from tfrecords.verification import verify as verify
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "ImageFolder": "listing",
-    "ImageRecords": "listing",
-    "ImageStore": "listing",
+    "ImageFolder": "image_store",
+    "ImageRecords": "image_store",
+    "ImageStore": "image_store",
     "REJECTED": "writer",
-    "UnreadableError": "images",
+    "UnreadableError": "image_files",
     "examples": "reader",
+    "images_of": "image_store",
     "labels": "selection",
     "load": "reader",
-    "naming_damage": "damage",
-    "images_of": "listing",
+    "naming_damage": "verification",
     "read_image": "images",
-    "read_images": "image_batches",
+    "read_images": "file_batches",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
-    "thumbnail": "images",
-    "uploads_to_squares": "uploads",
-    "verify": "damage",
+    "thumbnail": "image_files",
+    "uploads_to_squares": "graph_decode",
+    "verify": "verification",
     "write": "writer",
 }
 

@@ -15,7 +15,7 @@ from tfrecords.pipeline import Plan, Tokenizer, batches_of_pixels
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.schema import Example
 from tfrecords.selection import Selection
-from tfrecords.verify import verify as verify_shards
+from tfrecords.verification import verify as verify_shards
 
 
 def load(

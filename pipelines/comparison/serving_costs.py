@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import classifiers
 import dual_encoder
 import tfrecords
+from duet import files
 from pipelines.costs import flops, serving
 from pipelines.deployment import classifier as deployment_classifier
 from pipelines.deployment import saved_model
