@@ -22,7 +22,7 @@ def lines(capsys):
 def reason(capsys):
     """Why the nearest figure cannot be compared."""
     first = next(line for line in lines(capsys) if line.startswith("not comparable"))
-    return first.split(", because ")[1]
+    return first.split(", because it is ")[1]
 
 
 def test_zero_shot_that_agrees_is_said_to_be_inside(tmp_path, capsys):
@@ -90,31 +90,31 @@ def test_a_mean_over_classes_has_the_standard_error_of_one(tmp_path, capsys):
 DIFFERENT = {
     "split": (
         {"split": "train"},
-        "it is published for split test; this run measured train",
+        "for split test, not train",
     ),
     "prompts": (
         {"templates": ["{}."]},
-        'it is published with prompts "a photo of {}, a type of food."; this run has "{}."',
+        'with prompt "a photo of {}, a type of food.", not "{}."',
     ),
     "measure": (
         {"metrics": {"top5": 0.97}},
-        "it is the top-1 accuracy, which this run did not measure",
+        "the top-1 accuracy, which this run did not measure",
     ),
     "classes": (
         {"classes": 91, "images": 22_750},
-        "it is published for 101 classes; this run has 91",
+        "for 101 classes, not 91",
     ),
     "more images": (
         {"images": 30_300},
-        "it is published for 25,250 images; this run measured 30,300",
+        "for 25,250 images, not 30,300",
     ),
     "classes without an image": (
         {"images": 100, "per_class": [{"count": 100, "recall": 0.84}] + [{"count": 0}] * 100},
-        "this run has no test image of 100 of 101 classes",
+        "for all classes; 100 of 101 have no test image here",
     ),
     "names": (
         {"config": {"class_names": "namen.txt"}},
-        "this run has class names of its own (namen.txt)",
+        "for the set's own class names, not those of namen.txt",
     ),
 }
 
@@ -123,7 +123,10 @@ DIFFERENT = {
 def test_what_differs_is_not_compared(changes, words, tmp_path, capsys):
     assert expected(write(tmp_path / "run", evaluated(**changes))) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert f"  not comparable with 84.00 (top-1 accuracy; {OPEN_CLIP}), because {words}" in printed
+    assert (
+        f"  not comparable with 84.00 (top-1 accuracy; {OPEN_CLIP}), because it is {words}"
+        in printed
+    )
     assert printed[-1] == "nothing published can be compared with this run"
 
 
@@ -148,7 +151,7 @@ def test_an_ensemble_is_compared_by_its_number_where_its_prompts_are_not_known(t
     assert lines(capsys)[2] == f"top1 63.00 63.32 -0.32 1.50 inside {OPEN_CLIP}"
     imagenet["templates"] = imagenet["templates"][:7]
     assert expected(write(tmp_path / "other", imagenet)) == 0
-    assert "it is published with prompts 80 of its own; this run has 7 others" in reason(capsys)
+    assert "with the 80 prompts of the set, not 7 others" in reason(capsys)
 
 
 def test_retrieval_is_compared_both_ways(tmp_path, capsys):
@@ -165,7 +168,7 @@ def test_retrieval_is_compared_both_ways(tmp_path, capsys):
     assert found[3] == f"image_to_text_recall1 40.00 50.12 -10.12 2.12 OUTSIDE {source}"
     captions["config"] = {"captions_per_image": 1}
     assert expected(write(tmp_path / "first", captions)) == 0
-    assert reason(capsys) == "this run has 1 captions of each image, not all"
+    assert reason(capsys) == "for all captions of each image, not 1"
 
 
 def test_a_grid_is_compared_by_method_and_shots_as_a_mean_over_seeds(tmp_path, capsys):
@@ -187,10 +190,38 @@ def test_a_grid_is_compared_by_method_and_shots_as_a_mean_over_seeds(tmp_path, c
     # 3 sqrt(0.92 0.08 / 2465) = 0.0164, and 0.15 published as the deviation over seeds
     assert "top1 92.00 92.00 ± 0.15 +0.00 1.79 inside CoOp ff61507, COOP.md" in blocks[0]
     assert "top1 92.00 92.07 -0.07 1.63 inside APE 70460de, APE_results.ipynb" in blocks[0]
-    assert "because it is published for 1 training images per class; this run has 3" in blocks[1]
+    assert "because it is for 1 training image per class, not 3 per class" in blocks[1]
     assert "top1 80.00 87.18 -7.18 2.02 OUTSIDE Tip-Adapter d0e2d6f, exp.log" in blocks[2]
     assert "top1 86.00 85.92 +0.08 2.10 inside Tip-Adapter d0e2d6f, exp.log" in blocks[3]
     assert blocks[-1] == "3 of 4 figures inside the tolerance"
+
+
+def test_a_grid_has_the_prompts_that_its_zero_shot_cell_says(tmp_path, capsys):
+    caltech = {"model": "clip-rn50", "config": {}}
+    cells = [cell("tip-adapter", 1, 1, 0.87, **caltech)]
+    assert expected(grid(tmp_path / "unsaid", cells)) == 0
+    words = 'with prompt "a photo of a {}.", not 34 others'  # those of the catalogue
+    assert reason(capsys) == words
+    cells.append(cell("zero-shot", 0, 0, 0.86, templates=["a photo of a {}."], **caltech))
+    assert expected(grid(tmp_path / "said", cells)) == 0
+    assert lines(capsys)[-1] == "2 of 2 figures inside the tolerance"
+
+
+def test_a_grid_without_its_cells_has_its_table(tmp_path, capsys):
+    document = cell("coop", 16, 1, 0.92)
+    for key in ("method", "shots", "images", "classes", "per_class"):
+        del document[key]
+    table = {
+        "model": "clip-rn50",
+        "method": "coop",
+        "shots": 16,
+        "seeds": [1],
+        "top1": {"mean": 0.93},
+    }
+    assert expected(write(tmp_path / "run", {**document, "metrics": {}, "table": [table]})) == 0
+    assert "top1 93.00 92.00 ± 0.15 +1.00 1.79 inside CoOp ff61507, COOP.md" in "\n".join(
+        lines(capsys)
+    )
 
 
 def test_a_cell_of_a_grid_is_a_run_as_well(tmp_path, capsys):
@@ -202,13 +233,13 @@ def test_a_cell_of_a_grid_is_a_run_as_well(tmp_path, capsys):
 def test_learnt_prompts_of_other_settings_are_not_compared(tmp_path, capsys):
     config = {"n_ctx": 4, "position": "end", "class_specific": False, "words": None, "epochs": None}
     assert expected(write(tmp_path / "run", cell("coop", 16, 1, 0.92, config=config))) == 0
-    assert reason(capsys) == "it is published with n_ctx 16 (this run: 4)"
+    assert reason(capsys) == "with n_ctx 16 (not 4)"
 
 
 def test_the_official_split_is_not_that_of_coop(tmp_path, capsys):
     official = cell("tip-adapter", 16, 1, 0.9, images=6084, classes=100)
     assert expected(write(tmp_path / "run", official)) == 0
-    words = "it is published for 2,465 images of CoOp's own test split; this run measured 6,084"
+    words = "for 2,465 images of CoOp's own test split, not 6,084"
     assert reason(capsys) == words
 
 
@@ -220,10 +251,32 @@ def test_base_to_new_is_compared_with_the_same_protocol_alone(tmp_path, capsys):
     found = lines(capsys)
     assert found[2].startswith("seen_top1 98.00 98.00 +0.00 1.50 inside PromptKD")
     assert found[3].startswith("unseen_top1 90.00 89.80 +0.20 2.31 inside PromptKD")
-    assert expected(write(tmp_path / "some", {**halves, "protocol": "held-out classes"})) == 0
-    assert reason(capsys).startswith(
-        "it is published with half of the classes held out, as in CoOp's protocol; this run has "
+    some = {"protocol": "held-out classes", "config": {"held_out": 50}}
+    assert expected(write(tmp_path / "some", {**halves, **some})) == 0
+    words = (
+        "with half of the classes held out as in CoOp's protocol, not with some classes held out"
     )
+    assert reason(capsys) == words
+
+
+def test_half_of_another_set_is_not_compared(tmp_path, capsys):
+    metrics = {"seen_top1": 0.98, "unseen_top1": 0.90}
+    halves = cell("coop", 16, 1, 0.98, protocol="base-to-new", metrics=metrics, classes=5)
+    halves["model"] = "clip-vit-base-patch16"
+    assert expected(write(tmp_path / "run", halves)) == 0
+    assert reason(capsys) == "for 50 classes to learn, not 5"
+
+
+def test_zero_shot_of_base_to_new_is_compared_on_halves_and_on_all_classes(tmp_path, capsys):
+    metrics = {"seen_top1": 0.97, "unseen_top1": 0.94, "generalized_top1": 0.93}
+    halves = cell("zero-shot", 0, 0, 0.97, protocol="base-to-new", metrics=metrics, classes=50)
+    halves["model"] = "clip-vit-base-patch16"
+    assert expected(write(tmp_path / "run", halves)) == 0
+    found = lines(capsys)
+    first = "caltech101, clip-vit-base-patch16, zero-shot, half of the classes held out"
+    assert found[0] == first
+    assert found[2].startswith("seen_top1 97.00 96.80 +0.20 1.50 inside PromptKD")
+    assert found[5] == "caltech101, clip-vit-base-patch16, zero-shot"
 
 
 def test_a_fine_tuning_is_compared_where_its_epochs_are_the_same(tmp_path, capsys):
@@ -233,13 +286,13 @@ def test_a_fine_tuning_is_compared_where_its_epochs_are_the_same(tmp_path, capsy
     assert found[2] == "top1 91.01 90.88 +0.13 1.50 inside model cards on the Hugging Face hub"
     config = {**finetuned()["config"], "epochs": 3}
     assert expected(write(tmp_path / "short", finetuned(config=config))) == 0
-    assert reason(capsys) == "it is published with epochs 12 (this run: 3)"
+    assert reason(capsys) == "with epochs 12 (not 3)"
 
 
 def test_a_fine_tuning_with_held_out_classes_is_not_compared(tmp_path, capsys):
     parts = {"seen": list(range(91)), "held_out": list(range(91, 101))}
     assert expected(write(tmp_path / "run", finetuned(parts=parts, classes=91))) == 0
-    words = "it is published with no class held out; this run has classes held out"
+    words = "with no class held out, not with some classes held out"
     assert reason(capsys) == words
 
 
@@ -262,20 +315,24 @@ def test_a_comparison_is_compared_row_by_row(tmp_path, capsys):
         "",
         "food101, vit-base-patch16-224, full, all training images",
         "not comparable with 90.88 (top-1 accuracy; model cards on the Hugging Face hub), because "
-        "it is published with epochs 12 (this run: 10)",
+        "it is with epochs 12 (not 10)",
         "not comparable with 90.80 (top-1 accuracy; model cards on the Hugging Face hub), because "
-        "it is published with epochs 7 (this run: 10), batch_size 64 (this run: by default)",
+        "it is with epochs 7 (not 10) and batch_size 64 (not by default)",
         "",
         "1 of 1 figures inside the tolerance",
     ]
 
 
 def test_zero_shot_beside_held_out_classes_is_compared_on_all_of_them(tmp_path, capsys):
-    document = compared(
-        row("zero-shot", "prompt", 0.85, generalized=0.8402), parts={"held_out": [0, 1]}
-    )
+    config = {**compared()["config"], "held_out": 10}
+    learnt = [{"name": f"dish {i}", "count": 250, "recall": 0.85} for i in range(91)]
+    zero_shot = row("zero-shot", "prompt", 0.85, generalized=0.8402, per_class=learnt)
+    document = compared(zero_shot, config=config)
     assert expected(write(tmp_path / "run", document)) == 0
     assert lines(capsys)[2] == f"top1 84.02 84.00 +0.02 1.50 inside {OPEN_CLIP}"
+    zero_shot["per_class"] = learnt[:2]
+    assert expected(write(tmp_path / "small", document)) == 0
+    assert reason(capsys) == "for 101 classes, not 12"
 
 
 UNKNOWN = {

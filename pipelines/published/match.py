@@ -1,9 +1,9 @@
 """Whether a run and a published figure can be compared, and whether they agree.
 
-They agree where they differ by no more than the larger of 1.5 points and three standard errors of
-the figure on the test images, plus the deviation over seeds that was published with it: the images
-are a sample, and the seeds of the published mean are another one. The sum, not the root of squares,
-so that a figure of few seeds is not held against the bounds of three of its deviations.
+They agree where they differ by no more than the larger of 1.5 points, and three standard errors of
+the published figure on the test images plus its published deviation over seeds. The deviation is
+added once, and not put under the root with the error: three times the deviation of three seeds
+would let nearly everything pass.
 """
 
 import math
@@ -28,7 +28,7 @@ class Comparison:
     Attributes:
         figure: the published one.
         ours: per cent; None where the run does not measure it.
-        reasons: why they cannot be compared; () where they can.
+        reasons: why they cannot be compared: the published is, in words, ...; () where they can.
         tolerance: in points.
         part: how much of the split was measured, in words; "" for all of it.
     """
@@ -101,34 +101,34 @@ def _itself(found: Measured, figure: Figure, split: Split) -> str:
 
 
 def _run_itself(found: Measured, figure: Figure, split: Split) -> str:
-    return f"this run has {found.unusual}" if found.unusual else ""
+    return f"for {found.unusual}" if found.unusual else ""
 
 
 def _shots(found: Measured, figure: Figure, split: Split) -> str:
     if found.shots == figure.shots:
         return ""
-    published, ours = (
-        "every training image" if shots == ALL else f"{shots} training images per class"
-        for shots in (figure.shots, found.shots)
-    )
-    return f"it is published for {published}; this run has {ours}"
+    many = f"{figure.shots} training image{'' if figure.shots == 1 else 's'} per class"
+    published = "every training image" if figure.shots == ALL else many
+    ours = "every one" if found.shots == ALL else f"{found.shots} per class"
+    return f"for {published}, not {ours}"
 
 
 def _split(found: Measured, figure: Figure, split: Split) -> str:
     """Another split by its name, or by how many images and classes there are."""
     if found.split not in split.names:
-        wanted = " or ".join(split.names)
-        return f"it is published for split {wanted}; this run measured {found.split}"
-    if found.held_out != "none":
-        return ""  # counts are of the classes learnt
+        return f"for split {' or '.join(split.names)}, not {found.split}"
+    half = -(-split.classes // 2)
     if found.classes and split.classes and found.classes != split.classes:
-        return f"it is published for {split.classes} classes; this run has {found.classes}"
+        return f"for {split.classes} classes, not {found.classes}"
+    if not found.classes and found.learnt and split.classes and found.learnt != half:
+        return f"for {half} classes to learn, not {found.learnt}"
+    if found.held_out != "none":
+        return ""  # images are those of the classes learnt
     if found.images and split.images and not _same_images(found, figure, split):
         whose = "" if split.published else " of CoOp's own test split"
-        published = f"{split.images:,} images{whose}"
-        return f"it is published for {published}; this run measured {found.images:,}"
+        return f"for {split.images:,} images{whose}, not {found.images:,}"
     if missing := found.counts.count(0):
-        return f"this run has no test image of {missing} of {len(found.counts)} classes"
+        return f"for all classes; {missing} of {len(found.counts)} have no test image here"
     return ""
 
 
@@ -143,12 +143,12 @@ def _same_images(found: Measured, figure: Figure, split: Split) -> bool:
 def _held_out(found: Measured, figure: Figure, split: Split) -> str:
     words = {
         "none": "no class held out",
-        "half": "half of the classes held out, as in CoOp's protocol",
-        "some": "classes held out",
+        "half": "half of the classes held out as in CoOp's protocol",
+        "some": "some classes held out",
     }
     if found.held_out == figure.held_out:
         return ""
-    return f"it is published with {words[figure.held_out]}; this run has {words[found.held_out]}"
+    return f"with {words[figure.held_out]}, not with {words[found.held_out]}"
 
 
 def _prompts(found: Measured, figure: Figure, split: Split) -> str:
@@ -156,21 +156,19 @@ def _prompts(found: Measured, figure: Figure, split: Split) -> str:
     if figure.prompts in ("any", "learnt"):
         return ""
     if figure.prompts in ("unstated", "cupl"):
-        return f"it is published with {PROMPTS[figure.prompts]}"
+        return f"with {PROMPTS[figure.prompts]}"
     known = DATASETS.get(found.dataset)
     own = (known.templates if known else ()) or PLAIN
     ours = found.templates or own
     if figure.prompts == "ensemble":
         count = len(known.templates) if known else datasets()[figure.dataset].templates
         same = _plain(ours) == _plain(own) if known else len(ours) == count
-        published = f"{count} of its own" if count > 1 else f'"{own[0]}"'
+        published = f"the {count} prompts of the set" if count > 1 else f'prompt "{own[0]}"'
     else:
         text = datasets()[figure.dataset].coop if figure.prompts == "coop" else figure.prompts
-        same, published = _plain(ours) == _plain((text,)), f'"{text}"'
-    if same:
-        return ""
+        same, published = _plain(ours) == _plain((text,)), f'prompt "{text}"'
     said = f'"{ours[0]}"' if len(ours) == 1 else f"{len(ours)} others"
-    return f"it is published with prompts {published}; this run has {said}"
+    return "" if same else f"with {published}, not {said}"
 
 
 def _plain(templates: Iterable[str]) -> list[str]:
@@ -180,11 +178,11 @@ def _plain(templates: Iterable[str]) -> list[str]:
 
 def _settings(found: Measured, figure: Figure, split: Split) -> str:
     unlike = [
-        f"{name} {_said(value)} (this run: {_said(found.settings.get(name))})"
+        f"{name} {_said(value)} (not {_said(found.settings.get(name))})"
         for name, value in figure.settings.items()
         if found.settings.get(name) != value
     ]
-    return f"it is published with {', '.join(unlike)}" if unlike else ""
+    return f"with {' and '.join(unlike)}" if unlike else ""
 
 
 def _said(value: object) -> str:
@@ -194,7 +192,7 @@ def _said(value: object) -> str:
 def _measure(found: Measured, figure: Figure, split: Split) -> str:
     if figure.measure in found.figures:
         return ""
-    return f"it is the {MEASURES[figure.measure]}, which this run did not measure"
+    return f"the {MEASURES[figure.measure]}, which this run did not measure"
 
 
 CHECKS: tuple[Callable[[Measured, Figure, Split], str], ...] = (

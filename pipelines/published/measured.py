@@ -16,11 +16,12 @@ class Measured:
         shots: images per class that were learnt from; 0 for none, "all" for every one.
         figures: by measure, fractions of 1; means over seeds.
         templates: prompts with {} for the class name; None for the set's own.
-        counts: test images of each class; () where that is not known.
-        images, classes: in the test; 0 where that is not known.
+        counts: test images of each class learnt; () where that is not known.
+        images: of these classes; 0 where that is not known.
+        classes: of the set; learnt: those that are not held out; 0 where that is not known.
         held_out: "none", "half" of the classes as in CoOp's protocol, or "some".
         settings: options of the run.
-        unusual: what else makes it unlike every published figure, in words.
+        unusual: what else makes it unlike every published figure, which is, in words, for ...
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Measured:
     counts: tuple[int, ...] = ()
     images: int = 0
     classes: int = 0
+    learnt: int = 0
     held_out: str = "none"
     settings: Mapping[str, Any] = field(default_factory=dict)
     unusual: str = ""
@@ -40,7 +42,8 @@ class Measured:
     def __str__(self) -> str:
         few = f", {self.shots} shot{'' if self.shots == 1 else 's'}"
         shots = {0: "", ALL: ", all training images"}.get(self.shots, few)
-        return f"{self.dataset}, {self.model}, {self.method}{shots}"
+        away = "" if self.held_out == "none" else f", {self.held_out} of the classes held out"
+        return f"{self.dataset}, {self.model}, {self.method}{shots}{away}"
 
 
 def on_all_classes(found: Measured) -> list[Measured]:
@@ -51,9 +54,7 @@ def on_all_classes(found: Measured) -> list[Measured]:
     whole = found.figures.get("generalized_top1")
     if found.method != "zero-shot" or found.held_out == "none" or whole is None:
         return [found]
-    of_all = replace(
-        found, held_out="none", figures={"top1": whole}, images=0, classes=0, counts=()
-    )
+    of_all = replace(found, held_out="none", figures={"top1": whole}, images=0, counts=())
     return [found, of_all] if found.held_out == "half" else [of_all]
 
 

@@ -38,14 +38,14 @@ def _block(figures: list[Comparison]) -> list[str]:
         return _columns([COLUMNS, *map(_cells, same)], right=(1, 2, 3, 4))
     if not figures:
         return ["  nothing published for this set, model and method"]
+    nearest = [each for each in figures if len(each.reasons) == len(figures[0].reasons)][:NEAREST]
     lines = []
-    for each in figures[:NEAREST]:
+    for each in nearest:
         figure = each.figure
         what = f"{figure.value:.2f} ({MEASURES[figure.measure]}; {figure.source})"
-        lines.append(f"  not comparable with {what}, because {'; and '.join(each.reasons)}")
-    if more := len(figures) - NEAREST:
-        lines += [f"  nor with {more} others, which are less alike"] if more > 0 else []
-    return lines
+        lines.append(f"  not comparable with {what}, because it is {'; '.join(each.reasons)}")
+    more = len(figures) - len(nearest)
+    return lines + [f"  nor with {more} more, which are no nearer"] * bool(more)
 
 
 def _cells(each: Comparison) -> tuple[str, ...]:
@@ -104,17 +104,19 @@ def as_data(run: str, compared: Compared) -> dict[str, Any]:
 
 def listing(figures: Iterable[Figure]) -> str:
     """The table for a terminal; what else is said of each figure is in the JSON."""
-    rows = [tuple(_value(getattr(figure, name)) for name in LISTED) for figure in figures]
+    rows = [
+        tuple(
+            f"{figure.value:.2f}" if name == "value" else str(getattr(figure, name))
+            for name in LISTED
+        )
+        for figure in figures
+    ]
     return "\n".join(_columns([LISTED, *rows], right=(3, 7), indent=""))
 
 
 def listing_data(figures: Iterable[Figure]) -> list[Mapping[str, Any]]:
     """The table as JSON has it."""
     return [{name: getattr(figure, name) for name in FIELDS} for figure in figures]
-
-
-def _value(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _columns(

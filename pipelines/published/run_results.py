@@ -76,17 +76,16 @@ def _evaluated(document: dict[str, Any], folder: Path) -> list[Measured]:
     config, protocol = document["config"], document.get("protocol", "zero-shot")
     unusual = _own_names(document)
     if config.get("distractors"):
-        unusual = f"more images to search than the split has ({', '.join(config['distractors'])})"
+        unusual = f"images of the split alone, not of {', '.join(config['distractors'])} as well"
     elif config.get("captions_per_image"):
-        unusual = f"{config['captions_per_image']} captions of each image, not all"
+        unusual = f"all captions of each image, not {config['captions_per_image']}"
     return [
         Measured(
-            **_common(document),
+            **_common(document, document.get("templates")),
             model=checkpoint(document["model"]),
             method="zero-shot" if protocol == "retrieval" else protocol,
             shots=0,
             figures=_numbers(document["metrics"]),
-            templates=tuple(document.get("templates") or ()) or None,
             settings=config,
             unusual=unusual,
         )
@@ -96,7 +95,7 @@ def _evaluated(document: dict[str, Any], folder: Path) -> list[Measured]:
 def _prompted(document: dict[str, Any], folder: Path) -> list[Measured]:
     """Of one cell, or of a grid from its cells; from its table alone where these are gone."""
     if "method" in document:
-        return [_cell([document])]
+        return [_cell([document], document.get("templates"))]
     wanted = {(row["model"], row["method"], row["shots"]): row for row in document["table"]}
     cells: dict[tuple, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob(f"cells/*/*/*/*/{FILE}")):
@@ -104,7 +103,10 @@ def _prompted(document: dict[str, Any], folder: Path) -> list[Measured]:
         key = (cell["model"], cell["method"], cell["shots"])
         if key in wanted and (not key[2] or cell["seed"] in wanted[key]["seeds"]):
             cells.setdefault(key, []).append(cell)
-    return [_cell(cells.get(key) or [_as_cell(document, row)]) for key, row in wanted.items()]
+    texts = _templates(folder)
+    return [
+        _cell(cells.get(key) or [_as_cell(document, row)], texts) for key, row in wanted.items()
+    ]
 
 
 def _as_cell(document: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
@@ -113,18 +115,20 @@ def _as_cell(document: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     return {**document, **row, "metrics": means}
 
 
-def _cell(seeds: list[dict[str, Any]]) -> Measured:
+def _cell(seeds: list[dict[str, Any]], templates: list[str] | None) -> Measured:
     first, config = seeds[0], seeds[0]["config"]
-    templates = first.get("templates") or config.get("templates")
     n_ctx = config.get("n_ctx") or (None if config.get("words") else N_CTX)
+    held_out = HELD_OUT.get(first.get("protocol", ""), "none")
+    common = _common(first, templates or config.get("templates"), away=_away(config))
+    if held_out == "half":
+        common["classes"] = 0  # twice those learnt, or one less
     return Measured(
-        **_common(first),
+        **common,
         model=checkpoint(first["model"]),
         method=first["method"],
         shots=first["shots"],
         figures=_means([_numbers(each["metrics"]) for each in seeds]),
-        templates=tuple(templates) if templates else None,
-        held_out=HELD_OUT.get(first.get("protocol", ""), "none"),
+        held_out=held_out,
         settings={**config, "n_ctx": n_ctx},
         unusual=_own_names(first),
     )
@@ -132,15 +136,14 @@ def _cell(seeds: list[dict[str, Any]]) -> Measured:
 
 def _tuned(document: dict[str, Any], folder: Path) -> list[Measured]:
     config, method = document["config"], document["method"]
-    away = (document.get("parts") or {}).get("held_out")
+    away = len((document.get("parts") or {}).get("held_out") or ())
     return [
         Measured(
-            **_common(document),
+            **_common(document, document.get("templates"), away=away),
             model=checkpoint(config["model"]),
             method=PART_WAY.get(method, method) if "alpha" in document else method,
             shots=document.get("shots") or ALL,
             figures=_numbers(document["metrics"]),
-            templates=tuple(document.get("templates") or ()) or None,
             held_out="some" if away else "none",
             settings=config,
         )
@@ -148,10 +151,11 @@ def _tuned(document: dict[str, Any], folder: Path) -> list[Measured]:
 
 
 def _compared(document: dict[str, Any], folder: Path) -> list[Measured]:
-    return [_row(row, document) for row in document["rows"] if row["seen"] is not None]
+    texts = document["config"].get("templates") or _templates(folder)
+    return [_row(row, document, texts) for row in document["rows"] if row["seen"] is not None]
 
 
-def _row(row: dict[str, Any], document: dict[str, Any]) -> Measured:
+def _row(row: dict[str, Any], document: dict[str, Any], texts: list[str] | None) -> Measured:
     """A row of a comparison that finished; the command in it says which model and images."""
     config, words, method = document["config"], shlex.split(row["command"]), row["method"]
     few = "prompt" in words
@@ -164,16 +168,14 @@ def _row(row: dict[str, Any], document: dict[str, Any]) -> Measured:
     if recalls := [each["recall"] for each in per_class if each["recall"] is not None]:
         figures["mean_per_class"] = statistics.fmean(recalls)
     counts = [each["count"] for each in per_class]
+    away = _away(config)
     whole = {**document, "per_class": per_class, "images": sum(counts), "classes": len(counts)}
-    parts = document.get("parts") or {}
-    away = parts.get("held_out") or config.get("held_out") or config.get("held_out_classes")
     return Measured(
-        **_common(whole),
+        **_common(whole, texts, away=away),
         model=checkpoint(_option("--model", words) or document["model"]),
         method="full" if row["family"] == "supervised" else SAME.get(method, method),
         shots=(0 if method == "zero-shot" else config["shots"]) if few else ALL,
         figures=figures,
-        templates=tuple(config.get("templates") or ()) or None,
         held_out="some" if away else "none",
         settings=settings,
     )
@@ -192,21 +194,38 @@ def _option(flag: str, words: list[str]) -> str | None:
     return words[words.index(flag) + 1] if flag in words else None
 
 
-def _common(document: dict[str, Any]) -> dict[str, Any]:
-    """What every command's results say in the same words."""
+def _common(
+    document: dict[str, Any], templates: list[str] | None, *, away: int = 0
+) -> dict[str, Any]:
+    """What every command's results say in the same words; `away` classes were held out."""
+    learnt = document.get("classes") or 0
     return {
         "dataset": document["dataset"],
         "split": document["split"],
+        "templates": tuple(templates or ()) or None,
         "counts": tuple(row["count"] for row in document.get("per_class") or ()),
         "images": document.get("images") or document.get("pictures") or 0,
-        "classes": document.get("classes") or 0,
+        "classes": learnt + away if learnt else 0,
+        "learnt": learnt,
     }
+
+
+def _away(config: Mapping[str, Any]) -> int:
+    """How many classes these options hold out."""
+    return len(config.get("held_out_classes") or ()) or config.get("held_out") or 0
+
+
+def _templates(folder: Path) -> list[str] | None:
+    """The prompts that some run below a folder says it had; None where none does."""
+    found = (_document(path).get("templates") for path in sorted(folder.rglob(FILE)))
+    return next(filter(None, found), None)
 
 
 def _own_names(document: dict[str, Any]) -> str:
     """That a set of the catalogue was told by other names than the catalogue's."""
     names = document["config"].get("class_names")
-    return f"class names of its own ({names})" if names and document["dataset"] in DATASETS else ""
+    known = document["dataset"] in DATASETS
+    return f"the set's own class names, not those of {names}" if names and known else ""
 
 
 def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:

@@ -61,7 +61,8 @@ class Figure:
         deviation: of the value over seeds, or what it may be misread by, in points.
         settings: options of the run that have to be the same.
         unlisted: the model is none of `dual_encoder.CHECKPOINTS`.
-        not_comparable: why no run is held against it; note: what else to know.
+        not_comparable: why no run is held against it: it is, in words, ...
+        note: what else to know.
     """
 
     dataset: str

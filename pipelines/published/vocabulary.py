@@ -52,6 +52,6 @@ PROMPTS = {
     "cupl": "sentences about each class, written by a language model",
     "learnt": "learnt vectors",
     "any": "none, or none that matter",
-    "unstated": "prompts that the source does not state",
+    "unstated": "prompts that its source does not state",
 }
 ALL = "all"  # `shots` of what learns from every training image
