@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "export": "a classifier anyone can run: SavedModel or LiteRT",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
+    "expected": "a run beside published figures of the same set, model and method",
     "retrieve": "images by words or by an image, from an index made once",
     "serve": "a page on this machine that finds images of an index",
 }

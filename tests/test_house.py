@@ -30,7 +30,7 @@ MAY_KNOW = {
 LAYERS = (
     {"runs", "metrics"},
     {"costs"},
-    {"reporting"},
+    {"reporting", "published"},
     {"training", "evaluation"},
     {"finetuning", "fewshot", "deployment", "retrieval"},
     {"serving"},
