@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "ImageFolder": "listing",
-    "ImageRecords": "listing",
-    "ImageStore": "listing",
+    "ImageFolder": "image_store",
+    "ImageRecords": "image_store",
+    "ImageStore": "image_store",
     "REJECTED": "writer",
-    "UnreadableError": "images",
+    "UnreadableError": "image_files",
     "examples": "reader",
     "labels": "selection",
     "load": "reader",
-    "naming_damage": "damage",
-    "images_of": "listing",
+    "naming_damage": "verify",
+    "images_of": "image_store",
     "read_image": "images",
-    "read_images": "image_batches",
+    "read_images": "file_batches",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
-    "thumbnail": "images",
-    "uploads_to_squares": "uploads",
-    "verify": "damage",
+    "thumbnail": "image_files",
+    "uploads_to_squares": "graph_decode",
+    "verify": "verify",
     "write": "writer",
 }
 
