@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tfrecords import Manifest
     from tfrecords.sources import Source
 
@@ -23,8 +25,12 @@ class Options:
 
     Args:
         out: folder to write to; it is made, and nothing in it is ever overwritten
+        dry_run: print what would be read (splits, classes, counts, what is passed over), write
+            nothing; goes without --out
         dataset: name of a data set; see `python -m pipelines datasets`
-        folder: class folders, {train,test[,validation]}/CLASS/IMAGE or CLASS/IMAGE
+        folder: class folders, {train,test[,validation]}/CLASS/IMAGE, CLASS/{train,test}/IMAGE or
+            CLASS/IMAGE
+        flatten: with --folder, take images deeper in a class folder as that class's
         labels: CSV with columns file and label, several labels as a|b, or with a 0/1 column for
             every class; a column split says which split an image belongs to
         captions: CSV with columns file and caption, COCO caption JSON, or a folder of such files
@@ -47,9 +53,11 @@ class Options:
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner"
     """
 
-    out: str
+    out: str = ""
+    dry_run: bool = False
     dataset: str | None = None
     folder: str | None = None
+    flatten: bool = False
     labels: str | None = None
     captions: str | None = None
     images: str | None = None
@@ -71,6 +79,7 @@ class Options:
 
 # Options that mean something with some sources alone.
 _GOES_WITH = {
+    "flatten": ("folder",),
     "images": ("labels", "captions"),
     "multi_label": ("labels",),
     "ignore_columns": ("labels",),
@@ -88,9 +97,17 @@ def run(options: Options) -> int:
 
     if options.max_rejected < 0:
         raise ValueError(f"max_rejected: expected 0 or more, got {options.max_rejected}")
+    if not options.out and not options.dry_run:
+        raise ValueError("--out: expected a folder to write to; got none")
     started = time.perf_counter()
+    found = source(options)
+    if options.dry_run:
+        print(outline(found))
+        return 0
+    for note in getattr(found, "notes", ()):
+        print(note)
     manifest = write(
-        source(options),
+        found,
         options.out,
         short_side=options.short_side,
         shard_size=options.shard_size,
@@ -133,7 +150,7 @@ def source(options: Options) -> Source:
             download=options.download,
         )
     elif options.folder is not None:
-        found = sources.class_folder(options.folder, seed=options.seed)
+        found = sources.class_folder(options.folder, seed=options.seed, flatten=options.flatten)
     elif options.labels is not None:
         found = sources.labels(
             options.labels,
@@ -158,6 +175,18 @@ def _some(source: Source, options: Options) -> Source:
     if options.validation_share is not None:
         source = sources.WithValidation(source, options.validation_share, options.limit)
     return source if options.limit is None else sources.Limited(source, options.limit)
+
+
+def outline(source: Source) -> str:
+    """What would be read of a source, nothing of which is opened: splits, classes, notes."""
+    lines = [f"{source.name}: {len(source.class_names)} classes, {_counted(source.splits)}"]
+    if source.class_names:
+        lines.append(f"classes: {', '.join(source.class_names)}")
+    return "\n".join([*lines, *getattr(source, "notes", ()), "nothing was written"])
+
+
+def _counted(splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} images in {name}" for name, count in splits.items())
 
 
 def summary(manifest: Manifest) -> str:

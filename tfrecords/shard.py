@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tfrecords.escaped_names import escaped
 from tfrecords.framing import frame
 from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo, write_atomically
@@ -90,7 +91,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
                 try:
                     example = _example(raw, position, job)
                 except UnreadableError as error:
-                    rejected.append((raw.filename, str(error)))
+                    rejected.append((escaped(raw.filename), str(error)))
                 else:
                     data = frame(serialize(example))
                     file.write(data)
@@ -148,6 +149,9 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
         data = raw.load()
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
+    for caption in raw.captions:
+        if escaped(caption) != caption:
+            raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")
     encoded = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
     names = job.source.class_names
     return Example(
@@ -156,7 +160,7 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
         height=encoded.height,
         width=encoded.width,
         id=position,
-        filename=raw.filename,
+        filename=escaped(raw.filename),
         label=raw.label,
         captions=raw.captions,
         class_name="|".join(names[label] for label in _classes(raw.label)) if names else "",

@@ -22,7 +22,10 @@ def build(options: Options) -> DualEncoder:
     import tfrecords
 
     name, source = _what_to_build(options)
-    folder, listing = Path(options.index), tfrecords.images_of(**source).listing()
+    store = tfrecords.images_of(**source)
+    folder, listing = Path(options.index), store.listing()
+    for note in getattr(store, "notes", ()):
+        print(note)
     model = models.load_dual_encoder(name)
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
