@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Options:
-    """Images to TFRecords: give --dataset, --folder, --labels or --captions.
+    """Images to TFRecords: give --dataset, --folder, --labels, --captions or --webdataset.
 
     Args:
         out: folder to write to; it is made, and nothing in it is ever overwritten
@@ -31,10 +31,16 @@ class Options:
         folder: class folders, {train,test[,validation]}/CLASS/IMAGE, CLASS/{train,test}/IMAGE or
             CLASS/IMAGE
         flatten: with --folder, take images deeper in a class folder as that class's
-        labels: CSV with columns file and label, several labels as a|b, or with a 0/1 column for
-            every class; a column split says which split an image belongs to
-        captions: CSV with columns file and caption, COCO caption JSON, or a folder of such files
+        labels: table (CSV, TSV, JSON, JSON Lines) with columns file and label, several labels as
+            a|b, or with a 0/1 column for every class; a column split says which split an image
+            belongs to; or a folder with metadata.csv or metadata.jsonl
+        captions: table with columns file and caption, COCO caption JSON, or a folder of such files
+        webdataset: tar shards with captions or labels, 'shards/{0000..0099}.tar'
         images: with --labels or --captions, where the images are if not beside that file
+        image_column: with --labels or --captions, the column of the image's name, if it is called
+            otherwise than usual
+        label_column: with --labels, that of the label
+        caption_column: with --captions, that of the caption
         multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
@@ -60,7 +66,11 @@ class Options:
     flatten: bool = False
     labels: str | None = None
     captions: str | None = None
+    webdataset: str | None = None
     images: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    caption_column: str | None = None
     multi_label: bool = False
     ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
@@ -77,10 +87,15 @@ class Options:
     beam_options: str = ""
 
 
+_SOURCES = ("dataset", "folder", "labels", "captions", "webdataset")
+
 # Options that mean something with some sources alone.
 _GOES_WITH = {
     "flatten": ("folder",),
     "images": ("labels", "captions"),
+    "image_column": ("labels", "captions"),
+    "label_column": ("labels",),
+    "caption_column": ("captions",),
     "multi_label": ("labels",),
     "ignore_columns": ("labels",),
     "data_dir": ("dataset",),
@@ -132,11 +147,12 @@ def source(options: Options) -> Source:
     """The source that the options name; ValueError unless they name exactly one."""
     from tfrecords import sources
 
-    given = {name: getattr(options, name) for name in ("dataset", "folder", "labels", "captions")}
+    given = {name: getattr(options, name) for name in _SOURCES}
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) != 1:
         got = " and ".join(f"--{name}" for name in chosen) or "none"
-        raise ValueError(f"expected one of --dataset, --folder, --labels and --captions, got {got}")
+        choices = ", ".join(f"--{name}" for name in _SOURCES)
+        raise ValueError(f"expected one of {choices}; got {got}")
     for name, needed in _GOES_WITH.items():
         if getattr(options, name) and chosen[0] not in needed:
             dashed, wanted = name.replace("_", "-"), " or ".join(f"--{other}" for other in needed)
@@ -158,9 +174,19 @@ def source(options: Options) -> Source:
             seed=options.seed,
             multi_label=options.multi_label,
             ignore=options.ignore_columns,
+            image_column=options.image_column,
+            label_column=options.label_column,
         )
     elif options.captions is not None:
-        found = sources.captions(options.captions, images=options.images, seed=options.seed)
+        found = sources.captions(
+            options.captions,
+            images=options.images,
+            seed=options.seed,
+            image_column=options.image_column,
+            caption_column=options.caption_column,
+        )
+    elif options.webdataset is not None:
+        found = sources.webdataset(options.webdataset, seed=options.seed)
     return _some(found, options)
 
 

@@ -124,7 +124,7 @@ def test_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "expected one of --dataset, --folder, --labels and --captions, got none"),
+        ({}, "expected one of --dataset, --folder, --labels, --captions, --webdataset; got"),
         ({"dataset": "shapes", "folder": "x"}, "got --dataset and --folder"),
         ({"dataset": "food-101"}, "did you mean food101"),
         ({"folder": "x", "data_dir": "y"}, "--data-dir goes with --dataset, not with --folder"),

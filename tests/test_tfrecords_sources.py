@@ -189,7 +189,7 @@ def test_splits_inside_class_folders(tmp_path):
     source = sources.class_folder(tmp_path, seed=0)
     assert listing(source, "test") == {"a/test/0.jpg": (0, ()), "b/test/0.jpg": (1, ())}
     put(tmp_path, "b/valid/0.jpg")
-    with pytest.raises(ValueError, match="validation lacks a|train lacks|differ between splits"):
+    with pytest.raises(ValueError, match="differ between splits: validation lacks a"):
         sources.class_folder(tmp_path, seed=0)
 
 
@@ -204,7 +204,7 @@ def test_other_nesting_is_refused_unless_flattened(tmp_path):
 
 def test_a_folder_around_all_others_is_named(tmp_path):
     put(tmp_path, "pets/a/0.jpg", "pets/b/0.jpg")
-    with pytest.raises(ValueError, match="did you mean .*pets[?]|got only pets"):
+    with pytest.raises(ValueError, match=r"did you mean .*pets\?"):
         sources.class_folder(tmp_path, seed=0)
 
 
@@ -216,7 +216,7 @@ def test_linked_folders_are_read_once_and_loops_refused(tmp_path):
     assert source.class_names == ("a", "b") and sum(source.splits.values()) == 14
     assert source.notes == ("passed over: 1 links to folders that are read already",)
     (tmp_path / "f" / "a" / "up").symlink_to(tmp_path / "f")
-    with pytest.raises(ValueError, match="a/up is a link back to .*f, in which it stands"):
+    with pytest.raises(ValueError, match=r"a/up is a link back to .*f, in which it stands"):
         sources.class_folder(tmp_path / "f", seed=0)
 
 
@@ -344,12 +344,16 @@ def test_a_file_name_can_say_the_split(tmp_path, stem):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,text\n1.jpg,one\n", "expected columns file and caption in the first line, got name"),
-        ("", "expected columns file and caption"),
+        (
+            "who,text\n1.jpg,one\n",
+            r"a column for the image \(such as file, .*got who, text",
+        ),
+        ("file,what\n1.jpg,one\n", "expected a column for the caption"),
+        ("", "c.csv is empty; expected a table"),
         ("file,caption\n", "holds no captions"),
-        ("file,caption\n1.jpg\n", "line 2: expected a file and a caption"),
+        ("file,caption\n1.jpg\n", "line 2: expected 2 columns, got 1"),
         ("file,caption\n1.jpg,  \n", "line 2: expected a file and a caption"),
-        ('file,caption\n1.jpg,"one\n', "line 1: unexpected end of data"),
+        ('file,caption\n1.jpg,"one\n', "line 2: unexpected end of data"),
         ("file,caption,split\n1.jpg,one,../x\n", "expected a split like train"),
         ("file,caption,split\n1.jpg,one,train\n1.jpg,uno,test\n", "is in two splits: train and"),
         ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 images do not"),
@@ -363,13 +367,40 @@ def test_bad_csv(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, None)])]
+    "text", ["{}", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, None)])]
 )
 def test_bad_coco_json(tmp_path, text):
     put(tmp_path, "1.jpg", "2.jpg")
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(ValueError, match="is not a COCO caption file"):
         sources.captions(tmp_path / "c.json", seed=0)
+
+
+def test_an_image_id_that_is_there_twice_never_swaps_captions(tmp_path):
+    put(tmp_path, "1.jpg", "2.jpg")
+    text = json.dumps(
+        {
+            "images": [{"id": 7, "file_name": "1.jpg"}, {"id": 7, "file_name": "2.jpg"}],
+            "annotations": [{"image_id": 7, "caption": "one"}],
+        }
+    )
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(ValueError, match=r"image id 7 stands for both 1\.jpg and 2\.jpg"):
+        sources.captions(tmp_path / "c.json", seed=0)
+    (tmp_path / "c.json").write_text(text.replace('"images"', '"images": [], "images"'))
+    with pytest.raises(ValueError, match="'images' is there twice"):
+        sources.captions(tmp_path / "c.json", seed=0)
+
+
+def test_coco_json_may_have_a_mark(tmp_path):
+    put(tmp_path, *(f"{i}.jpg" for i in range(12)))
+    document = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(12)],
+        "annotations": [{"image_id": i, "caption": f"number {i}"} for i in range(12)],
+    }
+    (tmp_path / "captions_test.json").write_text(json.dumps(document), encoding="utf-8-sig")
+    source = sources.captions(tmp_path / "captions_test.json", seed=0)
+    assert listing(source, "test")["3.jpg"] == (None, ("number 3",))
 
 
 def test_missing_images_are_counted_and_named(tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
@@ -11,15 +13,14 @@ def escaped(name: str) -> str:
     r"""The name with bytes that are not UTF-8 as `\xe9`; any other name as it is.
 
     Python stands such bytes as lone surrogates into a name (PEP 383), which no file takes. Other
-    lone surrogates become `\ud83d`.
+    lone surrogates, halves of a character, become `\ud83d`.
     """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        # fsencode only knows surrogates of PEP 383; those beyond them stay as they are until then.
-        data = name.encode("utf-8", "surrogatepass" if _has_others(name) else "surrogateescape")
-        return data.decode("utf-8", "backslashreplace")
-    return name
+    return _SURROGATE.sub(_written, name)
+
+
+def _written(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def unescaped(name: str) -> str:
@@ -32,7 +33,3 @@ def unescaped(name: str) -> str:
     )
     return data.decode("utf-8", "surrogateescape")
 
-
-def _has_others(name: str) -> bool:
-    """Whether there are lone surrogates that are no byte of PEP 383."""
-    return any("\ud800" <= c <= "\udfff" and not "\udc80" <= c <= "\udcff" for c in name)

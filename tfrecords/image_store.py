@@ -45,8 +45,8 @@ class ImageStore(Protocol):
 class ImageFolder:
     """All images below a folder, found as `sources.walk` does; ids are paths in it.
 
-    Hidden files and what other programs left are passed over. A link that leads out of the folder is not followed:
-    nothing but what is in the folder is read.
+    Hidden files and what other programs left are passed over. A link that leads out of the folder
+    is not followed: nothing but what is in the folder is read.
 
     Raises:
         FileNotFoundError: no such folder.

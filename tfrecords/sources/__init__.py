@@ -11,6 +11,7 @@ from tfrecords.sources.class_folders import class_folder
 from tfrecords.sources.labels_csv import labels
 from tfrecords.sources.published_archives import is_published_layout, published
 from tfrecords.sources.tfds import TfdsSource, tfds_source
+from tfrecords.sources.webdataset import webdataset
 from tfrecords.sources.wrappers import Limited, Merged, WithValidation
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "class_folder",
     "labels",
     "named",
+    "webdataset",
 ]
 
 

@@ -10,9 +10,11 @@ from tfrecords.sources.base import SPLIT_NAMES, SPLITS, few
 from tfrecords.sources.walk import Walked
 
 # Words that say nothing in the name of a split's folder: training_set, train_images, seg_train.
-_FILLERS = frozenset("data dataset folder image images img imgs photos pictures seg set".split())
+_FILLERS = frozenset(
+    ("data", "dataset", "folder", "image", "images", "img", "imgs", "photos", "seg", "set")
+)
 
-_NO_CLASSES = frozenset("pred predict prediction unlabeled unlabelled unsup unknown".split())
+_NO_CLASSES = frozenset(("pred", "predict", "prediction", "unlabeled", "unlabelled", "unknown"))
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -112,7 +114,8 @@ def _splits_outside(root: Path, tree: Tree, splits: dict[str, str]) -> Layout:
             notes.append(f"passed over: folder {folder}, which holds no images")
         elif flat and (_split_of(folder) or words & _NO_CLASSES):
             notes.append(
-                f"passed over: {tree.below(folder):,} images in {folder}, which has no class folders"
+                f"passed over: {tree.below(folder):,} images in {folder}, "
+                f"which has no class folders"
             )
         else:
             _strangers(root, tops)
