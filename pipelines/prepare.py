@@ -44,8 +44,13 @@ class Options:
         multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
+        shots: with --dataset in CoOp's layout, so many images per class, those that CoOp draws with
+            this --seed
         download: with --dataset, let TFDS download what is not there
         short_side: shrink images to this many pixels on the shorter side; never enlarges
+        first_frame: take the first frame or page of animated images and files of several pages,
+            in place of rejecting them
+        max_pixels: reject images of more pixels; without it 89,478,485
         limit: take at most this many images of each split
         validation_share: make split validation of images of split train, so many for each that
             is left there, in place of the one that the data set has
@@ -74,8 +79,11 @@ class Options:
     multi_label: bool = False
     ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
+    shots: int | None = None
     download: bool = False
     short_side: int | None = None
+    first_frame: bool = False
+    max_pixels: int | None = None
     limit: int | None = None
     validation_share: float | None = None
     all_as: str | None = None
@@ -99,6 +107,7 @@ _GOES_WITH = {
     "multi_label": ("labels",),
     "ignore_columns": ("labels",),
     "data_dir": ("dataset",),
+    "shots": ("dataset",),
     "download": ("dataset",),
 }
 
@@ -125,6 +134,8 @@ def run(options: Options) -> int:
         found,
         options.out,
         short_side=options.short_side,
+        first_frame=options.first_frame,
+        max_pixels=options.max_pixels,
         shard_size=options.shard_size,
         workers=options.workers,
         runner=options.runner,
@@ -164,6 +175,7 @@ def source(options: Options) -> Source:
             seed=options.seed,
             data_dir=options.data_dir,
             download=options.download,
+            shots=options.shots,
         )
     elif options.folder is not None:
         found = sources.class_folder(options.folder, seed=options.seed, flatten=options.flatten)

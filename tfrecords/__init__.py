@@ -9,6 +9,7 @@ from tfrecords.sources.catalog import DATASETS as DATASETS
 from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
+    from tfrecords.class_name_keys import name_key as name_key
     from tfrecords.file_batches import read_images as read_images
     from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.image_files import UnreadableError as UnreadableError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
+    from tfrecords.sources.table import read_table as read_table
+    from tfrecords.text_files import read_lines as read_lines
     from tfrecords.verify import naming_damage as naming_damage
     from tfrecords.verify import verify as verify
     from tfrecords.writer import REJECTED as REJECTED
@@ -37,9 +40,12 @@ _LAZY = {
     "examples": "reader",
     "labels": "selection",
     "load": "reader",
+    "name_key": "class_name_keys",
     "naming_damage": "verify",
     "images_of": "image_store",
     "read_image": "images",
+    "read_lines": "text_files",
+    "read_table": "sources.table",
     "read_images": "file_batches",
     "run_beam": "runners",
     "steps_per_epoch": "reader",

@@ -32,4 +32,3 @@ def unescaped(name: str) -> str:
         bytes([int(part, 16)]) if i % 2 else part.encode() for i, part in enumerate(parts)
     )
     return data.decode("utf-8", "surrogateescape")
-

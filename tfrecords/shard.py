@@ -27,6 +27,8 @@ class Job:
     source: Source
     directory: Path
     short_side: int | None = None
+    first_frame: bool = False
+    max_pixels: int | None = None
 
     @property
     def work(self) -> Path:
@@ -152,7 +154,13 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
     for caption in raw.captions:
         if escaped(caption) != caption:
             raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")
-    encoded = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
+    encoded = normalise(
+        data,
+        short_side=job.short_side,
+        lossless=job.source.lossless,
+        first_frame=job.first_frame,
+        max_pixels=job.max_pixels,
+    )
     names = job.source.class_names
     return Example(
         image=encoded.data,

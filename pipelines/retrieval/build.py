@@ -31,7 +31,7 @@ def build(options: Options) -> DualEncoder:
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )
     builder = dual_encoder.IndexBuilder(folder, listing, facts)
-    job = embed.Job(folder, facts, options.batch_size)
+    job = embed.Job(folder, facts, options.batch_size, options.first_frame, options.max_pixels)
     todo = [(name, listing[name]) for name in builder.missing]
     if options.runner == "beam":
         embed.embed_with_beam(todo, job, options=options.beam_options)

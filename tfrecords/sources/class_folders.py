@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tfrecords.class_name_keys import by_number, merged
 from tfrecords.class_prompts import TEMPLATES
 from tfrecords.escaped_names import escaped
-from tfrecords.name_key import by_number, merged
 from tfrecords.sources.base import (
     File,
     FileSource,

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tfrecords.class_name_keys import by_number, merged
 from tfrecords.class_prompts import TEMPLATES
 from tfrecords.escaped_names import escaped
-from tfrecords.name_key import by_number, merged
 from tfrecords.sources import metadata
 from tfrecords.sources import table as table_file
 from tfrecords.sources.base import (

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfrecords.class_name_keys import by_number, merged
 from tfrecords.class_prompts import TEMPLATES
 from tfrecords.image_kinds import IMAGE_SUFFIXES
-from tfrecords.name_key import by_number, merged
 from tfrecords.schema import Label
 from tfrecords.sources.base import SPLITS, File, FileSource, few, mixed, prompt_names, split_by_seed
 from tfrecords.sources.folder_layout import split_word
