@@ -11,6 +11,7 @@ from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.distributed_training import ExactTraining as ExactTraining
+from dual_encoder.equal_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.index.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.index.approximate import Approximate as Approximate
