@@ -47,6 +47,8 @@ from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
+from dual_encoder.tokenizer import longest_row as longest_row
+from dual_encoder.tokenizer import row_length as row_length
 from dual_encoder.towers.adapters import HubTextTower as HubTextTower
 from dual_encoder.towers.adapters import KerasImageTower as KerasImageTower
 from dual_encoder.towers.adapters import as_image_tower as as_image_tower
@@ -61,5 +63,6 @@ from dual_encoder.towers.text_transformer import TextTransformer as TextTransfor
 from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
+from dual_encoder.zero_shot import class_texts as class_texts
 
 pool_memory()

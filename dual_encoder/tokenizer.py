@@ -306,7 +306,7 @@ CLEANINGS: dict[str, Callable[[str], str]] = {
 STEP = 8  # tokens: of few lengths of rows, for each new one is compiled anew
 
 
-def longest(
+def longest_row(
     model: "DualEncoder", prompts: Iterable[Sequence[str]], *, strict: bool = False
 ) -> int | None:
     """Tokens of the longest of all classes' prompts, where more padding makes no difference.
@@ -322,9 +322,9 @@ def longest(
 def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
     """Tokens in a row that holds all of these texts: a multiple of `STEP` up to the context.
 
-    All of the context where padding makes a difference; `strict` as in `longest`.
+    All of the context where padding makes a difference; `strict` as in `longest_row`.
     """
-    tokens = longest(model, [chosen], strict=strict)
+    tokens = longest_row(model, [chosen], strict=strict)
     if tokens is None:
         return model.context_length
     return min(model.context_length, -(-tokens // STEP) * STEP)

@@ -1,6 +1,6 @@
 """What labels alone give: an image tower and a dense layer on `shapes-wild`, in plain Keras.
 
-    python examples/supervised_classifier.py            # the figure in the README
+    python examples/supervised_classifier.py            # the figure in docs/results.md
     python examples/supervised_classifier.py --small    # seconds: shows that it runs
 
 The tower is the one of `shapes-tiny`, with random weights: the room that adapting has is between

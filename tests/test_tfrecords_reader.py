@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrecords import Augmentation, Preprocessing, Subset, Texts, damage, reader, writer
+from tfrecords import Augmentation, Preprocessing, Subset, Texts, reader, verification, writer
 from tfrecords.manifest import Manifest
 from tfrecords.schema import RawExample
 
@@ -474,7 +474,7 @@ def test_a_flipped_bit_is_found_before_reading(copy, offset):
     flip(copy / SHARD, record_start(copy / SHARD, 2) + offset)
     with pytest.raises(ValueError, match=rf"{SHARD} .*record 2\b"):
         load(copy)
-    assert "record 2" in damage.find_damage(copy)
+    assert "record 2" in verification.find_damage(copy)
 
 
 @pytest.mark.parametrize("verify", ["sha256", "size"])
@@ -516,13 +516,13 @@ def test_damage_met_while_reading_is_named_too(copy, training):
     flip(copy / SHARD, record_start(copy / SHARD, 1) + 40)
     with (
         pytest.raises(ValueError, match=rf"{SHARD} .*record 1\b"),
-        damage.naming_damage(copy),
+        verification.naming_damage(copy),
     ):
         take(dataset)
 
 
 def test_whole_records_have_no_damage(labelled):
-    assert damage.find_damage(labelled) is None
+    assert verification.find_damage(labelled) is None
 
 
 # --- Wrong arguments --------------------------------------------------------------------------

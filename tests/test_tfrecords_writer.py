@@ -204,7 +204,7 @@ def test_stopped_and_started_again_it_ends_the_same_and_redoes_nothing(folder, f
     stop_after(folder, out, 25)
     done = sorted(path.name for path in out.iterdir() if path.is_file())
     assert done == ["train-00000-of-00005.tfrecord", "train-00001-of-00005.tfrecord"]
-    assert not list(out.rglob("*.tmp"))
+    assert not list(out.rglob(".unfinished.*"))
     times = {name: (out / name).stat().st_mtime_ns for name in done}
     write(source_of(folder), out, shard_size=9, workers=1, progress=False)
     assert {name: (out / name).stat().st_mtime_ns for name in done} == times
@@ -306,7 +306,7 @@ def test_a_full_disk_leaves_no_half_written_shard(folder, finished, tmp_path, mo
         shard.WORK_FOLDER,
         *(f"train-{i:05d}-of-00005.tfrecord" for i in range(3)),
     ]
-    assert not list(out.rglob("*.tmp"))
+    assert not list(out.rglob(".unfinished.*"))
     monkeypatch.undo()
     write(source_of(folder), out, shard_size=9, workers=1, progress=False)
     assert content(out) == content(finished)

@@ -13,8 +13,6 @@ from tfrecords.sources.catalog import DATASETS as DATASETS
 from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
-    from tfrecords.damage import naming_damage as naming_damage
-    from tfrecords.damage import verify as verify
     from tfrecords.file_batches import read_images as read_images
     from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.image_files import UnreadableError as UnreadableError
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
+    from tfrecords.verification import naming_damage as naming_damage
+    from tfrecords.verification import verify as verify
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
@@ -39,17 +39,17 @@ _LAZY = {
     "REJECTED": "writer",
     "UnreadableError": "image_files",
     "examples": "reader",
+    "images_of": "image_store",
     "labels": "selection",
     "load": "reader",
-    "naming_damage": "damage",
-    "images_of": "image_store",
+    "naming_damage": "verification",
     "read_image": "images",
     "read_images": "file_batches",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
     "thumbnail": "image_files",
     "uploads_to_squares": "graph_decode",
-    "verify": "damage",
+    "verify": "verification",
     "write": "writer",
 }
 

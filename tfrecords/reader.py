@@ -10,7 +10,6 @@ from typing import Any
 import tensorflow as tf
 
 from tfrecords import schema
-from tfrecords.damage import verify as verify_shards
 from tfrecords.framing import read_records
 from tfrecords.iterations import only_once
 from tfrecords.load_options import GROUPS, Augmentation, Subset, Texts, grouped
@@ -20,6 +19,7 @@ from tfrecords.pipeline import Plan, batches_of_pixels
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.schema import Example
 from tfrecords.selection import Selection
+from tfrecords.verification import verify as verify_shards
 
 USED_UP = (
     "tfrecords.load(epochs={epochs}) holds {epochs} epochs in a row and has been read to its end: "
