@@ -103,7 +103,8 @@ class ExactTraining(PlainKeras):
         weights, rows = of_real_rows(x, sample_weight)
         # Losses of one's own, such as the contrastive ones, divide by their weights themselves.
         own = type(self).compute_loss is not keras.Model.compute_loss
-        return (sample_weight if own else weights), rows
+        is_mean = getattr(self.loss, "reduction", gradient_cache.MEANS[0]) in gradient_cache.MEANS
+        return (weights if is_mean and not own else sample_weight), rows
 
     def _measured(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, loss: Any, rows: Any

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder._keras_private import added_losses
 from dual_encoder.checkpoints.tokenizers.adopt import as_tokenizer
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
@@ -225,7 +226,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             loss = sigmoid_loss(y_pred["image"], y_pred["text"], bias=self.logit_bias, **options)
         else:
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
-        return loss + sum(map(self._aggregate_additional_loss, self.losses))  # of the towers
+        return loss + added_losses(self)  # of the towers
 
     def compute_output_shape(self, input_shape):
         return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}

@@ -68,4 +68,4 @@ def test_animations_and_deep_pixels_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"two\.gif: expected one frame; got 2"):
         image_pixels.as_pixels(tmp_path / "two.gif", image_size=32)
     with pytest.raises(ValueError, match="expected 8 or 16 bits per channel"):
-        image_pixels.as_pixels(PHOTO.convert("F"), image_size=32)
+        image_pixels.as_pixels(PHOTO.convert("L").convert("F"), image_size=32)

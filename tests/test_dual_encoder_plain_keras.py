@@ -375,13 +375,18 @@ def test_fractions_of_one_are_noticed(use):
 
 
 def test_private_names_of_keras_are_there():
-    """`layers_of` finds every layer: freezing, quantizing and LoRA depend on it. `is_scoped` tells
-    when Keras looks at a batch before it trains."""
+    """`layers_of` finds every layer: freezing, quantizing and LoRA depend on it. `added_losses` has
+    penalties on weights. `is_scoped` tells when Keras looks at a batch before it trains."""
     inner = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(3)])
     outer = keras.Sequential([inner])
     assert {layer.name for layer in (outer, inner, *inner.layers)} <= {
         layer.name for layer in _keras_private.layers_of(outer)
     }
     assert not _keras_private.is_scoped(outer)
+    penalised = keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L2(0.5))
+    model = keras.Sequential([keras.Input((3,)), penalised])
+    expected = 0.5 * np.sum(np.square(penalised.kernel))
+    assert float(_keras_private.added_losses(model)) == pytest.approx(expected)
+    assert callable(keras.Model._maybe_symbolic_build)  # which `ExactTraining` overrides
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         assert _keras_private.is_scoped(keras.Sequential([keras.layers.Dense(2)]))
