@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tfrecords.load_options import Augmentation as Augmentation
+from tfrecords.load_options import Subset as Subset
+from tfrecords.load_options import Texts as Texts
 from tfrecords.manifest import Manifest as Manifest
+from tfrecords.preprocessing import Preprocessing as Preprocessing
 from tfrecords.schema import Example as Example
 from tfrecords.schema import RawExample as RawExample
 from tfrecords.sources.catalog import DATASETS as DATASETS
