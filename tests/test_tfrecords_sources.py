@@ -622,7 +622,7 @@ def test_tfds_coco_captions(tmp_path):
 
 def test_tfds_renames_go_by_name():
     entry = dataset("caltech101")
-    names = sources.files.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
+    names = sources.base.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
     assert names == ("centered face", "ant")
 
 
