@@ -37,7 +37,7 @@ def folder(tmp_path):
             for i in range(count):
                 (root / split / name / f"{i}.jpg").write_bytes(image(start + i))
     (root / "train" / "cat" / "7.jpg").write_bytes(b"")
-    (root / "train" / "dog" / "notes, and more.txt").write_bytes(b"not an image")
+    (root / "train" / "dog" / "notes, and more.jpg").write_bytes(b"not an image")
     return root
 
 
@@ -94,8 +94,8 @@ def test_rejected_images_are_listed_by_name_and_reason(finished):
     assert sorted(rows[1:]) == [
         ["train/cat/7.jpg", "empty file"],
         [
-            "train/dog/notes, and more.txt",
-            "not an image of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)",
+            "train/dog/notes, and more.jpg",
+            "not an image of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC)",
         ],
     ]
 
