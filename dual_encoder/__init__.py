@@ -6,6 +6,8 @@ from dual_encoder.adamw import WeightByWeight as WeightByWeight
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
+from dual_encoder.checkpoints.keras_hub.backbones import hub_image_tower as hub_image_tower
+from dual_encoder.checkpoints.keras_hub.backbones import is_hub_preset as is_hub_preset
 from dual_encoder.checkpoints.load import bytes_here as bytes_here
 from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
@@ -44,12 +46,17 @@ from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
 from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
+from dual_encoder.tensorboard import TensorBoard as TensorBoard
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
+from dual_encoder.tokenizer import longest_row as longest_row
+from dual_encoder.tokenizer import row_length as row_length
 from dual_encoder.towers.adapters import HubTextTower as HubTextTower
 from dual_encoder.towers.adapters import KerasImageTower as KerasImageTower
+from dual_encoder.towers.adapters import as_image_tower as as_image_tower
 from dual_encoder.towers.base import ImageTower as ImageTower
 from dual_encoder.towers.base import TakesImages as TakesImages
 from dual_encoder.towers.base import TextTower as TextTower
+from dual_encoder.towers.base import check_size as check_size
 from dual_encoder.towers.bert import Bert as Bert
 from dual_encoder.towers.convnet import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.modified_resnet import ModifiedResNet as ModifiedResNet
@@ -57,5 +64,6 @@ from dual_encoder.towers.text_transformer import TextTransformer as TextTransfor
 from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
+from dual_encoder.zero_shot import class_texts as class_texts
 
 pool_memory()

@@ -10,7 +10,7 @@ from keras import ops
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.equal_names import refuse_equal_rows
 from dual_encoder.model import DualEncoder
-from dual_encoder.towers.base import TakesImages
+from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 
 
@@ -104,6 +104,8 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
         self.class_matrix.assign((ops.convert_to_numpy(model.logit_scale) * embeddings).T)
 
     def build(self, input_shape=None):
+        if self.built:
+            return
         shape = (self.embed_dim, len(self.class_names))
         self.class_matrix = self.add_weight(
             shape, "zeros", name="class_matrix", dtype="float32", trainable=False, autocast=False
@@ -117,6 +119,7 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
         images = inputs["image"] if isinstance(inputs, dict) else inputs
+        check_size(images, self.image_size)
         features = self.image_tower(images, training=training)
         embeddings = self.image_projection(features, training=training)
         return ops.normalize(ops.cast(embeddings, "float32"), axis=-1) @ self.class_matrix
@@ -127,12 +130,10 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
     def compile(self, optimizer="sgd", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
         """As Keras's, but `metrics` respect `sample_weight` as `weighted_metrics` do.
 
-        Without a loss it is the cross-entropy, a mean over the batches of their weighted means.
+        Without a loss it is the cross-entropy. A loss is a mean over the rows that count.
         The default optimizer is one without state, since evaluating makes its variables too.
         """
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        )
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         weighted = [*(metrics or ()), *(weighted_metrics or ())]
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
@@ -151,7 +152,7 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
     def from_config(cls, config):
         parts = ("image_tower", "image_projection")
         layers = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
-        return cls(**{**config, **layers})
+        return cls.made_of({**config, **layers})
 
 
 def class_embeddings(
@@ -168,6 +169,7 @@ def class_embeddings(
     difference (`trims_exactly`), for attention over 77 tokens costs ten times that over 8.
     """
     check_texts(class_names, templates)
+    model.built_now()
     prompts = [template.replace("{}", name) for name in class_names for template in templates]
     if model.tokenizer is None:
         raise ValueError("model: expected one with a tokenizer to read class names; it has none")

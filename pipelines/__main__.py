@@ -11,6 +11,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from duet import files
+
 COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
     "models": "what can be trained or evaluated: checkpoints and towers",
@@ -21,13 +23,14 @@ COMMANDS = {
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "export": "a classifier anyone can run: SavedModel or LiteRT",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
+    "expected": "a run beside published figures of the same set, model and method",
     "retrieve": "images by words or by an image, from an index made once",
     "serve": "a page on this machine that finds images of an index",
 }
 
 HOUSE = Path(__file__).parents[1]
 
-PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")
+PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,10 +54,10 @@ def main(argv: list[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
         return _complain(str(stop) or "interrupted", 130)
+    except (RuntimeError, files.CannotWriteError) as error:
+        return _user_error(error, 1)
     except (ValueError, OSError) as error:
         return _user_error(error, 2)
-    except RuntimeError as error:
-        return _user_error(error, 1)
 
 
 def _help() -> str:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import dual_encoder
 from dual_encoder import Tokenizer
-from dual_encoder.tokenizer import SPECIAL, longest
+from dual_encoder.tokenizer import SPECIAL, longest_row
 
 PAD, START, END, UNKNOWN = range(4)
 TEXTS = ["a red star", "a red ring", "a blue star", "red, blue"]
@@ -196,7 +196,7 @@ def test_rows_are_as_long_as_the_longest_prompt_where_padding_makes_no_differenc
     prompts = [["a photo of a star"], ["a photo of a small red ring", "a ring"]]
     model = dual_encoder.load("shapes-tiny")
     words = [text for several in prompts for text in several]
-    found = longest(model, prompts)
+    found = longest_row(model, prompts)
     assert found == max(map(len, model.tokenizer.rows(words))) < model.context_length
     model.text_tower.causal = False
-    assert longest(model, prompts) is None
+    assert longest_row(model, prompts) is None

@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tfrecords.load_options import Augmentation as Augmentation
+from tfrecords.load_options import Subset as Subset
+from tfrecords.load_options import Texts as Texts
 from tfrecords.manifest import Manifest as Manifest
+from tfrecords.preprocessing import Preprocessing as Preprocessing
 from tfrecords.schema import Example as Example
 from tfrecords.schema import RawExample as RawExample
 from tfrecords.sources.catalog import DATASETS as DATASETS
@@ -26,8 +30,8 @@ if TYPE_CHECKING:
     from tfrecords.selection import labels as labels
     from tfrecords.sources.table import read_table as read_table
     from tfrecords.text_files import read_lines as read_lines
-    from tfrecords.verify import naming_damage as naming_damage
-    from tfrecords.verify import verify as verify
+    from tfrecords.verification import naming_damage as naming_damage
+    from tfrecords.verification import verify as verify
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
@@ -38,20 +42,20 @@ _LAZY = {
     "REJECTED": "writer",
     "UnreadableError": "image_files",
     "examples": "reader",
+    "images_of": "image_store",
     "labels": "selection",
     "load": "reader",
     "name_key": "class_name_keys",
-    "naming_damage": "verify",
-    "images_of": "image_store",
+    "naming_damage": "verification",
     "read_image": "images",
+    "read_images": "file_batches",
     "read_lines": "text_files",
     "read_table": "sources.table",
-    "read_images": "file_batches",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
     "thumbnail": "image_files",
     "uploads_to_squares": "graph_decode",
-    "verify": "verify",
+    "verify": "verification",
     "write": "writer",
 }
 

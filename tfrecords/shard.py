@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from duet import files
 from tfrecords.escaped_names import escaped
 from tfrecords.framing import frame
 from tfrecords.image_files import UnreadableError, normalise
-from tfrecords.manifest import ShardInfo, write_atomically
+from tfrecords.manifest import ShardInfo
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
 
@@ -82,38 +82,30 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
 
     Raises OSError if it cannot be written; nothing half-written is left then.
     """
-    temporary = job.work / f"{piece.name}.{os.getpid()}.tmp"
     digest, size, classes = hashlib.sha256(), 0, Counter[int]()
     records = labels = captions = 0
     rejected = []
-    try:
-        with open(temporary, "wb") as file:
-            raws = job.source.read(piece.split, piece.start, piece.stop)
-            for position, raw in enumerate(raws, start=piece.start):
-                try:
-                    example = _example(raw, position, job)
-                except UnreadableError as error:
-                    rejected.append((escaped(raw.filename), str(error)))
-                else:
-                    data = frame(serialize(example))
-                    file.write(data)
-                    digest.update(data)
-                    size += len(data)
-                    records += 1
-                    captions += bool(example.captions)
-                    if example.label is not None:
-                        labels += 1
-                        classes.update(_classes(example.label))
-                tick()
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, job.directory / piece.name)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with files.atomic(job.directory / piece.name) as unfinished, open(unfinished, "wb") as file:
+        raws = job.source.read(piece.split, piece.start, piece.stop)
+        for position, raw in enumerate(raws, start=piece.start):
+            try:
+                example = _example(raw, position, job)
+            except UnreadableError as error:
+                rejected.append((escaped(raw.filename), str(error)))
+            else:
+                data = frame(serialize(example))
+                file.write(data)
+                digest.update(data)
+                size += len(data)
+                records += 1
+                captions += bool(example.captions)
+                if example.label is not None:
+                    labels += 1
+                    classes.update(_classes(example.label))
+            tick()
     info = ShardInfo(piece.name, records, size, digest.hexdigest())
     shard = Shard(info, dict(sorted(classes.items())), labels, captions, rejected)
-    write_atomically(_notes(piece, job), json.dumps(asdict(shard)).encode())
+    files.write(_notes(piece, job), json.dumps(asdict(shard)))
 
 
 def finished(piece: Slice, job: Job) -> Shard | None:

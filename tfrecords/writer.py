@@ -17,8 +17,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from duet import files
 from tfrecords import image_files, schema
-from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo, write_atomically
+from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
 from tfrecords.shard import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
@@ -161,7 +162,7 @@ def _open_work_folder(job: Job, request: dict) -> None:
             f"{job.directory} holds {what}; choose another folder or delete this one"
         )
     job.work.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, json.dumps(request, indent=2).encode())
+    files.write(note, json.dumps(request, indent=2))
 
 
 def _write_error(error: OSError, directory: Path) -> OSError:
@@ -187,7 +188,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
                 f"{job.directory}; do all workers see this folder under the same path?"
             )
     rejected = [pair for split in shards.values() for shard in split for pair in shard.rejected]
-    write_atomically(job.directory / REJECTED, _table(rejected))
+    files.write(job.directory / REJECTED, _table(rejected))
     splits = {
         split: _split_info(pieces, classes=len(job.source.class_names))
         for split, pieces in shards.items()

@@ -202,8 +202,8 @@ def _of_text(path: Path, text: str) -> Table:
         rows = [Row(n, (_NUMBERED.sub(r"\1", cells[0]), *cells[1:])) for n, cells in lines]
         return _checked(path, ("file", "caption"), rows, "\t")
     try:
-        lines = list(_split_at(path, text, delimiter, quoted=delimiter != "|"))
-        table = _with_header(path, lines[bool(said) :], delimiter)
+        split = list(_split_at(path, text, delimiter, quoted=delimiter != "|"))
+        table = _with_header(path, split[bool(said) :], delimiter)
     except ValueError:
         if delimiter != "\t":  # in text between tabs a quote is often just a quote
             raise
