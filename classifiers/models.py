@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 import dual_encoder
-from dual_encoder import ExactTraining, TakesImages, class_embeddings
+from dual_encoder import ExactTraining, TakesImages, check_images, class_embeddings
 from dual_encoder.towers import xla
 
 HEADS = ("linear", "zero-shot")
@@ -89,7 +89,8 @@ class ImageClassifier(TakesImages, ExactTraining, keras.Model):
         return self.image_projection(features, training=training)
 
     def encode_image(self, images: Any) -> Any:
-        """`features` without training, compiled."""
+        """`features` without training, compiled. ValueError for images of another size."""
+        check_images(images, self.image_size)
         return self._compiled(ops.convert_to_tensor(images))
 
     @cached_property

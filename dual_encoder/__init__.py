@@ -6,6 +6,8 @@ from dual_encoder.adamw import WeightByWeight as WeightByWeight
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
+from dual_encoder.checkpoints.availability import Availability as Availability
+from dual_encoder.checkpoints.availability import availability as availability
 from dual_encoder.checkpoints.load import bytes_here as bytes_here
 from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
@@ -49,6 +51,7 @@ from dual_encoder.towers.adapters import KerasImageTower as KerasImageTower
 from dual_encoder.towers.base import ImageTower as ImageTower
 from dual_encoder.towers.base import TakesImages as TakesImages
 from dual_encoder.towers.base import TextTower as TextTower
+from dual_encoder.towers.base import check_images as check_images
 from dual_encoder.towers.bert import Bert as Bert
 from dual_encoder.towers.convnet import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.modified_resnet import ModifiedResNet as ModifiedResNet

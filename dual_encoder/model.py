@@ -10,7 +10,7 @@ from keras import ops
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.towers.base import TakesImages
+from dual_encoder.towers.base import TakesImages, check_images
 from dual_encoder.towers.xla import compiled, is_plain
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # temperature at the start
@@ -117,8 +117,10 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     def encode_image(self, images: Any, training: bool | None = None) -> Any:
         """Pixels 0-255 [b, s, s, 3], uint8 or float -> embeddings [b, e] of unit length.
 
-        Called from plain Python and not in training, it runs compiled.
+        Called from plain Python and not in training, it runs compiled. ValueError for images of
+        another size.
         """
+        check_images(images, self.image_size)
         if not training and is_plain(images):
             return self._compiled_image(ops.convert_to_tensor(images))
         return self._encode_image(images, training=training)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.towers.base import TakesImages
+from dual_encoder.towers.base import TakesImages, check_images
 from dual_encoder.towers.xla import compiled, without_xla_on_cpu
 
 
@@ -44,7 +44,11 @@ class ImageEncoder(TakesImages, keras.Model):
         self.built = True
 
     def encode_image(self, images: Any) -> Any:
-        """Pixels 0-255 [b, s, s, 3] -> features [b, d] of the tower, compiled."""
+        """Pixels 0-255 [b, s, s, 3] -> features [b, d] of the tower, compiled.
+
+        ValueError for images of another size.
+        """
+        check_images(images, self.image_size)
         return self._compiled(ops.convert_to_tensor(images))
 
     @cached_property

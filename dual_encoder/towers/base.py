@@ -25,7 +25,7 @@ class ImageTower(keras.layers.Layer):
         interpolation: `"bicubic"` or `"bilinear"`, antialiased, as Pillow's.
 
     Raises:
-        ValueError: an unknown `resize` or `interpolation`.
+        ValueError: an unknown `resize` or `interpolation`; when called, images of another size.
     """
 
     output_dim: int
@@ -49,6 +49,11 @@ class ImageTower(keras.layers.Layer):
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
         self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
         self.resize, self.interpolation = resize, interpolation
+        self.input_spec = keras.layers.InputSpec(shape=(None, image_size, image_size, 3))
+
+    def __call__(self, image, *args, **kwargs):
+        check_images(image, self.image_size)
+        return super().__call__(image, *args, **kwargs)
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -69,10 +74,33 @@ class ImageTower(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
+def check_images(images: Any, size: int) -> None:
+    """Raise a ValueError for images that are not [b, size, size, 3]; names both sizes.
+
+    What is not known yet, as inside a function that is being compiled, may be right.
+    """
+    shape = getattr(images, "shape", None)
+    if shape is None:
+        return
+    found = [None if side is None else int(side) for side in shape]
+    wanted = (None, size, size, 3)
+    pairs = zip(found, wanted, strict=False)
+    if len(found) != 4 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+        raise ValueError(
+            f"images: expected [b, {size}, {size}, 3], the size that this model takes; got "
+            f"{found}; tfrecords.read_image(path, **model.preprocessing) makes such images"
+        )
+
+
 class TakesImages:
-    """Mixin of models with an `image_tower`: they take the images that it takes."""
+    """Mixin of models with an `image_tower`: they take the images that it takes, and no others."""
 
     image_tower: ImageTower
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        images = inputs.get("image") if isinstance(inputs, dict) else inputs
+        check_images(images, self.image_size)
+        return super().__call__(inputs, *args, **kwargs)  # type: ignore[misc]
 
     @property
     def image_size(self) -> int:

@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 
 NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+# Names and globs of files, or what gives them for the names of all that there are.
+Patterns = Sequence[str] | Callable[[list[str]], Sequence[str]]
 
 
 def files(repository: str, revision: str | None = None) -> list[str]:
@@ -44,7 +47,41 @@ def files(repository: str, revision: str | None = None) -> list[str]:
         return names
 
 
-def fetch(repository: str, patterns: Sequence[str], *, revision: str | None = None) -> Path:
+def look(repository: str, revision: str | None = None) -> tuple[str, dict[str, int | None]]:
+    """The commit of a revision, and the bytes of its files by name; asks the hub, not the cache.
+
+    Raises:
+        ValueError, FileNotFoundError, PermissionError: as `files`.
+        ConnectionError: the hub cannot be asked.
+    """
+    info = _ask(repository, revision)
+    return str(info.sha), {each.rfilename: each.size for each in info.siblings or []}
+
+
+def headers(
+    repository: str, filenames: Sequence[str], *, revision: str
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors in files of safetensors, by name; their first bytes are fetched alone.
+
+    Raises:
+        ConnectionError: the hub cannot be reached.
+        ValueError: a file is no safetensors.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import SafetensorsParsingError
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in filenames:
+        try:
+            with in_one_line(repository, wanted=[name]):
+                found = HfApi().parse_safetensors_file_metadata(repository, name, revision=revision)
+        except SafetensorsParsingError as error:
+            raise ValueError(f"{repository}: {name} is no readable safetensors file") from error
+        shapes |= {key: tuple(tensor.shape) for key, tensor in found.tensors.items()}
+    return shapes
+
+
+def fetch(repository: str, patterns: Patterns, *, revision: str | None = None) -> Path:
     """Fetch files into the cache, those that are not there, and check what was downloaded.
 
     With everything in the cache this asks the hub once what the revision is, and nothing where
@@ -53,7 +90,8 @@ def fetch(repository: str, patterns: Sequence[str], *, revision: str | None = No
     Args:
         repository: `org/repo`.
         patterns: names of files, all of which must exist, and globs like `*.safetensors`, which
-            may match nothing as long as there is a file in all.
+            may match nothing as long as there is a file in all; or a function that gives them for
+            the names of all files, and raises FileNotFoundError where what is needed is not there.
         revision: a branch, a tag or a commit; the main branch where left out.
 
     Returns:
@@ -62,13 +100,14 @@ def fetch(repository: str, patterns: Sequence[str], *, revision: str | None = No
     Raises:
         ValueError: not a name like `org/repo`, or a download with another checksum than the hub
             states; it is deleted.
-        FileNotFoundError: no such repository, revision or file, or a private repository.
+        FileNotFoundError: no such repository, revision or file, or a private repository; what a
+            function of the names raises.
         PermissionError: access is not granted.
         ConnectionError: the hub cannot be asked and the cache lacks files, or a download broke off.
         OSError: the disk is full or the cache cannot be written.
     """
     _check_name(repository)
-    if revision is not None:
+    if revision is not None and not callable(patterns):
         folder = store(repository) / "snapshots" / revision
         if folder.is_dir() and all((folder / pattern).is_file() for pattern in patterns):
             return folder  # a commit never changes
@@ -78,6 +117,7 @@ def fetch(repository: str, patterns: Sequence[str], *, revision: str | None = No
         return _from_cache(repository, patterns, revision=revision, error=error)
     assert info.sha is not None  # every answer of the hub has it
     stated = {sibling.rfilename: sibling for sibling in info.siblings or []}
+    patterns = patterns(sorted(stated)) if callable(patterns) else patterns
     chosen = _chosen(repository, patterns, names=list(stated))
     folder = store(repository) / "snapshots" / info.sha
     missing = [stated[name] for name in chosen if not (folder / name).is_file()]
@@ -213,17 +253,20 @@ def _spoilt(sibling: "RepoSibling", folder: Path) -> bool:
 
 
 def _from_cache(
-    repository: str, patterns: Sequence[str], *, revision: str | None, error: ConnectionError
+    repository: str, patterns: Patterns, *, revision: str | None, error: ConnectionError
 ) -> Path:
     """The cached folder of a revision if it is known to hold all that the patterns match."""
     from huggingface_hub import constants, snapshot_download
 
     folder = snapshot(repository, revision)
-    absent = _also_not_cached(error, repository, wanted=f"all of {listed(patterns)}")
+    wanted = "what is needed" if callable(patterns) else f"all of {listed(patterns)}"
+    absent = _also_not_cached(error, repository, wanted=wanted)
     if folder is None:
         raise absent from error
     try:
-        _chosen(repository, patterns, names=names_in(folder))
+        names = names_in(folder)
+        patterns = patterns(names) if callable(patterns) else patterns
+        _chosen(repository, patterns, names=names)
         snapshot_download(
             repository, revision=folder.name, allow_patterns=list(patterns), local_files_only=True
         )
