@@ -174,9 +174,7 @@ def _tensors(
     return found | also, model
 
 
-def _weights(
-    file: str, tensors: dict[str, np.ndarray], *, legacy: bool, row: Checkpoint
-) -> bytes:
+def _weights(file: str, tensors: dict[str, np.ndarray], *, legacy: bool, row: Checkpoint) -> bytes:
     """A file of weights; what is not of the row's layout has names that it does not know."""
     if file in FOREIGN:
         return b"of another framework"

@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,27 @@ import keras
 import numpy as np
 
 from dual_encoder.checkpoints.consistency import contradictions
-from dual_encoder.checkpoints.hub import fetch
+from dual_encoder.checkpoints.hub import fetch, listing
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
-from dual_encoder.checkpoints.load import HUB, SETTINGS, row_named, similar, with_revision
+from dual_encoder.checkpoints.load import (
+    HUB,
+    KERAS,
+    SETTINGS,
+    row_named,
+    similar,
+    with_revision,
+)
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.pretrained import Checkpoint
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_files import INDEX, Weights, find, nothing_found
+from dual_encoder.checkpoints.weight_files import (
+    INDEX,
+    KERAS_HUB,
+    Weights,
+    find,
+    nothing_found,
+)
 from dual_encoder.checkpoints.weight_mapping import check
 from dual_encoder.variable_names import named_variables
 
@@ -68,10 +82,13 @@ def availability(name: str) -> Availability:
         return Availability(name, weights=row.file.name, size=size)
     repository = str(row.repository) if row else str(plain).removeprefix(HUB)
     try:
-        commit, sizes = fetch.look(repository, revision or (row.revision if row else None))
+        commit, sizes = listing.look(repository, revision or (row.revision if row else None))
     except (FileNotFoundError, PermissionError) as error:
         return Availability(name, repository, problem=str(error))
     layout = row.layout if row else None
+    if row is None and (own := _in_keras(sizes)):
+        size = _bytes([sizes[file] for file in own])
+        return Availability(name, repository, commit, own[0], size)
     weights = find(sizes, layout)
     if weights is None:
         problem = nothing_found(repository, sizes, layout)
@@ -86,14 +103,18 @@ def availability(name: str) -> Availability:
     )
 
 
+def _in_keras(names: Iterable[str]) -> list[str]:
+    """The files of a model that Keras or KerasHub wrote, of which only the names are looked at."""
+    names = sorted(names)
+    return fnmatch.filter(names, KERAS) or fnmatch.filter(names, KERAS_HUB)
+
+
 def _bytes(sizes: list[int | None]) -> int | None:
     known = [size for size in sizes if size is not None]
     return sum(known) if len(known) == len(sizes) else None
 
 
-def _problem(
-    repository: str, commit: str, weights: Weights, row: Checkpoint | None
-) -> str | None:
+def _problem(repository: str, commit: str, weights: Weights, row: Checkpoint | None) -> str | None:
     """Why the weights of a commit cannot be loaded, None where nothing is in the way."""
     try:
         folder = fetch.fetch(repository, SETTINGS, revision=commit)
@@ -116,7 +137,7 @@ def _tensors(repository: str, commit: str, weights: Weights, folder: Path) -> Te
     if weights.file.endswith(INDEX):
         index = json.loads((folder / weights.file).read_text(encoding="utf-8"))
         files = sorted(set(index["weight_map"].values()))
-    shapes = fetch.headers(repository, files, revision=commit)
+    shapes = listing.headers(repository, files, revision=commit)
     return {name: np.broadcast_to(np.int8(0), shape) for name, shape in shapes.items()}
 
 
@@ -126,7 +147,9 @@ def _heads(folder: Path) -> Tensors:
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     wide = config.get("hidden_size", 1)
     if any("Classification" in name for name in config.get("architectures") or ()):
-        return {"classifier.weight": np.zeros((len(config.get("id2label") or (0, 1)), wide), "int8")}
+        return {
+            "classifier.weight": np.zeros((len(config.get("id2label") or (0, 1)), wide), "int8")
+        }
     return {"pooler.dense.weight": np.zeros((wide, wide), "int8")}
 
 

@@ -172,7 +172,9 @@ def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, s
     if not at or not (plain.startswith(HUB) or row_named(plain)):
         return name, revision
     if not after or revision is not None:
-        raise ValueError(f"{str(name)!r}: expected one revision after {AT}; got {revision or after!r}")
+        raise ValueError(
+            f"{str(name)!r}: expected one revision after {AT}; got {revision or after!r}"
+        )
     return plain, after
 
 

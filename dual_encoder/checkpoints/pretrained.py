@@ -2,9 +2,10 @@
 
 Names and addresses of dual encoders are those of OpenCLIP's own table of pretrained tags
 (`open_clip/pretrained.py`, open_clip_torch 3.3.0) and of the documentation of `transformers`; a
-revision is pinned where its hash is known. OpenAI's weights are taken from where OpenCLIP takes them:
-its own repositories have them as pickles alone. Zero-shot figures are OpenCLIP's, measured by its
-authors with the prompt ensembles of the CLIP paper (`docs/openclip_results.csv`).
+revision is pinned where its hash is known. OpenAI's weights are taken from where OpenCLIP takes
+them, for its own repositories have most of them as files of torch alone. Zero-shot figures are
+OpenCLIP's, measured by its authors with the prompt ensembles of the CLIP paper
+(`docs/openclip_results.csv`).
 """
 
 from collections.abc import Mapping

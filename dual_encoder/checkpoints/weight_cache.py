@@ -40,8 +40,8 @@ Shapes = Mapping[str, tuple[int, ...]]  # of a model's variables, by path
 def place(source: Path, tensors: Iterable[str], shapes: Shapes) -> Path | None:
     """The file of what a checkpoint's tensors become in these shapes, whether or not it is there.
 
-    None for a small model, a checkpoint whose weights another library reads, or where the user wants
-    none. Another
+    None for a small model, a checkpoint whose weights another library reads, or where the user
+    wants none. Another
     file, layout, shape or way to read the checkpoint is another place.
     """
     folder, files = os.environ.get(SETTING, USUAL), _files(source)

@@ -8,7 +8,6 @@ import errno
 import fnmatch
 import glob
 import hashlib
-import re
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,12 +16,11 @@ from typing import TYPE_CHECKING
 
 from dual_encoder.checkpoints.hub.cache import names_in, remember, snapshot, store
 from dual_encoder.checkpoints.hub.errors import in_one_line, listed
+from dual_encoder.checkpoints.hub.listing import ask, check_name
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+    from huggingface_hub.hf_api import RepoSibling
 
-
-NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 # Names and globs of files, or what gives them for the names of all that there are.
 Patterns = Sequence[str] | Callable[[list[str]], Sequence[str]]
@@ -38,47 +36,13 @@ def files(repository: str, revision: str | None = None) -> list[str]:
         ConnectionError: the hub cannot be asked and the cache has nothing of this revision.
     """
     try:
-        return sorted(sibling.rfilename for sibling in _ask(repository, revision).siblings or [])
+        return sorted(sibling.rfilename for sibling in ask(repository, revision).siblings or [])
     except ConnectionError as error:
         folder = snapshot(repository, revision)
         names = names_in(folder) if folder else []
         if not names:
             raise _also_not_cached(error, repository, wanted="any file") from error
         return names
-
-
-def look(repository: str, revision: str | None = None) -> tuple[str, dict[str, int | None]]:
-    """The commit of a revision, and the bytes of its files by name; asks the hub, not the cache.
-
-    Raises:
-        ValueError, FileNotFoundError, PermissionError: as `files`.
-        ConnectionError: the hub cannot be asked.
-    """
-    info = _ask(repository, revision)
-    return str(info.sha), {each.rfilename: each.size for each in info.siblings or []}
-
-
-def headers(
-    repository: str, filenames: Sequence[str], *, revision: str
-) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors in files of safetensors, by name; their first bytes are fetched alone.
-
-    Raises:
-        ConnectionError: the hub cannot be reached.
-        ValueError: a file is no safetensors.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import SafetensorsParsingError
-
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name in filenames:
-        try:
-            with in_one_line(repository, wanted=[name]):
-                found = HfApi().parse_safetensors_file_metadata(repository, name, revision=revision)
-        except SafetensorsParsingError as error:
-            raise ValueError(f"{repository}: {name} is no readable safetensors file") from error
-        shapes |= {key: tuple(tensor.shape) for key, tensor in found.tensors.items()}
-    return shapes
 
 
 def fetch(repository: str, patterns: Patterns, *, revision: str | None = None) -> Path:
@@ -106,13 +70,13 @@ def fetch(repository: str, patterns: Patterns, *, revision: str | None = None) -
         ConnectionError: the hub cannot be asked and the cache lacks files, or a download broke off.
         OSError: the disk is full or the cache cannot be written.
     """
-    _check_name(repository)
+    check_name(repository)
     if revision is not None and not callable(patterns):
         folder = store(repository) / "snapshots" / revision
         if folder.is_dir() and all((folder / pattern).is_file() for pattern in patterns):
             return folder  # a commit never changes
     try:
-        info = _ask(repository, revision)
+        info = ask(repository, revision)
     except ConnectionError as error:
         return _from_cache(repository, patterns, revision=revision, error=error)
     assert info.sha is not None  # every answer of the hub has it
@@ -131,7 +95,7 @@ def cached_bytes(
     repository: str, filenames: Sequence[str], *, revision: str | None = None
 ) -> int | None:
     """Size of these files on disk, None unless all are in the cache; asks no network."""
-    _check_name(repository)
+    check_name(repository)
     folder = snapshot(repository, revision)
     if folder is None or not all((folder / name).is_file() for name in filenames):
         return None
@@ -164,7 +128,7 @@ def push(
         PermissionError: no token, or one that may not write here.
         ConnectionError: the hub cannot be reached, or the upload broke off.
     """
-    _check_name(repository)
+    check_name(repository)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder to upload")
     if not any(path.is_file() for path in folder.rglob("*")):
@@ -181,20 +145,6 @@ def push(
             delete_patterns=list(replaced) or None,
         )
         return str(commit.commit_url)
-
-
-def _ask(repository: str, revision: str | None) -> "ModelInfo":
-    """Commit and files of a revision, with the sizes and checksums of the large ones."""
-    _check_name(repository)
-    from huggingface_hub import HfApi, constants
-
-    with in_one_line(repository, revision=revision):
-        return HfApi().model_info(
-            repository,
-            revision=revision,
-            files_metadata=True,
-            timeout=constants.HF_HUB_ETAG_TIMEOUT,
-        )
 
 
 def _chosen(repository: str, patterns: Sequence[str], *, names: list[str]) -> list[str]:
@@ -280,8 +230,3 @@ def _from_cache(
 def _also_not_cached(error: ConnectionError, repository: str, *, wanted: str) -> ConnectionError:
     reason = str(error).removeprefix(f"{repository}: ")
     return ConnectionError(f"{repository}: the cache has not {wanted}, and {reason}")
-
-
-def _check_name(repository: str) -> None:
-    if not NAME.fullmatch(repository):
-        raise ValueError(f"expected a repository of the form 'org/repo'; got {repository!r}")

@@ -93,7 +93,9 @@ def _refuse_unknown(where: str, given: Config) -> None:
         if key not in WITHOUT_EFFECT:
             raise ValueError(f"{where} says {key} = {value!r}, which is unknown")
         if value not in WITHOUT_EFFECT[key]:
-            expected = " or ".join("null" if each is None else "false" for each in WITHOUT_EFFECT[key])
+            expected = " or ".join(
+                "null" if each is None else "false" for each in WITHOUT_EFFECT[key]
+            )
             raise ValueError(f"{where}: expected {key} {expected}; got {value!r}")
 
 
@@ -149,7 +151,9 @@ def _resize(where: str, config: Config, image_size: int) -> str:
         crop = config["crop_size"] or image_size
         crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
         if _sides(where, "crop_size", crop) != {image_size}:
-            raise ValueError(f"{where} cuts out {_shown(crop)} pixels; the model takes {image_size}")
+            raise ValueError(
+                f"{where} cuts out {_shown(crop)} pixels; the model takes {image_size}"
+            )
     if sides != {image_size}:
         raise ValueError(
             f"{where} makes images of {_shown(size)} pixels; the model takes {image_size}"
@@ -159,12 +163,12 @@ def _resize(where: str, config: Config, image_size: int) -> str:
 
 def _sides(where: str, key: str, size: Any) -> set[int]:
     """The lengths of a size, which has to be one that makes squares."""
-    if isinstance(size, dict) and set(size) in ({"shortest_edge"}, {"height", "width"}):
-        if all(isinstance(side, int) for side in size.values()):
-            return set(size.values())
-    raise ValueError(
-        f"{where}: expected {key} with height and width, or with shortest_edge; got {size!r}"
-    )
+    known = isinstance(size, dict) and set(size) in ({"shortest_edge"}, {"height", "width"})
+    if not known or not all(isinstance(side, int) for side in size.values()):
+        raise ValueError(
+            f"{where}: expected {key} with height and width, or with shortest_edge; got {size!r}"
+        )
+    return set(size.values())
 
 
 def _shown(size: dict[str, int]) -> str:

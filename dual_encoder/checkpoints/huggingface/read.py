@@ -147,9 +147,7 @@ def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
     config = defaults.VIT | config
     if not config["qkv_bias"]:
         raise ValueError(f"{folder}: expected qkv_bias true in config.json; got false")
-    tower = _vision_transformer(
-        config, folder, kind="vit", image_size=image_size, patch_bias=True
-    )
+    tower = _vision_transformer(config, folder, kind="vit", image_size=image_size, patch_bias=True)
     if "classifier.weight" in tensors:
         units, activate = tensors["classifier.weight"].shape[0], None
         classes = _class_names(folder, config.get("id2label"), units)

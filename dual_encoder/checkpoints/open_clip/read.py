@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 from dual_encoder.checkpoints.weight_files import open_tensors
