@@ -8,11 +8,14 @@ from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
 from dual_encoder.checkpoints.availability import Availability as Availability
 from dual_encoder.checkpoints.availability import availability as availability
+from dual_encoder.checkpoints.keras_hub.backbones import hub_image_tower as hub_image_tower
+from dual_encoder.checkpoints.keras_hub.backbones import is_hub_preset as is_hub_preset
 from dual_encoder.checkpoints.load import bytes_here as bytes_here
 from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.distributed_training import ExactTraining as ExactTraining
+from dual_encoder.equal_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.index.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.index.approximate import Approximate as Approximate
@@ -45,13 +48,17 @@ from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
 from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
+from dual_encoder.tensorboard import TensorBoard as TensorBoard
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
+from dual_encoder.tokenizer import longest_row as longest_row
+from dual_encoder.tokenizer import row_length as row_length
 from dual_encoder.towers.adapters import HubTextTower as HubTextTower
 from dual_encoder.towers.adapters import KerasImageTower as KerasImageTower
+from dual_encoder.towers.adapters import as_image_tower as as_image_tower
 from dual_encoder.towers.base import ImageTower as ImageTower
 from dual_encoder.towers.base import TakesImages as TakesImages
 from dual_encoder.towers.base import TextTower as TextTower
-from dual_encoder.towers.base import check_images as check_images
+from dual_encoder.towers.base import check_size as check_size
 from dual_encoder.towers.bert import Bert as Bert
 from dual_encoder.towers.convnet import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.modified_resnet import ModifiedResNet as ModifiedResNet
@@ -59,5 +66,6 @@ from dual_encoder.towers.text_transformer import TextTransformer as TextTransfor
 from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
+from dual_encoder.zero_shot import class_texts as class_texts
 
 pool_memory()

@@ -186,6 +186,29 @@ class Tokenizer:
         return cls(**config)
 
 
+def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
+    """A text or a list of texts as token ids [b, n]; ids as they are, a single row as a batch.
+
+    Rows are as long as the longest text where the tower says that it makes no difference.
+
+    Raises ValueError for texts without a tokenizer.
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
+        if tokenizer is None:
+            raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
+        length = None if tower.trims_exactly else tower.context_length
+        return tokenizer(list(texts), length=length)
+    shape = getattr(texts, "shape", None)
+    if shape is None:
+        texts = np.asarray(texts)
+        shape = texts.shape
+    if len(shape) not in (1, 2) or (isinstance(texts, np.ndarray) and texts.dtype.kind not in "iu"):
+        raise ValueError(f"texts: expected texts, or token ids [b, n]; got shape {list(shape)}")
+    return texts[None] if len(shape) == 1 else texts
+
+
 def _is_unicode(text: str) -> bool:
     """Whether no half of a surrogate pair is in it."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
@@ -283,7 +306,7 @@ CLEANINGS: dict[str, Callable[[str], str]] = {
 STEP = 8  # tokens: of few lengths of rows, for each new one is compiled anew
 
 
-def longest(
+def longest_row(
     model: "DualEncoder", prompts: Iterable[Sequence[str]], *, strict: bool = False
 ) -> int | None:
     """Tokens of the longest of all classes' prompts, where more padding makes no difference.
@@ -299,9 +322,9 @@ def longest(
 def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
     """Tokens in a row that holds all of these texts: a multiple of `STEP` up to the context.
 
-    All of the context where padding makes a difference; `strict` as in `longest`.
+    All of the context where padding makes a difference; `strict` as in `longest_row`.
     """
-    tokens = longest(model, [chosen], strict=strict)
+    tokens = longest_row(model, [chosen], strict=strict)
     if tokens is None:
         return model.context_length
     return min(model.context_length, -(-tokens // STEP) * STEP)

@@ -5,10 +5,13 @@ Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted.
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
 from pathlib import Path
+
+from duet import files
 
 COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
@@ -20,13 +23,14 @@ COMMANDS = {
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "export": "a classifier anyone can run: SavedModel or LiteRT",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
+    "expected": "a run beside published figures of the same set, model and method",
     "retrieve": "images by words or by an image, from an index made once",
     "serve": "a page on this machine that finds images of an index",
 }
 
 HOUSE = Path(__file__).parents[1]
 
-PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")
+PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     if command not in COMMANDS:
         return _complain(_no_command(command), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         module = importlib.import_module(f"pipelines.{command}")
         from pipelines.runs.config import parse
@@ -48,10 +54,10 @@ def main(argv: list[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
         return _complain(str(stop) or "interrupted", 130)
+    except (RuntimeError, files.CannotWriteError) as error:
+        return _user_error(error, 1)
     except (ValueError, OSError) as error:
         return _user_error(error, 2)
-    except RuntimeError as error:
-        return _user_error(error, 1)
 
 
 def _help() -> str:

@@ -20,7 +20,6 @@ def run(options: Options) -> None:
     from pipelines.runs import folder, runtime
     from pipelines.runs import strategy as strategies
     from pipelines.training import data as training_data
-    from pipelines.training import report as training_report
     from pipelines.training import vocabulary
     from tfrecords import Manifest, naming_damage
 

@@ -31,10 +31,10 @@ OLD_UPLOAD = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 def import_hub() -> types.ModuleType:
     """The module without the packages around it, which need Keras and a backend."""
     with mock.patch.dict(sys.modules):
-        for name in ("dual_encoder", "dual_encoder.checkpoints"):
+        for name in ("dual_encoder", "dual_encoder.checkpoints", "dual_encoder.checkpoints.hub"):
             sys.modules[name] = types.ModuleType(name)
             sys.modules[name].__path__ = [str(ROOT / name.replace(".", "/"))]
-        return importlib.import_module("dual_encoder.checkpoints.hub")
+        return importlib.import_module("dual_encoder.checkpoints.hub.fetch")
 
 
 module = import_hub()

@@ -142,7 +142,7 @@ def test_an_index_that_is_missing_half_built_damaged_or_anothers(tmp_path):
 SEARCH = """
 import resource, sys
 import numpy as np
-from dual_encoder.retrieval import Index
+from dual_encoder.index.search import Index
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 index = Index.open(sys.argv[1])
 index.search(np.ones((1, index.facts.embed_dim), "float32"), 10)

@@ -178,3 +178,9 @@ def test_several_labels_per_image_are_refused(home, tmp_path, capsys):
     assert main(["evaluate", "--data", str(tmp_path / "records"), *more]) == 2
     assert "shapes-multi has several labels per image" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_can_be_held_against_published_figures(run, capsys):
+    assert main(["expected", "--run", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("nothing published for this run: shapes with ")

@@ -1,4 +1,4 @@
-"""The README's table of methods is made of the facts that the command goes by."""
+"""The guide's table of methods is made of the facts that the command goes by."""
 
 import typing
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from pipelines.finetuning.methods import METHODS
 from pipelines.finetuning.options import Options
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+GUIDE = (Path(__file__).parents[1] / "docs/guides/finetuning.md").read_text()
 
 
 def test_the_readme_has_a_row_for_every_method():
     rows = [f"| `{name}` | {row.what} | {row.paper} |" for name, row in METHODS.items()]
     table = "\n".join(["| method | trains | from |", "| --- | --- | --- |", *rows, ""])
-    assert table in README
+    assert table in GUIDE
 
 
 def test_the_option_takes_every_method_and_auto():

@@ -42,7 +42,7 @@ def test_a_run_can_be_gone_on_with_also_where_it_was_moved_to(tmp_path):
 
 
 def test_what_was_half_written_when_it_was_killed_is_not_in_the_way(tmp_path):
-    (tmp_path / "config.partial").write_text("epo")
+    (tmp_path / ".unfinished.1999999999.config.yaml").write_text("epo")
     check(tmp_path)
 
 

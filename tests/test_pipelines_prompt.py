@@ -182,6 +182,13 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, capsys, monkeypatch, m
     assert not (home / "wrong").exists()
 
 
+def test_a_grid_can_be_held_against_published_figures(grid, capsys):
+    assert main(["expected", "--run", str(grid), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = {(row["method"], row["shots"]): row["images"] for row in found["measured"]}
+    assert rows == {("zero-shot", 0): 24, ("tip-adapter-f", 1): 24, ("coop", 1): 24}
+
+
 def test_fewer_images_than_shots_are_used_several_times_and_it_is_said(home, capsys):
     more = ("--methods", "linear-probe", "--shots", "16", "--seeds", "1")
     assert main(command(home, "short", *more)) == 0

@@ -79,7 +79,9 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint_file, "save_file", full)
-    with pytest.raises(RuntimeError, match=r"step-00000002.* could not be written: .*No space"):
+    with pytest.raises(
+        RuntimeError, match=r"step-00000002.* could not be written: .*no space left"
+    ):
         checkpoint_file.save(build(), tmp_path / "step-00000002.safetensors", {})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
 
@@ -87,7 +89,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(tmp_path, monkeypatch):
 def test_steps_are_in_order_and_partial_files_are_none(tmp_path):
     for step in (200, 1000, 20):
         checkpoint_file.path_of(tmp_path, step).touch()
-    (tmp_path / "unfinished.partial").touch()
+    (tmp_path / ".unfinished.1.step-00000030.safetensors").touch()
     (tmp_path / "best.safetensors").touch()
     assert checkpoint_file.steps(tmp_path) == [20, 200, 1000]
     assert checkpoint_file.steps(tmp_path / "nowhere") == []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from duet import files
 from tfrecords import schema
 
 FILE_NAME = "manifest.json"
@@ -110,7 +110,7 @@ class Manifest:
 
     def write(self, directory: str | Path) -> None:
         """Write to `directory`, in whole or not at all."""
-        write_atomically(Path(directory) / FILE_NAME, self.to_json().encode())
+        files.write(Path(directory) / FILE_NAME, self.to_json())
 
     def to_json(self) -> str:
         data = asdict(self)
@@ -142,24 +142,6 @@ class Manifest:
             choices = ", ".join(self.splits)
             raise ValueError(f"{self.dataset} has no split {name!r}; it has: {choices}")
         return self.splits[name]
-
-
-def write_atomically(path: Path, data: bytes, *, temporary: Path | None = None) -> None:
-    """Write `data` under `path`: whoever looks sees the old file or the new one, never half.
-
-    `temporary` is where it is written first, on the same file system. It is gone afterwards,
-    also when writing fails, as on a full disk.
-    """
-    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _from_json(data: dict) -> Manifest:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from duet import files
+from tfrecords.escaped_names import escaped
 from tfrecords.framing import frame
 from tfrecords.image_files import UnreadableError, normalise
-from tfrecords.manifest import ShardInfo, write_atomically
+from tfrecords.manifest import ShardInfo
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
 
@@ -26,6 +27,8 @@ class Job:
     source: Source
     directory: Path
     short_side: int | None = None
+    first_frame: bool = False
+    max_pixels: int | None = None
 
     @property
     def work(self) -> Path:
@@ -79,38 +82,30 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
 
     Raises OSError if it cannot be written; nothing half-written is left then.
     """
-    temporary = job.work / f"{piece.name}.{os.getpid()}.tmp"
     digest, size, classes = hashlib.sha256(), 0, Counter[int]()
     records = labels = captions = 0
     rejected = []
-    try:
-        with open(temporary, "wb") as file:
-            raws = job.source.read(piece.split, piece.start, piece.stop)
-            for position, raw in enumerate(raws, start=piece.start):
-                try:
-                    example = _example(raw, position, job)
-                except UnreadableError as error:
-                    rejected.append((raw.filename, str(error)))
-                else:
-                    data = frame(serialize(example))
-                    file.write(data)
-                    digest.update(data)
-                    size += len(data)
-                    records += 1
-                    captions += bool(example.captions)
-                    if example.label is not None:
-                        labels += 1
-                        classes.update(_classes(example.label))
-                tick()
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, job.directory / piece.name)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with files.atomic(job.directory / piece.name) as unfinished, open(unfinished, "wb") as file:
+        raws = job.source.read(piece.split, piece.start, piece.stop)
+        for position, raw in enumerate(raws, start=piece.start):
+            try:
+                example = _example(raw, position, job)
+            except UnreadableError as error:
+                rejected.append((escaped(raw.filename), str(error)))
+            else:
+                data = frame(serialize(example))
+                file.write(data)
+                digest.update(data)
+                size += len(data)
+                records += 1
+                captions += bool(example.captions)
+                if example.label is not None:
+                    labels += 1
+                    classes.update(_classes(example.label))
+            tick()
     info = ShardInfo(piece.name, records, size, digest.hexdigest())
     shard = Shard(info, dict(sorted(classes.items())), labels, captions, rejected)
-    write_atomically(_notes(piece, job), json.dumps(asdict(shard)).encode())
+    files.write(_notes(piece, job), json.dumps(asdict(shard)))
 
 
 def finished(piece: Slice, job: Job) -> Shard | None:
@@ -148,7 +143,16 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
         data = raw.load()
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
-    encoded = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
+    for caption in raw.captions:
+        if escaped(caption) != caption:
+            raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")
+    encoded = normalise(
+        data,
+        short_side=job.short_side,
+        lossless=job.source.lossless,
+        first_frame=job.first_frame,
+        max_pixels=job.max_pixels,
+    )
     names = job.source.class_names
     return Example(
         image=encoded.data,
@@ -156,7 +160,7 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
         height=encoded.height,
         width=encoded.width,
         id=position,
-        filename=raw.filename,
+        filename=escaped(raw.filename),
         label=raw.label,
         captions=raw.captions,
         class_name="|".join(names[label] for label in _classes(raw.label)) if names else "",

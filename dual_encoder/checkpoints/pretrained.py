@@ -196,7 +196,7 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
         tokenizer="byte pairs",
         pooling="end",
         zero_shot={"shapes": 0.988, "shapes-wild": 0.818},
-        source="README, results",
+        source="docs/results.md",
     ),
     "clip-rn50": RN50(
         "timm/resnet50_clip.openai",

@@ -1,10 +1,7 @@
 """The ways out: a model as a folder that `transformers` reads, and as a repository of the hub."""
 
 import json
-import os
-import shutil
 import tempfile
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from dual_encoder.checkpoints.hub.listing import NAME
 from dual_encoder.checkpoints.huggingface.write import Layout, NoLayout, layout_of
 from dual_encoder.checkpoints.model_card import model_card, read_results
 from dual_encoder.checkpoints.tokenizers.write import write_tokenizer
+from duet import files
 
 KERAS = "model.keras"
 
@@ -51,17 +49,9 @@ def save_pretrained(model: keras.Model, folder: str | Path) -> None:
     if not model.built:
         model.build()
     layout = layout_of(model)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    unfinished.mkdir()
-    try:
+    with files.atomic(folder) as unfinished:
+        unfinished.mkdir()
         _write(layout, model, unfinished)
-        if folder.is_dir():
-            folder.rmdir()
-        os.replace(unfinished, folder)
-    except BaseException:
-        shutil.rmtree(unfinished)
-        raise
 
 
 def push_to_hub(

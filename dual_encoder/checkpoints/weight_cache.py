@@ -11,8 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
 from dual_encoder.checkpoints.zero_copy import ALIGNMENT
+from duet import files
 
 SETTING, USUAL = "DUET_CACHE", "~/.cache/duet"  # environment variable of the folder; empty for none
 
@@ -31,8 +30,6 @@ LEAST = 64 << 20  # bytes of weights from which it pays
 MADE_OF = "made_of"  # in a file's metadata: the published files' states, and the code's
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")  # of a published checkpoint
-
-ABANDONED = 3600  # seconds after which half a file belongs to nobody
 
 Shapes = Mapping[str, tuple[int, ...]]  # of a model's variables, by path
 
@@ -71,18 +68,13 @@ def write(path: Path, values: Mapping[str, Any], source: Path) -> None:
     """
     size = _bytes({name: tuple(value.shape) for name, value in values.items()})
     state = _state(_files(source))
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_outdated(path.parent)
         if shutil.disk_usage(path.parent).free < 2 * size:
             return
-        with open(temporary, "wb") as file:
+        with files.atomic(path) as unfinished, open(unfinished, "wb") as file:
             file.writelines(_pieces(values, state))
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _pieces(values: Mapping[str, Any], state: str) -> Iterator[bytes | memoryview]:
@@ -125,12 +117,10 @@ def _drop_outdated(folder: Path) -> None:
                 state = (file.metadata() or {})[MADE_OF]
         except (SafetensorError, KeyError):
             continue  # not one of these
-        files = [file for file, *_ in json.loads(state)["files"]]
-        if not all(map(os.path.isfile, files)) or _state(files) != state:
+        sources = [file for file, *_ in json.loads(state)["files"]]
+        if not all(map(os.path.isfile, sources)) or _state(sources) != state:
             path.unlink(missing_ok=True)
-    for path in folder.glob("*.tmp"):
-        if time.time() - path.stat().st_mtime > ABANDONED:
-            path.unlink(missing_ok=True)
+    files.sweep(folder)
 
 
 def _bytes(shapes: Shapes) -> int:

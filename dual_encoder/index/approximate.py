@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dual_encoder.index.search import Hits, Index
+from duet import files
 
 EXACT_UP_TO = 1_000_000  # images; beyond, exact search takes seconds
 
@@ -105,9 +106,8 @@ def build_approximate(
     measured = _with_effort(Approximate(index, {"kind": kind, "file": file}, made), held)
     made.add_with_ids(index.embeddings(held), held)
     advance(len(held))
-    partial = index.folder / f".{file}.tmp"
-    _faiss().write_index(made, str(partial))
-    partial.replace(index.folder / file)
+    with files.atomic(index.folder / file) as unfinished:
+        _faiss().write_index(made, str(unfinished))
     facts = replace(index.facts, approximate=measured.facts)
     facts.write(index.folder)
     return replace(measured, index=replace(index, facts=facts))

@@ -17,6 +17,7 @@ from typing import Any
 from dual_encoder.index import files as index_files
 from dual_encoder.index.files import WORK_FOLDER, IndexFacts, IndexRows, Shard, map_rows, write_rows
 from dual_encoder.index.search import Index, check_fingerprint
+from duet import files
 
 SHARD_ROWS = 65_536
 
@@ -102,7 +103,7 @@ class IndexBuilder:
         facts = replace(self.facts, unreadable=len(unreadable), shards=(*whole, *self._write(rest)))
         if self._old and facts.shards == self._old.facts.shards:
             facts = replace(facts, approximate=self._old.facts.approximate)
-        index_files.replace(self.folder / UNREADABLE, _table(unreadable))
+        files.write(self.folder / UNREADABLE, _table(unreadable))
         facts.write(self.folder)
         self._tidy(facts)
         dropped = (len(self._old) if self._old else 0) - kept

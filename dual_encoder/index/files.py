@@ -6,7 +6,6 @@ image is known to be unchanged, and its place where it is not a file of its own.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from dual_encoder.checkpoints.safetensors_mmap import map_tensors
+from duet import files
 
 FILE = "index.json"
 
@@ -105,7 +105,7 @@ class IndexFacts:
 
     def write(self, folder: Path) -> None:
         """As the folder's `index.json`, in whole or not at all."""
-        replace(folder / FILE, (json.dumps(asdict(self), indent=2) + "\n").encode())
+        files.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def read_facts(folder: Path) -> IndexFacts:
@@ -137,16 +137,11 @@ def read_facts(folder: Path) -> IndexFacts:
 
 def write_rows(path: Path, rows: IndexRows, facts: dict[str, Any]) -> None:
     """Write rows under their final name once they are whole, with `facts` in the metadata."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(vars(rows), partial, metadata={_KEY: json.dumps(facts)})
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
+        with files.atomic(path) as unfinished:
+            save_file(vars(rows), unfinished, metadata={_KEY: json.dumps(facts)})
+    except SafetensorError as error:
         raise OSError(f"{path} could not be written: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
@@ -164,13 +159,3 @@ def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
     except (KeyError, TypeError, ValueError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path} is damaged ({reason}); delete the index, build again") from None
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Write `data` under `path`: whoever looks sees the old file or the new one, never half."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

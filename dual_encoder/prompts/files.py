@@ -1,7 +1,6 @@
 """Learnt prompts as small files: vectors, what they belong to, and the words nearest to them."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from dual_encoder.fingerprint import fingerprint
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.cocoop import CoCoOp
 from dual_encoder.prompts.coop import CoOp
+from duet import files
 
 FORMAT = 1
 
@@ -45,9 +45,8 @@ def save_prompts(prompts: CoOp, path: str | Path, *, backbone: str, **more: Any)
         **more,
     }
     tensors = {name: ops.convert_to_numpy(weight) for name, weight in _named(prompts).items()}
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(tensors, partial, metadata={"duet": json.dumps(about, ensure_ascii=False)})
-    os.replace(partial, path)
+    with files.atomic(path) as unfinished:
+        save_file(tensors, unfinished, metadata={"duet": json.dumps(about, ensure_ascii=False)})
 
 
 def describe_prompts(path: str | Path) -> dict[str, Any]:

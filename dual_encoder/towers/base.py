@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder import image_pixels
+
 RESIZE = ("crop", "squash")
 
 INTERPOLATION = ("bicubic", "bilinear")
@@ -52,7 +54,7 @@ class ImageTower(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(shape=(None, image_size, image_size, 3))
 
     def __call__(self, image, *args, **kwargs):
-        check_images(image, self.image_size)
+        check_size(image, self.image_size)
         return super().__call__(image, *args, **kwargs)
 
     @property
@@ -74,33 +76,10 @@ class ImageTower(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def check_images(images: Any, size: int) -> None:
-    """Raise a ValueError for images that are not [b, size, size, 3]; names both sizes.
-
-    What is not known yet, as inside a function that is being compiled, may be right.
-    """
-    shape = getattr(images, "shape", None)
-    if shape is None:
-        return
-    found = [None if side is None else int(side) for side in shape]
-    wanted = (None, size, size, 3)
-    pairs = zip(found, wanted, strict=False)
-    if len(found) != 4 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
-        raise ValueError(
-            f"images: expected [b, {size}, {size}, 3], the size that this model takes; got "
-            f"{found}; tfrecords.read_image(path, **model.preprocessing) makes such images"
-        )
-
-
 class TakesImages:
-    """Mixin of models with an `image_tower`: they take the images that it takes, and no others."""
+    """Mixin of models with an `image_tower`: they take the images that it takes."""
 
     image_tower: ImageTower
-
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        images = inputs.get("image") if isinstance(inputs, dict) else inputs
-        check_images(images, self.image_size)
-        return super().__call__(inputs, *args, **kwargs)  # type: ignore[misc]
 
     @property
     def image_size(self) -> int:
@@ -111,6 +90,22 @@ class TakesImages:
     def preprocessing(self) -> dict[str, Any]:
         """What `tfrecords.load` has to know about images."""
         return self.image_tower.preprocessing
+
+    def as_pixels(self, images: Any) -> Any:
+        """Paths, PIL images and single arrays as pixels [b, s, s, 3]; batches as they are."""
+        known = getattr(self.image_tower, "preprocessing", {})
+        return image_pixels.as_pixels(images, **{"image_size": self.image_size, **known})
+
+
+def check_size(images: Any, size: int) -> None:
+    """Raise a ValueError of one line where images are not [b, size, size, 3]."""
+    shape = tuple(getattr(images, "shape", ()))
+    pairs = zip(shape[1:], (size, size, 3), strict=False)
+    if len(shape) != 4 or any(n not in (None, wanted) for n, wanted in pairs):
+        raise ValueError(
+            f"images: expected pixels [b, {size}, {size}, 3], the model's image_size; got "
+            f"{list(shape)}; read or resize them at {size} x {size}"
+        )
 
 
 class TextTower(keras.layers.Layer):

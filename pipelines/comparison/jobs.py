@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.runs import command_line, folder
+from duet import files
+from pipelines.runs import command_line
 
 LOG = "log.txt"
 
@@ -93,7 +94,7 @@ def run(job: Job, *, limit: float | None = None) -> str | None:
             _stop(process)
             raise
     if error:
-        folder.write_text(job.logs / FAILED, json.dumps({"error": error}))
+        files.write(job.logs / FAILED, json.dumps({"error": error}))
     return error
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import yaml
 
+from duet import files
 from pipelines.comparison import cost_table, recommendation
 from pipelines.comparison import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import command_line, folder, results
+from pipelines.runs import command_line, results
 from pipelines.training import plots as training_plots
 
 CSV = "results.csv"
@@ -41,8 +42,8 @@ def write(
 ) -> None:
     """Everything but the runs themselves."""
     results.write(out / results.FILE, document)
-    folder.write_text(out / CSV, table(document))
-    folder.write_text(out / PAGE, page(document, mistakes or []))
+    files.write(out / CSV, table(document))
+    files.write(out / PAGE, page(document, mistakes or []))
 
 
 def table(document: dict[str, Any]) -> str:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import classifiers
 import dual_encoder
 import tfrecords
+from duet import files
 from pipelines.costs import flops, serving
 from pipelines.deployment import classifier as deployment_classifier
 from pipelines.deployment import saved_model
 from pipelines.deployment.classifier import Deployable
 from pipelines.fewshot.methods import PROMPTS
-from pipelines.runs import folder, models, results
+from pipelines.runs import models, results
 from pipelines.training.report import MODEL
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def measure(
     spoken = enumerate(manifest.spoken_names)
     names = [name for label, name in spoken if label not in made.held_out]
     examples = islice(tfrecords.examples(options.data, options.test), IMAGES)
-    files = [example.image for example in examples]
-    task = Task(options.model, names, options.shots, files, options.serving_seconds)
+    encoded = [example.image for example in examples]
+    task = Task(options.model, names, options.shots, encoded, options.serving_seconds)
     found: dict[str, dict[str, Any]] = {}
     for method, cells in made.cells.items():
         cell = next((each for each in cells if (each / results.FILE).is_file()), None)
@@ -85,7 +86,7 @@ def measure(
             row = measured(method, cell, task, found)
             if row["note"] is None or method in CACHED:  # what failed is tried again
                 text = json.dumps({**row, "serving_seconds": task.seconds}, indent=1)
-                folder.write_text(kept, text + "\n")
+                files.write(kept, text + "\n")
         found[method] = row
     return found
 

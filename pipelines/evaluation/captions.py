@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dual_encoder.tokenizer import row_length
+from dual_encoder import row_length
 from pipelines.evaluation import captions_report
 from pipelines.metrics import retrieval
 from pipelines.runs import features as runs_features

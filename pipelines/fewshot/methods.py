@@ -57,9 +57,9 @@ def _zero_shot(cell: "Cell", task: "Task") -> Found:
 
 def _class_matrix(task: "Task") -> np.ndarray:
     """Of all classes by their templates, [e, C], times the logit scale."""
-    from dual_encoder import zero_shot
+    import dual_encoder
 
-    return zero_shot.class_texts(task.model, task.names, task.templates).T
+    return dual_encoder.class_texts(task.model, task.names, task.templates).T
 
 
 def _probe(cell: "Cell", task: "Task") -> Found:

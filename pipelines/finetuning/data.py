@@ -136,13 +136,13 @@ class Labelled:
 
     def _texts(self, model: Any) -> dict[str, Any]:
         """How a dual encoder's prompts are read, in rows no longer than the longest of them."""
-        from dual_encoder import tokenizer as dual_encoder_tokenizer
+        import dual_encoder
 
         tokenizer = getattr(model, "tokenizer", None)
         if tokenizer is None:
             return {}
         prompts = [[text.replace("{}", name) for text in self.templates] for name in self.names]
-        length = dual_encoder_tokenizer.longest(model, prompts)
+        length = dual_encoder.longest_row(model, prompts)
         return {"tokenizer": tokenizer, "class_prompts": prompts, "text_length": length}
 
     def _softened(self, batches: Any) -> Any:

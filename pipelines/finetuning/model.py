@@ -9,7 +9,7 @@ import numpy as np
 import classifiers
 import dual_encoder
 from classifiers import trainable
-from dual_encoder.zero_shot import class_texts
+from dual_encoder import class_texts
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.methods import METHODS, Method
 from pipelines.runs.features import unit

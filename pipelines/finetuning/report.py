@@ -1,12 +1,12 @@
 """What a finished fine-tuning leaves: the models, their figures, and a page."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from duet import files
 from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.finetuning.model import Adapted
@@ -97,15 +97,14 @@ def write(
     if made.source is not None and not made.has_texts:
         _save(made.source, out / DUAL)
     results.write(out / results.FILE, document)
-    (out / PAGE).write_text(page(document), encoding="utf-8")
+    files.write(out / PAGE, page(document))
     _save(model, out / MODEL)  # last: by it the run is known to be finished
     return document
 
 
 def _save(model: Any, path: Path) -> None:
-    unfinished = path.with_name(f"unfinished.{path.name}")
-    model.save(unfinished)
-    os.replace(unfinished, path)
+    with files.atomic(path) as unfinished:
+        model.save(unfinished)
 
 
 def summary(document: dict[str, Any]) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dual_encoder import weight_space
+from duet import files
 from pipelines.finetuning import forgetting
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
 from pipelines.runs import class_split as classes
-from pipelines.runs import folder
 from pipelines.training import batch_size
 
 HEADS = ("zero-shot", "text")  # of methods that start from a model that knows all classes
@@ -85,5 +85,5 @@ def choose_alpha(
         "seconds": course.seconds,
     }
     if course.writes:
-        folder.write_text(kept, json.dumps(chosen))
+        files.write(kept, json.dumps(chosen))
     return chosen

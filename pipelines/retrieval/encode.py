@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dual_encoder.tokenizer import row_length
+from dual_encoder import row_length
 from pipelines.retrieval.answers import Query
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import os
 import re
 import types
 import typing
@@ -12,6 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import docstring_parser
 import jsonargparse
 import yaml
+
+from duet import files
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -82,9 +83,7 @@ def recipe_path(name: str, *, option: str) -> Path:
 
 def write_config(options: Any, path: Path) -> None:
     """The options as YAML: what `--config` takes to run the same again. Never half a file."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
-    os.replace(partial, path)
+    files.write(path, yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What a frozen image tower makes of images: computed once, kept in a file."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
+
+from duet import files
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,7 @@ def cached(path: Path, key: dict[str, Any], make: Callable[[], Features]) -> Fea
             if (file.metadata() or {}).get("key") == text:
                 return Features(file.get_tensor("values"), file.get_tensor("labels"))
     made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({"values": made.values, "labels": made.labels}, partial, metadata={"key": text})
-    os.replace(partial, path)
+    with files.atomic(path) as unfinished:
+        tensors = {"values": made.values, "labels": made.labels}
+        save_file(tensors, unfinished, metadata={"key": text})
     return made

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from duet import files
 from pipelines.runs.config import read_config, write_config
 
 CONFIG = "config.yaml"
@@ -73,7 +74,7 @@ def check_resumable(
                 f"{out} holds a run begun with other options ({'; '.join(changed)}); "
                 "give those again to go on, or another --out"
             )
-    elif out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir()):
+    elif out.is_dir() and any(not files.is_leftover(path) for path in out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give another --out")
     return out
 
@@ -87,11 +88,3 @@ def claim(out: Path, options: Any) -> None:
         write_config(options, out / CONFIG)
     except OSError as error:
         raise PermissionError(f"{out} cannot be written: {error.strerror}") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, its folder made if missing: never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -41,15 +41,15 @@ against: `schemas/results.schema.json`.
 """
 
 import json
-import os
 import platform
 import resource
 import sys
-import tempfile
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from duet import files
 
 SCHEMA = 2
 
@@ -129,16 +129,7 @@ def write(path: str | Path, results: dict[str, Any]) -> None:
     missing = [field for field in REQUIRED if field not in results]
     if missing:
         raise ValueError(f"{path}: the results lack {', '.join(missing)}")
-    text = _text(results)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    files.write(path, _text(results))
 
 
 def _text(results: dict[str, Any]) -> str:

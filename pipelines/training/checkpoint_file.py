@@ -7,7 +7,6 @@ must not forget. The data need none: which images come at step n follows from (s
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from duet import files
 
 
 def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool = True) -> bool:
@@ -32,15 +33,10 @@ def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool 
     if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
         return False
     if writes:
-        partial = path.with_name("unfinished.partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(arrays, partial, metadata={"duet": json.dumps(state)})
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, path)
+            with files.atomic(path) as unfinished:
+                save_file(arrays, unfinished, metadata={"duet": json.dumps(state)})
         except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
             raise RuntimeError(f"{path} could not be written: {error}") from None
     return True
 

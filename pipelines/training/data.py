@@ -92,11 +92,11 @@ class Pairs:
 
     def _texts(self, model: "DualEncoder") -> dict[str, Any]:
         """How captions are read. Rows of class prompts are no longer than the longest of them."""
-        from dual_encoder import tokenizer
+        import dual_encoder
 
         length = None
         if not self.manifest.split("train").captions:
-            length = tokenizer.longest(model, self.manifest.class_prompts)
+            length = dual_encoder.longest_row(model, self.manifest.class_prompts)
         return {"tokenizer": model.tokenizer, "text_length": length}
 
     def _load(self, model: "DualEncoder", split: str) -> partial:

@@ -1,12 +1,12 @@
 """What a finished training leaves: the model, its figures, and a page."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from duet import files
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line, results
@@ -69,11 +69,10 @@ def write(
         devices=devices,
         seed=options.seed,
     )
-    unfinished = out / f"unfinished.{MODEL}"
-    model.save(unfinished)
-    results.write(out / results.FILE, document)
-    (out / PAGE).write_text(page(document), encoding="utf-8")
-    os.replace(unfinished, out / MODEL)  # last: by it the run is known to be finished
+    with files.atomic(out / MODEL) as unfinished:  # last: by it the run is known to be finished
+        model.save(unfinished)
+        results.write(out / results.FILE, document)
+        files.write(out / PAGE, page(document))
     return document
 
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duet import files
+
 if TYPE_CHECKING:
     from dual_encoder import Tokenizer
 
@@ -19,6 +21,5 @@ def read_tokenizer(path: Path) -> "Tokenizer | None":
 
 def write_tokenizer(tokenizer: "Tokenizer", path: Path) -> None:
     """Keep it; never half a file."""
-    from pipelines.runs import folder
 
-    folder.write_text(path, json.dumps(tokenizer.get_config()))
+    files.write(path, json.dumps(tokenizer.get_config()))

@@ -4,9 +4,9 @@
 """
 
 import contextlib
-import os
-import uuid
 from pathlib import Path
+
+from duet import files
 
 BRANCH = "main"
 
@@ -41,7 +41,4 @@ def remember(folder: Path, revision: str | None) -> None:
     if revision == folder.name or (reference.is_file() and reference.read_text() == folder.name):
         return
     with contextlib.suppress(OSError):  # a cache that is only read
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        temporary = reference.with_name(f"{reference.name}.{uuid.uuid4().hex}.tmp")
-        temporary.write_text(folder.name)
-        os.replace(temporary, reference)
+        files.write(reference, folder.name)

@@ -1,0 +1,40 @@
+"""The documents: links lead somewhere, modules they name are there, commands they show exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.__main__ import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+MODULE = (
+    r"`((?:tfrecords|dual_encoder|classifiers|pipelines|duet|tests|benchmarks|examples)/[\w/.]+)`"
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_relative_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_that_are_named_exist(page):
+    if page.name == "CHANGELOG.md":
+        pytest.skip("history names what was")
+    named = re.findall(MODULE, page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_that_are_shown_exist(page):
+    shown = set(re.findall(r"python -m pipelines (\w+)", page.read_text())) - {"COMMAND"}
+    assert shown <= set(COMMANDS), shown - set(COMMANDS)
+
+
+def test_the_readme_stays_readable():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 170
