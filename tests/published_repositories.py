@@ -30,7 +30,6 @@ WORDS = HERE / "fixtures" / "tokenizers"
 FACTS: Mapping[str, Any] = yaml.safe_load((HERE / "hub_repositories.yaml").read_text("utf-8"))
 REPOSITORIES: Mapping[str, Any] = FACTS["repositories"]
 FOREIGN = ("tf_model.h5", "flax_model.msgpack")  # nothing of ours
-PIECES = (".model",)  # SentencePiece's, which no tokenizer of ours reads
 # Sizes of a tiny model, by the names that the configurations of each layout have for them.
 TINY_TRANSFORMER = dict(
     hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2

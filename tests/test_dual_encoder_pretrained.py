@@ -237,7 +237,7 @@ def test_keys_of_text_configurations_of_2022(copied):
 
 
 def test_open_clip_with_a_tokenizer_of_transformers_by_name(copied):
-    """Its texts keep broken encodings and entities mended, and case is the tokenizer's matter."""
+    """Texts are then mended alone; what is a small letter is the tokenizer's own matter."""
     folder = copied("open_clip_vit")
     changed_json(
         folder / "open_clip_config.json", model_cfg__text_cfg__hf_tokenizer_name="duet/tiny"

@@ -124,6 +124,8 @@ def _problem(repository: str, commit: str, weights: Weights, row: Checkpoint | N
         found = contradictions(model, row) if row else []
     except (ValueError, FileNotFoundError) as error:
         return " ".join(str(error).split())
+    except (LookupError, TypeError) as error:  # of a setting that is not what it should be
+        return f"its configuration is not understood ({error!r})"
     finally:
         keras.utils.clear_session()  # or Keras gives them their weights at the next occasion
     return f"it contradicts the table: {'; '.join(found)}" if found else None
