@@ -107,7 +107,7 @@ def test_parts_of_both_kinds(tmp_path, file):
     (tmp_path / f"{file}.index.json").write_text(json.dumps({"weight_map": parts}))
     assert_read(tmp_path, "transformers")
     (tmp_path / parts["scale"]).unlink()
-    with pytest.raises(FileNotFoundError, match=f"lists {parts['scale']}, not here"):
+    with pytest.raises(FileNotFoundError, match=f"lists {parts['scale']}, which is not here"):
         open_tensors(tmp_path, "transformers")
 
 

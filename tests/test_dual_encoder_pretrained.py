@@ -175,7 +175,7 @@ def test_weights_in_several_files(copied):
     (folder / "model.safetensors").unlink()
     assert_agrees(dual_encoder.load(folder), expected(folder.name))
     (folder / "model-2.safetensors").unlink()
-    assert "lists model-2.safetensors, not here" in refused(FileNotFoundError, folder)
+    assert "lists model-2.safetensors, which is not here" in refused(FileNotFoundError, folder)
 
 
 @pytest.mark.parametrize(
