@@ -6,6 +6,8 @@ from dual_encoder.adamw import WeightByWeight as WeightByWeight
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
+from dual_encoder.checkpoints.availability import Availability as Availability
+from dual_encoder.checkpoints.availability import availability as availability
 from dual_encoder.checkpoints.keras_hub.backbones import hub_image_tower as hub_image_tower
 from dual_encoder.checkpoints.keras_hub.backbones import is_hub_preset as is_hub_preset
 from dual_encoder.checkpoints.load import bytes_here as bytes_here
