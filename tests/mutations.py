@@ -33,7 +33,9 @@ def mutated_words(seeds: Sequence[Sequence[str]], count: int, *, seed: int) -> I
         for _ in range(draws.randint(1, 3)):
             words = words or [""]
             place = draws.randrange(1, len(words)) if len(words) > 1 else 0
-            new = _mutated(words[place].encode(), draws)[:200].replace(b"\0", b"")
+            new = _mutated(words[place].encode("utf-8", "surrogateescape"), draws)[:200].replace(
+                b"\0", b""
+            )
             choices = {
                 "change": [new.decode("utf-8", "surrogateescape")],
                 "drop": [],

@@ -109,7 +109,10 @@ def _train(
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
     with strategy.scope():
-        made = finetuning_model.prepare(_source(options), options.method, data, options=options)
+        source = _source(options)
+        if isinstance(source, dual_encoder.DualEncoder):
+            dual_encoder.refuse_equal_names(source, data.names, data.templates)
+        made = finetuning_model.prepare(source, options.method, data, options=options)
         compile_model(made, options, steps=options.epochs * data.steps)
     checkpoint = Checkpoint(
         out / CHECKPOINTS,
