@@ -94,14 +94,15 @@ def _read(path: Path) -> Any:
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata: the pixels decide
         try:
             image = Image.open(data)
+            frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
             image.load()
         except MemoryError:
             raise
         except Exception as error:  # damaged files make Pillow raise almost anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path}: not a readable image ({reason})") from None
-    if image.format not in ("JPEG", "MPO") and getattr(image, "n_frames", 1) > 1:
-        raise ValueError(f"{path}: expected one frame; got {image.n_frames}")
+    if frames > 1:
+        raise ValueError(f"{path}: expected one frame; got {frames}")
     return _plain(image)
 
 

@@ -64,7 +64,7 @@ def test_small_images_grow_and_sides_round_down():
 
 
 def test_animations_and_deep_pixels_are_refused(tmp_path):
-    PHOTO.save(tmp_path / "two.gif", save_all=True, append_images=[TILES.resize(PHOTO.size)])
+    PHOTO.save(tmp_path / "two.gif", save_all=True, append_images=[PHOTO.rotate(180)])
     with pytest.raises(ValueError, match=r"two\.gif: expected one frame; got 2"):
         image_pixels.as_pixels(tmp_path / "two.gif", image_size=32)
     with pytest.raises(ValueError, match="expected 8 or 16 bits per channel"):
