@@ -6,6 +6,8 @@ from dual_encoder.adamw import WeightByWeight as WeightByWeight
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
+from dual_encoder.checkpoints.availability import Availability as Availability
+from dual_encoder.checkpoints.availability import availability as availability
 from dual_encoder.checkpoints.keras_hub.backbones import hub_image_tower as hub_image_tower
 from dual_encoder.checkpoints.keras_hub.backbones import is_hub_preset as is_hub_preset
 from dual_encoder.checkpoints.load import bytes_here as bytes_here
@@ -13,6 +15,7 @@ from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.distributed_training import ExactTraining as ExactTraining
+from dual_encoder.equal_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.index.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.index.approximate import Approximate as Approximate

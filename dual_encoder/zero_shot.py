@@ -1,6 +1,5 @@
 """Class names to a classifier: a dual encoder's image side against embedded prompts."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.distributed_training import ExactTraining
+from dual_encoder.equal_names import refuse_equal_rows
 from dual_encoder.model import DualEncoder
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
@@ -75,8 +75,10 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
         2021, section 3.1.4). `batch_size` prompts are encoded at a time.
 
         Raises:
-            ValueError: fewer than two class names, an empty or repeated one, no template, one
-                without `{}`, or a model without a tokenizer.
+            ValueError: fewer than two class names, an empty one, different ones that are the same
+                tokens to the model, no template, one without `{}`, or a model without a tokenizer.
+                The very same name twice is taken, as published lists have some: both classes
+                then have the same embedding.
         """
         classifier = cls(
             model.image_tower,
@@ -173,6 +175,7 @@ def class_embeddings(
         raise ValueError("model: expected one with a tokenizer to read class names; it has none")
     length = None if model.text_tower.trims_exactly else model.context_length
     token_ids = model.tokenizer(prompts, length=length)
+    refuse_equal_rows(class_names, token_ids)
     starts = range(0, len(prompts), batch_size)
     if progress:
         from tqdm import tqdm
@@ -184,6 +187,8 @@ def class_embeddings(
     ]
     by_class = np.concatenate(encoded).reshape(len(class_names), len(templates), -1)
     mean = by_class.mean(axis=1, dtype=np.float64)
+    first = {name: place for place, name in reversed(list(enumerate(class_names)))}
+    mean = mean[[first[name] for name in class_names]]  # the very same where the names are
     return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -195,9 +200,6 @@ def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     empty = [i for i, name in enumerate(class_names) if not name.strip()]
     if empty:
         raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
-    name, count = Counter(class_names).most_common(1)[0]
-    if count > 1:
-        raise ValueError(f"class_names: expected each name once; {name!r} is there {count} times")
     for template in templates:
         if "{}" not in template:
             raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")

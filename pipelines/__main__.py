@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted.
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -42,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     if command not in COMMANDS:
         return _complain(_no_command(command), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         module = importlib.import_module(f"pipelines.{command}")
         from pipelines.runs.config import parse

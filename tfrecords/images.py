@@ -57,15 +57,22 @@ def read_image(
     resize: str = "crop",
     interpolation: str = "bicubic",
     crop_fraction: float = 1.0,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
 ) -> np.ndarray:
     """One image from anywhere, with the pixels that it would have in evaluation.
 
     Files are treated as on their way into records (turned upright, transparent parts put on
     white, brought to RGB with 8 bits per channel), but nothing is encoded as JPEG again.
 
+    How a model wants its images is the model's: pass its `preprocessing`. Without, an image is cut
+    to 224 pixels as most of CLIP's models take it, which is wrong for others: a model of another
+    size refuses it, but one that squashes images or resizes them bilinearly cannot tell.
+
     Args:
         image: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
         image_size, resize, interpolation, crop_fraction: see `Preprocessing`.
+        first_frame, max_pixels: see `image_files.normalise`.
 
     Returns:
         uint8 [image_size, image_size, 3], RGB.
@@ -73,6 +80,10 @@ def read_image(
     Raises:
         FileNotFoundError: no such file.
         ValueError: it is no image, a damaged or an animated one, or an argument does not fit.
+
+    Example:
+        >>> image = tfrecords.read_image("cat.jpg", **model.preprocessing)
+        >>> model.encode_image(image[None])
     """
     preprocessing = Preprocessing(
         image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
@@ -84,7 +95,7 @@ def read_image(
         return pixels_to_square(tf.constant(image), preprocessing).numpy()
     data = image if isinstance(image, bytes) else Path(image).read_bytes()
     try:
-        plain = normalise(data, lossless=True)
+        plain = normalise(data, lossless=True, first_frame=first_frame, max_pixels=max_pixels)
     except UnreadableError as error:
         name = "image" if isinstance(image, bytes) else str(image)
         raise UnreadableError(f"{name}: {error}") from None
