@@ -90,7 +90,7 @@ def _settled(options: Any, data: Labelled) -> Any:
 
 def _kind(name: str) -> str:
     """Whether a model of that name reads texts, as the table has it or as it turns out."""
-    if name in dual_encoder.IMAGE_TOWERS:
+    if name in dual_encoder.IMAGE_TOWERS or dual_encoder.is_hub_preset(name):
         return "image-tower"
     if name in dual_encoder.CHECKPOINTS:
         return dual_encoder.CHECKPOINTS[name].kind
