@@ -114,7 +114,7 @@ def test_parts_of_both_kinds(tmp_path, file):
             data = torch_archives.archive({name: torch_archives.tensor(array)})
             (tmp_path / part).write_bytes(data)
         else:
-            save_file({name: array}, tmp_path / part)
+            save_file({name: np.asarray(array)}, tmp_path / part)
     (tmp_path / f"{file}.index.json").write_text(json.dumps({"weight_map": parts}))
     assert_read(tmp_path, "transformers")
     (tmp_path / parts["scale"]).unlink()
