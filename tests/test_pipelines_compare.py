@@ -9,10 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from recipe_commands import options as options_of
 from report_pages import comparison_document
 from saved_runs import valid_results
-from test_pipelines_finetune import home as home
-from test_pipelines_recipes import options as options_of
 
 from pipelines.__main__ import main
 from pipelines.comparison import budget
@@ -92,7 +91,7 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
     rows = {row["method"]: row for row in valid_results(out)["rows"]}
     assert float(table["linear-probe"]["seen"]) == pytest.approx(rows["linear-probe"]["seen"])
     page = (out / "report.html").read_text()
-    assert "What it costs to run" in page and "measured as zero-shot" in page
+    assert "Serving cost" in page and "measured as zero-shot" in page
     served = rows["zero-shot"]["deployed"]["batches"]["1"]["latency_p95_ms"]
     assert float(table["linear-probe"]["latency_p95_ms_1"]) == pytest.approx(served)
     assert "Table 4: extended accuracy" in page and "python -m pipelines finetune" in page
@@ -207,5 +206,5 @@ def test_a_page_without_held_out_classes_is_not_about_them():
     for row in document["rows"]:
         row |= dict.fromkeys(("unseen", "unseen_among_all", "generalized", "harmonic_mean"))
     page = comparison_report.page(document, [])
-    assert "What is gained and what is lost" not in page and "Table 4" not in page
+    assert "Accuracy on seen and held-out classes" not in page and "Table 4" not in page
     assert "Table 3" in page
