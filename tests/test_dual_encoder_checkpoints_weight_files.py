@@ -71,6 +71,17 @@ def test_nothing_found_says_what_is_there_and_what_would_have_done():
         "a/b: no weights here; expected model.safetensors, pytorch_model.bin, or one of them in "
         "parts with its .index.json; there is config.json, tf_model.h5"
     )
+    assert nothing_found("a/b", [OPEN_CLIP], "open_clip").startswith(
+        "a/b: no weights here; expected open_clip_model.safetensors, open_clip_pytorch_model.saf"
+    )
+
+
+def test_weights_without_a_configuration_are_of_nothing():
+    assert find(["ViT-B-32.pt"]) is None
+    line = nothing_found("a/b", ["ViT-B-32.pt"])
+    assert line == (
+        "a/b: expected open_clip_config.json or config.json with the weights; there is ViT-B-32.pt"
+    )
     assert nothing_found("a/b", [], "open_clip").endswith("; there is nothing")
 
 
@@ -103,7 +114,7 @@ def test_parts_of_both_kinds(tmp_path, file):
             data = torch_archives.archive({name: torch_archives.tensor(array)})
             (tmp_path / part).write_bytes(data)
         else:
-            save_file({name: array}, tmp_path / part)
+            save_file({name: np.asarray(array)}, tmp_path / part)
     (tmp_path / f"{file}.index.json").write_text(json.dumps({"weight_map": parts}))
     assert_read(tmp_path, "transformers")
     (tmp_path / parts["scale"]).unlink()

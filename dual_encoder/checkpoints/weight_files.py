@@ -80,7 +80,10 @@ def nothing_found(where: object, names: Iterable[str], layout: str | None = None
     names = sorted(names)
     layouts = (layout,) if layout else tuple(CONFIGS)
     wanted = [name for table in (SAFETENSORS, TORCH) for each in layouts for name in table[each]]
+    configs = tuple(CONFIGS[each] for each in layouts)
     there = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+    if not set(configs) & set(names):
+        return f"{where}: expected {' or '.join(configs)} with the weights; there is {there}"
     return (
         f"{where}: no weights here; expected {', '.join(dict.fromkeys(wanted))}, or one of them in "
         f"parts with its {INDEX}; there is {there}"
