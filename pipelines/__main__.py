@@ -1,6 +1,6 @@
 """`python -m pipelines COMMAND`: finds the command, and turns what goes wrong into one line.
 
-Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 nobody reads any more.
 """
 
 import difflib
@@ -10,7 +10,9 @@ import sys
 import traceback
 from pathlib import Path
 
+import duet
 from duet import files
+from pipelines.runs import command_line
 
 COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
@@ -28,6 +30,8 @@ COMMANDS = {
     "serve": "a page on this machine that finds images of an index",
 }
 
+BROKEN_PIPE = 141  # as a shell has it of a program that SIGPIPE ends
+
 HOUSE = Path(__file__).parents[1]
 
 PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
@@ -36,13 +40,31 @@ PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 def main(argv: list[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help"):
+    try:
+        status = _main(argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read has seen enough, as in `duet --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _main(argv: list[str]) -> int:
+    argv, quiet, verbose = _without_global_options(argv)
+    if not argv or argv[0] in ("-h", "--help", "--help-all"):
         print(_help())
         return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"duet {duet.__version__}")
+        return 0
+    if argv[0].split("=")[0] == "--print-completion":
+        return _print_completion([part for word in argv for part in word.split("=", 1)][1:])
     command, *rest = argv
     if command not in COMMANDS:
         return _complain(_no_command(command), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
+    if quiet or not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # no bars in a log file; tqdm reads it
     try:
         module = importlib.import_module(f"pipelines.{command}")
         from pipelines.runs.config import parse
@@ -52,17 +74,43 @@ def main(argv: list[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
         return _complain(str(stop) or "interrupted", 130)
+    except BrokenPipeError:
+        raise
     except (RuntimeError, files.CannotWriteError) as error:
-        return _user_error(error, 1)
+        return _user_error(error, 1, verbose=verbose)
     except (ValueError, OSError) as error:
-        return _user_error(error, 2)
+        return _user_error(error, 2, verbose=verbose)
+
+
+def _without_global_options(argv: list[str]) -> tuple[list[str], bool, bool]:
+    """The rest, and whether `--quiet` and `--verbose` were given, anywhere."""
+    rest = [word for word in argv if word not in ("--quiet", "--verbose")]
+    return rest, "--quiet" in argv, "--verbose" in argv
+
+
+def _print_completion(shells: list[str]) -> int:
+    """A script for `source`, as in `source <(duet --print-completion bash)`."""
+    from pipelines.runs import option_help
+
+    options = {name: importlib.import_module(f"pipelines.{name}").Options for name in COMMANDS}
+    try:
+        print(option_help.completion(options, shell=shells[0] if shells else ""))
+    except (ValueError, RuntimeError) as error:
+        return _complain(str(error), 2 if isinstance(error, ValueError) else 1)
+    return 0
 
 
 def _help() -> str:
-    rows = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
-    usage = "usage: python -m pipelines COMMAND [OPTIONS]"
-    more = "`python -m pipelines COMMAND --help` lists the options of a command."
-    return "\n".join([usage, "", "commands:", *rows, "", more])
+    name = command_line.program()
+    rows = [f"  {command:<10} {what}" for command, what in COMMANDS.items()]
+    about = [
+        f"`{name} COMMAND --help` lists the options of a command that are needed first, "
+        "`--help-all` all.",
+        "With any command: --quiet (no progress bars; a log file has none anyway), --verbose (where "
+        "in the program",
+        "something went wrong). Alone: --version, --print-completion bash|zsh|tcsh.",
+    ]
+    return "\n".join([f"usage: {name} COMMAND [OPTIONS]", "", "commands:", *rows, "", *about])
 
 
 def _no_command(name: str) -> str:
@@ -71,17 +119,21 @@ def _no_command(name: str) -> str:
     return f"no command {name!r}; expected one of {', '.join(COMMANDS)}{hint}"
 
 
-def _user_error(error: Exception, status: int) -> int:
+def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
     """One line if Duet itself raised it; anything else is a fault, with its traceback."""
+    if verbose:
+        traceback.print_exception(error)
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
     if not any(raised_in.is_relative_to(HOUSE / package) for package in PACKAGES):
-        traceback.print_exception(error)
+        if not verbose:
+            traceback.print_exception(error)
         return 1
     return _complain(str(error), status)
 
 
 def _complain(message: str, status: int) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split()).replace(command_line.MODULE, command_line.program())
+    print(f"error: {line}", file=sys.stderr)
     return status
 
 

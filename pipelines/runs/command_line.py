@@ -1,7 +1,16 @@
 """The command line that repeats a run."""
 
 import shlex
+import sys
+from pathlib import Path
 from typing import Any
+
+MODULE, SCRIPT = "python -m pipelines", "duet"
+
+
+def program() -> str:
+    """What a person typed to get here: `duet`, or `python -m pipelines`."""
+    return SCRIPT if Path(sys.argv[0]).stem == SCRIPT else MODULE
 
 
 def command_line(command: str, options: dict[str, Any]) -> str:
