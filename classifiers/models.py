@@ -9,7 +9,13 @@ import numpy as np
 from keras import ops
 
 import dual_encoder
-from dual_encoder import ExactTraining, TakesImages, class_embeddings
+from dual_encoder import (
+    ExactTraining,
+    TakesImages,
+    as_image_tower,
+    check_size,
+    class_embeddings,
+)
 from dual_encoder.towers import xla
 
 HEADS = ("linear", "zero-shot")
@@ -24,6 +30,16 @@ LOSSES = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
     "binary_crossentropy": keras.losses.BinaryCrossentropy,
 }
+
+
+@keras.saving.register_keras_serializable("duet")
+class ClassCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of logits [b, c] and labels: numbers [b] or [b, 1], or a column per class."""
+
+    def call(self, y_true, y_pred):
+        if len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] != 1:
+            return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -82,15 +98,19 @@ class ImageClassifier(TakesImages, ExactTraining, keras.Model):
         return ops.cast(self.head(self.features(image, training=training)), "float32")
 
     def features(self, image, training=None):
-        """Pixels 0-255 [b, s, s, 3] -> what the head sees, [b, d]."""
+        """Pixels 0-255 [b, s, s, 3] -> what the head sees, [b, d].
+
+        Of `keras.Input((s, s, 3))` it makes a feature extractor: `keras.Model(x, features(x))`.
+        """
+        check_size(image, self.image_size)
         features = self.image_tower(image, training=training)
         if self.image_projection is None:
             return features
         return self.image_projection(features, training=training)
 
     def encode_image(self, images: Any) -> Any:
-        """`features` without training, compiled."""
-        return self._compiled(ops.convert_to_tensor(images))
+        """`features` of images of the kinds of `DualEncoder.encode_image`, compiled."""
+        return self._compiled(ops.convert_to_tensor(self.as_pixels(images)))
 
     @cached_property
     def _compiled(self):
@@ -99,11 +119,12 @@ class ImageClassifier(TakesImages, ExactTraining, keras.Model):
     def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
         """As Keras's; names of cross-entropies take logits, and `metrics` respect the weights.
 
-        Without a loss it is the cross-entropy, binary with `multi_label`. `weighted_metrics` are
+        Without a loss it is the cross-entropy of labels [b] or of a column per class [b, c], binary
+        with `multi_label`; a mean over the rows that count. `weighted_metrics` are
         what Keras calls metrics that respect `sample_weight`, 0 on the padding of a batch.
         """
-        usual = "binary_crossentropy" if self.multi_label else "sparse_categorical_crossentropy"
-        loss = usual if loss is None else loss
+        if loss is None:
+            loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy()
         if isinstance(loss, str) and loss in LOSSES:
             loss = LOSSES[loss](from_logits=True)
         weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
@@ -140,7 +161,7 @@ class ImageClassifier(TakesImages, ExactTraining, keras.Model):
     def from_config(cls, config):
         parts = ("image_tower", "head", "image_projection")
         made = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
-        return cls(**{**config, **made})
+        return cls.made_of({**config, **made})
 
 
 def build(
@@ -156,10 +177,11 @@ def build(
     """An image classifier of one's own classes, ready to `compile`.
 
     Args:
-        name: a network of `keras.applications` (`"resnet50"`, `"xception"`,
-            `"efficientnet-b7"`), another image tower (`dual_encoder.IMAGE_TOWERS`), or whatever
-            `dual_encoder.load` takes and has an image tower: `"vit-base-patch16-224"`,
-            `"clip-vit-base-patch32"`, a folder, a `.keras` file.
+        name: a network of `keras.applications` (`"resnet50"`, `"efficientnet-b0"`,
+            `"mobilenet-v3-small"`, `"convnext-tiny"`, ...), another image tower
+            (`dual_encoder.IMAGE_TOWERS`), whatever `dual_encoder.load` takes and has an image
+            tower: `"vit-base-patch16-224"`, `"clip-vit-base-patch32"`, a folder, a `.keras` file;
+            or an image preset of KerasHub, such as `"resnet_18_imagenet"`.
         classes: how many, or their names.
         head: `"linear"`, a fresh one, or `"zero-shot"`, made of the class names by the text tower
             of a dual encoder.
@@ -193,6 +215,8 @@ def source(
     name: str, *, weights: str | None = PUBLISHED, image_size: int | None = None
 ) -> keras.layers.Layer:
     """The image tower or the model of a name, as `build` takes it."""
+    if dual_encoder.is_hub_preset(name):
+        return dual_encoder.hub_image_tower(name, image_size=image_size)
     if name not in dual_encoder.IMAGE_TOWERS:
         return dual_encoder.load(name, image_size=image_size)
     if weights == PUBLISHED:
@@ -208,11 +232,18 @@ def from_model(
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,
 ) -> ImageClassifier:
-    """As `build`, on the image side of a model that is there already, which is shared."""
+    """As `build`, on the image side of a model that is there already, which is shared.
+
+    Any Keras model of images will do, KerasHub's backbones too. A network of `keras.applications`
+    gets the pixels that it was trained on, any other one pixels 0-255.
+    """
     names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
-    tower = getattr(model, "image_tower", model)
+    tower = as_image_tower(getattr(model, "image_tower", model))
     if not hasattr(tower, "image_size"):
-        raise ValueError(f"expected a model with an image tower; got {type(model).__name__}")
+        raise ValueError(
+            "expected a model with an image tower, or a Keras model of images; got "
+            f"{type(model).__name__}"
+        )
     is_dual = isinstance(model, dual_encoder.DualEncoder)
     if head == "zero-shot" and (not is_dual or isinstance(classes, int)):
         raise ValueError(

@@ -2,20 +2,18 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from dual_encoder import gradient_cache
+from dual_encoder._keras_private import is_scoped, layers_of
 from dual_encoder.adamw import AdamW
-
-if TYPE_CHECKING:
-    from keras import Model as _Model
-else:
-    _Model = object
+from dual_encoder.plain_keras import PlainKeras
+from dual_encoder.row_weights import of_real_rows
 
 
-class ExactTraining(_Model):
+class ExactTraining(PlainKeras):
     """Mixin for `keras.Model`: `class DualEncoder(ExactTraining, keras.Model)`.
 
     `fit` and `evaluate` under `tf.distribute` then give what one device gives on the same global
@@ -96,11 +94,24 @@ class ExactTraining(_Model):
         # made above: TensorFlow cannot lift one that waits for a batch out of the step.)
         batch = [part for part in keras.tree.flatten(args) if part is not None]
         with tf.control_dependencies(batch):
-            y_pred, loss = self._update_weights(x, y, sample_weight)
+            weights, rows = self._weights_of(x, sample_weight)
+            y_pred, loss = self._update_weights(x, y, weights)
+        return self._measured(x, y, y_pred, sample_weight, loss=loss, rows=rows)
 
+    def _weights_of(self, x: Any, sample_weight: Any) -> tuple[Any, Any]:
+        """The weights of the loss, in which padding is no row, and how many rows are none."""
+        weights, rows = of_real_rows(x, sample_weight)
+        # Losses of one's own, such as the contrastive ones, divide by their weights themselves.
+        own = type(self).compute_loss is not keras.Model.compute_loss
+        is_mean = getattr(self.loss, "reduction", gradient_cache.MEANS[0]) in gradient_cache.MEANS
+        return (weights if is_mean and not own else sample_weight), rows
+
+    def _measured(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, loss: Any, rows: Any
+    ) -> dict:
         replicas = self.distribute_strategy.num_replicas_in_sync
         tracker = next(metric for metric in self.metrics if metric.name == "loss")
-        tracker.update_state(loss * replicas, sample_weight=keras.ops.shape(batch[0])[0])
+        tracker.update_state(loss * replicas, sample_weight=rows)
         return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
 
     def _update_weights(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
@@ -127,8 +138,13 @@ class ExactTraining(_Model):
 
     def test_step(self, *args: Any) -> dict:
         """One step of `evaluate`."""
-        logs = super().test_step(*args)
-        return logs if keras.backend.backend() != "tensorflow" else self._logs(logs)
+        if keras.backend.backend() != "tensorflow":
+            return super().test_step(*args)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(*args)
+        y_pred = self(x, training=False)
+        weights, rows = self._weights_of(x, sample_weight)
+        loss = self.compute_loss(x, y, y_pred, weights, training=False)
+        return self._measured(x, y, y_pred, sample_weight, loss=loss, rows=rows)
 
     def _logs(self, logs: dict) -> dict:
         # Keras averages the logs of several workers over axis 0, which a scalar does not have.
@@ -136,11 +152,14 @@ class ExactTraining(_Model):
             return {name: keras.ops.expand_dims(value, 0) for name, value in logs.items()}
         return logs
 
-    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
-        # Keras averages a batch over replicas to learn its shapes, and cannot do so with the
-        # PerReplica values of several workers.
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Under a strategy Keras takes a batch to learn its shapes: a training dataset of
+        # `tfrecords.load` would count that as an epoch, and it averages the batch over replicas,
+        # which it cannot do with the PerReplica values of several workers.
         if not _spans_workers(self.distribute_strategy):
-            super()._maybe_symbolic_build(*args, **kwargs)
+            if iterator is not None and is_scoped(self):
+                data_batch = _shapes_of(iterator)
+            super()._maybe_symbolic_build(iterator if data_batch is None else None, data_batch)
             return
         if not self.built:
             raise ValueError(
@@ -149,6 +168,16 @@ class ExactTraining(_Model):
         if self.optimizer is not None and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+
+
+def _shapes_of(iterator: Any) -> Any:
+    """Symbols in the place of a batch of Keras' epoch iterator, or None where they are unknown."""
+    import tensorflow as tf
+
+    spec = iterator.data_adapter.get_tf_dataset().element_spec
+    if not all(isinstance(each, tf.TensorSpec) for each in keras.tree.flatten(spec)):
+        return None
+    return keras.tree.map_structure(lambda each: keras.KerasTensor(each.shape, each.dtype), spec)
 
 
 def _global_gradients(gradients: list, optimizer: keras.Optimizer) -> list:
@@ -193,7 +222,7 @@ def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
     """
     layers = [
         layer
-        for layer in model._flatten_layers()
+        for layer in layers_of(model)
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
     ]
     if model.distribute_strategy.num_replicas_in_sync == 1:

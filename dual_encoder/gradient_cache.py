@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from dual_encoder._keras_private import layers_of
+
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight
 
 MEANS = ("sum_over_batch_size", "mean")  # reductions by which the losses of equal parts average
@@ -39,7 +41,7 @@ def check(model: Any, size: Any) -> None:
         raise ValueError("micro_batch works on TensorFlow alone")
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"micro_batch: expected a number of rows, 1 or more; got {size!r}")
-    layers = model._flatten_layers()
+    layers = layers_of(model)
     kind = keras.layers.BatchNormalization
     if norms := [layer.name for layer in layers if isinstance(layer, kind) and layer.trainable]:
         raise ValueError(

@@ -7,10 +7,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder._keras_private import added_losses
+from dual_encoder.checkpoints.tokenizers.adopt import as_tokenizer
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
+from dual_encoder.plain_keras import inputs_of
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.towers.base import TakesImages
+from dual_encoder.tokenizer import as_token_ids
+from dual_encoder.towers.adapters import as_image_tower, as_text_tower, most_tokens
+from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import compiled, is_plain
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # temperature at the start
@@ -28,9 +33,10 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
 
     Args:
         image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d], with attributes
-            `image_size` and `output_dim`: s and d.
+            `image_size` and `output_dim`: s and d; or a Keras model of images.
         text_tower: layer, token ids [b, n] -> features [b, d], with attributes `context_length`,
-            `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`).
+            `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`); or a KerasHub
+            backbone of texts.
         embed_dim: size e of the shared space.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
@@ -39,7 +45,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         loss_name: `"contrastive"` (CLIP) or `"sigmoid"` (SigLIP).
         temperature: at the start; the logits are cosines over the temperature. Default: 0.07 for
             `"contrastive"`, 0.1 for `"sigmoid"`, as in the papers.
-        tokenizer: callable, list of texts -> token ids; saved with the model.
+        tokenizer: callable, list of texts -> token ids; saved with the model. One of KerasHub or
+            `transformers` becomes a `Tokenizer`.
 
     Raises:
         ValueError: a tower without these attributes, an unknown loss, or a temperature of 0 or
@@ -70,6 +77,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        tokenizer = as_tokenizer(tokenizer, context_length=most_tokens(text_tower))
+        image_tower, text_tower = as_image_tower(image_tower), as_text_tower(text_tower, tokenizer)
         _check_tower("image_tower", image_tower, ("image_size", "output_dim"))
         _check_tower("text_tower", text_tower, ("context_length", "output_dim", "trims_exactly"))
         if loss_name not in LOSSES:
@@ -87,6 +96,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         self.text_projection = text_projection or head(name="text_projection")
 
     def build(self, input_shape=None):
+        if self.built:
+            return
         start = keras.initializers.Constant(-np.log(self.temperature))
         self.log_scale = self.add_weight((), start, name="log_scale", dtype="float32")
         if self.loss_name == "sigmoid":
@@ -115,16 +126,33 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         return ops.minimum(scale, MAX_SCALE) if self.loss_name == "contrastive" else scale
 
     def encode_image(self, images: Any, training: bool | None = None) -> Any:
-        """Pixels 0-255 [b, s, s, 3], uint8 or float -> embeddings [b, e] of unit length.
+        """Images -> embeddings [b, e] of unit length; of one image b is 1.
 
         Called from plain Python and not in training, it runs compiled.
+
+        Args:
+            images: pixels 0-255 [b, s, s, 3] or [s, s, 3], uint8 or float; or a path, a PIL image
+                or pixels uint8 [h, w, 3], or a list of these, which are made square as the
+                checkpoint wants them.
+
+        Raises:
+            ValueError: none of these, or an image that cannot be read; names it.
         """
+        images = self.as_pixels(images)
         if not training and is_plain(images):
             return self._compiled_image(ops.convert_to_tensor(images))
         return self._encode_image(images, training=training)
 
     def encode_text(self, token_ids: Any, training: bool | None = None) -> Any:
-        """Token ids [b, n] -> embeddings [b, e] of unit length; compiled as `encode_image` is."""
+        """Texts -> embeddings [b, e] of unit length; compiled as `encode_image` is.
+
+        Args:
+            token_ids: int [b, n] or [n]; or a text or a list of texts, for the model's tokenizer.
+
+        Raises:
+            ValueError: none of these, or texts for a model without a tokenizer.
+        """
+        token_ids = as_token_ids(token_ids, self.tokenizer, self.text_tower)
         if not training and is_plain(token_ids):
             return self._compiled_text(ops.convert_to_tensor(token_ids))
         return self._encode_text(token_ids, training=training)
@@ -148,18 +176,48 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         return compiled(self._encode_text, self)
 
     def call(self, inputs, training=None):
-        """`{"image", "token_ids"}`, or one of them -> `{"image": [b, e], "text": [b, e]}`."""
-        if not isinstance(inputs, dict) or not {"image", "token_ids"} & set(inputs):
-            raise ValueError(
-                'inputs: expected a dict with "image", "token_ids" or both; got '
-                + (f"keys {sorted(inputs)}" if isinstance(inputs, dict) else type(inputs).__name__)
-            )
+        """`{"image", "token_ids"}`, or one of them, or the pair (image, token_ids) -> `{"image":
+        [b, e], "text": [b, e]}`."""
+        inputs = _by_name(inputs)
         embeddings = {}
         if "image" in inputs:
+            check_size(inputs["image"], self.image_size)
             embeddings["image"] = self._encode_image(inputs["image"], training=training)
         if "token_ids" in inputs:
             embeddings["text"] = self._encode_text(inputs["token_ids"], training=training)
         return embeddings
+
+    def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
+        """As Keras'; the loss is the model's own, `loss_name`.
+
+        Raises:
+            ValueError: a loss, or metrics of classes: the outputs are embeddings.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"loss: a dual encoder has its own, {self.loss_name!r}, chosen as "
+                f"DualEncoder(loss_name=...) from {', '.join(LOSSES)}; got {loss!r}"
+            )
+        if metrics is not None and not isinstance(metrics, dict):
+            raise ValueError(
+                "metrics: the outputs of a dual encoder are embeddings, not classes; expected none "
+                '(dual_encoder.TensorBoard and ZeroShotClassifier measure accuracy), or {"image": '
+                f'..., "text": ...}}; got {metrics!r}'
+            )
+        super().compile(optimizer, loss, metrics=metrics, **kwargs)
+
+    def check_inputs(self, data):
+        """See `PlainKeras.check_inputs`: there are images and token ids."""
+        inputs = inputs_of(data)
+        if isinstance(inputs, tuple | list | dict) or hasattr(inputs, "shape"):
+            _by_name(inputs)
+        super().check_inputs(data)
+
+    def input_specs(self) -> dict[str, keras.InputSpec]:
+        """See `PlainKeras.input_specs`: images and token ids."""
+        shape = (None, self.context_length)
+        texts = keras.InputSpec(shape=shape, dtype="int32", name="token_ids")
+        return {"image": super().input_specs(), "token_ids": texts}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The contrastive or sigmoid loss over the global batch; `y` [b] tells who is whose."""
@@ -168,7 +226,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             loss = sigmoid_loss(y_pred["image"], y_pred["text"], bias=self.logit_bias, **options)
         else:
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
-        return loss + sum(map(self._aggregate_additional_loss, self.losses))  # of the towers
+        return loss + added_losses(self)  # of the towers
 
     def compute_output_shape(self, input_shape):
         return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}
@@ -195,7 +253,20 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         for part in parts:
             if part in config:
                 config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)
+        return cls.made_of(config)
+
+
+def _by_name(inputs: Any) -> dict[str, Any]:
+    """The inputs of a dual encoder by name; a ValueError where they are something else."""
+    if isinstance(inputs, tuple | list) and len(inputs) == 2:
+        return dict(zip(("image", "token_ids"), inputs, strict=True))
+    if not isinstance(inputs, dict) or not {"image", "token_ids"} & set(inputs):
+        found = f"keys {sorted(inputs)}" if isinstance(inputs, dict) else type(inputs).__name__
+        raise ValueError(
+            'inputs: expected a dict with "image", "token_ids" or both, or the pair (image, '
+            f"token_ids), in batches (x, y); got {found}"
+        )
+    return inputs
 
 
 def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -> None:

@@ -6,7 +6,6 @@ and `trims_exactly`: whether rows may be cut behind the longest text without cha
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,23 +13,13 @@ import keras
 from dual_encoder.checkpoints.load import load
 from dual_encoder.tokenizer import Tokenizer
 from dual_encoder.towers.adapters import KerasImageTower
+from dual_encoder.towers.applications import APPLICATIONS as APPLICATIONS
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.convnet import ConvolutionalTower
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer
 
 Sizes = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Application:
-    """A network of `keras.applications` and what it expects of pixels 0-255."""
-
-    function: str
-    image_size: int
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    bgr: bool = False
 
 
 # For images of the miniature world's size: trained from scratch on a CPU in minutes.
@@ -44,12 +33,6 @@ OWN_IMAGE: Mapping[str, Sizes] = {
 OWN_TEXT: Mapping[str, Sizes] = {
     "transformer-tiny": dict(width=64, depth=2, heads=2),
     "transformer-small": dict(width=256, depth=4, heads=4),
-}
-
-APPLICATIONS: Mapping[str, Application] = {
-    "xception": Application("Xception", 299, mean=(127.5,) * 3, std=(127.5,) * 3),
-    "resnet50": Application("ResNet50", 224, mean=(103.939, 116.779, 123.68), bgr=True),
-    "efficientnet-b7": Application("EfficientNetB7", 600),  # rescales pixels itself
 }
 
 VIT = dict(patch_bias=True, epsilon=1e-6, resize="squash", interpolation="bilinear")
@@ -170,8 +153,7 @@ def _application(name: str, image_size: int | None, weights: str | None) -> kera
     make = getattr(keras.applications, row.function)
     options = {"include_top": False, "pooling": "avg", "input_shape": (size, size, 3)}
     backbone = _read(name, weights, lambda: make(weights=weights, **options), hint=BY_HAND)
-    mean, std = (tuple(value / 255 for value in each) for each in (row.mean, row.std))
-    return KerasImageTower(backbone, mean=mean, std=std, bgr=row.bgr, name="image_tower")
+    return KerasImageTower(backbone, **row.statistics, name="image_tower")
 
 
 def _tower_of(name: str, weights: str, part: str, **options: Any) -> keras.layers.Layer:

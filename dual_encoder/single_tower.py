@@ -7,12 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.towers.base import TakesImages
+from dual_encoder.plain_keras import PlainKeras
+from dual_encoder.tokenizer import as_token_ids
+from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import compiled, without_xla_on_cpu
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageEncoder(TakesImages, keras.Model):
+class ImageEncoder(TakesImages, PlainKeras, keras.Model):
     """An image tower, with the head it was trained with where its checkpoint has one.
 
     Pixels 0-255 [b, s, s, 3] -> logits [b, c] of the head, or features [b, d] without one.
@@ -44,8 +46,8 @@ class ImageEncoder(TakesImages, keras.Model):
         self.built = True
 
     def encode_image(self, images: Any) -> Any:
-        """Pixels 0-255 [b, s, s, 3] -> features [b, d] of the tower, compiled."""
-        return self._compiled(ops.convert_to_tensor(images))
+        """Images, of the kinds of `DualEncoder.encode_image` -> features [b, d], compiled."""
+        return self._compiled(ops.convert_to_tensor(self.as_pixels(images)))
 
     @cached_property
     def _compiled(self):
@@ -54,6 +56,7 @@ class ImageEncoder(TakesImages, keras.Model):
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`."""
         image = inputs["image"] if isinstance(inputs, dict) else inputs
+        check_size(image, self.image_size)
         features = self.image_tower(image, training=training)
         return features if self.head is None else self.head(features)
 
@@ -72,11 +75,11 @@ class ImageEncoder(TakesImages, keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**_deserialized(config, "image_tower", "head"))
+        return cls.made_of(_deserialized(config, "image_tower", "head"))
 
 
 @keras.saving.register_keras_serializable("duet")
-class TextEncoder(keras.Model):
+class TextEncoder(PlainKeras, keras.Model):
     """A text tower and its tokenizer: token ids [b, n] -> features [b, d].
 
     Args:
@@ -104,8 +107,14 @@ class TextEncoder(keras.Model):
         """Most tokens per text."""
         return self.text_tower.context_length
 
+    def input_specs(self) -> keras.InputSpec:
+        """See `PlainKeras.input_specs`: token ids."""
+        shape = (None, self.context_length)
+        return keras.InputSpec(shape=shape, dtype="int32", name="token_ids")
+
     def encode_text(self, token_ids: Any) -> Any:
-        """Token ids [b, n] -> features [b, d], compiled."""
+        """Texts or token ids [b, n] -> features [b, d], compiled."""
+        token_ids = as_token_ids(token_ids, self.tokenizer, self.text_tower)
         return self._compiled(ops.convert_to_tensor(token_ids))
 
     @cached_property
@@ -130,7 +139,7 @@ class TextEncoder(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**_deserialized(config, "text_tower", "tokenizer"))
+        return cls.made_of(_deserialized(config, "text_tower", "tokenizer"))
 
 
 def _deserialized(config: dict[str, Any], *parts: str) -> dict[str, Any]:

@@ -186,6 +186,29 @@ class Tokenizer:
         return cls(**config)
 
 
+def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
+    """A text or a list of texts as token ids [b, n]; ids as they are, a single row as a batch.
+
+    Rows are as long as the longest text where the tower says that it makes no difference.
+
+    Raises ValueError for texts without a tokenizer.
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
+        if tokenizer is None:
+            raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
+        length = None if tower.trims_exactly else tower.context_length
+        return tokenizer(list(texts), length=length)
+    shape = getattr(texts, "shape", None)
+    if shape is None:
+        texts = np.asarray(texts)
+        shape = texts.shape
+    if len(shape) not in (1, 2) or (isinstance(texts, np.ndarray) and texts.dtype.kind not in "iu"):
+        raise ValueError(f"texts: expected texts, or token ids [b, n]; got shape {list(shape)}")
+    return texts[None] if len(shape) == 1 else texts
+
+
 def _is_unicode(text: str) -> bool:
     """Whether no half of a surrogate pair is in it."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

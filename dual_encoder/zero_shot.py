@@ -1,6 +1,5 @@
 """Class names to a classifier: a dual encoder's image side against embedded prompts."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +8,9 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.distributed_training import ExactTraining
+from dual_encoder.equal_names import refuse_equal_rows
 from dual_encoder.model import DualEncoder
-from dual_encoder.towers.base import TakesImages
+from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 
 
@@ -75,8 +75,10 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
         2021, section 3.1.4). `batch_size` prompts are encoded at a time.
 
         Raises:
-            ValueError: fewer than two class names, an empty or repeated one, no template, one
-                without `{}`, or a model without a tokenizer.
+            ValueError: fewer than two class names, an empty one, different ones that are the same
+                tokens to the model, no template, one without `{}`, or a model without a tokenizer.
+                The very same name twice is taken, as published lists have some: both classes
+                then have the same embedding.
         """
         classifier = cls(
             model.image_tower,
@@ -102,6 +104,8 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
         self.class_matrix.assign((ops.convert_to_numpy(model.logit_scale) * embeddings).T)
 
     def build(self, input_shape=None):
+        if self.built:
+            return
         shape = (self.embed_dim, len(self.class_names))
         self.class_matrix = self.add_weight(
             shape, "zeros", name="class_matrix", dtype="float32", trainable=False, autocast=False
@@ -115,6 +119,7 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
         images = inputs["image"] if isinstance(inputs, dict) else inputs
+        check_size(images, self.image_size)
         features = self.image_tower(images, training=training)
         embeddings = self.image_projection(features, training=training)
         return ops.normalize(ops.cast(embeddings, "float32"), axis=-1) @ self.class_matrix
@@ -125,12 +130,10 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
     def compile(self, optimizer="sgd", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
         """As Keras's, but `metrics` respect `sample_weight` as `weighted_metrics` do.
 
-        Without a loss it is the cross-entropy, a mean over the batches of their weighted means.
+        Without a loss it is the cross-entropy. A loss is a mean over the rows that count.
         The default optimizer is one without state, since evaluating makes its variables too.
         """
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        )
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         weighted = [*(metrics or ()), *(weighted_metrics or ())]
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
@@ -149,7 +152,7 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
     def from_config(cls, config):
         parts = ("image_tower", "image_projection")
         layers = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
-        return cls(**{**config, **layers})
+        return cls.made_of({**config, **layers})
 
 
 def class_embeddings(
@@ -166,11 +169,13 @@ def class_embeddings(
     difference (`trims_exactly`), for attention over 77 tokens costs ten times that over 8.
     """
     check_texts(class_names, templates)
+    model.built_now()
     prompts = [template.replace("{}", name) for name in class_names for template in templates]
     if model.tokenizer is None:
         raise ValueError("model: expected one with a tokenizer to read class names; it has none")
     length = None if model.text_tower.trims_exactly else model.context_length
     token_ids = model.tokenizer(prompts, length=length)
+    refuse_equal_rows(class_names, token_ids)
     starts = range(0, len(prompts), batch_size)
     if progress:
         from tqdm import tqdm
@@ -182,6 +187,8 @@ def class_embeddings(
     ]
     by_class = np.concatenate(encoded).reshape(len(class_names), len(templates), -1)
     mean = by_class.mean(axis=1, dtype=np.float64)
+    first = {name: place for place, name in reversed(list(enumerate(class_names)))}
+    mean = mean[[first[name] for name in class_names]]  # the very same where the names are
     return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -193,9 +200,6 @@ def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     empty = [i for i, name in enumerate(class_names) if not name.strip()]
     if empty:
         raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
-    name, count = Counter(class_names).most_common(1)[0]
-    if count > 1:
-        raise ValueError(f"class_names: expected each name once; {name!r} is there {count} times")
     for template in templates:
         if "{}" not in template:
             raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")

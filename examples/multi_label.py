@@ -43,8 +43,8 @@ def main(
     )
     classifier.compile(keras.optimizers.AdamW(rate, weight_decay=0.05), metrics=[area])
     batches = {"batch_size": batch_size, **classifier.preprocessing}
-    train = tfrecords.load(records, "train", training=True, seed=seed, epochs=epochs, **batches)
-    classifier.fit(train, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=2)
+    train = tfrecords.load(records, "train", training=True, seed=seed, **batches)
+    classifier.fit(train, epochs=epochs, verbose=2)
     test = tfrecords.load(records, "test", **batches)
     return classifier.evaluate(test, verbose=0, return_dict=True)
 

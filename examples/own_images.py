@@ -26,7 +26,7 @@ def main(images: Path, out: Path, *, model: str, templates: list[str]) -> float:
     size = {"batch_size": 32, **encoder.preprocessing}
     test = tfrecords.load(out, "test", **size)
     guesses = zero_shot.predict(test).argmax(axis=1)
-    for example, guess in zip(tfrecords.examples(out, "test"), guesses, strict=False):
+    for example, guess in zip(tfrecords.examples(out, "test"), guesses, strict=True):
         if guess != example.label:
             print(f"{example.filename}: {class_names[guess]}?")
     return zero_shot.evaluate(test, return_dict=True)["accuracy"]

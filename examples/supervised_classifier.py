@@ -43,14 +43,14 @@ def main(
     )
     batches = {"batch_size": batch_size, **image.preprocessing}
     train = tfrecords.load(
-        records, "train", training=True, crop_scale=(0.7, 1.0), seed=seed, epochs=epochs, **batches
+        records, "train", training=True, crop_scale=(0.7, 1.0), seed=seed, **batches
     )
     # The dictionary's one image is what a Sequential model takes.
     train, test = (
         split.map(lambda x, y, weight: (x["image"], y, weight))
         for split in (train, tfrecords.load(records, "test", **batches))
     )
-    model.fit(train, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=2)
+    model.fit(train, epochs=epochs, shuffle=False, verbose=2)  # a new shuffle in each epoch
     return model.evaluate(test, verbose=0, return_dict=True)["accuracy"]
 
 

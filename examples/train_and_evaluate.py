@@ -37,10 +37,8 @@ def main(out: Path, *, small: bool = False) -> float:
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps)
     model.compile(keras.optimizers.AdamW(rate, weight_decay=0.05), jit_compile=False)
     batches = {"batch_size": batch_size, **model.preprocessing}
-    pairs = tfrecords.load(
-        records, "train", tokenizer=tokenizer, training=True, epochs=epochs, **batches
-    )
-    model.fit(pairs, epochs=epochs, steps_per_epoch=steps, shuffle=False)  # it is shuffled
+    pairs = tfrecords.load(records, "train", tokenizer=tokenizer, training=True, **batches)
+    model.fit(pairs, epochs=epochs)  # a new shuffle in each epoch
     model.save(out / "model.keras")
 
     zero_shot = dual_encoder.ZeroShotClassifier.from_names(

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 nobody reads 
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -65,6 +66,8 @@ def _main(argv: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
     if quiet or not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # no bars in a log file; tqdm reads it
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         module = importlib.import_module(f"pipelines.{command}")
         from pipelines.runs.config import parse

@@ -74,12 +74,12 @@ def table(rows: list[dict]) -> str:
 
 def _read_from(entry: Dataset) -> str:
     ways = [word for word, has in [("TFDS", entry.tfds), ("published", entry.layout)] if has]
-    return " or ".join(ways) or "built in"
+    return " or ".join([*ways, *entry.layouts]) or "built in"
 
 
 def _is_here(entry: Dataset) -> bool:
     """Built in, or a folder of TFDS's own in its default place."""
     if not entry.tfds:
-        return not entry.layout
+        return not (entry.layout or entry.layouts)
     root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     return any((root / entry.tfds).rglob("dataset_info.json"))

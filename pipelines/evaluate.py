@@ -47,7 +47,12 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     check_has(manifest, options.split, what="labels")
     if options.prompts and options.templates:
         raise ValueError("--prompts and --templates: expected one of them; got both")
-    names = class_names.class_names(options.class_names, manifest, language=options.language)
+    names = class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
     templates = class_names.templates(options.templates, manifest)
     model = models.load(options.model)
     if _is_classifier(options, model):
@@ -68,7 +73,8 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         names=names,
         templates=templates,
     )
-    return evaluation_report.terminal_table(document)
+    lines = [evaluation_report.terminal_table(document), class_names.equal_names_line(names)]
+    return "\n".join(filter(None, lines))
 
 
 def _is_classifier(options: Options, model: Any) -> bool:

@@ -13,27 +13,44 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tfrecords import Manifest
     from tfrecords.sources import Source
 
 
 @dataclass
 class Options:
-    """Images to TFRecords: give --dataset, --folder, --labels or --captions.
+    """Images to TFRecords: give --dataset, --folder, --labels, --captions or --webdataset.
 
     Args:
         out: folder to write to; it is made, and nothing in it is ever overwritten
+        dry_run: print what would be read (splits, classes, counts, what is passed over), write
+            nothing; goes without --out
         dataset: name of a data set; see `python -m pipelines datasets`
-        folder: class folders, {train,test[,validation]}/CLASS/IMAGE or CLASS/IMAGE
-        labels: CSV with columns file and label, several labels as a|b, or with a 0/1 column for
-            every class; a column split says which split an image belongs to
-        captions: CSV with columns file and caption, COCO caption JSON, or a folder of such files
+        folder: class folders, {train,test[,validation]}/CLASS/IMAGE, CLASS/{train,test}/IMAGE or
+            CLASS/IMAGE
+        flatten: with --folder, take images deeper in a class folder as that class's
+        labels: table (CSV, TSV, JSON, JSON Lines) with columns file and label, several labels as
+            a|b, or with a 0/1 column for every class; a column split says which split an image
+            belongs to; or a folder with metadata.csv or metadata.jsonl
+        captions: table with columns file and caption, COCO caption JSON, or a folder of such files
+        webdataset: tar shards with captions or labels, 'shards/{0000..0099}.tar'
         images: with --labels or --captions, where the images are if not beside that file
+        image_column: with --labels or --captions, the column of the image's name, if it is called
+            otherwise than usual
+        label_column: with --labels, that of the label
+        caption_column: with --captions, that of the caption
         multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
+        shots: with --dataset in CoOp's layout, so many images per class, those that CoOp draws with
+            this --seed
         download: with --dataset, let TFDS download what is not there
         short_side: shrink images to this many pixels on the shorter side; never enlarges
+        first_frame: take the first frame or page of animated images and files of several pages,
+            in place of rejecting them
+        max_pixels: reject images of more pixels; without it 89,478,485
         limit: take at most this many images of each split
         validation_share: make split validation of images of split train, so many for each that
             is left there, in place of the one that the data set has
@@ -47,17 +64,26 @@ class Options:
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner"
     """
 
-    out: str
+    out: str = ""
+    dry_run: bool = False
     dataset: str | None = None
     folder: str | None = None
+    flatten: bool = False
     labels: str | None = None
     captions: str | None = None
+    webdataset: str | None = None
     images: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    caption_column: str | None = None
     multi_label: bool = False
     ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
+    shots: int | None = None
     download: bool = False
     short_side: int | None = None
+    first_frame: bool = False
+    max_pixels: int | None = None
     limit: int | None = None
     validation_share: float | None = None
     all_as: str | None = None
@@ -69,12 +95,19 @@ class Options:
     beam_options: str = ""
 
 
+_SOURCES = ("dataset", "folder", "labels", "captions", "webdataset")
+
 # Options that mean something with some sources alone.
 _GOES_WITH = {
+    "flatten": ("folder",),
     "images": ("labels", "captions"),
+    "image_column": ("labels", "captions"),
+    "label_column": ("labels",),
+    "caption_column": ("captions",),
     "multi_label": ("labels",),
     "ignore_columns": ("labels",),
     "data_dir": ("dataset",),
+    "shots": ("dataset",),
     "download": ("dataset",),
 }
 
@@ -88,11 +121,21 @@ def run(options: Options) -> int:
 
     if options.max_rejected < 0:
         raise ValueError(f"max_rejected: expected 0 or more, got {options.max_rejected}")
+    if not options.out and not options.dry_run:
+        raise ValueError("--out: expected a folder to write to; got none")
     started = time.perf_counter()
+    found = source(options)
+    if options.dry_run:
+        print(outline(found))
+        return 0
+    for note in getattr(found, "notes", ()):
+        print(note)
     manifest = write(
-        source(options),
+        found,
         options.out,
         short_side=options.short_side,
+        first_frame=options.first_frame,
+        max_pixels=options.max_pixels,
         shard_size=options.shard_size,
         workers=options.workers,
         runner=options.runner,
@@ -115,11 +158,12 @@ def source(options: Options) -> Source:
     """The source that the options name; ValueError unless they name exactly one."""
     from tfrecords import sources
 
-    given = {name: getattr(options, name) for name in ("dataset", "folder", "labels", "captions")}
+    given = {name: getattr(options, name) for name in _SOURCES}
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) != 1:
         got = " and ".join(f"--{name}" for name in chosen) or "none"
-        raise ValueError(f"expected one of --dataset, --folder, --labels and --captions, got {got}")
+        choices = ", ".join(f"--{name}" for name in _SOURCES)
+        raise ValueError(f"expected one of {choices}; got {got}")
     for name, needed in _GOES_WITH.items():
         if getattr(options, name) and chosen[0] not in needed:
             dashed, wanted = name.replace("_", "-"), " or ".join(f"--{other}" for other in needed)
@@ -131,9 +175,10 @@ def source(options: Options) -> Source:
             seed=options.seed,
             data_dir=options.data_dir,
             download=options.download,
+            shots=options.shots,
         )
     elif options.folder is not None:
-        found = sources.class_folder(options.folder, seed=options.seed)
+        found = sources.class_folder(options.folder, seed=options.seed, flatten=options.flatten)
     elif options.labels is not None:
         found = sources.labels(
             options.labels,
@@ -141,9 +186,19 @@ def source(options: Options) -> Source:
             seed=options.seed,
             multi_label=options.multi_label,
             ignore=options.ignore_columns,
+            image_column=options.image_column,
+            label_column=options.label_column,
         )
     elif options.captions is not None:
-        found = sources.captions(options.captions, images=options.images, seed=options.seed)
+        found = sources.captions(
+            options.captions,
+            images=options.images,
+            seed=options.seed,
+            image_column=options.image_column,
+            caption_column=options.caption_column,
+        )
+    elif options.webdataset is not None:
+        found = sources.webdataset(options.webdataset, seed=options.seed)
     return _some(found, options)
 
 
@@ -158,6 +213,18 @@ def _some(source: Source, options: Options) -> Source:
     if options.validation_share is not None:
         source = sources.WithValidation(source, options.validation_share, options.limit)
     return source if options.limit is None else sources.Limited(source, options.limit)
+
+
+def outline(source: Source) -> str:
+    """What would be read of a source, nothing of which is opened: splits, classes, notes."""
+    lines = [f"{source.name}: {len(source.class_names)} classes, {_counted(source.splits)}"]
+    if source.class_names:
+        lines.append(f"classes: {', '.join(source.class_names)}")
+    return "\n".join([*lines, *getattr(source, "notes", ()), "nothing was written"])
+
+
+def _counted(splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} images in {name}" for name, count in splits.items())
 
 
 def summary(manifest: Manifest) -> str:

@@ -19,7 +19,12 @@ def run(options: Options) -> None:
     check(options)
     manifest = Manifest.read(options.data)
     check_records(options, manifest)
-    names = class_names.class_names(options.class_names, manifest, language=options.language)
+    names = class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
     templates = class_names.templates(options.templates, manifest)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     cells = _cells(options, out)
@@ -30,6 +35,8 @@ def run(options: Options) -> None:
     from pipelines.fewshot import report as fewshot_report
 
     print(fewshot_report.write(out, options, manifest, cells))
+    if said := class_names.equal_names_line(names):
+        print(said)
     print(f"Written to {out}; open {out / 'report.html'}")
 
 

@@ -38,13 +38,11 @@ def run(options: Options) -> None:
 def _queries(options: Options) -> list[Query]:
     """All queries, in the order of the options."""
     from pipelines.retrieval.answers import Query
+    from pipelines.runs import class_names
 
     texts = list(options.query or ())
     if options.queries is not None:
-        if not Path(options.queries).is_file():
-            raise FileNotFoundError(f"--queries: no file {options.queries}")
-        written = Path(options.queries).read_text(encoding="utf-8").splitlines()
-        texts += [line.strip() for line in written if line.strip()]
+        texts += class_names.lines(options.queries, what="--queries")
     if any(not text.strip() for text in texts) or (options.queries and not texts):
         raise ValueError("query: expected words; got an empty text")
     return [Query("text", text) for text in texts] + [

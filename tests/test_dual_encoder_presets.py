@@ -8,8 +8,17 @@ import keras_hub
 import numpy as np
 import pytest
 
-from dual_encoder import IMAGE_TOWERS, TEXT_TOWERS, Tokenizer, image_tower, text_tower
+from dual_encoder import (
+    APPLICATIONS,
+    IMAGE_TOWERS,
+    TEXT_TOWERS,
+    Tokenizer,
+    as_image_tower,
+    image_tower,
+    text_tower,
+)
 from dual_encoder.presets import PUBLISHED_IMAGE, PUBLISHED_TEXT
+from dual_encoder.towers.applications import application_of
 
 # At the tower's usual size. Of the published counts, ViT's are less the classifier of 1,000
 # classes: 86,567,656 - 769,000, 88,224,232 - 769,000 and 304,326,632 - 1,025,000.
@@ -59,7 +68,7 @@ def _count(tower):
 
 
 def test_every_tower_has_its_row():
-    assert set(IMAGE_PARAMETERS) == set(IMAGE_TOWERS)
+    assert {*IMAGE_PARAMETERS, *APPLICATIONS} == set(IMAGE_TOWERS)
     assert set(TEXT_PARAMETERS) == set(TEXT_TOWERS)
 
 
@@ -100,15 +109,53 @@ def test_sizes_of_the_table_may_be_changed(tokenizer):
     assert (text.output_dim, text.context_length, text.end_id) == (8, 32, tokenizer.end_id)
 
 
-@pytest.mark.parametrize("name", ["xception", "resnet50", "efficientnet-b7"])
-def test_pixels_are_prepared_as_keras_does(name):
-    from dual_encoder.presets import APPLICATIONS
+def test_every_network_of_keras_has_its_name():
+    theirs = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert {row.function for row in APPLICATIONS.values()} == theirs
 
+
+# Where Keras keeps what prepares the pixels of a network.
+MODULES = {
+    "vgg16": "vgg16", "vgg19": "vgg19", "nasnet": "nasnet", "xception": "xception",
+    "densenet": "densenet", "convnext": "convnext", "inception-v3": "inception_v3",
+    "inception-resnet": "inception_resnet_v2", "mobilenet-v2": "mobilenet_v2",
+    "mobilenet-v3": "mobilenet_v3", "mobilenet": "mobilenet", "efficientnet-v2": "efficientnet_v2",
+    "efficientnet": "efficientnet", "resnet": "resnet",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_pixels_are_prepared_as_keras_does(name):
     row = APPLICATIONS[name]
-    module = {"efficientnet-b7": "efficientnet"}.get(name, name)
+    module = next(module for start, module in MODULES.items() if name.startswith(start))
+    module = "resnet_v2" if module == "resnet" and name.endswith("-v2") else module
     theirs = getattr(keras.applications, module).preprocess_input(IMAGES.astype("float32"))
     ours = IMAGES[..., ::-1] if row.bgr else IMAGES
     np.testing.assert_allclose((ours - np.array(row.mean)) / row.std, theirs, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "model, name",
+    [
+        ("resnet50", "resnet50"),
+        ("resnet50v2", "resnet50-v2"),
+        ("mobilenetv2_1.00_224", "mobilenet-v2"),
+        ("MobileNetV3Small", "mobilenet-v3-small"),
+        ("efficientnetv2-b0", "efficientnet-v2-b0"),
+        ("convnext_tiny", "convnext-tiny"),
+        ("NASNet", "nasnet-mobile"),
+        ("functional_3", None),
+    ],
+)
+def test_networks_are_known_by_the_name_of_their_model(model, name):
+    assert application_of(model) == (name and APPLICATIONS[name])
+
+
+def test_a_network_of_keras_is_wrapped_with_its_own_pixels(resnet):
+    tower = as_image_tower(resnet.backbone)
+    assert (tower.image_size, tower.output_dim) == (32, 2048)
+    np.testing.assert_allclose(tower(IMAGES), resnet(IMAGES), atol=1e-5)
+    assert as_image_tower(resnet) is resnet
 
 
 def test_weights_of_an_application(resnet, tmp_path):

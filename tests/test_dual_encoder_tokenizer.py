@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import dual_encoder
 from dual_encoder import Tokenizer
-from dual_encoder.tokenizer import SPECIAL
+from dual_encoder.tokenizer import SPECIAL, longest_row
 
 PAD, START, END, UNKNOWN = range(4)
 TEXTS = ["a red star", "a red ring", "a blue star", "red, blue"]
@@ -189,3 +190,13 @@ def test_rows_as_long_as_the_context(tokenizer):
     whole = Tokenizer.from_config({**tokenizer.get_config(), "pad_to_context": True})
     np.testing.assert_array_equal(whole(["a red"]), tokenizer(["a red"], length=6))
     assert (whole([]).shape, whole(["a red"], length=5).shape) == ((0, 6), (1, 5))
+
+
+def test_rows_are_as_long_as_the_longest_prompt_where_padding_makes_no_difference():
+    prompts = [["a photo of a star"], ["a photo of a small red ring", "a ring"]]
+    model = dual_encoder.load("shapes-tiny")
+    words = [text for several in prompts for text in several]
+    found = longest_row(model, prompts)
+    assert found == max(map(len, model.tokenizer.rows(words))) < model.context_length
+    model.text_tower.causal = False
+    assert longest_row(model, prompts) is None

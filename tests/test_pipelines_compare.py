@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 from report_pages import comparison_document
 from saved_runs import valid_results
-from test_pipelines_finetune import home as home
 from test_pipelines_recipes import options as options_of
 
 from pipelines.__main__ import main

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import keras
 import pytest
-from test_pipelines_finetune import NAMES
-from test_pipelines_finetune import home as home
+from colours import NAMES
 from tiny_models import clip
 
 import classifiers

@@ -90,7 +90,7 @@ def test_results_that_cannot_be_read_say_why(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no results at .*has the run finished"):
         results.read(tmp_path)
     (tmp_path / "results.json").write_text('{"schema": 99}')
-    with pytest.raises(ValueError, match="expected results of schema 1; got 99"):
+    with pytest.raises(ValueError, match="expected results of schema 2; got 99"):
         results.read(tmp_path)
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
@@ -150,7 +150,7 @@ def test_page_is_whole_self_contained_and_escaped(classes):
 
 
 def test_page_of_more_classes_than_a_matrix_shows(monkeypatch):
-    monkeypatch.setattr(classification, "DENSE", 5)
+    monkeypatch.setattr(metrics_confusion, "DENSE", 5)
     found = document(7)
     assert found["confusion_matrix"] == [] and found["most_confused"]
     html = evaluation_report.evaluation_page(found, with_images(found))

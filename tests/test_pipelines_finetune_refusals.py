@@ -7,13 +7,8 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+from colours import NAMES, Colours, finetune, image
 from safetensors.numpy import load_file, save_file
-from test_pipelines_finetune import (
-    NAMES,
-    Colours,
-    finetune,
-    image,
-)
 from tiny_models import vision
 
 import classifiers

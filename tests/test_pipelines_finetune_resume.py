@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from test_pipelines_finetune import Colours
+from colours import Colours
 
 from pipelines.runs import runtime
 

@@ -28,7 +28,7 @@ def test_confusion_matrix_has_true_rows_and_predicted_columns():
 
 def test_many_classes_have_no_dense_matrix(monkeypatch):
     predicted = PROBABILITIES.argmax(1)
-    monkeypatch.setattr(classification, "DENSE", 3)
+    monkeypatch.setattr(metrics_confusion, "DENSE", 3)
     found = metrics_confusion.confusion_matrix(LABELS, predicted, classes=4)
     assert found.nnz == 5 and found.toarray().tolist() == CONFUSION.tolist()
     names = list("abcd")

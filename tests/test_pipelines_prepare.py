@@ -1,12 +1,16 @@
 """`prepare` as a user types it: what it prints, its exit status, and its one-line errors."""
 
 import io
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import tfrecords
 from pipelines.prepare import Options, run
 from tfrecords.manifest import Manifest
 
@@ -39,6 +43,42 @@ def test_prints_the_counts(folder, tmp_path, capsys):
     manifest = Manifest.read(tmp_path / "out")
     assert manifest.options["short_side"] == 8
     assert manifest.source["limit"] == 5
+
+
+def test_a_dry_run_says_what_would_be_read_and_writes_nothing(folder, tmp_path, capsys):
+    (folder / "stray.jpg").write_bytes((folder / "train" / "cat" / "0.jpg").read_bytes())
+    assert run(Options(dry_run=True, folder=str(folder))) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pets: 2 classes, 8 images in train, 8 images in test",
+        "classes: cat, dog",
+        "passed over: 1 image (stray.jpg) beside the folders",
+        "nothing was written",
+    ]
+    assert list(tmp_path.iterdir()) == [folder]
+    with pytest.raises(ValueError, match="--out: expected a folder to write to"):
+        run(Options(folder=str(folder)))
+
+
+def test_names_and_captions_that_are_no_text_stop_nothing_else(folder, tmp_path, capsys):
+    image = (folder / "train" / "cat" / "0.jpg").read_bytes()
+    odd = os.path.join(os.fsencode(folder), b"train", b"cat", b"caf\xe9.jpg")
+    Path(os.fsdecode(odd)).write_bytes(image)
+    assert prepare(tmp_path, folder=str(folder)) == 0
+    names = [example.filename for example in tfrecords.examples(tmp_path / "out", "train")]
+    assert len(names) == 9 and r"train/cat/caf\xe9.jpg" in names
+    half = [{"file": "cat/0.jpg", "caption": "half \ud83d"}, {"file": "cat/1.jpg", "caption": "a"}]
+    (folder / "captions_train.json").write_text(json.dumps(half))
+    with pytest.raises(RuntimeError, match="1 images rejected"):
+        run(
+            Options(
+                out=str(tmp_path / "captioned"),
+                captions=str(folder / "captions_train.json"),
+                images=str(folder / "train"),
+                workers=1,
+            )
+        )
+    rejected = (tmp_path / "captioned" / "rejected.csv").read_text()
+    assert r"cat/0.jpg,a caption has half a character in it: 'half \\ud83d'" in rejected
 
 
 def test_too_many_rejected_images_fail_after_all_is_written(folder, tmp_path, capsys):
@@ -84,7 +124,7 @@ def test_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "expected one of --dataset, --folder, --labels and --captions, got none"),
+        ({}, "expected one of --dataset, --folder, --labels, --captions, --webdataset; got"),
         ({"dataset": "shapes", "folder": "x"}, "got --dataset and --folder"),
         ({"dataset": "food-101"}, "did you mean food101"),
         ({"folder": "x", "data_dir": "y"}, "--data-dir goes with --dataset, not with --folder"),

@@ -1,6 +1,7 @@
 """Every kind of image file ends up as pixels that TensorFlow decodes rightly, or is refused."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -175,7 +176,49 @@ def test_what_cannot_be_read_is_refused_with_a_reason(data, reason):
     assert "\n" not in str(error.value)
 
 
-def test_a_image_of_monstrous_size_is_refused(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(UnreadableError, match="more than 1,000 pixels"):
+def test_an_image_of_monstrous_size_is_refused(monkeypatch):
+    with pytest.raises(UnreadableError, match=r"more than 1,000 pixels \(--max-pixels\)"):
+        normalise(JPEG, max_pixels=1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(UnreadableError, match="more than 500 pixels"):
         normalise(JPEG)
+    assert normalise(JPEG, max_pixels=10**6).data == JPEG
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_the_first_frame_is_taken_if_asked(kind):
+    found = decode(normalise(frames(kind), first_frame=True, lossless=True))
+    with Image.open(io.BytesIO(frames(kind))) as image:
+        np.testing.assert_array_equal(found, np.asarray(image.convert("RGB")))
+
+
+def test_twelve_bits_in_a_file_of_sixteen_are_scaled_where_it_says_so_and_named_where_not():
+    values = ((RAMP.astype(int) * 4095 + 127) // 255).astype(np.uint16)
+    with pytest.raises(UnreadableError, match=r"no value is above 3774: 12 or fewer bits"):
+        normalise(encode(Image.fromarray(values), "PNG"))
+    said = encode(Image.fromarray(values), "TIFF", tiffinfo={281: 4095})
+    assert abs(decode(normalise(said))[..., 0] - RAMP).max() <= 1
+    black = encode(Image.fromarray(values * 0), "PNG")
+    assert decode(normalise(black)).max() == 0
+
+
+def test_a_cameras_raw_file_is_refused_by_its_content():
+    data = encode(Image.fromarray(RAMP), "TIFF", tiffinfo={254: 1})
+    with pytest.raises(UnreadableError, match="a camera's raw file"):
+        normalise(data)
+
+
+def test_heic_is_read_with_its_extra_and_named_without(monkeypatch):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    with pytest.raises(UnreadableError, match=r"needs pillow-heif: pip install .*\[heif\]"):
+        normalise(heic)
+
+
+def test_heic_and_avif_are_images_like_others():
+    image = Image.fromarray(COLOUR)
+    assert decode(normalise(encode(image, "AVIF"))).shape == COLOUR.shape
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    assert decode(normalise(encode(image, "HEIF"))).shape == COLOUR.shape

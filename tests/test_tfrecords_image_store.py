@@ -55,11 +55,43 @@ def test_nothing_outside_of_the_folder_is_read(folder):
             images.load(name)
 
 
+def test_what_browsers_and_phones_save_is_listed_and_what_programs_leave_is_counted(tmp_path):
+    for name in ("saved.jfif", "IMG_1.HEIC", "scan.JP2", "no ending", "@eaDir/b.jpg", "x.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"text" if name == "x.txt" else jpeg("red"))
+    os.symlink(tmp_path, tmp_path / "again")
+    images = ImageFolder(tmp_path)
+    assert list(images.listing()) == ["IMG_1.HEIC", "no ending", "saved.jfif", "scan.JP2"]
+    assert images.notes == (
+        "passed over: 1 files and folders that other programs left (thumbnails, recycle bins)",
+        "passed over: 1 files that are no images (.txt)",
+        "passed over: 1 linked folders, which are not followed here",
+    )
+
+
+def test_a_name_that_is_not_utf_8_is_escaped_and_found_again(tmp_path):
+    with open(os.path.join(os.fsencode(tmp_path), b"caf\xe9.jpg"), "wb") as file:
+        file.write(jpeg("red"))
+    images = ImageFolder(tmp_path)
+    assert list(images.listing()) == [r"caf\xe9.jpg"]
+    assert images.has(r"caf\xe9.jpg") and images.load(r"caf\xe9.jpg") == jpeg("red")
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_found_again(tmp_path):
+    folder = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.mkdir(folder)
+    with open(os.path.join(folder, b"a.jpg"), "wb") as file:
+        file.write(jpeg("red"))
+    described = ImageFolder(tmp_path / os.fsdecode(b"caf\xe9")).describe()
+    assert described["path"].endswith(r"caf\xe9")
+    assert tfrecords.images_of(**described).load("a.jpg") == jpeg("red")
+
+
 def test_what_is_not_there(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="is not a folder of images"):
         ImageFolder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"holds no images; expected files that end in .jpg"):
+    with pytest.raises(ValueError, match=r"holds no images; expected files of kinds JPEG"):
         ImageFolder(tmp_path / "empty").listing()
     (folder / "b.jpg").unlink()
     assert not ImageFolder(folder).has("b.jpg")

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrecords import reader, verification, writer
+from tfrecords import Augmentation, Preprocessing, Subset, Texts, reader, verification, writer
 from tfrecords.manifest import Manifest
 from tfrecords.schema import RawExample
 
@@ -193,6 +193,110 @@ def test_the_same_seed_gives_the_same_batches_and_another_does_not(labelled):
     assert_equal(take(load(labelled, seed=5, **options)), batches)
     other = take(load(labelled, seed=6, **options))
     assert not np.array_equal(other[0][0], batches[0][0])
+
+
+def test_each_iteration_of_a_training_dataset_is_the_next_epoch(captioned):
+    options = {"tokenizer": Numbers(), "training": True, "crop_scale": (0.3, 1.0)}
+    in_a_row = take(load(captioned, epochs=3, **options))
+    dataset = load(captioned, **options)
+    assert dataset.cardinality() == 3
+    for epoch in range(3):
+        assert_equal(take(dataset), in_a_row[3 * epoch : 3 * epoch + 3])
+    again = load(captioned, **options).repeat(2)
+    assert_equal(take(again), in_a_row[:6])
+
+
+@pytest.mark.parametrize("start", [3, 4])
+def test_iterations_resume_at_any_step(captioned, start):
+    options = {"tokenizer": Numbers(), "training": True}
+    in_a_row = take(load(captioned, epochs=4, **options))
+    resumed = load(captioned, start_step=start, **options)
+    for first in (start, start + 3):
+        assert_equal(take(resumed), in_a_row[first : first + 3])
+
+
+def cross_entropy():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+class Remembers(keras.Model):
+    """Remembers the labels of each batch that it was trained on."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(3)
+        self.labels_of_batches = []
+
+    def call(self, inputs):
+        return self.head(keras.ops.mean(keras.ops.cast(inputs["image"], "float32"), axis=(1, 2)))
+
+    def train_step(self, data):
+        self.labels_of_batches.append(tuple(data[1].numpy()))
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize("options", [{}, {"steps_per_epoch": 3}, {"initial_epoch": 2}])
+def test_fit_sees_a_new_order_in_every_epoch(labelled, options):
+    model = Remembers()
+    model.compile("sgd", cross_entropy(), run_eagerly=True)
+    start = options.get("initial_epoch", 0)
+    train = load(labelled, training=True, start_step=3 * start)
+    model.fit(train, epochs=start + 3, shuffle=False, verbose=0, **options)
+    expected = take(load(labelled, training=True, epochs=start + 3))[3 * start :]
+    assert model.labels_of_batches == [tuple(labels) for *_, labels, _ in expected]
+    assert len(set(model.labels_of_batches)) > 6
+
+
+def test_fit_under_a_strategy_sees_new_orders_too(labelled):
+    seen = []
+
+    def remember(labels):
+        seen.append(tuple(labels))
+        return labels
+
+    train = load(labelled, training=True).map(
+        lambda x, y, w: (x, tf.numpy_function(remember, [y], y.dtype), w)
+    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    distributed = strategy.experimental_distribute_dataset(train)
+    for _ in range(3):
+        assert len(list(distributed)) == 3
+    assert seen == [tuple(y) for *_, y, _ in take(load(labelled, training=True, epochs=3))]
+
+
+def test_epochs_in_a_row_do_not_multiply_with_those_of_fit(labelled):
+    model = Remembers()
+    model.compile("sgd", cross_entropy(), run_eagerly=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="leave epochs= out"):
+        model.fit(load(labelled, training=True, epochs=2), epochs=2, shuffle=False, verbose=0)
+    assert len(model.labels_of_batches) == 6
+    once = load(labelled, training=True, epochs=2)
+    next(iter(once))  # a look at a batch does not use it up
+    model.fit(once, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0)
+
+
+def test_options_that_belong_together_are_given_together_or_by_themselves(captioned):
+    texts = Texts(tokenizer=Numbers(), captions_per_image=2)
+    augmentation = Augmentation(crop_scale=(0.3, 0.5))
+    together = load(
+        captioned,
+        image_size=16,
+        training=True,
+        subset=Subset(ids=range(9)),
+        texts=texts,
+        augmentation=augmentation,
+    )
+    apart = {"tokenizer": Numbers(), "captions_per_image": 2, "crop_scale": (0.3, 0.5)}
+    assert_equal(take(together), take(load(captioned, training=True, ids=range(9), **apart)))
+    size = reader.load(captioned, "test", texts=texts, preprocessing=Preprocessing(24))
+    assert size.element_spec[0]["image"].shape == (64, 24, 24, 3)
+
+
+def test_options_that_do_not_go_together_are_refused(labelled):
+    with pytest.raises(TypeError, match=r"no argument 'imagesize'; did you mean image_size\?"):
+        load(labelled, imagesize=32)
+    with pytest.raises(ValueError, match="image_size: expected it inside preprocessing="):
+        load(labelled, preprocessing=Preprocessing(16))
 
 
 @pytest.mark.parametrize("start", [1, 3, 4, 6])

@@ -130,6 +130,122 @@ def test_bad_class_folders(tmp_path, files, message):
         sources.class_folder(tmp_path, seed=0)
 
 
+LEFT_BEHIND = (
+    ".ipynb_checkpoints/0-checkpoint.jpg",
+    ".thumbnails/0.jpg",
+    "@eaDir/0.jpg/SYNOPHOTO_THUMB_M.jpg",
+    "__MACOSX/._0.jpg",
+    "Thumbs.db",
+    "readme.txt",
+)
+
+
+def test_what_programs_leave_in_class_folders_is_counted_and_no_example(pets):
+    put(pets, *(f"train/dog/{name}" for name in LEFT_BEHIND))
+    (pets / "train" / "dog" / "readme.txt").write_text("about the dogs")
+    (pets / "readme.txt").write_text("about the pets")
+    source = sources.class_folder(pets, seed=0)
+    assert source.splits == {"train": 20, "test": 4}
+    assert source.notes == (
+        "passed over: 3 files and folders that other programs left (thumbnails, recycle bins)",
+        "passed over: 2 files that are no images (.txt)",
+        "passed over: 3 hidden files and folders",
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("training_set/training_set", "test_set/test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train_images", "test_images"),
+        ("TrainingSet", "TestSet"),
+        ("trainset", "testset"),
+        ("Training", "Testing"),
+    ],
+)
+def test_split_folders_by_other_names(tmp_path, train, test):
+    put(tmp_path, *(f"{split}/{name}/0.jpg" for split in (train, test) for name in "ab"))
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.class_names == ("a", "b")
+    assert source.splits == {"train": 2, "test": 2}
+
+
+def test_a_split_folder_without_classes_is_passed_over_and_said(tmp_path):
+    put(tmp_path, *(f"{split}/{name}/0.jpg" for split in ("train", "val") for name in "ab"))
+    put(tmp_path, "test/1.jpg", "test/2.jpg")
+    (tmp_path / "docs").mkdir()
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.splits == {"train": 2, "validation": 2}
+    assert source.notes == (
+        "passed over: folder docs, which holds no images",
+        "passed over: 2 images in test, which has no class folders",
+    )
+
+
+def test_splits_inside_class_folders(tmp_path):
+    put(tmp_path, *(f"{name}/{split}/0.jpg" for split in ("train", "test") for name in "ab"))
+    source = sources.class_folder(tmp_path, seed=0)
+    assert listing(source, "test") == {"a/test/0.jpg": (0, ()), "b/test/0.jpg": (1, ())}
+    put(tmp_path, "b/valid/0.jpg")
+    with pytest.raises(ValueError, match="differ between splits: validation lacks a"):
+        sources.class_folder(tmp_path, seed=0)
+
+
+def test_other_nesting_is_refused_unless_flattened(tmp_path):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in "ab" for i in range(10)))
+    put(tmp_path, "a/more/0.jpg", "a/more/1.jpg")
+    with pytest.raises(ValueError, match=r"folder a holds 10 images and .*: a/more \(2 images\)"):
+        sources.class_folder(tmp_path, seed=0)
+    flat = sources.class_folder(tmp_path, seed=0, flatten=True)
+    assert sum(flat.splits.values()) == 22
+
+
+def test_a_folder_around_all_others_is_named(tmp_path):
+    put(tmp_path, "pets/a/0.jpg", "pets/b/0.jpg")
+    with pytest.raises(ValueError, match=r"did you mean .*pets\?"):
+        sources.class_folder(tmp_path, seed=0)
+
+
+def test_linked_folders_are_read_once_and_loops_refused(tmp_path):
+    put(tmp_path, *(f"disk/{i}.jpg" for i in range(4)), *(f"f/a/{i}.jpg" for i in range(10)))
+    (tmp_path / "f" / "b").symlink_to(tmp_path / "disk")
+    (tmp_path / "f" / "c").symlink_to(tmp_path / "f" / "a")
+    source = sources.class_folder(tmp_path / "f", seed=0)
+    assert source.class_names == ("a", "b") and sum(source.splits.values()) == 14
+    assert source.notes == ("passed over: 1 links to folders that are read already",)
+    (tmp_path / "f" / "a" / "up").symlink_to(tmp_path / "f")
+    with pytest.raises(ValueError, match=r"a/up is a link back to .*f, in which it stands"):
+        sources.class_folder(tmp_path / "f", seed=0)
+
+
+def test_images_beside_class_folders_are_said(tmp_path):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in "ab" for i in range(10)), "stray.jpg")
+    assert sources.class_folder(tmp_path, seed=0).notes == (
+        "passed over: 1 image (stray.jpg) beside the folders",
+    )
+
+
+@pytest.mark.parametrize("name", ["{}", "class {}", "{:03d}"])
+def test_numbered_class_folders_are_in_the_order_of_their_numbers(tmp_path, name):
+    names = [name.format(i) for i in range(1, 13)]
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in names for i in range(10)))
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.class_names == tuple(names)
+    said = any("in the order of their numbers" in note for note in source.notes)
+    assert said == (name != "{:03d}")  # these are in that order as text already
+
+
+@pytest.mark.parametrize(
+    "twins", [("Hen", "hen"), ("caf\u00e9", "cafe\u0301"), ("a b", "a\u00a0b")]
+)
+def test_class_folders_that_later_steps_would_merge_are_refused(tmp_path, twins):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in (*twins, "zebra") for i in range(10)))
+    with pytest.raises(ValueError, match="several class folders mean the same name"):
+        sources.class_folder(tmp_path, seed=0)
+
+
 def test_no_such_class_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
         sources.class_folder(tmp_path / "nowhere", seed=0)
@@ -228,12 +344,16 @@ def test_a_file_name_can_say_the_split(tmp_path, stem):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,text\n1.jpg,one\n", "expected columns file and caption in the first line, got name"),
-        ("", "expected columns file and caption"),
+        (
+            "who,text\n1.jpg,one\n",
+            r"a column for the image \(such as file, .*got who, text",
+        ),
+        ("file,what\n1.jpg,one\n", "expected a column for the caption"),
+        ("", "c.csv is empty; expected a table"),
         ("file,caption\n", "holds no captions"),
-        ("file,caption\n1.jpg\n", "line 2: expected a file and a caption"),
+        ("file,caption\n1.jpg\n", "line 2: expected 2 columns, got 1"),
         ("file,caption\n1.jpg,  \n", "line 2: expected a file and a caption"),
-        ('file,caption\n1.jpg,"one\n', "line 1: unexpected end of data"),
+        ('file,caption\n1.jpg,"one\n', "line 2: unexpected end of data"),
         ("file,caption,split\n1.jpg,one,../x\n", "expected a split like train"),
         ("file,caption,split\n1.jpg,one,train\n1.jpg,uno,test\n", "is in two splits: train and"),
         ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 images do not"),
@@ -247,13 +367,40 @@ def test_bad_csv(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, None)])]
+    "text", ["{}", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, None)])]
 )
 def test_bad_coco_json(tmp_path, text):
     put(tmp_path, "1.jpg", "2.jpg")
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(ValueError, match="is not a COCO caption file"):
         sources.captions(tmp_path / "c.json", seed=0)
+
+
+def test_an_image_id_that_is_there_twice_never_swaps_captions(tmp_path):
+    put(tmp_path, "1.jpg", "2.jpg")
+    text = json.dumps(
+        {
+            "images": [{"id": 7, "file_name": "1.jpg"}, {"id": 7, "file_name": "2.jpg"}],
+            "annotations": [{"image_id": 7, "caption": "one"}],
+        }
+    )
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(ValueError, match=r"image id 7 stands for both 1\.jpg and 2\.jpg"):
+        sources.captions(tmp_path / "c.json", seed=0)
+    (tmp_path / "c.json").write_text(text.replace('"images"', '"images": [], "images"'))
+    with pytest.raises(ValueError, match="'images' is there twice"):
+        sources.captions(tmp_path / "c.json", seed=0)
+
+
+def test_coco_json_may_have_a_mark(tmp_path):
+    put(tmp_path, *(f"{i}.jpg" for i in range(12)))
+    document = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(12)],
+        "annotations": [{"image_id": i, "caption": f"number {i}"} for i in range(12)],
+    }
+    (tmp_path / "captions_test.json").write_text(json.dumps(document), encoding="utf-8-sig")
+    source = sources.captions(tmp_path / "captions_test.json", seed=0)
+    assert listing(source, "test")["3.jpg"] == (None, ("number 3",))
 
 
 def test_missing_images_are_counted_and_named(tmp_path):
@@ -475,7 +622,7 @@ def test_tfds_coco_captions(tmp_path):
 
 def test_tfds_renames_go_by_name():
     entry = dataset("caltech101")
-    names = sources.files.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
+    names = sources.base.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
     assert names == ("centered face", "ant")
 
 

@@ -98,8 +98,11 @@ def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected columns file and label, or file and one 0/1 column per class.*got none"),
-        ("image,label\na.jpg,x\n", "expected columns file and label"),
+        ("", "is empty; expected a table whose first line names its columns"),
+        ("who,label\na.jpg,x\n", "expected columns file and label"),
+        ("a.jpg,x\nb.jpg,y\n", "expected the names of the columns in the first line"),
+        ("file,label\n\n\na.jpg,x,y\n", "line 4: expected 2 columns, got 3; a comma inside"),
+        ('file,label\na.jpg,"x\n\ny"\nb.jpg,x,y\n', "line 5: expected 2 columns, got 3"),
         ("file\na.jpg\n", "got file"),
         ("file,label,label\na.jpg,x,y\n", "columns with the same name: label"),
         ("file,label\n", "names no images"),
@@ -139,5 +142,5 @@ def test_what_is_not_there(table, tmp_path):
     with pytest.raises(ValueError, match="has no column Genre to ignore; it has: file, label"):
         sources.labels(table("file,label\n"), ignore=["Genre"], seed=0)
     (tmp_path / "images.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="is not a CSV file in UTF-8"):
+    with pytest.raises(ValueError, match="is not a text in UTF-8: line 1"):
         sources.labels(tmp_path / "images.csv", seed=0)

@@ -37,7 +37,7 @@ def folder(tmp_path):
             for i in range(count):
                 (root / split / name / f"{i}.jpg").write_bytes(image(start + i))
     (root / "train" / "cat" / "7.jpg").write_bytes(b"")
-    (root / "train" / "dog" / "notes, and more.txt").write_bytes(b"not an image")
+    (root / "train" / "dog" / "notes, and more.png").write_bytes(b"not an image")
     return root
 
 
@@ -94,8 +94,8 @@ def test_rejected_images_are_listed_by_name_and_reason(finished):
     assert sorted(rows[1:]) == [
         ["train/cat/7.jpg", "empty file"],
         [
-            "train/dog/notes, and more.txt",
-            "not an image of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)",
+            "train/dog/notes, and more.png",
+            "not an image of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC)",
         ],
     ]
 
@@ -230,19 +230,19 @@ def test_killed_outright_it_leaves_whole_shards_and_no_worker(folder, finished, 
     script.write_text(KILLED)
     process = subprocess.Popen([sys.executable, str(script), str(folder), str(out)])
     deadline = time.monotonic() + 30
-    while not list(out.glob("*.tfrecord")) and time.monotonic() < deadline:
+    while not list(out.glob("[!.]*.tfrecord")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(0.3)
     whole = content(finished)
-    done = {p.name: p.read_bytes() for p in out.glob("*.tfrecord")}
+    done = {p.name: p.read_bytes() for p in out.glob("[!.]*.tfrecord")}
     assert 0 < len(done) < 6 and done.items() <= whole.items()
     time.sleep(0.5)
-    assert len(list(out.glob("*.tfrecord"))) == len(done)  # no worker went on by itself
+    assert len(list(out.glob("[!.]*.tfrecord"))) == len(done)  # no worker went on by itself
     source = sources.Limited(source_of(folder), 100)
     write(source, out, shard_size=9, workers=1, progress=False)
-    assert {p.name: p.read_bytes() for p in out.glob("*.tfrecord")} == {
+    assert {p.name: p.read_bytes() for p in out.glob("[!.]*.tfrecord")} == {
         name: data for name, data in whole.items() if name.endswith(".tfrecord")
     }
     assert not (out / shard.WORK_FOLDER).exists()

@@ -2,13 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tfrecords.load_options import Augmentation as Augmentation
+from tfrecords.load_options import Subset as Subset
+from tfrecords.load_options import Texts as Texts
 from tfrecords.manifest import Manifest as Manifest
+from tfrecords.preprocessing import Preprocessing as Preprocessing
 from tfrecords.schema import Example as Example
 from tfrecords.schema import RawExample as RawExample
 from tfrecords.sources.catalog import DATASETS as DATASETS
 from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
+    from tfrecords.class_name_keys import name_key as name_key
     from tfrecords.file_batches import read_images as read_images
     from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.image_files import UnreadableError as UnreadableError
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
+    from tfrecords.sources.table import read_table as read_table
+    from tfrecords.text_files import read_lines as read_lines
     from tfrecords.verification import naming_damage as naming_damage
     from tfrecords.verification import verify as verify
     from tfrecords.writer import REJECTED as REJECTED
@@ -38,9 +45,12 @@ _LAZY = {
     "images_of": "image_store",
     "labels": "selection",
     "load": "reader",
+    "name_key": "class_name_keys",
     "naming_damage": "verification",
     "read_image": "images",
     "read_images": "file_batches",
+    "read_lines": "text_files",
+    "read_table": "sources.table",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
     "thumbnail": "image_files",

@@ -109,11 +109,29 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "{}.",
     ),
     "iwildcam": ("a photo of {}.", "{} in the wild."),
+    "eurosat": (
+        "a centered satellite photo of {}.",
+        "a centered satellite photo of a {}.",
+        "a centered satellite photo of the {}.",
+    ),
+    "ucf101": ("a photo of a person doing {}.",),
     "animals10": ("a photo of a {}.",),
     "common10": ("a photo of a {}.",),
 }
 
 RENAMES: dict[str, dict[str, str]] = {
+    "eurosat": {
+        "AnnualCrop": "annual crop land",
+        "Forest": "forest",
+        "HerbaceousVegetation": "brushland or shrubland",
+        "Highway": "highway or road",
+        "Industrial": "industrial buildings or commercial buildings",
+        "Pasture": "pasture land",
+        "PermanentCrop": "permanent crop land",
+        "Residential": "residential buildings or homes or apartments",
+        "River": "river",
+        "SeaLake": "lake or sea",
+    },
     "caltech101": {
         "background google": "background",
         "faces": "off-center face",

@@ -31,6 +31,8 @@ def read_images(
     images: Iterable[tuple[str, Callable[[], bytes]]],
     *,
     batch_size: int,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
     **preprocessing: Any,
 ) -> Iterator[ImageBatch]:
     """Read images as `read_image` does, in threads, while whoever asked works on the last ones.
@@ -38,6 +40,7 @@ def read_images(
     Args:
         images: names, and what gives the bytes of the file of each.
         batch_size: images of a batch, those that cannot be read included.
+        first_frame, max_pixels: see `image_files.normalise`.
         preprocessing: see `Preprocessing`.
 
     One that cannot be read, for whatever reason, is listed with that reason.
@@ -51,7 +54,8 @@ def read_images(
 
     def read(name: str, load: Callable[[], bytes]) -> tuple[str, np.ndarray | str]:
         try:
-            return name, square(normalise(load(), lossless=True).data).numpy()
+            image = normalise(load(), lossless=True, first_frame=first_frame, max_pixels=max_pixels)
+            return name, square(image.data).numpy()
         except UnreadableError as error:
             return name, str(error)
         except (OSError, ValueError) as error:

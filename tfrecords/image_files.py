@@ -7,7 +7,6 @@ channel. Files that already are like that keep their bytes; only the others are 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -15,19 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-# What Pillow may try: it reads other kinds too, some by running other programs.
-_KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+from tfrecords import image_decoding
+from tfrecords.image_decoding import UnreadableError as UnreadableError
+from tfrecords.image_kinds import WORDS
 
 # MPO is what many phones write, and what Pillow calls it: a JPEG with more images after its end.
-_LOSSY = ("JPEG", "MPO", "WEBP")
+_LOSSY = ("JPEG", "MPO", "WEBP", "HEIF", "AVIF")
 
 _ORIENTATION = 0x0112  # the EXIF tag
 
 _JPEG_QUALITY = 95
-
-
-class UnreadableError(ValueError):
-    """An image that cannot go into a record; the message is the reason, for a person to read."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,12 @@ class EncodedImage:
 
 
 def normalise(
-    data: bytes, *, short_side: int | None = None, lossless: bool = False
+    data: bytes,
+    *,
+    short_side: int | None = None,
+    lossless: bool = False,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
 ) -> EncodedImage:
     """Check an image file and make it plain.
 
@@ -55,24 +56,27 @@ def normalise(
         short_side: shrink so that the shorter side has this many pixels (Pillow's antialiased
             bicubic filter). Smaller images are never enlarged.
         lossless: never encode again as JPEG.
+        first_frame: take the first frame or page of files with several, in place of refusing them.
+        max_pixels: most pixels an image may have, more are refused unread; None for Pillow's
+            limit (89,478,485).
 
     Raises:
-        UnreadableError: the file is empty, truncated, damaged, animated or no image at all.
+        UnreadableError: the file is empty, truncated, damaged, animated or no image at all, or its
+            pixels do not fill the bits they are stored in, as 12 bits in a file of 16.
     """
     if not data:
         raise UnreadableError("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata: the pixels decide
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            image = _open(data)
+            image = image_decoding.opened(data, first_frame=first_frame, max_pixels=max_pixels)
             small = short_side is None or min(image.size) <= short_side
             if small and _is_plain(image, data):
                 kind = "png" if image.format == "PNG" else "jpeg"
                 return EncodedImage(data, kind, image.height, image.width)
             kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
             ImageOps.exif_transpose(image, in_place=True)
-            image = _plain(image)
+            image = image_decoding.plain(image, data)
         except MemoryError:
             raise
         except Exception as error:  # damaged files make Pillow raise almost anything
@@ -85,12 +89,13 @@ def normalise(
 def thumbnail(data: bytes, *, side: int) -> bytes:
     """An image file as a JPEG that fits into a square of `side` pixels; never enlarged.
 
-    Decoded as on the way into records, so whatever is in the file, what comes out is a plain JPEG.
+    Decoded as on the way into records, so whatever is in the file, what comes out is a plain JPEG,
+    of the first frame where there are several.
 
     Raises:
-        UnreadableError: it is no image, or a damaged or animated one.
+        UnreadableError: it is no image, or a damaged one.
     """
-    with Image.open(io.BytesIO(normalise(data, lossless=True).data)) as image:
+    with Image.open(io.BytesIO(normalise(data, lossless=True, first_frame=True).data)) as image:
         image.thumbnail((side, side), Image.Resampling.BICUBIC)
         return _encode(image, "jpeg", quality=85)
 
@@ -110,49 +115,17 @@ def versions() -> dict[str, str]:
     return {"pillow": PIL.__version__, "libjpeg": jpeg, "zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
-def _open(data: bytes) -> Image.Image:
-    """Decode the whole image, checking what Pillow's decoders let pass and others do not."""
-    image = Image.open(io.BytesIO(data), formats=_KINDS)
-    frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise UnreadableError(f"animated or of several pages: {frames} frames, expected one")
-    if image.format == "PNG":
-        image.verify()  # the checksums of all chunks, which load() skips
-        image = Image.open(io.BytesIO(data), formats=_KINDS)
-    image.load()
-    return image
-
-
 def _is_plain(image: Image.Image, data: bytes) -> bool:
     """Does a plain decoder give the right pixels?"""
     if image.format not in ("JPEG", "MPO", "PNG") or image.mode not in ("RGB", "L"):
         return False
     if image.format == "PNG":
-        if "transparency" in image.info or _png_bit_depth(data) != 8:
+        if "transparency" in image.info or image_decoding.png_bit_depth(data) != 8:
             return False
     elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         return False  # no end marker after the last scan: Pillow does not mind, TensorFlow does
     turned = range(2, 9)  # 1 is upright; cameras also write 0, which means nothing
     return image.getexif().get(_ORIENTATION, 1) not in turned
-
-
-def _png_bit_depth(data: bytes) -> int:
-    return struct.unpack_from("B", data, 24)[0]  # after signature, chunk header, width and height
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """To greyscale or RGB with 8 bits per channel, transparent parts on white."""
-    if image.mode in ("I", "F"):
-        raise UnreadableError(f"32 bits per pixel (mode {image.mode}), expected 8 or 16")
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image, dtype=np.float32) / 257  # 65535 -> 255
-        return Image.fromarray(np.rint(grey).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    mode = "L" if image.mode in ("L", "1") else "RGB"
-    return image if image.mode == mode else image.convert(mode)
 
 
 def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> bytes:
@@ -169,9 +142,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnreadableError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return "not an image of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)"
-    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        return f"not an image of a kind read here ({WORDS})"
     message = " ".join(str(error).split()) or type(error).__name__
     return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
 

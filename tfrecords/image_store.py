@@ -7,7 +7,6 @@ image does, and one that says where it is. Neither decodes anything.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 from tfrecords import schema
+from tfrecords.escaped_names import escaped, unescaped
 from tfrecords.framing import read_records
+from tfrecords.image_kinds import WORDS
 from tfrecords.manifest import Manifest
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+from tfrecords.sources.walk import Walked, said, walk
 
 Stamp = tuple[int, int, int]
 
@@ -43,10 +43,10 @@ class ImageStore(Protocol):
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """All images below a folder, known by their suffixes; ids are paths in it.
+    """All images below a folder, found as `sources.walk` does; ids are paths in it.
 
-    Hidden files and folders are passed over. A link that leads out of the folder is not followed:
-    nothing but what is in the folder is read.
+    Hidden files and what other programs left are passed over. A link that leads out of the folder
+    is not followed: nothing but what is in the folder is read.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -59,38 +59,40 @@ class ImageFolder:
             raise FileNotFoundError(f"{self.path} is not a folder of images")
 
     def describe(self) -> dict:
-        return {"kind": "folder", "path": str(self.path.resolve())}
+        return {"kind": "folder", "path": escaped(str(self.path.resolve()))}
 
     def listing(self) -> dict[str, Stamp]:
         """Stamps are (size, time of the last change in ns, 0).
+
+        Names that are not UTF-8 are escaped, and `load` takes them so.
 
         Raises:
             ValueError: there is no image.
         """
         found: dict[str, Stamp] = {}
-        for top, folders, files in os.walk(self.path):
-            folders[:] = [folder for folder in folders if not folder.startswith(".")]
-            for file in files:
-                path = Path(top, file)
-                if file.startswith(".") or path.suffix.lower() not in SUFFIXES:
-                    continue
-                try:
-                    status = path.stat()
-                    stamp = (status.st_size, status.st_mtime_ns, 0)
-                except OSError:  # a link to nowhere: what is wrong is said on reading it
-                    stamp = (0, 0, 0)
-                found[path.relative_to(self.path).as_posix()] = stamp
+        for name, status in self._walked.files.items():
+            if escaped(name) in found:
+                raise ValueError(f"{self.path} has two files that are written {escaped(name)}")
+            found[escaped(name)] = (*status, 0)
         if not found:
-            kinds = ", ".join(SUFFIXES)
-            raise ValueError(f"{self.path} holds no images; expected files that end in {kinds}")
-        return dict(sorted(found.items()))
+            raise ValueError(f"{self.path} holds no images; expected files of kinds {WORDS}")
+        return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines on what is passed over."""
+        return tuple(said(self._walked.passed))
+
+    @cached_property
+    def _walked(self) -> Walked:
+        return walk(self.path, follow=False)
 
     def has(self, name: str, stamp: Sequence[int] = ()) -> bool:
-        return (self.path / name).is_file()
+        return _existing(self.path, name).is_file()
 
     def load(self, name: str, stamp: Sequence[int] = ()) -> bytes:
         """Raises OSError where it cannot be read, and PermissionError where it lies elsewhere."""
-        path = (self.path / name).resolve()
+        path = _existing(self.path, name).resolve()
         if not path.is_relative_to(self.path.resolve()):
             raise PermissionError(f"{name} leads out of {self.path}")
         try:
@@ -172,4 +174,10 @@ def images_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> ImageS
     """The images that `describe` described."""
     if kind == "records":
         return ImageRecords(Path(path), tuple(splits))
-    return ImageFolder(Path(path))
+    return ImageFolder(_existing(Path(), str(path)))
+
+
+def _existing(folder: Path, name: str) -> Path:
+    """The path of this name; where there is none, that of the name it was escaped from."""
+    path = folder / name
+    return path if path.exists() else folder / unescaped(name)

@@ -57,6 +57,8 @@ def read_image(
     resize: str = "crop",
     interpolation: str = "bicubic",
     crop_fraction: float = 1.0,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
 ) -> np.ndarray:
     """One image from anywhere, with the pixels that it would have in evaluation.
 
@@ -66,6 +68,7 @@ def read_image(
     Args:
         image: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
         image_size, resize, interpolation, crop_fraction: see `Preprocessing`.
+        first_frame, max_pixels: see `image_files.normalise`.
 
     Returns:
         uint8 [image_size, image_size, 3], RGB.
@@ -84,7 +87,7 @@ def read_image(
         return pixels_to_square(tf.constant(image), preprocessing).numpy()
     data = image if isinstance(image, bytes) else Path(image).read_bytes()
     try:
-        plain = normalise(data, lossless=True)
+        plain = normalise(data, lossless=True, first_frame=first_frame, max_pixels=max_pixels)
     except UnreadableError as error:
         name = "image" if isinstance(image, bytes) else str(image)
         raise UnreadableError(f"{name}: {error}") from None

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfrecords import stateless_random
+from tfrecords.iterations import each_time
 from tfrecords.selection import Selection
+
+# AutoGraph takes a second and finds nothing to convert here.
+_as_it_is = tf.autograph.experimental.do_not_convert
 
 _OPEN_SHARDS = 8  # read in turns
 
@@ -54,8 +58,22 @@ class Order:
         """Batches of an epoch; the last one is padded."""
         return -(-self.rows // self.batch_size)
 
+    def epoch_each_time(self, start_step: int = 0) -> tf.data.Dataset:
+        """Batches as `batches` gives them, `steps` at each iteration: at the n-th, from 0, those
+        from `start_step + n * steps` on."""
+        first, inside = divmod(start_step, self.steps)
 
-@tf.autograph.experimental.do_not_convert  # which takes a second and finds nothing to convert
+        @_as_it_is
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            if not inside:
+                return _epoch(self, first + number)
+            begun = _epoch(self, first + number).skip(inside)
+            return begun.concatenate(_epoch(self, first + number + 1).take(inside))
+
+        return each_time(epoch)
+
+
+@_as_it_is
 def batches(order: Order, *, epochs: int = 1, start_step: int = 0) -> tf.data.Dataset:
     """Global batches of serialized records, from `start_step` to the end of the last epoch.
 

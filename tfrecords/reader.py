@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from tfrecords import schema
 from tfrecords.framing import read_records
+from tfrecords.iterations import only_once
+from tfrecords.load_options import GROUPS, Augmentation, Subset, Texts, grouped
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.order import Order, batches
-from tfrecords.pipeline import Plan, Tokenizer, batches_of_pixels
+from tfrecords.pipeline import Plan, batches_of_pixels
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.schema import Example
 from tfrecords.selection import Selection
 from tfrecords.verification import verify as verify_shards
+
+USED_UP = (
+    "tfrecords.load(epochs={epochs}) holds {epochs} epochs in a row and has been read to its end: "
+    "leave epochs= out, so that each iteration is a new epoch, or give fit steps_per_epoch"
+)
 
 
 def load(
@@ -23,68 +32,47 @@ def load(
     split: str,
     *,
     batch_size: int = 64,
-    ids: Sequence[int] | None = None,
-    classes: Sequence[int] | None = None,
-    image_size: int = 224,
-    resize: str = "crop",
-    interpolation: str = "bicubic",
-    crop_fraction: float = 1.0,
-    tokenizer: Tokenizer | None = None,
-    class_prompts: Sequence[Sequence[str]] | None = None,
-    text_length: int | None = None,
     training: bool = False,
-    crop_scale: tuple[float, float] | None = (0.9, 1.0),
-    augment: Callable | None = None,
-    mix: Callable | None = None,
     seed: int = 0,
-    epochs: int = 1,
+    epochs: int | None = None,
     start_step: int = 0,
-    captions_per_image: int = 1,
+    subset: Subset | None = None,
+    preprocessing: Preprocessing | None = None,
+    texts: Texts | None = None,
+    augmentation: Augmentation | None = None,
     worker: tuple[int, int] = (0, 1),
     verify: str | None = "sha256",
+    **fields: Any,
 ) -> tf.data.Dataset:
     """Read a split of a folder of records as batches for `fit`, `evaluate` and `predict`.
 
     Evaluation goes once over the split in stored order; images are preprocessed as the model's
-    checkpoint wants them, like CLIP's if nothing is said. Training goes over it `epochs` times,
-    each time in another order and with other crops. Order, crops, captions and augmentation
-    depend on `seed`, epoch and image alone: a run resumed with `start_step` gets exactly the
-    batches that an uninterrupted run would have got from there on.
+    checkpoint wants them, like CLIP's if nothing is said. A training dataset is one epoch, and
+    another one each time it is iterated, as `fit(..., epochs=n)` does: in another order, with other
+    crops and other captions. Order, crops, captions and augmentation depend on `seed`, epoch and
+    image alone: a run resumed with `start_step` gets exactly the batches that an uninterrupted run
+    would have got from there on.
 
     Args:
         directory: folder with `manifest.json`.
         split: name of a split in the manifest.
         batch_size: rows of the global batch, that of all workers together.
-        ids: read these images alone; `labels` tells which there are.
-        classes: labels in a new order: y is the place of the image's label in it. Without `ids`
-            images of other classes are left out; with `ids` one of them is an error. Of a
-            multi-label set these are the columns of y, and say nothing about which images.
-        image_size: side of the square images in pixels.
-        resize: in evaluation, "crop" for the central square, "squash" for the whole image.
-        interpolation: of evaluation, "bicubic" or "bilinear", antialiased as in Pillow.
-        crop_fraction: in evaluation, the share of each side of the resized image to keep; see
-            `preprocessing.Preprocessing`.
-        tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
-            `context_length`. With one, batches hold captions, or where the records have labels
-            alone, class names in the set's templates; without, labels.
-        class_prompts: texts for every label of the set, of which a batch holds one per image
-            in place of its captions.
-        text_length: tokens in a row, which longer texts are cut to; without it the tokenizer's
-            context.
         training: shuffle, and crop at random.
-        crop_scale: least and largest share of an image's area that a random crop keeps (0.9 to
-            1 in CLIP); None for the pixels of evaluation.
-        augment: callable or Keras layer on a batch of float32 images in 0-255. It sees one
-            batch after the other.
-        mix: callable or Keras layer on `{"images", "labels"}`, such as `keras.layers.MixUp`; y is
-            then float32 [b, classes].
         seed: of everything random.
-        epochs: passes over the split; `fit` needs `initial_epoch`, or `steps_per_epoch` and no
-            `initial_epoch`, to tell them apart.
-        start_step: batches, counted from the first epoch, that have been seen already.
-        captions_per_image: pairs of each image and one of its captions per epoch.
+        epochs: in training, None for one epoch per iteration; a number for that many epochs in a
+            row in one iteration, as `fit(steps_per_epoch=...)` reads them. After those the dataset
+            is used up: `fit(epochs=...)` without `steps_per_epoch` would multiply the two, and is
+            refused.
+        start_step: batches, counted from the first epoch, that have been seen already. An iteration
+            that starts inside an epoch ends as far inside the next one.
+        subset: which images; see `Subset`.
+        preprocessing: of evaluation, in training the size alone; see `Preprocessing`.
+        texts: tokenizer and captions; see `Texts`.
+        augmentation: crops and layers of training; see `Augmentation`.
         worker: (index, count). Worker i gets the i-th part of the rows of every global batch.
         verify: compare shards with the manifest first, by "sha256", by "size" or not (None).
+        fields: any field of the four groups by itself: `image_size=64`, `tokenizer=tokenizer`,
+            `ids=ids`, `**model.preprocessing`.
 
     Returns:
         A dataset of (x, y, sample_weight), all of static shape:
@@ -98,26 +86,32 @@ def load(
 
     Raises:
         FileNotFoundError: no records there, or a shard is missing.
+        TypeError: no such field.
         ValueError: an argument does not fit, or a shard is damaged (names shard and record).
+
+    Example:
+        >>> train = load("records/mine", "train", training=True, **model.preprocessing)
+        >>> model.fit(train, epochs=10)  # ten shuffles
     """
+    which, preprocessing, texts, augmentation = grouped(
+        dict(zip(GROUPS, (subset, preprocessing, texts, augmentation), strict=True)), fields
+    )
     manifest = Manifest.read(directory)
     info = manifest.split(split)
-    selection = Selection.of(ids, classes, manifest=manifest)
-    if class_prompts is None and not info.captions:
-        class_prompts = manifest.class_prompts
+    selection = Selection.of(which.ids, which.classes, manifest=manifest)
+    if texts.class_prompts is None and not info.captions:
+        texts = replace(texts, class_prompts=manifest.class_prompts)
     plan = Plan(
-        preprocessing=Preprocessing(
-            image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
-        ),
-        tokenizer=tokenizer,
-        text_length=text_length,
-        crop_scale=crop_scale if training else None,
-        augment=augment,
-        mix=mix,
+        preprocessing=preprocessing,
+        tokenizer=texts.tokenizer,
+        text_length=texts.text_length,
+        crop_scale=augmentation.crop_scale if training else None,
+        augment=augmentation.augment,
+        mix=augmentation.mix,
         seed=seed,
-        captions=captions_per_image,
+        captions=texts.captions_per_image,
         rotate_captions=training,
-        prompts=class_prompts if tokenizer else None,
+        prompts=texts.class_prompts if texts.tokenizer else None,
         rows=_rows_of_worker(batch_size, worker),
         selection=selection,
     )
@@ -127,15 +121,29 @@ def load(
         record_bytes=sum(shard.bytes for shard in info.shards) / max(info.count, 1),
         batch_size=batch_size,
         selection=selection,
-        passes=captions_per_image,
+        passes=texts.captions_per_image,
         seed=seed if training else None,
     )
     _check_split(split, info, plan, order, training=training)
     _check_steps(order, epochs=epochs, start_step=start_step, training=training)
     verify_shards(directory, info, how=verify)
-    return batches_of_pixels(batches(order, epochs=epochs, start_step=start_step), plan).apply(
-        tf.data.experimental.assert_cardinality(order.steps * epochs - start_step)
-    )
+    if training and epochs is None:
+        batches = batches_of_pixels(order.epoch_each_time(start_step), plan)
+        return batches.apply(tf.data.experimental.assert_cardinality(order.steps))
+    return _in_a_row(order, plan, epochs=epochs or 1, start_step=start_step, training=training)
+
+
+def _in_a_row(
+    order: Order, plan: Plan, *, epochs: int, start_step: int, training: bool
+) -> tf.data.Dataset:
+    dataset = batches_of_pixels(batches(order, epochs=epochs, start_step=start_step), plan)
+    length = order.steps * epochs - start_step
+    if training:
+        dataset = only_once(dataset, length=length, message=USED_UP.format(epochs=epochs))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(length))
+    if training:
+        dataset.epochs_in_a_row = epochs
+    return dataset
 
 
 def steps_per_epoch(
@@ -195,7 +203,10 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         )
 
 
-def _check_steps(order: Order, *, epochs: int, start_step: int, training: bool) -> None:
+def _check_steps(order: Order, *, epochs: int | None, start_step: int, training: bool) -> None:
+    if epochs is None and training and start_step >= 0:
+        return
+    epochs = epochs or (1 if epochs is None else 0)
     if epochs < 1 or (epochs > 1 and not training):
         raise ValueError(f"epochs: expected 1, or more when training; got {epochs}")
     if not 0 <= start_step <= order.steps * epochs:

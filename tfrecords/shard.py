@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from duet import files
+from tfrecords.escaped_names import escaped
 from tfrecords.framing import frame
 from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo
@@ -26,6 +27,8 @@ class Job:
     source: Source
     directory: Path
     short_side: int | None = None
+    first_frame: bool = False
+    max_pixels: int | None = None
 
     @property
     def work(self) -> Path:
@@ -88,7 +91,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
             try:
                 example = _example(raw, position, job)
             except UnreadableError as error:
-                rejected.append((raw.filename, str(error)))
+                rejected.append((escaped(raw.filename), str(error)))
             else:
                 data = frame(serialize(example))
                 file.write(data)
@@ -140,7 +143,16 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
         data = raw.load()
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
-    encoded = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
+    for caption in raw.captions:
+        if escaped(caption) != caption:
+            raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")
+    encoded = normalise(
+        data,
+        short_side=job.short_side,
+        lossless=job.source.lossless,
+        first_frame=job.first_frame,
+        max_pixels=job.max_pixels,
+    )
     names = job.source.class_names
     return Example(
         image=encoded.data,
@@ -148,7 +160,7 @@ def _example(raw: RawExample, position: int, job: Job) -> Example:
         height=encoded.height,
         width=encoded.width,
         id=position,
-        filename=raw.filename,
+        filename=escaped(raw.filename),
         label=raw.label,
         captions=raw.captions,
         class_name="|".join(names[label] for label in _classes(raw.label)) if names else "",

@@ -13,6 +13,7 @@ import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -35,6 +36,8 @@ def write(
     directory: str | Path,
     *,
     short_side: int | None = None,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
     shard_size: int = SHARD_SIZE,
     workers: int = 2,
     runner: str = "local",
@@ -50,6 +53,8 @@ def write(
     Args:
         directory: is made; must be empty, or hold what an earlier call left unfinished.
         short_side: shrink images to this shorter side; None keeps every pixel.
+        first_frame: take the first frame of animated images and of files of several pages.
+        max_pixels: most pixels of an image; None for Pillow's limit (89,478,485).
         shard_size: images per shard.
         workers: processes on this machine.
         runner: "local", or "beam" for Apache Beam.
@@ -62,13 +67,21 @@ def write(
             or no image of a split could be read.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
-    _check(short_side=short_side, shard_size=shard_size, workers=workers, runner=runner)
+    _check(
+        runner=runner,
+        short_side=short_side,
+        max_pixels=max_pixels,
+        shard_size=shard_size,
+        workers=workers,
+    )
     directory = Path(directory)
-    job = Job(source, directory, short_side)
+    job = Job(source, directory, short_side, first_frame, max_pixels)
     plan = {
         split: slices(split, count, shard_size=shard_size) for split, count in source.splits.items()
     }
-    options = {"short_side": short_side, "shard_size": shard_size}
+    options: dict[str, Any] = {"short_side": short_side, "shard_size": shard_size}
+    options |= {"first_frame": True} if first_frame else {}
+    options |= {"max_pixels": max_pixels} if max_pixels else {}
     try:
         _open_work_folder(job, _request(source, options))
         todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
@@ -96,8 +109,7 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
         run_local(todo, job, workers=workers, advance=bar.update)
 
 
-def _check(*, short_side: int | None, shard_size: int, workers: int, runner: str) -> None:
-    numbers = {"short_side": short_side, "shard_size": shard_size, "workers": workers}
+def _check(*, runner: str, **numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")

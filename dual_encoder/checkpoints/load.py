@@ -3,6 +3,9 @@
 import contextlib
 import difflib
 import gc
+import importlib.util
+import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,9 @@ from dual_encoder.single_tower import ImageEncoder, TextEncoder
 HUB = "hf://"
 
 KERAS = "model.keras"  # of a run's folder, or a repository
+
+# Packages of Duet in the configuration of a .keras file. Nothing else is imported for a file.
+OWNED = re.compile(r'"module": "(classifiers|dual_encoder)[."]')
 
 # What is fetched of a repository. Weights in other formats would have to be unpickled.
 SETTINGS = ("*.json", "*.txt")  # of folders inside as well
@@ -51,7 +57,9 @@ def load(
 
     Returns:
         A `DualEncoder`, or an `ImageEncoder` or `TextEncoder` where the checkpoint has one tower.
-        Of a `.keras` file also a classifier, once `classifiers` has been imported.
+        Of a `.keras` file also a classifier; whatever class it holds has to be registered with
+        Keras, those of Duet are imported by themselves. A `.keras` file keeps the precision that it
+        was saved with, as in plain Keras; all others take `keras.config.dtype_policy`.
 
     Raises:
         FileNotFoundError: no such checkpoint, repository, file or folder, or one without what its
@@ -172,10 +180,13 @@ def _read_keras(path: Path) -> Any:
         )
     if path.suffix != ".keras":
         raise ValueError(f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}")
+    _import_owners(path)
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
         reason = str(error).strip().split("\n")[0] or type(error).__name__
+        if found := re.match(r"Could not locate class '(\w+)'", reason):
+            reason = f"import what defines and registers the class {found[1]} first"
         raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
     if not (hasattr(model, "preprocessing") or isinstance(model, TextEncoder)):
         raise ValueError(
@@ -183,6 +194,22 @@ def _read_keras(path: Path) -> Any:
             f"{type(model).__name__}"
         )
     return model
+
+
+def _import_owners(path: Path) -> None:
+    """Import the packages of Duet that registered what the file is made of.
+
+    Raises ValueError for one that is not installed; damaged files are left to Keras.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            config = file.read("config.json").decode("utf-8")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return
+    for package in sorted(set(OWNED.findall(config))):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"{path}: its classes are those of {package}: import {package} first")
+        importlib.import_module(package)
 
 
 def _similar(name: str) -> list[str]:

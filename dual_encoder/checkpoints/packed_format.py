@@ -5,6 +5,7 @@ Floats are stored in half precision, which halves the file; `load_packed` gives 
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ def save_packed(model: DualEncoder, path: str | Path) -> None:
 
 
 def load_packed(path: str | Path) -> DualEncoder:
-    """Read what `save_packed` wrote.
+    """Read what `save_packed` wrote, under the global precision, `keras.config.dtype_policy`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -42,7 +43,8 @@ def load_packed(path: str | Path) -> DualEncoder:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
     if "duet" not in metadata:
         raise ValueError(f"{path}: expected a dual encoder; its metadata have no key 'duet'")
-    model = keras.saving.deserialize_keras_object(json.loads(metadata["duet"]))
+    config = _under_global_policy(json.loads(metadata["duet"]))
+    model = keras.saving.deserialize_keras_object(config)
     if not model.built:
         model.build()
     variables = named_variables(model)
@@ -54,8 +56,19 @@ def load_packed(path: str | Path) -> DualEncoder:
             f"variables without a weight: {sorted(expected - found)}"
         )
     for name, variable in variables.items():
-        variable.assign(arrays[name].astype(variable.dtype))
+        variable.assign(keras.ops.cast(arrays[name], variable.dtype))
     return model
+
+
+def _under_global_policy(config: Any) -> Any:
+    """The configuration with the global policy for the float32 that it was written under."""
+    if isinstance(config, list):
+        return [_under_global_policy(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy" and config["config"]["name"] == "float32":
+        return keras.saving.serialize_keras_object(keras.config.dtype_policy())
+    return {key: _under_global_policy(value) for key, value in config.items()}
 
 
 def _halved(name: str, variable: keras.Variable) -> np.ndarray:

@@ -197,6 +197,10 @@ class CoOp(ExactTraining, keras.Model):
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
 
+    def input_specs(self) -> keras.InputSpec:
+        """See `PlainKeras.input_specs`: embeddings of images."""
+        return keras.InputSpec(shape=(None, self.model.embed_dim), dtype="float32", name="image")
+
     def compute_output_shape(self, input_shape):
         return (None, len(self.class_names))
 

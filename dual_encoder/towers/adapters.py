@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from dual_encoder.towers.applications import application_of
 from dual_encoder.towers.base import ImageTower
 
 
@@ -56,12 +57,13 @@ class KerasImageTower(ImageTower):
 
 @keras.saving.register_keras_serializable("duet")
 class HubTextTower(keras.layers.Layer):
-    """A KerasHub BERT backbone as a text tower; its pooled output, [b, n] -> [b, d].
+    """A KerasHub backbone of texts as a text tower, [b, n] -> [b, d].
 
-    Padding is masked out, so rows may be cut behind the longest text.
+    Its pooled output where it has one, as BERT and ALBERT do, else its first token, as of RoBERTa,
+    DistilBERT and DeBERTa. Padding is masked out, so rows may be cut behind the longest text.
 
     Args:
-        backbone: a `keras_hub.models.BertBackbone`, or its serialised form.
+        backbone: such as a `keras_hub.models.BertBackbone`, or its serialised form.
         context_length: most tokens per text.
         pad_id: id of the padding.
 
@@ -76,10 +78,11 @@ class HubTextTower(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.backbone = _deserialize(backbone)
-        if context_length > self.backbone.max_sequence_length:
+        positions = getattr(self.backbone, "max_sequence_length", None) or context_length
+        if context_length > positions:
             raise ValueError(
-                f"context_length: expected at most the {self.backbone.max_sequence_length} "
-                f"positions of the backbone; got {context_length}"
+                f"context_length: expected at most the {positions} positions of the backbone; "
+                f"got {context_length}"
             )
         self.context_length, self.pad_id = context_length, pad_id
         self.output_dim = self.backbone.hidden_dim
@@ -93,7 +96,11 @@ class HubTextTower(keras.layers.Layer):
             "segment_ids": ops.zeros_like(token_ids),
             "padding_mask": ops.cast(ops.not_equal(token_ids, self.pad_id), "int32"),
         }
-        return self.backbone(inputs, training=training)["pooled_output"]
+        wanted = {name: inputs[name] for name in self.backbone.input}
+        outputs = self.backbone(wanted, training=training)
+        if isinstance(outputs, dict) and "pooled_output" in outputs:
+            return outputs["pooled_output"]
+        return (outputs["sequence_output"] if isinstance(outputs, dict) else outputs)[:, 0]
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.output_dim)
@@ -102,6 +109,42 @@ class HubTextTower(keras.layers.Layer):
         own = {"backbone": _serialize(self.backbone)}
         own |= {"context_length": self.context_length, "pad_id": self.pad_id}
         return {**super().get_config(), **own}
+
+
+def as_image_tower(model: Any) -> Any:
+    """A Keras model of images as an image tower; a tower, and anything else, as it is.
+
+    A network of `keras.applications` gets the pixels that it was trained on, any other model pixels
+    0-255.
+
+    Raises:
+        ValueError: the model has no fixed size, or takes something else.
+    """
+    is_tower = hasattr(model, "image_size") and hasattr(model, "output_dim")
+    if is_tower or not isinstance(model, keras.Model):
+        return model
+    row = application_of(model.name)
+    statistics = row.statistics if row else {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}
+    return KerasImageTower(model, **statistics, name="image_tower")
+
+
+def as_text_tower(model: Any, tokenizer: Any) -> Any:
+    """A KerasHub backbone of texts as a text tower, for a tokenizer's context and padding."""
+    is_tower = hasattr(model, "context_length") and hasattr(model, "output_dim")
+    if is_tower or not isinstance(model, keras.Model) or not hasattr(model, "hidden_dim"):
+        return model
+    if tokenizer is None:
+        raise ValueError(
+            "text_tower: expected a tokenizer with a backbone, for its context and its padding"
+        )
+    options = {"context_length": tokenizer.context_length, "pad_id": tokenizer.pad_id}
+    return HubTextTower(model, **options, name="text_tower")
+
+
+def most_tokens(tower: Any) -> int:
+    """Most tokens per text of a text tower or a backbone; 512, BERT's, where neither says."""
+    names = ("context_length", "max_sequence_length")
+    return next((n for name in names if (n := getattr(tower, name, None))), 512)
 
 
 def _serialize(backbone: keras.Model) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder import image_pixels
+
 RESIZE = ("crop", "squash")
 
 INTERPOLATION = ("bicubic", "bilinear")
@@ -83,6 +85,21 @@ class TakesImages:
     def preprocessing(self) -> dict[str, Any]:
         """What `tfrecords.load` has to know about images."""
         return self.image_tower.preprocessing
+
+    def as_pixels(self, images: Any) -> Any:
+        """Paths, PIL images and single arrays as pixels [b, s, s, 3]; batches as they are."""
+        known = getattr(self.image_tower, "preprocessing", {})
+        return image_pixels.as_pixels(images, **{"image_size": self.image_size, **known})
+
+
+def check_size(images: Any, size: int) -> None:
+    """Raise a ValueError of one line where images are not [b, size, size, 3]."""
+    shape = tuple(getattr(images, "shape", ()))
+    if len(shape) != 4 or any(n not in (None, size) for n in shape[1:3]):
+        raise ValueError(
+            f"images: expected pixels [b, {size}, {size}, 3], the model's image_size; got "
+            f"{list(shape)}; read or resize them at {size} x {size}"
+        )
 
 
 class TextTower(keras.layers.Layer):

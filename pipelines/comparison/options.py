@@ -51,7 +51,6 @@ class Options:
             and 32; 0 for not at all.
         test: split that is measured.
         bootstrap: resamples for intervals and differences.
-        dry_run: only say what would be run and how long that is predicted to take.
     """
 
     data: str

@@ -20,6 +20,7 @@ class Options:
             images the export is compared on.
         split: of the records, for comparing and measuring.
         class_names: file with one class name per line; for a dual encoder, or a model without.
+        allow_equal_names: also where several classes have the same name, as in published lists.
         templates: prompts with {} for the class name, or one file with a prompt per line.
         prompts: file of learnt prompts, as the command prompt leaves them.
         top_k: names in the answer of a SavedModel.
@@ -37,6 +38,7 @@ class Options:
     data: str | None = None
     split: str = "test"
     class_names: str | None = None
+    allow_equal_names: bool = False
     templates: list[str] | None = None
     prompts: str | None = None
     top_k: int = 5

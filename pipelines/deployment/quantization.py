@@ -7,6 +7,8 @@ import numpy as np
 
 from pipelines.deployment.classifier import Deployable
 from pipelines.metrics import multilabel
+from pipelines.runs.class_matching import match_classes
+from tfrecords import name_key
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -40,7 +42,7 @@ def measure(
             f"--int8: images of {manifest.dataset} have {each[manifest.multi_label]} each, the "
             f"model gives {each[deployable.multi_label]}"
         )
-    classes = _places(deployable, manifest)
+    classes = _places(options, deployable, manifest)
     labels, before, after = _predict(options, deployable, quantised, classes)
     score = _map if deployable.multi_label else _top1
     exact, rounded = score(labels, before), score(labels, after)
@@ -69,20 +71,17 @@ def sentence(found: dict[str, Any]) -> str:
     )
 
 
-def _places(deployable: Deployable, manifest: "Manifest") -> dict[int, int]:
-    """Labels of the records to the model's outputs, by name; in order where all are renamed."""
-    places = {name: i for i, name in enumerate(deployable.class_names)}
-    known = {
-        label: places[name] for label, name in enumerate(manifest.spoken_names) if name in places
-    }
-    if not known and len(places) == len(manifest.class_names):
-        return {label: label for label in range(len(places))}
-    if not known:
-        raise ValueError(
-            f"--int8: none of the {len(manifest.class_names)} classes of {manifest.dataset} is "
-            f"among the model's {len(places)}, such as {deployable.class_names[0]!r}"
-        )
-    return known
+def _places(options: Any, deployable: Deployable, manifest: "Manifest") -> dict[int, int]:
+    """Labels of the records to the model's outputs, by name.
+
+    Names that `--class-names` gave in place of those of the records are in the order of the labels.
+    """
+    own, theirs = deployable.class_names, manifest.spoken_names
+    known = {name_key(name) for name in own} & {name_key(name) for name in theirs}
+    if options.class_names is not None and not known and len(own) == len(theirs):
+        return {label: label for label in range(len(own))}
+    places = match_classes(own, manifest, model=deployable.name)
+    return {label: int(place) for label, place in enumerate(places) if place >= 0}
 
 
 def _predict(

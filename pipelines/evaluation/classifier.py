@@ -9,10 +9,10 @@ import numpy as np
 
 from pipelines.evaluation import artifacts, multilabel_report, predict
 from pipelines.evaluation import measure as evaluation_measure
-from pipelines.evaluation.class_matching import match_classes
 from pipelines.metrics import classification
 from pipelines.metrics import multilabel as several
 from pipelines.runs import folder, results
+from pipelines.runs.class_matching import match_classes
 from pipelines.runs.config import write_config
 
 if TYPE_CHECKING:

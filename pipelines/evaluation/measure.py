@@ -18,7 +18,7 @@ def measure(
 ) -> dict[str, Any]:
     """The part of the document that follows from labels [n] and probabilities [n, c] alone."""
     figures = classification.summary(labels, probabilities)
-    predicted = probabilities.argmax(axis=1)
+    predicted, dense = probabilities.argmax(axis=1), len(class_names) <= metrics_confusion.DENSE
     confusion = metrics_confusion.confusion_matrix(labels, predicted, classes=len(class_names))
     bins = calibration.calibration_bins(probabilities.max(axis=1), predicted == labels)
     return {
@@ -29,7 +29,7 @@ def measure(
             labels, probabilities, resamples=resamples, seed=seed
         ),
         "per_class": classification.per_class(confusion, class_names),
-        "confusion_matrix": confusion.tolist() if len(class_names) <= classification.DENSE else [],
+        "confusion_matrix": confusion.tolist() if dense else [],
         "calibration": bins,
         "most_confused": metrics_confusion.most_confused(confusion),
         "seed": seed,

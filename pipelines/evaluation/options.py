@@ -31,6 +31,8 @@ class Options:
             a column "class" and one for each language; without it those of the dataset,
             underscores read as spaces.
         language: column of the CSV.
+        allow_equal_names: measure also where several classes have the same name, as in published
+            lists; the figures say so.
         prompts: file of prompts learnt with this model and these names, as `prompt` writes it, in
             place of templates.
         captions_per_image: in retrieval, the first so many of each image; without it all.
@@ -48,6 +50,7 @@ class Options:
     templates: list[str] | None = None
     class_names: str | None = None
     language: str | None = None
+    allow_equal_names: bool = False
     prompts: str | None = None
     captions_per_image: int | None = None
     distractors: list[str] | None = None

@@ -9,7 +9,7 @@ from pipelines.evaluation import measure
 from pipelines.evaluation.artifacts import write
 from pipelines.evaluation.predict import predict
 from pipelines.metrics import classification
-from pipelines.runs import folder, results
+from pipelines.runs import class_names, folder, results
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -79,6 +79,7 @@ def evaluate(
             protocol="learnt prompts" if options.prompts else "zero-shot",
             templates=classifier.templates,
             logit_scale=float(model.logit_scale),
+            equal_names=class_names.equal_names(names),
         )
         write(staging, options, document, labels=labels, probabilities=probabilities)
     return document

@@ -34,6 +34,7 @@ class Options:
         class_names: file with one class name per line in the order of the labels, or a CSV with
             a column "class" and one for each language; without it those of the dataset.
         language: column of the CSV.
+        allow_equal_names: also where several classes have the same name, as in published lists.
         epochs: passes; without it those of CoOp: 50 for 1 shot, 100 up to 4, 200 for more.
         conditional_epochs: passes of CoCoOp.
         batch_size: images per step, on all devices together.
@@ -75,6 +76,7 @@ class Options:
     templates: list[str] | None = None
     class_names: str | None = None
     language: str | None = None
+    allow_equal_names: bool = False
     epochs: int | None = None
     conditional_epochs: int = 10
     batch_size: int = 32

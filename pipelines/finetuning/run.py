@@ -22,7 +22,7 @@ from pipelines.finetuning.methods import METHODS
 from pipelines.finetuning.model import Adapted
 from pipelines.finetuning.wise_ft import SET_ASIDE, choose_alpha
 from pipelines.runs import features as runs_features
-from pipelines.runs import folder, predictions
+from pipelines.runs import folder, predictions, runtime
 from pipelines.runs import strategy as strategies
 from pipelines.training import checkpoint_file, fit
 from pipelines.training.checkpoint import Checkpoint
@@ -145,7 +145,9 @@ def _train(
 def _source(options: Any) -> keras.layers.Layer:
     """The model that `--model` names."""
     weights = {None: models.PUBLISHED, "random": None}.get(options.weights, options.weights)
-    return models.source(options.model, weights=weights, image_size=options.image_size)
+    found = models.source(options.model, weights=weights, image_size=options.image_size)
+    runtime.say_kept_precision(found, options.model)
+    return found
 
 
 def _start_from_probe(made: Adapted) -> probe.Probe:

@@ -81,8 +81,6 @@ METRICS = (
     "ece",
 )
 
-DENSE = 1000  # classes up to which a matrix of them is kept whole: a million counts
-
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities [n, c] of logits [n, c], in float64."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.metrics.classification import DENSE
+DENSE = 1000  # classes up to which a confusion matrix is kept dense: a million counts
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> Any:

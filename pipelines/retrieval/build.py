@@ -22,13 +22,16 @@ def build(options: Options) -> DualEncoder:
     import tfrecords
 
     name, source = _what_to_build(options)
-    folder, listing = Path(options.index), tfrecords.images_of(**source).listing()
+    store = tfrecords.images_of(**source)
+    folder, listing = Path(options.index), store.listing()
+    for note in getattr(store, "notes", ()):
+        print(note)
     model = models.load_dual_encoder(name)
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )
     builder = dual_encoder.IndexBuilder(folder, listing, facts)
-    job = embed.Job(folder, facts, options.batch_size)
+    job = embed.Job(folder, facts, options.batch_size, options.first_frame, options.max_pixels)
     todo = [(name, listing[name]) for name in builder.missing]
     if options.runner == "beam":
         embed.embed_with_beam(todo, job, options=options.beam_options)

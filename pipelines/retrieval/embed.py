@@ -29,11 +29,14 @@ class Job:
         folder: of the index.
         facts: of the index; `model` and `source` say what to load.
         batch_size: images at a time.
+        first_frame, max_pixels: see `tfrecords.read_images`.
     """
 
     folder: Path
     facts: "IndexFacts"
     batch_size: int
+    first_frame: bool = False
+    max_pixels: int | None = None
 
 
 def embed_here(
@@ -55,7 +58,13 @@ def embed_here(
             each.clear()
 
     loads = ((name, partial(store.load, name, stamp)) for name, stamp in named)
-    batches = tfrecords.read_images(loads, batch_size=job.batch_size, **model.preprocessing)
+    batches = tfrecords.read_images(
+        loads,
+        batch_size=job.batch_size,
+        first_frame=job.first_frame,
+        max_pixels=job.max_pixels,
+        **model.preprocessing,
+    )
     try:
         for batch in batches:
             embeddings.append(encode_images(model, batch.images, rows=job.batch_size))

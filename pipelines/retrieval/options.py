@@ -30,6 +30,9 @@ class Options:
             up to a million images.
         check: with hnsw or ivf, search exactly too and print the recall of these very queries.
         batch_size: images embedded at a time.
+        first_frame: with --build, take the first frame of animated images and of files of several
+            pages.
+        max_pixels: with --build, leave out images of more pixels; without it 89,478,485.
         runner: with --build, "beam" for Apache Beam (extra `beam`).
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner".
     """
@@ -50,5 +53,7 @@ class Options:
     search: Literal["auto", "exact", "hnsw", "ivf"] = "auto"
     check: bool = False
     batch_size: int = 32
+    first_frame: bool = False
+    max_pixels: int | None = None
     runner: Literal["local", "beam"] = "local"
     beam_options: str = ""

@@ -61,6 +61,18 @@ def start(
     return built
 
 
+def say_kept_precision(model: Any, name: str) -> None:
+    """Print where a model keeps another precision than the one asked for, as .keras files do."""
+    import keras
+
+    kept = getattr(model, "image_tower", model).dtype_policy.name
+    if kept != keras.config.dtype_policy().name:
+        print(
+            f"precision: {name} keeps {kept}, which it was saved with; "
+            f"--precision {keras.config.dtype_policy().name} changes nothing"
+        )
+
+
 def use_xla(strategy: Any) -> bool:
     """Whether XLA is worth it: on one accelerator. On CPUs it compiles for minutes, for nothing."""
     import tensorflow as tf

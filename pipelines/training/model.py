@@ -44,9 +44,10 @@ def pretrained(options: Any) -> "DualEncoder | None":
     if options.model is None:
         return None
     import dual_encoder
-    from pipelines.runs import models
+    from pipelines.runs import models, runtime
 
     model = models.load(options.model, image_size=options.image_size)
+    runtime.say_kept_precision(model, options.model)
     if not isinstance(model, dual_encoder.DualEncoder) or model.tokenizer is None:
         raise ValueError(
             f"--model: expected a dual encoder with its tokenizer; {options.model} is "

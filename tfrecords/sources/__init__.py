@@ -9,8 +9,13 @@ from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import dataset
 from tfrecords.sources.class_folders import class_folder
 from tfrecords.sources.labels_csv import labels
-from tfrecords.sources.published_archives import is_published_layout, published
+from tfrecords.sources.published_archives import (
+    is_published_layout,
+    other_layout,
+    published,
+)
 from tfrecords.sources.tfds import TfdsSource, tfds_source
+from tfrecords.sources.webdataset import webdataset
 from tfrecords.sources.wrappers import Limited, Merged, WithValidation
 
 __all__ = [
@@ -25,19 +30,26 @@ __all__ = [
     "class_folder",
     "labels",
     "named",
+    "webdataset",
 ]
 
 
 def named(
-    name: str, *, seed: int = 0, data_dir: str | Path | None = None, download: bool = False
+    name: str,
+    *,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    shots: int | None = None,
 ) -> Source:
     """The source of a catalogue entry.
 
     Args:
         name: what the catalogue calls it.
         seed: draws `shapes`; mixes sets read from their published layout.
-        data_dir: where it is: the folder of TFDS, or the published layout unpacked.
+        data_dir: where it is: the folder of TFDS, or a published layout unpacked.
         download: let TFDS fetch what is not there.
+        shots: of CoOp's layout, so many images per class, drawn as CoOp draws them.
 
     Raises:
         ValueError: no such set, or it needs `data_dir`.
@@ -53,6 +65,17 @@ def named(
         from tfrecords.sources.shapes.source import ShapesSource
 
         return ShapesSource(style=entry.name, seed=seed)
+    if data_dir is not None:
+        found = other_layout(entry, data_dir, seed=seed, shots=shots)
+        if found is not None:
+            return found
+    elif shots is not None:
+        raise ValueError("--shots goes with CoOp's layout: name its folder with --data-dir DIR")
+    if not entry.tfds and not entry.layout:
+        there = f"expected {' or '.join(entry.layouts)} ({entry.archives})"
+        if data_dir is None:
+            raise ValueError(f"{name} is read as published: {there} in --data-dir DIR")
+        raise FileNotFoundError(f"{data_dir} holds no {name}: {there}, of which a file is missing")
     if entry.layout and (not entry.tfds or (data_dir and is_published_layout(entry, data_dir))):
         if data_dir is None:
             raise ValueError(

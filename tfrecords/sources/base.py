@@ -6,11 +6,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from tfrecords.escaped_names import escaped
 from tfrecords.schema import Label, RawExample
 from tfrecords.splits import rarest_class, train_validation
 
@@ -23,6 +25,7 @@ SPLIT_NAMES = {
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
+    "dev": "validation",
     "test": "test",
     "testing": "test",
 }
@@ -41,7 +44,8 @@ class Source(Protocol):
         templates, metric, lossless: see `catalog.Dataset`.
         splits: split name -> number of images, rejected ones included.
 
-    One whose images have several labels each also has `multi_label = True`.
+    One whose images have several labels each also has `multi_label = True`; one that left out
+    or chose something has `notes`, lines that say so.
     """
 
     @property
@@ -80,6 +84,7 @@ class FileSource:
         files: split name -> files, already mixed.
         kind: the layout it was read from.
         seed: what mixed and split it.
+        notes: lines for people on what was passed over or chosen; they decide about nothing.
         Others: see `Source`.
     """
 
@@ -94,6 +99,7 @@ class FileSource:
     lossless: bool = False
     extra: dict = field(default_factory=dict)
     multi_label: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, int]:
@@ -104,7 +110,7 @@ class FileSource:
         digest = hashlib.sha256(repr((self.files, self.class_names)).encode())
         return {
             "kind": self.kind,
-            "root": str(self.root.resolve()),
+            "root": escaped(str(self.root.resolve())),
             "seed": self.seed,
             "listing_sha256": digest.hexdigest(),
             **self.extra,
@@ -112,8 +118,11 @@ class FileSource:
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
         for file in self.files[split][start:stop]:
-            load = (self.root / file.name).read_bytes
-            yield RawExample(file.name, load, file.label, file.captions)
+            yield RawExample(file.name, partial(self.load, file.name), file.label, file.captions)
+
+    def load(self, name: str) -> bytes:
+        """The bytes of one of its files; OSError where it cannot be read."""
+        return (self.root / name).read_bytes()
 
 
 def mixed(files: Iterable[File], *, seed: int) -> list[File]:

@@ -1,13 +1,12 @@
-"""Captioned images: CSV with `file` and `caption`, or JSON, COCO's or Karpathy's."""
+"""Captioned images: a table of images and captions, or JSON, COCO's or Karpathy's."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from pathlib import Path
+from typing import Any
 
+from tfrecords.sources import metadata
 from tfrecords.sources.base import (
     SPLIT_NAMES,
     SPLITS,
@@ -19,30 +18,50 @@ from tfrecords.sources.base import (
     split_by_seed,
     split_name,
 )
+from tfrecords.sources.table import ENDINGS, Row, Table, in_rows, of_document, read_table, texts
+from tfrecords.text_files import read_json, read_lines
 
 # A split's name standing alone or before a year, as in captions_val2017.json.
 _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
+
+# Where the images of Flickr8k and Flickr30k are beside their captions, as they are unpacked.
+_FOLDERS = (
+    *("Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset"),
+    *("flickr30k_images/flickr30k_images", "flickr30k_images", "flickr30k-images"),
+)
+
+_NOT_THERE = re.compile(r"\.jpg\.\d+$")  # an image that Flickr8k has captions of, and no file
 
 Captions = dict[str, list[str]]  # image file -> its captions, in the order of the file
 
 
 def captions(
-    path: str | Path, *, images: str | Path | None = None, seed: int, name: str = ""
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    seed: int,
+    name: str = "",
+    image_column: str | None = None,
+    caption_column: str | None = None,
 ) -> FileSource:
     """Read a caption file, or a folder of `captions_*.json` / `captions_*.csv`, one per split.
 
-    A CSV has columns `file` and `caption`, one row per caption; a column `split` says which
-    split the image belongs to, other columns are not used. A JSON is laid out as COCO's:
-    `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`; images
-    without a caption are left out; or as Karpathy's `dataset_coco.json`: `images` with `filepath`,
-    `filename`, `split` and `sentences`, each with its text as `raw`. A file whose name says train,
-    val or test is that split; other files without splits are split by seed.
+    A table (CSV, TSV, JSON, JSON Lines: see `table.read_table`) has a column for the image and
+    one for the caption, under any of their usual names, one row per caption; a column `split`
+    says which split the image belongs to, other columns are not used. A JSON may also be laid out
+    as COCO's: `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`;
+    images without a caption are left out; or as Karpathy's `dataset_coco.json`: `images` with
+    `filepath`, `filename`, `split` and `sentences`, each with its text as `raw`. A file whose name
+    says train, val or test is that split; other files without splits are split by seed. A folder
+    may also hold Hugging Face's `metadata.csv` or `metadata.jsonl`, itself or one per split folder.
 
     Args:
         path: the file or folder.
         images: where the images are; by default beside the caption file. COCO's habit of one
             image folder per split (`captions_val2017.json` -> `val2017/`) is understood.
         seed: mixes, and splits what comes unsplit.
+        name: of the data set.
+        image_column, caption_column: what these columns are called, if it is something else.
 
     Raises:
         FileNotFoundError: no such file, or images it names are missing.
@@ -52,14 +71,18 @@ def captions(
     root = Path(images) if images is not None else _default_root(path)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
+    columns = (image_column, caption_column)
     files: dict[str, list[File]] = {}
-    for file in _caption_files(path):
-        for split, listed in _read(file, root, seed=seed).items():
-            if split in files:
+    notes: list[str] = []
+    for file, split in _caption_files(path):
+        prefix = f"{file.parent.name}/" if split and images is None else ""
+        listed = _by_split(file, columns, split=split, notes=notes)
+        for found, group in _read(file, listed, root, seed=seed, prefix=prefix).items():
+            if found in files:
                 raise ValueError(
-                    f"{path}: several files hold split {split}, {file.name} among them"
+                    f"{path}: several files hold split {found}, {file.name} among them"
                 )
-            files[split] = listed
+            files[found] = group
     order = [*SPLITS, *files]
     return FileSource(
         name=name or path.resolve().stem,
@@ -68,18 +91,24 @@ def captions(
         seed=seed,
         files={split: files[split] for split in dict.fromkeys(order) if split in files},
         metric="recall",
+        notes=tuple(notes),
     )
 
 
-def _caption_files(path: Path) -> list[Path]:
+def _caption_files(path: Path) -> list[tuple[Path, str]]:
+    """The files to read, each with the split that its folder says ("" for none)."""
     if path.is_file():
-        return [path]
-    found = sorted(p for p in path.glob("captions_*") if p.suffix in (".json", ".csv"))
-    if not found:
+        return [(path, "")]
+    found = sorted(p for p in path.glob("captions_*") if p.suffix in ENDINGS)
+    if found:
+        return [(file, "") for file in found]
+    files = metadata.files(path)
+    if not files:
         raise FileNotFoundError(
-            f"{path} is neither a caption file nor a folder with captions_*.json or captions_*.csv"
+            f"{path} is neither a caption file nor a folder with captions_*.json, captions_*.csv "
+            f"or {' or '.join(metadata.NAMES)}"
         )
-    return found
+    return files
 
 
 def _default_root(path: Path) -> Path:
@@ -88,17 +117,38 @@ def _default_root(path: Path) -> Path:
     return folder.parent if folder.name == "annotations" else folder
 
 
-def _read(path: Path, root: Path, *, seed: int) -> dict[str, list[File]]:
-    """The images of one caption file by split, mixed, each proved to exist."""
-    by_split = _read_json(path) if path.suffix == ".json" else _read_csv(path)
+def _by_split(
+    path: Path, columns: tuple[str | None, str | None], *, split: str, notes: list[str]
+) -> dict[str, Captions]:
+    """The captions of one file by split; "" where nothing says one."""
+    document = read_json(path) if path.suffix.lower() == ".json" else None
+    if _is_coco(document):
+        by_split = _coco(path, document)
+    elif document is not None:
+        by_split = _of_table(of_document(path, document), columns)
+    else:
+        by_split = _of_table(read_table(path), columns)
+        _without_ghosts(by_split, notes)
+        by_split = _flickr8k_splits(path, by_split, notes)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
+    if path.name in metadata.NAMES and "" in by_split:
+        by_split = metadata.by_folder(by_split[""]) or by_split
     named = _SPLIT_WORD.search(path.stem.lower())
-    if "" in by_split and named:
-        by_split[SPLIT_NAMES[named.group()]] = by_split.pop("")
-    folder = _image_folder(path, root, next(name for group in by_split.values() for name in group))
+    said = split or (SPLIT_NAMES[named.group()] if named else "")
+    if "" in by_split and said:
+        by_split[said] = by_split.pop("")
+    return by_split
+
+
+def _read(
+    path: Path, by_split: dict[str, Captions], root: Path, *, seed: int, prefix: str
+) -> dict[str, list[File]]:
+    """The images of one caption file by split, mixed, each proved to exist."""
+    first = next(name for group in by_split.values() for name in group)
+    folder = prefix or _image_folder(path, root, first)
     files = {
-        split: [File(folder + name, None, tuple(texts)) for name, texts in group.items()]
+        split: [File(folder + name, None, tuple(said)) for name, said in group.items()]
         for split, group in by_split.items()
     }
     require_files(
@@ -111,48 +161,91 @@ def _read(path: Path, root: Path, *, seed: int) -> dict[str, list[File]]:
 
 def _image_folder(path: Path, root: Path, first: str) -> str:
     """`val2017/` if the images of `captions_val2017.json` are in a folder of that name."""
-    folder = path.stem.removeprefix("captions_")
-    return f"{folder}/" if (root / folder / first).is_file() else ""
+    own = path.stem.removeprefix("captions_")
+    folders = [own] if (root / first).is_file() else [own, *_FOLDERS]
+    return next((f"{f}/" for f in folders if (root / f / first).is_file()), "")
 
 
-def _read_csv(path: Path) -> dict[str, Captions]:
+def _of_table(table: Table, columns: tuple[str | None, str | None]) -> dict[str, Captions]:
     """Captions by split; "" where the file does not say."""
+    image, caption = (
+        table.place(what, given=given)
+        for what, given in zip(("image", "caption"), columns, strict=True)
+    )
+    split_at = table.place("split", needed=False)
     by_split: dict[str, Captions] = {}
     split_of: dict[str, str] = {}
-    try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
-        columns = rows.fieldnames or []
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
-    if not {"file", "caption"} <= set(columns):
-        raise ValueError(
-            f"{path}: expected columns file and caption in the first line, got {few(columns)}"
-        )
-    try:
-        for row in rows:
-            name, text = row["file"], (row["caption"] or "").strip()
-            split = split_name(row.get("split") or "")
-            if not name or not text:
-                raise ValueError("expected a file and a caption")
-            if split_of.setdefault(name, split) != split:
-                raise ValueError(f"{name} is in two splits: {split_of[name]} and {split}")
-            by_split.setdefault(split, {}).setdefault(name, []).append(text)
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
+
+    def add(row: Row) -> None:
+        name, said = str(row.cells[image]).strip(), texts(row.cells[caption])  # type: ignore[index]
+        split = "" if split_at is None else split_name(str(row.cells[split_at]).strip())
+        if not name or not all(said) or not said:
+            raise ValueError("expected a file and a caption")
+        if split_of.setdefault(name, split) != split:
+            raise ValueError(f"{name} is in two splits: {split_of[name]} and {split}")
+        by_split.setdefault(split, {}).setdefault(name, []).extend(said)
+
+    in_rows(table, add)
     if "" in by_split and len(by_split) > 1:
-        raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} images do not")
+        raise ValueError(
+            f"{table.path}: some rows name a split and {len(by_split[''])} images do not"
+        )
     return by_split
 
 
-def _read_json(path: Path) -> dict[str, Captions]:
-    """Captions by split; "" where the file does not say."""
+def _without_ghosts(by_split: dict[str, Captions], notes: list[str]) -> None:
+    """Leave out what Flickr8k.token.txt has captions of and its archive no image."""
+    for group in by_split.values():
+        for name in [name for name in group if _NOT_THERE.search(name)]:
+            del group[name]
+            notes.append(f"passed over: captions of {name}, which is no image's name")
+
+
+def _flickr8k_splits(
+    path: Path, by_split: dict[str, Captions], notes: list[str]
+) -> dict[str, Captions]:
+    """The splits of `Flickr_8k.{train,dev,test}Images.txt`, where these are beside the captions."""
+    lists = {
+        split: path.parent / f"Flickr_8k.{word}Images.txt"
+        for word, split in (("train", "train"), ("dev", "validation"), ("test", "test"))
+    }
+    if list(by_split) != [""] or not all(listing.is_file() for listing in lists.values()):
+        return by_split
+    group, found = by_split[""], {}
+    for split, listing in lists.items():
+        names = read_lines(listing)
+        missing = [name for name in names if name not in group]
+        if missing:
+            raise ValueError(f"{listing}: images without captions in {path}: {few(missing)}")
+        found[split] = {name: group[name] for name in names}
+    left = len(group) - sum(map(len, found.values()))
+    if left:
+        notes.append(f"passed over: {left:,} images that are in none of Flickr8k's splits")
+    return found
+
+
+def _is_coco(document: Any) -> bool:
+    """Whether it is laid out as COCO's or Karpathy's; [] and the like are to be told so."""
+    if isinstance(document, dict):
+        return "images" in document or "annotations" in document or not document
+    return document == []
+
+
+def _coco(path: Path, data: Any) -> dict[str, Captions]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
         if "annotations" not in data and any("sentences" in image for image in data["images"]):
             return _karpathy(data["images"])
-        names = {image["id"]: str(image["file_name"]) for image in data["images"]}
+        names: dict[Any, str] = {}
+        for image in data["images"]:
+            name = str(image["file_name"])
+            if names.setdefault(image["id"], name) != name:
+                raise ValueError(
+                    f"image id {image['id']!r} stands for both {names[image['id']]} and {name}"
+                )
         captions: Captions = {}
         for annotation in data["annotations"]:
+            if annotation["image_id"] not in names:
+                raise ValueError(f"no image has the id {annotation['image_id']!r} of a caption")
             _add(captions, names[annotation["image_id"]], annotation["caption"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
@@ -170,10 +263,15 @@ def _karpathy(images: list[dict]) -> dict[str, Captions]:
     COCO's val2014 that most papers train on as well.
     """
     by_split: dict[str, Captions] = {}
+    split_of: dict[str, str] = {}
     for image in images:
-        captions = by_split.setdefault(split_name(image["split"]), {})
+        split = split_name(image["split"])
+        captions = by_split.setdefault(split, {})
         folder = image.get("filepath")
         name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
+        if name in split_of:
+            raise ValueError(f"{name} is there twice")
+        split_of[name] = split
         for sentence in image["sentences"]:
             _add(captions, name, sentence["raw"])
     return by_split

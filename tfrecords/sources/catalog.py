@@ -23,6 +23,7 @@ class Dataset:
         classes: number of classes, 0 for captions alone.
         tfds: its name in TensorFlow Datasets, "" if that has none.
         layout: the published folder layout that can be read instead, "" if there is none.
+        layouts: words for other layouts that are read: CoOp's, class folders, binary files.
         archives: what to download and unpack into one folder for that layout.
         splits: published split name -> ours, in order. Splits not named are left out.
         class_names: names in label order where the source has none; () = read from the source.
@@ -40,6 +41,7 @@ class Dataset:
     classes: int
     tfds: str = ""
     layout: str = ""
+    layouts: tuple[str, ...] = ()
     archives: str = ""
     splits: dict[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
     class_names: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ _ENTRIES = (
         layout="food101",
         archives="food-101.tar.gz",
         splits={"train": "train", "validation": "test"},
+        layouts=("CoOp's layout",),
         templates=TEMPLATES["food101"],
         note="TFDS calls the official test split validation; some train labels are wrong",
     ),
@@ -108,6 +111,8 @@ _ENTRIES = (
         classes=10,
         tfds="cifar10",
         class_names=NAMES["cifar10"],
+        layouts=("binary version",),
+        archives="cifar-10-binary.tar.gz",
         templates=TEMPLATES["cifar10"],
         lossless=True,
         note="copies of it as JPEG cost 2 to 3 points",
@@ -119,6 +124,8 @@ _ENTRIES = (
         classes=100,
         tfds="cifar100",
         class_names=NAMES["cifar100"],
+        layouts=("binary version",),
+        archives="cifar-100-binary.tar.gz",
         templates=TEMPLATES["cifar100"],
         lossless=True,
         note="copies of it as JPEG cost CLIP up to 20 points",
@@ -130,9 +137,15 @@ _ENTRIES = (
         classes=102,
         tfds="caltech101",
         renames=RENAMES["caltech101"],
+        layouts=(
+            "CoOp's layout",
+            "class folders",
+        ),
+        archives="101_ObjectCategories.tar.gz",
         templates=TEMPLATES["caltech101"],
         metric="mean_per_class",
-        note="with background and both face classes; the 100-class protocol gives other figures",
+        note="TFDS has background and both face classes and a dead address; class folders are "
+        "read without background, split by seed; CoOp's 100 classes give other figures",
     ),
     Dataset(
         name="dtd",
@@ -141,6 +154,11 @@ _ENTRIES = (
         classes=47,
         tfds="dtd",
         splits={"train": "train", "validation": "validation", "test": "test"},
+        layouts=(
+            "CoOp's layout",
+            "published folders",
+        ),
+        archives="dtd-r1.0.1.tar.gz",
         templates=TEMPLATES["dtd"],
     ),
     Dataset(
@@ -151,6 +169,11 @@ _ENTRIES = (
         tfds="oxford_flowers102",
         splits={"train": "train", "validation": "validation", "test": "test"},
         renames=RENAMES["oxford_flowers102"],
+        layouts=(
+            "CoOp's layout",
+            "published folders",
+        ),
+        archives="102flowers.tgz, imagelabels.mat and setid.mat",
         templates=TEMPLATES["oxford_flowers102"],
         metric="mean_per_class",
     ),
@@ -160,6 +183,11 @@ _ENTRIES = (
         images=7_349,
         classes=37,
         tfds="oxford_iiit_pet",
+        layouts=(
+            "CoOp's layout",
+            "published folders",
+        ),
+        archives="images.tar.gz and annotations.tar.gz",
         templates=TEMPLATES["oxford_iiit_pet"],
         metric="mean_per_class",
     ),
@@ -170,6 +198,8 @@ _ENTRIES = (
         classes=10,
         tfds="stl10",
         class_names=NAMES["stl10"],
+        layouts=("binary version",),
+        archives="stl10_binary.tar.gz",
         templates=TEMPLATES["stl10"],
         lossless=True,
         note="its 100,000 unlabelled images are left out",
@@ -195,9 +225,66 @@ _ENTRIES = (
         classes=100,
         layout="fgvc_aircraft",
         splits={"train": "train", "val": "validation", "test": "test"},
+        layouts=("CoOp's layout",),
         templates=TEMPLATES["fgvc_aircraft"],
         metric="mean_per_class",
         note="100 variants; tables that say 102 count otherwise",
+    ),
+    Dataset(
+        name="imagenet",
+        home="ImageNet (Russakovsky et al. 2015) as few-shot tables have it, image-net.org",
+        images=1_331_167,
+        classes=1000,
+        layouts=("CoOp's layout",),
+        archives="images/{train,val} with CoOp's classnames.txt",
+        splits={"train": "train", "val": "test"},
+        templates=TEMPLATES["any"],
+        note="OpenAI's names have missile and sunglasses twice: --allow-equal-names",
+    ),
+    Dataset(
+        name="stanford_cars",
+        home="Stanford Cars (Krause et al. 2013) with CoOp's splits, github.com/KaiyangZhou/CoOp",
+        images=16_185,
+        classes=196,
+        layouts=("CoOp's layout",),
+        archives="cars_train, cars_test and split_zhou_StanfordCars.json",
+        splits={"train": "train", "val": "validation", "test": "test"},
+        templates=TEMPLATES["any"],
+    ),
+    Dataset(
+        name="sun397",
+        home="SUN397 scenes (Xiao et al. 2010) with CoOp's splits, github.com/KaiyangZhou/CoOp",
+        images=39_700,
+        classes=397,
+        layouts=("CoOp's layout",),
+        archives="SUN397 and split_zhou_SUN397.json",
+        splits={"train": "train", "val": "validation", "test": "test"},
+        templates=TEMPLATES["any"],
+    ),
+    Dataset(
+        name="eurosat",
+        home="EuroSAT: land use from above (Helber et al. 2019), github.com/phelber/EuroSAT",
+        images=27_000,
+        classes=10,
+        tfds="eurosat/rgb",
+        layouts=("CoOp's layout", "class folders"),
+        archives="EuroSAT.zip (2750)",
+        splits={"train": "train"},
+        renames=RENAMES["eurosat"],
+        templates=TEMPLATES["eurosat"],
+        note="published without splits: TFDS has one, class folders are split here by seed, and "
+        "CoOp's are those of few-shot tables",
+    ),
+    Dataset(
+        name="ucf101",
+        home="UCF101 actions, middle frames (Soomro et al. 2012) with CoOp's splits, "
+        "github.com/KaiyangZhou/CoOp",
+        images=13_320,
+        classes=101,
+        layouts=("CoOp's layout",),
+        archives="UCF-101-midframes.zip and split_zhou_UCF101.json",
+        splits={"train": "train", "val": "validation", "test": "test"},
+        templates=TEMPLATES["ucf101"],
     ),
     Dataset(
         name="fmow",

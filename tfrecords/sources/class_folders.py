@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tfrecords.class_name_keys import by_number, merged
 from tfrecords.class_prompts import TEMPLATES
+from tfrecords.escaped_names import escaped
 from tfrecords.sources.base import (
-    SPLIT_NAMES,
-    SPLITS,
     File,
     FileSource,
     few,
@@ -17,6 +16,8 @@ from tfrecords.sources.base import (
     prompt_names,
     split_by_seed,
 )
+from tfrecords.sources.folder_layout import Tree, layout
+from tfrecords.sources.walk import said, walk
 
 
 def class_folder(
@@ -26,97 +27,103 @@ def class_folder(
     name: str = "",
     templates: tuple[str, ...] = TEMPLATES["any"],
     renames: Mapping[str, str] | None = None,
+    flatten: bool = False,
+    left_out: Callable[[str], bool] = lambda folder: False,
 ) -> FileSource:
-    """Read `{train,test[,validation]}/<class>/*`, or `<class>/*` that is then split by seed.
+    """Read `SPLIT/<class>/*`, `<class>/SPLIT/*`, or `<class>/*` that is then split by seed.
 
-    Labels follow the sorted folder names. Hidden files are passed over; anything else in a class
-    folder, also deeper down, counts as an image, and is rejected when written if it is none.
+    Splits may be called what people call them (`training_set`, `seg_test`, `valid`, `dev`). Labels
+    follow the sorted folder names; names that differ in a number alone are sorted by it. Hidden
+    files, those of other programs and those that are no images are passed over; `notes` of the
+    source counts them by kind.
+
+    Args:
+        root: the folder.
+        seed: mixes, and splits what comes unsplit.
+        name, templates: see `Source`.
+        renames: class names as folders spell them -> as prompts have them.
+        flatten: take images deeper in a class folder as that class's.
+        left_out: for names of class folders that are no classes.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no class folders, only one, an empty one, classes that differ between
-            splits, or a mixture of both layouts.
+            splits or have the same name, or folders that are nested in another way.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected one folder per class in it")
-    folders = _folders(root)
-    split_folders = {f: SPLIT_NAMES[f.lower()] for f in folders if _is_split(root / f)}
-    if split_folders:
-        strangers = [folder for folder in folders if folder not in split_folders]
-        if strangers or len(set(split_folders.values())) < len(split_folders):
-            raise ValueError(
-                f"{root} holds {', '.join(folders)}; expected at most one folder for each of "
-                f"{', '.join(SPLITS)} and nothing else, or class folders alone"
-            )
-        labels = _labels({folder: _folders(root / folder) for folder in split_folders}, root)
-        by_split = {split: folder for folder, split in split_folders.items()}
-        files = {
-            split: mixed(_images(root, by_split[split], labels), seed=seed)
-            for split in SPLITS
-            if split in by_split
-        }
-    else:
-        labels = _labels({".": folders}, root)
-        files = split_by_seed(_images(root, "", labels), seed=seed)
+    walked = walk(root)
+    tree = Tree(walked)
+    found = layout(root, tree, flatten=flatten)
+    splits = {
+        split: {name: folder for name, folder in classes.items() if not left_out(name)}
+        for split, classes in found.splits.items()
+    }
+    labels = _labels({split: list(classes) for split, classes in splits.items()}, root)
+    class_names = prompt_names(map(escaped, labels), renames=renames)
+    _refuse_merged(root, labels, class_names)
+    files = {
+        split: _images(root, tree, classes, labels=labels) for split, classes in splits.items()
+    }
     return FileSource(
-        name=name or root.resolve().name,
+        name=name or escaped(root.resolve().name),
         kind="folder",
         root=root,
         seed=seed,
-        files=files,
-        class_names=prompt_names(labels, renames=renames),
+        files=split_by_seed(files[""], seed=seed)
+        if "" in files
+        else {split: mixed(group, seed=seed) for split, group in files.items()},
+        class_names=class_names,
         templates=templates,
+        notes=(*found.notes, *_order(labels), *said(walked.passed)),
     )
-
-
-def _folders(root: Path) -> list[str]:
-    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and _shown(entry.name))
-
-
-def _shown(name: str) -> bool:
-    return not name.startswith((".", "__MACOSX"))
-
-
-def _is_split(folder: Path) -> bool:
-    """A folder called "train" that holds folders; one that holds images is a class of trains."""
-    return folder.name.lower() in SPLIT_NAMES and bool(_folders(folder))
 
 
 def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
     """Class folder -> label, once it is sure that every split has the same ones.
 
     Args:
-        classes: split folder -> class folders in it.
+        classes: split -> class folders of it.
     """
     first, expected = next(iter(classes.items()))
-    for folder, names in classes.items():
+    for split, names in classes.items():
         missing, strange = set(expected) - set(names), set(names) - set(expected)
         if missing or strange:
-            parts = [f"{folder} lacks {few(sorted(missing))}"] if missing else []
+            parts = [f"{split} lacks {few(sorted(missing))}"] if missing else []
             parts += [f"{first} lacks {few(sorted(strange))}"] if strange else []
             raise ValueError(f"{root}: class folders differ between splits: {'; '.join(parts)}")
     if len(expected) < 2:
         found = f"only {expected[0]}" if expected else "none"
         raise ValueError(f"{root}: expected a folder for each of two or more classes, got {found}")
-    spoken = prompt_names(expected)
-    twice = sorted({name for name in spoken if spoken.count(name) > 1})
-    if twice:
-        raise ValueError(f"{root}: several class folders mean the same name: {few(twice)}")
-    return {name: label for label, name in enumerate(expected)}
+    return {name: label for label, name in enumerate(by_number(expected))}
 
 
-def _images(root: Path, split_folder: str, labels: Mapping[str, int]) -> list[File]:
+def _refuse_merged(root: Path, folders: Mapping[str, int], names: tuple[str, ...]) -> None:
+    """ValueError for folders whose names are one class to everything that follows."""
+    for group in merged(names):
+        same = [folder for folder, label in folders.items() if names[label] in group]
+        raise ValueError(
+            f"{root}: several class folders mean the same name: {group[0]} ({', '.join(same)})"
+        )
+
+
+def _order(labels: Mapping[str, int]) -> list[str]:
+    """A note where classes are not in the order of their names as text."""
+    if list(labels) == sorted(labels):
+        return []
+    return [f"class folders are numbered, and in the order of their numbers: {few(list(labels))}"]
+
+
+def _images(
+    root: Path, tree: Tree, classes: Mapping[str, str], *, labels: Mapping[str, int]
+) -> list[File]:
     files = []
-    for class_folder, label in labels.items():
-        top = root / split_folder / class_folder
-        found = [
-            File((Path(folder) / name).relative_to(root).as_posix(), label)
-            for folder, _, names in os.walk(top)
-            for name in names
-            if _shown(name)
-        ]
+    for name, folder in classes.items():
+        found = tree.of(folder)
         if not found:
-            raise ValueError(f"{top} is empty; expected the images of class {class_folder!r}")
-        files += found
+            raise ValueError(
+                f"{root / folder} is empty; expected the images of class {escaped(name)!r}"
+            )
+        files += [File(image, labels[name]) for image in found]
     return files

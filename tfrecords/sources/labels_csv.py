@@ -1,14 +1,18 @@
-"""Labelled images named in a CSV: `file` with `label`, or with a 0/1 column for every class."""
+"""Labelled images named in a table: `file` with `label`, or with a 0/1 column for every class."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from tfrecords.class_name_keys import by_number, merged
 from tfrecords.class_prompts import TEMPLATES
+from tfrecords.escaped_names import escaped
+from tfrecords.sources import metadata
+from tfrecords.sources import table as table_file
 from tfrecords.sources.base import (
     File,
     FileSource,
@@ -19,12 +23,9 @@ from tfrecords.sources.base import (
     split_by_seed,
     split_name,
 )
+from tfrecords.sources.table import Table, in_rows, read_table
 
 BETWEEN = "|"  # the labels of one image
-
-_FILE_COLUMNS = ("file", "filename", "file_name", "image", "id")
-
-_LABEL_COLUMNS = ("label", "labels")
 
 _ENDINGS = ("", ".jpg", ".jpeg", ".png")  # some publish the name without it
 
@@ -39,11 +40,13 @@ def labels(
     multi_label: bool = False,
     ignore: Sequence[str] = (),
     name: str = "",
+    image_column: str | None = None,
+    label_column: str | None = None,
 ) -> FileSource:
-    """Read a CSV with one row per image.
+    """Read a table with one row per image: CSV, TSV, JSON or JSON Lines (see `table.read_table`).
 
-    The first line names the columns. `file` (or filename, image, id) is the image, with or
-    without its .jpg or .png. Then either `label` is its class, or its classes with `|` between,
+    `file` (or filename, image, id and so on) is the image, with or without its .jpg or .png. Then
+    either `label` (or class, category) is its class, or its classes with `|` between,
     and the classes are sorted by name; or every other column is a class that the image shows
     (1) or not (0), in the order of the columns. `split` says which split the image belongs to;
     without it images are split by seed, whatever the file is called.
@@ -52,21 +55,23 @@ def labels(
     `multi_label` says so.
 
     Args:
-        path: the CSV, in UTF-8.
-        images: where the images are; by default beside the CSV.
+        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
+            `metadata.jsonl`, itself or one per split folder.
+        images: where the images are; by default beside the table.
         seed: mixes, and splits what comes unsplit.
         multi_label: also where no image happens to have two labels.
         ignore: columns that say something else.
+        name: of the data set.
+        image_column, label_column: what these columns are called, if it is something else.
 
     Raises:
         FileNotFoundError: no such file or folder, or images it names are missing.
         ValueError: a column or a row is not as described; the message names the line.
     """
     path = Path(path)
-    root = Path(images) if images is not None else path.parent
-    _check_places(path, root)
-    rows, classes = _read(path, ignore=ignore)
-    listed = classes or sorted({label for _, _, found in rows for label in found})
+    root = Path(images) if images is not None else path if path.is_dir() else path.parent
+    rows, classes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
+    listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
     class_names = prompt_names(listed)
     _check_classes(path, rows, class_names)
     multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
@@ -82,14 +87,46 @@ def labels(
         templates=TEMPLATES["any"],
         metric="map" if multi_label else "top1",
         multi_label=multi_label,
+        notes=_order(listed),
     )
 
 
-def _check_places(path: Path, root: Path) -> None:
+def _order(listed: Sequence[str]) -> tuple[str, ...]:
+    """A note where labels are not in the order of their names as text, but class columns are as
+    they stand."""
+    if list(listed) == sorted(listed) or by_number(listed) != list(listed):
+        return ()
+    return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
+
+
+def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]:
+    """The rows of a table, or of the metadata files of a folder, and their class columns."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected a CSV of images and labels")
+    files = metadata.files(path) if path.is_dir() else [(path, "")]
+    if not files or not files[0][0].is_file():
+        raise FileNotFoundError(f"there is no file {path}; expected a table of images and labels")
+    rows: list[Row] = []
+    for file, split in files:
+        found, classes = _read(read_table(file, value="label"), **columns)
+        if split:
+            found = [(f"{file.parent.name}/{name}", own or split, c) for name, own, c in found]
+        elif file.name in metadata.NAMES:
+            found = _by_folder(found)
+        rows += found
+    return rows, classes
+
+
+def _by_folder(rows: list[Row]) -> list[Row]:
+    """The rows with the splits that all their folders say, if no column says them."""
+    splits = metadata.by_folder({row[0]: row for row in rows})
+    if splits is None or any(split for _, split, _ in rows):
+        return rows
+    return [
+        (name, split, classes)
+        for split, group in splits.items()
+        for name, _, classes in group.values()
+    ]
 
 
 def _by_split(
@@ -128,101 +165,91 @@ def _with_ending(root: Path, name: str) -> str:
 def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
     if len(names) < 2:
         raise ValueError(f"{path}: expected two or more classes, got {few(names) or 'none'}")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = merged(names)
     if twice:
-        raise ValueError(f"{path}: several classes mean the same name: {few(twice)}")
+        raise ValueError(f"{path}: several classes mean the same name: {' and '.join(twice[0])}")
+    halves = [name for name in names if escaped(name) != name]
+    if halves:
+        raise ValueError(f"{path}: a class's name has half a character in it: {escaped(halves[0])}")
     if not any(found for _, _, found in rows):
         raise ValueError(f"{path}: no image has a label")
 
 
-def _read(path: Path, *, ignore: Sequence[str]) -> tuple[list[Row], list[str]]:
+def _read(
+    table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
+) -> tuple[list[Row], list[str]]:
     """The rows, and the class columns; those are empty where a column `label` says the classes."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        table = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = [column.strip() for column in next(table, [])]
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
-    places, classes = _columns(path, header, ignore=ignore)
+    places, classes = _columns(table, ignore=ignore, image=image, label=label)
     if "label" in places:
         classes_of = _named(places["label"])
     else:
-        classes_of = _marked({header.index(column): column for column in classes})
-    rows: list[Row] = []
+        classes_of = _marked({table.columns.index(column): column for column in classes})
     line_of: dict[str, int] = {}
-    try:
-        for cells in filter(None, table):
-            if len(cells) != len(header):
-                raise ValueError(f"expected {len(header)} columns, got {len(cells)}")
-            file = cells[places["file"]].strip()
-            if not file:
-                raise ValueError("expected a file, got an empty cell")
-            if file in line_of:
-                raise ValueError(f"{file} was in line {line_of[file]} already")
-            line_of[file] = table.line_num
-            split = split_name(cells[places["split"]].strip()) if "split" in places else ""
-            rows.append((file, split, classes_of(cells)))
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {table.line_num}: {error}") from None
+
+    def read(row: table_file.Row) -> Row:
+        file = str(row.cells[places["image"]]).strip()
+        if not file:
+            raise ValueError("expected a file, got an empty cell")
+        if file in line_of:
+            raise ValueError(f"{file} was in {table.unit} {line_of[file]} already")
+        line_of[file] = row.line
+        split = split_name(str(row.cells[places["split"]]).strip()) if "split" in places else ""
+        return file, split, classes_of(row.cells)
+
+    rows = in_rows(table, read)
     if not rows:
-        raise ValueError(f"{path} names no images")
+        raise ValueError(f"{table.path} names no images")
     return rows, classes
 
 
 def _columns(
-    path: Path, header: list[str], *, ignore: Sequence[str]
+    table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
 ) -> tuple[dict[str, int], list[str]]:
-    """Where `file`, `label` and `split` are, and the other columns that are to be classes."""
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise ValueError(f"{path}: columns with the same name: {few(twice)}")
+    """Where image, label and split are, and the other columns that are to be classes."""
+    path, header = table.path, table.columns
     unknown = [column for column in ignore if column not in header]
     if unknown:
         raise ValueError(f"{path} has no column {few(unknown)} to ignore; it has: {few(header)}")
-    used = {column.lower(): i for i, column in enumerate(header) if column not in ignore}
-    places = {}
-    for column, spellings in (
-        ("file", _FILE_COLUMNS),
-        ("label", _LABEL_COLUMNS),
-        ("split", ("split",)),
-    ):
-        found = next((used[spelling] for spelling in spellings if spelling in used), None)
-        if found is not None:
-            places[column] = found
-    others = [
-        column
-        for i, column in enumerate(header)
-        if column not in ignore and i not in places.values()
-    ]
+    used = replace(table, columns=tuple("" if c in ignore else c for c in header))
+    found = {
+        "image": used.place("image", given=image, needed=False),
+        "label": used.place("label", given=label, needed=False),
+        "split": used.place("split", needed=False),
+    }
+    places = {what: place for what, place in found.items() if place is not None}
+    others = [c for i, c in enumerate(used.columns) if c and i not in places.values()]
     classes = [] if "label" in places else others
-    if "file" not in places or not (classes or "label" in places):
+    if "image" not in places or not (classes or "label" in places):
         raise ValueError(
             f"{path}: expected columns file and label, or file and one 0/1 column per class, "
-            f"in the first line; got {few(header) or 'none'}"
+            f"in the first {table.unit}; got {few(header) or 'none'}"
         )
     return places, classes
 
 
-def _named(place: int) -> Callable[[list[str]], tuple[str, ...]]:
-    def classes(cells: list[str]) -> tuple[str, ...]:
-        found = [label.strip() for label in cells[place].split(BETWEEN)]
+def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
+    def classes(cells: Sequence[Any]) -> tuple[str, ...]:
+        cell = cells[place]
+        several = cell if isinstance(cell, list) else cell.split(BETWEEN)
+        found = [label.strip() for label in several]
         if not all(found):
-            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cells[place]!r}")
+            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}")
         if len(set(found)) < len(found):
-            raise ValueError(f"a label stands twice in {cells[place]!r}")
+            raise ValueError(f"a label stands twice in {cell!r}")
         return tuple(found)
 
     return classes
 
 
-def _marked(columns: dict[int, str]) -> Callable[[list[str]], tuple[str, ...]]:
-    def marked(cells: list[str]) -> Iterator[str]:
+def _marked(columns: dict[int, str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
+    def marked(cells: Sequence[Any]) -> Iterator[str]:
         for place, column in columns.items():
-            value = cells[place].strip()
+            value = str(cells[place]).strip()
             if value not in ("0", "1"):
                 raise ValueError(
                     f"class column {column!r}: expected 0 or 1, got {value!r} "
-                    f"(is it a class? other columns are left out with --ignore-columns)"
+                    f"(is it a class? the label's column is named with --label-column, "
+                    f"others are left out with --ignore-columns)"
                 )
             if value == "1":
                 yield column

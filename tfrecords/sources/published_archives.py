@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tfrecords.sources import binary_sets, coop, published_folders
 from tfrecords.sources.base import (
     File,
     FileSource,
@@ -35,6 +36,25 @@ def published(entry: Dataset, root: str | Path, *, seed: int) -> FileSource:
     Raises FileNotFoundError, naming the file, where the layout is not there or not whole.
     """
     return _LAYOUTS[entry.layout](entry, Path(root), seed)
+
+
+def other_layout(
+    entry: Dataset, data: str | Path, *, seed: int, shots: int | None = None
+) -> FileSource | None:
+    """A set in a layout other than `entry.layout`; None where there is none in `data`.
+
+    CoOp's comes first: its split file is there for a reason. `shots` is read with it alone.
+    """
+    data = Path(data)
+    if root := coop.coop_root(entry, data):
+        return coop.coop(entry, root, seed=seed, shots=shots)
+    if shots is not None:
+        raise ValueError(f"--shots goes with CoOp's layout, which {data} has none of {entry.name}")
+    if root := binary_sets.binary_root(entry, data):
+        return binary_sets.binary(entry, root, seed=seed)
+    if root := published_folders.folders_root(entry, data):
+        return published_folders.folders(entry, root, seed=seed)
+    return None
 
 
 def is_published_layout(entry: Dataset, root: str | Path) -> bool:

@@ -39,6 +39,10 @@ class _Of:
     def multi_label(self) -> bool:
         return getattr(self.source, "multi_label", False)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return getattr(self.source, "notes", ())
+
 
 @dataclass(frozen=True)
 class Limited(_Of):

@@ -1,0 +1,51 @@
+"""Class names that a tokenizer cannot tell apart: the second of them can never be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dual_encoder.model import DualEncoder
+
+
+def refuse_equal_names(
+    model: DualEncoder, class_names: Sequence[str], templates: Sequence[str] = ("{}",)
+) -> None:
+    """ValueError, naming them, if differently spelt names are the same prompts to the model.
+
+    Case, composed and decomposed letters, kinds of spaces, letters that the vocabulary lacks, and
+    what is cut behind the last token that is read make no difference to many tokenizers.
+
+    Args:
+        model: one with a tokenizer; without, nothing is looked at.
+        class_names: c names. The very same name twice is left to the caller: published lists have
+            some.
+        templates: prompts with {} for the name.
+    """
+    if model.tokenizer is None:
+        return
+    prompts = [template.replace("{}", name) for name in class_names for template in templates]
+    refuse_equal_rows(class_names, model.tokenizer(prompts, length=model.context_length))
+
+
+def refuse_equal_rows(class_names: Sequence[str], token_ids: np.ndarray) -> None:
+    """The same of names whose prompts are tokens already, int [c * templates, n]."""
+    rows = np.ascontiguousarray(token_ids).reshape(len(class_names), -1)
+    first: dict[bytes, str] = {}
+    for name, row in zip(class_names, rows, strict=True):
+        other = first.setdefault(row.tobytes(), name)
+        if other != name:
+            raise ValueError(
+                f"class_names: {_shown(other)} and {_shown(name)} are the same tokens to this "
+                f"model, so that it could never answer the second; expected names that differ in "
+                f"more than case, accents, spaces, letters unknown to it or what it cuts off"
+            )
+
+
+def _shown(name: str) -> str:
+    """A name quoted; escaped where it looks like another."""
+    text = name if len(name) <= 60 else f"{name[:57]}..."
+    return repr(text) if text.isascii() else f"{text!r} ({text!a})"

@@ -1,0 +1,250 @@
+"""WebDataset's shards: tar files, whose members with one name are an example."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_prompts import TEMPLATES
+from tfrecords.image_kinds import IMAGE_SUFFIXES
+from tfrecords.schema import Label
+from tfrecords.sources.base import SPLITS, File, FileSource, few, mixed, prompt_names, split_by_seed
+from tfrecords.sources.folder_layout import split_word
+from tfrecords.text_files import parse_json, read_lines
+
+_CAPTION = ("txt", "text", "caption")
+
+_LABEL = ("cls", "label")
+
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+Place = tuple[str, int, int]  # tar file, where a member's bytes begin, how many there are
+
+
+@dataclass(frozen=True)
+class TarSource(FileSource):
+    """A source whose images lie in tar files.
+
+    Args:
+        places: name -> where its bytes are.
+        Others: see `FileSource`.
+    """
+
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def load(self, name: str) -> bytes:
+        path, start, size = self.places[name]
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a shard has of one example."""
+
+    image: Place | None = None
+    ending: str = ""
+    captions: tuple[str, ...] = ()
+    label: str | None = None
+
+
+def webdataset(pattern: str, *, seed: int, name: str = "") -> FileSource:
+    """Read tar shards: images with captions (`txt`, `json`), class numbers or names (`cls`).
+
+    A shard whose name or folder says train, val or test is of that split; others are split by seed.
+    Names of numbered classes are the lines of `classnames.txt` beside the shards or above them.
+
+    Args:
+        pattern: `shards/{0000..0099}.tar`, a pattern with `*`, one file, or a folder.
+        seed: mixes, and splits what comes unsplit.
+        name: of the data set.
+
+    Raises:
+        FileNotFoundError: no such shards.
+        ValueError: a shard is damaged or compressed, or examples have neither captions nor labels.
+    """
+    shards = _shards(pattern)
+    root = Path(os.path.commonpath([shard.parent.absolute() for shard in shards]))
+    places: dict[str, Place] = {}
+    by_split: dict[str, list[tuple[str, _Found]]] = {}
+    passed: Counter[str] = Counter()
+    for shard in shards:
+        split = split_word(shard.stem) or split_word(shard.parent.name) or ""
+        for key, found in _examples(shard):
+            if found.image is None:
+                passed["examples without an image"] += 1
+                continue
+            file = f"{shard.absolute().relative_to(root).as_posix()}/{key}.{found.ending}"
+            if file in places:
+                raise ValueError(f"{shard} has {key}.{found.ending} twice, or stands twice in it")
+            places[file] = found.image
+            by_split.setdefault(split, []).append((file, found))
+    class_names, labels = _classes(shards[0], [f for group in by_split.values() for _, f in group])
+    files = {
+        split: [File(file, labels(found), found.captions) for file, found in group]
+        for split, group in by_split.items()
+    }
+    _check(pattern, files)
+    return TarSource(
+        name=name or root.name,
+        kind="webdataset",
+        root=root,
+        seed=seed,
+        files=_splits(pattern, files, seed=seed),
+        class_names=class_names,
+        templates=TEMPLATES["any"] if class_names else (),
+        metric="top1" if class_names else "recall",
+        notes=tuple(f"passed over: {count:,} {what}" for what, count in passed.items()),
+        places=places,
+    )
+
+
+def _shards(pattern: str) -> list[Path]:
+    """The tar files that a pattern means, all of which must be there."""
+    names = _expanded(pattern)
+    if len(names) == 1 and Path(names[0]).is_dir():
+        found = sorted(Path(names[0]).rglob("*.tar"))
+    else:
+        found = [
+            Path(path)
+            for name in names
+            for path in (sorted(glob.glob(name)) if glob.has_magic(name) else [name])
+        ]
+    missing = [str(path) for path in found if not path.is_file()]
+    if missing or not found:
+        raise FileNotFoundError(
+            f"--webdataset {pattern}: expected tar files; "
+            f"{f'missing: {few(missing)}' if missing else 'found none'}"
+        )
+    return found
+
+
+def _expanded(pattern: str) -> list[str]:
+    """`{08..10}` -> 08, 09, 10, in every place."""
+    braces = _BRACES.search(pattern)
+    if braces is None:
+        return [pattern]
+    first, last = int(braces[1]), int(braces[2])
+    if last < first or last - first > 1_000_000:
+        raise ValueError(f"--webdataset {pattern}: expected {braces[0]} to count up")
+    middle = (str(number).zfill(len(braces[1])) for number in range(first, last + 1))
+    head, tail = pattern[: braces.start()], pattern[braces.end() :]
+    return [name for number in middle for name in _expanded(head + number + tail)]
+
+
+def _examples(shard: Path) -> Iterator[tuple[str, _Found]]:
+    """The examples of a shard: members that follow each other and have one key."""
+    key, parts = None, _Found()
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                folder, _, base = member.name.rpartition("/")
+                stem, _, ending = base.partition(".")
+                here = f"{folder}/{stem}" if folder else stem
+                if here != key:
+                    if key is not None:
+                        yield key, parts
+                    key, parts = here, _Found()
+                parts = _with(parts, tar, member, ending.lower(), shard)
+    except tarfile.TarError as error:
+        raise ValueError(f"{shard} is no tar file that can be read (unpack .gz): {error}") from None
+    if key is not None:
+        yield key, parts
+
+
+def _with(
+    parts: _Found, tar: tarfile.TarFile, member: tarfile.TarInfo, ending: str, shard: Path
+) -> _Found:
+    if f".{ending.rpartition('.')[2]}" in IMAGE_SUFFIXES:
+        if parts.image is not None:
+            raise ValueError(f"{shard}: {member.name} is a second image of its example")
+        place = (str(shard), member.offset_data, member.size)
+        return _Found(place, ending, parts.captions, parts.label)
+    if ending not in (*_CAPTION, *_LABEL, "json"):
+        return parts
+    file = tar.extractfile(member)
+    try:
+        text = file.read().decode("utf-8-sig") if file else ""
+    except UnicodeDecodeError:
+        raise ValueError(f"{shard}: {member.name} is not a text in UTF-8") from None
+    captions, label = parts.captions, parts.label
+    if ending == "json":
+        said = parse_json(text, name=f"{shard}: {member.name}")
+        said = said if isinstance(said, dict) else {}
+        captions = captions or _texts(next((said[k] for k in ("caption", "text") if k in said), ()))
+        label = (
+            label if label is not None else next((str(said[k]) for k in _LABEL if k in said), None)
+        )
+    elif ending in _LABEL:
+        label = text.strip()
+    else:
+        captions = _texts(text)
+    return _Found(parts.image, parts.ending, captions, label)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    several = value if isinstance(value, list | tuple) else [value]
+    plain = (" ".join(str(each).split()) for each in several if each is not None)
+    return tuple(text for text in plain if text)
+
+
+def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
+    """Class names, and the label of an example."""
+    said = {each.label for each in found if each.label is not None}
+    if not said:
+        return (), lambda each: None
+    folders = list(shard.absolute().parents)[:2]
+    listing = next(
+        (path for path in (f / "classnames.txt" for f in folders) if path.is_file()),
+        None,
+    )
+    if listing is not None and all(label.isdecimal() for label in said):
+        names = prompt_names(read_lines(listing))
+        strange = [label for label in said if int(label) >= len(names)]
+        if strange:
+            raise ValueError(f"{listing} has {len(names)} names; a shard has class {strange[0]}")
+        number = {label: int(label) for label in said}
+    else:
+        ordered = by_number(sorted(said))
+        names, number = prompt_names(ordered), {label: i for i, label in enumerate(ordered)}
+        if merged(names):
+            raise ValueError(f"several classes mean the same name: {', '.join(merged(names)[0])}")
+    if len(names) < 2:
+        raise ValueError(f"expected two or more classes, got {few(names)}")
+
+    def label_of(each: _Found) -> Label | None:
+        return None if each.label is None else number[each.label]
+
+    return names, label_of
+
+
+def _check(pattern: str, files: dict[str, list[File]]) -> None:
+    every = [file for group in files.values() for file in group]
+    if not every:
+        raise ValueError(f"--webdataset {pattern}: the shards hold no images")
+    bare = [file.name for file in every if file.label is None and not file.captions]
+    if len(bare) == len(every):
+        raise ValueError(
+            f"--webdataset {pattern}: expected captions ({', '.join(_CAPTION)}, json) or labels "
+            f"({', '.join(_LABEL)}) beside the images; there are none"
+        )
+
+
+def _splits(pattern: str, files: dict[str, list[File]], *, seed: int) -> dict[str, list[File]]:
+    if "" not in files:
+        order = dict.fromkeys([*SPLITS, *files])
+        return {split: mixed(files[split], seed=seed) for split in order if split in files}
+    if len(files) > 1:
+        raise ValueError(f"--webdataset {pattern}: some shards' names say a split and others not")
+    return split_by_seed(files[""], seed=seed)
