@@ -185,7 +185,7 @@ def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
     document = {"schema": 2, "command": "prompt", "method": "zero-shot", "model": "clip"}
     (cell / "results.json").write_text(json.dumps({**document, "config": config}))
     found = source.find(Source(str(tmp_path)))
-    assert (found.model, found.data, found.templates) == ("clip", "records/x", ("a {}",))
+    assert (found.model, found.data, found.data_templates) == ("clip", "records/x", ("a {}",))
     named = source.find(Source(str(tmp_path), class_names=("cat", "dog")))
     assert (named.class_names, named.data) == (("cat", "dog"), None)
 

@@ -116,17 +116,12 @@ def _of_saved_model(folder: Path) -> Predictor:
 
 def _of_keras(source: Source) -> Predictor:
     """Of a model that Keras loads; the names of records are read by a dual encoder alone."""
-    from tfrecords import Manifest
-
-    manifest = None if source.data is None else Manifest.read(source.data)
-    if manifest is not None and not manifest.class_names:
-        manifest = None
     found = deployment_classifier.load(
         source.model,
         class_names=_texts(source.class_names, what="--class-names", least=2),
         templates=_texts(source.templates, what="--templates", least=1),
         prompts=source.prompts,
-        manifest=manifest,
+        manifest=source.manifest(),
     )
     return Predictor(
         found.class_names,

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipelines.runs import class_names as runs_class_names
 from pipelines.runs import config, results
 from pipelines.runs.folder import CONFIG
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
 
 PROMPTS = "prompts.safetensors"
 MODEL = "model.keras"
@@ -21,6 +25,7 @@ class Source:
         class_names: of a dual encoder; templates: of it.
         prompts: file of learnt prompts.
         data: folder of records whose names and templates are read where none were given.
+        data_templates: of the run itself, in place of those of its records.
         said: what was chosen, for people; empty where there was no choice.
     """
 
@@ -29,7 +34,26 @@ class Source:
     templates: tuple[str, ...] | None = None
     prompts: str | None = None
     data: str | None = None
+    data_templates: tuple[str, ...] | None = None
     said: str = ""
+
+    def manifest(self) -> "Manifest | None":
+        """Of the records, with the templates of the run; None without records, or class names."""
+        from tfrecords import Manifest
+
+        if self.data is None:
+            return None
+        found = Manifest.read(self.data)
+        if self.data_templates:
+            chosen = runs_class_names.templates(list(self.data_templates), found)
+            found = replace(found, templates=tuple(chosen))
+        return found if found.class_names else None
+
+    @property
+    def folder(self) -> str:
+        """Where the results of the run lie, if it has any."""
+        own = Path(self.prompts).parent if self.prompts else None
+        return str(own) if own and (own / results.FILE).is_file() else self.model
 
 
 def find(asked: Source) -> Source:
@@ -76,7 +100,7 @@ def _with_own_records(asked: Source, path: Path) -> Source:
     data = begun.get("data")
     if data is None or not (Path(data) / "manifest.json").is_file():
         return asked
-    return replace(asked, data=data, templates=asked.templates or _listed(begun.get("templates")))
+    return replace(asked, data=data, data_templates=_listed(begun.get("templates")))
 
 
 def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
@@ -113,13 +137,13 @@ def _of_cell(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
             f"--model: {folder} is a run of {document['method']}, which leaves no model to use "
             "elsewhere; expected one of coop, cocoop or zero-shot"
         )
-    templates = asked.templates or _listed(document["config"]["templates"])
+    templates = _listed(document["config"]["templates"])
     data = asked.data or (None if asked.class_names else document["config"]["data"])
     names = asked.class_names
     if names is None and asked.data is None and document["config"]["class_names"]:
         names, data = tuple(row["name"] for row in document["per_class"]), None
     return replace(
-        asked, model=document["model"], class_names=names, templates=templates, data=data
+        asked, model=document["model"], class_names=names, data=data, data_templates=templates
     )
 
 
