@@ -109,9 +109,8 @@ def _help() -> str:
     about = [
         f"`{name} COMMAND --help` lists the options of a command that are needed first, "
         "`--help-all` all.",
-        "With any command: --quiet (no progress bars; a log file has none anyway), --verbose (where "
-        "in the program",
-        "something went wrong). Alone: --version, --print-completion bash|zsh|tcsh.",
+        "With any command: --quiet (no progress bars; a log file has none anyway), --verbose",
+        "(where in the program something went wrong). Alone: --version, --print-completion SHELL.",
     ]
     return "\n".join([f"usage: {name} COMMAND [OPTIONS]", "", "commands:", *rows, "", *about])
 

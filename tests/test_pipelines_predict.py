@@ -240,6 +240,7 @@ def test_images_are_sorted_and_shown(home, tmp_path):
         (("--threshold", "2"), "--threshold: expected a number in [0, 1]; got 2.0"),
         (("--class-names", "a", "b"), "has 3 class names of its own"),
         (("--model", "nowhere"), "nowhere"),
+        (("--model", "dual.keras", "--class-names", "a", "a"), "'a' is there several times"),
         (("--model", "dual.keras"), "--class-names: dual.keras reads class names"),
         (("--model", "dual.keras", "--class-names", "cat"), "--class-names: no file cat"),
     ],

@@ -20,7 +20,8 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 def text(options: type, *, command: str, everything: bool, recipes: list[str]) -> str:
     """What `--help` prints; with `everything`, `--help-all`, every option and the recipes."""
-    return parser(options, command=command, everything=everything, recipes=recipes).format_help()
+    made = parser(options, command=command, everything=everything, recipes=recipes)
+    return made.format_help().rstrip("\n")
 
 
 def parser(
@@ -173,8 +174,14 @@ def _flag(name: str) -> str:
 
 def _metavar(name: str, hint: Any) -> str:
     """N of a number, and of anything else the last word of its name."""
-    kinds = {hint, *typing.get_args(hint)} - {type(None)}
+    kinds = _leaves(hint) - {type(None)}
     return "N" if kinds <= {int, float} else name.split("_")[-1].upper()
+
+
+def _leaves(hint: Any) -> set[Any]:
+    """The plain types of a hint: int and None of `list[int] | None`."""
+    inner = typing.get_args(hint)
+    return set().union(*map(_leaves, inner)) if inner else {hint}
 
 
 def _escaped(told: str) -> str:
