@@ -99,10 +99,18 @@ def test_whoever_reads_help_may_stop_reading():
     assert process.stdout.startswith("usage: ")
 
 
-def test_a_shell_completes_commands_options_and_choices(tmp_path):
+def test_a_log_file_has_no_bars(tmp_path):
+    for name in (f"{name}/{i}.png" for name in "ab" for i in range(12)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    (output,) = finish(start("prepare", "--folder", tmp_path, "--out", tmp_path / "records"))
+    assert "\r" not in output and "written to" in output  # and nothing on standard error
+
+
+def test_a_shell_completes_commands_options_and_choices(tmp_path, capsys):
     pytest.importorskip("shtab", reason="shtab is not installed")
-    (script,) = finish(start("--print-completion", "bash"))
-    (tmp_path / "duet.bash").write_text(script)
+    assert main(["--print-completion", "bash"]) == 0
+    (tmp_path / "duet.bash").write_text(capsys.readouterr().out)
     asked = """source duet.bash
     complete_words() {
         COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_duet; echo ${COMPREPLY[@]}
