@@ -12,6 +12,7 @@ from pipelines.prediction.images import Found
 from pipelines.prediction.journal import Journal
 from pipelines.prediction.options import Options, unreadable_file
 from pipelines.prediction.predictor import Predictor
+from pipelines.runs import command_line
 
 NAMED = 5  # classes of the summary
 
@@ -95,7 +96,8 @@ def _bar(what: str, total: int, initial: int = 0) -> Iterator[Callable[[int], ob
     """A bar on a terminal; nothing in a file."""
     from tqdm import tqdm
 
-    with tqdm(desc=what, total=total, initial=initial, unit=" images", disable=None) as bar:
+    no_bar = command_line.no_bar()
+    with tqdm(desc=what, total=total, initial=initial, unit=" images", disable=no_bar) as bar:
         yield bar.update
 
 
