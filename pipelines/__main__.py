@@ -3,12 +3,14 @@
 Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 nobody reads any more.
 """
 
+import contextlib
 import difflib
 import importlib
 import io
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import duet
@@ -31,6 +33,10 @@ COMMANDS = {
     "serve": "a page on this machine that finds images of an index",
 }
 
+GLOBAL = ("--quiet", "--verbose")  # options of every command
+
+NO_BARS = "TQDM_DISABLE"
+
 BROKEN_PIPE = 141  # as a shell has it of a program that SIGPIPE ends
 
 HOUSE = Path(__file__).parents[1]
@@ -42,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        status = _main(argv)
+        with _bars(quiet="--quiet" in argv or not sys.stderr.isatty()):
+            status = _main([word for word in argv if word not in GLOBAL], "--verbose" in argv)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read has seen enough, as in `duet --help | head`
@@ -50,8 +57,20 @@ def main(argv: list[str] | None = None) -> int:
         return BROKEN_PIPE
 
 
-def _main(argv: list[str]) -> int:
-    argv, quiet, verbose = _without_global_options(argv)
+@contextlib.contextmanager
+def _bars(*, quiet: bool) -> Iterator[None]:
+    """Without progress bars where `quiet`, as in a log file: tqdm reads this variable."""
+    before = os.environ.get(NO_BARS)
+    if quiet:
+        os.environ[NO_BARS] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(NO_BARS, None)
+
+
+def _main(argv: list[str], verbose: bool) -> int:
     if not argv or argv[0] in ("-h", "--help", "--help-all"):
         print(_help())
         return 0 if argv else 2
@@ -64,8 +83,6 @@ def _main(argv: list[str]) -> int:
     if command not in COMMANDS:
         return _complain(_no_command(command), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
-    if quiet or not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")  # no bars in a log file; tqdm reads it
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -83,12 +100,6 @@ def _main(argv: list[str]) -> int:
         return _user_error(error, 1, verbose=verbose)
     except (ValueError, OSError) as error:
         return _user_error(error, 2, verbose=verbose)
-
-
-def _without_global_options(argv: list[str]) -> tuple[list[str], bool, bool]:
-    """The rest, and whether `--quiet` and `--verbose` were given, anywhere."""
-    rest = [word for word in argv if word not in ("--quiet", "--verbose")]
-    return rest, "--quiet" in argv, "--verbose" in argv
 
 
 def _print_completion(shells: list[str]) -> int:
