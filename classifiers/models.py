@@ -11,6 +11,7 @@ from keras import ops
 import dual_encoder
 from dual_encoder import (
     ExactTraining,
+    NamesImages,
     TakesImages,
     as_image_tower,
     check_size,
@@ -47,7 +48,7 @@ class ClassCrossEntropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageClassifier(TakesImages, ExactTraining, keras.Model):
+class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
     """Images to logits over classes: image tower, projection if it has one, head.
 
     Pixels 0-255 [b, s, s, 3], or a dict that has them as `"image"`, -> logits float32 [b, c]. With

@@ -33,6 +33,7 @@ from dual_encoder.index.search import top_k as top_k
 from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
+from dual_encoder.naming import NamesImages as NamesImages
 from dual_encoder.presets import APPLICATIONS as APPLICATIONS
 from dual_encoder.presets import IMAGE_TOWERS as IMAGE_TOWERS
 from dual_encoder.presets import TEXT_TOWERS as TEXT_TOWERS

@@ -33,7 +33,7 @@ LAYERS = (
     {"reporting", "published"},
     {"training", "evaluation"},
     {"finetuning", "fewshot", "deployment", "retrieval"},
-    {"serving"},
+    {"serving", "prediction"},
     {"comparison"},
 )
 LARGEST_FOLDER = 30  # modules in one folder: more are several subjects
