@@ -41,6 +41,24 @@ def run(options: Options) -> None:
     tensorboard.write(out / "tensorboard", document, mistakes)
     print(comparison_report.terminal_table(document))
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
+    for line in _what_now(out):
+        print(line)
+
+
+def _what_now(out: Path) -> list[str]:
+    """Where the recommended method lies, and the commands that use it; nothing without one."""
+    from pipelines.prediction import source
+    from pipelines.runs.command_line import program
+
+    try:
+        found = source.find(source.Source(str(out)))
+    except (ValueError, FileNotFoundError):
+        return []
+    return [
+        f"What now: {found.said}, is {found.prompts or found.model}",
+        f"  {program()} predict --model {out} --images IMAGES --out predictions.csv",
+        f"  {program()} export --model {out} --format saved-model --out FOLDER",
+    ]
 
 
 def _say(plan: "Plan") -> None:
