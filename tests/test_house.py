@@ -32,6 +32,7 @@ LAYERS = (
     {"costs"},
     {"reporting", "published"},
     {"training", "evaluation"},
+    {"methods"},
     {"finetuning", "fewshot", "deployment", "retrieval"},
     {"serving", "prediction"},
     {"comparison"},

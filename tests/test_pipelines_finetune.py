@@ -35,7 +35,7 @@ def test_held_out_classes_alpha_and_what_is_left(home):
     assert alpha["chosen"] in [row["alpha"] for row in alpha["curve"]]
     assert set(found["intervals"]) >= {"top1", "unseen_among_all", "generalized_top1"}
     page = (home / "auto" / "report.html").read_text()
-    assert "From the weights before to the weights after" in page and "http" not in page
+    assert "Interpolation between the weights before and after" in page and "http" not in page
 
 
 def test_the_saved_model_is_the_one_that_was_measured(home):

@@ -83,7 +83,7 @@ def _of_png(encoded: tf.Tensor) -> tf.Tensor:
         lambda: tf.io.decode_png(encoded, channels=3),
     )
     of_16 = tf.debugging.Assert(
-        ~(has_key & (depth == 16) & (colours == 2)),
+        ~(has_key & (depth == 16)),
         ["16 bits per channel with a transparent colour, expected 8"],
     )
     with tf.control_dependencies([of_16]):

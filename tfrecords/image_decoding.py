@@ -92,17 +92,14 @@ def plain(image: Image.Image, data: bytes) -> Image.Image:
     """
     if image.mode in ("I", "F"):
         raise UnreadableError(f"32 bits per pixel (mode {image.mode}), expected 8 or 16")
+    key, bits = image.info.get("transparency"), _bits(image, data)
+    if key is not None and bits == _DEEP:
+        raise UnreadableError("16 bits per channel with a transparent colour, expected 8")
     if image.mode.startswith("I;16"):
         grey = np.asarray(image, dtype=np.float32)
-        scaled = np.rint(grey * (255 / _white(image, grey))).astype(np.uint8)
-        scaled[grey == image.info.get("transparency", -1)] = 255
-        return Image.fromarray(scaled)
-    bits = _bits(image, data)
+        return Image.fromarray(np.rint(grey * (255 / _white(image, grey))).astype(np.uint8))
     if bits == _DEEP:
         _refuse_shallow(np.asarray(image).astype(np.int32)[..., :3] * 257)
-        if isinstance(image.info.get("transparency"), tuple):
-            raise UnreadableError("16 bits per channel with a transparent colour, expected 8")
-    key = image.info.get("transparency")
     if bits < 8 and image.mode in ("1", "L") and isinstance(key, int):
         image = image.convert("L")  # Pillow leaves the key as it is in the file
         image.info["transparency"] = key * 255 // (2**bits - 1)

@@ -167,7 +167,8 @@ def _add(parser: _Parser, field: dataclasses.Field, hint: Any) -> None:
     if hint is bool:
         parser.add_argument(*names, action=jsonargparse.ActionYesNo(no_prefix="no-"), **extra)
     elif (item := _list_item(hint)) is not None:
-        parser.add_argument(*names, type=item, nargs="+", **extra)
+        nargs = field.metadata.get("nargs", "+")
+        parser.add_argument(*names, type=item, nargs=nargs, **extra)
     else:
         parser.add_argument(*names, type=hint, **extra)
 

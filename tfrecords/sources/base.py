@@ -34,6 +34,8 @@ _VALIDATION_SHARE = 0.1  # of images that come unsplit; the test split gets as m
 
 _SHOWN = 3  # names in an error message
 
+_LONG = 80  # characters of one
+
 
 class Source(Protocol):
     """What exists to be written into records. Sources can be pickled.
@@ -162,7 +164,7 @@ def split_name(text: str) -> str:
 def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
     """FileNotFoundError, with the count and the first names, unless all exist under `root`."""
     names = list(names)
-    missing = [name for name in names if not (root / name).is_file()]
+    missing = [name for name in names if not is_file(root / name)]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(names)} images named in {listed_in} are missing under "
@@ -170,9 +172,18 @@ def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
         )
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False also for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with a zero byte in it
+        return False
+
+
 def few(names: Sequence[str]) -> str:
     """The first names of a list, for an error message."""
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    shown = [name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in names[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(names) > _SHOWN else "")
 
 
 def prompt_names(

@@ -13,6 +13,7 @@ from tfrecords.sources.base import (
     File,
     FileSource,
     few,
+    is_file,
     mixed,
     require_files,
     split_by_seed,
@@ -162,8 +163,8 @@ def _read(
 def _image_folder(path: Path, root: Path, first: str) -> str:
     """`val2017/` if the images of `captions_val2017.json` are in a folder of that name."""
     own = path.stem.removeprefix("captions_")
-    folders = [own] if (root / first).is_file() else [own, *_FOLDERS]
-    return next((f"{f}/" for f in folders if (root / f / first).is_file()), "")
+    folders = [own] if is_file(root / first) else [own, *_FOLDERS]
+    return next((f"{f}/" for f in folders if is_file(root / f / first)), "")
 
 
 def _of_table(table: Table, columns: tuple[str | None, str | None]) -> dict[str, Captions]:

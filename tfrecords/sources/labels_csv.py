@@ -17,6 +17,7 @@ from tfrecords.sources.base import (
     File,
     FileSource,
     few,
+    is_file,
     mixed,
     prompt_names,
     require_files,
@@ -159,7 +160,7 @@ def _splits(path: Path, by_split: dict[str, list[File]], *, seed: int) -> dict[s
 
 def _with_ending(root: Path, name: str) -> str:
     """The name as it is on disk; as it stands where no ending makes it a file."""
-    return next((name + end for end in _ENDINGS if (root / (name + end)).is_file()), name)
+    return next((name + end for end in _ENDINGS if is_file(root / (name + end))), name)
 
 
 def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
