@@ -30,6 +30,8 @@ def run(options: Options) -> int:
         manifest, count=options.held_out, names=options.held_out_classes
     )
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    if options.dry_run:
+        return _dry_run(options, manifest)
     with Workers() as workers:
         plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
         _say(plan)
@@ -38,7 +40,34 @@ def run(options: Options) -> int:
         comparison_plan.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
+    for line in _what_now(out):
+        print(line)
     return int(all(row["error"] is not None for row in document["rows"]))
+
+
+def _dry_run(options: Options, manifest: "Manifest") -> int:
+    """Say what would be run; nothing is written."""
+    from pipelines.comparison import budget, recipes
+
+    speed = budget.measured_speed(options.model)
+    print("\n".join(budget.forecast(options, manifest, recipes.read(options), speed=speed)))
+    return 0
+
+
+def _what_now(out: Path) -> list[str]:
+    """Where the recommended method lies, and the commands that use it; nothing without one."""
+    from pipelines.prediction import source
+    from pipelines.runs.command_line import program
+
+    try:
+        found = source.find(source.Source(str(out)))
+    except (ValueError, FileNotFoundError):
+        return []
+    return [
+        f"What now: {found.said}, is {found.prompts or found.model}",
+        f"  {program()} predict --model {out} --images IMAGES --out predictions.csv",
+        f"  {program()} export --model {out} --format saved-model --out FOLDER",
+    ]
 
 
 def _written(

@@ -46,6 +46,16 @@ def test_what_fits_and_what_is_left_out():
         budget.within(options(budget="5s", methods=methods), MANIFEST, {}, speed=SPEED)
 
 
+def test_a_dry_run_says_what_each_method_takes():
+    given = options(budget="12m", methods=["efficientnet-b7", "fine-tune", "zero-shot"])
+    assert budget.forecast(given, MANIFEST, {}, speed=SPEED) == [
+        "methods: 2, predicted to take 11.1 min on this machine",  # 2 (20 + 302) + 22 s
+        "  fine-tune        10.7 min",
+        "  zero-shot        22 s",
+        "  efficientnet-b7  left out (about 1.7 h, 54 s left)",
+    ]
+
+
 @pytest.mark.parametrize("name", ["resnet50", "from-scratch", "vit"])
 def test_the_figures_of_the_table(name):
     row = METHODS[name]

@@ -123,6 +123,23 @@ def test_names_make_a_dual_encoder_a_classifier(home, tmp_path):
         assert value == pytest.approx(each.confidence, abs=1e-5)
 
 
+def test_classifiers_name_images_by_themselves(home):
+    wanted, paths = expected(home), sorted((home / "photos").rglob("*.png"))
+    classifier = keras.saving.load_model(home / "classifier.keras")
+    found = classifier.predict_images([*paths[:2], Image.open(paths[2])], top_k=2, batch_size=2)
+    assert [len(each) for each in found] == [2, 2, 2]
+    for path, each in zip(paths, found, strict=False):
+        best = np.argsort(-wanted[str(path)])[:2]
+        assert [name for name, _ in each] == [NAMES[i] for i in best]
+        np.testing.assert_allclose([p for _, p in each], wanted[str(path)][best], atol=1e-5)
+    with pytest.raises(ValueError, match="expected a list of paths, PIL images or arrays; got str"):
+        classifier.predict_images(str(paths[0]))
+    several = keras.saving.load_model(home / "several.keras")
+    ((_, value), *_), *_ = several.predict_images(paths[:1])
+    right = expected(home, "several.keras", several=True)[str(paths[0])]
+    assert value == pytest.approx(right.max(), abs=1e-5)
+
+
 def test_an_image_with_several_labels_gets_those_above_the_threshold(home, tmp_path):
     assert predict(home, tmp_path / "p.csv", "--threshold", 0.4, model="several.keras") == 0
     wanted = expected(home, "several.keras", several=True)
@@ -148,6 +165,10 @@ def test_learnt_prompts_and_a_comparison_are_found_by_their_folders(home, tmp_pa
         assert predict(tmp_path, out, model="", photos=home / "photos") == 0
         if wanted is None:
             assert_table(rows(out), expected(home))
+            given = ["export", "--model", str(tmp_path), "--format", "saved-model"]
+            assert main([*given, "--out", str(tmp_path / "served")]) == 0
+            about = json.loads((tmp_path / "served" / "export.json").read_text())
+            assert about["model"] == str(tuned) and about["class_names"] == NAMES
         else:
             paths = [row["file"] for row in rows(out)]
             said = [each.label for each in prediction.predict_images(wanted, paths)]
@@ -271,13 +292,13 @@ def test_nothing_that_can_be_read_is_a_failure_with_a_list(home, tmp_path, capsy
 
 def test_images_are_folders_files_patterns_and_lists(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("a/1.jpg", "a/b/2.PNG", "a/.hidden.jpg", "a/x.heic", "c.jpg", "[d].jpg"):
+    for name in ("a/1.jpg", "a/b/2.PNG", "a/.hidden.jpg", "a/x.txt", "c.jpg", "[d].jpg"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
     found = images.find(["a", "[d].jpg", "*.jpg", "c.jpg"])
     assert list(found.loads) == ["a/1.jpg", "a/b/2.PNG", "[d].jpg", "c.jpg"]
-    assert found.loads["a/1.jpg"]() == b"a/1.jpg" and found.passed_over == {".heic": 1}
+    assert found.loads["a/1.jpg"]() == b"a/1.jpg" and found.passed_over == {".txt": 1}
     for listed in ("c.jpg\ngone.jpg\n", "c.jpg\0gone.jpg\0"):
         found = images.find(["-"], stdin=lambda text=listed: text)
         assert list(found.loads) == ["c.jpg", "gone.jpg"]

@@ -76,6 +76,19 @@ def within(
     return [name for name in options.methods if name in taken], left_out
 
 
+def forecast(options: Options, manifest: Manifest, recipes: Recipes, *, speed: Speed) -> list[str]:
+    """What would be run and how long it is predicted to take, as lines for a terminal."""
+    chosen, left_out = within(options, manifest, recipes, speed=speed)
+    needed = {name: predicted(name, options, manifest, speed, recipes) for name in chosen}
+    total = recommendation.duration(sum(needed.values()) + _serving(options))
+    width = max(map(len, options.methods))
+    return [
+        f"methods: {len(chosen)}, predicted to take {total} on this machine",
+        *(f"  {name:{width}}  {recommendation.duration(each)}" for name, each in needed.items()),
+        *(f"  {name:{width}}  left out ({reason})" for name, reason in left_out.items()),
+    ]
+
+
 def predicted(
     method: str, options: Options, manifest: Manifest, speed: Speed, recipes: Recipes
 ) -> float:

@@ -51,6 +51,7 @@ class Options:
             and 32; 0 for not at all.
         test: split that is measured.
         bootstrap: resamples for intervals and differences.
+        dry_run: only say which methods would be run, and how long they are predicted to take.
     """
 
     data: str
@@ -80,6 +81,7 @@ class Options:
     serving_seconds: float = 1.0
     test: str = "test"
     bootstrap: int = 1000
+    dry_run: bool = False
 
 
 Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
@@ -93,7 +95,7 @@ RANGES = {
     "(0, 1)": ("validation",),
 }
 
-FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds")
+FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
 
 
 def check(options: Options) -> None:

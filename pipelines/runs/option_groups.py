@@ -9,7 +9,7 @@ GROUPS: dict[str, str] = {
         image_column caption_column label_column multi_label ignore_columns class_names language
         templates prompts data_dir download all_as validation_share test_share limit validation
         split_seed held_out held_out_classes held_out_seed distractors captions_per_image
-        query queries image build""",
+        query queries image build dry_run""",
     "method": """
         method methods protocol head shots seeds base_to_new budget recipes image_tower text_tower
         image_weights text_weights weights freeze image_size embed_dim projection_depth
