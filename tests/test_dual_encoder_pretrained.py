@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import dual_encoder
+import tfrecords
 from dual_encoder.checkpoints.open_clip import texts, timm_towers
 from dual_encoder.checkpoints.position_embeddings import interpolated
 
@@ -97,8 +98,8 @@ def refused(error, *arguments, **options):
 
 
 def test_the_fixtures_are_small():
-    assert len(NAMES) == 23
-    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 600_000
+    assert len(NAMES) == 38
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 1_000_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,6 +124,18 @@ def test_other_sizes_interpolate_positions_as_the_library_does(name):
     model = dual_encoder.load(FIXTURES / name, image_size=24)
     found = np.array(model.encode_image(wanted["larger_pixels"]))
     np.testing.assert_allclose(found, wanted["larger"], atol=TOLERANCE)
+
+
+def test_a_margin_is_cut_off_where_the_checkpoint_was_trained_so():
+    model = dual_encoder.load(FIXTURES / "deit")
+    assert model.preprocessing == {
+        "image_size": 16,
+        "resize": "squash",
+        "interpolation": "bicubic",
+        "crop_fraction": 16 / 18,
+    }
+    assert tfrecords.Preprocessing(**model.preprocessing).resized_side == 18
+    assert "crop_fraction" not in dual_encoder.load(FIXTURES / "swin").preprocessing
 
 
 def test_interpolated_positions():
@@ -262,6 +275,22 @@ def test_pickles_are_refused(copied, name):
             {"model_cfg__vision_cfg__ls_init_value": 0.1},
             "vision_cfg.ls_init_value = 0.1, which is unknown",
         ),
+        (
+            "open_clip_clipa",
+            "open_clip_config.json",
+            {"model_cfg__vision_cfg__final_ln_after_pool": False},
+            "expected pool_type 'tok', or 'avg' with final_ln_after_pool true; got 'avg'",
+        ),
+        (
+            "open_clip_eva02",
+            "open_clip_config.json",
+            {"model_cfg__vision_cfg__timm_pool": "avg"},
+            "expected timm_pool 'token' with eva02_mini_16; got 'avg'",
+        ),
+        ("dinov3", "config.json", {"key_bias": True}, "expected key_bias False in config.json"),
+        ("convnext", "preprocessor_config.json", {"do_resize": False}, "expected do_resize True"),
+        ("swin", "preprocessor_config.json", {"sharpen": 2}, "says sharpen = 2, which is unknown"),
+        ("swin", "config.json", {"window_size": 3}, "expected maps that windows of 3 fill; got 8"),
         (
             "open_clip_roberta",
             "open_clip_config.json",

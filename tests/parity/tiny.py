@@ -114,6 +114,11 @@ def _clip_texts(model, ids, mask):
     return torch.nn.functional.normalize(model.get_text_features(ids).pooler_output)
 
 
+def _masked_texts(model, ids, mask):
+    found = model.get_text_features(ids, attention_mask=mask).pooler_output
+    return torch.nn.functional.normalize(found)
+
+
 def _larger(model, x):
     found = model.get_image_features(x, interpolate_pos_encoding=True).pooler_output
     return torch.nn.functional.normalize(found)
@@ -347,6 +352,85 @@ TINY |= {
     "open_clip_eva02": _timm_tiny("eva02_mini_16", "token", None, **CUSTOM),
     "open_clip_eva02_post": _timm_tiny("eva_mini_post_16", "token", None, **CUSTOM),
     "open_clip_pe": _timm_tiny("vit_pe_mini_16", "map", None, **CUSTOM),
+}
+
+
+def _encoder(
+    name: str, config: str, size: int = SIZE, cut: int | None = None, **sizes: Any
+) -> Tiny:
+    """An image encoder of `transformers`, shown squares of this size, cut out of larger ones."""
+    sides = {"image_mean": MEAN, "image_std": STD, "resample": 3}
+    sides["size"] = {"height": cut or size, "width": cut or size}
+    if cut:
+        sides |= {"do_center_crop": True, "crop_size": {"height": size, "width": size}}
+
+    def features(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        out = model(x)
+        for key in ("logits", "image_embeds", "pooler_output"):
+            if getattr(out, key, None) is not None:
+                return getattr(out, key)
+        return out.last_hidden_state[:, 0]
+
+    return Tiny(
+        transformers_model(name, config, **sizes),
+        outputs={"image": features},
+        settings={"preprocessor_config.json": sides},
+        size=size,
+    )
+
+
+MAPS = dict(hidden_sizes=[8, 16, 16, 16], depths=[1, 1, 1, 1], num_labels=3)
+WINDOWS = dict(
+    image_size=32, patch_size=4, embed_dim=8, depths=[2, 2], num_heads=[2, 2], window_size=4,
+    num_labels=3,
+)  # fmt: skip
+TINY |= {
+    # Positions of 5 x 5 patches, for images of 2 x 2.
+    "dinov2": _encoder("Dinov2Model", "Dinov2Config", **VISION | dict(image_size=40)),
+    "dinov2_gated": _encoder("Dinov2Model", "Dinov2Config", **VISION, use_swiglu_ffn=True),
+    "dinov2_registers": _encoder(
+        "Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", **VISION | dict(image_size=40)
+    ),
+    "dinov3": _encoder("DINOv3ViTModel", "DINOv3ViTConfig", **VISION, num_register_tokens=2),
+    "dinov3_gated": _encoder(
+        "DINOv3ViTModel", "DINOv3ViTConfig", **VISION, use_gated_mlp=True, hidden_act="silu"
+    ),
+    "vit_mae": _encoder("ViTMAEModel", "ViTMAEConfig", **VISION, mask_ratio=0.0),
+    "deit": _encoder("DeiTForImageClassification", "DeiTConfig", cut=18, **VISION, num_labels=3),
+    "convnext": _encoder("ConvNextForImageClassification", "ConvNextConfig", size=32, **MAPS),
+    "convnextv2": _encoder("ConvNextV2Model", "ConvNextV2Config", size=32, **MAPS),
+    "swin": _encoder("SwinForImageClassification", "SwinConfig", size=32, **WINDOWS),
+    "clip_vision": _encoder(
+        "CLIPVisionModelWithProjection", "CLIPVisionConfig", **VISION, projection_dim=4
+    ),
+    "siglip_vision": _encoder("SiglipVisionModel", "SiglipVisionConfig", **VISION),
+    "clip_text": Tiny(
+        transformers_model("CLIPTextModel", "CLIPTextConfig", **CLIP_TEXT, eos_token_id=5),
+        outputs={"text": lambda model, ids, mask: model(ids).pooler_output},
+        end=5,
+    ),
+    "metaclip2": Tiny(
+        transformers_model(
+            "MetaClip2Model",
+            "MetaClip2Config",
+            text_config=CLIP_TEXT | dict(eos_token_id=2, hidden_act="gelu"),
+            vision_config=VISION | dict(hidden_act="gelu"),
+            projection_dim=8,
+        ),
+        outputs=CLIP,
+        end=2,
+    ),
+    "chinese_clip": Tiny(
+        transformers_model(
+            "ChineseCLIPModel",
+            "ChineseCLIPConfig",
+            text_config=TEXT | dict(vocab_size=VOCABULARY, max_position_embeddings=LENGTH),
+            vision_config=VISION,
+            projection_dim=8,
+        ),
+        outputs={"image": _clip_images, "text": _masked_texts},
+        pad=0,
+    ),
 }
 
 

@@ -62,6 +62,17 @@ def read(folder: Path, *, image_size: int | None = None) -> DualEncoder:
 
 def build(folder: Path, *, image_size: int | None = None) -> DualEncoder:
     """The model of a folder's configuration, with the weights that it was initialised with."""
+    model = unbuilt(folder, image_size=image_size)
+    model.build()
+    return model
+
+
+def unbuilt(folder: Path, *, image_size: int | None = None) -> DualEncoder:
+    """The same without weights.
+
+    Raises:
+        ValueError: the configuration, which it names, is of another architecture.
+    """
     document = read_json(folder, CONFIG)
     config, pixels = document["model_cfg"], document.get("preprocess_cfg", {})
     vision, text = config["vision_cfg"], config["text_cfg"]
@@ -81,7 +92,7 @@ def build(folder: Path, *, image_size: int | None = None) -> DualEncoder:
     except ValueError as error:
         about = "" if str(error).startswith(str(folder)) else f"{folder}: {CONFIG}: "
         raise ValueError(f"{about}{error}") from None
-    model = DualEncoder(
+    return DualEncoder(
         image,
         tower,
         embed_dim=embed_dim,
@@ -90,8 +101,6 @@ def build(folder: Path, *, image_size: int | None = None) -> DualEncoder:
         loss_name="contrastive" if config.get("init_logit_bias") is None else "sigmoid",
         tokenizer=tokenizer,
     )
-    model.build()
-    return model
 
 
 def _preprocessing(folder: Path, config: Config) -> dict[str, Any]:
