@@ -64,6 +64,11 @@ DEPTHWISE = Codec(
 )
 
 
+def _exact(array: np.ndarray) -> np.ndarray:
+    """For arithmetic: a product of half-precision numbers is not one of them."""
+    return array.astype("float32")
+
+
 def _not_written(value: np.ndarray, count: int) -> Arrays:
     raise ValueError("these weights were put together from several and cannot be taken apart")
 
@@ -75,9 +80,9 @@ def one_way(read: Callable[[Arrays], np.ndarray]) -> Codec:
 
 # The last layer before a sum, and a scale for each of its outputs: LayerScale of Touvron et al.
 # 2021 (arXiv:2103.17239), which at inference is a part of that layer.
-SCALED_LINEAR = one_way(lambda arrays: (arrays[0] * arrays[1].reshape(-1, 1)).T)
+SCALED_LINEAR = one_way(lambda arrays: (_exact(arrays[0]) * _exact(arrays[1]).reshape(-1, 1)).T)
 
-SCALED_BIAS = one_way(lambda arrays: arrays[0] * arrays[1].reshape(-1))
+SCALED_BIAS = one_way(lambda arrays: _exact(arrays[0]) * _exact(arrays[1]).reshape(-1))
 
 # Queries and values have a bias, keys have none.
 BIAS_WITHOUT_KEY = one_way(

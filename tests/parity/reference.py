@@ -46,9 +46,8 @@ def scramble(model: torch.nn.Module, *, seed: int = 0) -> torch.nn.Module:
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if name.endswith("inv_freq"):  # a constant, which no file has
                 continue
-            if tensor.ndim == 1 and tensor.is_floating_point():
-                tensor.add_(0.1 * torch.rand(tensor.shape, generator=generator))
-            elif ".grn." in name or name.endswith("distillation_token"):  # zeros
+            zeros = ".grn." in name or name.endswith("distillation_token")
+            if zeros or (tensor.ndim == 1 and tensor.is_floating_point()):
                 tensor.add_(0.1 * torch.rand(tensor.shape, generator=generator))
             elif name.endswith("trunk.head.weight"):  # which timm makes a thousandth as large
                 tensor.add_(0.2 * torch.rand(tensor.shape, generator=generator) - 0.1)

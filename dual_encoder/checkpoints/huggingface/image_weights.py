@@ -140,7 +140,7 @@ def _with_second_token(table: list[Entry]) -> list[Entry]:
     places = "embeddings.position_embeddings"
     codec = one_way(lambda arrays: np.delete(arrays[0][0], 1, axis=0))
     table = [replace(e, codec=codec) if e.variable == "positions" else e for e in table]
-    second = one_way(lambda arrays: arrays[0][0] + arrays[1][0, 1:2])
+    second = one_way(lambda arrays: arrays[0][0].astype("float32") + arrays[1][0, 1:2])
     return [*table, Entry("register_tokens", ("embeddings.distillation_token", places), second)]
 
 
