@@ -12,6 +12,7 @@ from dual_encoder.checkpoints.keras_hub.backbones import hub_image_tower as hub_
 from dual_encoder.checkpoints.keras_hub.backbones import is_hub_preset as is_hub_preset
 from dual_encoder.checkpoints.load import bytes_here as bytes_here
 from dual_encoder.checkpoints.load import load as load
+from dual_encoder.checkpoints.open_clip.tags import open_clip_tags as open_clip_tags
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.distributed_training import ExactTraining as ExactTraining

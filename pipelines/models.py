@@ -20,6 +20,8 @@ TITLES = {
 
 HEADER = ("name", "pixels", "parameters", "here", "published zero-shot top-1")
 
+TAG_HEADER = ("name", "pixels", "parameters", "licence", "zero-shot top-1, as OpenCLIP measured")
+
 
 CHECKED = ("name", "commit", "MB", "weights", "")
 
@@ -76,7 +78,13 @@ def entries() -> dict[str, Any]:
     from pipelines.runs import runtime
 
     runtime.import_tensorflow()  # Keras does, and would let it greet
-    from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS, bytes_here
+    from dual_encoder import (
+        CHECKPOINTS,
+        IMAGE_TOWERS,
+        TEXT_TOWERS,
+        bytes_here,
+        open_clip_tags,
+    )
 
     checkpoints = []
     for name, row in CHECKPOINTS.items():
@@ -84,6 +92,7 @@ def entries() -> dict[str, Any]:
         checkpoints.append({"name": name, **facts, "bytes_here": bytes_here(row)})
     return {
         "checkpoints": checkpoints,
+        "open_clip": [{"name": tag.name, **asdict(tag)} for tag in open_clip_tags().values()],
         "image_towers": list(IMAGE_TOWERS),
         "text_towers": list(TEXT_TOWERS),
     }
@@ -95,6 +104,10 @@ def tables(found: dict[str, Any]) -> str:
     for kind, title in TITLES.items():
         rows = [_cells(row) for row in found["checkpoints"] if row["kind"] == kind]
         lines += [f"{title}", *_columns([HEADER, *rows]), ""]
+    rows = [_tag_cells(row) for row in found["open_clip"]]
+    loaded = sum(not row["refusal"] for row in found["open_clip"])
+    title = f"OpenCLIP's own table (--model MODEL/TAG): {loaded} of {len(rows)} load"
+    lines += [title, *_columns([TAG_HEADER, *rows]), ""]
     lines += ["licences, sources and all published figures: python -m pipelines models --json", ""]
     for flag in ("image_towers", "text_towers"):
         option = "--" + flag.removesuffix("s").replace("_", "-")
@@ -111,6 +124,22 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['parameters']:,}",
         "no" if here is None else f"{here / 1e6:,.1f} MB",
         ", ".join(figures),
+    )
+
+
+def _tag_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    figures = [
+        f"{name} {row[key]:.1%}"
+        for key, name in (("imagenet", "imagenet"), ("average", "38 sets"))
+        if row[key] is not None
+    ]
+    parameters = row["parameters"]
+    return (
+        row["name"],
+        str(row["image_size"]),
+        "" if parameters is None else f"{parameters:,}",
+        row["licence"],
+        ", ".join(figures) if not row["refusal"] else "does not load: no such towers",
     )
 
 

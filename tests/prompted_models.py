@@ -8,7 +8,7 @@ from tiny_models import FIXTURES, SIZES, clip, scrambled, tokenizer, vision
 
 import dual_encoder
 from dual_encoder import Bert, DualEncoder, TextTransformer, Tokenizer
-from dual_encoder.checkpoints.open_clip import read as open_clip_read
+from dual_encoder.checkpoints.open_clip import texts
 
 PRETRAINED = FIXTURES.parent / "pretrained"
 LENGTH = 32
@@ -54,8 +54,8 @@ def model_of(family):
 
 def loaded(layout, monkeypatch):
     """A fixture of `tests/parity/tiny.py`, with a tokenizer of the few ids that it has."""
-    monkeypatch.setitem(open_clip_read.HF_TEXT, "tiny", TINY_ROBERTA)
-    monkeypatch.setattr(open_clip_read, "ROBERTA_POSITIONS", 14)
+    monkeypatch.setitem(texts.HF_TEXT, "tiny", TINY_ROBERTA)
+    monkeypatch.setattr(texts, "ROBERTA_POSITIONS", 14)
     model = dual_encoder.load(PRETRAINED / layout)
     tower = model.text_tower
     end = getattr(tower, "end_id", 2)

@@ -66,6 +66,31 @@ def test_vit(tmp_path):
     np.testing.assert_allclose(ours.encode_image(PIXELS), expected, atol=1e-5)
 
 
+def embedder(folder, **options):
+    """A sentence embedder of KerasHub, read back from its preset."""
+    backbone = scrambled(keras_hub.models.BertBackbone(20, intermediate_dim=16, **SIZES), folder)
+    theirs = keras_hub.models.BertTextEmbedder(backbone, preprocessor=None, **options)
+    theirs.save_to_preset(str(folder))
+    return theirs
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_sentence_embedder_pools_as_its_task_says(pooling, tmp_path):
+    theirs = embedder(tmp_path / "preset", pooling_mode=pooling)
+    ours = dual_encoder.load(tmp_path / "preset")
+    ids = np.where(IDS == 19, 0, IDS)
+    inputs = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": (ids != 0).astype("int32")}
+    np.testing.assert_allclose(unit(ours.encode_text(ids)), theirs(inputs), atol=1e-5)
+
+
+def test_a_sentence_embedder_that_takes_the_largest_is_refused(tmp_path):
+    embedder(tmp_path / "preset", pooling_mode="max")
+    with pytest.raises(
+        ValueError, match=r"expected pooling_mode mean, cls in task\.json; got 'max'"
+    ):
+        dual_encoder.load(tmp_path / "preset")
+
+
 @pytest.mark.parametrize("name", ["Bert", "Roberta", "XLMRoberta"])
 def test_text_encoders(name, tmp_path):
     make = getattr(keras_hub.models, f"{name}Backbone")

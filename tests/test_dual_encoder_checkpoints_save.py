@@ -162,7 +162,7 @@ REFUSED = {
     "loss_name 'sigmoid'": lambda: clip(loss_name="sigmoid"),
     "causal False": lambda: clip(text={"causal": False}),
     "end_id 2, which stands for the highest": lambda: clip(own_words()),
-    "activation: expected one of": lambda: clip(text={"activation": "silu"}),
+    "activation: expected one of": lambda: clip(text={"activation": "elu"}),
     "text_projection has activation relu, this linear": lambda: siglip(
         text_projection=keras.layers.Dense(8, activation="relu")
     ),

@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import dual_encoder
-from dual_encoder.checkpoints.open_clip import read as open_clip_read
+import tfrecords
+from dual_encoder.checkpoints.open_clip import texts, timm_towers
 from dual_encoder.checkpoints.position_embeddings import interpolated
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
@@ -19,11 +20,33 @@ TOLERANCE = 1e-5
 TINY_ROBERTA = dict(vocabulary_size=20, width=8, depth=1, heads=2, segments=1, mlp_ratio=2)
 
 
+MINI = dict(patch_size=8, width=16, depth=1, heads=2)
+EVA_02 = dict(activation="silu", gated=True, inner_norms=True, angles={"reference": 3})
+PE = dict(
+    pre_norm=True, patch_bias=False, pooling="attention", pooling_heads=4, pooling_mlp_dim=32,
+    angles={"reference": 3, "offset": 1.0, "order": "xy"},
+)  # fmt: skip
+TIMM = {
+    "SIGLIP": {"mini": dict(width=16, depth=1, heads=2, mlp_ratio=2.0)},
+    "PLAIN": {"vit_mini_patch8_clip": MINI | dict(mlp_ratio=2.0, pre_norm=True, epsilon=1e-6)},
+    "CONVNEXT": {"convnext_mini": dict(depths=(1, 1, 1, 2), widths=(8, 16, 16, 16))},
+    "ROTARY": {
+        "eva_mini": MINI | dict(mlp_dim=24),
+        "eva_mini_post": MINI | dict(mlp_dim=24, norm_first=False),
+        "eva02_mini": MINI | dict(mlp_dim=24) | EVA_02,
+        "vit_pe_mini": MINI | dict(mlp_dim=64) | PE,
+    },
+}
+
+
 @pytest.fixture(autouse=True)
-def tiny_roberta(monkeypatch):
-    """OpenCLIP's configurations name RoBERTa instead of describing it; this one is tiny."""
-    monkeypatch.setitem(open_clip_read.HF_TEXT, "tiny", TINY_ROBERTA)
-    monkeypatch.setattr(open_clip_read, "ROBERTA_POSITIONS", 14)
+def tiny_sizes(monkeypatch):
+    """OpenCLIP's configurations name some towers instead of describing them; these are tiny."""
+    monkeypatch.setitem(texts.HF_TEXT, "tiny", TINY_ROBERTA)
+    monkeypatch.setattr(texts, "ROBERTA_POSITIONS", 14)
+    for table, sizes in TIMM.items():
+        for name, each in sizes.items():
+            monkeypatch.setitem(getattr(timm_towers, table), name, each)
 
 
 @pytest.fixture
@@ -75,8 +98,8 @@ def refused(error, *arguments, **options):
 
 
 def test_the_fixtures_are_small():
-    assert len(NAMES) == 12
-    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 200_000
+    assert len(NAMES) == 38
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 1_000_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,6 +124,18 @@ def test_other_sizes_interpolate_positions_as_the_library_does(name):
     model = dual_encoder.load(FIXTURES / name, image_size=24)
     found = np.array(model.encode_image(wanted["larger_pixels"]))
     np.testing.assert_allclose(found, wanted["larger"], atol=TOLERANCE)
+
+
+def test_a_margin_is_cut_off_where_the_checkpoint_was_trained_so():
+    model = dual_encoder.load(FIXTURES / "deit")
+    assert model.preprocessing == {
+        "image_size": 16,
+        "resize": "squash",
+        "interpolation": "bicubic",
+        "crop_fraction": 16 / 18,
+    }
+    assert tfrecords.Preprocessing(**model.preprocessing).resized_side == 18
+    assert "crop_fraction" not in dual_encoder.load(FIXTURES / "swin").preprocessing
 
 
 def test_interpolated_positions():
@@ -317,7 +352,12 @@ def test_files_that_only_look_like_weights_are_refused(copied):
 @pytest.mark.parametrize(
     ("name", "file", "change", "expected_message"),
     [
-        ("bert_mean", "config.json", {"model_type": "gpt2"}, "expected a model_type of clip, sig"),
+        (
+            "bert_mean",
+            "config.json",
+            {"model_type": "gpt2"},
+            "expected a model_type of clip, metaclip_2, ",
+        ),
         ("siglip", "config.json", {"text_config__hidden_act": "swish"}, "got 'swish'"),
         ("siglip", "preprocessor_config.json", {"resample": 1}, "expected resample 2 or 3"),
         ("siglip", "preprocessor_config.json", {"size": {"shortest_edge": 9}}, "images of 9 pix"),
@@ -329,6 +369,22 @@ def test_files_that_only_look_like_weights_are_refused(copied):
             {"model_cfg__vision_cfg__ls_init_value": 0.1},
             "vision_cfg.ls_init_value = 0.1, which is unknown",
         ),
+        (
+            "open_clip_clipa",
+            "open_clip_config.json",
+            {"model_cfg__vision_cfg__final_ln_after_pool": False},
+            "expected pool_type 'tok', or 'avg' with final_ln_after_pool true; got 'avg'",
+        ),
+        (
+            "open_clip_eva02",
+            "open_clip_config.json",
+            {"model_cfg__vision_cfg__timm_pool": "avg"},
+            "expected timm_pool 'token' with eva02_mini_16; got 'avg'",
+        ),
+        ("dinov3", "config.json", {"key_bias": True}, "expected key_bias False in config.json"),
+        ("convnext", "preprocessor_config.json", {"do_resize": False}, "expected do_resize True"),
+        ("swin", "preprocessor_config.json", {"sharpen": 2}, "says sharpen = 2, which is unknown"),
+        ("swin", "config.json", {"window_size": 3}, "expected maps that windows of 3 fill; got 8"),
         (
             "open_clip_roberta",
             "open_clip_config.json",

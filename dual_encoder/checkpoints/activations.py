@@ -13,6 +13,7 @@ ACTIVATIONS: dict[str, str | Callable] = {
     "gelu_pytorch_tanh": gelu_tanh,
     "gelu_new": gelu_tanh,
     "relu": "relu",
+    "silu": "silu",
 }
 
 

@@ -18,8 +18,10 @@ from dual_encoder.checkpoints.consistency import contradictions
 from dual_encoder.checkpoints.hub import fetch
 from dual_encoder.checkpoints.hub.cache import names_in, snapshot
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
+from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
+from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
 from dual_encoder.checkpoints.shards import shards
 from dual_encoder.checkpoints.weight_files import CONFIGS, INDEX, KERAS_HUB, find, nothing_found
 from dual_encoder.model import DualEncoder
@@ -53,9 +55,11 @@ def load(
 
     Args:
         name: a name of the checkpoint table (`shapes-tiny`, `clip-vit-base-patch32`), a model and
-            tag of OpenCLIP's table (`ViT-B-32/openai`), `hf://org/repo`, a folder in the layout of
-            `transformers`, `open_clip` or KerasHub, a `.keras` file, or the folder of a training
-            run. What the hub has may be followed by `@` and a revision: `hf://org/repo@refs/pr/2`.
+            tag of OpenCLIP's own (`ViT-B-16-SigLIP2/webli`; see `open_clip_tags`),
+            `hf://org/repo`, a preset of KerasHub by its name or as `kaggle://...`, a folder in the
+            layout of `transformers`, `open_clip` or KerasHub, a `.keras` file, or the folder of a
+            training run. What the hub has may be followed by `@` and a revision:
+            `hf://org/repo@refs/pr/2`.
         image_size: pixels, of a published checkpoint; the position table is interpolated as the
             library of its layout does it.
         revision: of a repository: a branch, a tag or a commit.
@@ -85,8 +89,13 @@ def load(
         return load_packed(row.file)
     if row is not None:
         return _published(row, image_size=image_size, revision=revision or row.revision)
+    if str(name) in open_clip_tags() and not Path(name).exists():
+        return _tagged(open_clip_tags()[str(name)], image_size=image_size, revision=revision)
     if str(name).startswith(HUB):
         path = _fetch(str(name).removeprefix(HUB), revision=revision)
+    elif not Path(name).exists() and (handle := keras_hub_fetch.handle(str(name))):
+        _refuse(name, revision=revision)
+        path = keras_hub_fetch.fetch(str(name), handle)
     else:
         path = Path(name)
         _refuse(name, revision=revision)
@@ -184,6 +193,14 @@ def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, s
             f"{str(name)!r}: expected one revision after {AT}; got {revision or after!r}"
         )
     return plain, after
+
+
+def _tagged(tag: Tag, *, image_size: int | None, revision: str | None) -> DualEncoder:
+    """Of OpenCLIP's table, which has every model, also those that Duet has not."""
+    if tag.refusal:
+        raise ValueError(f"{tag.name}: Duet has no such model ({tag.refusal})")
+    folder = _fetch(tag.repository, layout="open_clip", revision=revision)
+    return read_folder(folder, image_size=image_size, layout="open_clip")
 
 
 def _fetch(repository: str, *, layout: str | None = None, revision: str | None = None) -> Path:

@@ -6,17 +6,18 @@ import keras
 import numpy as np
 
 from dual_encoder.checkpoints.weight_mapping import Change
+from dual_encoder.towers.modified_resnet import ModifiedResNet
 
 
 def resized(model: keras.Model, *, antialias: bool) -> dict[str, Change]:
     """What `names.fill` has to do to the positions of a model's image tower, by variable."""
     tower: Any = getattr(model, "image_tower", None)
-    if tower is None:
+    if isinstance(tower, ModifiedResNet):
+        path, grid, extra = "image_tower/pooling/positions", tower.image_size // 32, 1
+    elif hasattr(tower, "grid") and hasattr(tower, "positions"):
+        path, grid, extra = "image_tower/positions", tower.grid, int(tower.has_class_token)
+    else:
         return {}
-    pooled = hasattr(tower, "heads") and hasattr(tower, "depths")  # a residual network
-    path = "image_tower/pooling/positions" if pooled else "image_tower/positions"
-    grid = tower.image_size // 32 if pooled else tower.grid
-    extra = 1 if pooled or tower.pooling == "token" else 0
     return {path: lambda table: interpolated(table, grid, extra=extra, antialias=antialias)}
 
 

@@ -59,6 +59,38 @@ CONVOLUTION = Codec(
     lambda arrays: arrays[0].transpose(2, 3, 1, 0), lambda value, _: [value.transpose(3, 2, 0, 1)]
 )
 
+DEPTHWISE = Codec(
+    lambda arrays: arrays[0].transpose(2, 3, 0, 1), lambda value, _: [value.transpose(2, 3, 0, 1)]
+)
+
+
+def _exact(array: np.ndarray) -> np.ndarray:
+    """For arithmetic: a product of half-precision numbers is not one of them."""
+    return array.astype("float32")
+
+
+def _not_written(value: np.ndarray, count: int) -> Arrays:
+    raise ValueError("these weights were put together from several and cannot be taken apart")
+
+
+def one_way(read: Callable[[Arrays], np.ndarray]) -> Codec:
+    """Of tensors that become one value for good; `collect` refuses it."""
+    return Codec(read, _not_written)
+
+
+# The last layer before a sum, and a scale for each of its outputs: LayerScale of Touvron et al.
+# 2021 (arXiv:2103.17239), which at inference is a part of that layer.
+SCALED_LINEAR = one_way(lambda arrays: (_exact(arrays[0]) * _exact(arrays[1]).reshape(-1, 1)).T)
+
+SCALED_BIAS = one_way(lambda arrays: _exact(arrays[0]) * _exact(arrays[1]).reshape(-1))
+
+# Queries and values have a bias, keys have none.
+BIAS_WITHOUT_KEY = one_way(
+    lambda arrays: np.concatenate([arrays[0], np.zeros_like(arrays[0]), arrays[1]])
+)
+
+FLAT = one_way(lambda arrays: arrays[0].reshape(-1))
+
 
 def _write_patches(value: np.ndarray, _: int) -> Arrays:
     rows, width = value.shape
@@ -91,6 +123,19 @@ def linear(layer: str, *theirs: str, bias: bool = True) -> list[Entry]:
     if not bias:
         return [kernel]
     return [kernel, Entry(f"{layer}/bias", tuple(f"{name}.bias" for name in theirs), BIAS)]
+
+
+def scaled_linear(layer: str, theirs: str, scale: str) -> list[Entry]:
+    """A dense layer of a linear one whose outputs are multiplied with a tensor."""
+    kernel = Entry(f"{layer}/kernel", (f"{theirs}.weight", scale), SCALED_LINEAR)
+    return [kernel, Entry(f"{layer}/bias", (f"{theirs}.bias", scale), SCALED_BIAS)]
+
+
+def convolution(layer: str, theirs: str, codec: Codec = CONVOLUTION) -> list[Entry]:
+    """A convolution with its bias."""
+    return array(f"{layer}/kernel", f"{theirs}.weight", codec) + array(
+        f"{layer}/bias", f"{theirs}.bias"
+    )
 
 
 def norm(layer: str, theirs: str) -> list[Entry]:

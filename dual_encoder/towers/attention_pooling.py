@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.towers.transformer import attention_of_few, attributes, normal
+from dual_encoder.towers.transformer import attention, attention_of_few, attributes, normal
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -75,6 +75,50 @@ class ProbePooling(keras.layers.Layer):
             **attributes(self, "width heads mlp_dim epsilon"),
             "activation": keras.activations.serialize(self.activation),
         }
+
+
+@keras.saving.register_keras_serializable("duet")
+class QueryPooling(keras.layers.Layer):
+    """A learned query looks at all tokens, normed: [b, n, d] -> [b, units].
+
+    The attention pooling of CoCa, as far as contrast needs it: its first query, which decoders do
+    not use. Norm and projection of a query that is the same for all images are part of its values.
+
+    Args:
+        units: size of the query and of the result.
+        heads: attention heads; must divide the units.
+        epsilon: of the layer norm of the tokens.
+
+    Reference: Yu et al. 2022 (arXiv:2205.01917), section 3.2.
+    """
+
+    def __init__(self, units: int, heads: int, *, epsilon: float = 1e-5, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units, self.heads, self.epsilon = units, heads, epsilon
+        dense = partial(keras.layers.Dense, dtype=self.dtype_policy)
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=epsilon, dtype=self.dtype_policy, name="norm"
+        )
+        self.key_value = dense(2 * units, name="key_value")
+        self.attention_output = dense(units, name="attention_output")
+
+    def build(self, input_shape):
+        self.query = self.add_weight((self.units,), normal(), name="query")
+        self.norm.build(input_shape)
+        self.key_value.build(input_shape)
+        self.attention_output.build((None, None, self.units))
+
+    def call(self, x):
+        query = ops.broadcast_to(self.query, (ops.shape(x)[0], 1, self.units))
+        key, value = ops.split(self.key_value(self.norm(x)), 2, axis=-1)
+        pooled = attention(ops.cast(query, x.dtype), key, value, heads=self.heads)
+        return self.attention_output(pooled[:, 0])
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), **attributes(self, "units heads epsilon")}
 
 
 @keras.saving.register_keras_serializable("duet")

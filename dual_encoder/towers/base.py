@@ -25,6 +25,8 @@ class ImageTower(keras.layers.Layer):
         resize: how images become squares: `"crop"` (shorter side to s, centre cut out) or
             `"squash"` (both sides to s).
         interpolation: `"bicubic"` or `"bilinear"`, antialiased, as Pillow's.
+        crop_fraction: the share of each side that is cut out of the resized image; see
+            `tfrecords.Preprocessing`.
 
     Raises:
         ValueError: an unknown `resize` or `interpolation`; when called, images of another size.
@@ -40,6 +42,7 @@ class ImageTower(keras.layers.Layer):
         std: Sequence[float] = (0.5, 0.5, 0.5),
         resize: str = "crop",
         interpolation: str = "bicubic",
+        crop_fraction: float = 1.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -51,6 +54,7 @@ class ImageTower(keras.layers.Layer):
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
         self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
         self.resize, self.interpolation = resize, interpolation
+        self.crop_fraction = crop_fraction
         self.input_spec = keras.layers.InputSpec(shape=(None, image_size, image_size, 3))
 
     def __call__(self, image, *args, **kwargs):
@@ -61,7 +65,8 @@ class ImageTower(keras.layers.Layer):
     def preprocessing(self) -> dict[str, Any]:
         """What `tfrecords.load` and `tfrecords.read_image` have to know about images."""
         names = ("image_size", "resize", "interpolation")
-        return {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in names}
+        return found | ({"crop_fraction": self.crop_fraction} if self.crop_fraction < 1 else {})
 
     def normalize(self, image):
         """Pixels 0-255 to mean 0 and deviation 1, as the statistics have it, in float32 first."""
@@ -72,7 +77,7 @@ class ImageTower(keras.layers.Layer):
         return (input_shape[0], self.output_dim)
 
     def get_config(self):
-        names = ("image_size", "mean", "std", "resize", "interpolation")
+        names = ("image_size", "mean", "std", "resize", "interpolation", "crop_fraction")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

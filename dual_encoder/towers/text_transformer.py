@@ -10,6 +10,8 @@ from dual_encoder.towers.base import TextTower
 from dual_encoder.towers.layer_stack import in_turn
 from dual_encoder.towers.transformer import attributes, blocks, layer_norm, normal
 
+POOLINGS = ("end", "last", "class")
+
 PACKED = 256  # tokens in a row of `encode_alike`: more are attended to in vain
 
 
@@ -30,7 +32,10 @@ class TextTransformer(TextTower):
         mlp_ratio: hidden units of a block's mlp, in widths.
         activation: of the mlp.
         causal: whether tokens see only what precedes them.
-        pooling: `"end"` (the end-of-text token, as CLIP) or `"last"` (as SigLIP).
+        pooling: `"end"` (the end-of-text token, as CLIP), `"last"` (as SigLIP) or `"class"` (a
+            learned token behind all others, as CoCa).
+        pad_id: id of the padding, which a class token does not see: all of it but the first, as in
+            the published models of CoCa.
         epsilon: of the layer norms.
         dropout: rate inside the blocks.
 
@@ -54,18 +59,19 @@ class TextTransformer(TextTower):
         activation: Any = "gelu",
         causal: bool = True,
         pooling: str = "end",
+        pad_id: int = 0,
         epsilon: float = 1e-5,
         dropout: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if pooling not in ("end", "last"):
-            raise ValueError(f"pooling: expected one of end, last; got {pooling!r}")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}; got {pooling!r}")
         self.vocabulary_size, self.context_length = vocabulary_size, context_length
         self.end_id = end_id
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
         self.activation = keras.activations.get(activation)
-        self.causal, self.pooling = causal, pooling
+        self.causal, self.pooling, self.pad_id = causal, pooling, pad_id
         self.epsilon, self.dropout_rate = epsilon, dropout
         self.output_dim = width
         self.blocks = blocks(self)
@@ -74,7 +80,9 @@ class TextTransformer(TextTower):
     def build(self, input_shape=None):
         tokens = (self.vocabulary_size, self.width)
         self.token_embedding = self.add_weight(tokens, normal(), name="token_embedding")
-        positions = (self.context_length, self.width)
+        positions = (self.context_length + (self.pooling == "class"), self.width)
+        if self.pooling == "class":
+            self.class_token = self.add_weight((self.width,), normal(), name="class_token")
         self.positions = self.add_weight(positions, normal(), name="positions")
         for layer in (*self.blocks, self.norm_post):
             layer.build((None, self.context_length, self.width))
@@ -88,11 +96,19 @@ class TextTransformer(TextTower):
         """Embeddings [b, n, width] -> features [b, width]; `token_ids` [b, n] say where it ends."""
         n = ops.shape(embeddings)[1]
         x = ops.cast(embeddings + self.positions[:n], self.compute_dtype)
+        if self.pooling == "class":
+            token = ops.cast(self.class_token + self.positions[-1], x.dtype)
+            token = ops.broadcast_to(token, (ops.shape(x)[0], 1, self.width))
+            x, n = ops.concatenate([x, token], axis=1), n + 1
         place = ops.arange(n)
         mask = ops.where(place[None, :] > place[:, None], -1e9, 0.0) if self.causal else None
+        if self.pooling == "class":
+            mask = (0.0 if mask is None else mask) + self._of_text(token_ids)
         x = in_turn(self.blocks[:-1], x, mask, training=training)
         if self.pooling == "last":
             wanted, mask = x[:, -1:], None  # which sees everything
+        elif self.pooling == "class":
+            wanted, mask = x[:, -1:], mask[:, :, -1:]
         else:
             is_end = ops.cast(ops.equal(token_ids, self.end_id), "int32")
             end = ops.argmax(is_end, axis=1)[:, None]
@@ -101,6 +117,12 @@ class TextTransformer(TextTower):
         for block in self.blocks[-1:]:  # which has to make no other token
             wanted = block(x, attention_bias=mask, wanted=wanted, training=training)
         return self.norm_post(wanted[:, 0])
+
+    def _of_text(self, token_ids):
+        """Mask [b, 1, 1, n + 1]: the first token, and those that follow one of the text."""
+        first = ops.ones_like(token_ids[:, :1], dtype="bool")
+        seen = ops.concatenate([first, ops.not_equal(token_ids, self.pad_id)], axis=1)
+        return ops.where(seen, 0.0, -1e9)[:, None, None]
 
     def encode_alike(self, shared, rest, token_ids, training=None):
         """As `TextTower` says. Where no token sees what follows it, the texts of a row share it.
@@ -134,7 +156,7 @@ class TextTransformer(TextTower):
         sizes = "vocabulary_size context_length end_id width depth heads mlp_ratio"
         return {
             **super().get_config(),
-            **attributes(self, f"{sizes} causal pooling epsilon"),
+            **attributes(self, f"{sizes} causal pooling pad_id epsilon"),
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout_rate,
         }

@@ -5,13 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.towers.attention_pooling import ProbePooling
+from dual_encoder.towers.attention_pooling import ProbePooling, QueryPooling
 from dual_encoder.towers.base import ImageTower
 from dual_encoder.towers.convnet import Convolutions
 from dual_encoder.towers.layer_stack import in_turn
 from dual_encoder.towers.transformer import attributes, blocks, layer_norm, normal
 
-POOLINGS = ("token", "average", "attention")
+POOLINGS = ("token", "average", "attention", "query")
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -31,8 +31,11 @@ class VisionTransformer(ImageTower):
         activation: of the mlp.
         stem: `"patch"` or `"convolutions"`.
         patch_bias: whether the patch projection has a bias, as ViT and SigLIP; CLIP has none.
-        pooling: `"token"` (class token, as ViT and CLIP), `"average"` or `"attention"` (a learned
-            query, as SigLIP).
+        pooling: `"token"` (class token, as ViT and CLIP), `"average"` of the patches, `"attention"`
+            (a learned query, as SigLIP) or `"query"` (another one, as CoCa).
+        class_token: whether there is one; by default where the pooling takes it.
+        registers: tokens without a place, after the class token, as DINOv2 with registers.
+        pooled: of the pooling `"query"`: (units, heads).
         crop_to_patches: whether pixels at the right and bottom that fill no patch are left out, as
             SigLIP's with patches of 14 in 384 pixels.
         pre_norm: a layer norm before the first block, as CLIP has.
@@ -58,6 +61,9 @@ class VisionTransformer(ImageTower):
         stem: str = "patch",
         patch_bias: bool = False,
         pooling: str = "token",
+        class_token: bool | None = None,
+        registers: int = 0,
+        pooled: tuple[int, int] | None = None,
         crop_to_patches: bool = False,
         pre_norm: bool = False,
         epsilon: float = 1e-5,
@@ -71,9 +77,10 @@ class VisionTransformer(ImageTower):
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
         self.activation = keras.activations.get(activation)
         self.stem, self.patch_bias, self.pooling = stem, patch_bias, pooling
-        self.crop_to_patches = crop_to_patches
         self.pre_norm, self.epsilon, self.dropout_rate = pre_norm, epsilon, dropout
-        self.output_dim = width
+        self.has_class_token = pooling == "token" if class_token is None else class_token
+        self.registers, self.pooled, self.crop_to_patches = registers, pooled, crop_to_patches
+        self.output_dim = pooled[0] if pooled else width
         self.convolutions = self._stem() if stem == "convolutions" else None
         self.patch_embedding = keras.layers.Dense(
             width,
@@ -84,17 +91,20 @@ class VisionTransformer(ImageTower):
         self.norm_pre = layer_norm(self, "norm_pre") if pre_norm else None
         self.blocks = blocks(self)
         self.norm_post = layer_norm(self, "norm_post")
-        self.probe_pooling = self._probe_pooling() if pooling == "attention" else None
+        self.probe_pooling = self._attention_pooling()
 
-    def _probe_pooling(self):
+    def _attention_pooling(self):
+        options = {"epsilon": self.epsilon, "dtype": self.dtype_policy, "name": "pooling"}
+        if self.pooling == "query":
+            return QueryPooling(*self.pooled, **options)
+        if self.pooling != "attention":
+            return None
         return ProbePooling(
             self.width,
             self.heads,
             round(self.mlp_ratio * self.width),
             activation=self.activation,
-            epsilon=self.epsilon,
-            dtype=self.dtype_policy,
-            name="pooling",
+            **options,
         )
 
     def _stem(self):
@@ -105,25 +115,24 @@ class VisionTransformer(ImageTower):
         return Convolutions(widths, dtype=self.dtype_policy, name="convolutions")
 
     def build(self, input_shape=None):
-        tokens = self.grid**2 + (self.pooling == "token")
+        tokens = self.grid**2 + self.has_class_token
         features = self.patch_size**2 * 3
         if self.convolutions is not None:
             self.convolutions.build((None, self.image_size, self.image_size, 3))
             features = self.width
         self.patch_embedding.build((None, self.grid**2, features))
-        if self.pooling == "token":
+        if self.has_class_token:
             self.class_token = self.add_weight((self.width,), normal(), name="class_token")
         self.positions = self.add_weight((tokens, self.width), normal(), name="positions")
-        layers = (self.norm_pre, *self.blocks, self.norm_post, self.probe_pooling)
-        for layer in filter(None, layers):
+        if self.registers:
+            shape = (self.registers, self.width)
+            self.register_tokens = self.add_weight(shape, normal(), name="register_tokens")
+        for layer in filter(None, (self.norm_pre, *self.blocks, self.probe_pooling)):
             layer.build((None, tokens, self.width))
+        self.norm_post.build((None, self.output_dim))
 
     def call(self, image, training=None):
-        x = self.patch_embedding(self._patches(self.normalize(image), training))
-        if self.pooling == "token":
-            token = ops.broadcast_to(self.class_token, (ops.shape(x)[0], 1, self.width))
-            x = ops.concatenate([ops.cast(token, x.dtype), x], axis=1)
-        x = x + ops.cast(self.positions, x.dtype)
+        x = self._tokens(self.patch_embedding(self._patches(self.normalize(image), training)))
         if self.norm_pre is not None:
             x = self.norm_pre(x)
         if self.pooling == "token":
@@ -134,7 +143,24 @@ class VisionTransformer(ImageTower):
         x = in_turn(self.blocks, x, training=training)
         if self.pooling == "attention":
             return self.probe_pooling(self.norm_post(x))
-        return self.norm_post(ops.mean(x, axis=1))
+        if self.pooling == "query":
+            return self.norm_post(self.probe_pooling(x))
+        return self.norm_post(ops.mean(x[:, self.has_class_token + self.registers :], axis=1))
+
+    def _tokens(self, x):
+        """Patches with their places, behind the class token and registers that there are."""
+        b = ops.shape(x)[0]
+        positions = ops.cast(self.positions, x.dtype)
+        if self.has_class_token:
+            token = ops.broadcast_to(self.class_token, (b, 1, self.width))
+            x = ops.concatenate([ops.cast(token, x.dtype), x], axis=1)
+        x = x + positions
+        if not self.registers:
+            return x
+        registers = ops.broadcast_to(self.register_tokens, (b, self.registers, self.width))
+        first = int(self.has_class_token)
+        parts = [x[:, :first], ops.cast(registers, x.dtype), x[:, first:]]
+        return ops.concatenate(parts, axis=1)
 
     def _patches(self, x, training):
         """Pixels to [b, grid², features], rows first; a reshape and a matrix product are faster
@@ -152,7 +178,9 @@ class VisionTransformer(ImageTower):
         sizes = "patch_size width depth heads mlp_ratio"
         return {
             **super().get_config(),
-            **attributes(self, f"{sizes} stem patch_bias pooling crop_to_patches pre_norm epsilon"),
+            **attributes(self, f"{sizes} stem patch_bias pooling pre_norm epsilon"),
+            **attributes(self, "registers pooled crop_to_patches"),
+            "class_token": self.has_class_token,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout_rate,
         }

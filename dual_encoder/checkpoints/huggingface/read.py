@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
-from dual_encoder.checkpoints.huggingface import defaults
+from dual_encoder.checkpoints.huggingface import defaults, image_encoders
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.huggingface.defaults import Config
 from dual_encoder.checkpoints.huggingface.images import pixels
@@ -39,11 +39,13 @@ class Family:
         build: from configuration, folder, tensors and image size to a model without its weights.
         entries: from the model and the tensors to the table of weight names.
         ignored: patterns of tensors that this model has no use for.
+        antialias: whether positions are interpolated so for images of another size.
     """
 
     build: Callable[..., keras.Model]
     entries: Callable[[keras.Model, Tensors], list[Entry]]
     ignored: tuple[str, ...] = ()
+    antialias: bool = False
 
 
 def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
@@ -62,7 +64,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
             tensors,
             source=str(folder),
             ignored=("*.position_ids", *family.ignored),
-            changed=resized(model, antialias=False),
+            changed=resized(model, antialias=family.antialias),
         )
     return model
 
@@ -93,8 +95,12 @@ def _clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None
         vision, folder, kind="clip", image_size=image_size, pooling="token", pre_norm=True
     )
     tokenizer = read_tokenizer(folder, context_length=text["max_position_embeddings"])
-    # 2 is what configurations of before 2023 say, and means the highest id in a text: its end.
-    if text["eos_token_id"] not in (2, tokenizer.end_id):
+    end_id = text["eos_token_id"]
+    # 2 is what CLIP's configurations of before 2023 say, and means the highest id in a text: its
+    # end. MetaCLIP 2 means what it says.
+    if config["model_type"] == "clip" and end_id == 2:
+        end_id = tokenizer.end_id
+    if config["model_type"] == "clip" and end_id != tokenizer.end_id:
         raise ValueError(
             f"{folder}: expected eos_token_id {tokenizer.end_id} in config.json, with which its "
             f"tokenizer ends every text; got {text['eos_token_id']!r}"
@@ -102,11 +108,55 @@ def _clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     text_tower = TextTransformer(
         text["vocab_size"],
         text["max_position_embeddings"],
-        end_id=tokenizer.end_id,
+        end_id=end_id,
         **_transformer(text),
         name="text_tower",
     )
     return DualEncoder(image_tower, text_tower, embed_dim=embed_dim, tokenizer=tokenizer)
+
+
+def _chinese_clip(
+    config: Config, folder: Path, tensors: Tensors, image_size: int | None
+) -> DualEncoder:
+    """CLIP's image tower, and BERT's features of the first token."""
+    vision = defaults.CLIP_VISION | _part(config, "vision_config")
+    text = defaults.BERT | {"vocab_size": 30522} | _part(config, "text_config")
+    rows = text["max_position_embeddings"]
+    text_tower = Bert(
+        text["vocab_size"],
+        rows,
+        pad_id=text["pad_token_id"],
+        segments=text["type_vocab_size"],
+        pooling="first",
+        dropout=text["hidden_dropout_prob"],
+        **_transformer(text),
+        name="text_tower",
+    )
+    return DualEncoder(
+        _vision_transformer(
+            vision, folder, kind="clip", image_size=image_size, pooling="token", pre_norm=True
+        ),
+        text_tower,
+        embed_dim=config.get("projection_dim", 512),
+        tokenizer=read_tokenizer(folder, context_length=rows),
+    )
+
+
+def _clip_text(config: Config, folder: Path, tensors: Tensors, image_size: int | None):
+    """CLIP's text tower by itself."""
+    text = defaults.CLIP_TEXT | config
+    _refuse_size(image_size)
+    if "text_projection.weight" in tensors:
+        raise ValueError(f"{folder}: expected CLIPTextModel; got one with a projection")
+    context, end_id = text["max_position_embeddings"], text["eos_token_id"]
+    tower = TextTransformer(
+        text["vocab_size"],
+        context,
+        end_id=text["vocab_size"] - 1 if end_id == 2 else end_id,
+        **_transformer(text),
+        name="text_tower",
+    )
+    return TextEncoder(tower, tokenizer=read_tokenizer(folder, context_length=context))
 
 
 def _siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
@@ -253,10 +303,22 @@ def _refuse_size(image_size: int | None) -> None:
 
 FAMILIES: Mapping[str, Family] = {
     "clip": Family(_clip, names.clip),
+    "metaclip_2": Family(_clip, names.clip),
+    "chinese_clip": Family(_chinese_clip, names.chinese_clip, ("*pooler.dense.*",)),
+    "clip_text_model": Family(_clip_text, names.clip_text),
     "siglip": Family(_siglip, names.siglip),
     "vit": Family(_vit, names.vit),
     # The heads of pretraining tasks, and a pooler where the texts are pooled otherwise.
     "bert": Family(_bert, names.bert, ("cls.*", "*pooler.dense.*")),
     "roberta": Family(_bert, names.bert, ("lm_head.*", "*pooler.dense.*")),
     "xlm-roberta": Family(_bert, names.bert, ("lm_head.*", "*pooler.dense.*")),
+    **{
+        kind: Family(
+            image_encoders.build,
+            image_encoders.entries,
+            ("*mask_token", "decoder.*", "embeddings.register_tokens"),
+            antialias=kind in image_encoders.ANTIALIASED,
+        )
+        for kind in image_encoders.TOWERS
+    },
 }

@@ -105,6 +105,25 @@ def clip(model: keras.Model, tensors: Mapping[str, Any] | None = None) -> list[E
     )
 
 
+def chinese_clip(model: keras.Model, tensors: Mapping[str, Any] | None = None) -> list[Entry]:
+    """Of `ChineseCLIPModel`."""
+    return (
+        array("log_scale", "logit_scale")
+        + under("image_tower", "vision_model.", CLIP_VISION)
+        + _blocks(model.image_tower, "image_tower", "vision_model.encoder.layers", CLIP_BLOCK)
+        + linear("image_projection/projection", "visual_projection", bias=False)
+        + under("text_tower", "text_model.", bert_tower(model.text_tower))
+        + linear("text_projection/projection", "text_projection", bias=False)
+    )
+
+
+def clip_text(model: keras.Model, tensors: Mapping[str, Any]) -> list[Entry]:
+    """Of `CLIPTextModel`."""
+    prefix = prefixed(tensors, "text_model.", "")
+    table = under("text_tower", prefix, CLIP_TEXT)
+    return table + _blocks(model.text_tower, "text_tower", f"{prefix}encoder.layers", CLIP_BLOCK)
+
+
 def siglip(model: keras.Model, tensors: Mapping[str, Any] | None = None) -> list[Entry]:
     """Of `SiglipModel`."""
     return (

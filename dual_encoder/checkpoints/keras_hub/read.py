@@ -38,6 +38,11 @@ ASSETS = {
     "vocabulary.txt": "vocab.txt",
 }
 
+# Of sentence embedders, by the names that their tasks have for them.
+POOLINGS = {"mean": "mean", "cls": "first"}
+
+POOLER = ("pooled_dense/*",)  # of no use where texts are pooled otherwise
+
 
 def is_preset(folder: Path) -> bool:
     """Whether the folder is one of KerasHub's."""
@@ -75,7 +80,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         entries(model),
         tensors,
         source=str(folder),
-        ignored=("*position_ids",),
+        ignored=("*position_ids", *POOLER),
         changed=changed,
     )
     return model
@@ -144,7 +149,7 @@ def _bert(config: Config, folder: Path, image_size: int | None) -> TextEncoder:
         heads=config["num_heads"],
         mlp_ratio=config["intermediate_dim"] / config["hidden_dim"],
         activation="gelu" if roberta else gelu_tanh,
-        pooling="mean" if roberta else "pooler",
+        pooling=_pooling(folder) or ("mean" if roberta else "pooler"),
         segments=config.get("num_segments", 0),
         epsilon=1e-5 if roberta else 1e-12,
         dropout=config["dropout"],
@@ -152,6 +157,24 @@ def _bert(config: Config, folder: Path, image_size: int | None) -> TextEncoder:
     )
     kind = "RobertaTokenizer" if roberta else "BertTokenizer"
     return TextEncoder(tower, tokenizer=_tokenizer(folder, context, kind=kind))
+
+
+def _pooling(folder: Path) -> str | None:
+    """Of a sentence embedder, as its task.json has it; None where there is no such task.
+
+    Its last step, division by the length, is left to whoever compares the features.
+    """
+    if not (folder / "task.json").is_file():
+        return None
+    task = read_json(folder, "task.json")
+    if not str(task.get("class_name")).endswith("TextEmbedder"):
+        return None
+    mode = task.get("config", {}).get("pooling_mode", "mean")
+    if mode not in POOLINGS:
+        raise ValueError(
+            f"{folder}: expected pooling_mode {', '.join(POOLINGS)} in task.json; got {mode!r}"
+        )
+    return POOLINGS[mode]
 
 
 def _sizes(config: Config) -> dict[str, Any]:

@@ -1,18 +1,27 @@
 """Weight names of OpenCLIP: tables from our variables to its tensors."""
 
+import keras
+import numpy as np
+
 from dual_encoder.checkpoints.huggingface.weights import bert_tower
+from dual_encoder.checkpoints.open_clip import timm_weights
+from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weight_mapping import (
     CONVOLUTION,
     LINEAR,
     PATCHES,
+    SCALAR,
+    Arrays,
     Entry,
     array,
     batch_norm,
     linear,
     norm,
+    one_way,
     under,
 )
 from dual_encoder.model import DualEncoder
+from dual_encoder.projection import ProjectionHead
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.modified_resnet import ModifiedResNet
 from dual_encoder.towers.vision_transformer import VisionTransformer
@@ -31,8 +40,26 @@ VISION = (
     array("class_token", "class_embedding")
     + array("patch_embedding/kernel", "conv1.weight", PATCHES)
     + array("positions", "positional_embedding")
-    + norm("norm_pre", "ln_pre")
     + norm("norm_post", "ln_post")
+)
+
+
+def _first_query(arrays: Arrays) -> np.ndarray:
+    """CoCa's first query as it meets the keys: normed and projected."""
+    queries, gamma, beta, kernel, bias = (np.asarray(each, "float64") for each in arrays)
+    query = queries[0] - queries[0].mean()
+    query = query / np.sqrt((query**2).mean() + 1e-5) * gamma + beta
+    return kernel @ query + bias[: len(query)]
+
+
+QUERY = ("query", "ln_q.weight", "ln_q.bias", "attn.q_proj_weight", "attn.in_proj_bias")
+
+QUERY_POOLING = (
+    [Entry("query", QUERY, one_way(_first_query))]
+    + norm("norm", "ln_k")
+    + [Entry("key_value/kernel", ("attn.k_proj_weight", "attn.v_proj_weight"), LINEAR)]
+    + array("key_value/bias", "attn.in_proj_bias", one_way(lambda a: a[0][len(a[0]) // 3 :]))
+    + linear("attention_output", "attn.out_proj")
 )
 
 TEXT = (
@@ -49,30 +76,60 @@ POOLING = (
 )
 
 
-def entries(model: DualEncoder) -> list[Entry]:
-    """Of the whole model; the projections are matrices [d, e], not linear layers."""
-    table = array("log_scale", "logit_scale")
-    if isinstance(model.image_tower, ModifiedResNet):
-        table += _resnet(model.image_tower)
-    else:
-        table += _vit(model.image_tower) + array(
-            "image_projection/projection/kernel", "visual.proj"
-        )
+def entries(model: DualEncoder, tensors: Tensors) -> list[Entry]:
+    """Of the whole model; CLIP's projections are matrices [d, e], not linear layers."""
+    table = array("log_scale", "logit_scale", SCALAR)
+    if model.loss_name == "sigmoid":
+        table += array("logit_bias", "logit_bias", SCALAR)
+    table += _image(model, tensors)
     if isinstance(model.text_tower, Bert):
         table += under("text_tower", "text.transformer.", bert_tower(model.text_tower))
-        for layer, theirs in (("hidden", "text.proj.0"), ("output", "text.proj.2")):
-            table += linear(f"text_projection/{layer}", theirs, bias=False)
-        return table
-    table += under("text_tower", "", TEXT)
+        return table + _mlp("text_projection", "text.proj.0", "text.proj.2", bias=False)
+    prefix = "text." if any(name.startswith("text.") for name in tensors) else ""
+    table += under("text_tower", prefix, TEXT)
+    if model.text_tower.pooling == "class":
+        table += array("text_tower/class_token", f"{prefix}cls_emb")
     for i in range(model.text_tower.depth):
-        table += under(f"text_tower/block_{i}", f"transformer.resblocks.{i}.", BLOCK)
-    return table + array("text_projection/projection/kernel", "text_projection")
+        table += under(f"text_tower/block_{i}", f"{prefix}transformer.resblocks.{i}.", BLOCK)
+    if isinstance(model.text_projection, keras.layers.Dense):
+        return table + linear("text_projection", f"{prefix}text_projection")
+    if isinstance(model.text_projection, keras.layers.Identity):
+        return table
+    return table + array("text_projection/projection/kernel", f"{prefix}text_projection")
+
+
+def _image(model: DualEncoder, tensors: Tensors) -> list[Entry]:
+    tower, projection = model.image_tower, model.image_projection
+    if isinstance(tower, ModifiedResNet):
+        return _resnet(tower)
+    if isinstance(projection, ProjectionHead):
+        return _vit(tower) + array("image_projection/projection/kernel", "visual.proj")
+    table = under("image_tower", "visual.trunk.", timm_weights.trunk(tower))
+    if isinstance(projection, keras.Sequential):
+        return table + _mlp("image_projection", "visual.head.mlp.fc1", "visual.head.mlp.fc2")
+    if isinstance(projection, keras.layers.Dense):
+        theirs = "visual.head.proj"
+        if f"{theirs}.weight" not in tensors:  # the trunk's own classifier projects
+            theirs = "visual.trunk.head"
+        return table + linear("image_projection", theirs, bias=projection.use_bias)
+    return table
+
+
+def _mlp(ours: str, hidden: str, output: str, *, bias: bool = True) -> list[Entry]:
+    """Of two layers, of which the last has no bias."""
+    return linear(f"{ours}/hidden", hidden, bias=bias) + linear(
+        f"{ours}/output", output, bias=False
+    )
 
 
 def _vit(tower: VisionTransformer) -> list[Entry]:
     table = under("image_tower", "visual.", VISION)
+    if tower.pre_norm:
+        table += under("image_tower", "visual.", norm("norm_pre", "ln_pre"))
     for i in range(tower.depth):
         table += under(f"image_tower/block_{i}", f"visual.transformer.resblocks.{i}.", BLOCK)
+    if tower.pooling == "query":
+        table += under("image_tower/pooling", "visual.attn_pool.", QUERY_POOLING)
     return table
 
 

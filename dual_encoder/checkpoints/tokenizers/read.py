@@ -30,6 +30,7 @@ def read_tokenizer(
     context_length: int,
     cleaning: str = "none",
     pad_to_context: bool | None = None,
+    end_as_padding: bool = False,
 ) -> Tokenizer:
     """The tokenizer of the checkpoint in `folder`, with the ids of its reference.
 
@@ -45,6 +46,7 @@ def read_tokenizer(
         context_length: most tokens per text.
         cleaning: what texts go through first, a name of `CLEANINGS`.
         pad_to_context: see `Tokenizer`; None for yes with SigLIP's, which read the last position.
+        end_as_padding: whether texts end with the padding's token, as CLIPA was trained.
 
     Raises:
         FileNotFoundError: none of these files.
@@ -69,6 +71,10 @@ def read_tokenizer(
         (end_id,) = _ids(tokenizer, [end])
         usual = (end,) if clip else ("<pad>", "[PAD]")
         pad_id = 0 if as_open_clip else _pad_id(tokenizer, settings, usual=usual)
+        if end_as_padding:
+            start = tokenizer.encode("a").tokens[0]
+            add_template(tokenizer, single=[start, "$A", str(tokenizer.id_to_token(pad_id))])
+            end_id = pad_id
     except FileNotFoundError:
         raise
     except Exception as error:  # the library has no narrower one
