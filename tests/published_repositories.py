@@ -158,7 +158,7 @@ def _tensors(
     """Random weights by their published names, with those that nothing needs, and their model."""
     if row.layout == "open_clip":
         model = open_clip_read.build(folder)
-        entries = open_clip_weights.entries(model)
+        entries = open_clip_weights.entries(model, {})
     else:
         named = {name: np.zeros(()) for name in facts.get("also", ())}
         if "classes" in facts:
