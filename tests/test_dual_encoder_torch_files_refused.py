@@ -1,6 +1,7 @@
 """Files that are none of torch's, damaged, or made to harm: one line each, and nothing runs."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -179,6 +180,31 @@ def changed(entry: int, **fields: int) -> bytes:
     return bytes(content)
 
 
+def counted(count: int) -> bytes:
+    """An archive that says it has so many members."""
+    content = bytearray(archives.zipped(MEMBERS.items()))
+    struct.pack_into("<Q", content, content.index(b"PK\6\6") + 32, count)
+    return bytes(content)
+
+
+def extended(extra: bytes) -> bytes:
+    """An archive that has the place of its last member in an extra field, as of zip64."""
+    content = changed(1, header=0xFFFF_FFFF, extra=len(extra))
+    start, end = content.index(b"PK\1\2"), content.index(b"PK\6\6")
+    directory = content[start:end] + extra
+    return content[:start] + directory + archives.directory_end(2, len(directory), start)
+
+
+def test_extra_fields_of_zip64(refused, tmp_path):
+    place = archives.zipped(MEMBERS.items()).index(b"PK\3\4", 4)
+    path = tmp_path / "pytorch_model.bin"
+    path.write_bytes(extended(struct.pack("<3H2HQ", 7, 2, 0, 1, 8, place)))  # after another one
+    np.testing.assert_array_equal(map_torch_tensors(path)[0]["a"], np.zeros(6))
+    for extra in (b"", b"\1", struct.pack("<2H", 1, 0), struct.pack("<2HL", 1, 8, place)):
+        refused(extended(extra), "directory is damaged")
+    refused(extended(struct.pack("<2HQ", 1, 8, 1 << 63)), "directory is damaged")
+
+
 @pytest.mark.parametrize(
     ("content", "match"),
     [
@@ -193,6 +219,9 @@ def changed(entry: int, **fields: int) -> bytes:
         (changed(1, header=0xFFFF_FFF0), "directory is damaged"),
         (changed(1, name=0xFFFF), "directory is damaged"),
         (changed(0, extra=1), "directory is damaged"),
+        (counted(1), "directory is damaged"),
+        (counted(3), "directory is damaged"),
+        (counted(1 << 40), "has 1099511627776 members; expected at most 100000"),
         (archives.zipped([*MEMBERS.items(), ("m/data/0", b"1")]), "two members 'm/data/0'"),
         *(
             (archives.zipped([*MEMBERS.items(), (name, b"1")]), "no name in a folder")
@@ -236,7 +265,10 @@ def test_archives_that_unpack_to_more_than_they_may(refused):
     refused(bomb, "has 34603008 bytes; expected at most 33554432")
     lying = bytearray(bomb)
     struct.pack_into("<L", lying, lying.index(b"PK\1\2") + 24, 1000)
+    tracemalloc.start()
     refused(bytes(lying), "is not of the 1000 bytes that it says")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
     lying[64] = 0xFF  # the first byte that is packed
     refused(bytes(lying), "member 'm/data.pkl' is damaged")
 

@@ -8,6 +8,7 @@ repeats one of them.
 
 import argparse
 import contextlib
+import mmap  # noqa: F401  NumPy imports it with the first map
 import pickletools
 import random
 import resource

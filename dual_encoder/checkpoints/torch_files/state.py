@@ -99,4 +99,7 @@ def _scalars(values: Mapping[str, Any]) -> Metadata:
 
 
 def _kind(value: Any) -> str:
-    return "one tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    if isinstance(value, Tensor):
+        return "one tensor"
+    plain = value is None or isinstance(value, int | float | str | bytes | list | tuple)
+    return f"a {type(value).__name__}" if plain else "something else"

@@ -97,7 +97,7 @@ def _directory(archive: memoryview) -> tuple[range, int]:
     if locator >= 0 and bytes(archive[locator : locator + 4]) == SIGNATURES[LOCATOR]:
         end = LOCATOR.unpack_from(archive, locator)[2]
         *_, count, size, offset = _unpack(END64, archive, end)
-    if comment or offset + size > end:
+    if comment:
         raise ValueError("its zip directory is damaged")
     if count > MOST_MEMBERS or size > MOST_DIRECTORY:
         raise ValueError(f"has {count} members; expected at most {MOST_MEMBERS}")
