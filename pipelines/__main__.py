@@ -83,7 +83,8 @@ def _user_error(error: Exception, status: int) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split()).encode("utf-8", "backslashreplace").decode()
+    print(f"error: {line}", file=sys.stderr)  # names of files need not be text
     return status
 
 

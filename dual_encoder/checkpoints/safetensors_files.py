@@ -57,6 +57,9 @@ def read_json(folder: Path, name: str) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no {name} here")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected a JSON object; got {found!r:.60}")
+    return found
