@@ -1,11 +1,11 @@
-# make demo · make test · make lint · make parity · make bench · make shapes-tiny
+# make demo · make test · make lint · make docs · make parity · make bench · make shapes-tiny
 # Each sets up what it needs in .venv, from Python 3.11 and make alone; a second run reuses it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint parity bench shapes-tiny clean
+.PHONY: demo test lint docs parity bench shapes-tiny clean
 .DELETE_ON_ERROR:
 
 demo: records/shapes-wild-4000/manifest.json
@@ -24,6 +24,10 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in build/site; the commands and the Python reference are made of the code.
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # Every published checkpoint at its real size, against the library that it comes from.
 parity: .venv/parity

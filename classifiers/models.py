@@ -11,10 +11,12 @@ from keras import ops
 import dual_encoder
 from dual_encoder import (
     ExactTraining,
+    NamesImages,
     TakesImages,
     as_image_tower,
     check_size,
     class_embeddings,
+    row_mean,
 )
 from dual_encoder.towers import xla
 
@@ -36,6 +38,9 @@ LOSSES = {
 class ClassCrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits [b, c] and labels: numbers [b] or [b, 1], or a column per class."""
 
+    def __init__(self, reduction="sum_over_batch_size", **kwargs):
+        super().__init__(reduction=reduction, **kwargs)
+
     def call(self, y_true, y_pred):
         if len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] != 1:
             return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
@@ -43,7 +48,7 @@ class ClassCrossEntropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageClassifier(TakesImages, ExactTraining, keras.Model):
+class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
     """Images to logits over classes: image tower, projection if it has one, head.
 
     Pixels 0-255 [b, s, s, 3], or a dict that has them as `"image"`, -> logits float32 [b, c]. With
@@ -124,9 +129,9 @@ class ImageClassifier(TakesImages, ExactTraining, keras.Model):
         what Keras calls metrics that respect `sample_weight`, 0 on the padding of a batch.
         """
         if loss is None:
-            loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy()
+            loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy(row_mean())
         if isinstance(loss, str) and loss in LOSSES:
-            loss = LOSSES[loss](from_logits=True)
+            loss = LOSSES[loss](from_logits=True, reduction=row_mean())
         weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
         kwargs.setdefault("jit_compile", xla.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)

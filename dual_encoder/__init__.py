@@ -6,6 +6,8 @@ from dual_encoder.adamw import WeightByWeight as WeightByWeight
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
+from dual_encoder.checkpoints.availability import Availability as Availability
+from dual_encoder.checkpoints.availability import availability as availability
 from dual_encoder.checkpoints.keras_hub.backbones import hub_image_tower as hub_image_tower
 from dual_encoder.checkpoints.keras_hub.backbones import is_hub_preset as is_hub_preset
 from dual_encoder.checkpoints.load import bytes_here as bytes_here
@@ -31,6 +33,7 @@ from dual_encoder.index.search import top_k as top_k
 from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
+from dual_encoder.naming import NamesImages as NamesImages
 from dual_encoder.presets import APPLICATIONS as APPLICATIONS
 from dual_encoder.presets import IMAGE_TOWERS as IMAGE_TOWERS
 from dual_encoder.presets import TEXT_TOWERS as TEXT_TOWERS
@@ -44,6 +47,7 @@ from dual_encoder.prompts.files import describe_prompts as describe_prompts
 from dual_encoder.prompts.files import load_prompts as load_prompts
 from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
+from dual_encoder.row_weights import row_mean as row_mean
 from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard

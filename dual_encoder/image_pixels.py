@@ -12,6 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
+# What Pillow may try, AVIF and HEIF where they are known: it reads other kinds too, some by running
+# other programs.
+KINDS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+
+TWELVE_BITS = 4095
+
 
 def as_pixels(
     images: Any, *, image_size: int, resize: str = "crop", interpolation: str = "bicubic", **_: Any
@@ -87,21 +93,24 @@ def _one(image: Any, *, size: int, resize: str, interpolation: str) -> Any:
 
 
 def _read(path: Path) -> Any:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     data = path.open("rb")  # FileNotFoundError names the path
     with data, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata: the pixels decide
         try:
-            image = Image.open(data)
+            Image.init()
+            image = Image.open(data, formats=[kind for kind in KINDS if kind in Image.OPEN])
+            frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
             image.load()
         except MemoryError:
             raise
         except Exception as error:  # damaged files make Pillow raise almost anything
-            reason = " ".join(str(error).split()) or type(error).__name__
+            unknown = isinstance(error, UnidentifiedImageError)
+            reason = "of no kind read here" if unknown else " ".join(str(error).split())
             raise ValueError(f"{path}: not a readable image ({reason})") from None
-    if image.format not in ("JPEG", "MPO") and getattr(image, "n_frames", 1) > 1:
-        raise ValueError(f"{path}: expected one frame; got {image.n_frames}")
+    if frames > 1:
+        raise ValueError(f"{path}: expected one frame; got {frames}")
     return _plain(image)
 
 
@@ -113,8 +122,13 @@ def _plain(image: Any) -> Any:
     if image.mode in ("I", "F"):
         raise ValueError(f"images: expected 8 or 16 bits per channel; got 32 (mode {image.mode})")
     if image.mode.startswith("I;16"):
-        grey = np.rint(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+        grey = np.asarray(image, dtype=np.float32)
+        if 0 < grey.max() <= TWELVE_BITS:
+            raise ValueError(
+                f"images: expected values that fill their 16 bits; got {grey.max():.0f} at most, "
+                "12 bits or fewer, which would be nearly black"
+            )
+        return Image.fromarray(np.rint(grey / 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 else:
     _Model = object
 
+TOWERS = ("image_tower", "text_tower")
+
 NEEDS = {"onnx": ("tf2onnx", "onnx"), "openvino": ("openvino",)}  # packages of export's formats
 
 
@@ -29,8 +31,8 @@ class PlainKeras(_Model):
     """
 
     def built_now(self) -> "PlainKeras":
-        """The model, built if it was not."""
-        if not self.built:
+        """The model, built if it was not and has towers, which know their shapes."""
+        if not self.built and any(hasattr(self, name) for name in TOWERS):
             tensorflow = keras.backend.backend() == "tensorflow"
             with self.distribute_strategy.scope() if tensorflow else contextlib.nullcontext():
                 self.build()
@@ -176,7 +178,7 @@ class PlainKeras(_Model):
             ValueError: the towers have no dense matrices.
         """
         self.built_now()
-        parts = [getattr(self, name, None) for name in ("image_tower", "text_tower")]
+        parts = [getattr(self, name, None) for name in TOWERS]
         layers = [layer for part in parts if part is not None for layer in layers_of(part)]
         dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
         if not dense:

@@ -33,6 +33,16 @@ def of_real_rows(batch: Any, sample_weight: Any) -> tuple[Any, Any]:
     return sample_weight * (rows / real), real
 
 
+def row_mean() -> str:
+    """The reduction of a loss that is a mean over the rows that count.
+
+    On TensorFlow Keras' mean over rows, which `ExactTraining` weighs as `of_real_rows` says, over
+    all replicas; elsewhere Keras' own, over the weights of a batch.
+    """
+    tensorflow = keras.backend.backend() == "tensorflow"
+    return "sum_over_batch_size" if tensorflow else "mean_with_sample_weight"
+
+
 def is_weighted(data: Any) -> bool:
     """Whether it is a `tf.data.Dataset` of (x, y, weight [b])."""
     spec = getattr(data, "element_spec", None)

@@ -10,12 +10,14 @@ from keras import ops
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.equal_names import refuse_equal_rows
 from dual_encoder.model import DualEncoder
+from dual_encoder.naming import NamesImages
+from dual_encoder.row_weights import row_mean
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 
 
 @keras.saving.register_keras_serializable("duet")
-class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
+class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
     """Images to logits over classes that are known by name alone.
 
     A logit is the cosine of the image's embedding and the class's, times the model's logit
@@ -133,7 +135,9 @@ class ZeroShotClassifier(TakesImages, ExactTraining, keras.Model):
         Without a loss it is the cross-entropy. A loss is a mean over the rows that count.
         The default optimizer is one without state, since evaluating makes its variables too.
         """
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction=row_mean()
+        )
         weighted = [*(metrics or ()), *(weighted_metrics or ())]
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)

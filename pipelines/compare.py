@@ -1,21 +1,26 @@
 """Compare ways to adapt a model on one's own images: a table, a page and a recommendation."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.comparison.options import FREE, RANGES, Options, check
 
 if TYPE_CHECKING:
+    from pipelines.comparison.about import About
     from pipelines.comparison.plan import Plan
+    from pipelines.comparison.workers import Workers
     from tfrecords import Manifest
 
 
-def run(options: Options) -> None:
-    """Runs every method that is not finished, and writes the table, the page and the answer."""
+def run(options: Options) -> int:
+    """Runs every method that is not finished, and writes the table, the page and the answer.
+
+    Returns 1 where no method has finished.
+    """
     from pipelines.comparison import plan as comparison_plan
-    from pipelines.comparison import report as comparison_report
-    from pipelines.comparison import results, tensorboard
-    from pipelines.runs import class_split, config, folder, runtime
+    from pipelines.comparison.workers import Workers
+    from pipelines.runs import class_split, config, folder
     from tfrecords import Manifest
 
     config.check_ranges(options, RANGES)
@@ -25,22 +30,70 @@ def run(options: Options) -> None:
         manifest, count=options.held_out, names=options.held_out_classes
     )
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
-    folder.claim(out, options)
-    plan = comparison_plan.plan(options, manifest, held_out=away, out=out)
-    _say(plan)
-    comparison_plan.run(plan)
-    runtime.import_tensorflow()
-    from pipelines.comparison import serving_costs
-    from pipelines.runs import strategy
-
-    strategy.share_gpus()
-    deployed = serving_costs.measure(plan, options, manifest, out=out)
-    document = results.document(plan, options, manifest, deployed=deployed)
-    mistakes = _mistakes(plan, options, manifest)
-    comparison_report.write(out, document, mistakes)
-    tensorboard.write(out / "tensorboard", document, mistakes)
-    print(comparison_report.terminal_table(document))
+    if options.dry_run:
+        return _dry_run(options, manifest)
+    with Workers() as workers:
+        plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
+        _say(plan)
+        about = _about(plan, options, manifest, out=out)
+        claim = partial(folder.claim, out, options)
+        comparison_plan.run(plan, workers, about, claim=claim)
+        document = _written(plan, options, manifest, workers, about)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
+    for line in _what_now(out):
+        print(line)
+    return int(all(row["error"] is not None for row in document["rows"]))
+
+
+def _dry_run(options: Options, manifest: "Manifest") -> int:
+    """Say what would be run; nothing is written."""
+    from pipelines.comparison import budget, recipes
+
+    speed = budget.measured_speed(options.model)
+    print("\n".join(budget.forecast(options, manifest, recipes.read(options), speed=speed)))
+    return 0
+
+
+def _what_now(out: Path) -> list[str]:
+    """Where the recommended method lies, and the commands that use it; nothing without one."""
+    from pipelines.prediction import source
+    from pipelines.runs.command_line import program
+
+    try:
+        found = source.find(source.Source(str(out)))
+    except (ValueError, FileNotFoundError):
+        return []
+    return [
+        f"What now: {found.said}, is {found.prompts or found.model}",
+        f"  {program()} predict --model {out} --images IMAGES --out predictions.csv",
+        f"  {program()} export --model {out} --format saved-model --out FOLDER",
+    ]
+
+
+def _written(
+    plan: "Plan", options: Options, manifest: "Manifest", workers: "Workers", about: "About"
+) -> dict[str, Any]:
+    """Everything but the runs; prints the table. Returns the results."""
+    from pipelines.comparison import mistakes, report, results, tensorboard
+    from pipelines.comparison.worker import Call
+
+    document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
+    said = results.said(plan)
+    wrong = (
+        mistakes.rows(
+            options.data,
+            options.test,
+            said,
+            seen=results.seen_labels(next(iter(said.values())), plan.held_out),
+            names=list(manifest.spoken_names),
+        )
+        if said
+        else []
+    )
+    report.write(about.out, document, wrong)
+    workers.call(Call(tensorboard.write, (about.out / "tensorboard", document, wrong)))
+    print(report.terminal_table(document))
+    return document
 
 
 def _say(plan: "Plan") -> None:
@@ -52,17 +105,36 @@ def _say(plan: "Plan") -> None:
         print(remark)
 
 
-def _mistakes(plan: "Plan", options: Options, manifest: "Manifest") -> list[dict[str, Any]]:
-    """Images that each method gets wrong; none where nothing has finished."""
-    from pipelines.comparison import mistakes, results
+def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -> "About":
+    from pipelines.comparison.about import About
 
-    said = results.said(plan)
-    if not said:
-        return []
-    return mistakes.rows(
-        options.data,
-        options.test,
-        said,
-        seen=results.seen_labels(next(iter(said.values())), plan.held_out),
-        names=list(manifest.spoken_names),
+    spoken = enumerate(manifest.spoken_names)
+    return About(
+        out=out,
+        data=options.data,
+        split=options.test,
+        model=options.model,
+        names=tuple(name for label, name in spoken if label not in plan.held_out),
+        shots=options.shots,
+        methods=tuple(plan.cells),
+        seconds=options.serving_seconds,
     )
+
+
+def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[str, Any]]:
+    """What each method that has finished costs to run; measured now where it is not known."""
+    from pipelines.comparison import about as comparison_about
+    from pipelines.comparison import rows
+    from pipelines.comparison.worker import Call
+    from pipelines.runs import results
+
+    found = {}
+    for method, cells in plan.cells.items():
+        cell = next((each for each in cells if (each / results.FILE).is_file()), None)
+        if cell is None:
+            continue
+        row = comparison_about.costs(method, about)
+        if row is None:
+            row = workers.call(Call(rows.measure_costs, (method, about, cell)))
+        found[method] = row
+    return found

@@ -1,11 +1,8 @@
 """Write a classifier that anyone can run: a SavedModel or a LiteRT file."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from pipelines.deployment.options import RANGES, Options, check
-
-if TYPE_CHECKING:
-    pass
 
 
 def run(options: Options) -> None:
@@ -26,15 +23,28 @@ def run(options: Options) -> None:
         templates = runs_class_names.templates(options.templates, manifest)  # type: ignore[arg-type]
     runtime.import_tensorflow()
     from pipelines.deployment import classifier, export
+    from pipelines.prediction import source
 
     out = folder.check_free(options.out, export.files(options.format))
-    figures = export.figures_beside(options.model, options.results)
+    chosen = source.find(
+        source.Source(
+            options.model,
+            class_names=class_names and tuple(class_names),
+            templates=templates and tuple(templates),
+            prompts=options.prompts,
+            data=options.data,
+        )
+    )
+    if chosen.said:
+        print(f"model: {chosen.said}")
+    options = replace(options, model=chosen.model)
+    figures = export.figures_beside(chosen.folder, options.results)
     found = classifier.load(
-        options.model,
-        class_names=class_names,
-        templates=templates,
-        prompts=options.prompts,
-        manifest=manifest,
+        chosen.model,
+        class_names=chosen.class_names,
+        templates=chosen.templates,
+        prompts=chosen.prompts,
+        manifest=manifest or chosen.manifest(),
     )
     document = export.export(options, found, manifest, out=out, results=figures)
     print(export.summary(document))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dual_encoder import Availability
 
 # Of the published accuracies, those that a line has room for; --json has all.
 SHOWN = ("shapes", "shapes-wild", "imagenet", "food101", "cifar10", "oxford_iiit_pet")
@@ -18,21 +21,54 @@ TITLES = {
 HEADER = ("name", "pixels", "parameters", "here", "published zero-shot top-1")
 
 
+CHECKED = ("name", "commit", "MB", "weights", "")
+
+
 @dataclass
 class Options:
-    """List checkpoints and towers.
+    """List checkpoints and towers, or ask the hub for them.
 
     Args:
         json: print JSON instead of tables.
+        check: ask the hub whether the files of these checkpoints are there and can be loaded, of
+            all of the table without a name; hf://org/repo and NAME@REVISION are names too. No
+            weights are fetched. Status 1 if something is in the way of one.
     """
 
     json: bool = False
+    check: list[str] | None = field(default=None, metadata={"nargs": "*"})
 
 
-def run(options: Options) -> None:
-    """Print what `--model`, `--image-tower` and `--text-tower` take."""
+def run(options: Options) -> int:
+    """Print what `--model`, `--image-tower` and `--text-tower` take; the exit status."""
+    if options.check is not None:
+        return check(options.check, as_json=options.json)
     found = entries()
     print(json.dumps(found, indent=2) if options.json else tables(found))
+    return 0
+
+
+def check(names: list[str], *, as_json: bool) -> int:
+    """Print what the hub has of checkpoints, a line each; 1 if one cannot be loaded."""
+    from pipelines.runs import runtime
+
+    runtime.import_tensorflow()
+    from dual_encoder import CHECKPOINTS, availability
+
+    found = [availability(name) for name in names or CHECKPOINTS]
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], indent=2))
+    else:
+        rows = [CHECKED, *map(_checked, found)]
+        able = sum(each.problem is None for each in found)
+        print("\n".join([*_columns(rows), "", f"{able} of {len(found)} can be loaded"]))
+    return int(any(each.problem for each in found))
+
+
+def _checked(found: Availability) -> tuple[str, ...]:
+    size = "" if found.size is None else f"{found.size / 1e6:,.1f}"
+    verdict = "ok" if found.problem is None else found.problem
+    return found.name, (found.commit or "")[:8], size, found.weights or "", verdict
 
 
 def entries() -> dict[str, Any]:

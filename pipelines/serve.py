@@ -6,6 +6,8 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from duet import extras
+
 if TYPE_CHECKING:
     from uvicorn import Server
 
@@ -87,4 +89,4 @@ def _check_library() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ModuleNotFoundError:
-        raise ValueError("serve needs: pip install 'duet-vision-language[serve]'") from None
+        raise ValueError(extras.missing("serve", "serve")) from None

@@ -82,23 +82,15 @@ def build(
     """
     from pipelines.runs import runtime
     from pipelines.training import model as training_model
-    from pipelines.training import optimizer as training_optimizer
+    from pipelines.training.optimizer import OptimizerOptions, optimizer
 
     model = training_model.pretrained(options)
     if model is None:
         tokenizer = tokenizer or training_model.tokenizer(options, data)
         model = training_model.put_together(options, tokenizer)
     training_model.freeze(model, options.freeze)
-    optimizer = training_optimizer.adamw(
-        options.learning_rate,
-        weight_decay=options.weight_decay,
-        schedule=options.schedule,
-        warmup_steps=options.warmup_steps,
-        steps=options.epochs * data.steps,
-        clip_norm=options.clip_norm,
-    )
     model.compile(
-        optimizer,
+        optimizer(OptimizerOptions.of(options), steps=options.epochs * data.steps),
         micro_batch=options.micro_batch or None,
         jit_compile=runtime.use_xla(model.distribute_strategy),
     )

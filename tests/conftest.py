@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 
 import huggingface_hub
 import pytest
@@ -67,3 +68,27 @@ def block_calls(monkeypatch):
 
     monkeypatch.setattr(TransformerBlock, "call", spy)
     return found
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory):
+    """A folder with records of `colours.Colours` and a tiny CLIP; made once, not written to."""
+    import keras
+    from colours import Colours
+    from tiny_models import clip
+
+    import tfrecords
+
+    folder = tmp_path_factory.mktemp("colours")
+    tfrecords.write(Colours(), folder / "records", shard_size=40, workers=1, progress=False)
+    keras.utils.set_random_seed(0)
+    model = clip()
+    model.build()
+    model.save(folder / "clip.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(colours, tmp_path_factory):
+    """A copy of `colours` in which a test file makes its runs."""
+    return shutil.copytree(colours, tmp_path_factory.mktemp("home") / "colours")

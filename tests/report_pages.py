@@ -4,10 +4,10 @@ import io
 from types import SimpleNamespace
 
 import numpy as np
+from evaluation_documents import CONFIG, COST, document, with_images
+from multilabel_documents import document as multi_label_document
 from PIL import Image
-from test_pipelines_evaluation_multilabel_report import document as multi_label_document
-from test_pipelines_evaluation_report import CONFIG, COST, document, with_images
-from test_pipelines_training_report import RESULTS
+from training_documents import RESULTS
 
 from pipelines.comparison import report as comparison_report
 from pipelines.evaluation import captions_report, multilabel_report

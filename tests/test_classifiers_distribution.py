@@ -26,7 +26,7 @@ def test_two_devices_train_like_one(tmp_path):
 def test_two_processes_fine_tune_like_one(tmp_path):
     """The whole command; the first process writes, both measure what is forgotten."""
     import keras
-    from test_pipelines_finetune import Colours
+    from colours import Colours
     from tiny_models import clip
 
     import tfrecords

@@ -1,6 +1,9 @@
 """The documents: links lead somewhere, modules they name are there, commands they show exist."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,19 @@ def test_commands_that_are_shown_exist(page):
 
 def test_the_readme_stays_readable():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 170
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "site")],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    shown = (tmp_path / "site/reference/commands.html").read_text()
+    assert all(f'id="{command}"' in shown for command in COMMANDS)
+    assert "held_out" not in shown and "--held-out" in shown

@@ -1,11 +1,14 @@
 """`dual_encoder.load`: the ways in, and what each wrong one says."""
 
+import subprocess
+import sys
 import zipfile
 
 import keras
 import numpy as np
 import pytest
 
+import classifiers
 import dual_encoder
 
 
@@ -89,3 +92,42 @@ def test_a_class_that_nobody_knows(tmp_path):
         file.writestr("metadata.json", "{}")
         file.writestr("config.json", '{"class_name": "A", "module": "b", "registered_name": "b>A"}')
     assert refused(ValueError, path).startswith(f"{path}: not a readable .keras file (")
+
+
+def test_a_classifier_needs_no_other_import(run, tmp_path):
+    model = classifiers.from_model(dual_encoder.load(run), classes=["star", "ring"])
+    model.save(tmp_path / "model.keras")
+    code = f"import dual_encoder; print(dual_encoder.load({str(tmp_path)!r}).class_names)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['star', 'ring']\n"
+
+
+@keras.saving.register_keras_serializable("somebody")
+class Mine(dual_encoder.DualEncoder):
+    """A class that a fresh process does not know."""
+
+
+def test_a_class_that_is_not_imported_is_named(run, tmp_path):
+    known = dual_encoder.load(run)
+    Mine.from_config(known.get_config()).built_now().save(tmp_path / "model.keras")
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in parts.items():
+            file.writestr(name, data.replace(b"Mine", b"Ours"))
+    expected = "import what defines and registers the class Ours first"
+    assert refused(ValueError, path) == f"{path}: not a readable .keras file ({expected})"
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_the_global_precision_holds_for_a_packed_file(policy):
+    expected = np.asarray(dual_encoder.load("shapes-tiny").encode_text("a red star"))
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = dual_encoder.load("shapes-tiny")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.image_tower.dtype_policy.name == model.text_tower.dtype_policy.name == policy
+    found = np.asarray(model.encode_text("a red star"))
+    assert 0 < np.abs(found - expected).max() < 0.01

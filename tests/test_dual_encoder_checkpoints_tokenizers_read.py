@@ -246,3 +246,36 @@ def test_refused_folders(folder, tmp_path):
     )
     (folder / "spiece.model").write_bytes(b"")
     refused(FileNotFoundError, "spiece.model alone is not enough: make a tokenizer.json of it")
+
+
+@pytest.fixture
+def siglip_2(tmp_path):
+    """A folder with byte pairs as SigLIP 2 has them, and the library's own tokenizer of it."""
+    letters = [chr(code) for code in range(33, 127)]
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", *(f"<0x{i:02X}>" for i in range(256)), "▁"]
+    vocabulary = {word: index for index, word in enumerate([*words, *letters])}
+    made = tokenizers.Tokenizer(
+        tokenizers.models.BPE(vocabulary, [], unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    made.normalizer = tokenizers.normalizers.Replace(" ", "▁")
+    made.add_special_tokens(["<pad>", "<eos>", "<bos>"])
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", 1)]
+    )
+    made.save(str(tmp_path / "tokenizer.json"))
+    settings = {"tokenizer_class": "GemmaTokenizer", "pad_token": "<pad>", "eos_token": "<eos>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    lower = tokenizers.normalizers.Lowercase()
+    made.normalizer = tokenizers.normalizers.Sequence([lower, made.normalizer])
+    return tmp_path, made
+
+
+@pytest.mark.parametrize(
+    "text", ["A photo of a dog.", "snake_case, Ü", "", "  two  spaces ", "ΣΑΣ"]
+)
+def test_siglip_2_makes_texts_lower_case_and_no_more(siglip_2, text):
+    """As `Siglip2Tokenizer` of transformers 5.24; SigLIP's own cleaning drops punctuation."""
+    folder, reference = siglip_2
+    ours = read_tokenizer(folder, context_length=64, cleaning="siglip")
+    expected = reference.encode(text).ids
+    assert ours([text]).tolist() == [expected + [0] * (64 - len(expected))]

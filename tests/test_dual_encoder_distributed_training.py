@@ -70,7 +70,7 @@ def test_clipping_limits_the_step(clip):
     assert norm == pytest.approx(0.1 if "global_clipnorm" in clip else 0.1 * np.sqrt(2), rel=1e-5)
 
 
-def test_metrics_and_loss_are_those_of_keras():
+def test_metrics_and_loss_are_those_of_keras_on_the_rows_that_count():
     model = linear("sgd", weighted_metrics=["mae"])
     keras.utils.set_random_seed(0)
     plain = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
@@ -78,7 +78,8 @@ def test_metrics_and_loss_are_those_of_keras():
     x, y = next(iter(regression(8, 8)))
     weight = np.array([1, 1, 1, 1, 1, 0, 0, 0], "float32")
     ours = model.fit(x, y, sample_weight=weight, batch_size=4, shuffle=False, verbose=0).history
-    theirs = plain.fit(x, y, sample_weight=weight, batch_size=4, shuffle=False, verbose=0).history
+    rows = {"x": x[:5], "y": y[:5], "sample_weight": weight[:5]}
+    theirs = plain.fit(**rows, batch_size=4, shuffle=False, verbose=0).history
     for name in ("loss", "mae"):
         assert ours[name] == pytest.approx(theirs[name])
     for left, right in zip(model.get_weights(), plain.get_weights(), strict=True):

@@ -64,8 +64,14 @@ def test_small_images_grow_and_sides_round_down():
 
 
 def test_animations_and_deep_pixels_are_refused(tmp_path):
-    PHOTO.save(tmp_path / "two.gif", save_all=True, append_images=[TILES.resize(PHOTO.size)])
+    PHOTO.save(tmp_path / "two.gif", save_all=True, append_images=[PHOTO.rotate(180)])
     with pytest.raises(ValueError, match=r"two\.gif: expected one frame; got 2"):
         image_pixels.as_pixels(tmp_path / "two.gif", image_size=32)
     with pytest.raises(ValueError, match="expected 8 or 16 bits per channel"):
         image_pixels.as_pixels(PHOTO.convert("L").convert("F"), image_size=32)
+    shallow = Image.fromarray(rng.integers(4096, size=(43, 61), dtype=np.uint16))
+    with pytest.raises(ValueError, match="expected values that fill their 16 bits"):
+        image_pixels.as_pixels(shallow, image_size=32)
+    (tmp_path / "page.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0")
+    with pytest.raises(ValueError, match=r"page\.eps: not a readable image"):
+        image_pixels.as_pixels(tmp_path / "page.eps", image_size=32)

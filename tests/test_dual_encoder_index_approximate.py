@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from test_dual_encoder_index_search import make_index, unit
+from tiny_indexes import make_index, unit
 
 import dual_encoder
 from dual_encoder import Approximate, Index

@@ -9,19 +9,14 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
+from tiny_indexes import make_index, unit
 
 import dual_encoder
-from dual_encoder import Index, IndexFacts, IndexRows
-from dual_encoder.index.files import Shard, map_rows, write_rows
+from dual_encoder import Index, IndexRows
+from dual_encoder.index.files import map_rows, write_rows
 from dual_encoder.index.search import CHUNK
 
 ROOT = Path(__file__).parents[1]
-
-
-def unit(count, dim, seed=0):
-    """Rows of unit length."""
-    rows = np.random.default_rng(seed).standard_normal((count, dim), np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def sorted_all(queries, rows, k):
@@ -78,21 +73,6 @@ def test_more_than_there_are_gives_all():
 def test_queries_that_do_not_fit(queries, k, message):
     with pytest.raises(ValueError, match=message):
         dual_encoder.top_k(queries, [unit(3, 4)], k)
-
-
-def make_index(folder, rows, *, shard=100):
-    """An index of rows called after their numbers."""
-    folder.mkdir()
-    shards = []
-    for first in range(0, len(rows), shard):
-        part = rows[first : first + shard]
-        names = [f"p/{first + i}.jpg" for i in range(len(part))]
-        stamps = np.arange(3 * len(part)).reshape(-1, 3) + first
-        shards.append(Shard(f"embeddings-{len(shards):05d}.safetensors", len(part)))
-        write_rows(folder / shards[-1].name, IndexRows.of(names, stamps, part), {})
-    source = {"kind": "folder", "path": "/images"}
-    IndexFacts("model", "abc", rows.shape[1], source, tuple(shards)).write(folder)
-    return Index.open(folder)
 
 
 def test_an_index_on_disk(tmp_path):

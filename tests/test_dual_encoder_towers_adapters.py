@@ -181,7 +181,7 @@ def test_tokenizers_of_transformers_are_taken_over():
 
 def test_a_preset_of_keras_hub_is_an_image_tower(tmp_path):
     backbone = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[4], input_conv_kernel_sizes=[3], stackwise_num_filters=[4],
+        input_conv_filters=[64], input_conv_kernel_sizes=[3], stackwise_num_filters=[64],
         stackwise_num_blocks=[1], stackwise_num_strides=[1], block_type="basic_block",
         image_shape=(None, None, 3),
     )  # fmt: skip
@@ -197,7 +197,7 @@ def test_a_preset_of_keras_hub_is_an_image_tower(tmp_path):
     np.testing.assert_allclose(tower(IMAGES), np.mean(theirs, axis=(1, 2)), rtol=1e-4, atol=1e-5)
     assert tower.preprocessing == {
         "image_size": 16,
-        "resize": "squash",
+        "resize": "crop",
         "interpolation": "bilinear",
     }
     assert not dual_encoder.is_hub_preset("shapes-tiny")

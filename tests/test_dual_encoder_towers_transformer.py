@@ -141,6 +141,19 @@ def test_convolutions_end_on_the_grid_of_the_patches():
     assert tower(np.zeros((1, 32, 32, 3), "uint8")).shape == (1, 48)
 
 
+def test_pixels_that_fill_no_patch_may_be_left_out():
+    options = {"width": 8, "depth": 1, "heads": 2, "patch_bias": True}
+    tower = randomised(VisionTransformer(22, 7, crop_to_patches=True, **options))
+    smaller = VisionTransformer(21, 7, **options)
+    smaller.build()
+    for ours, theirs in zip(smaller.weights, tower.weights, strict=True):
+        ours.assign(theirs)
+    images = np.random.default_rng(0).integers(256, size=(2, 22, 22, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(tower(images), smaller(images[:, :21, :21]))
+    again = VisionTransformer.from_config(tower.get_config())
+    assert again.crop_to_patches and again.grid == 3
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

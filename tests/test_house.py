@@ -32,8 +32,9 @@ LAYERS = (
     {"costs"},
     {"reporting", "published"},
     {"training", "evaluation"},
+    {"methods"},
     {"finetuning", "fewshot", "deployment", "retrieval"},
-    {"serving"},
+    {"serving", "prediction"},
     {"comparison"},
 )
 LARGEST_FOLDER = 30  # modules in one folder: more are several subjects

@@ -7,8 +7,8 @@ from tiny_models import clip
 
 import dual_encoder
 from pipelines.comparison import budget
-from pipelines.comparison.methods import CONTESTANTS
 from pipelines.costs import flops
+from pipelines.methods.table import METHODS
 
 MANIFEST = SimpleNamespace(
     split=lambda name: SimpleNamespace(count={"train": 1000, "test": 200}[name])
@@ -36,28 +36,33 @@ def test_a_method_takes_what_its_network_computes():
     assert served == predicted("resnet50") + budget.EXPORTING + 4
 
 
-def test_what_fits_and_what_is_left_out(monkeypatch):
-    monkeypatch.setattr(budget, "measured_speed", lambda name: SPEED)
+def test_what_fits_and_what_is_left_out():
     methods = ["efficientnet-b7", "fine-tune", "zero-shot"]
-    taken, left_out = budget.within(options(budget="12m", methods=methods), MANIFEST, {})
+    given = options(budget="12m", methods=methods)
+    taken, left_out = budget.within(given, MANIFEST, {}, speed=SPEED)
     assert taken == ["fine-tune", "zero-shot"]  # in the order asked for
     assert left_out == {"efficientnet-b7": "about 1.7 h, 54 s left"}
     with pytest.raises(ValueError, match="too little for any method; the cheapest needs about 22"):
-        budget.within(options(budget="5s", methods=methods), MANIFEST, {})
+        budget.within(options(budget="5s", methods=methods), MANIFEST, {}, speed=SPEED)
+
+
+def test_a_dry_run_says_what_each_method_takes():
+    given = options(budget="12m", methods=["efficientnet-b7", "fine-tune", "zero-shot"])
+    assert budget.forecast(given, MANIFEST, {}, speed=SPEED) == [
+        "methods: 2, predicted to take 11.1 min on this machine",  # 2 (20 + 302) + 22 s
+        "  fine-tune        10.7 min",
+        "  zero-shot        22 s",
+        "  efficientnet-b7  left out (about 1.7 h, 54 s left)",
+    ]
 
 
 @pytest.mark.parametrize("name", ["resnet50", "from-scratch", "vit"])
 def test_the_figures_of_the_table(name):
-    row = CONTESTANTS[name]
+    row = METHODS[name]
     towers = {"vit": ("vit-base-16", {}), "resnet50": ("resnet50", {"weights": None})}
-    tower, given = towers.get(name, (row.model, {}))
+    tower, given = towers.get(name, (row.network, {}))
     tower = dual_encoder.image_tower(tower, image_size=row.image_size, **given)
     assert flops.counted(tower) == pytest.approx(row.flops, rel=0.01)
-
-
-def test_networks_have_a_size():
-    for name, row in CONTESTANTS.items():
-        assert (row.family == "supervised") == (row.flops > 0) == (row.image_size > 0), name
 
 
 def test_the_speed_is_that_of_the_image_tower(tmp_path):

@@ -1,18 +1,15 @@
 """What the methods of a comparison cost to run: measured once, shared, kept, and never fatal."""
 
-from types import SimpleNamespace
-
 import keras
 import pytest
-from test_pipelines_finetune import NAMES
-from test_pipelines_finetune import home as home
+from colours import NAMES
 from tiny_models import clip
 
 import classifiers
 from pipelines.comparison import cost_table, serving_costs
+from pipelines.comparison.about import About
 from pipelines.costs import flops, training
 from pipelines.reporting import text as reporting_text
-from tfrecords import Manifest
 
 BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.25, "requests": 9}
 SERVED = {
@@ -28,7 +25,7 @@ def served(monkeypatch):
     """The image sizes of the networks that would have been exported and served."""
     sizes = []
 
-    def serve(found, task):
+    def serve(found, about):
         sizes.append(found.image_size)
         return SERVED
 
@@ -40,7 +37,6 @@ def finished(out, method, model=None):
     """The folder of a method's results, with a model if it leaves one."""
     cell = out / "runs" / method
     cell.mkdir(parents=True)
-    (cell / "results.json").touch()
     if model is not None:
         model.save(cell / "model.keras")
     return cell
@@ -50,11 +46,19 @@ def tuned(**options):
     return classifiers.from_model(clip(**options), classes=list(NAMES))
 
 
-def measure(home, out, cells, **options):
-    made = SimpleNamespace(cells={name: [cell] for name, cell in cells.items()}, held_out=())
-    given = {"data": str(home / "records"), "model": str(home / "clip.keras"), "test": "test"}
-    options = SimpleNamespace(**{**given, "shots": 2, "serving_seconds": 1.0, **options})
-    return serving_costs.measure(made, options, Manifest.read(options.data), out=out)
+def measure(home, out, cells, *, seconds=1.0):
+    """What is measured of methods by their folders, one after the other."""
+    about = About(
+        out=out,
+        data=str(home / "records"),
+        split="test",
+        model=str(home / "clip.keras"),
+        names=NAMES,
+        shots=2,
+        methods=tuple(cells),
+        seconds=seconds,
+    )
+    return {name: serving_costs.keep(name, about, cell=cell) for name, cell in cells.items()}
 
 
 def test_methods_with_one_network_are_measured_once(home, tmp_path, served):
@@ -92,16 +96,24 @@ def test_a_cache_of_images_has_flops_and_a_reason(home, tmp_path, served):
     assert found["tip-adapter"]["note"] == "its cache of images cannot be exported"
 
 
+def test_the_model_that_a_run_left_is_measured_and_none_is_loaded(home, tmp_path, served):
+    about = About(tmp_path, str(home / "records"), "test", "no such model", NAMES, 2, ("vit",), 1.0)
+    row = serving_costs.keep("vit", about, cell=tmp_path, model=tuned())
+    assert row["note"] is None and row["bytes"] == 1234
+    missing = serving_costs.keep("flyp", about, cell=tmp_path)
+    assert missing["note"].startswith("not measured: ")
+
+
 def test_what_fails_is_a_note_and_tried_again(home, tmp_path, monkeypatch):
     cells = {"zero-shot": finished(tmp_path, "zero-shot")}
 
-    def fails(found, task):
+    def fails(found, about):
         raise RuntimeError("no room\nat all")
 
     monkeypatch.setattr(serving_costs, "_served", fails)
     row = measure(home, tmp_path, cells)["zero-shot"]
     assert row["note"] == "not measured: no room" and row["flops"] > 0 and row["bytes"] is None
-    monkeypatch.setattr(serving_costs, "_served", lambda found, task: SERVED)
+    monkeypatch.setattr(serving_costs, "_served", lambda found, about: SERVED)
     assert measure(home, tmp_path, cells)["zero-shot"]["note"] is None
 
 
@@ -109,9 +121,9 @@ def test_what_was_measured_is_kept(home, tmp_path, served):
     cells = {"zero-shot": finished(tmp_path, "zero-shot")}
     first = measure(home, tmp_path, cells)
     assert measure(home, tmp_path, cells) == first and len(served) == 1
-    nothing = measure(home, tmp_path, cells, serving_seconds=0.0)["zero-shot"]
+    nothing = measure(home, tmp_path, cells, seconds=0.0)["zero-shot"]
     assert len(served) == 1 and nothing["batches"] is None and nothing["flops"] > 0
-    measure(home, tmp_path, cells, serving_seconds=2.0)
+    measure(home, tmp_path, cells, seconds=2.0)
     assert len(served) == 2
 
 

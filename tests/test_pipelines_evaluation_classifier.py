@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from test_pipelines_finetune import NAMES, Colours
+from colours import NAMES, Colours
 from tiny_models import clip, vision
 
 import classifiers

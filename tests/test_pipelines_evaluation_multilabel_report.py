@@ -2,36 +2,14 @@
 
 import re
 
-import numpy as np
 import pytest
-from test_pipelines_evaluation_report import CONFIG, COST, Page
+from evaluation_documents import Page
+from multilabel_documents import document
 
-from pipelines.evaluation import measure, multilabel_report
+from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import multilabel
 from pipelines.runs import results
-
-
-def document(classes=5, images=60, **options):
-    rng = np.random.default_rng(0)
-    labels = (rng.random((images, classes)) < 0.3).astype(int)
-    labels[:, -1] = 0  # a class without images
-    probabilities = multilabel.sigmoid(rng.normal(size=labels.shape) + 2 * labels - 1)
-    thresholds = np.linspace(0.3, 0.6, classes)
-    names = [f"<b>class</b> & {i}" for i in range(classes)]
-    measured = measure.measure_multi_label(
-        labels, probabilities, names, thresholds=thresholds, resamples=20
-    )
-    return results.document(
-        measured,
-        command="evaluate",
-        dataset="d",
-        split="test",
-        model="m",
-        cost=COST,
-        config=CONFIG,
-        **{"judged_by": "map", **options},
-    )
 
 
 def test_document_survives_writing_and_reading(tmp_path):

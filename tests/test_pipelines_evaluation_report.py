@@ -1,12 +1,10 @@
 """results.json, the images and the page, on arrays made up here."""
 
-import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from PIL import Image
+from evaluation_documents import CONFIG, Page, document, image, with_images
 
 from pipelines.evaluation import measure
 from pipelines.evaluation import plots as evaluation_plots
@@ -15,55 +13,6 @@ from pipelines.metrics import calibration, classification
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting import figure as reporting_figure
 from pipelines.runs import command_line, results
-
-COST = {"seconds": 2.5, "images_per_second": 1234.5, "peak_rss_bytes": 2**29}
-CONFIG = {"data": "records/a b", "model": "m", "templates": ["a {}.", "{}"], "seed": 0, "x": None}
-
-
-def document(classes=3, images=60, **more):
-    rng = np.random.default_rng(0)
-    labels = np.arange(images) % (classes - 1)  # the last class has no images
-    logits = rng.normal(size=(images, classes)) + 1.5 * np.eye(classes)[labels]
-    names = [f"<b>class</b> & {i}" for i in range(classes)]
-    measured = measure.measure(labels, classification.softmax(logits), names, resamples=50)
-    given = {"protocol": "zero-shot", "templates": ["a <{}>"], **more}
-    return results.document(
-        measured,
-        command="evaluate",
-        dataset="d",
-        split="test",
-        model="m",
-        cost=COST,
-        config=CONFIG,
-        **given,
-    )
-
-
-def with_images(found):
-    image = np.full((20, 30, 3), 200, np.uint8)
-    return [
-        {**pair, "images": [image] * 2, "captions": ['"x".png, 90% sure'] * 2}
-        for pair in found["most_confused"]
-    ]
-
-
-class Page(HTMLParser):
-    """Tags and attributes of a page, and whether every tag is closed."""
-
-    void = ("meta", "img", "source", "link", "br", "!doctype")
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.tags = [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 def test_document_has_every_field_and_survives_writing_and_reading(tmp_path):
@@ -170,10 +119,6 @@ def test_page_of_a_faultless_classifier_has_no_mistakes_to_show():
     assert measured["most_confused"] == []
     found = {**document(), **measured}
     assert "No image was mistaken." in evaluation_report.evaluation_page(found, [])
-
-
-def image(data):
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def test_plots_follow_the_theme():

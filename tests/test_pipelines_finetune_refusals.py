@@ -7,13 +7,8 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+from colours import NAMES, Colours, finetune, image
 from safetensors.numpy import load_file, save_file
-from test_pipelines_finetune import (
-    NAMES,
-    Colours,
-    finetune,
-    image,
-)
 from tiny_models import vision
 
 import classifiers
@@ -96,7 +91,7 @@ def test_a_learning_rate_that_diverges_loses_nothing(home):
 def test_a_checkpoint_of_another_model_is_refused_and_kept(home):
     out = home / "other"
     assert finetune(home, "other", "--method", "frozen", "--epochs", "1")[0] == 0
-    (out / "model.keras").unlink()
+    (out / "results.json").unlink()  # by it the run is known to be finished
     (newest,) = (out / "checkpoints").glob("step-*.safetensors")
     arrays = load_file(newest)
     name = max(arrays, key=lambda name: arrays[name].size)
@@ -104,7 +99,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(home):
     before = newest.read_bytes()
     status, _, error = finetune(home, "other", "--method", "frozen", "--epochs", "1")
     assert status == 2 and "a checkpoint of another model or optimizer" in error
-    assert newest.read_bytes() == before and not (out / "model.keras").exists()
+    assert newest.read_bytes() == before and not (out / "results.json").exists()
 
 
 @pytest.mark.parametrize(

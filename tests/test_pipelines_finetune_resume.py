@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from test_pipelines_finetune import Colours
+from colours import Colours
 
 from pipelines.runs import runtime
 
@@ -21,7 +21,7 @@ from tiny_models import clip  # noqa: E402
 
 import tfrecords  # noqa: E402
 from dual_encoder.towers import xla  # noqa: E402
-from pipelines import finetune  # noqa: E402
+from pipelines.finetuning import data as finetuning_data  # noqa: E402
 from pipelines.finetuning import options as finetuning_options  # noqa: E402
 from pipelines.finetuning import run as finetuning_run  # noqa: E402
 from pipelines.finetuning import wise_ft  # noqa: E402
@@ -68,7 +68,7 @@ def prepared(home, out, method):
     options = finetuning_options.Options(
         **names, method=method, **{"epochs": 1, **SETTINGS, **more}
     )
-    data = finetune._data(options, tfrecords.Manifest.read(options.data), held_out=())
+    data = finetuning_data.of(options, tfrecords.Manifest.read(options.data), held_out=())
     strategy = strategies.build("one")
     train = partial(finetuning_run._train, strategy=strategy, claim=lambda: None)
     return train, options, data

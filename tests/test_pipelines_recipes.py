@@ -1,15 +1,12 @@
 """Every recipe loads, its commands can be typed, the studies' tables are in it to the number."""
 
-import importlib
-import io
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from recipe_commands import CLIP, commands, jpeg, options, put, recipe
 from tiny_models import bert, scrambled
 
 import dual_encoder
@@ -20,7 +17,6 @@ from tfrecords.class_prompts import RENAMES
 from tfrecords.sources.catalog import dataset
 
 RECIPES = sorted(config.RECIPES.glob("*.yaml"))
-CLIP = Path(__file__).parent / "fixtures" / "pretrained" / "clip_gelu_bfloat16"
 # Monti and Mariani, Table 1; 30,000 and 6,000 images in section 3.2.
 TABLE_1 = {
     "embed_dim": 256,  # projection dimensions
@@ -35,22 +31,6 @@ TABLE_1 = {
     "plateau_factor": 0.2,
 }
 VALIDATION_SPLIT, IMAGES = 0.2, 30_000
-
-
-def commands(recipe):
-    """The commands in the comment that a recipe begins with, as lists of words."""
-    lines = recipe.read_text().replace("\\\n#", " ").splitlines()
-    typed = [line.strip("# ") for line in lines if line.startswith("#   python -m pipelines ")]
-    return [shlex.split(line)[3:] for line in typed]
-
-
-def options(command, *argv):
-    module = importlib.import_module(f"pipelines.{command}")
-    return config.parse(module.Options, command=command, argv=list(argv))
-
-
-def recipe(name):
-    return config.RECIPES / f"{name}.yaml"
 
 
 @pytest.fixture
@@ -125,18 +105,6 @@ def test_without_records_the_recipe_says_how_to_make_them(name, tmp_path, monkey
 
 
 # --- run, on stand-ins
-
-
-def jpeg(number):
-    pixels = np.random.default_rng(number).integers(256, size=(6, 8, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def put(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 from huggingface_hub import constants
-from test_pipelines_recipes import CLIP, commands, jpeg, options, put, recipe
-from test_tfrecords_sources import old_protobuf, prepare_tfds
+from recipe_commands import CLIP, commands, jpeg, options, put, recipe
+from tfds_folders import old_protobuf, prepare_tfds
 from tiny_models import scrambled, vit
 
 import dual_encoder
@@ -291,4 +291,4 @@ def test_posters(posters, models, tmp_path):
     assert [row["name"] for row in found["per_class"]] == ["Drama", "Action", "Comedy"]
     assert all("val_map" in row for row in found["history"]) and len(found["history"]) == 2
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Which classes it finds" in page and "Threshold" in page and "forgot" not in page
+    assert "Average precision per class" in page and "Threshold" in page and "forgot" not in page

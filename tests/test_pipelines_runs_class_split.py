@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from test_tfrecords_reader import write
+from tiny_sources import write
 
 import tfrecords
 from pipelines.finetuning import wise_ft

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import browser
 import pytest
+from drawn_folders import COUNT, draw
 from PIL import Image
-from test_pipelines_retrieve import COUNT, draw
 
 from pipelines import serve
 from pipelines.__main__ import main

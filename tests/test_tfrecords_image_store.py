@@ -165,3 +165,14 @@ def test_thumbnails(folder):
     assert Image.open(io.BytesIO(small)).size == (10, 20)
     with pytest.raises(tfrecords.UnreadableError, match="not an image"):
         tfrecords.thumbnail(b"<svg/>", side=80)
+
+
+def test_examples_at_places_of_a_split_are_those_of_reading_all_of_it(tmp_path):
+    source = ShapesSource(counts={"train": 12})
+    tfrecords.write(source, tmp_path, shard_size=5, workers=1, progress=False)
+    every = list(tfrecords.examples(tmp_path, "train"))
+    found = dict(tfrecords.examples_at(tmp_path, "train", [11, 4, 5, 4]))
+    assert list(found) == [4, 5, 11]
+    assert all(found[place] == every[place] for place in found)
+    with pytest.raises(ValueError, match="places: expected 0 to 11; got 3, 12"):
+        list(tfrecords.examples_at(tmp_path, "train", [3, 12]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from test_tfrecords_reader import Numbers
+from tiny_sources import Numbers
 
 import tfrecords
 from tfrecords import sources

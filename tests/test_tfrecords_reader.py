@@ -3,60 +3,16 @@
 import io
 import json
 import shutil
-from dataclasses import dataclass
-from functools import partial
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tiny_sources import Numbers, TinySource, encoded, load, write
 
-from tfrecords import Augmentation, Preprocessing, Subset, Texts, reader, verification, writer
+from tfrecords import Augmentation, Preprocessing, Subset, Texts, reader, verification
 from tfrecords.manifest import Manifest
-from tfrecords.schema import RawExample
-
-COUNTS = {"train": 23, "test": 7}
-
-
-def encoded(index: int, kind: str = "jpeg") -> bytes:
-    """A small image whose colours tell which it is."""
-    rng = np.random.default_rng(index)
-    tiles = rng.integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(tiles).resize((40 + index, 36), Image.Resampling.BICUBIC).save(file, kind)
-    return file.getvalue()
-
-
-@dataclass(frozen=True)
-class TinySource:
-    """A source of a few small images, with labels, with captions or with both."""
-
-    labels: bool = True
-    captions: int = 0
-    kind: str = "jpeg"
-
-    name = "tiny"
-    class_names = ("ant", "bee", "cat")
-    templates = ("a {}.",)
-    metric = "top1"
-    lossless = False
-    splits = COUNTS
-
-    def describe(self):
-        return {"kind": "tiny"}
-
-    def read(self, split, start, stop):
-        for i in range(start, stop):
-            label = i % 3 if self.labels else None
-            captions = tuple(f"{i} {j}" for j in range(self.captions))
-            load = partial(encoded, i, self.kind)
-            yield RawExample(f"{split}/{i}.{self.kind}", load, label, captions)
-
-
-def write(directory, source=TinySource()):
-    writer.write(source, directory, shard_size=5, workers=1, progress=False)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -68,21 +24,6 @@ def labelled(tmp_path_factory):
 def captioned(tmp_path_factory):
     source = TinySource(labels=False, captions=3)
     return write(tmp_path_factory.mktemp("captioned") / "records", source)
-
-
-class Numbers:
-    """A tokenizer for captions that are numbers."""
-
-    context_length = 4
-
-    def __call__(self, texts, length):
-        rows = [[int(word) + 1 for word in text.split()][:length] for text in texts]
-        return np.array([row + [0] * (length - len(row)) for row in rows], np.int32)
-
-
-def load(directory, split="train", **options):
-    options = {"batch_size": 8, "image_size": 16, **options}
-    return reader.load(directory, split, **options)
 
 
 def take(dataset):
@@ -426,7 +367,9 @@ def test_augmentations_plug_in_and_resume(labelled, make):
     assert (batches[0][0] != plain[0][0]).any()
     np.testing.assert_array_equal(batches[0][2], plain[0][2])
     # The layer has been used by now; that must not show.
-    assert_equal(take(load(labelled, augment=layer, start_step=1, **options)), batches[1:])
+    assert_equal(
+        take(load(labelled, augment=layer, start_step=1, epochs=1, **options)), batches[1:]
+    )
 
 
 def test_augmentation_by_keras_cv(labelled):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_tfrecords_reader import Numbers, TinySource, write
+from tiny_sources import Numbers, TinySource, write
 
 import tfrecords
 

@@ -6,8 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
+from tfds_folders import old_protobuf, prepare_tfds
 
 from tfrecords import sources
 from tfrecords.sources.catalog import dataset
@@ -536,42 +536,6 @@ def test_a_published_set_needs_a_place_and_its_files(tmp_path, name):
 
 # --- TFDS
 
-# TensorFlow Datasets 4.9.10 uses what protobuf 6 deprecates.
-old_protobuf = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
-
-
-def prepare_tfds(root, name, splits):
-    """Write a tiny set as TFDS would have prepared it: `splits` maps names to lists of features."""
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder(name, data_dir=root, try_gcs=False)
-    directory = root / name / str(builder.version)
-    directory.mkdir(parents=True)
-    infos = []
-    for split, examples in splits.items():
-        halves = np.array_split(np.arange(len(examples)), 2)
-        for number, half in enumerate(halves):
-            shard = f"{builder.name}-{split}.tfrecord-{number:05d}-of-00002"
-            with tf.io.TFRecordWriter(str(directory / shard)) as writer:
-                for i in half:
-                    writer.write(builder.info.features.serialize_example(examples[i]))
-        infos.append(
-            tfds.core.SplitInfo(
-                name=split,
-                shard_lengths=[len(half) for half in halves],
-                num_bytes=0,
-                filename_template=tfds.core.ShardedFileTemplate(
-                    dataset_name=builder.name,
-                    data_dir=directory,
-                    split=split,
-                    filetype_suffix="tfrecord",
-                ),
-            )
-        )
-    tfds.folder_dataset.write_metadata(
-        data_dir=directory, features=builder.info.features, split_infos=infos
-    )
-
 
 @old_protobuf
 def test_tfds_food101(tmp_path):
@@ -622,7 +586,7 @@ def test_tfds_coco_captions(tmp_path):
 
 def test_tfds_renames_go_by_name():
     entry = dataset("caltech101")
-    names = sources.files.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
+    names = sources.base.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
     assert names == ("centered face", "ant")
 
 

@@ -113,7 +113,7 @@ def test_captions_name_the_colour_and_the_shape():
             assert first and first[0] == name_of(example), caption
             assert not re.search(r"\ba [aeio]|\ban [^aeio]|  |^ | $", caption), caption
             seen |= set(caption.split())
-    assert {"small", "large", "corner", "background", "next", "image"} <= seen
+    assert {"small", "large", "corner", "background", "next", "picture"} <= seen
     assert all(not example.captions for example in source("shapes-wild").read("train", 0, 50))
 
 

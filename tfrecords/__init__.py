@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfrecords.image_store import ImageFolder as ImageFolder
     from tfrecords.image_store import ImageRecords as ImageRecords
     from tfrecords.image_store import ImageStore as ImageStore
+    from tfrecords.image_store import examples_at as examples_at
     from tfrecords.image_store import images_of as images_of
     from tfrecords.images import read_image as read_image
     from tfrecords.reader import examples as examples
@@ -42,6 +43,7 @@ _LAZY = {
     "REJECTED": "writer",
     "UnreadableError": "image_files",
     "examples": "reader",
+    "examples_at": "image_store",
     "images_of": "image_store",
     "labels": "selection",
     "load": "reader",

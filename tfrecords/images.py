@@ -65,6 +65,10 @@ def read_image(
     Files are treated as on their way into records (turned upright, transparent parts put on
     white, brought to RGB with 8 bits per channel), but nothing is encoded as JPEG again.
 
+    How a model wants its images is the model's: pass its `preprocessing`. Without, an image is cut
+    to 224 pixels as most of CLIP's models take it, which is wrong for others: a model of another
+    size refuses it, but one that squashes images or resizes them bilinearly cannot tell.
+
     Args:
         image: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
         image_size, resize, interpolation, crop_fraction: see `Preprocessing`.
@@ -76,6 +80,10 @@ def read_image(
     Raises:
         FileNotFoundError: no such file.
         ValueError: it is no image, a damaged or an animated one, or an argument does not fit.
+
+    Example:
+        >>> image = tfrecords.read_image("cat.jpg", **model.preprocessing)
+        >>> model.encode_image(image[None])
     """
     preprocessing = Preprocessing(
         image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction

@@ -86,8 +86,8 @@ class Manifest:
             data = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(
-                f"{directory} holds no records ({FILE_NAME} is missing); "
-                f"make them with: python -m pipelines prepare --out {directory}"
+                f"{directory} holds no records ({FILE_NAME} is missing); make them with: "
+                f"python -m pipelines prepare {_preparation(Path(directory))}"
             ) from None
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from None
@@ -163,3 +163,10 @@ def _from_json(data: dict) -> Manifest:
             "splits": splits,
         }
     )
+
+
+def _preparation(directory: Path) -> str:
+    """What to type behind `prepare` where a folder of images was taken for records, or nothing."""
+    if directory.is_dir() and any(path.is_dir() for path in directory.iterdir()):
+        return f"--folder {directory} --out {Path('records', directory.resolve().name)}"
+    return f"--out {directory}"

@@ -16,6 +16,7 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from typing import Any
 
+from duet import extras
 from tfrecords.shard import Job, Slice, write_shard
 
 _POLL_SECONDS = 0.2
@@ -86,9 +87,7 @@ def run_beam(
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
     except ModuleNotFoundError:
-        raise ValueError(
-            "runner beam needs Apache Beam: pip install 'duet-vision-language[beam]'"
-        ) from None
+        raise ValueError(extras.missing("runner beam (Apache Beam)", "beam")) from None
     with beam.Pipeline(options=PipelineOptions(shlex.split(options))) as pipeline:
         (
             pipeline

@@ -104,7 +104,7 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
         total=total,
         initial=total - left,
         unit=" images",
-        disable=not progress,
+        **({} if progress else {"disable": True}),  # `TQDM_DISABLE` counts as well
     ) as bar:
         run_local(todo, job, workers=workers, advance=bar.update)
 

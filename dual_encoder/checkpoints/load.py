@@ -2,11 +2,12 @@
 
 import contextlib
 import difflib
+import fnmatch
 import gc
 import importlib.util
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import keras
 from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint, load_packed
 from dual_encoder.checkpoints.consistency import contradictions
 from dual_encoder.checkpoints.hub import fetch
+from dual_encoder.checkpoints.hub.cache import names_in, snapshot
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
-from dual_encoder.checkpoints.safetensors_files import PICKLED
+from dual_encoder.checkpoints.shards import shards
+from dual_encoder.checkpoints.weight_files import CONFIGS, INDEX, KERAS_HUB, find, nothing_found
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower import ImageEncoder, TextEncoder
 
@@ -26,13 +29,15 @@ HUB = "hf://"
 
 KERAS = "model.keras"  # of a run's folder, or a repository
 
+AT = "@"  # between a name and a revision
+
 # Packages of Duet in the configuration of a .keras file. Nothing else is imported for a file.
 OWNED = re.compile(r'"module": "(classifiers|dual_encoder)[."]')
 
-# What is fetched of a repository. Weights in other formats would have to be unpickled.
+# What is fetched of a repository beside the weights.
 SETTINGS = ("*.json", "*.txt")  # of folders inside as well
 
-WEIGHTS = {"transformers": "model*.safetensors", "open_clip": "open_clip_model*.safetensors"}
+KERAS_HUB_FILES = (*SETTINGS, KERAS_HUB, "assets/*")
 
 
 def load(
@@ -50,7 +55,7 @@ def load(
         name: a name of the checkpoint table (`shapes-tiny`, `clip-vit-base-patch32`), a model and
             tag of OpenCLIP's table (`ViT-B-32/openai`), `hf://org/repo`, a folder in the layout of
             `transformers`, `open_clip` or KerasHub, a `.keras` file, or the folder of a training
-            run.
+            run. What the hub has may be followed by `@` and a revision: `hf://org/repo@refs/pr/2`.
         image_size: pixels, of a published checkpoint; the position table is interpolated as the
             library of its layout does it.
         revision: of a repository: a branch, a tag or a commit.
@@ -66,14 +71,15 @@ def load(
             layout needs.
         ConnectionError: the hub cannot be reached and the cache does not have it.
         ValueError: weights that do not match the configuration, a configuration that contradicts
-            the table, weights that would have to be unpickled, a damaged or a foreign file.
+            the table, a damaged or a foreign file.
 
     Example:
         >>> model = dual_encoder.load("shapes-tiny")
         >>> model.encode_text(model.tokenizer(["a red star"])).shape
         (1, 128)
     """
-    row = _row(str(name))
+    name, revision = with_revision(name, revision)
+    row = row_named(str(name))
     if row is not None and row.file is not None:
         _refuse(name, image_size=image_size, revision=revision)
         return load_packed(row.file)
@@ -94,8 +100,18 @@ def bytes_here(row: Checkpoint) -> int | None:
     """Size of a checkpoint's weights if they are on this machine, shipped or in the cache."""
     if row.file is not None:
         return row.file.stat().st_size if row.file.is_file() else None
-    weights = WEIGHTS[row.layout].replace("*", "")
-    return fetch.cached_bytes(str(row.repository), [weights], revision=row.revision)
+    folder = snapshot(str(row.repository), row.revision)
+    names = names_in(folder) if folder else []
+    weights = find(names, row.layout)
+    if folder is None or weights is None:
+        return None
+    files = [folder / name for name in fnmatch.filter(names, weights.pattern)]
+    if weights.file.endswith(INDEX):
+        try:
+            files = shards(folder / weights.file)
+        except (FileNotFoundError, ValueError):
+            return None
+    return sum(file.stat().st_size for file in files)
 
 
 def read_folder(
@@ -107,16 +123,23 @@ def read_folder(
         FileNotFoundError: the folder has no layout that is known, or not all of it.
         ValueError: as `load`.
     """
-    read = READERS.get(layout or "") or next(
-        (read for name, read in READERS.items() if DETECT[name](folder)), None
-    )
-    if read is None:
+    layout = layout or _layout(folder)
+    if layout is None:
         raise FileNotFoundError(
             f"{folder}: no model.keras in this folder (has the run finished?), and no config.json "
             "or open_clip_config.json as published checkpoints have them"
         )
     with _collecting_nothing():
-        return read(folder, image_size=image_size)
+        return READERS[layout](folder, image_size=image_size)
+
+
+def _layout(folder: Path) -> str | None:
+    """The layout of a folder, None where it has none that is known."""
+    if keras_hub_read.is_preset(folder):
+        return "keras_hub"
+    names = names_in(folder)
+    weights = find(names)
+    return weights.layout if weights else next((n for n in CONFIGS if CONFIGS[n] in names), None)
 
 
 @contextlib.contextmanager
@@ -131,7 +154,8 @@ def _collecting_nothing() -> Iterator[None]:
             gc.enable()
 
 
-def _row(name: str) -> Checkpoint | None:
+def row_named(name: str) -> Checkpoint | None:
+    """The row of a name or of OpenCLIP's tag, None where there is none."""
     by_tag = {row.tag: row for row in CHECKPOINTS.values() if row.tag}
     return CHECKPOINTS.get(name) or by_tag.get(name)
 
@@ -150,25 +174,32 @@ def _published(
     return model
 
 
+def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, str | None]:
+    """A name of the table or the hub without the revision after it, and that revision."""
+    plain, at, after = str(name).partition(AT)
+    if not at or not (plain.startswith(HUB) or row_named(plain)):
+        return name, revision
+    if not after or revision is not None:
+        raise ValueError(
+            f"{str(name)!r}: expected one revision after {AT}; got {revision or after!r}"
+        )
+    return plain, after
+
+
 def _fetch(repository: str, *, layout: str | None = None, revision: str | None = None) -> Path:
     """The folder of a repository with its settings and one format of its weights."""
-    if layout is None:
-        names = fetch.files(repository, revision)
-        if KERAS in names:
-            return fetch.fetch(repository, [KERAS], revision=revision)
-        layout = "open_clip" if open_clip_read.CONFIG in names else "transformers"
-        if layout == "open_clip" and not any(n.startswith("open_clip_model") for n in names):
-            return fetch.fetch(repository, (*SETTINGS, "model*.safetensors"), revision=revision)
-    patterns = (*SETTINGS, WEIGHTS[layout])
-    folder = fetch.fetch(repository, patterns, revision=revision)
-    if not any(folder.glob(WEIGHTS[layout])):
-        names = fetch.files(repository, revision)
-        pickled = [name for name in names if Path(name).suffix in PICKLED]
-        message = f"{repository}: expected {WEIGHTS[layout]} among its files"
-        if pickled:
-            message += f"; {pickled[0]} would have to be unpickled, which can run any code"
-        raise ValueError(message)
-    return folder
+
+    def wanted(names: list[str]) -> Sequence[str]:
+        if layout is None and KERAS in names:
+            return [KERAS]
+        if layout is None and fnmatch.filter(names, KERAS_HUB):
+            return KERAS_HUB_FILES
+        weights = find(names, layout)
+        if weights is None:
+            raise FileNotFoundError(nothing_found(repository, names, layout))
+        return (*SETTINGS, weights.pattern)
+
+    return fetch.fetch(repository, wanted, revision=revision)
 
 
 def _read_keras(path: Path) -> Any:
@@ -176,7 +207,7 @@ def _read_keras(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(
             f"no model {str(path)!r}; expected a .keras file, a folder, {HUB}org/repo, or a name "
-            f"of the table of checkpoints such as {', '.join(_similar(str(path)))}"
+            f"of the table of checkpoints such as {', '.join(similar(str(path)))}"
         )
     if path.suffix != ".keras":
         raise ValueError(f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}")
@@ -212,7 +243,8 @@ def _import_owners(path: Path) -> None:
         importlib.import_module(package)
 
 
-def _similar(name: str) -> list[str]:
+def similar(name: str) -> list[str]:
+    """Names of the table that are like this one, or its first."""
     return difflib.get_close_matches(name, CHECKPOINTS, n=3) or list(CHECKPOINTS)[:3]
 
 
@@ -226,10 +258,4 @@ READERS: Mapping[str, Callable[..., Any]] = {
     "open_clip": open_clip_read.read,
     "keras_hub": keras_hub_read.read,
     "transformers": huggingface_read.read,
-}
-
-DETECT: Mapping[str, Callable[[Path], bool]] = {
-    "open_clip": lambda folder: (folder / open_clip_read.CONFIG).is_file(),
-    "keras_hub": keras_hub_read.is_preset,
-    "transformers": lambda folder: (folder / "config.json").is_file(),
 }

@@ -2,8 +2,10 @@
 
 Names and addresses of dual encoders are those of OpenCLIP's own table of pretrained tags
 (`open_clip/pretrained.py`, open_clip_torch 3.3.0) and of the documentation of `transformers`; a
-revision is pinned where its hash is known. Zero-shot figures are OpenCLIP's, measured by its
-authors with the prompt ensembles of the CLIP paper (`docs/openclip_results.csv`).
+revision is pinned where its hash is known. OpenAI's weights are taken from where OpenCLIP takes
+them, for its own repositories have most of them as files of torch alone. Zero-shot figures are
+OpenCLIP's, measured by its authors with the prompt ensembles of the CLIP paper
+(`docs/openclip_results.csv`).
 """
 
 from collections.abc import Mapping
@@ -198,7 +200,7 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
     ),
     "clip-rn50": RN50(
         "timm/resnet50_clip.openai",
-        revision="b5ad1dd2714e05200953a70eb508a352fc52b803",
+        revision="ec3d92cf63a5f9d591f0d611b736895966c73076",
         tag="RN50/openai",
         figures="59.82 52.84 83.29 71.57 40.30 41.54 17.03 80.80 65.22 85.29 94.19 59.94 40.81 "
         "54.53",
@@ -212,16 +214,16 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
         **OPENAI,
     ),
     "clip-vit-base-patch32": VIT_B_32(
-        "openai/clip-vit-base-patch32",
-        layout="transformers",
+        "timm/vit_base_patch32_clip_224.openai",
+        revision="a6f597a30f7b82c51704746581f9a4e41421e878",
         tag="ViT-B-32/openai",
         figures="63.32 55.92 87.58 89.83 64.23 44.36 19.53 84.00 66.70 87.00 97.13 62.48 50.44 "
         "59.63",
         **OPENAI,
     ),
     "clip-vit-base-patch16": VIT_B_16(
-        "openai/clip-vit-base-patch16",
-        layout="transformers",
+        "timm/vit_base_patch16_clip_224.openai",
+        revision="977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d",
         tag="ViT-B-16/openai",
         figures="68.34 61.88 89.01 90.77 66.95 44.95 24.21 88.72 69.07 88.86 98.25 64.35 55.94 "
         "64.77",
@@ -236,8 +238,8 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
         **OPENAI,
     ),
     "clip-vit-large-patch14-336": VIT_L_14(
-        "openai/clip-vit-large-patch14-336",
-        layout="transformers",
+        "timm/vit_large_patch14_clip_336.openai",
+        revision="81e38efc4637de5023b10e75a7f9bd1c6fa6b010",
         tag="ViT-L-14-336/openai",
         image_size=336,
         parameters=427_944_193,
@@ -281,6 +283,8 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
     ),
     "clip-vit-base-patch16-datacomp": VIT_B_16(
         "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
+        # refs/pr/2, where the hub's own bot wrote the .bin of main as safetensors.
+        revision="05fa70d888b3dcddcaeb5906c71e35e736bc8d42",
         tag="ViT-B-16/datacomp_xl_s13b_b90k",
         **DATACOMP,
     ),

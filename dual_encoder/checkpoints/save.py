@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.hub import fetch
+from dual_encoder.checkpoints.hub.listing import NAME
 from dual_encoder.checkpoints.huggingface.write import Layout, NoLayout, layout_of
 from dual_encoder.checkpoints.model_card import model_card, read_results
 from dual_encoder.checkpoints.tokenizers.write import write_tokenizer
@@ -84,7 +85,7 @@ def push_to_hub(
         PermissionError: no token, or one that may not write here.
         ConnectionError: the hub cannot be reached, or the upload broke off.
     """
-    if not fetch.NAME.fullmatch(repository):
+    if not NAME.fullmatch(repository):
         raise ValueError(f"expected a repository of the form 'org/repo'; got {repository!r}")
     found = read_results(results)
     with tempfile.TemporaryDirectory() as parent:

@@ -29,6 +29,7 @@ LEAST = 64 << 20  # bytes of weights from which it pays
 
 MADE_OF = "made_of"  # in a file's metadata: the published files' states, and the code's
 
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt")  # of a published checkpoint
 
 Shapes = Mapping[str, tuple[int, ...]]  # of a model's variables, by path
 
@@ -36,7 +37,8 @@ Shapes = Mapping[str, tuple[int, ...]]  # of a model's variables, by path
 def place(source: Path, tensors: Iterable[str], shapes: Shapes) -> Path | None:
     """The file of what a checkpoint's tensors become in these shapes, whether or not it is there.
 
-    None for a small model, a checkpoint without safetensors, or where the user wants none. Another
+    None for a small model, a checkpoint whose weights another library reads, or where the user
+    wants none. Another
     file, layout, shape or way to read the checkpoint is another place.
     """
     folder, files = os.environ.get(SETTING, USUAL), _files(source)
@@ -94,7 +96,8 @@ def _pieces(values: Mapping[str, Any], state: str) -> Iterator[bytes | memoryvie
 
 
 def _files(source: Path) -> list[str]:
-    return sorted(str(path.resolve()) for path in source.glob("*.safetensors"))
+    paths = (path for pattern in WEIGHTS for path in source.glob(pattern))
+    return sorted(str(path.resolve()) for path in paths)
 
 
 def _state(files: list[str]) -> str:

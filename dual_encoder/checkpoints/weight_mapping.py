@@ -144,9 +144,7 @@ def fill(
     """
     changed = changed or {}
     try:
-        _check_names(variables, entries, tensors, ignored)
-        for entry in entries:
-            _check_shape(variables[entry.variable], entry, tensors, changed.get(entry.variable))
+        check(variables, entries, tensors, ignored=ignored, changed=changed)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
@@ -169,6 +167,21 @@ def fill(
     if place is not None and kept is None:
         made = {name: value.result() for name, value in values.items()}
         weight_cache.write(place, made, Path(source))
+
+
+def check(
+    variables: Mapping[str, keras.Variable],
+    entries: Sequence[Entry],
+    tensors: Tensors,
+    *,
+    ignored: Sequence[str] = (),
+    changed: Mapping[str, Change] | None = None,
+) -> None:
+    """Raise the ValueErrors of `fill`, by names and shapes alone."""
+    _check_names(variables, entries, tensors, ignored)
+    for entry in entries:
+        change = (changed or {}).get(entry.variable)
+        _check_shape(variables[entry.variable], entry, tensors, change)
 
 
 def _waits(variable: keras.Variable) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dual_encoder.index.search import Hits, Index
-from duet import files
+from duet import extras, files
 
 EXACT_UP_TO = 1_000_000  # images; beyond, exact search takes seconds
 
@@ -151,7 +151,5 @@ def _faiss() -> Any:
     try:
         import faiss
     except ModuleNotFoundError:
-        raise ValueError(
-            "approximate search needs faiss: pip install 'duet-vision-language[faiss]'"
-        ) from None
+        raise ValueError(extras.missing("approximate search (faiss)", "faiss")) from None
     return faiss

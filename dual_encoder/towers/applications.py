@@ -26,9 +26,11 @@ class Application:
         return {"mean": mean, "std": std, "bgr": self.bgr}
 
 
-HALF = {"mean": (127.5,) * 3, "std": (127.5,) * 3}  # to -1 .. 1
-CAFFE = {"mean": (103.939, 116.779, 123.68), "bgr": True}
-TORCH = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+Pixels = dict[str, Any]
+
+HALF: Pixels = {"mean": (127.5,) * 3, "std": (127.5,) * 3}  # to -1 .. 1
+CAFFE: Pixels = {"mean": (103.939, 116.779, 123.68), "bgr": True}
+TORCH: Pixels = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 
 APPLICATIONS: Mapping[str, Application] = {
     "xception": Application("Xception", 299, **HALF),

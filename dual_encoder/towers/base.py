@@ -27,7 +27,7 @@ class ImageTower(keras.layers.Layer):
         interpolation: `"bicubic"` or `"bilinear"`, antialiased, as Pillow's.
 
     Raises:
-        ValueError: an unknown `resize` or `interpolation`.
+        ValueError: an unknown `resize` or `interpolation`; when called, images of another size.
     """
 
     output_dim: int
@@ -51,6 +51,11 @@ class ImageTower(keras.layers.Layer):
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
         self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
         self.resize, self.interpolation = resize, interpolation
+        self.input_spec = keras.layers.InputSpec(shape=(None, image_size, image_size, 3))
+
+    def __call__(self, image, *args, **kwargs):
+        check_size(image, self.image_size)
+        return super().__call__(image, *args, **kwargs)
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -95,7 +100,8 @@ class TakesImages:
 def check_size(images: Any, size: int) -> None:
     """Raise a ValueError of one line where images are not [b, size, size, 3]."""
     shape = tuple(getattr(images, "shape", ()))
-    if len(shape) != 4 or any(n not in (None, size) for n in shape[1:3]):
+    pairs = zip(shape[1:], (size, size, 3), strict=False)
+    if len(shape) != 4 or any(n not in (None, wanted) for n, wanted in pairs):
         raise ValueError(
             f"images: expected pixels [b, {size}, {size}, 3], the model's image_size; got "
             f"{list(shape)}; read or resize them at {size} x {size}"

@@ -23,7 +23,8 @@ class VisionTransformer(ImageTower):
     which learns much faster on few images.
 
     Args:
-        image_size: height and width s in pixels; must be divisible by `patch_size`.
+        image_size: height and width s in pixels; must be divisible by `patch_size`, but see
+            `crop_to_patches`.
         patch_size: pixels per side of a patch.
         width, depth, heads: of the transformer.
         mlp_ratio: hidden units of a block's mlp, in widths.
@@ -32,6 +33,8 @@ class VisionTransformer(ImageTower):
         patch_bias: whether the patch projection has a bias, as ViT and SigLIP; CLIP has none.
         pooling: `"token"` (class token, as ViT and CLIP), `"average"` or `"attention"` (a learned
             query, as SigLIP).
+        crop_to_patches: whether pixels at the right and bottom that fill no patch are left out, as
+            SigLIP's with patches of 14 in 384 pixels.
         pre_norm: a layer norm before the first block, as CLIP has.
         epsilon: of the layer norms.
         dropout: rate inside the blocks.
@@ -55,17 +58,20 @@ class VisionTransformer(ImageTower):
         stem: str = "patch",
         patch_bias: bool = False,
         pooling: str = "token",
+        crop_to_patches: bool = False,
         pre_norm: bool = False,
         epsilon: float = 1e-5,
         dropout: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(image_size, **kwargs)
-        _check(image_size, patch_size, stem=stem, pooling=pooling)
+        side = image_size - image_size % patch_size if crop_to_patches else image_size
+        _check(side, patch_size, stem=stem, pooling=pooling)
         self.patch_size, self.grid = patch_size, image_size // patch_size
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
         self.activation = keras.activations.get(activation)
         self.stem, self.patch_bias, self.pooling = stem, patch_bias, pooling
+        self.crop_to_patches = crop_to_patches
         self.pre_norm, self.epsilon, self.dropout_rate = pre_norm, epsilon, dropout
         self.output_dim = width
         self.convolutions = self._stem() if stem == "convolutions" else None
@@ -137,6 +143,8 @@ class VisionTransformer(ImageTower):
             x = self.convolutions(x, training=training)
             return ops.reshape(x, (-1, self.grid**2, self.width))
         g, p = self.grid, self.patch_size
+        if self.crop_to_patches:
+            x = x[:, : g * p, : g * p]
         x = ops.transpose(ops.reshape(x, (-1, g, p, g, p, 3)), (0, 1, 3, 2, 4, 5))
         return ops.reshape(x, (-1, g * g, p * p * 3))
 
@@ -144,7 +152,7 @@ class VisionTransformer(ImageTower):
         sizes = "patch_size width depth heads mlp_ratio"
         return {
             **super().get_config(),
-            **attributes(self, f"{sizes} stem patch_bias pooling pre_norm epsilon"),
+            **attributes(self, f"{sizes} stem patch_bias pooling crop_to_patches pre_norm epsilon"),
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout_rate,
         }

@@ -3,13 +3,14 @@
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from pipelines.comparison import recommendation
-from pipelines.comparison.methods import CONTESTANTS, Contestant
+from pipelines.comparison.options import Options
 from pipelines.comparison.recipes import Recipes
+from pipelines.methods.method import Method
+from pipelines.methods.table import METHODS
 from tfrecords import Manifest
 
 UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600}
@@ -19,8 +20,6 @@ OVERHEAD = 20.0  # seconds to start a run and to measure it
 EXPORTING = 15.0  # seconds to export a network, and to start what serves it
 
 BACKWARD = 2  # FLOPs backwards, in those forwards
-
-DRAWS_NOTHING = ("zero-shot", "linear-probe")  # one run is as good as several seeds
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,20 @@ def seconds(text: str | None) -> float | None:
     return float(found[1]) * UNITS[found[2]]
 
 
-def within(options: Any, manifest: Manifest, recipes: Recipes) -> tuple[list[str], dict[str, str]]:
+def within(
+    options: Options, manifest: Manifest, recipes: Recipes, *, speed: Speed | None
+) -> tuple[list[str], dict[str, str]]:
     """Methods by predicted time, the shortest first, as long as there is some; and the others.
+
+    speed: of the compared model; not needed without a budget.
 
     Raises:
         ValueError: a budget that is no time, or too short for any method.
     """
     given = seconds(options.budget)
-    if given is None:
+    if given is None or speed is None:
         return list(options.methods), {}
     left = given - _serving(options)  # of the compared model's network, for all that share it
-    speed = measured_speed(options.model)
     needed = {name: predicted(name, options, manifest, speed, recipes) for name in options.methods}
     taken, left_out = set(), {}
     for method in sorted(needed, key=needed.__getitem__):
@@ -74,33 +76,42 @@ def within(options: Any, manifest: Manifest, recipes: Recipes) -> tuple[list[str
     return [name for name in options.methods if name in taken], left_out
 
 
+def forecast(options: Options, manifest: Manifest, recipes: Recipes, *, speed: Speed) -> list[str]:
+    """What would be run and how long it is predicted to take, as lines for a terminal."""
+    chosen, left_out = within(options, manifest, recipes, speed=speed)
+    needed = {name: predicted(name, options, manifest, speed, recipes) for name in chosen}
+    total = recommendation.duration(sum(needed.values()) + _serving(options))
+    width = max(map(len, options.methods))
+    return [
+        f"methods: {len(chosen)}, predicted to take {total} on this machine",
+        *(f"  {name:{width}}  {recommendation.duration(each)}" for name, each in needed.items()),
+        *(f"  {name:{width}}  left out ({reason})" for name, reason in left_out.items()),
+    ]
+
+
 def predicted(
-    method: str, options: Any, manifest: Manifest, speed: Speed, recipes: Recipes
+    method: str, options: Options, manifest: Manifest, speed: Speed, recipes: Recipes
 ) -> float:
     """Seconds that all runs of a method take, and of a network of its own serving it."""
-    contestant = CONTESTANTS[method]
-    runs = 1 if method in DRAWS_NOTHING else len(options.seeds)
+    row = METHODS[method]
+    runs = len(options.seeds) if row.draws else 1
     epochs = recipes.get(method, {}).get("epochs", options.epochs)
-    trained = contestant.passes * epochs * manifest.split("train").count
+    trained = row.passes * epochs * manifest.split("train").count
     forwards = (1 + BACKWARD) * trained + manifest.split(options.test).count
     share, serving = 1.0, 0.0
-    if contestant.family == "supervised":
-        share, serving = _flops(contestant, options) / speed.flops, _serving(options)
+    if row.network:
+        share, serving = _flops(row, options) / speed.flops, _serving(options)
     return runs * (OVERHEAD + forwards * share / speed.images_per_second) + serving
 
 
 def measured_speed(name: str) -> Speed:
     """Of a dual encoder by name. Raises ValueError for a model without texts."""
-    from pipelines.runs import runtime, strategy
+    from pipelines.costs import flops
+    from pipelines.runs import models, runtime, strategy
 
     runtime.import_tensorflow()
     strategy.share_gpus()
-    import dual_encoder
-    from pipelines.costs import flops
-
-    model = dual_encoder.load(name)
-    if not isinstance(model, dual_encoder.DualEncoder):
-        raise ValueError(f"--model: expected a dual encoder; {name} has one tower")
+    model = models.load_dual_encoder(name)
     images = np.zeros((16, model.image_size, model.image_size, 3), np.uint8)
     times = []
     for _ in range(4):
@@ -110,12 +121,12 @@ def measured_speed(name: str) -> Speed:
     return Speed(flops.counted(model.image_tower), len(images) / min(times))
 
 
-def _serving(options: Any) -> float:
+def _serving(options: Options) -> float:
     """Seconds to export a network and to measure how fast it answers."""
     return EXPORTING + 2 * options.serving_seconds if options.serving_seconds else 0.0
 
 
-def _flops(contestant: Contestant, options: Any) -> float:
+def _flops(row: Method, options: Options) -> float:
     """Of one image forwards through a network of a size of its own."""
-    side = options.image_size or contestant.image_size
-    return contestant.flops * (side / contestant.image_size) ** 2
+    side = options.image_size or row.image_size
+    return row.flops * (side / row.image_size) ** 2

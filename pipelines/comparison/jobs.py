@@ -1,58 +1,53 @@
-"""Runs the commands of a comparison one after the other, each by itself; a failure stops none."""
+"""The runs that a method of a comparison is made of, as the options of the command that does it."""
 
+import dataclasses
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duet import files
-from pipelines.runs import command_line
+from pipelines.comparison.options import Options
+from pipelines.comparison.recipes import Recipes
+from pipelines.fewshot import grid as fewshot_grid
+from pipelines.fewshot import options as fewshot_options
+from pipelines.finetuning import options as finetuning_options
+from pipelines.methods.method import Method
+from pipelines.runs import command_line, results
+from pipelines.training import batch_size
 
-LOG = "log.txt"
+LOG, FAILED = "log.txt", "failed.json"
 
-FAILED = "failed.json"
-
-ENDING = 12  # lines of a log that a failure without a message shows
+FEATURES = "features"  # folder of the cache that all rows share
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command of a comparison.
+    """One run of a method in a comparison; one of a method that `prompt` runs has all seeds.
 
     Attributes:
         name: for people: "flyp, seed 2".
-        command: of Duet.
-        options: what is typed behind it.
-        out: its folder.
+        method: of the table.
+        options: of the command that does the same.
         logs: folder of what it prints, and of why it failed.
         finished: the files that it leaves at its end.
     """
 
     name: str
-    command: str
-    options: Mapping[str, Any]
-    out: Path
+    method: Method
+    options: finetuning_options.Options | fewshot_options.Options
     logs: Path
-    finished: tuple[str, ...]
+    finished: tuple[Path, ...]
 
     @property
     def words(self) -> str:
-        """What to type."""
-        return command_line.command_line(self.command, {**self.options, "out": str(self.out)})
+        """What to type to get the same run."""
+        return command_line.command_line(self.method.command, _not_usual(self.options))
 
     @property
     def is_done(self) -> bool:
         """Whether it has been run to its end, with these options."""
-        return all((self.out / name).is_file() for name in self.finished)
+        return all(path.is_file() for path in self.finished)
 
     @property
     def failure(self) -> str | None:
@@ -61,78 +56,128 @@ class Job:
         return json.loads(path.read_text())["error"] if path.is_file() else None
 
 
-def run(job: Job, *, limit: float | None = None) -> str | None:
-    """Run a command in a process of its own, unless it is done. Returns why it failed, or None.
-
-    What it prints is in its logs. A process of its own gives its memory back, and can be stopped.
+def of(
+    row: Method, options: Options, recipes: Recipes, *, out: Path, images: int
+) -> tuple[list[Job], list[Path]]:
+    """The runs of a method, one per seed, and the folder of its results for each.
 
     Args:
-        limit: seconds after which it is stopped; what it has done stays, and is gone on with.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM; the command has been stopped in order and can go on.
+        out: folder of the comparison.
+        images: that there are to train on.
     """
-    if job.is_done:
-        return None
-    job.logs.mkdir(parents=True, exist_ok=True)
-    (job.logs / FAILED).unlink(missing_ok=True)
-    start = time.perf_counter()
-    with open(job.logs / LOG, "wb") as log, _terminated_like_interrupted():
-        process = subprocess.Popen(
-            [sys.executable, *_arguments(job)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            status = process.wait(limit)
-            error = None if status == 0 else _complaint(job.logs / LOG, status)
-        except subprocess.TimeoutExpired:
-            _stop(process)
-            error = f"stopped after {time.perf_counter() - start:,.0f} s, the time it was given"
-        except KeyboardInterrupt:
-            _stop(process)
-            raise
-    if error:
-        files.write(job.logs / FAILED, json.dumps({"error": error}))
-    return error
+    if row.command == "prompt":
+        cells = _prompt_cells(out, row, options)
+        return [_prompt_job(options, row, cells, out=out)], cells
+    seeds = options.seeds if row.draws else options.seeds[:1]
+    recipe = recipes.get(row.name)
+    own = [_finetune_job(options, row, recipe, seed=seed, out=out, images=images) for seed in seeds]
+    return own, [Path(job.options.out) for job in own]
 
 
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, which would leave the command running alone, as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _finetune_job(
+    options: Options,
+    row: Method,
+    recipe: Mapping[str, Any] | None,
+    *,
+    seed: int,
+    out: Path,
+    images: int,
+) -> Job:
+    given: dict[str, Any] = {
+        "data": options.data,
+        "model": row.network or options.model,
+        "out": str(out / "runs" / row.name / f"seed-{seed}"),
+        **_protocol(options, out),
+        "validation": options.validation,
+        "split_seed": options.seeds[0],
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "seed": seed,
+        "test": options.test,
+        "bootstrap": options.bootstrap,
+        "precision": options.precision,
+        "micro_batch": options.micro_batch,
+    }
+    if row.network:
+        given |= {"weights": options.weights, "image_size": options.image_size}
+    given |= _own_options(options, row) if recipe is None else recipe
+    given["batch_size"], given["micro_batch"] = batch_size.fitting(
+        given["batch_size"], given["micro_batch"], images=max(images, 1)
+    )
+    chosen = finetuning_options.Options(**_given(given))
+    return Job(
+        f"{row.name}, seed {seed}",
+        row,
+        chosen,
+        logs=out / "logs" / f"{row.name}-{seed}",
+        finished=(Path(chosen.out) / results.FILE,),
+    )
 
 
-def _arguments(job: Job) -> list[str]:
-    import shlex
-
-    return shlex.split(job.words)[1:]  # behind "python"
-
-
-def _stop(process: subprocess.Popen) -> None:
-    """Let it finish its step and save; after a minute, no more."""
-    process.terminate()
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _own_options(options: Options, row: Method) -> dict[str, Any]:
+    """Of a method without a recipe."""
+    rate = options.supervised_learning_rate if row.network else options.learning_rate
+    own = {"method": row.name} | dict(row.options)
+    return {**own, **({"learning_rate": rate} if rate else {})}
 
 
-def _complaint(log: Path, status: int) -> str:
-    """The line in which a command said what was wrong, or the end of what it printed."""
-    lines = re.split(r"[\r\n]+", log.read_text(encoding="utf-8", errors="replace").strip())
-    said = [line for line in lines if line.startswith("error: ")]
-    if said:
-        return said[-1].removeprefix("error: ")
-    if status < 0:
-        return f"killed by signal {-status}: out of memory, perhaps; see {log}"
-    return f"exit status {status}; see {log}: " + " / ".join(lines[-ENDING:])[-600:]
+def _prompt_job(options: Options, row: Method, cells: list[Path], *, out: Path) -> Job:
+    """All of these methods share a folder."""
+    given = {
+        "data": options.data,
+        "out": str(out / "runs" / "prompt"),
+        "models": [options.model],
+        "methods": [row.name],
+        "shots": [options.shots],
+        "seeds": options.seeds,
+        **_protocol(options, out),
+        "epochs": options.prompt_epochs,
+        "n_ctx": options.n_ctx,
+        "split": options.test,
+        "bootstrap": options.bootstrap,
+    }
+    return Job(
+        row.name,
+        row,
+        fewshot_options.Options(**_given(given)),
+        logs=out / "logs" / row.name,
+        finished=tuple(path / results.FILE for path in cells),
+    )
+
+
+def _prompt_cells(out: Path, row: Method, options: Options) -> list[Path]:
+    """The folders of a method's results in the grid that `prompt` makes."""
+    grid = out / "runs" / "prompt"
+    found = fewshot_grid.cells(
+        grid, options.model, row.name, shots=[options.shots], seeds=options.seeds
+    )
+    return [cell.folder for cell in found]
+
+
+def _protocol(options: Options, out: Path) -> dict[str, Any]:
+    return {
+        "held_out": options.held_out or None,
+        "held_out_classes": options.held_out_classes,
+        "templates": options.templates,
+        "strategy": options.strategy,
+        "features": str(out / FEATURES),
+    }
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that keep their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _not_usual(options: Any) -> dict[str, Any]:
+    """The options that are not at their defaults."""
+    return {
+        each.name: value
+        for each in dataclasses.fields(options)
+        if (value := getattr(options, each.name)) != _default(each)
+    }
+
+
+def _default(each: dataclasses.Field) -> Any:
+    factory = each.default_factory
+    return each.default if factory is dataclasses.MISSING else factory()

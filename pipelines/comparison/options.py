@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pipelines.methods.table import METHODS
+
 DEFAULT = (
     *("zero-shot", "linear-probe", "tip-adapter", "coop", "fine-tune", "ft-clip", "flyp"),
     *("wise-ft", "auto"),
@@ -18,9 +20,7 @@ class Options:
         out: folder of the comparison; the same command goes on with one that was stopped, and
             skips what is finished.
         model: the dual encoder that is adapted; see `python -m pipelines models`.
-        methods: zero-shot, linear-probe, tip-adapter, tip-adapter-f, coop, cocoop, fine-tune,
-            ft-clip, flyp, wise-ft, auto, vit, resnet50, xception, efficientnet-b7, from-scratch;
-            or all.
+        methods: rows of the table of methods, or all: NAMES.
         seeds: of training; the images are divided by the first one, for all.
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
@@ -51,6 +51,7 @@ class Options:
             and 32; 0 for not at all.
         test: split that is measured.
         bootstrap: resamples for intervals and differences.
+        dry_run: only say which methods would be run, and how long they are predicted to take.
     """
 
     data: str
@@ -80,7 +81,10 @@ class Options:
     serving_seconds: float = 1.0
     test: str = "test"
     bootstrap: int = 1000
+    dry_run: bool = False
 
+
+Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
 
 RANGES = {
     "(0, inf)": (
@@ -91,22 +95,18 @@ RANGES = {
     "(0, 1)": ("validation",),
 }
 
-FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds")
+FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
 
 
 def check(options: Options) -> None:
-    from pipelines.comparison import recipes as comparison_recipes
-    from pipelines.comparison.methods import CONTESTANTS
-
     if options.methods == ["all"]:
-        options.methods = list(CONTESTANTS)
+        options.methods = list(METHODS)
     for name in ("methods", "seeds"):
         values = getattr(options, name)
         if not values or len(set(values)) < len(values):
             raise ValueError(f"--{name}: expected one or more, each once; got {values}")
     for method in options.methods:
-        if method not in CONTESTANTS:
+        if method not in METHODS:
             raise ValueError(
-                f"--methods: expected all, or some of {', '.join(CONTESTANTS)}; got {method!r}"
+                f"--methods: expected all, or some of {', '.join(METHODS)}; got {method!r}"
             )
-    comparison_recipes.read(options)  # raises for what is none

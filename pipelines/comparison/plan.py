@@ -1,20 +1,21 @@
-"""Which commands a comparison is made of."""
+"""Which runs a comparison is made of, and how they are run."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pipelines.comparison import budget
-from pipelines.comparison import jobs as comparison_jobs
+from duet import files
+from pipelines.comparison import budget, jobs, rows
 from pipelines.comparison import recipes as comparison_recipes
-from pipelines.comparison.jobs import Job
-from pipelines.comparison.methods import COMPARED, CONTESTANTS, Contestant
-from pipelines.fewshot import grid as fewshot_grid
-from pipelines.runs import results
+from pipelines.comparison.about import About
+from pipelines.comparison.jobs import FAILED, LOG, Job
+from pipelines.comparison.options import Options
+from pipelines.comparison.worker import Call
+from pipelines.comparison.workers import Workers
+from pipelines.methods.table import METHODS
 from pipelines.training import batch_size
 from tfrecords import Manifest
 
@@ -42,40 +43,76 @@ class Plan:
     remarks: tuple[str, ...] = ()
 
 
-def plan(options: Any, manifest: Manifest, *, held_out: tuple[int, ...], out: Path) -> Plan:
-    """The commands of a comparison, one per method and seed; those of `prompt` do all seeds."""
+def plan(
+    options: Options,
+    manifest: Manifest,
+    workers: Workers,
+    *,
+    held_out: tuple[int, ...],
+    out: Path,
+) -> Plan:
+    """The runs of a comparison: one per method and seed, or per method that draws nothing.
+
+    workers: measure how fast the model is where there is a budget.
+    """
     recipes = comparison_recipes.read(options)
-    chosen, left_out = budget.within(options, manifest, recipes)
+    speed = None
+    if budget.seconds(options.budget) is not None:
+        speed = workers.call(Call(budget.measured_speed, (options.model,)))
+    chosen, left_out = budget.within(options, manifest, recipes, speed=speed)
     images = _to_train_on(options, manifest, held_out)
-    jobs: list[Job] = []
+    planned: list[Job] = []
     cells: dict[str, list[Path]] = {}
     job_of: dict[str, list[Job]] = {}
     for name in chosen:
-        if CONTESTANTS[name].command == "prompt":
-            own = [_prompt_job(options, name, out=out)]
-            cells[name] = _prompt_cells(own[0].out, name, options)
-        else:
-            seeds = options.seeds[:1] if name == "linear-probe" else options.seeds  # draws nothing
-            job = partial(_finetune_job, options, name, recipes.get(name), images=images)
-            own = [job(seed=seed, out=out) for seed in seeds]
-            cells[name] = [job.out for job in own]
-        jobs += own
-        job_of[name] = own
+        job_of[name], cells[name] = jobs.of(METHODS[name], options, recipes, out=out, images=images)
+        planned += job_of[name]
     remarks = _remarks(options, manifest, held_out, images=images)
-    return Plan(jobs, cells, job_of, left_out, held_out, remarks)
+    return Plan(planned, cells, job_of, left_out, held_out, remarks)
 
 
-def run(made: Plan) -> None:
-    """Run what is not finished, and say how it went."""
-    for number, job in enumerate(made.jobs, start=1):
-        if job.is_done:
-            continue
-        print(f"{number} of {len(made.jobs)}: {job.name}", flush=True)
-        if error := comparison_jobs.run(job):
-            print(f"  failed: {error}", flush=True)
+def batches(made: Plan) -> list[list[Job]]:
+    """What is not finished: all rows on cached features together, every other run by itself."""
+    left = [job for job in made.jobs if not job.is_done]
+    shared = [job for job in left if job.method.fit is not None]
+    return ([shared] if shared else []) + [[job] for job in left if job.method.fit is None]
 
 
-def _to_train_on(options: Any, manifest: Manifest, held_out: tuple[int, ...]) -> int:
+def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]) -> None:
+    """Run what is not finished, and say how it went.
+
+    `claim` is called once it is sure that the compared model can be had; nothing is written before.
+
+    All rows on cached features share a process, every other run has its own. What each method
+    costs to run is measured on the model of its first run.
+
+    Raises:
+        ValueError, OSError: the compared model cannot be had; nothing has been run.
+    """
+    left = batches(made)
+    needs_model = any(not job.method.network for batch in left for job in batch)
+    first = [Call(rows.resolve, (about.model,), essential=True)] if needs_model else []
+    if not first:
+        claim()
+    for batch in left:
+        calls = [*first, *(Call(rows.fit, (job, about), job.logs / LOG) for job in batch)]
+        outcomes = workers.run(calls)
+        if first and (error := next(outcomes).error):
+            outcomes.close()
+            raise error
+        if first:
+            claim()
+        first = []
+        for job in batch:
+            print(f"{made.jobs.index(job) + 1} of {len(made.jobs)}: {job.name}", flush=True)
+            (job.logs / FAILED).unlink(missing_ok=True)
+            if error := next(outcomes).error:
+                files.write(job.logs / FAILED, json.dumps({"error": str(error)}))
+                print(f"  failed: {error}", flush=True)
+        outcomes.close()
+
+
+def _to_train_on(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> int:
     """How many images are left to train on, without those that methods choose by."""
     from tfrecords import splits
 
@@ -88,7 +125,7 @@ def _to_train_on(options: Any, manifest: Manifest, held_out: tuple[int, ...]) ->
 
 
 def _remarks(
-    options: Any, manifest: Manifest, held_out: tuple[int, ...], *, images: int
+    options: Options, manifest: Manifest, held_out: tuple[int, ...], *, images: int
 ) -> tuple[str, ...]:
     found = []
     size, _ = batch_size.fitting(options.batch_size, options.micro_batch, images=max(images, 1))
@@ -105,95 +142,3 @@ def _remarks(
             f"{98 / tested**0.5:.0f} points either way, whatever the intervals say."
         )
     return tuple(found)
-
-
-def _finetune_job(
-    options: Any,
-    method: str,
-    recipe: Mapping[str, Any] | None,
-    *,
-    seed: int,
-    out: Path,
-    images: int,
-) -> Job:
-    contestant = CONTESTANTS[method]
-    given: dict[str, Any] = {
-        "data": options.data,
-        "model": options.model if contestant.model == COMPARED else contestant.model,
-        **_protocol(options),
-        "validation": options.validation,
-        "split_seed": options.seeds[0],
-        "epochs": options.epochs,
-        "batch_size": options.batch_size,
-        "seed": seed,
-        "test": options.test,
-        "bootstrap": options.bootstrap,
-        "precision": options.precision,
-        "micro_batch": options.micro_batch,
-    }
-    if contestant.family == "supervised":
-        given |= {"weights": options.weights, "image_size": options.image_size}
-    given |= _own_options(options, contestant) if recipe is None else recipe
-    given["batch_size"], given["micro_batch"] = batch_size.fitting(
-        given["batch_size"], given["micro_batch"], images=max(images, 1)
-    )
-    return Job(
-        f"{method}, seed {seed}",
-        "finetune",
-        {name: value for name, value in given.items() if value is not None},
-        out / "runs" / method / f"seed-{seed}",
-        logs=out / "logs" / f"{method}-{seed}",
-        finished=("model.keras",),
-    )
-
-
-def _own_options(options: Any, contestant: Contestant) -> dict[str, Any]:
-    """Of a method without a recipe."""
-    compared = contestant.family == "dual"
-    rate = options.learning_rate if compared else options.supervised_learning_rate
-    return {**contestant.options, **({"learning_rate": rate} if rate else {})}
-
-
-def _prompt_job(options: Any, method: str, *, out: Path) -> Job:
-    """All of these methods share a folder, and in it the embeddings of the images."""
-    grid = out / "runs" / "prompt"
-    given = {
-        "data": options.data,
-        "models": [options.model],
-        "methods": [method],
-        "shots": [options.shots],
-        "seeds": options.seeds,
-        **_protocol(options),
-        "epochs": options.prompt_epochs,
-        "n_ctx": options.n_ctx,
-        "split": options.test,
-        "bootstrap": options.bootstrap,
-    }
-    return Job(
-        method,
-        "prompt",
-        {name: value for name, value in given.items() if value is not None},
-        grid,
-        logs=out / "logs" / method,
-        finished=tuple(
-            str((path / results.FILE).relative_to(grid))
-            for path in _prompt_cells(grid, method, options)
-        ),
-    )
-
-
-def _prompt_cells(grid: Path, method: str, options: Any) -> list[Path]:
-    """The folders of a method's results in the grid that `prompt` makes."""
-    found = fewshot_grid.cells(
-        grid, options.model, method, shots=[options.shots], seeds=options.seeds
-    )
-    return [cell.folder for cell in found]
-
-
-def _protocol(options: Any) -> dict[str, Any]:
-    return {
-        "held_out": options.held_out or None,
-        "held_out_classes": options.held_out_classes,
-        "templates": options.templates,
-        "strategy": options.strategy,
-    }

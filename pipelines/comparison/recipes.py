@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.comparison.methods import COMPARED, CONTESTANTS
+from pipelines.comparison.options import Options
 from pipelines.finetuning import options as finetuning_options
+from pipelines.methods.table import METHODS
 from pipelines.runs import config
 
 # What a comparison says to all of its methods alike.
@@ -16,7 +17,7 @@ SHARED |= {"split_seed", "seed", "test", "bootstrap"}
 Recipes = Mapping[str, Mapping[str, Any]]  # options by method
 
 
-def read(options: Any) -> Recipes:
+def read(options: Options) -> Recipes:
     """By method, the options of `--recipes METHOD=RECIPE` that are its own.
 
     Raises:
@@ -24,7 +25,7 @@ def read(options: Any) -> Recipes:
             `finetune` has not.
     """
     found = {}
-    tuned = [name for name, each in CONTESTANTS.items() if each.command == "finetune"]
+    tuned = [name for name, each in METHODS.items() if each.command == "finetune"]
     known = {field.name for field in dataclasses.fields(finetuning_options.Options)}
     for text in options.recipes or ():
         method, _, name = text.partition("=")
@@ -38,6 +39,6 @@ def read(options: Any) -> Recipes:
             raise ValueError(
                 f"--recipes: expected a recipe of finetune; {name} has an option {strange[0]!r}"
             )
-        kept = {"model"} if CONTESTANTS[method].model == COMPARED else set()
+        kept = set() if METHODS[method].network else {"model"}
         found[method] = {key: given[key] for key in given if key not in SHARED | kept}
     return found

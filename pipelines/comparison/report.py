@@ -11,6 +11,7 @@ from duet import files
 from pipelines.comparison import cost_table, recommendation
 from pipelines.comparison import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
+from pipelines.methods.table import METHODS
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line, results
@@ -35,6 +36,10 @@ SHARES = {  # of the table on the page and in the terminal: key, heading
     "macro_f1": "Macro F1",
     "ece": "Calibration error",
 }
+
+NO_NAMES = "no names"  # of a method that cannot name classes that it has not learnt
+
+OF_NEW_NAMES = ("unseen", "unseen_among_all", "generalized", "harmonic_mean")
 
 
 def write(
@@ -109,7 +114,8 @@ def study_tables(document: dict[str, Any]) -> list[dict[str, Any]]:
             "rows": [[row["method"], row.get("deployment") or reporting_text.DASH] for row in rows],
         },
     ]
-    return [each for each in tables if any(cell != reporting_text.DASH for _, cell in each["rows"])]
+    unknown = (reporting_text.DASH, NO_NAMES)
+    return [each for each in tables if any(cell not in unknown for _, cell in each["rows"])]
 
 
 def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
@@ -165,9 +171,10 @@ def _cells(row: dict[str, Any], shown: list[str]) -> list[str]:
 
 
 def _share(row: dict[str, Any], key: str) -> str:
-    """ "91.2 ± 0.3 %"."""
+    """ "91.2 ± 0.3 %"; `NO_NAMES`."""
     if row[key] is None:
-        return reporting_text.DASH
+        no_names = key in OF_NEW_NAMES and not METHODS[row["method"]].rows_for_new_names
+        return NO_NAMES if no_names else reporting_text.DASH
     spread = row["spread"].get(key)
     return (
         reporting_text.percent(row[key])

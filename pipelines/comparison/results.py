@@ -8,9 +8,10 @@ import numpy as np
 
 from pipelines.comparison import recommendation
 from pipelines.comparison.jobs import Job
-from pipelines.comparison.methods import CONTESTANTS
+from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
 from pipelines.costs import training as costs_training
+from pipelines.methods.table import METHODS
 from pipelines.metrics import significance
 from pipelines.runs import predictions, results
 from tfrecords import Manifest
@@ -33,11 +34,11 @@ COSTS = ("seconds", "peak_rss_bytes", "parameters", "trained_parameters")
 
 
 def document(
-    made: Plan, options: Any, manifest: Manifest, *, deployed: dict[str, dict[str, Any]]
+    made: Plan, options: Options, manifest: Manifest, *, deployed: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """The results of a comparison; see `results` and `results.schema.json`.
 
-    deployed: of `deployment.measure`.
+    deployed: of each method that finished, what `serving_costs.measured` gives.
     """
     found = {method: _found(folders) for method, folders in made.cells.items()}
     rows = [
@@ -89,7 +90,7 @@ def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> li
     return sorted(set(first.labels.tolist()) - set(held_out))
 
 
-def _chance(made: Plan, options: Any, manifest: Manifest) -> float:
+def _chance(made: Plan, options: Options, manifest: Manifest) -> float:
     """How often the commonest class trained on is right about test images of such classes."""
     counts = manifest.split(options.test).class_counts
     seen = [count for label, count in enumerate(counts) if label not in made.held_out]
@@ -119,13 +120,13 @@ def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
 
 def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str, Any]:
     """One row of the table: means over seeds, their spread, cost and how to do it again."""
-    contestant = CONTESTANTS[method]
+    row_of = METHODS[method]
     errors = [job.failure for job in jobs if job.failure]
     first = found[0] if found else {}
     row: dict[str, Any] = {
         "method": method,
-        "what": contestant.what,
-        "family": contestant.family,
+        "what": row_of.what,
+        "family": "supervised" if row_of.network else "dual",
         "command": jobs[0].words,
         "error": None if found else (errors[0] if errors else "it has not been run"),
         "seeds": len(found),

@@ -49,7 +49,7 @@ def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
     facts = {"side": side, "classes": f"{classes:,}", "top_k": document["top_k"]}
     code = CODE[document["format"]].format(**facts)
     sections = [
-        f"# {PurePath(document['model']).name}",
+        f"# {PurePath(document['model'].partition('@')[0]).name}",
         f"A classifier of images, exported with Duet. {IN_AND_OUT[document['format']]}".format(
             **facts
         ),

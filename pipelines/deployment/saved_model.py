@@ -80,3 +80,31 @@ def reader(folder: Path) -> Callable[[list[bytes]], np.ndarray]:
 
     probabilities.keeps = loaded  # type: ignore[attr-defined]  # variables live as long as it
     return probabilities
+
+
+def pixels_reader(folder: Path) -> tuple[dict[str, Any], Callable[[np.ndarray], np.ndarray]]:
+    """What a SavedModel says of itself (`class_names`, `templates`, `preprocessing`), and of
+    pixels uint8 [b, s, s, 3]: probabilities float32 [b, c].
+
+    Raises ValueError for one that `write` did not write.
+    """
+    import tensorflow as tf
+
+    loaded: Any = tf.saved_model.load(str(folder))
+    if not {ABOUT, PIXELS} <= set(loaded.signatures):
+        raise ValueError(
+            f"{folder}: expected a SavedModel that export wrote, with the signatures {PIXELS} and "
+            f"{ABOUT}; it has {', '.join(loaded.signatures) or 'none'}"
+        )
+    told = {name: value.numpy() for name, value in loaded.signatures[ABOUT]().items()}
+    about = {
+        **{name: [text.decode() for text in told[name]] for name in ("class_names", "templates")},
+        "preprocessing": json.loads(told["preprocessing"]),
+    }
+    serve = loaded.signatures[PIXELS]
+
+    def probabilities(pixels: np.ndarray) -> np.ndarray:
+        return serve(pixels=tf.constant(pixels))["probabilities"].numpy()
+
+    probabilities.keeps = loaded  # type: ignore[attr-defined]  # variables live as long as it
+    return about, probabilities

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-OF_ZERO_SHOT = ("templates", "class_names", "language", "prompts")
+OF_ZERO_SHOT = ("templates", "class_names", "language", "prompts", "features")
 
 OF_RETRIEVAL = ("captions_per_image", "distractors")
 
@@ -35,6 +35,8 @@ class Options:
             lists; the figures say so.
         prompts: file of prompts learnt with this model and these names, as `prompt` writes it, in
             place of templates.
+        features: folder of a feature cache, such as that of a comparison: images that are in it
+            are not encoded again, others are added; without it none is used.
         captions_per_image: in retrieval, the first so many of each image; without it all.
         distractors: in retrieval, further splits whose images are searched too.
         batch_size: images at a time.
@@ -52,6 +54,7 @@ class Options:
     language: str | None = None
     allow_equal_names: bool = False
     prompts: str | None = None
+    features: str | None = None
     captions_per_image: int | None = None
     distractors: list[str] | None = None
     batch_size: int = 64

@@ -12,7 +12,10 @@ from pipelines.metrics import classification
 from pipelines.runs import class_names, folder, results
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dual_encoder import DualEncoder
+    from pipelines.evaluation.options import Options
     from tfrecords import Manifest
 
 
@@ -27,7 +30,7 @@ FILES = (
 
 
 def evaluate(
-    options: Any,
+    options: "Options",
     manifest: "Manifest",
     model: "DualEncoder",
     *,
@@ -58,7 +61,11 @@ def evaluate(
             model, names, templates, progress=True
         )
     with folder.filled_at_once(out) as staging:
-        labels, logits, rate = predict(classifier, options, manifest.split(options.split).count)
+        if options.features and hasattr(classifier, "class_matrix"):
+            labels, logits, rate = _from_cache(classifier, options, manifest)
+        else:
+            count = manifest.split(options.split).count
+            labels, logits, rate = predict(classifier, options, count)
         cost = {
             "seconds": time.perf_counter() - start,
             "images_per_second": rate,
@@ -83,3 +90,21 @@ def evaluate(
         )
         write(staging, options, document, labels=labels, probabilities=probabilities)
     return document
+
+
+def _from_cache(
+    classifier: Any, options: "Options", manifest: "Manifest"
+) -> tuple["np.ndarray", "np.ndarray", float]:
+    """As `predict`, from the features of the images: those that are kept, and the others."""
+    import keras
+
+    from pipelines.runs.feature_cache import FeatureCache
+    from pipelines.runs.features import unit
+
+    cache = FeatureCache(
+        Path(str(options.features)), options.data, manifest, batch_size=options.batch_size
+    )
+    found = cache.read(classifier, options.split)
+    matrix = keras.ops.convert_to_numpy(classifier.class_matrix)
+    rate = len(found.labels) / max(found.seconds, 1e-9)
+    return found.labels, unit(found.values) @ matrix, rate

@@ -3,8 +3,12 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipelines.methods.table import taken_by
+
 if TYPE_CHECKING:
     from tfrecords import Manifest
+
+METHODS = taken_by("prompt")
 
 
 @dataclass
@@ -17,7 +21,7 @@ class Options:
             methods, goes on with it and skips what is finished.
         models: dual encoders: checkpoints' names (`python -m pipelines models`), .keras files,
             folders of training runs.
-        methods: of zero-shot, linear-probe, tip-adapter, tip-adapter-f, coop and cocoop.
+        methods: some of NAMES.
         shots: images per class; a class that has fewer gives each of them several times.
         seeds: of images, order and start; the table has the mean over them.
         split: that is measured; images to learn from are of split train.
@@ -46,6 +50,8 @@ class Options:
         views: augmented views of each image, cut out and flipped as in CoOp; 0 for the image
             as evaluation sees it.
         bootstrap: resamples for the 95 % interval of each cell; 0 for none.
+        features: folder of the feature cache, which several runs may share; without it "features"
+            in --out.
         strategy: one or mirrored.
         virtual_devices: split the CPU into so many devices, to try mirrored; 0 for no.
     """
@@ -86,11 +92,14 @@ class Options:
     weight_decay: float = 0.0005
     views: int = 0
     bootstrap: int = 0
+    features: str | None = None
     strategy: Literal["one", "mirrored"] = "one"
     virtual_devices: int = 0
 
 
-FREE = ("models", "methods", "shots", "seeds")
+Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
+
+FREE = ("models", "methods", "shots", "seeds", "features")
 
 RANGES = {
     "(0, inf)": (
@@ -104,8 +113,6 @@ RANGES = {
 
 def check(options: Options) -> None:
     """Raises ValueError for what the ranges do not say."""
-    from pipelines.fewshot.methods import METHODS
-
     given: dict[str, list[Any]] = {
         "models": options.models,
         "methods": options.methods,

@@ -2,70 +2,141 @@
 
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.fewshot import methods as fewshot_methods
-from pipelines.fewshot import sampling
-from pipelines.fewshot.grid import Cell, Task
+from pipelines.fewshot import grid, sampling
+from pipelines.fewshot.grid import Cell
+from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
+from pipelines.fewshot.sample import BATCH, Grid, feature_folder, prompt_options
+from pipelines.methods import prompts
+from pipelines.methods.method import Fitted, Run
+from pipelines.runs import class_names, config, folder, runtime
+from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
     from tfrecords import Manifest
 
 
+def cells_of(options: Options, out: Path) -> list[Cell]:
+    """All cells in the order of the table."""
+    return [
+        cell
+        for model in options.models
+        for method in options.methods
+        for cell in grid.cells(out, model, method, shots=options.shots, seeds=options.seeds)
+    ]
+
+
+def names_of(options: Options, manifest: "Manifest") -> list[str]:
+    """Of the classes, as the options say."""
+    return class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
+
+
+def run(options: Options) -> Iterator[tuple[Cell, Run]]:
+    """Runs the cells that have no results yet, and gives each as it ends.
+
+    Model by model, so that each is loaded, and its images are embedded, once.
+
+    Raises:
+        ValueError, FileNotFoundError, FileExistsError: options that are wrong.
+    """
+    from tfrecords import Manifest
+
+    config.check_ranges(options, RANGES)
+    check(options)
+    manifest = Manifest.read(options.data)
+    check_records(options, manifest)
+    names = names_of(options, manifest)
+    templates = class_names.templates(options.templates, manifest)
+    out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    cells = cells_of(options, out)
+    missing = [cell for cell in cells if not cell.finished]
+    print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
+    if not missing:
+        return
+    strategy = runtime.start(
+        options.strategy, batch_size=options.batch_size, virtual_devices=options.virtual_devices
+    )
+    for name in options.models:
+        own = [cell for cell in cells if cell.model == name]
+        wanted = [cell for cell in own if not cell.finished]
+        if not wanted:
+            continue
+        with strategy.scope():
+            shared = prepare(options, manifest, name, own, names=names, templates=templates)
+            for number, cell in enumerate(wanted, start=1):
+                found = fit(cell, shared)
+                said = in_words(found.document)
+                print(f"{number} of {len(wanted)}: {cell}: {said}", flush=True)
+                yield cell, found
+
+
 def prepare(
-    options: Any,
+    options: Options,
     manifest: "Manifest",
     name: str,
     cells: list[Cell],
     *,
     names: list[str],
     templates: list[str],
-) -> Task:
-    """Load a model and embed, once, all images that its cells need."""
-    import dual_encoder
-    import tfrecords
-    from pipelines.fewshot import features as fewshot_features
+) -> Grid:
+    """Load a model, claim the folder, and embed what the cells learn from.
 
-    model = dual_encoder.load(name)
+    Nothing is written before it is sure that the run can begin.
+    """
+    import dual_encoder
+    from pipelines.runs import models
+
+    model = models.untouched(name)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "
             f"{name} has one tower ({type(model).__name__})"
         )
-    ids, labels = tfrecords.labels(options.data, "train")
+    features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)
-    _say_short(cells, labels, manifest, seen)
-    needed: set[int] = set()
-    for cell in cells:
-        if cell.shots:
-            drawn = sampling.sample(labels, classes=seen, shots=cell.shots, seed=cell.seed)
-            needed |= set(drawn.train.tolist()) | set(drawn.validation.tolist())
+    if any(cell.row.learns for cell in cells):
+        _say_short(cells, features.labels("train")[1], manifest, seen)
     _check_names(options, cells, model, names)
-    places = np.array(sorted(needed), np.int64)
-    embed = fewshot_features.Embedder(options, manifest, model, name)
-    train = embed.images("train", ids[places]) if needed else None
-    return Task(
-        options,
-        manifest,
-        model,
-        names,
-        templates,
-        seen=seen,
-        unseen=unseen,
-        ids=ids,
-        labels=labels,
-        rows={place: row for row, place in enumerate(places.tolist())},
-        train=np.empty((0, model.embed_dim)) if train is None else train.values,
-        test=embed.split(options.split),
-    )
+    _claim(options)
+    _read_samples(cells, features, model, seen)
+    return Grid(options, manifest, model, names, templates, seen, unseen, features)
 
 
-def sides(options: Any, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _read_samples(
+    cells: list[Cell], features: FeatureCache, model: "DualEncoder", seen: tuple[int, ...]
+) -> None:
+    """Puts the features of all images that some cell learns from or chooses by into the cache."""
+    places: dict[str, set[int]] = {}
+    for cell in (cell for cell in cells if cell.row.learns):
+        _, labels = features.labels("train")
+        drawn = sampling.sample(labels, classes=seen, shots=cell.shots, seed=cell.seed)
+        own = {*drawn.train.tolist(), *drawn.validation.tolist()}
+        places.setdefault(cell.row.view, set()).update(own)
+    for view, wanted in places.items():
+        features.read(model, "train", features.labels("train")[0][sorted(wanted)], view=view)
+
+
+def _claim(options: Options) -> None:
+    """Make the folder; its config says what was asked for last."""
+    out = Path(options.out)
+    folder.claim(out, options)
+    config.write_config(options, out / folder.CONFIG)
+
+
+def sides(options: Options, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Classes that are learnt, and those that are measured all the same, ascending."""
     from pipelines.runs.class_split import held_out_classes
 
@@ -76,10 +147,12 @@ def sides(options: Any, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[in
     return tuple(label for label in classes if label not in unseen), unseen
 
 
-def _check_names(options: Any, cells: list[Cell], model: "DualEncoder", names: list[str]) -> None:
+def _check_names(
+    options: Options, cells: list[Cell], model: "DualEncoder", names: list[str]
+) -> None:
     """Complain about names and vectors before images are embedded."""
-    for method in {cell.method for cell in cells} & {"coop", "cocoop"}:
-        fewshot_methods.learner(method, model, names, options)
+    for method in {cell.method for cell in cells} & set(prompts.LEARNT):
+        prompts.learner(method, model, names, prompt_options(options))
 
 
 def _say_short(
@@ -94,56 +167,85 @@ def _say_short(
         )
 
 
-def run(cell: Cell, task: Task) -> str:
-    """Learn and measure one cell, or go on with it; its main figures in words."""
-    from pipelines.evaluation import measure
-    from pipelines.metrics import classification, seen_unseen
-    from pipelines.reporting import text as reporting_text
-    from pipelines.runs import predictions, results
+def fit(cell: Cell, shared: Grid) -> Run:
+    """Learn and measure one cell, or go on with it."""
+    from pipelines.runs import memory, predictions, results
 
     cell.folder.mkdir(parents=True, exist_ok=True)
+    memory.forget_peak()
+    test = shared.measured(cell)
+    task, seconds = shared.task(cell)
     start = time.perf_counter()
-    logits, more = fewshot_methods.METHODS[cell.method](cell, task)
-    labels, options = task.test[1], task.options
-    rows = np.isin(labels, task.seen) if task.unseen else np.ones(len(labels), bool)
-    places = np.searchsorted(task.seen, labels[rows])
+    assert cell.row.fit is not None, cell.method
+    fitted = cell.row.fit(task)
+    logits = fitted.logits(test.values)
+    cost = {
+        "seconds": seconds + time.perf_counter() - start,
+        "peak_rss_bytes": memory.peak_rss_bytes(),
+        "trained_parameters": fitted.trained_parameters,
+    }
+    document = _document(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)
+    said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
+    predictions.write(cell.folder, said)
+    results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+    return Run(cell.folder, document, said, shared.model)
+
+
+def _document(
+    cell: Cell,
+    shared: Grid,
+    fitted: Fitted,
+    *,
+    labels: np.ndarray,
+    logits: np.ndarray,
+    cost: dict[str, float],
+) -> dict[str, Any]:
+    """The results of a cell."""
+    from pipelines.evaluation import measure
+    from pipelines.metrics import classification, seen_unseen
+    from pipelines.runs import results
+
+    options, metric = shared.options, shared.manifest.metric
+    rows = np.isin(labels, shared.seen) if shared.unseen else np.ones(len(labels), bool)
     measured = measure.measure(
-        places,
-        classification.softmax(logits[rows][:, list(task.seen)]),
-        task.seen_names,
+        np.searchsorted(shared.seen, labels[rows]),
+        classification.softmax(logits[rows][:, list(shared.seen)]),
+        [shared.names[label] for label in shared.seen],
         resamples=options.bootstrap,
         seed=cell.seed,
     )
-    if task.unseen:
-        figures = partial(seen_unseen.figures, seen=task.seen, held_out=task.unseen)
+    if shared.unseen:
+        figures = partial(
+            seen_unseen.figures,
+            seen=shared.seen,
+            held_out=shared.unseen,
+            comparable=fitted.comparable,
+        )
         measured["metrics"] |= figures(labels, logits)
         measured["intervals"] |= seen_unseen.intervals(
             figures, labels, logits, resamples=options.bootstrap, seed=cell.seed
         )
-    document = results.document(
+    return results.document(
         measured,
         command="prompt",
-        dataset=task.manifest.dataset,
+        dataset=shared.manifest.dataset,
         split=options.split,
         model=cell.model,
-        judged_by=task.manifest.metric
-        if task.manifest.metric in classification.METRICS
-        else "top1",
-        cost={
-            "seconds": time.perf_counter() - start,
-            "peak_rss_bytes": results.peak_rss_bytes(),
-            "trained_parameters": more.pop("trained_parameters"),
-        },
+        judged_by=metric if metric in classification.METRICS else "top1",
+        cost=cost,
         config=asdict(options),
-        protocol=_protocol(options, task),
+        protocol=_protocol(options, shared),
         method=cell.method,
         shots=cell.shots,
-        **{**more, "seed": cell.seed},
+        **{**fitted.more, "seed": cell.seed},
     )
-    said = predictions.of(labels, logits, seen=task.seen, held_out=task.unseen)
-    predictions.write(cell.folder, said)
-    results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
-    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+
+
+def in_words(document: dict[str, Any]) -> str:
+    """The main figures of a cell."""
+    from pipelines.reporting import text as reporting_text
+
     figures = document["metrics"]
     words = [reporting_text.percent(figures["top1"])]
     if figures.get("unseen_top1") is not None:
@@ -151,7 +253,7 @@ def run(cell: Cell, task: Task) -> str:
     return ", ".join(words)
 
 
-def _protocol(options: Any, task: Task) -> str:
+def _protocol(options: Options, shared: Grid) -> str:
     if options.base_to_new:
         return "base-to-new"
-    return "held-out classes" if task.unseen else "few-shot"
+    return "held-out classes" if shared.unseen else "few-shot"

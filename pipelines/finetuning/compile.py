@@ -1,6 +1,6 @@
 """Compiles the model of a fine-tuning run: loss, optimizer, metrics."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -8,10 +8,13 @@ from classifiers import models, trainable
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
 from pipelines.runs import runtime
-from pipelines.training import optimizer as training_optimizer
+from pipelines.training.optimizer import OptimizerOptions, optimizer
+
+if TYPE_CHECKING:
+    from pipelines.finetuning.options import Options
 
 
-def compile_model(made: Adapted, options: Any, *, steps: int) -> None:
+def compile_model(made: Adapted, options: "Options", *, steps: int) -> None:
     model: Any = made.model
     if not model.trainable_variables:
         raise ValueError(f"--method {options.method}: there is nothing to train in this model")
@@ -19,34 +22,18 @@ def compile_model(made: Adapted, options: Any, *, steps: int) -> None:
     if isinstance(model, models.ImageClassifier):
         factors = {"layer_decay": options.layer_decay, "head_multiplier": options.head_multiplier}
         scales = trainable.scales(model, **factors)
-    of_kind = {
-        "adamw": {name: getattr(options, name) for name in ("beta_1", "beta_2", "epsilon")},
-        "sgd": {"momentum": options.momentum},
-    }
-    optimizer = training_optimizer.optimizer(
-        options.optimizer,
-        options.learning_rate,
-        weight_decay=options.weight_decay,
-        schedule=options.schedule,
-        warmup_steps=options.warmup_steps,
-        min_learning_rate=options.min_learning_rate,
-        steps=steps,
-        clip_norm=options.clip_norm,
-        scales=scales,
-        ema=options.ema,
-        **of_kind[options.optimizer],
-    )
+    chosen = optimizer(OptimizerOptions.of(options), steps=steps, scales=scales)
     loss: dict[str, Any] = {
         "jit_compile": runtime.use_xla(model.distribute_strategy),
         "micro_batch": options.micro_batch or None,
     }
     if not made.has_texts:
         loss |= _loss(options, made.data)
-    model.compile(optimizer, **loss)
+    model.compile(chosen, **loss)
     model.optimizer.build(model.trainable_variables)
 
 
-def _loss(options: Any, data: Labelled) -> dict[str, Any]:
+def _loss(options: "Options", data: Labelled) -> dict[str, Any]:
     """Cross-entropy of a number per image, of a column per class, or of each class by itself."""
     smoothing = {"from_logits": True, "label_smoothing": options.label_smoothing}
     if data.manifest.multi_label:

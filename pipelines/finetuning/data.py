@@ -1,6 +1,6 @@
 """Images with labels, as a run trains on them, chooses by them and is measured on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from pipelines.runs.class_split import Parts
 if TYPE_CHECKING:
     import keras
 
+    from pipelines.finetuning.options import Options
     from tfrecords import Manifest
 
 
@@ -103,22 +104,19 @@ class Labelled:
 
     def measured(self, model: "keras.Model") -> tuple[Any, int]:
         """Batches with the labels of the records, of seen and held-out classes, and how many."""
-        ids = (*self.parts.validation, *self.parts.watched)
-        return self._load(model, "train", ids=ids)(), len(ids)
+        return self.images(model, "train", self.measured_ids)
 
-    def chosen_by(self, model: "keras.Model") -> tuple[Any, int]:
-        """The images the run chooses by, without texts, y the place among the seen classes."""
-        load = self._load(model, "train", ids=self.parts.validation)
-        return load(classes=self.parts.seen), len(self.parts.validation)
+    @property
+    def measured_ids(self) -> tuple[int, ...]:
+        """Of the images that are measured every epoch, of seen and of held-out classes."""
+        return (*self.parts.validation, *self.parts.watched)
 
-    def frozen(self, model: "keras.Model") -> tuple[Any, int]:
-        """The training images once, as evaluation sees them, and how many."""
-        load = self._load(model, "train", ids=self.parts.train)
-        return load(classes=self.parts.seen), len(self.parts.train)
-
-    def test(self, model: "keras.Model", split: str) -> tuple[Any, int]:
-        """Batches of a whole split with the labels of the records, and how many images."""
-        return self._load(model, split)(), self.manifest.split(split).count
+    def images(
+        self, model: "keras.Model", split: str, ids: Sequence[int] | None = None
+    ) -> tuple[Any, int]:
+        """Batches of images of a split with the labels of the records, and how many images."""
+        count = self.manifest.split(split).count if ids is None else len(ids)
+        return self._load(model, split, ids=ids)(), count
 
     def describe(self, x: Any, y: Any) -> list[str]:
         """The class names of a training batch; of several, those that have half or more."""
@@ -126,6 +124,17 @@ class Labelled:
         if rows.ndim == 1:
             return [names[label] for label in rows]
         return [", ".join(names[i] for i in np.flatnonzero(row >= 0.5)) or "-" for row in rows]
+
+    def in_words(self) -> str:
+        """What is trained on, in a line."""
+        parts = self.parts
+        line = (
+            f"{len(parts.train):,} images of {len(parts.seen)} classes to train on, "
+            f"{len(parts.validation):,} to choose by"
+        )
+        if parts.held_out:
+            line += f"; {len(parts.held_out)} classes held out ({len(parts.watched):,} images)"
+        return line
 
     def verify(self, *splits: str) -> None:
         """Compare every byte with the manifest, once. Raises as `tfrecords.verify`."""
@@ -164,3 +173,39 @@ class Labelled:
             verify=None,  # done once, by `verify`
             **options,
         )
+
+
+def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -> Labelled:
+    """The data that the options of `finetune` name."""
+    import tfrecords
+    from pipelines.finetuning import augmentation
+    from pipelines.runs import class_names, class_split
+
+    ids, labels = tfrecords.labels(options.data, "train")
+    parts = class_split.divide(
+        ids,
+        labels,
+        manifest,
+        held_out=held_out,
+        fraction=options.validation,
+        seed=options.seed if options.split_seed is None else options.split_seed,
+    )
+    return Labelled(
+        options.data,
+        manifest,
+        parts,
+        labels=dict(zip(ids.tolist(), labels.tolist(), strict=True)),
+        templates=tuple(class_names.templates(options.templates, manifest)),
+        batch_size=options.batch_size,
+        crop_scale=options.crop_scale,
+        augment=augmentation.augment(
+            flip=options.flip,
+            rand_augment=options.rand_augment,
+            random_erasing=options.random_erasing,
+            seed=options.seed,
+        ),
+        mix=augmentation.mix(mixup=options.mixup, cutmix=options.cutmix, seed=options.seed),
+        soft=bool(options.mixup or options.cutmix or options.label_smoothing),
+        epochs=options.epochs,
+        seed=options.seed,
+    )

@@ -9,7 +9,6 @@ from pipelines.evaluation import measure as evaluation_measure
 from pipelines.finetuning.model import Adapted
 from pipelines.metrics import classification, seen_unseen
 from pipelines.metrics import multilabel as several
-from pipelines.runs import features as runs_features
 from pipelines.runs import predictions
 from pipelines.runs.predictions import Predictions
 
@@ -23,8 +22,7 @@ def measure(
     Of images with several labels there are no predictions.
     """
     data = adapted.data
-    batches, count = data.test(adapted.model, split)
-    made = runs_features.compute(adapted.model.encode_image, batches, count=count, what="testing")
+    made = adapted.features(split, what="testing")
     logits = adapted.logits(made.values)
     if data.manifest.multi_label:
         return _several(adapted, made.labels, logits, resamples=resamples, seed=seed), None
@@ -58,10 +56,7 @@ def _several(
 ) -> dict[str, Any]:
     """Of several labels per image; their thresholds are chosen on validation."""
     data = adapted.data
-    batches, count = data.measured(adapted.model)
-    made = runs_features.compute(
-        adapted.model.encode_image, batches, count=count, what="validating"
-    )
+    made = adapted.features("train", data.measured_ids, what="validating")
     validation = several.sigmoid(adapted.logits(made.values))
     return evaluation_measure.measure_multi_label(
         labels,

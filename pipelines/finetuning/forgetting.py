@@ -35,9 +35,13 @@ class Forgetting(keras.callbacks.Callback):
 
     def measure(self) -> dict[str, float]:
         """The figures that can be said, by the names they have in the logs."""
-        if self._batches is None:  # read every time, but made once
-            self._batches = self.adapted.data.measured(self.adapted.model)
-        figures = measure(self.adapted, *self._batches)
+        adapted = self.adapted
+        if adapted.cache is not None:
+            figures = _figures(adapted, adapted.features("train", adapted.data.measured_ids))
+        else:
+            if self._batches is None:  # read every time, but made once
+                self._batches = adapted.data.measured(adapted.model)
+            figures = measure(adapted, *self._batches)
         return {f"val_{name}": value for name, value in figures.items() if value is not None}
 
 
@@ -46,9 +50,12 @@ def measure(adapted: Adapted, batches: Any, count: int) -> dict[str, Any]:
 
     Where images have several labels it is `map` instead, their mean average precision.
     """
-    data = adapted.data
     made = runs_features.compute(adapted.model.encode_image, batches, count=count)
-    logits = adapted.logits(made.values)
+    return _figures(adapted, made)
+
+
+def _figures(adapted: Adapted, made: runs_features.Features) -> dict[str, Any]:
+    data, logits = adapted.data, adapted.logits(made.values)
     if data.manifest.multi_label:
         if not np.isfinite(logits).all():
             return {"map": np.nan}  # the run stops at it, and says so

@@ -1,18 +1,26 @@
 """A pretrained model prepared for a fine-tuning method, and its predictions for all classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 import classifiers
 import dual_encoder
-from classifiers import trainable
+from classifiers import models, trainable
 from dual_encoder import class_texts
 from pipelines.finetuning.data import Labelled
-from pipelines.finetuning.methods import METHODS, Method
-from pipelines.runs.features import unit
+from pipelines.methods.method import Fitted, Method
+from pipelines.methods.table import METHODS, taken_by
+from pipelines.runs import models as runs_models
+from pipelines.runs import runtime
+from pipelines.runs.features import Features, compute, unit
+
+if TYPE_CHECKING:
+    from pipelines.finetuning.options import Options
+    from pipelines.runs.feature_cache import FeatureCache
 
 ONE_CLASS = ("text", "probe")  # heads for images that have one class each
 
@@ -23,18 +31,22 @@ class Adapted:
 
     Attributes:
         model: an `ImageClassifier` of the seen classes, or a `DualEncoder`.
-        method: a name of `METHODS`.
+        method: of the table.
         source: the dual encoder whose image side it shares; None for a model without texts.
         texts: embeddings of unit length of all classes, times the logit scale, float32 [C, e];
             None where no class is held out, and for a model that reads texts or has none.
         data: what it is trained on.
+        cache: of features, for a method that leaves the image tower as it is.
+        fitted: what such a method made of them.
     """
 
     model: keras.Model
-    method: str
+    method: Method
     source: dual_encoder.DualEncoder | None
     texts: np.ndarray | None
     data: Labelled
+    cache: "FeatureCache | None" = None
+    fitted: Fitted | None = None
 
     @property
     def has_texts(self) -> bool:
@@ -44,15 +56,30 @@ class Adapted:
     @property
     def comparable(self) -> bool:
         """Whether logits of seen and of held-out classes are on one scale."""
+        if self.fitted is not None:
+            return self.fitted.comparable
         return self.has_texts or isinstance(self.model.head, classifiers.CosineHead)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the model is what answers."""
+        return self.fitted is None or self.fitted.head is not None
 
     @property
     def trained_parameters(self) -> int:
         """How many numbers training changes; of a linear probe those of the head."""
-        weights = self.model.trainable_variables
-        if METHODS[self.method].trains == "nothing":
-            weights = self.model.head.trainable_variables
-        return sum(int(np.prod(weight.shape)) for weight in weights)
+        if self.fitted is not None:
+            return self.fitted.trained_parameters
+        return sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
+
+    def features(
+        self, split: str, ids: Sequence[int] | None = None, *, what: str = "encoding images"
+    ) -> Features:
+        """Of images of a split, or of all of it, by the model as it is; see `Features`."""
+        if self.cache is not None:
+            return self.cache.read(self.model, split, ids, view=self.method.view)
+        batches, count = self.data.images(self.model, split, ids)
+        return compute(self.model.encode_image, batches, count=count, what=what)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """What `model.encode_image` gives, [n, e] -> logits over all C classes of the set.
@@ -60,6 +87,8 @@ class Adapted:
         Classes that the model cannot name are NaN.
         """
         data = self.data
+        if self.fitted is not None:
+            return self.fitted.logits(features)
         if self.has_texts:
             return unit(features) @ class_texts(self.model, data.names, data.templates).T
         found = np.full((len(features), len(data.names)), np.nan, np.float32)
@@ -70,28 +99,41 @@ class Adapted:
         return found
 
 
-def prepare(source: keras.layers.Layer, method: str, data: Labelled, *, options: Any) -> Adapted:
-    """The model of a method, built, with what is trained of it.
+def source(options: "Options", *, untouched: bool = False) -> keras.layers.Layer:
+    """The model that `--model` names; `untouched` says that nobody will train it."""
+    if untouched and options.model not in dual_encoder.IMAGE_TOWERS and not options.image_size:
+        kept = runs_models.untouched(options.model)
+        runtime.say_kept_precision(kept, options.model)
+        return kept
+    weights = {None: models.PUBLISHED, "random": None}.get(options.weights, options.weights)
+    found = models.source(options.model, weights=weights, image_size=options.image_size)
+    runtime.say_kept_precision(found, options.model)
+    return found
+
+
+def prepare(
+    source: keras.layers.Layer, method: Method, data: Labelled, options: "Options"
+) -> Adapted:
+    """The model of a method that trains the image tower, built, with what is trained of it.
 
     Args:
         source: a dual encoder, an image encoder or an image tower.
-        method: a name of `METHODS`.
+        method: of the table.
         data: for the classes.
         options: `head`, `last_blocks`, `lora_rank`, `recompute` of the command.
 
     Raises:
         ValueError: the method needs texts, blocks or one label per image, and has none of it.
     """
-    row = METHODS[method]
     is_dual = isinstance(source, dual_encoder.DualEncoder)
-    _check(method, row, source, data)
+    check(method, source, data)
     texts = None
-    if is_dual and row.head != "text" and data.parts.held_out:
+    if is_dual and method.head != "text" and data.parts.held_out:
         texts = class_texts(source, data.names, data.templates)
-    if row.head == "text":
+    if method.head == "text":
         model = source
     else:
-        head = row.head if options.head is None else options.head
+        head = method.head if options.head is None else options.head
         model = classifiers.from_model(
             source,
             classes=data.seen_names,
@@ -99,31 +141,37 @@ def prepare(source: keras.layers.Layer, method: str, data: Labelled, *, options:
             templates=data.templates,
             multi_label=data.manifest.multi_label,
         )
-        if row.trains in ("head", "last"):
+        if method.trains in ("head", "last"):
             trainable.train_only(
-                model, last_blocks=options.last_blocks if row.trains == "last" else 0
+                model, last_blocks=options.last_blocks if method.trains == "last" else 0
             )
-        if row.trains == "image":
+        if method.trains == "image":
             trainable.freeze(model, model.head.trainable_variables)
             trainable.freeze(model, trainable.batch_norms(model))
-        if row.trains == "lora":
+        if method.trains == "lora":
             trainable.add_lora(model, rank=options.lora_rank)
     if options.recompute:
         trainable.recompute(model)
     return Adapted(model, method, source if is_dual else None, texts, data)
 
 
-def _check(method: str, row: Method, source: Any, data: Labelled) -> None:
+def check(method: Method, source: Any, data: Labelled) -> None:
+    """Raises ValueError for a method that needs texts or one label per image, and has neither."""
+    rows = [METHODS[name] for name in taken_by("finetune")]
     is_dual = isinstance(source, dual_encoder.DualEncoder)
-    if row.head in ("text", "zero-shot") and (not is_dual or source.tokenizer is None):
-        choices = [name for name, other in METHODS.items() if other.head in ("linear", "probe")]
+    if method.reads_names and (not is_dual or source.tokenizer is None):
+        choices = [row.name for row in rows if not row.reads_names]
         raise ValueError(
-            f"--method {method} needs a dual encoder, which reads class names; got "
+            f"--method {method.name} needs a dual encoder, which reads class names; got "
             f"{type(source).__name__}. Without texts: {', '.join(choices)}"
         )
-    if data.manifest.multi_label and row.head in ONE_CLASS:
+    if data.manifest.multi_label and _takes_one_class(method):
         raise ValueError(
-            f"--method {method} takes one class per image; those of {data.manifest.dataset} "
+            f"--method {method.name} takes one class per image; those of {data.manifest.dataset} "
             "have several. Expected one of "
-            + ", ".join(name for name, other in METHODS.items() if other.head not in ONE_CLASS)
+            + ", ".join(row.name for row in rows if not _takes_one_class(row))
         )
+
+
+def _takes_one_class(method: Method) -> bool:
+    return method.fit is not None or method.head in ONE_CLASS

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pipelines.methods.table import taken_by
+
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
@@ -17,9 +19,8 @@ class Options:
         model: a checkpoint's name, a network such as resnet50, a .keras file or the folder of a
             run; see `python -m pipelines models`.
         out: folder of the run; the same command goes on with a run that was stopped.
-        method: full, frozen, last-blocks, linear-probe, lp-ft, zero-shot-head, paint, flyp or
-            lora; auto is what forgets least (paint, with --wise-ft choose) for a dual encoder,
-            and full for other models.
+        method: of the table of methods; auto is what forgets least (paint, with --wise-ft
+            choose) for a dual encoder, and full for other models.
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
         held_out_seed: draws the held-out classes instead of taking the first.
@@ -68,6 +69,8 @@ class Options:
         plateau: epochs without a better validation loss before the learning rate falls; 0 for
             never.
         plateau_factor: what the learning rate is then multiplied by.
+        features: folder of the feature cache of methods that leave the image tower as it is, which
+            several runs may share; without it "features" in --out.
         strategy: one, mirrored or multi-worker.
         virtual_devices: split the CPU into so many devices, to try mirrored; 0 for no.
         precision: float32 or mixed_bfloat16.
@@ -81,18 +84,7 @@ class Options:
     data: str
     model: str
     out: str
-    method: Literal[
-        "auto",
-        "full",
-        "frozen",
-        "last-blocks",
-        "linear-probe",
-        "lp-ft",
-        "zero-shot-head",
-        "paint",
-        "flyp",
-        "lora",
-    ] = "auto"
+    method: Literal["auto", *taken_by("finetune")] = "auto"  # type: ignore[valid-type]
     held_out: int = 0
     held_out_classes: list[str] | None = None
     held_out_seed: int | None = None
@@ -132,6 +124,7 @@ class Options:
     early_stopping: int = 0
     plateau: int = 0
     plateau_factor: float = 0.2
+    features: str | None = None
     strategy: Literal["one", "mirrored", "multi-worker"] = "one"
     virtual_devices: int = 0
     precision: Literal["float32", "mixed_bfloat16"] = "float32"

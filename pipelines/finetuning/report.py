@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -17,6 +17,9 @@ from pipelines.training import plots as training_plots
 from pipelines.training import report as training_report
 from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.report import MODEL, PAGE
+
+if TYPE_CHECKING:
+    from pipelines.finetuning.options import Options
 
 DUAL = "dual_encoder.keras"  # the tuned image side beside the texts, for any class names
 
@@ -47,14 +50,14 @@ COLUMNS = {
 def write(
     out: Path,
     made: Adapted,
-    options: Any,
+    options: "Options",
     *,
     measured: dict[str, Any],
     course: Checkpoint,
     devices: list[str],
     **more: Any,
 ) -> dict[str, Any]:
-    """Write `results.json`, `report.html` and, last, `model.keras`. Returns the results.
+    """Write `model.keras`, `report.html` and, last, `results.json`. Returns the results.
 
     Of a classifier made of a dual encoder there is `dual_encoder.keras` as well.
 
@@ -94,11 +97,12 @@ def write(
         devices=devices,
         **more,
     )
-    if made.source is not None and not made.has_texts:
+    if made.source is not None and not made.has_texts and made.is_saved:
         _save(made.source, out / DUAL)
-    results.write(out / results.FILE, document)
+    if made.is_saved:
+        _save(model, out / MODEL)
     files.write(out / PAGE, page(document))
-    _save(model, out / MODEL)  # last: by it the run is known to be finished
+    results.write(out / results.FILE, document)  # last: by it the run is known to be finished
     return document
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dual_encoder import weight_space
 from duet import files
@@ -14,7 +14,8 @@ from pipelines.finetuning.model import Adapted
 from pipelines.runs import class_split as classes
 from pipelines.training import batch_size
 
-HEADS = ("zero-shot", "text")  # of methods that start from a model that knows all classes
+if TYPE_CHECKING:
+    from pipelines.finetuning.options import Options
 
 ALLOWED_LOSS = 0.01  # of accuracy on classes set aside, against the start
 
@@ -52,7 +53,7 @@ SET_ASIDE = "set-aside"  # folder of the training by which alpha is chosen
 
 
 def choose_alpha(
-    train: Callable[..., Any], options: Any, data: Labelled, *, directory: Path, devices: int
+    train: Callable[..., Any], options: "Options", data: Labelled, *, directory: Path, devices: int
 ) -> dict[str, Any]:
     """How far to go back, from a training with some of the seen classes set aside.
 

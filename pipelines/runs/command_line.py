@@ -1,7 +1,22 @@
 """The command line that repeats a run."""
 
+import os
 import shlex
+import sys
+from pathlib import Path
 from typing import Any
+
+MODULE, SCRIPT = "python -m pipelines", "duet"
+
+
+def program() -> str:
+    """What a person typed to get here: `duet`, or `python -m pipelines`."""
+    return SCRIPT if Path(sys.argv[0]).stem == SCRIPT else MODULE
+
+
+def no_bar() -> bool | None:
+    """What tqdm takes as `disable`: a bar on a terminal alone, and none with `--quiet`."""
+    return True if os.environ.get("TQDM_DISABLE") else None
 
 
 def command_line(command: str, options: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """Loads the model that a command is given, by name, folder or run."""
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,15 +20,20 @@ def parameters(model: Any) -> dict[str, int]:
 
 def load_dual_encoder(name: str) -> "DualEncoder":
     """The model of that name; ValueError where it has one tower."""
+    model = load(name)
+    check_dual_encoder(model, name)
+    return model
+
+
+def check_dual_encoder(model: Any, name: str) -> None:
+    """Raises ValueError for a model that has one tower."""
     import dual_encoder
 
-    model = load(name)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--model: expected a dual encoder, which puts images and words in one space; "
             f"{name} has one tower ({type(model).__name__})"
         )
-    return model
 
 
 def load(name: str, **options: Any) -> Any:
@@ -35,3 +42,24 @@ def load(name: str, **options: Any) -> Any:
     import dual_encoder
 
     return dual_encoder.load(name, **options)
+
+
+def untouched(name: str) -> Any:
+    """As `load`, for a model that nobody trains: the one that is there already, if it is the last
+    that was asked for, under the same strategy and precision."""
+    import keras
+    import tensorflow as tf
+
+    path = Path(name)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _untouched(name, changed, tf.distribute.get_strategy(), keras.config.dtype_policy().name)
+
+
+@functools.lru_cache(maxsize=1)
+def _untouched(name: str, changed: int, strategy: Any, precision: str) -> Any:
+    return load(name)
+
+
+def forget_untouched() -> None:
+    """Give back the memory of what `untouched` keeps."""
+    _untouched.cache_clear()

@@ -42,14 +42,13 @@ against: `schemas/results.schema.json`.
 
 import json
 import platform
-import resource
-import sys
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from duet import files
+from pipelines.runs.memory import peak_rss_bytes as peak_rss_bytes
 
 SCHEMA = 2
 
@@ -112,12 +111,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def peak_rss_bytes() -> int:
-    """The most memory this process has held at once, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts kibibytes
 
 
 def write(path: str | Path, results: dict[str, Any]) -> None:

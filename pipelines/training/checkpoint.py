@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipelines.training import checkpoint_file
+from pipelines.training import checkpoint_file, finite_weights
 
 KEPT = 2  # newest checkpoints that stay on disk
 
@@ -96,6 +96,7 @@ class Checkpoint(keras.callbacks.Callback):
             vars(peer).update(memory)
         if logs and not self.step:  # what was measured before the first step
             self.history = [{"epoch": -1, **{k: float(v) for k, v in logs.items()}}]
+        self._weights_are_finite = finite_weights.watch(self.model)
         self._clock = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -104,6 +105,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._resumed_from = None
         self.step += 1
         self._stop_on_nan(logs)
+        if not self._weights_are_finite():
+            self._complain_of_nan("a weight")
         if self.step % self.steps_per_epoch == 0:
             return  # saved with its validation, in on_epoch_end
         if self._interrupted or self.step % self.every == 0:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runs import command_line
+
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder, Tokenizer
     from tfrecords import Manifest
@@ -126,7 +128,9 @@ class Pairs:
         splits = [self.manifest.splits[name] for name in names]
         size = sum(shard.bytes for split in splits for shard in split.shards)
         options: dict[str, Any] = {"unit": "B", "unit_scale": True, "delay": 2, "leave": False}
-        with tqdm(total=size, desc="checking the records", disable=None, **options) as bar:
+        with tqdm(
+            total=size, desc="checking the records", disable=command_line.no_bar(), **options
+        ) as bar:
             for split in splits:
                 for first in range(0, len(split.shards), AT_ONCE):
                     shards = split.shards[first : first + AT_ONCE]
@@ -149,7 +153,7 @@ class Pairs:
             return dual_encoder.Tokenizer.learn(prompts, **sizes)
         examples = tfrecords.examples(self.directory, "train")
         count = self.manifest.split("train").count
-        bar: Any = {"total": count, "unit": " images", "delay": 2, "disable": None}
+        bar: Any = {"total": count, "unit": " images", "delay": 2, "disable": command_line.no_bar()}
         captions = (
             caption
             for example in tqdm(examples, "learning the vocabulary", **bar)

@@ -1,6 +1,8 @@
 """Builds the optimizer from the options of a run."""
 
+import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,54 +13,79 @@ import dual_encoder
 NOT_DECAYED = ("bias", "gamma", "beta", "log_scale", "positions", "class_token")
 
 
-def adamw(learning_rate: float, **options: Any) -> keras.optimizers.Optimizer:
-    """`optimizer("adamw", ...)`."""
-    return optimizer("adamw", learning_rate, **options)
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """What decides about an optimizer; the options of `finetune` and `train` have these names.
+
+    Attributes:
+        optimizer: adamw or sgd.
+        learning_rate: the highest.
+        weight_decay: not on biases, norms, positions and temperatures.
+        schedule: cosine (warms up, falls to `min_learning_rate`) or constant.
+        warmup_steps: of a cosine; half of all steps at most.
+        min_learning_rate: at which a cosine ends.
+        clip_norm: largest norm of the gradient over all weights; 0 for any.
+        ema: share that the average of the weights keeps of itself in a step; 0 for no average.
+        beta_1, beta_2, epsilon: of adamw.
+        momentum: of sgd.
+    """
+
+    optimizer: str = "adamw"
+    learning_rate: float = 0.001
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    min_learning_rate: float = 0.0
+    clip_norm: float = 0.0
+    ema: float = 0.0
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7  # Keras' own
+    momentum: float = 0.9
+
+    @classmethod
+    def of(cls, options: Any) -> "OptimizerOptions":
+        """Those of a command's options that it has; the others keep their defaults."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in vars(options).items() if name in names})
 
 
 def optimizer(
-    name: str,
-    learning_rate: float,
-    *,
-    weight_decay: float,
-    schedule: str,
-    warmup_steps: int,
-    steps: int,
-    clip_norm: float,
-    min_learning_rate: float = 0.0,
-    scales: Mapping[str, float] | None = None,
-    ema: float = 0.0,
-    **options: Any,
+    options: OptimizerOptions, *, steps: int, scales: Mapping[str, float] | None = None
 ) -> keras.optimizers.Optimizer:
-    """AdamW or SGD; decays no bias, norm, position or temperature.
+    """AdamW or SGD, as the options have it.
 
     Args:
-        name: adamw or sgd.
-        learning_rate: the highest.
-        schedule: cosine (warms up, falls to `min_learning_rate`) or constant.
-        warmup_steps: of a cosine; half of `steps` at most.
+        options: see there.
         steps: of the whole run.
-        clip_norm: largest norm of the gradient over all weights; 0 for any.
         scales: factor of the learning rate of each weight, by path.
-        ema: share that the average of the weights keeps of itself in a step; 0 for no average.
-        options: of the optimizer, such as `beta_2` and `momentum`.
     """
-    rate: Any = learning_rate
-    if schedule == "cosine":
-        warmup = min(warmup_steps, steps // 2)
-        rate = keras.optimizers.schedules.CosineDecay(
-            learning_rate / max(warmup, 1),
-            max(steps - warmup, 1),
-            alpha=min_learning_rate / learning_rate,
-            warmup_target=learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
+    sgd = options.optimizer == "sgd"
+    names = ("momentum",) if sgd else ("beta_1", "beta_2", "epsilon")
+    own: dict[str, Any] = {name: getattr(options, name) for name in names}
     kinds: Any = dual_encoder.AdamW, keras.optimizers.SGD
-    if scales or ema or name == "sgd":
+    if scales or options.ema or sgd:
         kinds = classifiers.ScaledAdamW, classifiers.ScaledSGD
-        options = {**options, "scales": scales, "use_ema": bool(ema), "ema_momentum": ema or 0.99}
-    chosen = kinds[name == "sgd"](
-        rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None, **options
+        averages = {"use_ema": bool(options.ema), "ema_momentum": options.ema or 0.99}
+        own |= {"scales": scales, **averages}
+    chosen = kinds[sgd](
+        _rate(options, steps=steps),
+        weight_decay=options.weight_decay,
+        global_clipnorm=options.clip_norm or None,
+        **own,
     )
     chosen.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return chosen
+
+
+def _rate(options: OptimizerOptions, *, steps: int) -> Any:
+    if options.schedule != "cosine":
+        return options.learning_rate
+    warmup = min(options.warmup_steps, steps // 2)
+    return keras.optimizers.schedules.CosineDecay(
+        options.learning_rate / max(warmup, 1),
+        max(steps - warmup, 1),
+        alpha=options.min_learning_rate / options.learning_rate,
+        warmup_target=options.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )

@@ -75,7 +75,8 @@ def publish(name: str, hub: HubServer) -> None:
         if CHECKPOINTS[name].context_length is not None:
             (folder / "tokenizer.json").unlink()  # of a few words
             write_clip(folder, open_clip_tokenizers())
-        hub.publish(str(CHECKPOINTS[name].repository), folder)
+        row = CHECKPOINTS[name]
+        hub.publish(str(row.repository), folder, reference=row.revision or "main")
 
 
 def check(results: dict, methods: list[str]) -> None:

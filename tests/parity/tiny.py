@@ -240,7 +240,7 @@ def write(name: str, folder: Path) -> None:
     model = scramble(tiny.make()).to(tiny.dtype).float()
     folder.mkdir(parents=True)
     is_open_clip = hasattr(model, "document")
-    row = CHECKPOINTS["clip-rn50" if is_open_clip else "clip-vit-base-patch32"]
+    row = CHECKPOINTS["clip-rn50" if is_open_clip else "clip-vit-large-patch14"]
     LAYOUTS["open_clip" if is_open_clip else "transformers"][1](model, row, folder)
     weights = next(folder.glob("*.safetensors"))
     tensors = {tiny.rename(key): value for key, value in load_file(weights).items()}
@@ -255,7 +255,7 @@ def write(name: str, folder: Path) -> None:
         size = {"shortest_edge": tiny.size}
         _write(folder / "preprocessor_config.json", {**sides, "size": size})
     if "text" in tiny.outputs:
-        write_tokenizer(row, folder)
+        write_tokenizer(row, folder, end_id=tiny.end)
     for path, document in tiny.settings.items():
         _write(folder / path, document)
     save_file(expected(model, tiny), folder / "expected.safetensors")

@@ -8,21 +8,22 @@ import errno
 import fnmatch
 import glob
 import hashlib
-import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dual_encoder.checkpoints.hub.cache import names_in, remember, snapshot, store
 from dual_encoder.checkpoints.hub.errors import in_one_line, listed
+from dual_encoder.checkpoints.hub.listing import ask, check_name
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+    from huggingface_hub.hf_api import RepoSibling
 
 
-NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+# Names and globs of files, or what gives them for the names of all that there are.
+Patterns = Sequence[str] | Callable[[list[str]], Sequence[str]]
 
 
 def files(repository: str, revision: str | None = None) -> list[str]:
@@ -35,7 +36,7 @@ def files(repository: str, revision: str | None = None) -> list[str]:
         ConnectionError: the hub cannot be asked and the cache has nothing of this revision.
     """
     try:
-        return sorted(sibling.rfilename for sibling in _ask(repository, revision).siblings or [])
+        return sorted(sibling.rfilename for sibling in ask(repository, revision).siblings or [])
     except ConnectionError as error:
         folder = snapshot(repository, revision)
         names = names_in(folder) if folder else []
@@ -44,7 +45,7 @@ def files(repository: str, revision: str | None = None) -> list[str]:
         return names
 
 
-def fetch(repository: str, patterns: Sequence[str], *, revision: str | None = None) -> Path:
+def fetch(repository: str, patterns: Patterns, *, revision: str | None = None) -> Path:
     """Fetch files into the cache, those that are not there, and check what was downloaded.
 
     With everything in the cache this asks the hub once what the revision is, and nothing where
@@ -53,7 +54,8 @@ def fetch(repository: str, patterns: Sequence[str], *, revision: str | None = No
     Args:
         repository: `org/repo`.
         patterns: names of files, all of which must exist, and globs like `*.safetensors`, which
-            may match nothing as long as there is a file in all.
+            may match nothing as long as there is a file in all; or a function that gives them for
+            the names of all files, and raises FileNotFoundError where what is needed is not there.
         revision: a branch, a tag or a commit; the main branch where left out.
 
     Returns:
@@ -62,22 +64,24 @@ def fetch(repository: str, patterns: Sequence[str], *, revision: str | None = No
     Raises:
         ValueError: not a name like `org/repo`, or a download with another checksum than the hub
             states; it is deleted.
-        FileNotFoundError: no such repository, revision or file, or a private repository.
+        FileNotFoundError: no such repository, revision or file, or a private repository; what a
+            function of the names raises.
         PermissionError: access is not granted.
         ConnectionError: the hub cannot be asked and the cache lacks files, or a download broke off.
         OSError: the disk is full or the cache cannot be written.
     """
-    _check_name(repository)
-    if revision is not None:
+    check_name(repository)
+    if revision is not None and not callable(patterns):
         folder = store(repository) / "snapshots" / revision
         if folder.is_dir() and all((folder / pattern).is_file() for pattern in patterns):
             return folder  # a commit never changes
     try:
-        info = _ask(repository, revision)
+        info = ask(repository, revision)
     except ConnectionError as error:
         return _from_cache(repository, patterns, revision=revision, error=error)
     assert info.sha is not None  # every answer of the hub has it
     stated = {sibling.rfilename: sibling for sibling in info.siblings or []}
+    patterns = patterns(sorted(stated)) if callable(patterns) else patterns
     chosen = _chosen(repository, patterns, names=list(stated))
     folder = store(repository) / "snapshots" / info.sha
     missing = [stated[name] for name in chosen if not (folder / name).is_file()]
@@ -91,7 +95,7 @@ def cached_bytes(
     repository: str, filenames: Sequence[str], *, revision: str | None = None
 ) -> int | None:
     """Size of these files on disk, None unless all are in the cache; asks no network."""
-    _check_name(repository)
+    check_name(repository)
     folder = snapshot(repository, revision)
     if folder is None or not all((folder / name).is_file() for name in filenames):
         return None
@@ -124,7 +128,7 @@ def push(
         PermissionError: no token, or one that may not write here.
         ConnectionError: the hub cannot be reached, or the upload broke off.
     """
-    _check_name(repository)
+    check_name(repository)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder to upload")
     if not any(path.is_file() for path in folder.rglob("*")):
@@ -141,20 +145,6 @@ def push(
             delete_patterns=list(replaced) or None,
         )
         return str(commit.commit_url)
-
-
-def _ask(repository: str, revision: str | None) -> "ModelInfo":
-    """Commit and files of a revision, with the sizes and checksums of the large ones."""
-    _check_name(repository)
-    from huggingface_hub import HfApi, constants
-
-    with in_one_line(repository, revision=revision):
-        return HfApi().model_info(
-            repository,
-            revision=revision,
-            files_metadata=True,
-            timeout=constants.HF_HUB_ETAG_TIMEOUT,
-        )
 
 
 def _chosen(repository: str, patterns: Sequence[str], *, names: list[str]) -> list[str]:
@@ -213,17 +203,20 @@ def _spoilt(sibling: "RepoSibling", folder: Path) -> bool:
 
 
 def _from_cache(
-    repository: str, patterns: Sequence[str], *, revision: str | None, error: ConnectionError
+    repository: str, patterns: Patterns, *, revision: str | None, error: ConnectionError
 ) -> Path:
     """The cached folder of a revision if it is known to hold all that the patterns match."""
     from huggingface_hub import constants, snapshot_download
 
     folder = snapshot(repository, revision)
-    absent = _also_not_cached(error, repository, wanted=f"all of {listed(patterns)}")
+    wanted = "what is needed" if callable(patterns) else f"all of {listed(patterns)}"
+    absent = _also_not_cached(error, repository, wanted=wanted)
     if folder is None:
         raise absent from error
     try:
-        _chosen(repository, patterns, names=names_in(folder))
+        names = names_in(folder)
+        patterns = patterns(names) if callable(patterns) else patterns
+        _chosen(repository, patterns, names=names)
         snapshot_download(
             repository, revision=folder.name, allow_patterns=list(patterns), local_files_only=True
         )
@@ -237,8 +230,3 @@ def _from_cache(
 def _also_not_cached(error: ConnectionError, repository: str, *, wanted: str) -> ConnectionError:
     reason = str(error).removeprefix(f"{repository}: ")
     return ConnectionError(f"{repository}: the cache has not {wanted}, and {reason}")
-
-
-def _check_name(repository: str) -> None:
-    if not NAME.fullmatch(repository):
-        raise ValueError(f"expected a repository of the form 'org/repo'; got {repository!r}")

@@ -16,10 +16,12 @@ from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.huggingface.defaults import Config
+from dual_encoder.checkpoints.huggingface.images import pixels
+from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.safetensors_files import open_tensors, read_json
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.checkpoints.weight_files import open_tensors
 from dual_encoder.checkpoints.weight_mapping import Entry, fill
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower import ImageEncoder, TextEncoder
@@ -51,7 +53,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         FileNotFoundError: a file of the layout is missing.
         ValueError: another architecture, or weights that do not match the configuration.
     """
-    tensors = open_tensors(folder, rename=names.modern)
+    tensors = open_tensors(folder, "transformers", rename=names.modern)
     with keras.StatelessScope():  # its end is when the variables get their first values
         family, model = build(folder, tensors, image_size=image_size)
         fill(
@@ -70,6 +72,8 @@ def build(
 ) -> tuple[Family, keras.Model]:
     """The model of a folder's configuration, with the weights that it was initialised with."""
     config = read_json(folder, "config.json")
+    if "model_type" not in config and "type_vocab_size" in config:  # BERT's of before 2020
+        config["model_type"] = "bert"
     kind = str(config.get("model_type"))
     if kind not in FAMILIES:
         raise ValueError(
@@ -86,19 +90,22 @@ def _clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     text = defaults.CLIP_TEXT | _part(config, "text_config")
     embed_dim = config.get("projection_dim", 512)
     image_tower = _vision_transformer(
-        vision, folder, image_size=image_size, pooling="token", pre_norm=True
+        vision, folder, kind="clip", image_size=image_size, pooling="token", pre_norm=True
     )
-    vocabulary, end_id = text["vocab_size"], text["eos_token_id"]
-    if end_id == 2:  # configurations of before 2023 say so and mean the highest id
-        end_id = vocabulary - 1
+    tokenizer = read_tokenizer(folder, context_length=text["max_position_embeddings"])
+    # 2 is what configurations of before 2023 say, and means the highest id in a text: its end.
+    if text["eos_token_id"] not in (2, tokenizer.end_id):
+        raise ValueError(
+            f"{folder}: expected eos_token_id {tokenizer.end_id} in config.json, with which its "
+            f"tokenizer ends every text; got {text['eos_token_id']!r}"
+        )
     text_tower = TextTransformer(
-        vocabulary,
+        text["vocab_size"],
         text["max_position_embeddings"],
-        end_id=end_id,
+        end_id=tokenizer.end_id,
         **_transformer(text),
         name="text_tower",
     )
-    tokenizer = read_tokenizer(folder, context_length=text["max_position_embeddings"])
     return DualEncoder(image_tower, text_tower, embed_dim=embed_dim, tokenizer=tokenizer)
 
 
@@ -106,7 +113,13 @@ def _siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | No
     vision = defaults.SIGLIP_VISION | _part(config, "vision_config")
     text = defaults.SIGLIP_TEXT | _part(config, "text_config")
     image_tower = _vision_transformer(
-        vision, folder, image_size=image_size, pooling="attention", patch_bias=True
+        vision,
+        folder,
+        kind="siglip",
+        image_size=image_size,
+        pooling="attention",
+        patch_bias=True,
+        crop_to_patches=True,
     )
     context = text["max_position_embeddings"]
     text_tower = TextTransformer(
@@ -134,17 +147,34 @@ def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
     config = defaults.VIT | config
     if not config["qkv_bias"]:
         raise ValueError(f"{folder}: expected qkv_bias true in config.json; got false")
-    tower = _vision_transformer(config, folder, image_size=image_size, patch_bias=True)
+    tower = _vision_transformer(config, folder, kind="vit", image_size=image_size, patch_bias=True)
     if "classifier.weight" in tensors:
         units, activate = tensors["classifier.weight"].shape[0], None
-        labels = {int(index): name for index, name in config.get("id2label", {}).items()}
-        classes = [labels[i] for i in range(units)] if len(labels) == units else None
+        classes = _class_names(folder, config.get("id2label"), units)
     elif names.prefixed(tensors, "vit.", "pooler.dense.weight") in tensors:
         units, activate, classes = config["hidden_size"], "tanh", None
     else:
         return ImageEncoder(tower)
     head = keras.layers.Dense(units, activation=activate, name="head")
     return ImageEncoder(tower, head=head, class_names=classes)
+
+
+def _class_names(folder: Path, labels: Any, units: int) -> list[str] | None:
+    """The names of a classifier's outputs, None where there are none, or not as many."""
+    if labels is None:
+        return None
+    if isinstance(labels, list):
+        labels = {str(index): name for index, name in enumerate(labels)}
+    if not isinstance(labels, dict) or not all(isinstance(n, str) for n in labels.values()):
+        raise ValueError(f"{folder}: expected id2label with a name for each class in config.json")
+    if len(labels) != units:
+        return None
+    if set(labels) != {str(index) for index in range(units)}:
+        raise ValueError(
+            f"{folder}: expected id2label with the numbers 0 to {units - 1} in config.json; got "
+            f"{', '.join(list(labels)[:5])}{', ...' if units > 5 else ''}"
+        )
+    return [labels[str(index)] for index in range(units)]
 
 
 def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> TextEncoder:
@@ -185,7 +215,7 @@ def _text_pooling(folder: Path, tensors: Tensors) -> str:
 
 
 def _vision_transformer(
-    config: Config, folder: Path, *, image_size: int | None, **options: Any
+    config: Config, folder: Path, *, kind: str, image_size: int | None, **options: Any
 ) -> VisionTransformer:
     if config["num_channels"] != 3:
         raise ValueError(f"{folder}: expected 3 channels; got {config['num_channels']}")
@@ -193,7 +223,7 @@ def _vision_transformer(
         image_size or config["image_size"],
         config["patch_size"],
         **_transformer(config),
-        **_pixels(folder, config["image_size"]),
+        **pixels(folder, config["image_size"], kind=kind),
         **options,
         name="image_tower",
     )
@@ -208,31 +238,6 @@ def _transformer(config: Config) -> dict[str, Any]:
         "mlp_ratio": config["intermediate_size"] / config["hidden_size"],
         "activation": activation(config["hidden_act"]),
         "epsilon": config["layer_norm_eps"],
-    }
-
-
-def _pixels(folder: Path, image_size: int) -> dict[str, Any]:
-    """Pixel statistics and resizing, from preprocessor_config.json."""
-    config = read_json(folder, "preprocessor_config.json")
-    filters = {2: "bilinear", 3: "bicubic"}
-    if config.get("resample") not in filters:
-        raise ValueError(
-            f"{folder}: expected resample 2 or 3 in preprocessor_config.json; "
-            f"got {config.get('resample')!r}"
-        )
-    size = config.get("size", image_size)
-    crops = "shortest_edge" in size if isinstance(size, dict) else config.get("do_center_crop")
-    side = min(size.values()) if isinstance(size, dict) else size
-    if side != image_size:
-        raise ValueError(
-            f"{folder}: preprocessor_config.json makes images of {side} pixels; the model takes "
-            f"{image_size}"
-        )
-    return {
-        "mean": config["image_mean"],
-        "std": config["image_std"],
-        "resize": "crop" if crops else "squash",
-        "interpolation": filters[config["resample"]],
     }
 
 

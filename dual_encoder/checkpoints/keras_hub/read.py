@@ -14,10 +14,10 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
+from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
-from dual_encoder.checkpoints.safetensors_files import read_json
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 from dual_encoder.checkpoints.weight_mapping import Entry, fill
 from dual_encoder.model import DualEncoder

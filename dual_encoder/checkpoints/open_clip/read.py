@@ -11,10 +11,11 @@ from typing import Any
 
 import keras
 
+from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.safetensors_files import open_tensors, read_json
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.checkpoints.weight_files import open_tensors
 from dual_encoder.checkpoints.weight_mapping import fill
 from dual_encoder.model import DualEncoder
 from dual_encoder.towers.bert import Bert
@@ -32,7 +33,16 @@ CONFIG = "open_clip_config.json"
 # configuration may say would give another model, so it is refused.
 VISION_KEYS = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
 
-TEXT_KEYS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
+TEXT_KEYS = {
+    "context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "hf_tokenizer_name",
+}  # fmt: skip
+
+# Of 2022, by the names that they have today.
+OLD_TEXT_KEYS = {"proj": "hf_proj_type", "pooler_type": "hf_pooler_type"}
+
+PIXEL_KEYS = {"mean", "std", "interpolation", "resize_mode", "size"}
+
+PIXEL_DEFAULTS = {"mode": "RGB", "fill_color": 0}
 
 HF_TEXT_KEYS = {
     "context_length", "hf_model_name", "hf_tokenizer_name", "hf_pooler_type", "hf_proj_type",
@@ -69,7 +79,7 @@ def read(folder: Path, *, image_size: int | None = None) -> DualEncoder:
         FileNotFoundError: a file of the layout is missing.
         ValueError: another architecture, or weights that do not match the configuration.
     """
-    tensors = open_tensors(folder, _stem(folder))
+    tensors = open_tensors(folder, "open_clip")
     with keras.StatelessScope():  # its end is when the variables get their first values
         model = build(folder, image_size=image_size)
         entries = open_clip_weights.entries(model)
@@ -91,8 +101,11 @@ def build(folder: Path, *, image_size: int | None = None) -> DualEncoder:
     config, pixels = document["model_cfg"], document.get("preprocess_cfg", {})
     vision, text = config["vision_cfg"], config["text_cfg"]
     custom_text = "hf_model_name" in text
+    if custom_text:
+        text = {OLD_TEXT_KEYS.get(key, key): value for key, value in text.items()}
     _refuse_unknown(folder, "vision_cfg", vision, VISION_KEYS)
     _refuse_unknown(folder, "text_cfg", text, HF_TEXT_KEYS if custom_text else TEXT_KEYS)
+    _refuse_unknown(folder, "preprocess_cfg", pixels, PIXEL_KEYS, others=PIXEL_DEFAULTS)
     activation = quick_gelu if config.get("quick_gelu") else "gelu"
     embed_dim = config["embed_dim"]
 
@@ -143,10 +156,13 @@ def _image_tower(
 
 def _clip_text(folder: Path, text: Config, embed_dim: int, activation: Any) -> tuple:
     context, vocabulary = text.get("context_length", 77), text.get("vocab_size", 49_408)
+    # A tokenizer with a name is that of `transformers`, here in the same repository.
+    cleaning = "whitespace" if "hf_tokenizer_name" in text else "openai"
+    tokenizer = read_tokenizer(folder, context_length=context, cleaning=cleaning)
     tower = TextTransformer(
         vocabulary,
         context,
-        end_id=vocabulary - 1,
+        end_id=tokenizer.end_id,
         width=text["width"],
         depth=text["layers"],
         heads=text["heads"],
@@ -154,7 +170,7 @@ def _clip_text(folder: Path, text: Config, embed_dim: int, activation: Any) -> t
         activation=activation,
         name="text_tower",
     )
-    return tower, None, read_tokenizer(folder, context_length=context, cleaning="openai")
+    return tower, None, tokenizer
 
 
 def _hf_text(folder: Path, text: Config, embed_dim: int, activation: Any) -> tuple:
@@ -209,12 +225,9 @@ def _preprocessing(folder: Path, config: Config) -> dict[str, Any]:
     }
 
 
-def _stem(folder: Path) -> str:
-    """Repositories that hold both layouts may share one file, others have one for each."""
-    return "open_clip_model" if any(folder.glob("open_clip_model.safetensors*")) else "model"
-
-
-def _refuse_unknown(folder: Path, part: str, config: Config, known: set[str]) -> None:
+def _refuse_unknown(
+    folder: Path, part: str, config: Config, known: set[str], *, others: Config = DEFAULTS
+) -> None:
     for key, value in config.items():
-        if key not in known and (key not in DEFAULTS or value != DEFAULTS[key]):
+        if key not in known and (key not in others or value != others[key]):
             raise ValueError(f"{folder}: {CONFIG} says {part}.{key} = {value!r}, which is unknown")

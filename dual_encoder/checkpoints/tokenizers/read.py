@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
+from tokenizers import normalizers
 
 from dual_encoder.checkpoints.tokenizers.legacy import (
     WORD_END,
@@ -35,7 +36,8 @@ def read_tokenizer(
     A tokenizer.json is taken as it is; older layouts are put together from their vocabulary. One
     difference is meant: a text with the name of a special token in it, such as "</s>", gets no such
     token, so a caption cannot end itself. Rows are padded with the `pad_token` of the settings;
-    CLIP's after "openai" cleaning with 0, as in open_clip.
+    CLIP's after "openai" cleaning with 0, as in open_clip. SigLIP 2's texts, byte pairs where
+    SigLIP's are unigrams, are only made lower case, as `transformers` 5.24 does it.
 
     Args:
         folder: holds tokenizer.json, or vocab.json and merges.txt (CLIP, RoBERTa), or vocab.txt
@@ -57,6 +59,10 @@ def read_tokenizer(
         tokenizer.no_truncation()  # `Tokenizer` cuts and pads
         tokenizer.no_padding()
         end = _end(tokenizer, settings)
+        is_siglip = cleaning in ("siglip", "canonicalize")
+        if cleaning == "siglip" and isinstance(tokenizer.model, tokenizers.models.BPE):
+            cleaning = "none"
+            _lower(tokenizer)
         _mark(tokenizer, {settings[name] for name in NAMES if name in settings} | {end})
         clip = getattr(tokenizer.model, "end_of_word_suffix", None) == WORD_END
         as_open_clip = clip and cleaning == "openai"
@@ -68,8 +74,7 @@ def read_tokenizer(
     except Exception as error:  # the library has no narrower one
         raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
     if pad_to_context is None:
-        siglip = str(settings.get("tokenizer_class")).startswith("Siglip")
-        pad_to_context = siglip or cleaning in ("siglip", "canonicalize")
+        pad_to_context = is_siglip or str(settings.get("tokenizer_class")).startswith("Siglip")
     return Tokenizer(
         _text(tokenizer, as_open_clip=as_open_clip),
         context_length=context_length,
@@ -143,6 +148,12 @@ def _mark(tokenizer: tokenizers.Tokenizer, names: set[str]) -> None:
     """As special tokens, which `decode` leaves out, those that the vocabulary has."""
     known = (name for name in sorted(names) if tokenizer.token_to_id(name) is not None)
     tokenizer.add_special_tokens(list(known))
+
+
+def _lower(tokenizer: tokenizers.Tokenizer) -> None:
+    """Letters become small before anything else."""
+    steps = [normalizers.Lowercase(), *filter(None, [tokenizer.normalizer])]
+    tokenizer.normalizer = normalizers.Sequence(steps)
 
 
 def _end(tokenizer: tokenizers.Tokenizer, settings: dict[str, Any]) -> str:

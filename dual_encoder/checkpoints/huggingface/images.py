@@ -1,0 +1,175 @@
+"""What a checkpoint of `transformers` says about images: a closed list of keys.
+
+A key that changes what a model sees is honoured or refused by its name; so is a key that nobody
+knows, for nobody can say what it changes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
+from dual_encoder.checkpoints.weight_files import PROCESSORS
+
+Config = dict[str, Any]
+
+# What the image processors of `transformers` take for keys that are left out, by `model_type`.
+CLIP: Config = dict(resample=3, do_center_crop=True, image_mean=OPENAI_MEAN, image_std=OPENAI_STD)
+
+VIT: Config = dict(resample=2, image_mean=HALF, image_std=HALF)
+
+DEFAULTS: Mapping[str, Config] = {"clip": CLIP, "vit": VIT, "siglip": VIT | dict(resample=3)}
+
+ALWAYS: Config = dict(
+    do_resize=True, do_rescale=True, rescale_factor=1 / 255, do_normalize=True, size=None,
+    crop_size=None, default_to_square=False,
+)  # fmt: skip
+
+FILTERS = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+
+# Keys that change no pixel with these values, or with any.
+NAMES = {
+    "image_processor_type", "feature_extractor_type", "processor_class", "data_format",
+    "do_convert_rgb", "image_seq_length", "num_channels",
+    "_valid_processor_keys", "_processor_class", "transformers_version",
+}  # fmt: skip
+
+WITHOUT_EFFECT = {
+    **dict.fromkeys(
+        ("do_pad", "do_flip_channel_order", "do_reduce_labels", "do_thumbnail", "do_align_axis"),
+        (None, False),
+    ),
+    **dict.fromkeys(
+        ("input_data_format", "return_tensors", "device", "disable_grouping", "pad_size"), (None,)
+    ),
+    "rescale_offset": (None, False),
+    "offset": (None, False),
+}
+
+
+def pixels(folder: Path, image_size: int, *, kind: str) -> dict[str, Any]:
+    """Mean, deviation, resizing and interpolation, as `dual_encoder.ImageTower` takes them.
+
+    Args:
+        folder: has preprocessor_config.json, or processor_config.json as `transformers` 5 writes.
+        image_size: height and width that the model takes.
+        kind: the `model_type` of the configuration.
+
+    Raises:
+        FileNotFoundError: neither file.
+        ValueError: a key that nobody knows, or a value that cannot be honoured; names both.
+    """
+    name, given = _read(folder)
+    where = f"{folder}: {name}"
+    _refuse_unknown(where, given)
+    given = {key: value for key, value in given.items() if value is not None}
+    config = ALWAYS | DEFAULTS[kind] | given
+    if not config["do_resize"]:
+        raise ValueError(f"{where}: expected do_resize true; got {given['do_resize']!r}")
+    if config["resample"] not in FILTERS:
+        raise ValueError(f"{where}: expected resample 2 or 3; got {config['resample']!r}")
+    return {
+        **_statistics(where, config),
+        "resize": _resize(where, config, image_size),
+        "interpolation": FILTERS[config["resample"]],
+    }
+
+
+def _read(folder: Path) -> tuple[str, Config]:
+    """The name of the file that counts and what it says: of both, as `transformers`, the newer."""
+    newer = PROCESSORS[1]
+    if (folder / newer).is_file():
+        found = read_json(folder, newer).get("image_processor")
+        if isinstance(found, dict):
+            return newer, found
+    return PROCESSORS[0], read_json(folder, PROCESSORS[0])
+
+
+def _refuse_unknown(where: str, given: Config) -> None:
+    for key, value in given.items():
+        if key in NAMES or key in ALWAYS or key in CLIP:
+            continue
+        if key not in WITHOUT_EFFECT:
+            raise ValueError(f"{where} says {key} = {value!r}, which is unknown")
+        if value not in WITHOUT_EFFECT[key]:
+            expected = " or ".join(
+                "null" if each is None else "false" for each in WITHOUT_EFFECT[key]
+            )
+            raise ValueError(f"{where}: expected {key} {expected}; got {value!r}")
+
+
+def _statistics(where: str, config: Config) -> dict[str, tuple[float, ...]]:
+    """Of pixels in 0-1: (factor x - mean) / std of pixels x in 0-255 in these terms."""
+    factor = 255.0 * (_number(where, config, "rescale_factor") if config["do_rescale"] else 1.0)
+    if abs(factor - 1) < 1e-6:
+        factor = 1.0
+    mean, std = (0.0,) * 3, (1.0,) * 3
+    if config["do_normalize"]:
+        mean, std = _three(where, config, "image_mean"), _three(where, config, "image_std")
+    if factor <= 0 or min(std) <= 0:
+        raise ValueError(f"{where}: expected rescale_factor and image_std above 0; got {std}")
+    if factor == 1:
+        return {"mean": mean, "std": std}
+    return {
+        "mean": tuple(value / factor for value in mean),
+        "std": tuple(value / factor for value in std),
+    }
+
+
+def _three(where: str, config: Config, key: str) -> tuple[float, ...]:
+    """A number for each channel; one alone is for all."""
+    value = config[key]
+    values = tuple(value) if isinstance(value, list | tuple) else (value,) * 3
+    if len(values) != 3 or not all(_is_number(each) for each in values):
+        raise ValueError(f"{where}: expected {key} with 3 numbers; got {value!r}")
+    return values
+
+
+def _number(where: str, config: Config, key: str) -> float:
+    if not _is_number(config[key]):
+        raise ValueError(f"{where}: expected a number for {key}; got {config[key]!r}")
+    return config[key]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _resize(where: str, config: Config, image_size: int) -> str:
+    """How images become squares of the model's size, if these settings do that to any image."""
+    size, crops = config["size"] or image_size, config.get("do_center_crop")
+    if isinstance(size, int):  # old files; those that crop mean the shorter side
+        shorter = crops and not config["default_to_square"]
+        size = {"shortest_edge": size} if shorter else {"height": size, "width": size}
+    sides, keeps_shape = _sides(where, "size", size), "shortest_edge" in size
+    if keeps_shape and crops is False:
+        raise ValueError(
+            f"{where}: expected do_center_crop true, or a size of height and width; got {size}"
+        )
+    if crops:
+        crop = config["crop_size"] or image_size
+        crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
+        if _sides(where, "crop_size", crop) != {image_size}:
+            raise ValueError(
+                f"{where} cuts out {_shown(crop)} pixels; the model takes {image_size}"
+            )
+    if sides != {image_size}:
+        raise ValueError(
+            f"{where} makes images of {_shown(size)} pixels; the model takes {image_size}"
+        )
+    return "crop" if keeps_shape else "squash"
+
+
+def _sides(where: str, key: str, size: Any) -> set[int]:
+    """The lengths of a size, which has to be one that makes squares."""
+    known = isinstance(size, dict) and set(size) in ({"shortest_edge"}, {"height", "width"})
+    if not known or not all(isinstance(side, int) for side in size.values()):
+        raise ValueError(
+            f"{where}: expected {key} with height and width, or with shortest_edge; got {size!r}"
+        )
+    return set(size.values())
+
+
+def _shown(size: dict[str, int]) -> str:
+    return " x ".join(map(str, size.values()))
