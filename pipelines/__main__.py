@@ -146,6 +146,7 @@ def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
 
 def _complain(message: str, status: int) -> int:
     line = " ".join(message.split()).replace(command_line.MODULE, command_line.program())
+    line = line.encode("utf-8", "backslashreplace").decode()  # names of files need not be text
     print(f"error: {line}", file=sys.stderr)
     return status
 

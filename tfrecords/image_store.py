@@ -80,8 +80,8 @@ class ImageFolder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines on what is passed over."""
-        return tuple(said(self._walked.passed))
+        """Lines on what is there, by ending with the first of each, and on what is passed over."""
+        return (f"{self.path}: {_by_ending(self._walked.files)}", *said(self._walked.passed))
 
     @cached_property
     def _walked(self) -> Walked:
@@ -195,6 +195,19 @@ def images_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> ImageS
     if kind == "records":
         return ImageRecords(Path(path), tuple(splits))
     return ImageFolder(_existing(Path(), str(path)))
+
+
+def _by_ending(names: Iterable[str]) -> str:
+    """`8 images: 6 .jpg (0.jpg, ...), 1 .heic (IMG_1.HEIC)`, the commonest first."""
+    endings: dict[str, list[str]] = {}
+    for name in names:
+        endings.setdefault(Path(name).suffix.lower() or "without ending", []).append(escaped(name))
+    groups = sorted(endings.items(), key=lambda group: -len(group[1]))
+    parts = [
+        f"{len(found):,} {ending} ({found[0]}{', ...' if len(found) > 1 else ''})"
+        for ending, found in groups
+    ]
+    return f"{sum(map(len, endings.values())):,} images: {', '.join(parts)}"
 
 
 def _existing(folder: Path, name: str) -> Path:

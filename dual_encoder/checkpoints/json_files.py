@@ -16,7 +16,7 @@ def read_json(folder: Path, name: str) -> dict:
         raise FileNotFoundError(f"{folder}: no {name} here")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path}: expected an object; got a {type(found).__name__}")

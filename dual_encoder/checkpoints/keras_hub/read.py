@@ -48,9 +48,9 @@ def is_preset(folder: Path) -> bool:
     """Whether the folder is one of KerasHub's."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    return "registered_name" in config
+    return isinstance(config, dict) and "registered_name" in config
 
 
 def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
