@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 
 WATCH = f"""
-import os, sys, threading
+import inspect, os, sys, threading
 seen, roots = set(), tuple({str(ROOT)!r} + "/" + name for name in {PACKAGES!r})
 def start():
     global file
@@ -32,7 +32,8 @@ def watch(frame, event, argument):
     if event != "call" or code in seen:
         return
     seen.add(code)
-    if code.co_filename.startswith(roots) and not code.co_name.startswith("<"):
+    is_function = code.co_flags & inspect.CO_OPTIMIZED and not code.co_name.startswith("<")
+    if is_function and code.co_filename.startswith(roots):
         os.write(file, (code.co_filename + "\\n").encode())
 start()
 os.register_at_fork(after_in_child=start)

@@ -98,14 +98,29 @@ def test_config_is_what_to_type_again(home, run):
 
 
 def test_names_and_templates_can_be_given(home):
-    (home / "names.txt").write_text("\n".join(f"thing {i}" for i in range(100)) + "\n")
+    names = tfrecords.Manifest.read(home / "records").spoken_names
+    (home / "names.txt").write_text("".join(f"thing {name}\n" for name in names))
     (home / "templates.txt").write_text("a {}\n\nthe {}\n")
     more = ("--class-names", str(home / "names.txt"), "--templates", str(home / "templates.txt"))
     assert main(arguments(home, home / "given", *more, "--bootstrap", "0")) == 0
     found = json.loads((home / "given" / "results.json").read_text())
-    assert found["per_class"][3]["name"] == "thing 3"
+    assert found["per_class"][3]["name"] == f"thing {names[3]}"
     assert found["templates"] == ["a {}", "the {}"]
     assert found["intervals"] == {}
+    assert found["equal_names"] == {}
+
+
+def test_published_names_with_one_twice_are_measured_if_asked_and_the_figures_say_so(home, capsys):
+    names = list(CLASS_NAMES)
+    names[1] = names[-1] = f"the {names[0]}"
+    (home / "twice.txt").write_text("\n".join(names))
+    more = ("--class-names", str(home / "twice.txt"), "--bootstrap", "0")
+    assert main(arguments(home, home / "twice", *more)) == 2
+    assert "expected each name once" in capsys.readouterr().err
+    assert main(arguments(home, home / "twice", *more, "--allow-equal-names")) == 0
+    assert f"not told apart: 'the {names[0]}' (2)" in capsys.readouterr().out
+    found = json.loads((home / "twice" / "results.json").read_text())
+    assert found["equal_names"] == {f"the {names[0]}": 2}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The feature cache: what is kept of a frozen tower, known again, and gone on with."""
 
+import json
 from types import SimpleNamespace
 
 import keras
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file
 from tiny_models import clip
 
 import tfrecords
+from pipelines.__main__ import main
 from pipelines.runs import feature_cache
 from pipelines.runs import features as runs_features
 from pipelines.runs.feature_cache import FeatureCache
@@ -176,3 +178,17 @@ def test_nothing_is_kept_of_features_that_could_not_be_computed(records, tmp_pat
     with pytest.raises(ValueError, match="no image"):
         cache_of(records, tmp_path).once("views", {}, fail)
     assert not list(tmp_path.iterdir())
+
+
+def test_evaluate_takes_features_from_a_cache_and_says_the_same(home, computed):
+    arguments = ["--data", str(home / "records"), "--model", str(home / "clip.keras")]
+    found = []
+    for out, more in (("plain", []), ("first", ["--features"]), ("again", ["--features"])):
+        given = [*more, str(home / "cache")] if more else []
+        out = home / out
+        command = ["evaluate", *arguments, "--out", str(out), "--bootstrap", "0", *given]
+        assert main(command) == 0
+        found.append(json.loads((out / "results.json").read_text())["metrics"])
+    assert sum(computed) == 36  # the images of split test, once
+    assert found[1] == found[2]
+    assert found[0] == pytest.approx(found[1], abs=1e-4)

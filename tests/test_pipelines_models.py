@@ -1,12 +1,12 @@
 """`models` prints everything that can be named, as tables and as JSON."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from published_repositories import published, tiny_texts
 
 from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS
@@ -138,19 +138,12 @@ def test_rows_whose_repositories_are_gone_and_names_of_nothing(publish, capsys):
     )
 
 
-def test_without_a_network_it_is_one_line():
-    command = [sys.executable, "-m", "pipelines", "models", "--check"]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    result = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        env=environment,
-        timeout=120,
-    )
-    assert result.returncode == 2 and result.stdout == ""
-    assert result.stderr == (
+def test_without_a_network_it_is_one_line(hub, monkeypatch, capsys):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert main(["models", "--check"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and hub.requests == []
+    assert err == (
         "error: timm/resnet50_clip.openai: HF_HUB_OFFLINE is set; unset it, or fetch the files "
         "beforehand\n"
     )
