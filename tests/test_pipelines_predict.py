@@ -131,13 +131,14 @@ def test_classifiers_name_images_by_themselves(home):
     for path, each in zip(paths, found, strict=False):
         best = np.argsort(-wanted[str(path)])[:2]
         assert [name for name, _ in each] == [NAMES[i] for i in best]
-        np.testing.assert_allclose([p for _, p in each], wanted[str(path)][best], atol=1e-5)
+        said = [value for _, value in each]  # of pixels that Pillow resized, not TensorFlow
+        np.testing.assert_allclose(said, wanted[str(path)][best], atol=1e-3)
     with pytest.raises(ValueError, match="expected a list of paths, PIL images or arrays; got str"):
         classifier.predict_images(str(paths[0]))
     several = keras.saving.load_model(home / "several.keras")
     ((_, value), *_), *_ = several.predict_images(paths[:1])
     right = expected(home, "several.keras", several=True)[str(paths[0])]
-    assert value == pytest.approx(right.max(), abs=1e-5)
+    assert value == pytest.approx(right.max(), abs=1e-3)
 
 
 def test_an_image_with_several_labels_gets_those_above_the_threshold(home, tmp_path):
