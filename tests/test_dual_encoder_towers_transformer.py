@@ -146,7 +146,10 @@ def test_convolutions_end_on_the_grid_of_the_patches():
     [
         ({"image_size": 30}, "image_size: expected a multiple of the patch size 8; got 30"),
         ({"stem": "conv"}, "stem: expected one of patch, convolutions; got 'conv'"),
-        ({"pooling": "max"}, "pooling: expected one of token, average, attention, query; got 'max'"),
+        (
+            {"pooling": "max"},
+            "pooling: expected one of token, average, attention, query; got 'max'",
+        ),
         (
             {"image_size": 36, "patch_size": 12, "stem": "convolutions"},
             'patch_size: stem="convolutions" expects a power of two; got 12',

@@ -165,8 +165,8 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
         if KERAS in names:
             return fetch.fetch(repository, [KERAS], revision=revision)
         if any(name.endswith(".weights.h5") for name in names):
-            patterns = (*SETTINGS, *keras_hub_fetch.FILES)
-            return fetch.fetch(repository, patterns, revision=revision)
+            preset = (*SETTINGS, *keras_hub_fetch.FILES)
+            return fetch.fetch(repository, preset, revision=revision)
         layout = "open_clip" if open_clip_read.CONFIG in names else "transformers"
         if layout == "open_clip" and not any(n.startswith("open_clip_model") for n in names):
             return fetch.fetch(repository, (*SETTINGS, "model*.safetensors"), revision=revision)
