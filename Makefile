@@ -32,6 +32,7 @@ docs: .venv/dev
 # Every published checkpoint at its real size, against the library that it comes from.
 parity: .venv/parity
 	$(BIN)/python tests/parity
+	$(BIN)/python tests/parity/open_clip_families.py
 	KERAS_BACKEND=jax $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50
 	for precision in mixed_bfloat16 mixed_float16; do \
 	    $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50 siglip-base-patch16-224 \

@@ -159,7 +159,7 @@ def _fitting(folder: Path, weights: Weights, tensors: Tensors) -> keras.Model:
     """The model of a configuration, after its tensors were found to fit."""
     if weights.layout == "open_clip":
         model: keras.Model = open_clip_read.build(folder)
-        entries, ignored = open_clip_weights.entries(model), open_clip_read.IGNORED
+        entries, ignored = open_clip_weights.entries(model, tensors), open_clip_read.IGNORED
     else:
         renamed = {huggingface_read.names.modern(name): array for name, array in tensors.items()}
         family, model = huggingface_read.build(folder, renamed)

@@ -30,9 +30,10 @@ from dual_encoder.towers.rotary_transformer import RotaryTransformer
 from dual_encoder.towers.swin import Swin
 
 # Of models under a task's head.
-PREFIXES = ("dinov2.", "dinov2_with_registers.", "vit.", "deit.", "convnext.", "convnextv2.")
-
-PREFIXES += ("swin.", "vision_model.")
+PREFIXES = (
+    "dinov2.", "dinov2_with_registers.", "vit.", "deit.", "convnext.", "convnextv2.", "swin.",
+    "vision_model.",
+)  # fmt: skip
 
 PATCH = "embeddings.patch_embeddings"
 

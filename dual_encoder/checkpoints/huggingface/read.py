@@ -142,7 +142,9 @@ def _chinese_clip(
     )
 
 
-def _clip_text(config: Config, folder: Path, tensors: Tensors, image_size: int | None):
+def _clip_text(
+    config: Config, folder: Path, tensors: Tensors, image_size: int | None
+) -> TextEncoder:
     """CLIP's text tower by itself."""
     text = defaults.CLIP_TEXT | config
     _refuse_size(image_size)

@@ -53,8 +53,15 @@ def open_clip_tags() -> Mapping[str, Tag]:
 
 
 def _row(row: dict[str, str]) -> Tag:
-    whole = {key: int(row[key]) for key in ("image_size", "embed_dim")}
-    counted = {"parameters": int(row["parameters"]) if row["parameters"] else None}
-    measured = {key: float(row[key]) if row[key] else None for key in ("average", "imagenet")}
-    text = {key: row[key] for key in ("model", "tag", "repository", "licence", "refusal")}
-    return Tag(**text, **whole, **counted, **measured)
+    return Tag(
+        model=row["model"],
+        tag=row["tag"],
+        repository=row["repository"],
+        parameters=int(row["parameters"]) if row["parameters"] else None,
+        image_size=int(row["image_size"]),
+        embed_dim=int(row["embed_dim"]),
+        licence=row["licence"],
+        refusal=row["refusal"],
+        average=float(row["average"]) if row["average"] else None,
+        imagenet=float(row["imagenet"]) if row["imagenet"] else None,
+    )
