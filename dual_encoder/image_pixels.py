@@ -28,7 +28,7 @@ def as_pixels(
         ValueError: an image that cannot be read, an array of another shape, or something else.
         FileNotFoundError: no such file.
     """
-    options = {"size": image_size, "resize": resize, "interpolation": interpolation}
+    options: dict[str, Any] = {"size": image_size, "resize": resize, "interpolation": interpolation}
     if isinstance(images, list | tuple) and images:
         return np.stack([_one(each, **options) for each in images])
     if not hasattr(images, "shape"):

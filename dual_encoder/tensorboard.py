@@ -64,7 +64,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._batches, self._names, self._templates = zero_shot, class_names, templates
         self._projector = projector
         self._classifier: ZeroShotClassifier | None = None
-        self._start, self._speed = 0.0, None
+        self._start = 0.0
+        self._speed: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._start, self._speed = time.perf_counter(), None
@@ -97,7 +98,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def _zero_shot_accuracy(self) -> float:
         if self._classifier is None:
             self._classifier = ZeroShotClassifier.from_names(
-                self.model, self._names, self._templates
+                self.model, self._names or (), self._templates
             )
             self._classifier.compile(metrics=["accuracy"])
         else:

@@ -29,8 +29,8 @@ def run(options: Options) -> None:
     chosen = source.find(
         source.Source(
             options.model,
-            class_names=class_names and tuple(class_names),
-            templates=templates and tuple(templates),
+            class_names=tuple(class_names) if class_names else None,
+            templates=tuple(templates) if templates else None,
             prompts=options.prompts,
             data=options.data,
         )

@@ -78,8 +78,7 @@ def availability(name: str) -> Availability:
             f"{', '.join(similar(name))}"
         )
     if row is not None and row.file is not None:
-        size = row.file.stat().st_size
-        return Availability(name, weights=row.file.name, size=size)
+        return Availability(name, weights=row.file.name, size=row.file.stat().st_size)
     repository = str(row.repository) if row else str(plain).removeprefix(HUB)
     try:
         commit, sizes = listing.look(repository, revision or (row.revision if row else None))

@@ -17,8 +17,11 @@ BETWEEN = ";"  # labels of one image in a CSV
 class Classes(Protocol):
     """What has to be known of a model."""
 
-    class_names: tuple[str, ...]
-    multi_label: bool
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def multi_label(self) -> bool: ...
 
 
 @dataclass(frozen=True)

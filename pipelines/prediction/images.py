@@ -40,8 +40,8 @@ def find(asked: Sequence[str], *, stdin: Callable[[], str] | None = None) -> Fou
             listed = _lines((stdin or _read_stdin)())
             if not listed:
                 raise ValueError("--images -: expected a file on each line of standard input")
-            for path in listed:
-                found.loads[path] = Path(path).read_bytes
+            for line in listed:
+                found.loads[line] = Path(line).read_bytes
             continue
         for path in _paths(word):
             if path.is_dir():

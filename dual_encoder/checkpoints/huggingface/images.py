@@ -104,7 +104,8 @@ def _statistics(where: str, config: Config) -> dict[str, tuple[float, ...]]:
     factor = 255.0 * (_number(where, config, "rescale_factor") if config["do_rescale"] else 1.0)
     if abs(factor - 1) < 1e-6:
         factor = 1.0
-    mean, std = (0.0,) * 3, (1.0,) * 3
+    mean: tuple[float, ...] = (0.0,) * 3
+    std: tuple[float, ...] = (1.0,) * 3
     if config["do_normalize"]:
         mean, std = _three(where, config, "image_mean"), _three(where, config, "image_std")
     if factor <= 0 or min(std) <= 0:

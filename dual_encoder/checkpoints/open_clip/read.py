@@ -39,7 +39,7 @@ DEFAULTS = {
     "timm_model_name": None, "act_kwargs": None, "norm_kwargs": None, "pos_embed_type": "learnable",
 }  # fmt: skip
 
-IGNORED = (
+IGNORED: tuple[str, ...] = (
     "*.position_ids", "*.num_batches_tracked", "attn_mask", "text.attn_mask", "input_resolution",
     "context_length", "vocab_size", "text_decoder.*",
 )  # fmt: skip

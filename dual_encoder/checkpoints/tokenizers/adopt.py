@@ -68,7 +68,7 @@ def _of_keras_hub(tokenizer: Any, *, context_length: int) -> Tokenizer:
             if (Path(folder) / theirs).is_file():
                 (Path(folder) / theirs).rename(Path(folder) / ours)
         kind = KINDS[type(tokenizer).__name__]
-        config = {"tokenizer_class": kind}
+        config: dict[str, Any] = {"tokenizer_class": kind}
         if kind == "BertTokenizer":
             config["do_lower_case"] = bool(tokenizer.lowercase)
         (Path(folder) / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
