@@ -61,11 +61,27 @@ _LAZY = {
     "write": "writer",
 }
 
+# Names of before version 0.2, which go on working.
+_RENAMED = {
+    "PictureFolder": "ImageFolder",
+    "PictureRecords": "ImageRecords",
+    "Pictures": "ImageStore",
+    "pictures_of": "images_of",
+    "read_picture": "read_image",
+    "read_pictures": "read_images",
+}
+
 
 def __getattr__(name: str) -> Any:
     # The reader brings TensorFlow, which takes seconds; the catalogue and manifests need none.
+    import importlib
+    import warnings
+
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        message = f"tfrecords.{name} is tfrecords.{new} now"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        name = new
     if name not in _LAZY:
         raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(f"tfrecords.{_LAZY[name]}"), name)
