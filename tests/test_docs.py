@@ -57,3 +57,13 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     shown = (tmp_path / "site/reference/commands.html").read_text()
     assert all(f'id="{command}"' in shown for command in COMMANDS)
     assert "held_out" not in shown and "--held-out" in shown
+
+
+def test_the_flops_of_networks_are_those_of_the_table_of_methods():
+    from pipelines.methods.table import METHODS
+
+    page = (ROOT / "docs/tutorials/phone.md").read_text()
+    shown = dict(re.findall(r"\| `([\w-]+)`[^|]*\| ([\d.]+) \|", page))
+    table = {name: row.flops / 1e9 for name, row in METHODS.items() if row.flops > 1e9}
+    assert {name: float(figure) for name, figure in shown.items()} == pytest.approx(table)
+    assert " 32.2" in (ROOT / "docs/tutorials/food101.md").read_text()
