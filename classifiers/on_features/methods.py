@@ -1,0 +1,82 @@
+"""The table of methods on cached features."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from classifiers.on_features import (
+    blended_probe,
+    gaussian,
+    kernel_ridge,
+    memory,
+    plain,
+    projection,
+    published_text_probes,
+    residuals,
+    text_probe,
+)
+from classifiers.on_features.fitted import Fitted
+from classifiers.on_features.task import Task
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to make a classifier of cached features.
+
+    Attributes:
+        what: it is, in a few words.
+        fit: a task and a seed to the classifier.
+        draws: whether the seed changes the result for the same images.
+        learns: whether images change the result.
+        reads_names: whether the class texts change the result.
+        answers_new_names: whether the classifier has columns for names it never saw.
+        needs_every_class: whether a class without images is an error.
+        uses_views: whether several views of an image are more than one.
+        keeps_dual_encoder: whether the result is an image side for any text.
+    """
+
+    what: str
+    fit: Callable[[Task, int], Fitted]
+    draws: bool = False
+    learns: bool = True
+    reads_names: bool = True
+    answers_new_names: bool = True
+    needs_every_class: bool = False
+    uses_views: bool = True
+    keeps_dual_encoder: bool = False
+
+
+#: In the order of a table: what learns nothing, probes, closed forms, the rest.
+METHODS: Mapping[str, Method] = {
+    "zero-shot": Method("class names alone", plain.zero_shot, learns=False, uses_views=False),
+    "linear-probe": Method(
+        "logistic regression that knows no names",
+        plain.linear_probe,
+        reads_names=False,
+        answers_new_names=False,
+        needs_every_class=True,
+    ),
+    "text-probe": Method("logistic regression from the class names", text_probe.fit),
+    "clap": Method(
+        "CLAP: SGD from the class names, pulled back", published_text_probes.clap, draws=True
+    ),
+    "zs-lp": Method(
+        "SGD from the class names",
+        partial(published_text_probes.clap, penalty=False),
+        draws=True,
+    ),
+    "ss-text": Method("SS-Text+: names plus image sums", published_text_probes.ss_text),
+    "lp-plus-plus": Method(
+        "LP++: probe plus weighted names", blended_probe.fit, needs_every_class=True
+    ),
+    "cross-modal": Method("names as training samples", residuals.cross_modal),
+    "task-residual": Method("TaskRes: names plus a residual", residuals.task_residual),
+    "tip-adapter": Method("memory of the images", memory.fit),
+    "proker": Method("kernel ridge regression beside the names", kernel_ridge.fit),
+    "gaussian": Method(
+        "discriminant analysis beside the names", gaussian.fit, needs_every_class=True
+    ),
+    "projection": Method(
+        "ProLIP: the last projection alone", projection.fit, keeps_dual_encoder=True
+    ),
+}

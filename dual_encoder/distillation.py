@@ -1,0 +1,87 @@
+"""Penalties that hold a dual encoder to what it knew: on its features, or against random texts."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from dual_encoder.model import DualEncoder
+
+WORDS = 8  # of a random text
+
+
+def feature_distance(features: Any, teacher: Any) -> Any:
+    """Mean squared difference of unit features, a scalar tensor; no gradient to the teacher.
+
+    The feature term of TRACER (Choi et al. 2026, arXiv:2605.29380), a mean over the batch and
+    over the d numbers of a feature: there it is weighed 3,800 at d = 512, for images and texts
+    each. Features of both sides may be stacked along the batch.
+
+    Args:
+        features: [b, d], of any length; teacher: the same images or texts by the untouched model.
+    """
+    features, teacher = (ops.cast(x, "float32") for x in (features, ops.stop_gradient(teacher)))
+    difference = ops.normalize(features, axis=-1) - ops.normalize(teacher, axis=-1)
+    return ops.mean(ops.square(difference))
+
+
+def random_text_matrix(
+    model: DualEncoder, *, texts: int = 25_000, words: int = WORDS, seed: int = 0, batch: int = 512
+) -> np.ndarray:
+    """Mean of r r^T over unit embeddings r of random texts, float32 [d, d].
+
+    The texts are tokens drawn at random between the marks that the tokenizer puts around one, as
+    in Lipsum-FT; drawn once, they stand for those that it draws in every step (Nam et al. 2024,
+    arXiv:2404.00860, equation 3).
+
+    Args:
+        model: with a tokenizer.
+        texts: how many; words: tokens of each; batch: how many are encoded at a time.
+
+    Raises:
+        ValueError: a model without a tokenizer, or no text.
+    """
+    if model.tokenizer is None:
+        raise ValueError("model: expected one with a tokenizer to encode texts; it has none")
+    if texts < 1 or words < 1:
+        raise ValueError(f"texts and words: expected 1 or more of each; got {texts} and {words}")
+    ids = _random_ids(model, texts, words, seed)
+    total = np.zeros((model.embed_dim,) * 2)
+    for first in range(0, texts, batch):
+        found = model.encode_text(ids[first : first + batch], training=False)
+        rows = ops.convert_to_numpy(ops.cast(found, "float32")).astype(np.float64)
+        total += rows.T @ rows
+    return (total / texts).astype(np.float32)
+
+
+def random_text_distance(features: Any, teacher: Any, matrix: Any, *, scale: Any) -> Any:
+    """Half the mean squared change of the logits against random texts, a scalar tensor.
+
+    scale^2 (f - f0)^T matrix (f - f0) / 2, averaged over the batch; no gradient to the teacher.
+
+    Args:
+        features: unit features [b, d]; teacher: those of the untouched model.
+        matrix: [d, d], of `random_text_matrix`.
+        scale: of the logits.
+    """
+    moved = ops.cast(features, "float32") - ops.cast(ops.stop_gradient(teacher), "float32")
+    squares = ops.sum(ops.matmul(moved, matrix) * moved, axis=-1)
+    return ops.square(scale) * ops.mean(squares) / 2
+
+
+def _random_ids(model: DualEncoder, texts: int, words: int, seed: int) -> np.ndarray:
+    """Token ids int32 [texts, n]: random words between the marks of an empty text."""
+    tokenizer = model.tokenizer
+    marks = tokenizer.rows([""])[0]
+    before = marks[:-1] if marks[-1:] == [tokenizer.end_id] else marks
+    words = min(words, model.context_length - len(marks))
+    special = {*marks, tokenizer.pad_id, tokenizer.end_id}
+    usual = np.array([i for i in range(tokenizer.vocabulary_size) if i not in special])
+    trimmed = model.text_tower.trims_exactly and not tokenizer.pad_to_context
+    width = len(marks) + words if trimmed else model.context_length
+    ids = np.full((texts, width), tokenizer.pad_id, np.int32)
+    ids[:, : len(before)] = before
+    drawn = np.random.default_rng(seed).choice(usual, size=(texts, words))
+    ids[:, len(before) : len(before) + words] = drawn
+    ids[:, len(before) + words : len(marks) + words] = marks[len(before) :]
+    return ids
