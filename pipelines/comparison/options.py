@@ -6,8 +6,8 @@ from typing import Literal
 from pipelines.methods.table import METHODS
 
 DEFAULT = (
-    *("zero-shot", "linear-probe", "tip-adapter", "coop", "fine-tune", "ft-clip", "flyp"),
-    *("wise-ft", "auto"),
+    *("zero-shot", "linear-probe", "text-probe", "gaussian", "tip-adapter", "coop", "fine-tune"),
+    *("ft-clip", "flyp", "wise-ft", "auto"),
 )
 
 

@@ -63,6 +63,7 @@ class Options:
         default_factory=lambda: [
             "zero-shot",
             "linear-probe",
+            "text-probe",
             "tip-adapter",
             "tip-adapter-f",
             "coop",

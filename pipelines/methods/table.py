@@ -5,7 +5,7 @@ A new method is a row here and what it calls; the commands take their choices fr
 
 from collections.abc import Mapping
 
-from pipelines.methods import cached, prompts
+from pipelines.methods import cached, library, prompts
 from pipelines.methods.method import Method
 
 ZERO_SHOT_HEAD = {"method": "zero-shot-head"}
@@ -35,6 +35,49 @@ _ROWS = (
         rows_for_new_names=True,
         passes=0.1,
         fit=cached.linear_probe,
+    ),
+    Method(
+        "text-probe",
+        "logistic regression that starts at the class names and is pulled back to them",
+        "CLAP, Silva-Rodriguez et al. 2024, arXiv:2312.12730",
+        by=("finetune", "prompt"),
+        draws=False,
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=0.1,
+        fit=library.method("text-probe"),
+    ),
+    Method(
+        "gaussian",
+        "discriminant analysis beside the class names",
+        "GDA, Wang et al. 2024, arXiv:2402.04087",
+        by=("finetune", "prompt"),
+        draws=False,
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=0.1,
+        fit=library.method("gaussian"),
+    ),
+    Method(
+        "cross-modal",
+        "linear probe with the class names among its training samples",
+        "Lin et al. 2023, arXiv:2301.06267",
+        by=("finetune", "prompt"),
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=0.1,
+        fit=library.method("cross-modal"),
+    ),
+    Method(
+        "proker",
+        "kernel ridge regression beside the class names",
+        "ProKeR, Bendou et al. 2025, arXiv:2501.11175",
+        by=("prompt",),
+        reads_names=True,
+        rows_for_new_names=True,
+        keeps_images=True,
+        passes=0.0,
+        fit=library.method("proker"),
     ),
     Method(
         "tip-adapter",
