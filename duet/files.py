@@ -8,6 +8,7 @@ or not at all, whatever kills the process; what a killed process left is known b
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ _REFUSED = {
     errno.EACCES: "permission denied",
 }
 LOCK = ".lock"
+_MOVING, _NAMES = "moving", ".names"  # of `together`
 
 
 class CannotWriteError(OSError):
@@ -65,6 +67,39 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def together(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder whose files, when the block ends, appear in `folder` all or none.
+
+    Moving several files is several steps: a process that is killed between them leaves the list of
+    what it moved, and `sweep` takes that back. Call it where none of the names is taken.
+
+    Raises:
+        CannotWriteError: no room, no permission, or a read-only file system.
+    """
+    folder = Path(folder)
+    staging = folder / f"{_PREFIX}{os.getpid()}.staging"
+    moving = staging.with_name(f"{_PREFIX}{os.getpid()}.{_MOVING}")
+    try:
+        sweep(folder)
+        staging.mkdir(parents=True)
+        yield staging
+        names = sorted(path.name for path in staging.iterdir())
+        for path in staging.rglob("*"):
+            _settle(path)
+        (staging / _NAMES).write_text(json.dumps(names), encoding="utf-8")
+        os.replace(staging, moving)
+        for name in names:
+            os.replace(moving / name, folder / name)
+        remove(moving)
+    except BaseException as error:
+        remove(staging)
+        _take_back(moving)
+        if (number := _refusal(error)) is not None:
+            raise _cannot_write(folder, number) from None
+        raise
+
+
 def write(path: str | Path, content: str | bytes) -> None:
     """Write text, as UTF-8, or bytes under `path`, in whole or not at all; see `atomic`."""
     data = content.encode("utf-8") if isinstance(content, str) else content
@@ -92,7 +127,12 @@ def sweep(folder: str | Path) -> None:
     """Remove what killed processes left unfinished in a folder and in those below it."""
     for path in sorted(Path(folder).rglob(f"{_PREFIX}*")):
         if is_leftover(path):
-            remove(path)
+            _take_back(path) if path.name.endswith(f".{_MOVING}") else remove(path)
+
+
+def is_trace(path: Path) -> bool:
+    """Whether it is a lock or an unfinished file: Duet's, of a process alive or dead."""
+    return path.name == LOCK or path.name.startswith(_PREFIX)
 
 
 @contextlib.contextmanager
@@ -100,13 +140,14 @@ def locked(folder: str | Path) -> Iterator[None]:
     """Hold a folder, which is made if missing, for this process alone; sweeps it first.
 
     The lock is the kernel's: it is gone with the process, however that ends. Processes started by
-    it do not hold it.
+    it do not hold it. A folder that was made for it and stayed empty goes with it.
 
     Raises:
         InUseError: another process holds it.
         CannotWriteError: the folder cannot be made or written.
     """
     folder = Path(folder)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     handle = _held(folder)
     try:
         sweep(folder)
@@ -114,6 +155,9 @@ def locked(folder: str | Path) -> Iterator[None]:
     finally:
         (folder / LOCK).unlink(missing_ok=True)  # while it is held: nobody else's is removed
         os.close(handle)
+        with contextlib.suppress(OSError):  # there is something in it now
+            for each in made:
+                each.rmdir()
 
 
 def _held(folder: Path) -> int:
@@ -133,6 +177,17 @@ def _held(folder: Path) -> int:
         raise InUseError(f"{folder} is in use by another process; wait for it") from None
     except OSError as error:
         raise _cannot_write(folder, error.errno) from None
+
+
+def _take_back(moving: Path) -> None:
+    """Remove what a process that was killed in `together` had moved already."""
+    if not moving.is_dir():
+        return
+    with contextlib.suppress(FileNotFoundError):
+        for name in json.loads((moving / _NAMES).read_text(encoding="utf-8")):
+            if not (moving / name).exists():
+                remove(moving.parent / name)
+    remove(moving)
 
 
 def _settle(path: Path) -> None:

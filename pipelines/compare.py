@@ -32,7 +32,7 @@ def run(options: Options) -> int:
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     if options.dry_run:
         return _dry_run(options, manifest)
-    with Workers() as workers:
+    with folder.held(out), Workers() as workers:
         plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
         _say(plan)
         about = _about(plan, options, manifest, out=out)

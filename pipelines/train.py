@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.training.options import Options, check, check_watched
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipelines.training.data import Pairs
 
 
-TOKENIZER = "tokenizer.json"
+TOKENIZER, MODEL = "tokenizer.json", "model.keras"
 
 
 def run(options: Options) -> None:
@@ -20,8 +20,7 @@ def run(options: Options) -> None:
     from pipelines.runs import folder, runtime
     from pipelines.runs import strategy as strategies
     from pipelines.training import data as training_data
-    from pipelines.training import vocabulary
-    from tfrecords import Manifest, naming_damage
+    from tfrecords import Manifest
 
     check(options)
     data = training_data.Pairs(
@@ -34,7 +33,9 @@ def run(options: Options) -> None:
         seed=options.seed,
     )
     check_watched(options, data)
-    out = folder.check_resumable(options.out, options, finished="model.keras")
+    if folder.is_finished(options.out, options, finished=MODEL):
+        return _say_finished(Path(options.out))
+    out = folder.check_resumable(options.out, options, finished=MODEL)
     strategy = runtime.start(
         options.strategy,
         batch_size=options.batch_size,
@@ -44,6 +45,25 @@ def run(options: Options) -> None:
         seed=options.seed,
     )
     data.verify()
+    with folder.held(out, writes=strategies.is_chief(strategy)):
+        _run(options, data, out=out, strategy=strategy)
+
+
+def _say_finished(out: Path) -> None:
+    """Of a run that was finished before."""
+    from pipelines.runs import results
+    from pipelines.training import report as training_report
+
+    print("finished already; nothing is left to do")
+    print(training_report.summary(results.read(out / results.FILE)))
+
+
+def _run(options: Options, data: "Pairs", *, out: Path, strategy: Any) -> None:
+    from pipelines.runs import folder
+    from pipelines.runs import strategy as strategies
+    from pipelines.training import vocabulary
+    from tfrecords import naming_damage
+
     with strategy.scope():
         model = build(options, data, tokenizer=vocabulary.read_tokenizer(out / TOKENIZER))
     trained = sum(int(weight.numpy().size) for weight in model.trainable_variables)

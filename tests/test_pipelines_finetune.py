@@ -114,5 +114,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, more, message):
 
 
 def test_a_finished_run_is_not_overwritten(home):
-    status, _, error = finetune(home, "flyp", "--method", "flyp")
+    status, said, _ = finetune(home, "flyp", "--method", "flyp")
+    assert status == 0 and said.startswith("finished already; nothing is left to do\n")
+    status, _, error = finetune(home, "flyp", "--method", "flyp", "--seed", "9")
     assert status == 2 and "holds a finished run" in error

@@ -155,7 +155,8 @@ def test_command_line_writes_and_never_overwrites(folder, tmp_path):
     first = command_line(*arguments)
     assert first.returncode == 0 and "train" in first.stdout
     assert first.stderr == ""  # no bar where it is not a terminal
-    again = command_line(*arguments)
+    assert command_line(*arguments).returncode == 0  # nothing is left to do
+    again = command_line(*arguments[:-1], 4)
     assert again.returncode == 2
     assert again.stderr.startswith("error: ") and len(again.stderr.splitlines()) == 1
     assert "finished records" in again.stderr

@@ -180,7 +180,9 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
 
 def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
     before = {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()}
-    assert main(command(records, uninterrupted)) == 2
+    assert main(command(records, uninterrupted)) == 0
+    assert capsys.readouterr().out.startswith("finished already; nothing is left to do\n")
+    assert main(command(records, uninterrupted, "--seed", "9")) == 2
     assert "holds a finished run (model.keras); give another --out" in capsys.readouterr().err
     assert before == {p: p.read_bytes() for p in uninterrupted.rglob("*") if p.is_file()}
 

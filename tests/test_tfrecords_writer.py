@@ -278,7 +278,7 @@ def content_of_tree(root):
 def test_nothing_is_overwritten(folder, finished, tmp_path):
     before = content(finished)
     with pytest.raises(FileExistsError, match="finished records"):
-        write(source_of(folder), finished, shard_size=9, progress=False)
+        write(source_of(folder), finished, shard_size=8, progress=False)
     assert content(finished) == before
     with pytest.raises(FileExistsError, match="other files"):
         write(source_of(folder), folder, progress=False)

@@ -24,7 +24,7 @@ from tfrecords.runners import run_beam, run_local
 from tfrecords.shard import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
 
-REJECTED = "rejected.csv"
+REJECTED, REQUEST = "rejected.csv", "request.json"
 
 RUNNERS = ("local", "beam")
 
@@ -48,7 +48,7 @@ def write(
 
     If an earlier call with the same source and options was stopped, it is finished: shards that
     are done stay as they are, and the bytes come out the same. They do not depend on `workers`
-    or `runner` either.
+    or `runner` either. If it had come to its end, its manifest is returned.
 
     Args:
         directory: is made; must be empty, or hold what an earlier call left unfinished.
@@ -62,7 +62,8 @@ def write(
         progress: show a progress bar.
 
     Raises:
-        FileExistsError: `directory` holds something else, finished records included.
+        FileExistsError: `directory` holds something else, other finished records included.
+        InUseError: another process writes there.
         ValueError: an option is out of range, differs from those of the call to be finished,
             or no image of a split could be read.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
@@ -83,13 +84,19 @@ def write(
     options |= {"first_frame": True} if first_frame else {}
     options |= {"max_pixels": max_pixels} if max_pixels else {}
     try:
-        _open_work_folder(job, _request(source, options))
-        todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
-        if runner == "beam":
-            run_beam(todo, job, options=beam_options)
-        else:
-            _run_with_bar(todo, job, workers=workers, progress=progress)
-        return _finish(job, plan, options)
+        request = _request(source, options)
+        _check_free(job, request)
+        with files.locked(directory):
+            if (whole := _check_free(job, request)) is not None:
+                _remove_work_folder(job)
+                return whole
+            _open_work_folder(job, request)
+            todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
+            if runner == "beam":
+                run_beam(todo, job, options=beam_options)
+            else:
+                _run_with_bar(todo, job, workers=workers, progress=progress)
+            return _finish(job, plan, options)
     except OSError as error:
         if error.errno is None:  # one of ours, in words already
             raise
@@ -130,6 +137,13 @@ def _request(source: Source, options: dict) -> dict:
     return json.loads(json.dumps(request))
 
 
+def _asked_for(manifest: Manifest) -> dict:
+    """The request that finished records are the answer to."""
+    splits = {name: split.count + split.rejected for name, split in manifest.splits.items()}
+    known = {name: getattr(manifest, name) for name in ("schema", "dataset", "source")}
+    return known | {"splits": splits, "options": manifest.options, "versions": manifest.versions}
+
+
 def _is_multi_label(source: Source) -> bool:
     return getattr(source, "multi_label", False)  # a source with one label need not say so
 
@@ -142,9 +156,16 @@ def _versions() -> dict[str, str]:
     return {"duet": version("duet-vision-language"), **image_files.versions()}
 
 
-def _open_work_folder(job: Job, request: dict) -> None:
-    """Make the folders, or make sure that what is there is the same work, unfinished."""
-    note = job.work / "request.json"
+def _check_free(job: Job, request: dict) -> Manifest | None:
+    """Make sure that nothing is there, or the same work; its manifest if that is finished."""
+    note = job.work / REQUEST
+    if (job.directory / FILE_NAME).is_file():
+        whole = Manifest.read(job.directory)
+        if _asked_for(whole) == request:
+            return whole
+        raise FileExistsError(
+            f"{job.directory} holds finished records; choose another folder or delete this one"
+        )
     if note.exists():
         earlier = json.loads(note.read_text(encoding="utf-8"))
         changed = [key for key in request if request[key] != earlier.get(key)]
@@ -153,16 +174,27 @@ def _open_work_folder(job: Job, request: dict) -> None:
                 f"{job.directory} holds unfinished records of another {' and '.join(changed)}; "
                 f"finish those with the command that began them, or delete the folder"
             )
-        return
+        return None
     if job.directory.exists() and not job.directory.is_dir():
         raise FileExistsError(f"{job.directory} is a file; expected a folder to be made")
-    if job.directory.is_dir() and any(p.name != job.work.name for p in job.directory.iterdir()):
-        what = "finished records" if (job.directory / FILE_NAME).exists() else "other files"
+    if job.directory.is_dir() and any(
+        path.name != job.work.name and not files.is_trace(path) for path in job.directory.iterdir()
+    ):
         raise FileExistsError(
-            f"{job.directory} holds {what}; choose another folder or delete this one"
+            f"{job.directory} holds other files; choose another folder or delete this one"
         )
+    return None
+
+
+def _open_work_folder(job: Job, request: dict) -> None:
+    """Make it, with the note of what was asked for, unless it is there."""
     job.work.mkdir(parents=True, exist_ok=True)
-    files.write(note, json.dumps(request, indent=2))
+    if not (note := job.work / REQUEST).exists():
+        files.write(note, json.dumps(request, indent=2))
+
+
+def _remove_work_folder(job: Job) -> None:
+    shutil.rmtree(job.work, ignore_errors=True)
 
 
 def _write_error(error: OSError, directory: Path) -> OSError:
@@ -213,7 +245,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
         multi_label=_is_multi_label(job.source),
     )
     manifest.write(job.directory)
-    shutil.rmtree(job.work)
+    _remove_work_folder(job)
     return manifest
 
 

@@ -73,12 +73,19 @@ class IndexBuilder:
             raise FileExistsError(f"{self.folder} is a file; expected a folder for the index")
         if (self.folder / index_files.FILE).is_file():
             self._old = Index.open(self.folder, fingerprint=self.facts.fingerprint)
-        elif self.folder.is_dir() and any(p.name != WORK_FOLDER for p in self.folder.iterdir()):
+        elif self.folder.is_dir() and any(not self._is_own(p) for p in self.folder.iterdir()):
             raise FileExistsError(f"{self.folder} holds other files; give another --index")
         begun = [IndexFacts(**facts["begun"]) for _, facts in self._parts()]
         for facts in [self._old.facts, *begun] if self._old else begun:
             check_fingerprint(self.folder, facts, self.facts.fingerprint)
             _check_source(self.folder, facts.source, self.facts.source)
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether building an index that has no `index.json` yet left it."""
+        if path.name == WORK_FOLDER or files.is_trace(path):
+            return True
+        own = path.name == UNREADABLE or path.match("embeddings-*.safetensors")
+        return own and (self.folder / WORK_FOLDER).is_dir()
 
     @property
     def missing(self) -> list[str]:
@@ -147,7 +154,9 @@ class IndexBuilder:
     def _write(self, names: Sequence[str]) -> list[Shard]:
         """New shards of these images."""
         have, written = self._have(), list[Shard]()
-        taken = [int(p.stem.split("-")[1]) for p in self.folder.glob("embeddings-*.safetensors")]
+        # What no index names, a killed process left: its numbers are taken again.
+        named = self._old.facts.shards if self._old else ()
+        taken = [int(Path(shard.name).stem.split("-")[1]) for shard in named]
         for first in range(0, len(names), self.shard_rows):
             ids = names[first : first + self.shard_rows]
             stamps = [self.listing[name] for name in ids]

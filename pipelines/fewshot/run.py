@@ -69,12 +69,12 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     strategy = runtime.start(
         options.strategy, batch_size=options.batch_size, virtual_devices=options.virtual_devices
     )
-    for name in options.models:
-        own = [cell for cell in cells if cell.model == name]
-        wanted = [cell for cell in own if not cell.finished]
-        if not wanted:
-            continue
-        with strategy.scope():
+    with folder.held(out), strategy.scope():
+        for name in options.models:
+            own = [cell for cell in cells if cell.model == name]
+            wanted = [cell for cell in own if not cell.finished]
+            if not wanted:
+                continue
             shared = prepare(options, manifest, name, own, names=names, templates=templates)
             for number, cell in enumerate(wanted, start=1):
                 found = fit(cell, shared)
@@ -107,10 +107,10 @@ def prepare(
         )
     features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)
+    _check_names(options, cells, model, names)
+    _claim(options)  # before the cache is filled, by which the folder would be somebody's
     if any(cell.row.learns for cell in cells):
         _say_short(cells, features.labels("train")[1], manifest, seen)
-    _check_names(options, cells, model, names)
-    _claim(options)
     _read_samples(cells, features, model, seen)
     return Grid(options, manifest, model, names, templates, seen, unseen, features)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoints"
 
+FREE = ("features",)  # options that may change in a run that goes on
+
 GOES_BACK = ("zero-shot", "text")  # heads of a model that knows all classes from the start
 
 
@@ -31,6 +33,7 @@ def run(options: Options) -> Run | None:
     Raises:
         ValueError, FileNotFoundError, FileExistsError: options that are wrong.
     """
+    from pipelines.runs import strategy as strategies
     from tfrecords import Manifest, naming_damage
 
     check(options)
@@ -42,7 +45,7 @@ def run(options: Options) -> Run | None:
         names=options.held_out_classes,
         seed=options.held_out_seed,
     )
-    out = folder.check_resumable(options.out, options, finished=results.FILE, free=("features",))
+    out = folder.check_resumable(options.out, options, finished=results.FILE, free=FREE)
     strategy = runtime.start(
         options.strategy,
         batch_size=options.batch_size,
@@ -57,7 +60,8 @@ def run(options: Options) -> Run | None:
         data = finetuning_data.of(options, manifest, held_out=away)
         data.verify("train", options.test)
         print(data.in_words())
-        return _fitted(options, data, out=out, strategy=strategy)
+        with folder.held(out, writes=strategies.is_chief(strategy)):
+            return _fitted(options, data, out=out, strategy=strategy)
 
 
 def _fitted(options: Options, data: "Labelled", *, out: Path, strategy: Any) -> Run | None:

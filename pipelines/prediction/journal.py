@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,9 @@ class Journal:
         self._take(rows)
 
     def remove(self) -> None:
-        """When the file is there."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """When the file is there. What it is about goes last: by it the file is known as its."""
+        for name in (ROWS, ABOUT):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _take(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
@@ -90,9 +90,11 @@ def folder_of(out: Path) -> Path:
 
 
 def begun(out: Path) -> dict[str, Any] | None:
-    """What the journal of a file is about; None where there is none."""
+    """What the journal of a file is about; {} if it was being removed, None if there is none."""
     path = folder_of(out) / ABOUT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return {} if path.parent.is_dir() else None
 
 
 @contextlib.contextmanager

@@ -20,8 +20,9 @@ NAMED = 5  # classes of the summary
 def check_free(options: Options) -> None:
     """FileExistsError where a file to be is there already, unless an earlier try of it began it."""
     out, begun = Path(options.out), journal.begun(Path(options.out))
-    taken = {"--out": [out] if begun else [out, unreadable_file(out)], "--sheet": []}
-    if options.sheet and (begun or {}).get(journal.SHEET) != options.sheet:
+    taken = {"--out": [out, unreadable_file(out)] if begun is None else [], "--sheet": []}
+    theirs = None if begun is None else begun.get(journal.SHEET, options.sheet)
+    if options.sheet and theirs != options.sheet:
         taken["--sheet"].append(Path(options.sheet))
     for flag, paths in taken.items():
         for path in paths:

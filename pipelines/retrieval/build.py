@@ -6,48 +6,58 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duet import files
 from pipelines.retrieval.options import Options
 
 if TYPE_CHECKING:
-    from dual_encoder import DualEncoder
+    from dual_encoder import DualEncoder, IndexBuilder
 
 
 def build(options: Options) -> DualEncoder:
     """Make the index, or bring it up to date; the model that did."""
-    from pipelines.retrieval import embed
     from pipelines.runs import models
 
     started = time.perf_counter()
     import dual_encoder
     import tfrecords
 
+    folder = Path(options.index)
     name, source = _what_to_build(options)
     store = tfrecords.images_of(**source)
-    folder, listing = Path(options.index), store.listing()
+    listing = store.listing()
     for note in getattr(store, "notes", ()):
         print(note)
     model = models.load_dual_encoder(name)
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )
-    builder = dual_encoder.IndexBuilder(folder, listing, facts)
-    job = embed.Job(folder, facts, options.batch_size, options.first_frame, options.max_pixels)
+    dual_encoder.IndexBuilder(folder, listing, facts)  # complains before anything is made
+    with files.locked(folder):
+        changes = _built(options, dual_encoder.IndexBuilder(folder, listing, facts), model)
+        took = time.perf_counter() - started
+        what = f"{changes.added:,} new, {changes.dropped:,} dropped"
+        print(f"{folder}: {changes.total:,} images ({what}) in {took:.1f} s")
+        if changes.unreadable:
+            where = folder / dual_encoder.UNREADABLE
+            print(f"{changes.unreadable:,} images could not be read: see {where}")
+        _approximate(options, folder)
+    return model
+
+
+def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
+    """Embed what has no embedding yet, and make the index; the `Changes`."""
+    from pipelines.retrieval import embed
+
+    listing, facts = builder.listing, builder.facts
+    job = embed.Job(
+        builder.folder, facts, options.batch_size, options.first_frame, options.max_pixels
+    )
     todo = [(name, listing[name]) for name in builder.missing]
     if options.runner == "beam":
         embed.embed_with_beam(todo, job, options=options.beam_options)
     else:
         _embed_with_bar(todo, job, model, total=len(listing))
-    changes = builder.finish()
-    what = f"{changes.added:,} new, {changes.dropped:,} dropped"
-    took = f"{time.perf_counter() - started:.1f} s"
-    print(f"{folder}: {changes.total:,} images ({what}) in {took}")
-    if changes.unreadable:
-        print(
-            f"{changes.unreadable:,} images could not be read: see "
-            f"{folder / dual_encoder.UNREADABLE}"
-        )
-    _approximate(options, folder)
-    return model
+    return builder.finish()
 
 
 def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:

@@ -1,10 +1,7 @@
 """The folder of a run: never overwritten, and filled all at once or gone on with."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ def check_free(out: str | Path, names: Iterable[str]) -> Path:
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; --out takes a folder")
+    files.sweep(out)
     held = [name for name in names if (out / name).exists()]
     if held:
         raise FileExistsError(f"{out} already holds {held[0]}; give another --out")
@@ -30,20 +28,32 @@ def check_free(out: str | Path, names: Iterable[str]) -> Path:
 def filled_at_once(out: Path) -> Iterator[Path]:
     """A temporary folder inside `out`, which is made; at the end its files move up into `out`.
 
-    If the block fails they are removed, and nothing of them is seen under its final name.
-    Raises PermissionError before the block where nothing can be written.
+    If the block fails, or the process is killed, nothing of them is seen under its final name.
+
+    Raises:
+        files.InUseError: another process is at work in `out`.
+        files.CannotWriteError: nothing can be written, before the block where that is known.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=out, prefix=".unfinished-"))
-    except OSError as error:
-        raise PermissionError(f"{out} cannot be written: {error.strerror}") from None
-    try:
+    with files.locked(out), files.together(out) as staging:
         yield staging
-        for path in sorted(staging.iterdir()):
-            os.replace(path, out / path.name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+
+def held(out: Path, *, writes: bool = True) -> AbstractContextManager[None]:
+    """Hold the folder of a run for this process, if it is the one that writes.
+
+    Raises:
+        files.InUseError: another process is at work in it.
+    """
+    return files.locked(out) if writes else nullcontext()
+
+
+def is_finished(
+    out: str | Path, options: Any, *, finished: str, free: tuple[str, ...] = ()
+) -> bool:
+    """Whether a run with the same options has come to its end in `out`; as `check_resumable`."""
+    out = Path(out)
+    begun = (out / finished).is_file() and (out / CONFIG).is_file()
+    return begun and not _changed(out, options, free)
 
 
 def check_resumable(
@@ -62,21 +72,25 @@ def check_resumable(
     if finished and (out / finished).exists():
         raise FileExistsError(f"{out} holds a finished run ({finished}); give another --out")
     if (out / CONFIG).is_file():
-        begun, wanted = read_config(out / CONFIG), asdict(options)
-        changed = [
-            f"{key} was {begun.get(key)!r}, not {value!r}"
-            for key, value in wanted.items()
-            if key not in ("out", *free)  # the folder may have been moved
-            and begun.get(key) != value
-        ]
-        if changed:
+        if changed := _changed(out, options, free):
             raise ValueError(
                 f"{out} holds a run begun with other options ({'; '.join(changed)}); "
                 "give those again to go on, or another --out"
             )
-    elif out.is_dir() and any(not files.is_leftover(path) for path in out.iterdir()):
+    elif out.is_dir() and any(not files.is_trace(path) for path in out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give another --out")
     return out
+
+
+def _changed(out: Path, options: Any, free: tuple[str, ...]) -> list[str]:
+    """What differs between the options of a run in `out` and these, in words."""
+    begun, wanted = read_config(out / CONFIG), asdict(options)
+    return [
+        f"{key} was {begun.get(key)!r}, not {value!r}"
+        for key, value in wanted.items()
+        if key not in ("out", *free)  # the folder may have been moved
+        and begun.get(key) != value
+    ]
 
 
 def claim(out: Path, options: Any) -> None:
