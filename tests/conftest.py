@@ -92,3 +92,23 @@ def colours(tmp_path_factory):
 def home(colours, tmp_path_factory):
     """A copy of `colours` in which a test file makes its runs."""
     return shutil.copytree(colours, tmp_path_factory.mktemp("home") / "colours")
+
+
+@pytest.fixture(scope="session")
+def spelling_clip(tmp_path_factory):
+    """A file of a tiny CLIP whose tokenizer knows all letters, so that it tells names apart."""
+    import string
+
+    import keras
+    from tiny_models import clip
+
+    from dual_encoder import Tokenizer
+
+    keras.utils.set_random_seed(0)
+    model = clip(
+        Tokenizer.learn([string.ascii_lowercase + " ,." + string.digits], context_length=32)
+    )
+    model.build()
+    path = tmp_path_factory.mktemp("spelling") / "clip.keras"
+    model.save(path)
+    return path

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from recipe_commands import CLIP, commands, jpeg, options, put, recipe
+from recipe_commands import commands, jpeg, options, put, recipe
 from tiny_models import bert, scrambled
 
 import dual_encoder
@@ -153,14 +153,14 @@ def test_coco_bert_xception_from_coco_as_published(coco, tmp_path):
     assert figures["captions"] == 10 and figures["metrics"]["text_to_image_recall5"] == 1.0
 
 
-def test_animals10_from_the_folders_as_published(tmp_path):
+def test_animals10_from_the_folders_as_published(tmp_path, spelling_clip):
     for name in RENAMES["animals10"]:
         for i in range(10):
             put(tmp_path / "animals10" / "raw-img" / name / f"{i}.jpeg", jpeg(i))
     data = ("--data-dir", str(tmp_path / "animals10"), "--out", str(tmp_path / "records"))
     first = commands(recipe("animals10_zero_shot"))[0]
     assert main([*first, *data, "--workers", "1"]) == 0
-    own = ("--data", str(tmp_path / "records"), "--model", str(CLIP), "--bootstrap", "0")
+    own = ("--data", str(tmp_path / "records"), "--model", str(spelling_clip), "--bootstrap", "0")
     out = tmp_path / "run"
     assert main(["evaluate", "--config", "animals10_zero_shot", *own, "--out", str(out)]) == 0
     found = json.loads((out / "results.json").read_text())
