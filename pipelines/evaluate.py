@@ -41,6 +41,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
     from pipelines.evaluation import report as evaluation_report
+    from pipelines.inspection import leaks
     from pipelines.runs import class_names, folder, models
 
     out = folder.check_free(options.out, zero_shot.FILES)
@@ -55,9 +56,11 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     )
     templates = class_names.templates(options.templates, manifest)
     model = models.load(options.model)
+    health = leaks(options.data, options.split)
+    print("".join(f"{line}\n" for line in health), end="")
     if _is_classifier(options, model):
         refuse(options, OF_ZERO_SHOT, protocol="classifier")
-        document = classifier.evaluate(options, manifest, model, out=out)
+        document = classifier.evaluate(options, manifest, model, out=out, health=health)
         lines = [evaluation_report.terminal_table(document), classifier.left_out(document)]
         return "\n".join(filter(None, lines))
     if manifest.multi_label:
@@ -72,6 +75,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         out=out,
         names=names,
         templates=templates,
+        health=health,
     )
     lines = [evaluation_report.terminal_table(document), class_names.equal_names_line(names)]
     return "\n".join(filter(None, lines))
