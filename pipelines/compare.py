@@ -38,7 +38,8 @@ def run(options: Options) -> int:
         plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
         _say(plan)
         health = workers.call(Call(leaks, (options.data, options.test)))
-        print("".join(f"{line}\n" for line in health), end="")
+        for line in health:
+            print(line, flush=True)
         about = _about(plan, options, manifest, out=out)
         claim = partial(folder.claim, out, options)
         comparison_plan.run(plan, workers, about, claim=claim)

@@ -41,7 +41,6 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
     from pipelines.evaluation import report as evaluation_report
-    from pipelines.inspection import leaks
     from pipelines.runs import class_names, folder, models
 
     out = folder.check_free(options.out, zero_shot.FILES)
@@ -56,8 +55,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     )
     templates = class_names.templates(options.templates, manifest)
     model = models.load(options.model)
-    health = leaks(options.data, options.split)
-    print("".join(f"{line}\n" for line in health), end="")
+    health = _health(options)
     if _is_classifier(options, model):
         refuse(options, OF_ZERO_SHOT, protocol="classifier")
         document = classifier.evaluate(options, manifest, model, out=out, health=health)
@@ -103,8 +101,18 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
     model = _dual_encoder(models.load(options.model), options.model)
-    document = captions.evaluate(options, manifest, model, out=out)
+    document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
     return captions_report.terminal_table(document)
+
+
+def _health(options: Options) -> list[str]:
+    """What is to be known of the images before any figure; printed, and for the page."""
+    from pipelines.inspection import leaks
+
+    lines = leaks(options.data, options.split)
+    for line in lines:
+        print(line, flush=True)
+    return lines
 
 
 def _dual_encoder(model: Any, name: str) -> "DualEncoder":

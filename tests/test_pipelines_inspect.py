@@ -30,7 +30,9 @@ def rows(out):
         return list(csv.DictReader(file))
 
 
-def test_every_planted_fault_is_a_row_a_picture_and_a_count(planted_records, tmp_path, capsys):
+def test_every_planted_fault_is_a_row_with_its_images_on_the_page(
+    planted_records, tmp_path, capsys
+):
     assert inspect(planted_records, tmp_path / "out") == 0
     said = capsys.readouterr().out
     assert [(row["kind"], row["file"], row["other_file"]) for row in rows(tmp_path / "out")] == [

@@ -1,6 +1,6 @@
 """The page of `inspect`, with the images side by side, and its lines for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.inspection.scan import Scan
@@ -80,12 +80,15 @@ def terminal(document: dict[str, Any]) -> list[str]:
     return [*lines, *document["notes"]]
 
 
-def page(document: dict[str, Any], found: Sequence[Suspect], scan: Scan, *, data: str) -> str:
-    """The page, as text, thumbnails inside."""
-    kinds = {kind: [each for each in found if each.kind == kind] for kind in KINDS}
-    shown = [each for some in kinds.values() for each in some[:SHOWN]]
-    rows = {each.row for each in shown} | {each.other for each in shown if each.other is not None}
-    images = _thumbnails(data, scan, rows)
+def page(
+    document: dict[str, Any],
+    found: Sequence[Suspect],
+    scan: Scan,
+    *,
+    images: Mapping[int, str],
+) -> str:
+    """The page, as text; `images` are the thumbnails of rows, as addresses."""
+    kinds = _by_kind(found)
     sections = [
         {
             "id": kind,
@@ -108,25 +111,27 @@ def page(document: dict[str, Any], found: Sequence[Suspect], scan: Scan, *, data
     )
 
 
-def _item(each: Suspect, scan: Scan, images: dict[int, str | None]) -> dict[str, Any]:
-    rows = [each.row] if each.other is None else [each.row, each.other]
-    return {
-        "why": each.why,
-        "images": [
-            {"uri": images.get(row), "name": f"{scan.splits[row]}: {scan.files[row]}"}
-            for row in rows
-        ],
-    }
-
-
-def _thumbnails(data: str, scan: Scan, rows: set[int]) -> dict[int, str | None]:
+def thumbnails(data: str, scan: Scan, found: Sequence[Suspect]) -> dict[int, str]:
+    """The images that the page shows, by row, read from the records in `data`."""
     import tfrecords
 
+    shown = [each for some in _by_kind(found).values() for each in some[:SHOWN]]
+    rows = {each.row for each in shown} | {each.other for each in shown if each.other is not None}
     row_of = {(scan.splits[row], int(scan.places[row])): row for row in rows}
-    found: dict[int, str | None] = {}
+    made = {}
     for split in dict.fromkeys(scan.splits):
         places = [place for name, place in row_of if name == split]
         for place, example in tfrecords.examples_at(data, split, places):
             small = tfrecords.thumbnail(example.image, side=SIDE)
-            found[row_of[split, place]] = reporting_page.data_uri(small, "jpeg")
-    return found
+            made[row_of[split, place]] = reporting_page.data_uri(small, "jpeg")
+    return made
+
+
+def _by_kind(found: Sequence[Suspect]) -> dict[str, list[Suspect]]:
+    return {kind: [each for each in found if each.kind == kind] for kind in KINDS}
+
+
+def _item(each: Suspect, scan: Scan, images: Mapping[int, str]) -> dict[str, Any]:
+    rows = [each.row] if each.other is None else [each.row, each.other]
+    named = [{"uri": images[row], "name": f"{scan.splits[row]}: {scan.files[row]}"} for row in rows]
+    return {"why": each.why, "images": named}

@@ -34,7 +34,8 @@ def run(options: Options) -> list[str]:
     model = _model(options, manifest)
     seen = scan(options.data, manifest.splits)
     found, document = _checked(options, manifest, seen, model)
-    page = report.page(document, found, seen, data=options.data)
+    images = report.thumbnails(options.data, seen, found)
+    page = report.page(document, found, seen, images=images)
     with folder.filled_at_once(out) as staging:
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         (staging / "inspection.json").write_text(text, encoding="utf-8")
