@@ -21,6 +21,7 @@ COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
     "models": "what can be trained or evaluated: checkpoints and towers",
     "prepare": "images to TFRecords, with a manifest",
+    "inspect": "records: duplicates, wrong labels, spoilt images, before anything is trained",
     "train": "a dual encoder, from captions",
     "finetune": "a pretrained model on labelled images, without forgetting",
     "prompt": "prompts learnt from a few images per class, and what else can be done with these",

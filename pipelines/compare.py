@@ -19,7 +19,9 @@ def run(options: Options) -> int:
     Returns 1 where no method has finished.
     """
     from pipelines.comparison import plan as comparison_plan
+    from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
+    from pipelines.inspection import leaks
     from pipelines.runs import class_split, config, folder
     from tfrecords import Manifest
 
@@ -35,10 +37,13 @@ def run(options: Options) -> int:
     with folder.held(out), Workers() as workers:
         plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
         _say(plan)
+        health = workers.call(Call(leaks, (options.data, options.test)))
+        for line in health:
+            print(line, flush=True)
         about = _about(plan, options, manifest, out=out)
         claim = partial(folder.claim, out, options)
         comparison_plan.run(plan, workers, about, claim=claim)
-        document = _written(plan, options, manifest, workers, about)
+        document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
     for line in _what_now(out):
         print(line)
@@ -71,13 +76,20 @@ def _what_now(out: Path) -> list[str]:
 
 
 def _written(
-    plan: "Plan", options: Options, manifest: "Manifest", workers: "Workers", about: "About"
+    plan: "Plan",
+    options: Options,
+    manifest: "Manifest",
+    workers: "Workers",
+    about: "About",
+    health: list[str],
 ) -> dict[str, Any]:
     """Everything but the runs; prints the table. Returns the results."""
     from pipelines.comparison import mistakes, report, results, tensorboard
     from pipelines.comparison.worker import Call
+    from pipelines.runs import results as runs_results
 
     document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
+    document |= runs_results.health(health)
     said = results.said(plan)
     wrong = (
         mistakes.rows(

@@ -55,9 +55,10 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     )
     templates = class_names.templates(options.templates, manifest)
     model = models.load(options.model)
+    health = _health(options)
     if _is_classifier(options, model):
         refuse(options, OF_ZERO_SHOT, protocol="classifier")
-        document = classifier.evaluate(options, manifest, model, out=out)
+        document = classifier.evaluate(options, manifest, model, out=out, health=health)
         lines = [evaluation_report.terminal_table(document), classifier.left_out(document)]
         return "\n".join(filter(None, lines))
     if manifest.multi_label:
@@ -72,6 +73,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         out=out,
         names=names,
         templates=templates,
+        health=health,
     )
     lines = [evaluation_report.terminal_table(document), class_names.equal_names_line(names)]
     return "\n".join(filter(None, lines))
@@ -99,8 +101,18 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
     model = _dual_encoder(models.load(options.model), options.model)
-    document = captions.evaluate(options, manifest, model, out=out)
+    document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
     return captions_report.terminal_table(document)
+
+
+def _health(options: Options) -> list[str]:
+    """What is to be known of the images before any figure; printed, and for the page."""
+    from pipelines.inspection import leaks
+
+    lines = leaks(options.data, options.split)
+    for line in lines:
+        print(line, flush=True)
+    return lines
 
 
 def _dual_encoder(model: Any, name: str) -> "DualEncoder":

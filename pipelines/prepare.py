@@ -52,6 +52,8 @@ class Options:
             in place of rejecting them
         max_pixels: reject images of more pixels; without it 89,478,485
         limit: take at most this many images of each split
+        exclude: table of images to leave out, with columns file and perhaps split, such as the
+            suspects.csv of inspect
         validation_share: make split validation of images of split train, so many for each that
             is left there, in place of the one that the data set has
         all_as: write the images of all splits as one, called so: test, to measure without
@@ -85,6 +87,7 @@ class Options:
     first_frame: bool = False
     max_pixels: int | None = None
     limit: int | None = None
+    exclude: str | None = None
     validation_share: float | None = None
     all_as: str | None = None
     seed: int = 0
@@ -212,7 +215,9 @@ def _some(source: Source, options: Options) -> Source:
         source = sources.Merged(source, options.all_as)
     if options.validation_share is not None:
         source = sources.WithValidation(source, options.validation_share, options.limit)
-    return source if options.limit is None else sources.Limited(source, options.limit)
+    if options.limit is not None:
+        source = sources.Limited(source, options.limit)
+    return source if options.exclude is None else sources.excluded(source, options.exclude)
 
 
 def outline(source: Source) -> str:

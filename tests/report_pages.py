@@ -14,6 +14,8 @@ from pipelines.evaluation import captions_report, multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.fewshot import report as fewshot_report
 from pipelines.finetuning import report as finetuning_report
+from pipelines.inspection import report as inspection_report
+from pipelines.inspection.suspects import Suspect
 from pipelines.metrics import retrieval as metrics_retrieval
 from pipelines.metrics import seen_unseen
 from pipelines.reporting import page as reporting_page
@@ -27,6 +29,12 @@ POINTS = [
     | {"unseen_top1": 0.9 - i / 20}
     for i in range(5)
 ]
+UNBALANCED = {
+    "largest": {"name": "dog", "images": 60},
+    "smallest": {"name": "cat", "images": 10},
+    "ratio": 6.0,
+    "empty": ["ant"],
+}
 SHARES = ("seen", "unseen", "unseen_among_all", "generalized", "harmonic_mean", "macro_f1", "ece")
 
 
@@ -193,10 +201,32 @@ def comparison():
     return comparison_report.page(comparison_document(), mistakes)
 
 
+def inspection():
+    scan = SimpleNamespace(splits=["test", "train", "train"], files=["a.jpg", "b.jpg", "c.jpg"])
+    found = [
+        Suspect(1, "near-duplicate", 0.98, "perceptual hashes differ in 1 of 64 bits", 0),
+        Suspect(2, "wrong-label", 2.5, "labelled cat (6.0 %), looks like dog (90.0 %)"),
+    ]
+    figures = {
+        "command": "inspect",
+        "created": "2026-01-02T03:04:05+00:00",
+        "dataset": "photos",
+        "images": {"train": 2, "test": 1},
+        "suspects": {"near-duplicate": 1, "wrong-label": 1},
+        "across_splits": {"test in train": 1},
+        "unbalanced": {"train": UNBALANCED},
+        "alike": [{"a": "cat", "b": "dog", "mixed_up": 3, "of": 20, "cosine": 0.9}],
+        "notes": ["labels not checked of 1 classes with one image"],
+        "versions": results.versions(),
+    }
+    uri = reporting_page.data_uri(file())
+    return inspection_report.page(figures, found, scan, images=dict.fromkeys(range(3), uri))
+
+
 PAGES = {
     page.__name__: page
     for page in (
         *(comparison, evaluation, multi_label, tuned, training),
-        *(prompts, retrieval, contact_sheet),
+        *(prompts, retrieval, contact_sheet, inspection),
     )
 }

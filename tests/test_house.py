@@ -33,7 +33,7 @@ LAYERS = (
     {"reporting", "published"},
     {"training", "evaluation"},
     {"methods"},
-    {"finetuning", "fewshot", "deployment", "retrieval"},
+    {"finetuning", "fewshot", "deployment", "retrieval", "inspection"},
     {"serving", "prediction"},
     {"comparison"},
 )

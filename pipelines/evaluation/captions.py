@@ -50,7 +50,12 @@ class Captioned:
 
 
 def evaluate(
-    options: Any, manifest: "Manifest", model: "DualEncoder", *, out: Path
+    options: Any,
+    manifest: "Manifest",
+    model: "DualEncoder",
+    *,
+    out: Path,
+    health: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure, and write the files named in `FILES` to `out`. Returns the results.
 
@@ -59,6 +64,7 @@ def evaluate(
         manifest: of its records.
         model: with a tokenizer.
         out: the folder of the run.
+        health: lines on the images, for the page and the results.
     """
     start = time.perf_counter()
     with folder.filled_at_once(out) as staging:
@@ -70,6 +76,7 @@ def evaluate(
         more = np.concatenate(distractors) if distractors else None
         places = retrieval.both_ways(found.images, found.captions, found.owner, distractors=more)
         document = _document(options, manifest, model, found, places, start=start)
+        document |= results.health(health)
         shown = _choose(found, places, seed=options.seed)
         with open(staging / "ranks.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(_ranks(options, found, places, shown))

@@ -1,6 +1,7 @@
 """Evaluates a model with a classifier head on a split (`evaluate --protocol classifier`)."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,12 @@ Found = tuple[np.ndarray, np.ndarray]  # labels and logits of the images of a sp
 
 
 def evaluate(
-    options: Any, manifest: "Manifest", model: "keras.Model", *, out: Path
+    options: Any,
+    manifest: "Manifest",
+    model: "keras.Model",
+    *,
+    out: Path,
+    health: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure, and write what zero-shot evaluation writes. Returns the results.
 
@@ -41,6 +47,7 @@ def evaluate(
         manifest: of its records.
         model: with `class_names`; gives logits.
         out: the folder of the run.
+        health: lines on the images, for the page and the results.
 
     Raises:
         ValueError: the model has none of the classes, or one of model and records has several
@@ -73,6 +80,7 @@ def evaluate(
             protocol="classifier",
             templates=[],
             not_known=[manifest.spoken_names[label] for label in np.flatnonzero(places < 0)],
+            **results.health(health),
         )
         if several_labels:
             _write_several(staging, options, document)

@@ -1,6 +1,7 @@
 """Evaluates a dual encoder by the names of the classes (`evaluate --protocol zero-shot`)."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ def evaluate(
     out: Path,
     names: list[str],
     templates: list[str],
+    health: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure, and write the files named in `FILES` to `out`. Returns the results.
 
@@ -47,6 +49,7 @@ def evaluate(
         out: the folder of the run.
         names: of the classes, in the order of the labels.
         templates: prompts, with {} for the name.
+        health: lines on the images, for the page and the results.
     """
     import dual_encoder
 
@@ -87,6 +90,7 @@ def evaluate(
             templates=classifier.templates,
             logit_scale=float(model.logit_scale),
             equal_names=class_names.equal_names(names),
+            **results.health(health),
         )
         write(staging, options, document, labels=labels, probabilities=probabilities)
     return document

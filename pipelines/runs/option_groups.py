@@ -9,13 +9,13 @@ GROUPS: dict[str, str] = {
         image_column caption_column label_column multi_label ignore_columns class_names language
         templates prompts data_dir download all_as validation_share test_share limit validation
         split_seed held_out held_out_classes held_out_seed distractors captions_per_image
-        query queries image build dry_run""",
+        query queries image build dry_run exclude""",
     "method": """
         method methods protocol head shots seeds base_to_new budget recipes image_tower text_tower
         image_weights text_weights weights freeze image_size embed_dim projection_depth
         vocabulary_size context_length last_blocks lora_rank wise_ft n_ctx position class_specific
         words conditional_words views search check k top_k threshold format int8 calibration_split
-        calibration_images""",
+        calibration_images folds""",
     "training": """
         epochs prompt_epochs conditional_epochs batch_size conditional_batch_size learning_rate
         supervised_learning_rate head_multiplier layer_decay optimizer beta_1 beta_2 epsilon
@@ -34,6 +34,7 @@ GROUPS: dict[str, str] = {
 BASIC: dict[str, str] = {
     "prepare": "folder labels captions images dataset multi_label validation_share limit out "
     "short_side",
+    "inspect": "data model split out",
     "train": "data model image_tower text_tower epochs batch_size learning_rate early_stopping "
     "strategy out",
     "finetune": "data model held_out validation method epochs batch_size learning_rate "

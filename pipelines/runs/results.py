@@ -42,6 +42,7 @@ against: `schemas/results.schema.json`.
 
 import json
 import platform
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -100,6 +101,11 @@ def document(
         "versions": versions(),
         **more,
     }
+
+
+def health(lines: Sequence[str]) -> dict[str, list[str]]:
+    """`{"health": lines}`, which pages show before any figure; nothing where there are none."""
+    return {"health": list(lines)} if lines else {}
 
 
 def versions() -> dict[str, str]:

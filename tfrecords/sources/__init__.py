@@ -8,6 +8,7 @@ from tfrecords.sources.base import File, FileSource, Source
 from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import dataset
 from tfrecords.sources.class_folders import class_folder
+from tfrecords.sources.excluded import excluded
 from tfrecords.sources.labels_csv import labels
 from tfrecords.sources.published_archives import (
     is_published_layout,
@@ -28,6 +29,7 @@ __all__ = [
     "WithValidation",
     "captions",
     "class_folder",
+    "excluded",
     "labels",
     "named",
     "webdataset",

@@ -1,9 +1,11 @@
-"""Sources made of others: their first images, other splits of them."""
+"""Sources made of others: their first images, other splits of them, all but some."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from tfrecords.schema import RawExample
 from tfrecords.sources.base import Source
@@ -147,3 +149,37 @@ class Merged(_Of):
             if begin < end:
                 yield from self.source.read(part, begin, end)
             first += count
+
+
+@dataclass(frozen=True)
+class Excluded(_Of):
+    """Another source without some of its images.
+
+    Args:
+        kept: split name -> places in it of the images that stay, ascending.
+        said: a line on how many are left out.
+    """
+
+    kept: dict[str, list[int]]
+    said: str
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {split: len(places) for split, places in self.kept.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*super().notes, self.said)
+
+    def describe(self) -> dict:
+        gone = {
+            split: sorted(set(range(count)) - set(self.kept[split]))
+            for split, count in self.source.splits.items()
+        }
+        return {**self.source.describe(), "excluded": gone}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        places = np.array(self.kept[split][start:stop], int)
+        for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1):
+            if len(run):
+                yield from self.source.read(split, int(run[0]), int(run[-1]) + 1)
