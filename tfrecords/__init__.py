@@ -61,7 +61,7 @@ _LAZY = {
     "write": "writer",
 }
 
-# Names of before version 0.2, which go on working.
+# Old names from before version 0.2, still accepted with a DeprecationWarning.
 _RENAMED = {
     "PictureFolder": "ImageFolder",
     "PictureRecords": "ImageRecords",
@@ -73,7 +73,7 @@ _RENAMED = {
 
 
 def __getattr__(name: str) -> Any:
-    # The reader brings TensorFlow, which takes seconds; the catalogue and manifests need none.
+    # Lazy: the reader imports TensorFlow (seconds); the catalogue and manifests do not need it.
     import importlib
     import warnings
 

@@ -1,4 +1,4 @@
-"""When two class names are one: what later steps would merge or confuse."""
+"""Compare class names: detect spellings that mean the same class, and sort numbered names."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Sequence
 
 
 def name_key(name: str) -> str:
-    """A class name without what spelling alone decides: equal for names that mean the same.
+    """Returns a key that is equal for different spellings of the same class name.
 
-    Underscores and spaces of any kind, upper and lower case, and composed and decomposed letters
-    (Unicode's NFC and NFD) make no difference.
+    Ignores case, underscore or space, repeated spaces, and the Unicode form (NFC or NFD).
     """
     folded = unicodedata.normalize("NFC", name).casefold().replace("_", " ")
     return " ".join(unicodedata.normalize("NFC", folded).split())
 
 
 def merged(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """The groups of two or more names that have the same key, in order."""
+    """Returns the groups of two or more names with the same `name_key`, in order."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name_key(name), []).append(name)
@@ -25,7 +24,7 @@ def merged(names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def by_number(names: Sequence[str]) -> list[str]:
-    """Names in order; by value where they differ in one number alone, as 2 before 10."""
+    """Sorts names; numerically (2 before 10) if they differ only in one number."""
     numbers = _numbers(names)
     if numbers is None:
         return sorted(names)
@@ -33,7 +32,7 @@ def by_number(names: Sequence[str]) -> list[str]:
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
-    """The number in each name, if all else in them is the same."""
+    """Returns the number in each name, or None if the names differ in anything else."""
     parts = [_around_digits(name) for name in names]
     if len({(before, after) for before, _, after in parts}) != 1:
         return None

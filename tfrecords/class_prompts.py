@@ -1,13 +1,12 @@
-"""Class names and prompt templates of the public sets, as zero-shot classification uses them.
+"""Class names and prompt templates of the public data sets, for zero-shot classification.
 
-The names and templates are those published with CLIP (github.com/openai/CLIP, data/prompts.md);
-those of FMoW and iWildCam are the ones of WiSE-FT (github.com/mlfoundations/wise-ft). Scores
-change by points with another wording, so they are kept as published, slips included; only
-underscores become spaces, and capitals in iWildCam's names small letters.
+Source: CLIP (github.com/openai/CLIP, data/prompts.md); for FMoW and iWildCam, WiSE-FT
+(github.com/mlfoundations/wise-ft). Another wording changes accuracy by points, so they are kept
+as published, typos included; only underscores become spaces, and iWildCam's names lower case.
 
-`NAMES` holds whole lists, in label order, for sets whose own files give no usable names.
-`RENAMES` turns single names as a set spells them (underscores already turned into spaces) into
-the ones used in prompts: going by name, no change of order can mix the classes up.
+`NAMES` lists all class names in label order, for data sets whose files have no usable names.
+`RENAMES` maps a data set's spelling (with spaces for underscores) to the name used in prompts;
+it is keyed by name, so a different class order cannot mix up classes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _with_the(*templates: str) -> tuple[str, ...]:
-    """The templates, then the same ones speaking of "the {}" instead of "a {}"."""
+    """Returns the templates, followed by copies with "the {}" instead of "a {}"."""
     return templates + tuple(
         template.replace("a {}", "the {}")
         if "a {}" in template
@@ -89,7 +88,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "a photo of a {}, a type of aircraft.",
         "a photo of the {}, a type of aircraft.",
     ),
-    # WiSE-FT has a pair with "a" or "an" as grammar asks; a template cannot, so it reads "an".
+    # WiSE-FT chooses "a" or "an" per class name; a fixed template cannot, so it uses "an".
     "fmow": (
         "satellite photo of a {}.",
         "aerial photo of a {}.",

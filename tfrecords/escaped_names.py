@@ -1,4 +1,4 @@
-"""File names that are not UTF-8, as Python reads them and as text that can be stored anywhere."""
+"""Escape file names that are not UTF-8, so that they can be stored as text."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ _ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
 def escaped(name: str) -> str:
-    r"""The name with bytes that are not UTF-8 as `\xe9`; any other name as it is.
+    r"""Returns the name with non-UTF-8 bytes written as `\xe9`; other names are unchanged.
 
-    Python stands such bytes as lone surrogates into a name (PEP 383), which no file takes. Other
-    lone surrogates, halves of a character, become `\ud83d`.
+    Python represents such bytes as lone surrogates (PEP 383), which UTF-8 files cannot store.
+    Other lone surrogates (half a character) become `\ud83d`.
     """
     return _SURROGATE.sub(_written, name)
 
 
-def _written(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _written(match: re.Match[str]) -> str:
+    code = ord(match[0])
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def unescaped(name: str) -> str:
-    """The name that `escaped` made this of, for looking up a file."""
+    """Returns the original file name of an `escaped` one."""
     if "\\x" not in name:
         return name
     parts = _ESCAPED.split(name)

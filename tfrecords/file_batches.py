@@ -1,4 +1,4 @@
-"""Many images from anywhere, in batches of the pixels that they would have in evaluation."""
+"""Read image files in batches, with the same preprocessing as in evaluation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.images import to_square
 from tfrecords.preprocessing import Preprocessing
 
-_AHEAD = 3  # batches read ahead
+_AHEAD = 3  # prefetched batches
 
 
 class ImageBatch(NamedTuple):
-    """`images` uint8 [b, s, s, 3] of the b `names` that could be read; `unreadable`: name, why."""
+    """`images` uint8 [b, s, s, 3] of the b readable `names`; `unreadable`: (name, reason) pairs."""
 
     names: list[str]
     images: np.ndarray
@@ -35,18 +35,18 @@ def read_images(
     max_pixels: int | None = None,
     **preprocessing: Any,
 ) -> Iterator[ImageBatch]:
-    """Read images as `read_image` does, in threads, while whoever asked works on the last ones.
+    """Read images as `read_image` does, in background threads, batch by batch.
 
     Args:
-        images: names, and what gives the bytes of the file of each.
-        batch_size: images of a batch, those that cannot be read included.
+        images: pairs of a name and a function that returns the bytes of its file.
+        batch_size: images per batch, unreadable ones included.
         first_frame, max_pixels: see `image_files.normalise`.
         preprocessing: see `Preprocessing`.
 
-    One that cannot be read, for whatever reason, is listed with that reason.
+    An image that cannot be read is listed in `unreadable` with the reason.
     """
     options = Preprocessing(**preprocessing)
-    # From plain Python the many operations of `to_square` would each wait for Python's lock.
+    # Called eagerly, each of the many operations of `to_square` would wait for Python's GIL.
     square = tf.function(
         lambda encoded: to_square(encoded, options),
         input_signature=[tf.TensorSpec([], tf.string)],

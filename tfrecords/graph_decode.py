@@ -1,8 +1,7 @@
-"""Images as people send them, to pixels, by TensorFlow's operations alone.
+"""Decode uploaded image files with TensorFlow operations only, for exported models.
 
-What is in records has been turned upright and put on white already (`images.normalise`, by
-Pillow). An exported model meets images that were not, and has no Pillow: this does the same
-inside a graph.
+Records hold images already rotated upright and composited on white (`image_files.normalise`,
+with Pillow). An exported model gets raw files and has no Pillow: this does the same in a graph.
 """
 
 from __future__ import annotations
@@ -15,44 +14,44 @@ import tensorflow as tf
 from tfrecords.images import decode, pixels_to_square
 from tfrecords.preprocessing import Preprocessing
 
-_SEARCHED = 1 << 17  # bytes in which the orientation is looked for; EXIF has at most 64 KiB
+_SEARCHED = 1 << 17  # bytes searched for the orientation; EXIF has at most 64 KiB
 
-_ORIENTATION = 0x0112  # EXIF's tag
+_ORIENTATION = 0x0112  # EXIF tag
 
-_ENTRY = 12  # bytes of an entry of EXIF
+_ENTRY = 12  # bytes per EXIF entry
 
-_EXIF = 1 << 16  # most bytes of it that are looked at
+_EXIF = 1 << 16  # most EXIF bytes searched
 
 
 def uploads_to_squares(encoded: tf.Tensor, **preprocessing: Any) -> tf.Tensor:
-    """The pixels that `read_image` gives, to 2 of 255, of JPEG and PNG files, in a graph.
+    """Decodes and preprocesses JPEG and PNG files in a graph, within 2 of 255 of `read_image`.
 
-    Files are turned as their EXIF says; transparent parts of a PNG become white. What a graph would
-    show otherwise than `read_image` does is refused: other kinds, animated PNGs, CMYK JPEGs without
-    Adobe's marker, and 16 bits per channel of which 12 or fewer are used.
+    Files are rotated as their EXIF says; transparent parts of a PNG become white. Files for which
+    a graph cannot reproduce `read_image` are refused: other formats, animated PNGs, CMYK JPEGs
+    without Adobe's marker, and 16 bits per channel of which 12 or fewer are used.
 
     Args:
-        encoded: files, string [b].
+        encoded: the bytes of the files, string [b].
         preprocessing: see `Preprocessing`.
 
     Returns:
         uint8 [b, image_size, image_size, 3], RGB.
 
     Raises:
-        ValueError: an argument of the preprocessing does not fit.
-        tf.errors.InvalidArgumentError: when run, for what cannot be decoded.
+        ValueError: a preprocessing argument is invalid.
+        tf.errors.InvalidArgumentError: at run time, if a file cannot be decoded.
     """
-    wanted = Preprocessing(**preprocessing)
-    side = wanted.image_size
+    options = Preprocessing(**preprocessing)
+    side = options.image_size
     return tf.map_fn(
-        lambda file: pixels_to_square(_pixels(file), wanted),
+        lambda file: pixels_to_square(_pixels(file), options),
         encoded,
         fn_output_signature=tf.TensorSpec([side, side, 3], tf.uint8),
     )
 
 
 def _pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """One file to uint8 [height, width, 3], upright, without transparency."""
+    """Decodes one file to uint8 [height, width, 3], upright, without transparency."""
     pixels = tf.cond(tf.io.is_jpeg(encoded), lambda: _of_jpeg(encoded), lambda: _of_png(encoded))
     return tf.ensure_shape(pixels, [None, None, 3])
 
@@ -76,7 +75,7 @@ def _of_png(encoded: tf.Tensor) -> tf.Tensor:
     depth, colours = (tf.cast(_bytes(encoded, at, 1)[0], tf.int32) for at in (24, 25))
     has_key = (chunks["tRNS"] >= 0) & ((colours == 0) | (colours == 2))
     has_alpha = (colours >= 4) | ((colours == 3) & (chunks["tRNS"] >= 0))
-    # Of fewer than 8 bits TensorFlow fills up an alpha of 255 wrongly; without one it is right.
+    # Below 8 bits TensorFlow fills in alpha wrongly (not 255); without alpha it decodes right.
     pixels = tf.cond(
         has_alpha,
         lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
@@ -100,7 +99,7 @@ def _of_png(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _check_depth(encoded: tf.Tensor, depth: tf.Tensor) -> tf.Operation:
-    """As `image_decoding.plain`: 12 bits in a file of 16 are nearly black."""
+    """Refuses 12-bit data in a 16-bit file (nearly black), as `image_decoding.plain` does."""
 
     def most() -> tf.Tensor:
         pixels = tf.io.decode_png(encoded, channels=3, dtype=tf.uint16)
@@ -114,7 +113,7 @@ def _check_depth(encoded: tf.Tensor, depth: tf.Tensor) -> tf.Operation:
 
 
 def _keyed(encoded: tf.Tensor, at: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
-    """White where a PNG of grey or RGB has the one colour that it calls transparent."""
+    """Replaces a PNG's transparent colour (chunk tRNS of grey or RGB) by white."""
     depth, colours = (tf.cast(_bytes(encoded, place, 1)[0], tf.int32) for place in (24, 25))
     count = tf.where(colours == 0, 1, 3)
     sample = tf.cast(_bytes(encoded, at, 2 * count), tf.int32)
@@ -125,12 +124,12 @@ def _keyed(encoded: tf.Tensor, at: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _bytes(encoded: tf.Tensor, at: tf.Tensor | int, count: tf.Tensor | int) -> tf.Tensor:
-    """Bytes of a file, uint8 [count], fewer at its end."""
+    """Returns bytes of a file, uint8 [count], fewer at its end."""
     return tf.io.decode_raw(tf.strings.substr(encoded, at, count), tf.uint8)
 
 
 def png_chunks(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Where the data of chunks before the pixels begin, int32; -1 for those that are not there.
+    """Returns the offset of each chunk's data before the pixels, int32; -1 if it is missing.
 
     Reference: PNG (W3C, third edition), section 5.3.
     """
@@ -146,20 +145,20 @@ def png_chunks(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
     def step(at: tf.Tensor, *places: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.cast(_bytes(encoded, at, 4), tf.int64)
         length = tf.reduce_sum(parts * tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64))
-        found = [
+        offsets = [
             tf.where(kind(at) == name, at + 8, place)
             for name, place in zip(names, places, strict=True)
         ]
         after = tf.minimum(tf.cast(at, tf.int64) + 12 + length, tf.cast(size, tf.int64))
-        return (tf.cast(after, tf.int32), *found)
+        return (tf.cast(after, tf.int32), *offsets)
 
     none = tf.constant(-1)
-    _, *found = tf.while_loop(more, step, (tf.constant(8), none, none, none))
-    return dict(zip(names, found, strict=True))
+    _, *offsets = tf.while_loop(more, step, (tf.constant(8), none, none, none))
+    return dict(zip(names, offsets, strict=True))
 
 
 def jpeg_colours(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many channels a JPEG has, int32 (0 if it does not say), and whether Adobe marked it.
+    """Returns a JPEG's number of channels, int32 (0 if unknown), and whether Adobe marked it.
 
     Reference: ITU-T T.81, annex B; Adobe's marker is the segment APP14.
     """
@@ -182,7 +181,7 @@ def jpeg_colours(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         named = tf.strings.substr(encoded, at + 4, 5) == b"Adobe"
         length = 256 * byte(at + 2) + byte(at + 3)
         return (
-            tf.where(marker == 0xFF, at + 1, at + 2 + length),  # 0xFF: a byte that fills up
+            tf.where(marker == 0xFF, at + 1, at + 2 + length),  # 0xFF: a padding byte
             tf.where(frame, byte(at + 9), channels),
             adobe | ((marker == 0xEE) & named),
         )
@@ -193,15 +192,15 @@ def jpeg_colours(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _on_white(pixels: tf.Tensor) -> tf.Tensor:
-    """RGBA to RGB, uint8."""
+    """Composites RGBA on white: returns RGB, uint8."""
     colour, alpha = tf.cast(pixels[..., :3], tf.int32), tf.cast(pixels[..., 3:], tf.int32)
     return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
 
 def _turned(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Upright pixels of those that were stored with an orientation of 1 to 8."""
+    """Rotates or flips pixels stored with an EXIF orientation of 1 to 8 to be upright."""
     across, down = [1], [0]
-    ways: list[tuple[bool, list[int]]] = [  # whether sides are swapped, then axes to reverse
+    operations: list[tuple[bool, list[int]]] = [  # whether sides are swapped, then axes to reverse
         (False, []),
         (False, across),
         (False, down + across),
@@ -215,11 +214,11 @@ def _turned(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     def way(swapped: bool, axes: list[int]) -> Callable[[], tf.Tensor]:
         return lambda: tf.reverse(tf.transpose(pixels, [1, 0, 2]) if swapped else pixels, axes)
 
-    return tf.switch_case(orientation - 1, [way(*each) for each in ways])
+    return tf.switch_case(orientation - 1, [way(*each) for each in operations])
 
 
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """How a JPEG was stored, int32: 1 upright, 2 to 8 as EXIF has it; 1 where it says nothing.
+    """Returns a JPEG's EXIF orientation, int32, 1 (upright) to 8; 1 if it has none.
 
     Reference: CIPA DC-008 (Exif 2.32), section 4.6.4.A and annex on the APP1 segment.
     """
@@ -230,7 +229,7 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
         named = tf.strings.substr(encoded, tf.minimum(at + 4, last), 4) == b"Exif"
         return (_byte(data, at + 1) == 0xE1) & named
 
-    def is_other_segment(at: tf.Tensor) -> tf.Tensor:  # 0xDA: pixels begin
+    def is_other_segment(at: tf.Tensor) -> tf.Tensor:  # 0xDA: start of the pixel data
         here = (at + 10 < last) & (_byte(data, at) == 0xFF) & (_byte(data, at + 1) != 0xDA)
         return here & ~is_exif(at)
 
@@ -241,23 +240,23 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _orientation_at(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    """What EXIF says whose TIFF header is at `start` of these bytes; 1 for nothing."""
+    """Returns the orientation in the EXIF data whose TIFF header is at `start`; 1 if none."""
     little = _byte(data, start) == 0x49
-    # A place of four bytes, of which those that count are in the first 64 KiB.
+    # A four-byte offset; valid ones are within the first 64 KiB.
     table = start + _two(data, tf.where(little, start + 4, start + 6), little)
     entries = table + 2 + _ENTRY * tf.range(tf.minimum(_two(data, table, little), 256))
     is_it = _two(data, entries, little) == _ORIENTATION
     values = tf.where(is_it, _two(data, entries + 8, little), 0)
-    found = tf.reduce_max(tf.concat([values, [0]], 0))
-    return tf.where((found >= 1) & (found <= 8), found, 1)
+    value = tf.reduce_max(tf.concat([values, [0]], 0))
+    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def _byte(data: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
-    """Bytes as numbers, int32; of places behind the end the last one."""
+    """Returns bytes as int32; offsets past the end give the last byte."""
     return tf.cast(tf.gather(data, tf.clip_by_value(at, 0, tf.size(data) - 1)), tf.int32)
 
 
 def _two(data: tf.Tensor, at: tf.Tensor, little: tf.Tensor | bool = False) -> tf.Tensor:
-    """Numbers of two bytes, int32."""
+    """Returns two-byte numbers as int32."""
     first, second = _byte(data, at), _byte(data, at + 1)
     return tf.where(little, first + 256 * second, 256 * first + second)

@@ -1,4 +1,4 @@
-"""Image files to Pillow's images and those to 8 bits per channel, or the reason why not."""
+"""Decode image files with Pillow to 8 bits per channel, or raise with the reason."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from PIL import Image, UnidentifiedImageError, features
 
 from tfrecords.image_kinds import HEAD_BYTES, kind_of
 
-_DEEP = 16  # bits of a channel in files that people also put 10 or 12 bits into
+_DEEP = 16  # bits per channel of files that often hold only 10 or 12 bits
 
 _TWELVE_BITS = 4095
 
 # Tags of TIFF (Adobe, TIFF 6.0): NewSubfileType, BitsPerSample, MaxSampleValue.
 _SUBFILE_TYPE, _BITS_PER_SAMPLE, _MAX_SAMPLE = 254, 258, 281
 
-_REDUCED = 1  # of NewSubfileType: a reduced version of another image of the file
+_REDUCED = 1  # NewSubfileType: a reduced-resolution version of another image in the file
 
 
 class UnreadableError(ValueError):
-    """An image that cannot go into a record; the message is the reason, for a person to read."""
+    """An image that cannot be stored in a record; the message says why."""
 
 
 def opened(data: bytes, *, first_frame: bool, max_pixels: int | None) -> Image.Image:
-    """Decode the whole image, checking what Pillow's decoders let pass and others do not.
+    """Decode the whole image, with checks that Pillow omits and other decoders make.
 
-    Raises UnreadableError, and for damaged files almost anything.
+    Raises UnreadableError; Pillow may raise almost any exception for damaged files.
     """
     kind = kind_of(data[:HEAD_BYTES])
     if kind is None:
@@ -44,7 +44,7 @@ def opened(data: bytes, *, first_frame: bool, max_pixels: int | None) -> Image.I
     if kind == "TIFF" and _tag(image, _SUBFILE_TYPE) == _REDUCED:
         raise UnreadableError("a camera's raw file: what can be read of it is a thumbnail")
     if image.format == "PNG" and frames == 1:
-        image.verify()  # the checksums of all chunks, which load() skips
+        image.verify()  # checks all chunk checksums, which load() skips
         image = _image(data, kind, max_pixels)
     if frames > 1:
         image.seek(0)
@@ -53,10 +53,10 @@ def opened(data: bytes, *, first_frame: bool, max_pixels: int | None) -> Image.I
 
 
 def _image(data: bytes, kind: str, max_pixels: int | None) -> Image.Image:
-    """The image, its header read, unless it has too many pixels."""
+    """Opens the image (header only); UnreadableError if it has too many pixels."""
     limit = Image.MAX_IMAGE_PIXELS
     if max_pixels is not None and limit is not None and max_pixels > limit:
-        Image.MAX_IMAGE_PIXELS = max_pixels  # asked for: Pillow has one limit for a process
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's limit is per process
     most = max_pixels or limit
     try:
         image = Image.open(io.BytesIO(data), formats=(kind, "MPO") if kind == "JPEG" else (kind,))
@@ -69,7 +69,7 @@ def _image(data: bytes, kind: str, max_pixels: int | None) -> Image.Image:
 
 
 def _know(kind: str) -> None:
-    """Make Pillow know HEIF, and AVIF where it was built without; UnreadableError if it cannot."""
+    """Register the HEIF and AVIF plugins if needed; UnreadableError if not installed."""
     if kind not in ("HEIF", "AVIF") or (kind == "AVIF" and features.check("avif")):
         return
     if kind == "HEIF" and "HEIF" in Image.OPEN:
@@ -85,10 +85,10 @@ def _know(kind: str) -> None:
 
 
 def plain(image: Image.Image, data: bytes) -> Image.Image:
-    """To greyscale or RGB with 8 bits per channel, transparent parts on white.
+    """Converts to greyscale or RGB with 8 bits per channel, transparent parts on white.
 
     Raises UnreadableError for 32 bits per pixel, and for 16 bits of which 12 or fewer are used
-    where the file does not say so.
+    unless the file declares it.
     """
     if image.mode in ("I", "F"):
         raise UnreadableError(f"32 bits per pixel (mode {image.mode}), expected 8 or 16")
@@ -101,7 +101,7 @@ def plain(image: Image.Image, data: bytes) -> Image.Image:
     if bits == _DEEP:
         _refuse_shallow(np.asarray(image).astype(np.int32)[..., :3] * 257)
     if bits < 8 and image.mode in ("1", "L") and isinstance(key, int):
-        image = image.convert("L")  # Pillow leaves the key as it is in the file
+        image = image.convert("L")  # Pillow does not scale the transparent colour
         image.info["transparency"] = key * 255 // (2**bits - 1)
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -112,16 +112,16 @@ def plain(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def _white(image: Image.Image, grey: np.ndarray) -> float:
-    """The value that means white: what the file says, or all 16 bits."""
-    said = _tag(image, _MAX_SAMPLE)
-    if isinstance(said, int) and 255 <= said < 65535 and grey.max() <= said:
-        return said
+    """Returns the value that means white: the file's maximum, or 65535."""
+    maximum = _tag(image, _MAX_SAMPLE)
+    if isinstance(maximum, int) and 255 <= maximum < 65535 and grey.max() <= maximum:
+        return maximum
     _refuse_shallow(grey)
     return 65535
 
 
 def _refuse_shallow(values: np.ndarray) -> None:
-    """A sixteenth of the range is hardly ever a dark image, and mostly 12 bits in a file of 16."""
+    """Refuses values within 1/16 of the range: 12-bit data in 16 bits, rarely a dark image."""
     most = int(values.max())
     if 0 < most <= _TWELVE_BITS:
         raise UnreadableError(
@@ -131,21 +131,21 @@ def _refuse_shallow(values: np.ndarray) -> None:
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits of a channel in the file; 8 where it is not known."""
+    """Returns bits per channel in the file; 8 if unknown."""
     if image.format == "PNG":
         return png_bit_depth(data)
     if image.format == "TIFF":
-        said = _tag(image, _BITS_PER_SAMPLE)
-        return said if isinstance(said, int) else 8
+        depth = _tag(image, _BITS_PER_SAMPLE)
+        return depth if isinstance(depth, int) else 8
     return 8
 
 
 def png_bit_depth(data: bytes) -> int:
-    """Bits of a channel, or of a place in the palette."""
+    """Returns bits per channel, or per palette index."""
     return struct.unpack_from("B", data, 24)[0]  # after signature, chunk header, width and height
 
 
 def _tag(image: Image.Image, tag: int) -> Any:
-    """The first value of a TIFF's tag; None where there is none."""
-    found = getattr(image, "tag_v2", {}).get(tag)
-    return found[0] if isinstance(found, tuple) and found else found
+    """Returns the first value of a TIFF tag; None if it is missing."""
+    value = getattr(image, "tag_v2", {}).get(tag)
+    return value[0] if isinstance(value, tuple) and value else value

@@ -1,7 +1,7 @@
-"""Images on their way into records: proved readable, made plain, shrunk if asked.
+"""Check image files and normalise them for storage in records; optionally shrink them.
 
-What is stored must come out of any plain JPEG or PNG decoder as upright pixels with 8 bits per
-channel. Files that already are like that keep their bytes; only the others are encoded again.
+Any plain JPEG or PNG decoder must get upright pixels with 8 bits per channel from a record.
+Files that already satisfy this keep their bytes; only the others are re-encoded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfrecords import image_decoding
 from tfrecords.image_decoding import UnreadableError as UnreadableError
 from tfrecords.image_kinds import WORDS
 
-# MPO is what many phones write, and what Pillow calls it: a JPEG with more images after its end.
+# MPO, written by many phones, is a JPEG followed by more images.
 _LOSSY = ("JPEG", "MPO", "WEBP", "HEIF", "AVIF")
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -28,7 +28,7 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An encoded image that has been decoded once. `format` is "jpeg" or "png"."""
+    """An encoded image known to decode. `format` is "jpeg" or "png"."""
 
     data: bytes
     format: str
@@ -44,30 +44,30 @@ def normalise(
     first_frame: bool = False,
     max_pixels: int | None = None,
 ) -> EncodedImage:
-    """Check an image file and make it plain.
+    """Check an image file and convert it to a plain JPEG or PNG.
 
-    A JPEG or PNG that is upright, RGB or greyscale, without transparency and with 8 bits per
-    channel is returned byte for byte. Anything else is decoded, turned upright, put on white
-    where it is transparent, brought to 8 bits and encoded again: as JPEG (quality 95) if it
-    came from a lossy format, as PNG otherwise.
+    A JPEG or PNG that is upright, RGB or greyscale, opaque and with 8 bits per channel is
+    returned byte for byte. Anything else is decoded, rotated upright, composited on white,
+    converted to 8 bits and re-encoded: as JPEG (quality 95) if it came from a lossy format,
+    as PNG otherwise.
 
     Args:
         data: the whole file.
         short_side: shrink so that the shorter side has this many pixels (Pillow's antialiased
             bicubic filter). Smaller images are never enlarged.
-        lossless: never encode again as JPEG.
-        first_frame: take the first frame or page of files with several, in place of refusing them.
-        max_pixels: most pixels an image may have, more are refused unread; None for Pillow's
+        lossless: never re-encode as JPEG.
+        first_frame: take the first frame or page of files with several instead of refusing them.
+        max_pixels: largest accepted number of pixels, checked before decoding; None for Pillow's
             limit (89,478,485).
 
     Raises:
-        UnreadableError: the file is empty, truncated, damaged, animated or no image at all, or its
-            pixels do not fill the bits they are stored in, as 12 bits in a file of 16.
+        UnreadableError: the file is empty, truncated, damaged, animated or no image at all, or
+            its pixels use only part of the bits they are stored in, such as 12 of 16.
     """
     if not data:
         raise UnreadableError("empty file")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata: the pixels decide
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; only pixels matter
         try:
             image = image_decoding.opened(data, first_frame=first_frame, max_pixels=max_pixels)
             small = short_side is None or min(image.size) <= short_side
@@ -87,10 +87,10 @@ def normalise(
 
 
 def thumbnail(data: bytes, *, side: int) -> bytes:
-    """An image file as a JPEG that fits into a square of `side` pixels; never enlarged.
+    """Returns a JPEG of the image, shrunk to fit a square of `side` pixels; never enlarged.
 
-    Decoded as on the way into records, so whatever is in the file, what comes out is a plain JPEG,
-    of the first frame where there are several.
+    Decodes as `normalise` does, so the result is always a plain JPEG; of files with several
+    frames, the first.
 
     Raises:
         UnreadableError: it is no image, or a damaged one.
@@ -101,14 +101,14 @@ def thumbnail(data: bytes, *, side: int) -> bytes:
 
 
 def shrunk_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height once the shorter side is `short_side`; the longer is rounded down."""
+    """Returns width and height with the shorter side `short_side`, the longer rounded down."""
     if width <= height:
         return short_side, int(short_side * height / width)
     return int(short_side * width / height), short_side
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decodes and encodes: the same ones give the same bytes."""
+    """Returns the versions of the image libraries: equal versions give equal bytes."""
     import PIL
 
     jpeg = features.version("libjpeg_turbo") or features.version("jpg") or "unknown"
@@ -116,15 +116,15 @@ def versions() -> dict[str, str]:
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
-    """Does a plain decoder give the right pixels?"""
+    """Returns whether a plain decoder gives the right pixels."""
     if image.format not in ("JPEG", "MPO", "PNG") or image.mode not in ("RGB", "L"):
         return False
     if image.format == "PNG":
         if "transparency" in image.info or image_decoding.png_bit_depth(data) != 8:
             return False
     elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        return False  # no end marker after the last scan: Pillow does not mind, TensorFlow does
-    turned = range(2, 9)  # 1 is upright; cameras also write 0, which means nothing
+        return False  # no end marker after the last scan: Pillow accepts it, TensorFlow does not
+    turned = range(2, 9)  # 1 is upright; cameras also write 0, which is undefined
     return image.getexif().get(_ORIENTATION, 1) not in turned
 
 
@@ -138,7 +138,7 @@ def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> b
 
 
 def _reason(error: Exception) -> str:
-    """Why an image was rejected, in one line."""
+    """Returns in one line why an image was rejected."""
     if isinstance(error, UnreadableError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
@@ -148,14 +148,14 @@ def _reason(error: Exception) -> str:
 
 
 def pixels(encoded: bytes, *, side: int = 160) -> np.ndarray:
-    """An image's bytes to pixels uint8 [h, w, 3], at most `side` high and wide."""
+    """Decodes an image to pixels uint8 [h, w, 3], at most `side` high and wide."""
     image = Image.open(io.BytesIO(encoded)).convert("RGB")
     image.thumbnail((side, side))
     return np.asarray(image)
 
 
 def jpeg(pixels: np.ndarray, *, side: int = 144) -> bytes:
-    """Pixels uint8 [h, w, 3] to a small JPEG's bytes."""
+    """Encodes pixels uint8 [h, w, 3] as a small JPEG."""
     buffer, image = io.BytesIO(), Image.fromarray(pixels)
     image.thumbnail((side, side))
     image.save(buffer, "JPEG", quality=85)

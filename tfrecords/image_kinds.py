@@ -1,8 +1,8 @@
-"""Which kinds of image are read, told by their first bytes, and the endings that images have."""
+"""Supported image formats, recognised by their first bytes, and image file extensions."""
 
 from __future__ import annotations
 
-# What Pillow may try, by its own names. It reads other kinds too, some by running other programs.
+# Formats Pillow may try, by its names. Others are excluded: some run external programs.
 READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
 
 WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC"
@@ -14,7 +14,7 @@ _OF_READ = (
     ".heic .heics .heif .heifs .hif .avif .avifs"
 )
 
-# Images of kinds that are not read: named where they stand among others, never left out unsaid.
+# Unsupported image formats: reported when found, never skipped silently.
 _OF_OTHERS = (
     ".jp2 .j2k .jpx .jxl .jxr .svg .psd .psb .xcf .ai .eps .ico .icns .tga .ppm .pgm .pbm .pnm "
     ".pcx .dds .exr .hdr .dng .cr2 .cr3 .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .3fr "
@@ -44,7 +44,7 @@ _BRANDS = {
 
 
 def kind_of(head: bytes) -> str | None:
-    """The kind among `READ` that a file is by its first `HEAD_BYTES`; None for anything else."""
+    """Returns a file's format, one of `READ`, from its first `HEAD_BYTES`; None for others."""
     for place, signature, kind in _SIGNATURES:
         if head[place:].startswith(signature) and (kind != "WEBP" or head[:4] == b"RIFF"):
             return kind
@@ -52,6 +52,6 @@ def kind_of(head: bytes) -> str | None:
         brands = [head[at : at + 4] for at in (8, *range(16, HEAD_BYTES, 4))]
         named = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
         return "AVIF" if "AVIF" in named else named[0] if named else None
-    # Two letters are little to go by: the size of the header after them has to be one that is used.
+    # The two-letter signature is weak evidence, so the header size after it must be valid too.
     is_bmp = head[:2] == b"BM" and head[14:15] in b"\x0c\x28\x34\x38\x40\x6c\x7c" and head[14:15]
     return "BMP" if is_bmp and head[15:18] == b"\0\0\0" else None

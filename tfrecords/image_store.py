@@ -1,7 +1,7 @@
-"""Images by name, where they are: in a folder, or in records. What an index is made of.
+"""Look up images by name in a folder or in records; the input of an index.
 
-Both kinds list their images as ids with stamps, three whole numbers: two that change when the
-image does, and one that says where it is. Neither decodes anything.
+Both kinds list their images as ids with stamps of three integers: two that change when the
+image does, and its position. Neither decodes images.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from tfrecords.sources.walk import Walked, said, walk
 
 Stamp = tuple[int, int, int]
 
-_PER_SHARD = 1 << 32  # more than a shard has records
+_PER_SHARD = 1 << 32  # above the number of records in any shard
 
 
 class ImageStore(Protocol):
-    """Where images are."""
+    """A place that holds images by name."""
 
     def describe(self) -> dict:
-        """JSON-able: kind and path, from which `images_of` makes it again."""
+        """Returns kind and path as JSON-able values, from which `images_of` rebuilds the store."""
 
     def listing(self) -> dict[str, Stamp]:
-        """Ids and stamps, in a fixed order."""
+        """Returns the stamp of each image id, in a fixed order."""
 
     def has(self, name: str, stamp: Sequence[int]) -> bool:
-        """Whether the image is still there, as far as can be told without reading it."""
+        """Returns whether the image still exists, without reading it."""
 
     def load(self, name: str, stamp: Sequence[int]) -> bytes:
-        """The image's file. Raises FileNotFoundError, naming it, where it is gone."""
+        """Returns the bytes of the image file; FileNotFoundError, naming it, if it is gone."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """All images below a folder, found as `sources.walk` does; ids are paths in it.
+    """All images below a folder, as listed by `sources.walk`; ids are relative paths.
 
-    Hidden files and what other programs left are passed over. A link that leads out of the folder
-    is not followed: nothing but what is in the folder is read.
+    Skips hidden files and those left by other programs. Links that lead out of the folder are not
+    followed: only files inside the folder are read.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -62,9 +62,9 @@ class ImageFolder:
         return {"kind": "folder", "path": escaped(str(self.path.resolve()))}
 
     def listing(self) -> dict[str, Stamp]:
-        """Stamps are (size, time of the last change in ns, 0).
+        """Returns the stamps (size, modification time in ns, 0).
 
-        Names that are not UTF-8 are escaped, and `load` takes them so.
+        Names that are not UTF-8 are escaped; `load` accepts the escaped name.
 
         Raises:
             ValueError: there is no image.
@@ -80,7 +80,7 @@ class ImageFolder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines on what is there, by ending with the first of each, and on what is passed over."""
+        """Lines that count the images by file extension, and the skipped files by reason."""
         return (f"{self.path}: {_by_ending(self._walked.files)}", *said(self._walked.passed))
 
     @cached_property
@@ -91,7 +91,7 @@ class ImageFolder:
         return _existing(self.path, name).is_file()
 
     def load(self, name: str, stamp: Sequence[int] = ()) -> bytes:
-        """Raises OSError where it cannot be read, and PermissionError where it lies elsewhere."""
+        """Returns the file; OSError if unreadable, PermissionError if outside the folder."""
         path = _existing(self.path, name).resolve()
         if not path.is_relative_to(self.path.resolve()):
             raise PermissionError(f"{name} leads out of {self.path}")
@@ -107,7 +107,7 @@ class ImageRecords:
 
     Args:
         path: folder with `manifest.json`.
-        splits: which of its splits; () for all.
+        splits: the splits to use; () for all.
 
     Raises:
         FileNotFoundError: no records there.
@@ -127,9 +127,9 @@ class ImageRecords:
         return {"kind": "records", "path": path, "splits": list(self.splits)}
 
     def listing(self) -> dict[str, Stamp]:
-        """Stamps are (a hash of the image's bytes, their number, shard and record).
+        """Returns the stamps (hash of the image's bytes, number of bytes, shard and record).
 
-        Of images with the same name the second gets its number in its split behind it.
+        A repeated name gets the image's position in its split appended.
 
         Raises:
             ValueError: a shard is damaged (names shard and record).
@@ -164,7 +164,7 @@ class ImageRecords:
 
     @cached_property
     def _shards(self) -> list[tuple[Path, int]]:
-        """Paths and numbers of records."""
+        """Returns the path and number of records of each shard."""
         manifest = Manifest.read(self.path)
         splits = [manifest.splits[name] for name in self.splits or manifest.splits]
         return [(self.path / s.name, s.records) for split in splits for s in split.shards]
@@ -173,17 +173,19 @@ class ImageRecords:
 def examples_at(
     directory: str | Path, split: str, places: Iterable[int]
 ) -> Iterator[tuple[int, schema.Example]]:
-    """The records at some places of a split, in stored order; no other image is read.
+    """Yields the records at given positions of a split, in stored order; reads no other image.
 
     Raises:
-        ValueError: a shard is damaged, or a place is outside the split.
+        ValueError: a shard is damaged, or a position is outside the split.
     """
-    wanted, first = sorted(set(places)), 0
+    positions, first = sorted(set(places)), 0
     info = Manifest.read(directory).split(split)
-    if wanted and not 0 <= wanted[0] <= wanted[-1] < info.count:
-        raise ValueError(f"places: expected 0 to {info.count - 1}; got {wanted[0]}, {wanted[-1]}")
+    if positions and not 0 <= positions[0] <= positions[-1] < info.count:
+        raise ValueError(
+            f"places: expected 0 to {info.count - 1}; got {positions[0]}, {positions[-1]}"
+        )
     for shard in info.shards:
-        for place in (p for p in wanted if first <= p < first + shard.records):
+        for place in (p for p in positions if first <= p < first + shard.records):
             path, index = Path(directory) / shard.name, place - first
             (record,) = read_records(path, index, index + 1)
             yield place, schema.deserialize(record)
@@ -191,26 +193,26 @@ def examples_at(
 
 
 def images_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> ImageStore:
-    """The images that `describe` described."""
+    """Returns the store that `describe` described."""
     if kind == "records":
         return ImageRecords(Path(path), tuple(splits))
     return ImageFolder(_existing(Path(), str(path)))
 
 
 def _by_ending(names: Iterable[str]) -> str:
-    """`8 images: 6 .jpg (0.jpg, ...), 1 .heic (IMG_1.HEIC)`, the commonest first."""
+    """Returns `8 images: 6 .jpg (0.jpg, ...), 1 .heic (IMG_1.HEIC)`, most frequent first."""
     endings: dict[str, list[str]] = {}
     for name in names:
         endings.setdefault(Path(name).suffix.lower() or "without ending", []).append(escaped(name))
     groups = sorted(endings.items(), key=lambda group: -len(group[1]))
     parts = [
-        f"{len(found):,} {ending} ({found[0]}{', ...' if len(found) > 1 else ''})"
-        for ending, found in groups
+        f"{len(files):,} {ending} ({files[0]}{', ...' if len(files) > 1 else ''})"
+        for ending, files in groups
     ]
     return f"{sum(map(len, endings.values())):,} images: {', '.join(parts)}"
 
 
 def _existing(folder: Path, name: str) -> Path:
-    """The path of this name; where there is none, that of the name it was escaped from."""
+    """Returns the path of this name, or if missing, of the name it was escaped from."""
     path = folder / name
     return path if path.exists() else folder / unescaped(name)

@@ -1,4 +1,4 @@
-"""Datasets that know how often they have been iterated: a new epoch each time, or once only."""
+"""Datasets that count their iterations: a new epoch each time, or a single one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _as_it_is = tf.autograph.experimental.do_not_convert
 
 
 def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
-    """`make(0)` when the dataset is iterated for the first time, then `make(1)`, and so on.
+    """Returns a dataset that is `make(0)` in its first iteration, then `make(1)`, and so on.
 
-    An iteration counts from its first element on. The count is a Python object of this process: a
-    variable would become one per replica inside the scope of a strategy.
+    An iteration counts once its first element is read. The counter is a Python object of this
+    process: inside a strategy's scope, a variable would be copied to each replica.
     """
     counter = itertools.count()
 
@@ -27,8 +27,8 @@ def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
 
 
 def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data.Dataset:
-    """The dataset of `length` elements; once its last one was read, another iteration raises
-    `tf.errors.InvalidArgumentError` with this message."""
+    """Returns the dataset of `length` elements, limited to one complete iteration; another one
+    raises `tf.errors.InvalidArgumentError` with this message."""
     ended: list[bool] = []
 
     def begin(_: tf.Tensor) -> tf.Tensor:
@@ -43,7 +43,7 @@ def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data
 
         return _from_python(note, tf.bool)
 
-    # Keras reads as many elements as there are and does not ask for the end behind them.
+    # Keras reads exactly `length` elements and never requests the end of the dataset.
     def noticed(i: tf.Tensor, element: Any) -> Any:
         last = tf.cond(tf.equal(i, length - 1), end, lambda: tf.constant(False))
         with tf.control_dependencies([last]):

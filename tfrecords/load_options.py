@@ -1,4 +1,4 @@
-"""The options of `load` that belong together, and how they are given by themselves."""
+"""Option groups of `load`, and how to pass single fields of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subset:
-    """Which images of a split.
+    """The images of a split to read.
 
     Args:
-        ids: read these images alone; `labels` tells which there are.
-        classes: labels in a new order: y is the place of the image's label in it. Without `ids`
-            images of other classes are left out; with `ids` one of them is an error. Of a
-            multi-label set these are the columns of y, and say nothing about which images.
+        ids: read only these images; `labels` returns the ids of a split.
+        classes: labels in a new order: y is the index of the image's label in it. Without `ids`,
+            images of other classes are left out; with `ids`, they are an error. For multi-label
+            data these are the columns of y, and no image is left out.
     """
 
     ids: Sequence[int] | None = None
@@ -34,13 +34,12 @@ class Texts:
 
     Args:
         tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
-            `context_length`. With one, batches hold captions, or where the records have labels
-            alone, class names in the set's templates; without, labels.
-        class_prompts: texts for every label of the set, of which a batch holds one per image
-            in place of its captions.
-        text_length: tokens in a row, which longer texts are cut to; without it the tokenizer's
-            context.
-        captions_per_image: pairs of each image and one of its captions per epoch.
+            `context_length`. With it, batches hold captions, or if the records have only labels,
+            class names in the data set's prompt templates; without it, labels.
+        class_prompts: texts for each label; a batch holds one per image instead of its captions.
+        text_length: tokens per text, longer texts are truncated; by default the tokenizer's
+            context length.
+        captions_per_image: image-caption pairs per image and epoch.
     """
 
     tokenizer: Tokenizer | None = None
@@ -51,12 +50,12 @@ class Texts:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What training does to images.
+    """Augmentation of training images.
 
     Args:
-        crop_scale: least and largest share of an image's area that a random crop keeps (0.9 to
-            1 in CLIP); None for the pixels of evaluation.
-        augment: callable or Keras layer on a batch of float32 images in 0-255. It sees one
+        crop_scale: smallest and largest share of an image's area that a random crop keeps (0.9
+            to 1 in CLIP); None for the preprocessing of evaluation.
+        augment: callable or Keras layer on a batch of float32 images in 0-255, called on one
             batch after the other.
         mix: callable or Keras layer on `{"images", "labels"}`, such as `keras.layers.MixUp`; y is
             then float32 [b, classes].
@@ -78,10 +77,10 @@ FIELDS = {field.name: name for name, kind in GROUPS.items() for field in fields(
 
 
 def grouped(groups: Mapping[str, Any], given: Mapping[str, Any]) -> list[Any]:
-    """The groups in the order of `GROUPS`, made of fields `given` by themselves where missing.
+    """Returns the groups in the order of `GROUPS`, building missing ones from `given` fields.
 
     Raises:
-        TypeError: a name that is no field, with the one that is most like it.
+        TypeError: unknown field name; the message suggests the closest one.
         ValueError: a group and one of its fields are both given.
     """
     for name in given:
@@ -91,5 +90,5 @@ def grouped(groups: Mapping[str, Any], given: Mapping[str, Any]) -> list[Any]:
             raise TypeError(f"load: no argument {name!r}{hint}")
         if groups[FIELDS[name]] is not None:
             raise ValueError(f"{name}: expected it inside {FIELDS[name]}=, which is given as well")
-    own = {group: {n: v for n, v in given.items() if FIELDS[n] == group} for group in GROUPS}
-    return [groups[name] or kind(**own[name]) for name, kind in GROUPS.items()]
+    by_group = {group: {n: v for n, v in given.items() if FIELDS[n] == group} for group in GROUPS}
+    return [groups[name] or kind(**by_group[name]) for name, kind in GROUPS.items()]

@@ -1,4 +1,4 @@
-"""The manifest: what a folder of records holds, and the checksums that prove it is whole."""
+"""The manifest of a folder of records: its contents, with checksums to verify them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ShardInfo:
 
 @dataclass(frozen=True)
 class SplitInfo:
-    """One split: how many images, with what, and in which shards.
+    """One split: its number of images, their annotations, and its shards.
 
-    `class_counts[i]` is the number of images of class i; it is empty without labels. In a
-    multi-label set an image counts in each of its classes.
-    `captions` says that every image has captions, `labels` that every image has a label;
-    `rejected` images could not be read and are listed in `rejected.csv`.
+    `class_counts[i]` is the number of images of class i; empty without labels. With several labels
+    an image counts in each of its classes.
+    `captions`: every image has captions; `labels`: every image has a label; `rejected`: the number
+    of unreadable images, listed in `rejected.csv`.
     """
 
     count: int
@@ -44,21 +44,21 @@ class SplitInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A folder of records, described.
+    """Description of a folder of records.
 
     Attributes:
         schema: version of the record format: 1, and 2 if `multi_label`.
         dataset: name of the data set.
         source: where the images came from, as the source describes itself.
         class_names: the class of each label, in order; empty without labels.
-        templates: prompt templates with one `{}` for the class name; empty if none are known.
-        metric: what the set is judged by, one of `catalog.METRICS`.
-        lossless: whether pixels must stay lossless.
+        templates: prompt templates with one `{}` for the class name; empty if unknown.
+        metric: headline metric of the data set, one of `catalog.METRICS`.
+        lossless: whether images must not be compressed lossily.
         splits: by name, in the order of the source.
-        options: what was asked of the writer.
+        options: the writer's options.
         versions: of the libraries that decoded and encoded images.
-        multi_label: an image shows any number of the classes, not just one. The file has this
-            key only where it is true.
+        multi_label: an image has any number of classes, not just one. The file has this key
+            only if true.
     """
 
     schema: int
@@ -91,16 +91,16 @@ class Manifest:
             ) from None
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from None
-        found = data.get("schema") if isinstance(data, dict) else None
+        version = data.get("schema") if isinstance(data, dict) else None
         versions = (schema.VERSION, schema.MULTI_LABEL_VERSION)
-        if found not in versions:
+        if version not in versions:
             raise ValueError(
-                f"{path} has schema version {found}, expected {' or '.join(map(str, versions))}; "
+                f"{path} has schema version {version}, expected {' or '.join(map(str, versions))}; "
                 f"write the records again with: python -m pipelines prepare"
             )
-        if data.get("multi_label", False) is not (found == schema.MULTI_LABEL_VERSION):
+        if data.get("multi_label", False) is not (version == schema.MULTI_LABEL_VERSION):
             raise ValueError(
-                f"{path} is damaged: schema version {found} with multi_label "
+                f"{path} is damaged: schema version {version} with multi_label "
                 f"{data.get('multi_label')}"
             )
         try:
@@ -109,35 +109,35 @@ class Manifest:
             raise ValueError(f"{path} is damaged: unexpected content ({error})") from None
 
     def write(self, directory: str | Path) -> None:
-        """Write to `directory`, in whole or not at all."""
+        """Write to `directory`, atomically."""
         files.write(Path(directory) / FILE_NAME, self.to_json())
 
     def to_json(self) -> str:
         data = asdict(self)
         if not self.multi_label:
-            del data["multi_label"]  # as schema 1 has it
+            del data["multi_label"]  # schema 1 lacks this key
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
     @property
     def spoken_names(self) -> tuple[str, ...]:
-        """Class names as a prompt says them: underscores are spaces."""
+        """Class names for prompts: underscores become spaces."""
         return tuple(name.replace("_", " ") for name in self.class_names)
 
     @property
     def prompt_templates(self) -> tuple[str, ...]:
-        """The set's own templates, or a plain one."""
+        """The data set's prompt templates, or a generic one."""
         return self.templates or DEFAULT_TEMPLATES
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Each class's name in every template: what stands in for captions where there are none."""
+        """Each class name in every template, used in place of captions if there are none."""
         return tuple(
             tuple(template.replace("{}", name) for template in self.prompt_templates)
             for name in self.spoken_names
         )
 
     def split(self, name: str) -> SplitInfo:
-        """The split of that name; ValueError lists the splits there are."""
+        """Returns a split by name; ValueError lists the available splits."""
         if name not in self.splits:
             choices = ", ".join(self.splits)
             raise ValueError(f"{self.dataset} has no split {name!r}; it has: {choices}")
@@ -166,7 +166,7 @@ def _from_json(data: dict) -> Manifest:
 
 
 def _preparation(directory: Path) -> str:
-    """What to type behind `prepare` where a folder of images was taken for records, or nothing."""
+    """Returns the `prepare` arguments for a folder of images mistaken for records, or ""."""
     if directory.is_dir() and any(path.is_dir() for path in directory.iterdir()):
         return f"--folder {directory} --out {Path('records', directory.resolve().name)}"
     return f"--out {directory}"

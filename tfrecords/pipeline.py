@@ -1,4 +1,4 @@
-"""What happens to each row of a batch: parsed, decoded, cropped, augmented, tokenised."""
+"""Turn records into batches: parse, decode, crop, augment and tokenise."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tfrecords.preprocessing import Preprocessing
 from tfrecords.seeded_augmentation import augmented, mixed
 from tfrecords.selection import Selection
 
-# None of this branches on a tensor in Python, and AutoGraph takes a second to find that out.
+# Skips AutoGraph: nothing here branches on a tensor in Python, and it takes a second.
 _as_it_is = tf.autograph.experimental.do_not_convert
 
-# What a random number is for, so that crops, captions and augmentation draw different ones.
+# Random streams, so that crops, captions and augmentation use different numbers.
 _CROP, _CAPTION, _AUGMENT, _MIX = range(4)
 
 
 class Tokenizer(Protocol):
-    """Text to ids: int32 [b, length], 0 or another padding id after the end."""
+    """Converts texts to ids: int32 [b, length], 0 or another padding id after the end."""
 
     context_length: int
 
@@ -32,24 +32,24 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to each row of a batch of records."""
+    """Settings for processing a batch of records."""
 
-    preprocessing: Preprocessing  # of evaluation; of training the size alone
+    preprocessing: Preprocessing  # training uses only the image size
     tokenizer: Tokenizer | None
-    text_length: int | None  # tokens in a row; None for the tokenizer's context
-    crop_scale: tuple[float, float] | None  # None: as in evaluation
+    text_length: int | None  # tokens per text; None for the tokenizer's context length
+    crop_scale: tuple[float, float] | None  # None: preprocess as in evaluation
     augment: Callable | None
     mix: Callable | None
     seed: int
     captions: int  # pairs per image and epoch
-    rotate_captions: bool  # begin at a random caption, not at the first
-    prompts: Sequence[Sequence[str]] | None  # of each class, in place of captions
-    rows: tuple[int, int]  # of the global batch, first and last + 1
-    selection: Selection  # what labels are called
+    rotate_captions: bool  # start at a random caption, not the first
+    prompts: Sequence[Sequence[str]] | None  # per class, in place of captions
+    rows: tuple[int, int]  # this worker's rows of the global batch, first and last + 1
+    selection: Selection  # maps labels to y
 
 
 def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
-    """Batches of `order.batches` to the (x, y, sample_weight) that `load` promises."""
+    """Converts the batches of `order.batches` to (x, y, sample_weight), see `load`."""
     threads = os.cpu_count() or 1
     rows = plan.rows[1] - plan.rows[0]
     dataset = (
@@ -60,22 +60,22 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     )
     if plan.augment is not None or plan.mix is not None:
         augment = _augmentation(plan, rows=rows)
-        dataset = dataset.prefetch(1).map(augment)  # decoding goes on beside it
+        dataset = dataset.prefetch(1).map(augment)  # decodes the next batch meanwhile
     options = tf.data.Options()
     options.deterministic = True
-    # With autotuning on, giving up an iterator sometimes waits for seconds. Parallelism is
-    # explicit here instead: images are spread over the threads, operations are not.
+    # With autotuning, closing an iterator sometimes waits for seconds. Parallelism is set
+    # explicitly instead: images are spread over the threads, operations are not.
     options.autotune.enabled = False
     options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1
-    # Workers read their own rows already; tf.distribute must not deal out the shards once more.
+    # Each worker already reads only its rows; tf.distribute must not shard again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.map(lambda batch: _finish(batch, plan)).prefetch(2).with_options(options)
 
 
 @_as_it_is
 def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
-    """The worker's rows of a batch of records, and what is drawn for each, all rows at once."""
+    """Parses this worker's rows of a batch, and draws the random numbers of each row."""
     mine = slice(*plan.rows)
     features = tf.io.parse_example(batch["record"][mine], schema.features())
     ids, number, epoch = features["image/id"], batch["number"][mine], batch["epoch"]
@@ -103,7 +103,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
 
 
 def _pick(captions: tf.RaggedTensor, first: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """One caption per image: pass after pass the next one, from the share `first` of the list."""
+    """Picks one caption per image: the next one in each pass, starting at fraction `first`."""
     captions = captions.with_row_splits_dtype(tf.int64)
     lengths = captions.row_lengths()
     start = tf.cast(first * tf.cast(lengths, tf.float32), tf.int64)
@@ -148,7 +148,7 @@ def _finish(batch: dict[str, tf.Tensor], plan: Plan) -> tuple[dict, tf.Tensor, t
 
 
 def _tokenize(captions: tf.Tensor, tokenizer: Tokenizer, length: int | None) -> tf.Tensor:
-    """Outside of the graph: tokenizers in TensorFlow's graph give other ids for digits."""
+    """Tokenises outside the graph: in-graph tokenizers give different ids for digits."""
     length = length or tokenizer.context_length
 
     def ids(captions: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From a folder of records to batches: sharded by worker, shuffled, resumable at any step."""
+"""Read a folder of records as batches: sharded by worker, shuffled, resumable at any step."""
 
 from __future__ import annotations
 
@@ -46,48 +46,47 @@ def load(
 ) -> tf.data.Dataset:
     """Read a split of a folder of records as batches for `fit`, `evaluate` and `predict`.
 
-    Evaluation goes once over the split in stored order; images are preprocessed as the model's
-    checkpoint wants them, like CLIP's if nothing is said. A training dataset is one epoch, and
-    another one each time it is iterated, as `fit(..., epochs=n)` does: in another order, with other
-    crops and other captions. Order, crops, captions and augmentation depend on `seed`, epoch and
-    image alone: a run resumed with `start_step` gets exactly the batches that an uninterrupted run
-    would have got from there on.
+    Evaluation reads the split once in stored order, with the given preprocessing (default: CLIP's).
+    A training dataset is one epoch per iteration, as `fit(..., epochs=n)` iterates it: each with
+    another order, other crops and other captions. Order, crops, captions and augmentation depend
+    only on `seed`, epoch and image: a run resumed with `start_step` gets exactly the batches of an
+    uninterrupted run.
 
     Args:
         directory: folder with `manifest.json`.
         split: name of a split in the manifest.
-        batch_size: rows of the global batch, that of all workers together.
-        training: shuffle, and crop at random.
-        seed: of everything random.
-        epochs: in training, None for one epoch per iteration; a number for that many epochs in a
-            row in one iteration, as `fit(steps_per_epoch=...)` reads them. After those the dataset
-            is used up: `fit(epochs=...)` without `steps_per_epoch` would multiply the two, and is
-            refused.
-        start_step: batches, counted from the first epoch, that have been seen already. An iteration
-            that starts inside an epoch ends as far inside the next one.
-        subset: which images; see `Subset`.
-        preprocessing: of evaluation, in training the size alone; see `Preprocessing`.
+        batch_size: rows of the global batch, over all workers.
+        training: shuffle and use random crops.
+        seed: of all randomness.
+        epochs: in training, None for one epoch per iteration; a number for that many epochs in
+            one iteration, as `fit(steps_per_epoch=...)` reads them. The dataset is then
+            exhausted: `fit(epochs=...)` without `steps_per_epoch` would multiply the two, and
+            raises an error.
+        start_step: batches already seen, counted from the first epoch. An iteration that starts
+            inside an epoch ends at the same step of the next one.
+        subset: the images to read; see `Subset`.
+        preprocessing: of evaluation; training uses only its image size; see `Preprocessing`.
         texts: tokenizer and captions; see `Texts`.
-        augmentation: crops and layers of training; see `Augmentation`.
+        augmentation: random crops and augmentation layers; see `Augmentation`.
         worker: (index, count). Worker i gets the i-th part of the rows of every global batch.
-        verify: compare shards with the manifest first, by "sha256", by "size" or not (None).
-        fields: any field of the four groups by itself: `image_size=64`, `tokenizer=tokenizer`,
+        verify: check shards against the manifest first, by "sha256", "size" or not at all (None).
+        fields: single fields of the four groups: `image_size=64`, `tokenizer=tokenizer`,
             `ids=ids`, `**model.preprocessing`.
 
     Returns:
         A dataset of (x, y, sample_weight), all of static shape:
         x["image"] uint8 [b, image_size, image_size, 3], RGB;
         x["token_ids"] int32 [b, text_length], with a tokenizer;
-        y int32 [b], the label, or with captions the id of the image: with a tokenizer,
-        rows of the same y are not negatives of each other; of a multi-label set, y float32
-        [b, classes], 1 for each class of an image, else 0;
-        sample_weight float32 [b], 0 on rows that fill up the last batch of an epoch. They repeat
-        images of the split, so that batch normalisation sees no blanks.
+        y int32 [b], the label, or with captions the image id: with a tokenizer, rows with the
+        same y are not negatives of each other; for multi-label data float32 [b, classes],
+        1 for each class of an image, else 0;
+        sample_weight float32 [b], 0 on padding rows of an epoch's last batch, which repeat
+        images of the split so that batch normalisation sees no blank images.
 
     Raises:
         FileNotFoundError: no records there, or a shard is missing.
-        TypeError: no such field.
-        ValueError: an argument does not fit, or a shard is damaged (names shard and record).
+        TypeError: unknown field.
+        ValueError: an argument is invalid, or a shard is damaged (names shard and record).
 
     Example:
         >>> train = load("records/mine", "train", training=True, **model.preprocessing)
@@ -149,13 +148,13 @@ def _in_a_row(
 def steps_per_epoch(
     directory: str | Path, split: str, *, batch_size: int, captions_per_image: int = 1
 ) -> int:
-    """Batches that `load` gives per epoch, the padded last one included."""
+    """Returns the number of batches per epoch of `load`, including the padded last one."""
     count = Manifest.read(directory).split(split).count
     return -(-count * captions_per_image // batch_size)
 
 
 def examples(directory: str | Path, split: str) -> Iterator[Example]:
-    """The records of a split as they are stored, in the order in which evaluation reads them."""
+    """Yields the records of a split as stored, in the order of evaluation."""
     for shard in Manifest.read(directory).split(split).shards:
         for record in read_records(Path(directory) / shard.name, 0, shard.records):
             yield schema.deserialize(record)

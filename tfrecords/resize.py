@@ -1,7 +1,7 @@
-"""Pillow's `Image.resize` inside a TensorFlow graph, equal but for a few last bits.
+"""Pillow's `Image.resize` inside a TensorFlow graph, equal up to rounding of a few pixels.
 
-Pillow goes over the width first, then over the height, and rounds to whole numbers after each
-pass. One antialiased resize of both sides at once differs by up to 17 of 255 on photographs.
+Pillow resizes the width first, then the height, and rounds to integers after each pass. A
+single antialiased resize of both sides differs by up to 17 of 255 on photographs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import tensorflow as tf
 class _Filter(NamedTuple):
     kernel: str  # TensorFlow's name
     reach: float  # pixels each way, of the coarser grid
-    # Added before rounding. The triangle's sums are often exact halves, which Pillow rounds up
-    # and float32 may leave just below; this is more than its error.
+    # Added before rounding: sums of the triangle filter are often exact halves, which Pillow
+    # rounds up and float32 may compute slightly low; this exceeds that error.
     margin: float
 
 
@@ -32,12 +32,12 @@ def resized_centre(
     size: int,
     interpolation: str,
 ) -> tf.Tensor:
-    """Resize an image to `shape` and cut out the central square.
+    """Resizes an image to `shape` and crops the central square.
 
-    Where the square cannot lie exactly in the middle, it lies half a pixel towards the top or the
-    left: transformers' image processors round down too, while torchvision rounds half to even,
-    which moves the square by one pixel where the side exceeds `size` by 3 modulo 4.
-    Only rows and columns that reach the square are computed.
+    A square that cannot be exactly central is half a pixel towards the top or left, as in
+    transformers' image processors; torchvision rounds half to even, which moves it by one pixel
+    if the side exceeds `size` by 3 modulo 4.
+    Computes only the rows and columns that reach the square.
 
     Args:
         pixels: uint8 [height, width, 3].
@@ -58,23 +58,23 @@ def resized_centre(
 
 
 def to_uint8(pixels: tf.Tensor) -> tf.Tensor:
-    """Round to the nearest, halves up as Pillow does, and clip."""
+    """Rounds to the nearest integer, halves up as Pillow does, and clips to 0-255."""
     return tf.cast(
         tf.raw_ops.ClipByValue(t=pixels + 0.5, clip_value_min=0.0, clip_value_max=255.0), tf.uint8
     )
 
 
 class _Central:
-    """One axis of a centre crop: which part of the input it needs and where that lands.
+    """One axis of resize and centre crop: the input range it needs, and its output positions.
 
-    `length` pixels become `resized`, of which the central `size` are kept: pixel i of the input
-    between `start` and `stop` lands at `(i - start) * scale + shift` in the output.
+    `length` pixels become `resized`, of which the central `size` are kept: input pixel i between
+    `start` and `stop` maps to `(i - start) * scale + shift` in the output.
     """
 
     def __init__(self, length: tf.Tensor, resized: tf.Tensor | int, *, size: int, reach: float):
         self.scale = tf.cast(resized, tf.float32) / tf.cast(length, tf.float32)
         offset = tf.cast((resized - size) // 2, tf.float32)
-        reach = reach / tf.minimum(self.scale, 1.0) + 1.0  # one more is for rounding
+        reach = reach / tf.minimum(self.scale, 1.0) + 1.0  # + 1 for rounding
         first, last = offset / self.scale - reach, (offset + size) / self.scale + reach
         self.start = tf.maximum(tf.cast(tf.floor(first), tf.int32), 0)
         self.stop = tf.minimum(tf.cast(tf.math.ceil(last), tf.int32), length)
@@ -82,7 +82,7 @@ class _Central:
 
 
 def _resize_rows(pixels: tf.Tensor, axis: _Central, *, size: int, filter: _Filter) -> tf.Tensor:
-    """One pass of Pillow's resize: uint8 [rows, n, 3] to uint8 [size, n, 3]."""
+    """Resizes the rows, one pass of Pillow's resize: uint8 [rows, n, 3] to [size, n, 3]."""
     count = tf.shape(pixels)[1]
     resized = tf.raw_ops.ScaleAndTranslate(
         images=tf.reshape(pixels, [1, -1, 1, count * 3]),  # one column of many channels
@@ -96,5 +96,5 @@ def _resize_rows(pixels: tf.Tensor, axis: _Central, *, size: int, filter: _Filte
 
 
 def _swap(pixels: tf.Tensor) -> tf.Tensor:
-    """Rows to columns. TensorFlow's kernel is several times faster down the rows than along."""
+    """Transposes: TensorFlow's kernel resizes rows several times faster than columns."""
     return tf.transpose(pixels, [1, 0, 2])

@@ -1,10 +1,10 @@
-"""Augmentation of batches by other people's layers, made resumable.
+"""Make third-party augmentation layers reproducible and resumable.
 
-Keras, KerasHub and KerasCV layers keep the state of their random numbers in variables. Before
-each batch those are set from (seed, epoch, step), so what a batch looks like does not depend on
-the batches before it, and a resumed run augments as an uninterrupted one would have. What a
-layer draws with TensorFlow's stateful operations instead (`tf.random.uniform`, as KerasCV does in
-RandAugment, MixUp and others) is beyond reach: it differs after an interruption.
+Keras, KerasHub and KerasCV layers keep their random state in variables. These are set from
+(seed, epoch, step) before each batch, so a batch does not depend on earlier ones and a resumed
+run augments like an uninterrupted one. Layers that use TensorFlow's stateful operations
+(`tf.random.uniform`, as in KerasCV's RandAugment, MixUp and others) cannot be controlled: their
+results differ after an interruption.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import tensorflow as tf
 
 from tfrecords import stateless_random
 
-_STATES = ("seed_generator_state", "StateVar")  # of keras.random and of tf.random.Generator
+_STATES = ("seed_generator_state", "StateVar")  # keras.random and tf.random.Generator
 
 
 def augmented(augment: Callable, shape: tuple[int, ...]) -> Callable:
-    """Make a function (images, key) -> images, uint8 to uint8, of an augmentation.
+    """Wrap an augmentation as a function (images, key) -> images, uint8 to uint8.
 
     Args:
         augment: a callable or Keras layer, from float32 `shape` in 0-255 to the same shape.
-            One that takes `training` is called with True.
+            Called with `training=True` if it accepts that.
         shape: [b, h, w, 3] of the batches.
 
     Raises:
-        ValueError: `augment` returns something else than images of that shape.
+        ValueError: `augment` does not return images of that shape.
     """
     call = _drawing_from_key(augment, tf.TensorSpec(shape, tf.float32))
 
@@ -43,12 +43,12 @@ def augmented(augment: Callable, shape: tuple[int, ...]) -> Callable:
 
 
 def mixed(mix: Callable, shape: tuple[int, ...], classes: int) -> Callable:
-    """Make a function (images, labels, key) -> (images, labels) of MixUp, CutMix and the like.
+    """Wrap MixUp, CutMix or the like as a function (images, labels, key) -> (images, labels).
 
     Args:
         mix: a callable or Keras layer on `{"images": ..., "labels": ...}`, float32 both.
         shape: [b, h, w, 3] of the images, uint8 in and out.
-        classes: c of the labels, in int32 [b] or float32 [b, c], out float32 [b, c].
+        classes: number of classes c; labels are int32 [b] or float32 [b, c] in, float32 [b, c] out.
     """
     images_spec, labels_spec = tf.TensorSpec(shape), tf.TensorSpec((shape[0], classes))
     call = _drawing_from_key(mix, {"images": images_spec, "labels": labels_spec})
@@ -63,7 +63,7 @@ def mixed(mix: Callable, shape: tuple[int, ...], classes: int) -> Callable:
 
 
 def _drawing_from_key(function: Callable, spec: Any) -> Callable:
-    """`function` traced for `spec`, as a function of its argument and the key it draws from."""
+    """Traces `function` for `spec`; returns a function of its argument and a random key."""
     call = getattr(function, "call", function)
     takes_training = "training" in inspect.signature(call).parameters
     options = {"training": True} if takes_training else {}

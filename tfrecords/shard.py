@@ -1,4 +1,4 @@
-"""One shard, from its slice of the source to a finished file: the unit of work of the writer."""
+"""Write one shard, the writer's unit of work, from its slice of the source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORK_FOLDER = ".unfinished"
 
 @dataclass(frozen=True)
 class Job:
-    """What is written where, the same for all shards."""
+    """Settings shared by all shards."""
 
     source: Source
     directory: Path
@@ -37,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Slice:
-    """Images `start` to `stop` of a split, which go into the shard called `name`."""
+    """Images `start` to `stop` of a split, written to the shard `name`."""
 
     name: str
     split: str
@@ -47,10 +47,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Shard:
-    """A finished shard and what was met on the way.
+    """A finished shard with its statistics.
 
-    `class_counts` goes from class to number of images. `labels` and `captions` count the
-    images that have them. `rejected` holds pairs of file and reason.
+    `class_counts` maps a class to its number of images. `labels` and `captions` count the images
+    that have them. `rejected` holds (file, reason) pairs.
     """
 
     info: ShardInfo
@@ -61,7 +61,7 @@ class Shard:
 
 
 def slices(split: str, count: int, *, shard_size: int) -> list[Slice]:
-    """Cut a split into shards; names say how many there are, as is usual with TFRecords."""
+    """Divide a split into shards, named with their total count as is usual for TFRecords."""
     shards = max(1, -(-count // shard_size))
     return [
         Slice(
@@ -75,12 +75,12 @@ def slices(split: str, count: int, *, shard_size: int) -> list[Slice]:
 
 
 def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: None) -> None:
-    """Write one shard and, beside it in the work folder, what `finished` reads.
+    """Write one shard and, in the work folder, the note that `finished` reads.
 
-    The shard gets its name once all of it is on disk; its bytes depend on source and options
-    alone. `tick` is called after every image; what it raises stops the shard.
+    The shard is renamed to its final name once complete; its bytes depend only on source and
+    options. `tick` is called after every image; an exception from it stops the shard.
 
-    Raises OSError if it cannot be written; nothing half-written is left then.
+    Raises OSError if it cannot be written; no incomplete file remains.
     """
     digest, size, classes = hashlib.sha256(), 0, Counter[int]()
     records = labels = captions = 0
@@ -109,7 +109,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
 
 
 def finished(piece: Slice, job: Job) -> Shard | None:
-    """The shard of this slice if it is finished, else None."""
+    """Returns the shard of this slice if it is finished, else None."""
     try:
         data = json.loads(_notes(piece, job).read_text(encoding="utf-8"))
         written = (job.directory / piece.name).stat().st_size
@@ -138,7 +138,7 @@ def _notes(piece: Slice, job: Job) -> Path:
 
 
 def _example(raw: RawExample, position: int, job: Job) -> Example:
-    """Read one image and make a record of it; `UnreadableError` says why that cannot be."""
+    """Read one image and convert it to a record; UnreadableError if that fails."""
     try:
         data = raw.load()
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Random numbers as pure functions of what they are for: no state, no order, no global seed.
+"""Random numbers as pure functions of a key, without state or a global seed.
 
-A key is a uint64 tensor made from whole numbers, such as (seed, epoch, image). The same key
-gives the same numbers on any machine, in any batch, at any step, which is what makes a stopped
-run go on with the image it would have seen next. SplitMix64 (Steele, Lea and Flood 2014) costs
-a few operations for a whole batch of keys; TensorFlow's stateless generators take one key a call.
+A key is a uint64 tensor mixed from integers, such as (seed, epoch, image). The same key gives
+the same numbers on any machine, in any batch, at any step, so a resumed run continues exactly.
+SplitMix64 (Steele, Lea and Flood 2014) needs a few operations for a whole batch of keys;
+TensorFlow's stateless generators take one key per call.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd
 
 
 def key(*parts: tf.Tensor | int) -> tf.Tensor:
-    """Mix whole numbers or integer tensors, broadcast against each other, to uint64 keys."""
+    """Mixes integers or integer tensors, with broadcasting, to uint64 keys."""
     mixed = tf.constant(0, tf.uint64)
     for part in parts:
         mixed = _mix(mixed + tf.cast(part, tf.uint64) + _constant(_GOLDEN))
@@ -22,16 +22,16 @@ def key(*parts: tf.Tensor | int) -> tf.Tensor:
 
 
 def uniform(keys: tf.Tensor, shape: tuple[int, ...] = ()) -> tf.Tensor:
-    """Numbers from 0 up to but not including 1: float32 [*keys.shape, *shape]."""
+    """Returns random numbers in [0, 1): float32 [*keys.shape, *shape]."""
     counter = tf.range(1, tf.reduce_prod(shape) + 1, dtype=tf.int64)
     counter = tf.reshape(tf.cast(counter, tf.uint64) * _constant(_GOLDEN), shape)
     keys = tf.reshape(keys, tf.concat([tf.shape(keys), tf.ones(len(shape), tf.int32)], axis=0))
     bits = tf.bitwise.right_shift(_mix(keys + counter), _constant(40))
-    return tf.cast(bits, tf.float32) * 2.0**-24  # 24 bits are what a float32 holds exactly
+    return tf.cast(bits, tf.float32) * 2.0**-24  # a float32 holds 24 bits exactly
 
 
 def shuffle(values: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """The rows of `values` in an order drawn from one scalar key."""
+    """Returns the rows of `values`, shuffled by a scalar key."""
     seed = tf.stack([tf.bitcast(key, tf.int64), 0])
     return tf.random.experimental.stateless_shuffle(values, seed, alg="philox")
 

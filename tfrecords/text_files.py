@@ -1,4 +1,4 @@
-"""Text files as people save them: UTF-8 and UTF-16 are read, all else is named."""
+"""Read text and JSON files in UTF-8 or UTF-16; report other encodings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-# The longer marks first: UTF-32's begins as UTF-16's.
+# Longer byte order marks first: UTF-32's begins like UTF-16's.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -16,11 +16,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-_SHOWN = 20  # characters around what is wrong
+_SHOWN = 20  # characters shown around the invalid byte
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file in UTF-8, with or without a mark (BOM), or in UTF-16.
+    """Returns the text of a file in UTF-8, with or without a byte order mark, or in UTF-16.
 
     Raises:
         OSError: it cannot be read.
@@ -39,43 +39,43 @@ def read_text(path: str | Path) -> str:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a text file that are not empty, without the space around them."""
+    """Returns the non-empty lines of a text file, stripped."""
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def read_json(path: str | Path) -> Any:
-    """What a JSON file holds.
+    """Returns the parsed content of a JSON file.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON, or an object in it has a key twice.
+        ValueError: it is not JSON, or an object in it has a duplicate key.
     """
     return parse_json(read_text(path), name=str(path))
 
 
 def parse_json(text: str, *, name: str) -> Any:
-    """The same of a text; `name` is what messages call it."""
+    """Parses JSON text as `read_json` does; `name` identifies it in error messages."""
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise ValueError(f"{name} is not JSON: {error}") from None
     except RecursionError:
         raise ValueError(f"{name} is nested too deep to be read") from None
-    except ValueError as error:  # a key that is there twice, or a number of too many digits
+    except ValueError as error:  # a duplicate key, or a number with too many digits
         raise ValueError(f"{name}: {error}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"expected each key of an object once; {twice!r} is there twice")
-    return found
+    return result
 
 
 def _unmarked(data: bytes) -> str:
-    """UTF-16 without a mark has a zero in most pairs of bytes; text in UTF-8 has none."""
+    """Detects UTF-16 without a mark: most byte pairs contain a zero, in UTF-8 none does."""
     pairs = len(data) // 2
     for zeros, encoding in ((data[1::2], "utf-16-le"), (data[::2], "utf-16-be")):
         if pairs and zeros.count(0) > 0.7 * pairs and len(data) % 2 == 0:
@@ -88,8 +88,8 @@ def _wrong(data: bytes, error: UnicodeDecodeError) -> str:
     begin = max(data.rfind(b"\n", 0, error.start) + 1, error.start - _SHOWN)
     ends = [at for at in (data.find(b"\n", error.start), error.start + _SHOWN) if at >= 0]
     around = data[begin : min(ends)].decode("cp1252", "replace").strip()
-    found = f"line {line} has the byte 0x{data[error.start]:02x}" if data[error.start :] else ""
+    reason = f"line {line} has the byte 0x{data[error.start]:02x}" if data[error.start :] else ""
     return (
-        f"{found or error.reason}, which would be {around!r} in Windows-1252; "
+        f"{reason or error.reason}, which would be {around!r} in Windows-1252; "
         f"save the file as UTF-8"
     )

@@ -1,4 +1,4 @@
-"""Whether shards are still what was written, and if not, which record is damaged."""
+"""Check shards against the manifest, and find the damaged record."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def verify(directory: str | Path, split: SplitInfo, *, how: str | None = "sha256
     """Compare the shards of a split with the manifest.
 
     Args:
-        how: "sha256" reads every byte, in threads; "size" looks at the sizes alone; None at
-            nothing but whether the files are there.
+        how: "sha256" reads every byte, in threads; "size" compares only sizes; None only checks
+            that the files exist.
 
     Raises:
         FileNotFoundError: a shard is missing.
@@ -36,7 +36,7 @@ def verify(directory: str | Path, split: SplitInfo, *, how: str | None = "sha256
         if how and path.stat().st_size != shard.bytes:
             raise ValueError(_describe(path, shard))
     if how == "sha256":
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # hashing frees the GIL
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # hashing releases the GIL
             digests = threads.map(lambda shard: _sha256(directory / shard.name), split.shards)
             for shard, digest in zip(split.shards, digests, strict=True):
                 if digest != shard.sha256:
@@ -44,7 +44,7 @@ def verify(directory: str | Path, split: SplitInfo, *, how: str | None = "sha256
 
 
 def find_damage(directory: str | Path) -> str | None:
-    """Name the first missing or damaged shard, with the bad record; None if all are whole."""
+    """Returns a message naming the first missing or damaged shard and record; None if intact."""
     for split in Manifest.read(directory).splits.values():
         try:
             verify(directory, split)
@@ -55,10 +55,10 @@ def find_damage(directory: str | Path) -> str | None:
 
 @contextmanager
 def naming_damage(directory: str | Path) -> Iterator[None]:
-    """Around code that reads batches: damage met on the way is a ValueError naming the record.
+    """Context manager: damaged records read inside raise a ValueError naming the record.
 
-    `load` checks shards before the first batch. A disk can fail after that, and TensorFlow's own
-    error then tells the byte but not the file.
+    `load` checks shards before the first batch. If the disk fails later, TensorFlow's error gives
+    the byte but not the file.
 
     Example:
         with tfrecords.naming_damage("records/food101"):
@@ -69,10 +69,10 @@ def naming_damage(directory: str | Path) -> Iterator[None]:
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        found = find_damage(directory)
-        if found is None:
+        damage = find_damage(directory)
+        if damage is None:
             raise
-        raise ValueError(found) from error
+        raise ValueError(damage) from error
 
 
 def _sha256(path: Path) -> str:
@@ -81,7 +81,7 @@ def _sha256(path: Path) -> str:
 
 
 def _describe(path: Path, shard: ShardInfo) -> str:
-    """What is wrong with a shard that is not as the manifest says; names the first bad record."""
+    """Returns how a shard differs from the manifest, naming the first bad record."""
     try:
         for _ in read_records(path, 0, shard.records):
             pass

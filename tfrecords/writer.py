@@ -1,7 +1,7 @@
-"""From a source to a folder of records: planned, written shard by shard, resumable, summed up.
+"""Write a source to a folder of records, shard by shard; interrupted writes can be resumed.
 
-While it is being written, the folder has a hidden work folder with what was asked for and a note
-per finished shard. The manifest comes last: a folder that has one is whole.
+During writing, a hidden work folder holds the options and a note per finished shard. The
+manifest is written last: a folder that has one is complete.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ def write(
 ) -> Manifest:
     """Write all images of a source into TFRecords, with `manifest.json` and `rejected.csv`.
 
-    If an earlier call with the same source and options was stopped, it is finished: shards that
-    are done stay as they are, and the bytes come out the same. They do not depend on `workers`
-    or `runner` either. If it had come to its end, its manifest is returned.
+    Resumes an interrupted call with the same source and options, keeping finished shards; the
+    resulting bytes are the same. They do not depend on `workers` or `runner` either. If that call
+    had finished, its manifest is returned.
 
     Args:
-        directory: is made; must be empty, or hold what an earlier call left unfinished.
-        short_side: shrink images to this shorter side; None keeps every pixel.
-        first_frame: take the first frame of animated images and of files of several pages.
-        max_pixels: most pixels of an image; None for Pillow's limit (89,478,485).
+        directory: created; must be empty, or hold the unfinished result of an earlier call.
+        short_side: shrink images to this shorter side; None keeps the original size.
+        first_frame: take the first frame of animated images and multi-page files.
+        max_pixels: largest accepted number of pixels; None for Pillow's limit (89,478,485).
         shard_size: images per shard.
-        workers: processes on this machine.
+        workers: local processes.
         runner: "local", or "beam" for Apache Beam.
-        beam_options: pipeline options for Beam as on a command line.
+        beam_options: Beam pipeline options as on a command line.
         progress: show a progress bar.
 
     Raises:
-        FileExistsError: `directory` holds something else, other finished records included.
+        FileExistsError: `directory` holds other files or other finished records.
         InUseError: another process writes there.
-        ValueError: an option is out of range, differs from those of the call to be finished,
-            or no image of a split could be read.
+        ValueError: an option is out of range or differs from the call to be resumed, or no image
+            of a split could be read.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
     _check(
@@ -98,7 +98,7 @@ def write(
                 _run_with_bar(todo, job, workers=workers, progress=progress)
             return _finish(job, plan, options)
     except OSError as error:
-        if error.errno is None:  # one of ours, in words already
+        if error.errno is None:  # raised by Duet, already readable
             raise
         raise _write_error(error, directory) from error
 
@@ -111,7 +111,7 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
         total=total,
         initial=total - left,
         unit=" images",
-        **({} if progress else {"disable": True}),  # `TQDM_DISABLE` counts as well
+        **({} if progress else {"disable": True}),  # `TQDM_DISABLE` is respected too
     ) as bar:
         run_local(todo, job, workers=workers, advance=bar.update)
 
@@ -125,7 +125,7 @@ def _check(*, runner: str, **numbers: int | None) -> None:
 
 
 def _request(source: Source, options: dict) -> dict:
-    """What decides about the bytes, as it reads back from JSON."""
+    """Returns everything that determines the bytes, as it reads back from JSON."""
     request = {
         "schema": _schema(source),
         "dataset": source.name,
@@ -145,7 +145,7 @@ def _asked_for(manifest: Manifest) -> dict:
 
 
 def _is_multi_label(source: Source) -> bool:
-    return getattr(source, "multi_label", False)  # a source with one label need not say so
+    return getattr(source, "multi_label", False)  # optional for single-label sources
 
 
 def _schema(source: Source) -> int:
@@ -198,7 +198,7 @@ def _remove_work_folder(job: Job) -> None:
 
 
 def _write_error(error: OSError, directory: Path) -> OSError:
-    """The same error in words that say what to do."""
+    """Returns the same error with a message that says what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OSError(
             f"no space left for {directory}; make room and start the same command again: "
@@ -208,7 +208,7 @@ def _write_error(error: OSError, directory: Path) -> OSError:
 
 
 def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
-    """Sum up the shards, write listing and manifest, and remove the work folder."""
+    """Write the list of rejected files and the manifest, and remove the work folder."""
     shards = {
         split: [shard for piece in pieces if (shard := finished(piece, job))]
         for split, pieces in plan.items()

@@ -1,4 +1,4 @@
-"""Sources of images: what exists on disk, in TFDS or in the miniature world, by one interface."""
+"""Image sources with one interface: files on disk, TFDS, and the built-in `shapes`."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def named(
     download: bool = False,
     shots: int | None = None,
 ) -> Source:
-    """The source of a catalogue entry.
+    """Returns the source of a catalogue entry.
 
     Args:
-        name: what the catalogue calls it.
-        seed: draws `shapes`; mixes sets read from their published layout.
-        data_dir: where it is: the folder of TFDS, or a published layout unpacked.
-        download: let TFDS fetch what is not there.
-        shots: of CoOp's layout, so many images per class, drawn as CoOp draws them.
+        name: name in the catalogue.
+        seed: of the images of `shapes`, or of the shuffling of a published layout.
+        data_dir: the TFDS folder, or the unpacked published data set.
+        download: let TFDS download a missing data set.
+        shots: images per class, sampled as CoOp does; only for CoOp's layout.
 
     Raises:
-        ValueError: no such set, or it needs `data_dir`.
-        FileNotFoundError: it is not there; the message says what to do.
+        ValueError: unknown data set, or it needs `data_dir`.
+        FileNotFoundError: it is missing; the message says what to do.
         ConnectionError: see `tfds_source`.
     """
     entry = dataset(name)
@@ -68,9 +68,9 @@ def named(
 
         return ShapesSource(style=entry.name, seed=seed)
     if data_dir is not None:
-        found = other_layout(entry, data_dir, seed=seed, shots=shots)
-        if found is not None:
-            return found
+        source = other_layout(entry, data_dir, seed=seed, shots=shots)
+        if source is not None:
+            return source
     elif shots is not None:
         raise ValueError("--shots goes with CoOp's layout: name its folder with --data-dir DIR")
     if not entry.tfds and not entry.layout:

@@ -1,4 +1,4 @@
-"""Images that are files under one folder, as in every source but TFDS and `shapes`."""
+"""The source interface, and sources of image files (all but TFDS and `shapes`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfrecords.splits import rarest_class, train_validation
 
 SPLITS = ("train", "validation", "test")
 
-# What people call the splits in names of folders and files.
+# Common names of splits in folder and file names.
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -30,24 +30,24 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 
-_VALIDATION_SHARE = 0.1  # of images that come unsplit; the test split gets as much again
+_VALIDATION_SHARE = 0.1  # of images without given splits; the test split gets the same share
 
 _SHOWN = 3  # names in an error message
 
-_LONG = 80  # characters of one
+_LONG = 80  # characters of a name
 
 
 class Source(Protocol):
-    """What exists to be written into records. Sources can be pickled.
+    """Images to be written into records. Sources can be pickled.
 
     Attributes:
-        name: of the data set, as it will stand in the manifest.
+        name: of the data set, as written to the manifest.
         class_names: by label; () without labels.
         templates, metric, lossless: see `catalog.Dataset`.
         splits: split name -> number of images, rejected ones included.
 
-    One whose images have several labels each also has `multi_label = True`; one that left out
-    or chose something has `notes`, lines that say so.
+    Multi-label sources also have `multi_label = True`; a source that skipped or chose something
+    has `notes`, lines that say so.
     """
 
     @property
@@ -64,10 +64,10 @@ class Source(Protocol):
     def splits(self) -> Mapping[str, int]: ...
 
     def describe(self) -> dict[str, object]:
-        """JSON-able description; equal descriptions promise equal images in equal order."""
+        """Returns JSON-able settings; equal ones guarantee equal images in equal order."""
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Images `start` to `stop` of a split, in an order that is fixed and already mixed."""
+        """Yields images `start` to `stop` of a split, in a fixed, shuffled order."""
 
 
 class File(NamedTuple):
@@ -83,10 +83,10 @@ class FileSource:
     """A source of image files.
 
     Args:
-        files: split name -> files, already mixed.
+        files: split name -> files, shuffled.
         kind: the layout it was read from.
-        seed: what mixed and split it.
-        notes: lines for people on what was passed over or chosen; they decide about nothing.
+        seed: of shuffling and splitting.
+        notes: messages about skipped files or choices made; without effect on the images.
         Others: see `Source`.
     """
 
@@ -108,7 +108,7 @@ class FileSource:
         return {split: len(files) for split, files in self.files.items()}
 
     def describe(self) -> dict:
-        """The listing goes in as a checksum, so a file more or less makes another source."""
+        """Includes a checksum of the file list, so that added or removed files are noticed."""
         digest = hashlib.sha256(repr((self.files, self.class_names)).encode())
         return {
             "kind": self.kind,
@@ -123,20 +123,20 @@ class FileSource:
             yield RawExample(file.name, partial(self.load, file.name), file.label, file.captions)
 
     def load(self, name: str) -> bytes:
-        """The bytes of one of its files; OSError where it cannot be read."""
+        """Returns the bytes of one of its files; OSError if it cannot be read."""
         return (self.root / name).read_bytes()
 
 
 def mixed(files: Iterable[File], *, seed: int) -> list[File]:
-    """The files in an order that depends on their names and the seed alone."""
+    """Shuffles the files; the order depends only on their names and the seed."""
     ordered = sorted(files, key=lambda file: file.name)
     return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
 
 
 def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
-    """80 % train, 10 % validation, 10 % test of every class, each mixed.
+    """Splits every class into 80 % train, 10 % validation and 10 % test, each shuffled.
 
-    An image of several classes goes by the rarest of them.
+    An image of several classes is stratified by the rarest of them.
     """
     ordered = sorted(files, key=lambda file: file.name)
     several = [file.label for file in ordered if isinstance(file.label, tuple)]
@@ -155,14 +155,14 @@ def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
 
 
 def split_name(text: str) -> str:
-    """Ours for what a table says; it becomes part of file names, so only words pass."""
+    """Returns Duet's name of a split in a table; only word characters, as file names use it."""
     if text and not re.fullmatch(r"\w+", text, re.ASCII):
         raise ValueError(f"expected a split like {', '.join(SPLITS)}, got {text!r}")
     return SPLIT_NAMES.get(text.lower(), text)
 
 
 def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
-    """FileNotFoundError, with the count and the first names, unless all exist under `root`."""
+    """Raises FileNotFoundError, with count and first names, unless all exist under `root`."""
     names = list(names)
     missing = [name for name in names if not is_file(root / name)]
     if missing:
@@ -173,15 +173,15 @@ def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False also for a name that no file can have."""
+    """Returns whether the file exists; False also for an invalid file name."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long, or with a zero byte in it
+    except (OSError, ValueError):  # too long, or contains a zero byte
         return False
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names of a list, for an error message."""
+    """Returns the first names of a list, for an error message."""
     shown = [name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in names[:_SHOWN]]
     return ", ".join(shown) + (", ..." if len(names) > _SHOWN else "")
 
@@ -189,13 +189,13 @@ def few(names: Sequence[str]) -> str:
 def prompt_names(
     names: Iterable[str], *, renames: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Class names as they go into prompts: underscores to spaces, then the renames."""
+    """Returns class names for prompts: underscores become spaces, then `renames` apply."""
     spaced = (name.replace("_", " ") for name in names)
     return tuple((renames or {}).get(name, name) for name in spaced)
 
 
 def read_layout(root: Path, path: str, *, what: str) -> str:
-    """The text of a file that a published layout must have; FileNotFoundError says which."""
+    """Reads a required file of a published layout; FileNotFoundError names it if missing."""
     try:
         return (root / path).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,6 @@
-"""CIFAR-10, CIFAR-100 and STL-10 in their binary versions: images as bytes in a few large files.
+"""Read CIFAR-10, CIFAR-100 and STL-10 in their binary versions, a few large files of pixels.
 
-The Python versions are pickles, which can run any code: they are refused by name.
+The Python versions are pickles, which can run any code, and are refused.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from tfrecords.sources.catalog import Dataset
 
 @dataclass(frozen=True)
 class BinaryLayout:
-    """How the records of a set's files are made up.
+    """The record format of a data set's binary files.
 
     Attributes:
-        folders: where the files are, under what was unpacked, in the order tried.
-        splits: split -> files of images, each with the file of its labels ("" for labels that stand
-            before each image).
-        side: of an image in pixels; planes of red, green and blue follow each other.
+        folders: of the files, relative to the unpacked archive, in the order tried.
+        splits: split -> image files, each with its label file ("" if each image is preceded by
+            its label).
+        side: image side in pixels; a red, a green and a blue plane per image.
         head: bytes before each image, the last of which is the label.
-        by_column: whether a plane's pixels go down before they go across.
-        first_label: number of the first class.
-        pickles: folder of the version that is refused.
+        by_column: whether planes are stored column by column.
+        first_label: label of the first class.
+        pickles: folder of the refused Python version.
     """
 
     folders: tuple[str, ...]
@@ -41,7 +41,7 @@ class BinaryLayout:
 
     @property
     def size(self) -> int:
-        """Bytes of a record."""
+        """Bytes per record."""
         return self.head + 3 * self.side**2
 
 
@@ -81,10 +81,10 @@ BINARY = {
 
 @dataclass(frozen=True)
 class BinarySource(FileSource):
-    """A source whose images are records of a few files; each is given as a PNG.
+    """A source whose images are records in binary files; each is returned as a PNG.
 
     Args:
-        layout: of these files.
+        layout: of the files.
         Others: see `FileSource`.
     """
 
@@ -92,43 +92,43 @@ class BinarySource(FileSource):
 
     def load(self, name: str) -> bytes:
         path, _, index = name.removesuffix(".png").rpartition("/")
-        how = self.layout
+        layout = self.layout
         with open(self.root / path, "rb") as file:
-            file.seek(int(index) * how.size + how.head)
-            planes = np.frombuffer(file.read(how.size - how.head), np.uint8)
-        planes = planes.reshape(3, how.side, how.side)
-        pixels = planes.transpose((2, 1, 0) if how.by_column else (1, 2, 0))
+            file.seek(int(index) * layout.size + layout.head)
+            planes = np.frombuffer(file.read(layout.size - layout.head), np.uint8)
+        planes = planes.reshape(3, layout.side, layout.side)
+        pixels = planes.transpose((2, 1, 0) if layout.by_column else (1, 2, 0))
         buffer = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
         return buffer.getvalue()
 
 
 def binary_root(entry: Dataset, data: Path) -> Path | None:
-    """The folder with a set's binary files; None if they are not there.
+    """Returns the folder of a data set's binary files; None if there are none.
 
-    ValueError where there is the version of pickles alone.
+    Raises ValueError if there is only the pickled version.
     """
-    how = BINARY.get(entry.name)
-    if how is None:
+    layout = BINARY.get(entry.name)
+    if layout is None:
         return None
-    mark = how.splits["train"][0][0]
-    for folder in how.folders:
+    mark = layout.splits["train"][0][0]
+    for folder in layout.folders:
         if (data / folder / mark).is_file():
             return data / folder
-    if how.pickles and (data.name == how.pickles or (data / how.pickles).is_dir()):
+    if layout.pickles and (data.name == layout.pickles or (data / layout.pickles).is_dir()):
         raise ValueError(
-            f"{data} holds {entry.name} as Python pickles ({how.pickles}), which can run any code "
-            f"and are never read; unpack the binary version there ({how.folders[-1]})"
+            f"{data} holds {entry.name} as Python pickles ({layout.pickles}), which can run any "
+            f"code and are never read; unpack the binary version there ({layout.folders[-1]})"
         )
     return None
 
 
 def binary(entry: Dataset, root: Path, *, seed: int) -> BinarySource:
-    """Read a set of `BINARY`.
+    """Read a data set of `BINARY`.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is not whole, or has labels that the set does not have.
+        ValueError: a file is incomplete, or has invalid labels.
     """
     how = BINARY[entry.name]
     files = {

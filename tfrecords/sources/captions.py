@@ -1,4 +1,4 @@
-"""Captioned images: a table of images and captions, or JSON, COCO's or Karpathy's."""
+"""Read captioned images: a table of images and captions, or COCO's or Karpathy's JSON."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tfrecords.sources.base import (
 from tfrecords.sources.table import ENDINGS, Row, Table, in_rows, of_document, read_table, texts
 from tfrecords.text_files import read_json, read_lines
 
-# A split's name standing alone or before a year, as in captions_val2017.json.
+# A split name as a word or before a year, as in captions_val2017.json.
 _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
 
-# Where the images of Flickr8k and Flickr30k are beside their captions, as they are unpacked.
+# Image folders of Flickr8k and Flickr30k, relative to their unpacked captions.
 _FOLDERS = (
     *("Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset"),
     *("flickr30k_images/flickr30k_images", "flickr30k_images", "flickr30k-images"),
 )
 
-_NOT_THERE = re.compile(r"\.jpg\.\d+$")  # an image that Flickr8k has captions of, and no file
+_NOT_THERE = re.compile(r"\.jpg\.\d+$")  # an image with captions in Flickr8k but no file
 
-Captions = dict[str, list[str]]  # image file -> its captions, in the order of the file
+Captions = dict[str, list[str]]  # image file -> its captions, in file order
 
 
 def captions(
@@ -48,21 +48,21 @@ def captions(
     """Read a caption file, or a folder of `captions_*.json` / `captions_*.csv`, one per split.
 
     A table (CSV, TSV, JSON, JSON Lines: see `table.read_table`) has a column for the image and
-    one for the caption, under any of their usual names, one row per caption; a column `split`
-    says which split the image belongs to, other columns are not used. A JSON may also be laid out
-    as COCO's: `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`;
-    images without a caption are left out; or as Karpathy's `dataset_coco.json`: `images` with
-    `filepath`, `filename`, `split` and `sentences`, each with its text as `raw`. A file whose name
-    says train, val or test is that split; other files without splits are split by seed. A folder
-    may also hold Hugging Face's `metadata.csv` or `metadata.jsonl`, itself or one per split folder.
+    one for the caption, under any of their usual names, one row per caption; an optional column
+    `split` gives the image's split; other columns are ignored. JSON may also follow COCO: `images`
+    with `id` and `file_name`, `annotations` with `image_id` and `caption` (images without a caption
+    are left out); or Karpathy's `dataset_coco.json`: `images` with `filepath`, `filename`, `split`
+    and `sentences`, each with its text as `raw`. A file named train, val or test is that split;
+    other files without splits are split by seed. A folder may also hold Hugging Face's
+    `metadata.csv` or `metadata.jsonl`, in itself or in its split folders.
 
     Args:
         path: the file or folder.
-        images: where the images are; by default beside the caption file. COCO's habit of one
-            image folder per split (`captions_val2017.json` -> `val2017/`) is understood.
-        seed: mixes, and splits what comes unsplit.
+        images: folder of the images; by default that of the caption file. COCO's image folder
+            per split (`captions_val2017.json` -> `val2017/`) is recognised.
+        seed: of shuffling, and of splitting images without given splits.
         name: of the data set.
-        image_column, caption_column: what these columns are called, if it is something else.
+        image_column, caption_column: names of these columns, if unusual.
 
     Raises:
         FileNotFoundError: no such file, or images it names are missing.
@@ -97,12 +97,12 @@ def captions(
 
 
 def _caption_files(path: Path) -> list[tuple[Path, str]]:
-    """The files to read, each with the split that its folder says ("" for none)."""
+    """Returns the files to read, each with the split of its folder ("" for none)."""
     if path.is_file():
         return [(path, "")]
-    found = sorted(p for p in path.glob("captions_*") if p.suffix in ENDINGS)
-    if found:
-        return [(file, "") for file in found]
+    matches = sorted(p for p in path.glob("captions_*") if p.suffix in ENDINGS)
+    if matches:
+        return [(file, "") for file in matches]
     files = metadata.files(path)
     if not files:
         raise FileNotFoundError(
@@ -113,7 +113,7 @@ def _caption_files(path: Path) -> list[tuple[Path, str]]:
 
 
 def _default_root(path: Path) -> Path:
-    """Beside the caption file, or beside COCO's folder `annotations`."""
+    """Returns the folder of the caption file, or the parent of COCO's folder `annotations`."""
     folder = path if path.is_dir() else path.parent
     return folder.parent if folder.name == "annotations" else folder
 
@@ -121,7 +121,7 @@ def _default_root(path: Path) -> Path:
 def _by_split(
     path: Path, columns: tuple[str | None, str | None], *, split: str, notes: list[str]
 ) -> dict[str, Captions]:
-    """The captions of one file by split; "" where nothing says one."""
+    """Returns the captions of one file by split; "" if unknown."""
     document = read_json(path) if path.suffix.lower() == ".json" else None
     if _is_coco(document):
         by_split = _coco(path, document)
@@ -145,7 +145,7 @@ def _by_split(
 def _read(
     path: Path, by_split: dict[str, Captions], root: Path, *, seed: int, prefix: str
 ) -> dict[str, list[File]]:
-    """The images of one caption file by split, mixed, each proved to exist."""
+    """Returns the images of one caption file by split, shuffled; checks that each exists."""
     first = next(name for group in by_split.values() for name in group)
     folder = prefix or _image_folder(path, root, first)
     files = {
@@ -161,14 +161,14 @@ def _read(
 
 
 def _image_folder(path: Path, root: Path, first: str) -> str:
-    """`val2017/` if the images of `captions_val2017.json` are in a folder of that name."""
-    own = path.stem.removeprefix("captions_")
-    folders = [own] if is_file(root / first) else [own, *_FOLDERS]
+    """Returns `val2017/` for `captions_val2017.json` if its images are in that folder."""
+    folder_name = path.stem.removeprefix("captions_")
+    folders = [folder_name] if is_file(root / first) else [folder_name, *_FOLDERS]
     return next((f"{f}/" for f in folders if is_file(root / f / first)), "")
 
 
 def _of_table(table: Table, columns: tuple[str | None, str | None]) -> dict[str, Captions]:
-    """Captions by split; "" where the file does not say."""
+    """Returns captions by split; "" if the file has no splits."""
     image, caption = (
         table.place(what, given=given)
         for what, given in zip(("image", "caption"), columns, strict=True)
@@ -195,7 +195,7 @@ def _of_table(table: Table, columns: tuple[str | None, str | None]) -> dict[str,
 
 
 def _without_ghosts(by_split: dict[str, Captions], notes: list[str]) -> None:
-    """Leave out what Flickr8k.token.txt has captions of and its archive no image."""
+    """Remove entries of Flickr8k.token.txt whose image is missing from the archive."""
     for group in by_split.values():
         for name in [name for name in group if _NOT_THERE.search(name)]:
             del group[name]
@@ -205,7 +205,7 @@ def _without_ghosts(by_split: dict[str, Captions], notes: list[str]) -> None:
 def _flickr8k_splits(
     path: Path, by_split: dict[str, Captions], notes: list[str]
 ) -> dict[str, Captions]:
-    """The splits of `Flickr_8k.{train,dev,test}Images.txt`, where these are beside the captions."""
+    """Applies the splits of `Flickr_8k.{train,dev,test}Images.txt`, if beside the captions."""
     lists = {
         split: path.parent / f"Flickr_8k.{word}Images.txt"
         for word, split in (("train", "train"), ("dev", "validation"), ("test", "test"))
@@ -226,7 +226,7 @@ def _flickr8k_splits(
 
 
 def _is_coco(document: Any) -> bool:
-    """Whether it is laid out as COCO's or Karpathy's; [] and the like are to be told so."""
+    """Returns whether the JSON follows COCO or Karpathy; True for [] to get their error."""
     if isinstance(document, dict):
         return "images" in document or "annotations" in document or not document
     return document == []
@@ -258,10 +258,10 @@ def _coco(path: Path, data: Any) -> dict[str, Captions]:
 
 
 def _karpathy(images: list[dict]) -> dict[str, Captions]:
-    """Captions by split as `dataset_coco.json` has them: train, restval, validation and test.
+    """Returns captions by split of `dataset_coco.json`: train, restval, validation and test.
 
     Karpathy and Fei-Fei, "Deep Visual-Semantic Alignments", 2015, section 4; restval is the part of
-    COCO's val2014 that most papers train on as well.
+    COCO's val2014 that most papers also train on.
     """
     by_split: dict[str, Captions] = {}
     split_of: dict[str, str] = {}

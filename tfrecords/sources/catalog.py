@@ -1,4 +1,4 @@
-"""The data sets that can be named: where each comes from, its prompts, and how it is judged."""
+"""The catalogue of data sets: origin, splits, class names, prompt templates and metric."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class Dataset:
     """One entry of the catalogue.
 
     Attributes:
-        name: what `--dataset` takes.
-        home: what it is and where it comes from.
-        images: how many there are in the splits used here.
-        classes: number of classes, 0 for captions alone.
-        tfds: its name in TensorFlow Datasets, "" if that has none.
-        layout: the published folder layout that can be read instead, "" if there is none.
-        layouts: words for other layouts that are read: CoOp's, class folders, binary files.
-        archives: what to download and unpack into one folder for that layout.
-        splits: published split name -> ours, in order. Splits not named are left out.
-        class_names: names in label order where the source has none; () = read from the source.
-        renames: names as the source spells them -> as prompts have them.
+        name: value of `--dataset`.
+        home: description and origin.
+        images: number of images in the splits used here.
+        classes: number of classes, 0 for captions only.
+        tfds: its name in TensorFlow Datasets, or "".
+        layout: the published folder layout that can be read instead, or "".
+        layouts: descriptions of other readable layouts: CoOp's, class folders, binary files.
+        archives: files to download and unpack into one folder for that layout.
+        splits: published split name -> Duet's, in order. Other splits are left out.
+        class_names: names in label order if the source has none; () = read from the source.
+        renames: class name of the source -> class name for prompts.
         templates: prompt templates with one `{}` each.
-        metric: what the set is judged by, one of `METRICS`.
-        lossless: pixels are stored as they are: JPEG would cost accuracy.
-        note: what to know before comparing figures.
-        multi_label: an image has any number of the classes, not just one.
+        metric: headline metric, one of `METRICS`.
+        lossless: store images losslessly, as JPEG would cost accuracy.
+        note: caveats for comparing results.
+        multi_label: an image has any number of classes, not just one.
     """
 
     name: str
@@ -340,7 +340,7 @@ DATASETS: dict[str, Dataset] = {entry.name: entry for entry in _ENTRIES}
 
 
 def dataset(name: str) -> Dataset:
-    """The catalogue entry of that name; ValueError with close matches if there is none."""
+    """Returns a catalogue entry by name; ValueError with close matches if unknown."""
     if name in DATASETS:
         return DATASETS[name]
     close = difflib.get_close_matches(name.lower().replace("-", ""), DATASETS, n=3, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Class folders: one folder of images per class, split already or not yet."""
+"""Read class folders: one folder of images per class, with or without split folders."""
 
 from __future__ import annotations
 
@@ -30,35 +30,34 @@ def class_folder(
     flatten: bool = False,
     left_out: Callable[[str], bool] = lambda folder: False,
 ) -> FileSource:
-    """Read `SPLIT/<class>/*`, `<class>/SPLIT/*`, or `<class>/*` that is then split by seed.
+    """Read `SPLIT/<class>/*`, `<class>/SPLIT/*`, or `<class>/*`, which is split by seed.
 
-    Splits may be called what people call them (`training_set`, `seg_test`, `valid`, `dev`). Labels
-    follow the sorted folder names; names that differ in a number alone are sorted by it. Hidden
-    files, those of other programs and those that are no images are passed over; `notes` of the
-    source counts them by kind.
+    Accepts the usual split names (`training_set`, `seg_test`, `valid`, `dev`). Labels follow the
+    sorted folder names, sorted numerically if they differ only in a number. Hidden files, files of
+    other programs and non-images are skipped; the source's `notes` count them by kind.
 
     Args:
         root: the folder.
-        seed: mixes, and splits what comes unsplit.
+        seed: of shuffling, and of splitting images without given splits.
         name, templates: see `Source`.
-        renames: class names as folders spell them -> as prompts have them.
-        flatten: take images deeper in a class folder as that class's.
-        left_out: for names of class folders that are no classes.
+        renames: folder name -> class name for prompts.
+        flatten: include images in subfolders of a class folder.
+        left_out: whether a folder of this name is not a class.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no class folders, only one, an empty one, classes that differ between
-            splits or have the same name, or folders that are nested in another way.
+            splits or have the same name, or another nesting of folders.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected one folder per class in it")
     walked = walk(root)
     tree = Tree(walked)
-    found = layout(root, tree, flatten=flatten)
+    tree_layout = layout(root, tree, flatten=flatten)
     splits = {
         split: {name: folder for name, folder in classes.items() if not left_out(name)}
-        for split, classes in found.splits.items()
+        for split, classes in tree_layout.splits.items()
     }
     labels = _labels({split: list(classes) for split, classes in splits.items()}, root)
     class_names = prompt_names(map(escaped, labels), renames=renames)
@@ -76,15 +75,15 @@ def class_folder(
         else {split: mixed(group, seed=seed) for split, group in files.items()},
         class_names=class_names,
         templates=templates,
-        notes=(*found.notes, *_order(labels), *said(walked.passed)),
+        notes=(*tree_layout.notes, *_order(labels), *said(walked.passed)),
     )
 
 
 def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
-    """Class folder -> label, once it is sure that every split has the same ones.
+    """Returns class folder -> label; ValueError unless every split has the same classes.
 
     Args:
-        classes: split -> class folders of it.
+        classes: split -> its class folders.
     """
     first, expected = next(iter(classes.items()))
     for split, names in classes.items():
@@ -94,13 +93,13 @@ def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
             parts += [f"{first} lacks {few(sorted(strange))}"] if strange else []
             raise ValueError(f"{root}: class folders differ between splits: {'; '.join(parts)}")
     if len(expected) < 2:
-        found = f"only {expected[0]}" if expected else "none"
-        raise ValueError(f"{root}: expected a folder for each of two or more classes, got {found}")
+        got = f"only {expected[0]}" if expected else "none"
+        raise ValueError(f"{root}: expected a folder for each of two or more classes, got {got}")
     return {name: label for label, name in enumerate(by_number(expected))}
 
 
 def _refuse_merged(root: Path, folders: Mapping[str, int], names: tuple[str, ...]) -> None:
-    """ValueError for folders whose names are one class to everything that follows."""
+    """Raises ValueError if different folders have equivalent class names."""
     for group in merged(names):
         same = [folder for folder, label in folders.items() if names[label] in group]
         raise ValueError(
@@ -109,7 +108,7 @@ def _refuse_merged(root: Path, folders: Mapping[str, int], names: tuple[str, ...
 
 
 def _order(labels: Mapping[str, int]) -> list[str]:
-    """A note where classes are not in the order of their names as text."""
+    """Returns a note if classes are not in alphabetical order."""
     if list(labels) == sorted(labels):
         return []
     return [f"class folders are numbered, and in the order of their numbers: {few(list(labels))}"]

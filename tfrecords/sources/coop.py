@@ -1,8 +1,8 @@
-"""The eleven data sets as the few-shot field has them: CoOp's folders, splits, names and prompts.
+"""The eleven data sets of few-shot papers: CoOp's folders, splits, class names and prompts.
 
 Zhou et al., "Learning to Prompt for Vision-Language Models", 2022 (github.com/KaiyangZhou/CoOp,
 DATASETS.md): `DATA/caltech-101/101_ObjectCategories` with `split_zhou_Caltech101.json`, and so on.
-Published tables of CoOp and what followed it are measured on these splits with these names.
+Published tables of CoOp and later methods use these splits and names.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from tfrecords.sources.catalog import Dataset
 from tfrecords.sources.walk import walk
 from tfrecords.text_files import parse_json
 
-VALIDATION_SHOTS = 4  # most images per class of CoOp's few-shot validation
+VALIDATION_SHOTS = 4  # most validation images per class in CoOp's few-shot setting
 
 
 @dataclass(frozen=True)
 class CoopSet:
-    """Where CoOp has a set.
+    """CoOp's layout of a data set.
 
     Attributes:
         folder: under `DATA`.
-        images: what the names in the split file are relative to, under `folder`.
-        split: the split file; "" for the two sets that are split otherwise.
-        template: the one prompt that its zero-shot figures are measured with.
+        images: image folder under `folder`, to which names in the split file are relative.
+        split: the split file; "" for the two data sets with another format.
+        template: the prompt template of CoOp's zero-shot results.
     """
 
     folder: str
@@ -85,7 +85,7 @@ _WHAT = "a data set laid out as CoOp's DATASETS.md says"
 
 
 def coop_root(entry: Dataset, data: Path) -> Path | None:
-    """The folder of a set under `DATA`, or `DATA` itself if it is that folder; None for neither."""
+    """Returns the data set's folder under `DATA`, or `DATA` if it is that folder, or None."""
     known = COOP_SETS.get(entry.name)
     if known is None:
         return None
@@ -98,14 +98,14 @@ def coop_root(entry: Dataset, data: Path) -> Path | None:
 
 
 def coop(entry: Dataset, root: Path, *, seed: int, shots: int | None = None) -> FileSource:
-    """Read a set of `COOP_SETS` from its folder.
+    """Read a data set of `COOP_SETS` from its folder.
 
     Args:
         entry: of the catalogue.
-        root: what `coop_root` found.
-        seed: mixes; with `shots` it also draws them, as CoOp's does.
-        shots: so many images per class of train, and at most `VALIDATION_SHOTS` of validation,
-            the ones that CoOp's code draws with this seed; None for all.
+        root: the folder, from `coop_root`.
+        seed: of shuffling, and with `shots` of CoOp's sampling.
+        shots: images per class of train, and at most `VALIDATION_SHOTS` of validation, the same
+            as CoOp's code samples with this seed; None for all.
 
     Raises:
         FileNotFoundError: files are missing.
@@ -136,7 +136,7 @@ Read = tuple[dict[str, list[File]], Sequence[str]]
 
 
 def _split_file(root: Path, known: CoopSet) -> Read:
-    """`{"train": [[image, label, class name], ...], "val": ..., "test": ...}`."""
+    """Reads `{"train": [[image, label, class name], ...], "val": ..., "test": ...}`."""
     path = root / known.split
     document = parse_json(read_layout(root, known.split, what=_WHAT), name=str(path))
     names: dict[int, str] = {}
@@ -163,7 +163,7 @@ def _file(prefix: str, image: Any, label: Any, name: Any, *, names: dict[int, st
 
 
 def _aircraft(root: Path, known: CoopSet) -> Read:
-    """The archive's `data/` by another name: `variants.txt`, `images_variant_<split>.txt`."""
+    """Reads the archive's renamed `data/`: `variants.txt`, `images_variant_<split>.txt`."""
     names = [n.strip() for n in read_layout(root, "variants.txt", what=_WHAT).splitlines() if n]
     number = {name: label for label, name in enumerate(names)}
     files: dict[str, list[File]] = {}
@@ -181,7 +181,7 @@ def _aircraft(root: Path, known: CoopSet) -> Read:
 
 
 def _imagenet(root: Path, known: CoopSet) -> Read:
-    """`images/{train,val}/n01440764/*` and `classnames.txt`; val is what all tables test on."""
+    """Reads `images/{train,val}/n01440764/*` and `classnames.txt`; val is the test split."""
     spoken = dict(
         line.strip().split(" ", 1)
         for line in read_layout(root, "classnames.txt", what=_WHAT).splitlines()
@@ -212,7 +212,7 @@ def _imagenet(root: Path, known: CoopSet) -> Read:
 
 
 def _few_shot(files: dict[str, list[File]], shots: int, seed: int) -> dict[str, list[File]]:
-    """CoOp's draw: Python's generator, classes in the order in which they first appear."""
+    """Samples as CoOp does: Python's `random`, classes in order of first appearance."""
     if shots < 1:
         raise ValueError(f"shots: expected 1 or more; got {shots}")
     draws = random.Random(seed)

@@ -1,4 +1,4 @@
-"""What a tree of folders says about classes and splits, or why it cannot be told."""
+"""Infer classes and splits from a folder tree, or explain why that is impossible."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tfrecords.sources.base import SPLIT_NAMES, SPLITS, few
 from tfrecords.sources.walk import Walked
 
-# Words that say nothing in the name of a split's folder: training_set, train_images, seg_train.
+# Ignored words in the name of a split folder: training_set, train_images, seg_train.
 _FILLERS = frozenset(
     ("data", "dataset", "folder", "image", "images", "img", "imgs", "photos", "seg", "set")
 )
@@ -21,11 +21,11 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the images of each class are.
+    """The folders of each split and class.
 
     Attributes:
-        splits: split ("" for images that come unsplit) -> class -> folders of its images.
-        notes: what is to be said of what was left out or chosen.
+        splits: split ("" for images without given splits) -> class -> folders of its images.
+        notes: messages about skipped folders and choices made.
     """
 
     splits: dict[str, dict[str, str]]
@@ -33,7 +33,7 @@ class Layout:
 
 
 class Tree:
-    """The folders and images of a walk, by the folder they are in."""
+    """The folders and images of a walk, by parent folder."""
 
     def __init__(self, walked: Walked):
         self.folders: dict[str, list[str]] = {}
@@ -48,55 +48,55 @@ class Tree:
                 self._below[above] = self._below.get(above, 0) + 1
 
     def below(self, folder: str) -> int:
-        """How many images are in a folder and in those below it."""
+        """Returns the number of images in a folder, recursively."""
         return self._below.get(folder, 0)
 
     def holding(self, folder: str) -> list[str]:
-        """The folders in a folder that hold images, at whatever depth."""
+        """Returns the subfolders that contain images at any depth."""
         return [name for name in self.folders.get(folder, []) if self.below(name)]
 
     def of(self, folder: str) -> list[str]:
-        """All images of a folder and of those below it."""
-        found = list(self.images.get(folder, []))
+        """Returns all images of a folder, recursively."""
+        images = list(self.images.get(folder, []))
         for inner in self.folders.get(folder, []):
-            found += self.of(inner)
-        return found
+            images += self.of(inner)
+        return images
 
 
 def layout(root: Path, tree: Tree, *, flatten: bool) -> Layout:
-    """`{train,test[,validation]}/<class>/*`, `<class>/{train,test}/*`, or `<class>/*`.
+    """Infers `{train,test[,validation]}/<class>/*`, `<class>/{train,test}/*`, or `<class>/*`.
 
     Args:
-        root: for messages.
-        tree: what is below it.
-        flatten: also take images deeper in a class folder.
+        root: the folder, for messages.
+        tree: its content.
+        flatten: include images in subfolders of a class folder.
 
     Raises:
-        ValueError: another nesting; the message says what was seen.
+        ValueError: another nesting; the message describes it.
     """
     tops = tree.folders.get("", [])
     splits = {f: split for f in tops if (split := _split_of(f)) and tree.holding(f)}
     if splits:
-        found = _splits_outside(root, tree, splits)
+        result = _splits_outside(root, tree, splits)
     else:
-        found = _splits_inside(tree, tops) or Layout({"": {_base(f): f for f in tops}})
+        result = _splits_inside(tree, tops) or Layout({"": {_base(f): f for f in tops}})
     strays = tree.images.get("", [])
     if strays:
-        found.notes.append(f"passed over: {_stray(strays)} beside the folders")
+        result.notes.append(f"passed over: {_stray(strays)} beside the folders")
     if not flatten:
-        _refuse_deeper(root, tree, found, lone=len(tops) == 1)
-    return found
+        _refuse_deeper(root, tree, result, lone=len(tops) == 1)
+    return result
 
 
 def split_word(name: str) -> str | None:
-    """The split that a folder's name says, like `seg_train` or `TestSet`; None for other names."""
+    """Returns the split in a folder name such as `seg_train` or `TestSet`, or None."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    said = [SPLIT_NAMES.get(_bare(word)) for word in words if word not in _FILLERS]
-    return said[0] if len(said) == 1 else None
+    splits = [SPLIT_NAMES.get(_bare(word)) for word in words if word not in _FILLERS]
+    return splits[0] if len(splits) == 1 else None
 
 
 def _bare(word: str) -> str:
-    """`trainset` -> `train`."""
+    """Strips a suffix: `trainset` -> `train`."""
     ends = (word.removesuffix(filler) for filler in _FILLERS if word.endswith(filler))
     return next((end for end in ends if end in SPLIT_NAMES), word)
 
@@ -121,19 +121,19 @@ def _splits_outside(root: Path, tree: Tree, splits: dict[str, str]) -> Layout:
             _strangers(root, tops)
     if len(set(splits.values())) < len(splits):
         _strangers(root, tops)
-    found: dict[str, dict[str, str]] = {}
+    by_split: dict[str, dict[str, str]] = {}
     for split in (name for name in SPLITS if name in splits.values()):
         folder = next(f for f, name in splits.items() if name == split)
         base = _undoubled(tree, folder)
         if tree.images.get(base):
             strays = _stray(tree.images[base])
             notes.append(f"passed over: {strays} beside the class folders of {base}")
-        found[split] = {_base(f): f for f in tree.folders.get(base, [])}
-    return Layout(found, notes)
+        by_split[split] = {_base(f): f for f in tree.folders.get(base, [])}
+    return Layout(by_split, notes)
 
 
 def _undoubled(tree: Tree, folder: str) -> str:
-    """`seg_train/seg_train`, as archives unpack, for `seg_train`."""
+    """Returns `seg_train/seg_train`, a doubling common in archives, for `seg_train`."""
     while not tree.images.get(folder) and len(tree.folders.get(folder, [])) == 1:
         (inner,) = tree.folders[folder]
         if _split_of(inner) != _split_of(folder) or not tree.holding(inner):
@@ -143,20 +143,27 @@ def _undoubled(tree: Tree, folder: str) -> str:
 
 
 def _splits_inside(tree: Tree, tops: list[str]) -> Layout | None:
-    """`<class>/{train,test}`, if all classes are like that."""
-    found: dict[str, dict[str, str]] = {}
+    """Infers `<class>/{train,test}`; None unless all classes have splits inside."""
+    by_split: dict[str, dict[str, str]] = {}
     for folder in tops:
         inner = tree.folders.get(folder, [])
-        said = [_split_of(name) for name in inner]
-        if not inner or tree.images.get(folder) or not all(said) or len(set(said)) < len(said):
+        splits = [_split_of(name) for name in inner]
+        if (
+            not inner
+            or tree.images.get(folder)
+            or not all(splits)
+            or len(set(splits)) < len(splits)
+        ):
             return None
-        for split, name in zip(said, inner, strict=True):
-            found.setdefault(str(split), {})[_base(folder)] = name
-    return Layout({name: found[name] for name in SPLITS if name in found}) if found else None
+        for split, name in zip(splits, inner, strict=True):
+            by_split.setdefault(str(split), {})[_base(folder)] = name
+    return (
+        Layout({name: by_split[name] for name in SPLITS if name in by_split}) if by_split else None
+    )
 
 
 def _refuse_deeper(root: Path, tree: Tree, found: Layout, *, lone: bool) -> None:
-    """ValueError for a class folder that has folders with images in it."""
+    """Raises ValueError if a class folder has subfolders with images."""
     for classes in found.splits.values():
         for folder in classes.values():
             inner = tree.holding(folder)
@@ -194,9 +201,9 @@ def _parent(name: str) -> str:
 
 
 def _parents(folder: str) -> list[str]:
-    """All folders above one, "" included for a folder that is not "" itself."""
-    found = []
+    """Returns all parent folders, including "" (unless the folder is "")."""
+    parents = []
     while folder:
         folder = _parent(folder)
-        found.append(folder)
-    return found
+        parents.append(folder)
+    return parents

@@ -1,4 +1,4 @@
-"""Labelled images named in a table: `file` with `label`, or with a 0/1 column for every class."""
+"""Read a table of labelled images: `file` with `label`, or with a 0/1 column per class."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tfrecords.sources.base import (
 )
 from tfrecords.sources.table import Table, in_rows, read_table
 
-BETWEEN = "|"  # the labels of one image
+BETWEEN = "|"  # separates the labels of one image
 
-_ENDINGS = ("", ".jpg", ".jpeg", ".png")  # some publish the name without it
+_ENDINGS = ("", ".jpg", ".jpeg", ".png")  # some tables omit the extension
 
-Row = tuple[str, str, tuple[str, ...]]  # file, split ("" where the table does not say), classes
+Row = tuple[str, str, tuple[str, ...]]  # file, split ("" if not given), classes
 
 
 def labels(
@@ -46,24 +46,24 @@ def labels(
 ) -> FileSource:
     """Read a table with one row per image: CSV, TSV, JSON or JSON Lines (see `table.read_table`).
 
-    `file` (or filename, image, id and so on) is the image, with or without its .jpg or .png. Then
-    either `label` (or class, category) is its class, or its classes with `|` between,
-    and the classes are sorted by name; or every other column is a class that the image shows
-    (1) or not (0), in the order of the columns. `split` says which split the image belongs to;
-    without it images are split by seed, whatever the file is called.
+    Column `file` (or filename, image, id and so on) is the image, with or without .jpg or .png.
+    Either column `label` (or class, category) holds its class or classes, separated by `|`, and
+    classes are sorted by name; or every other column is a class, present (1) or absent (0), in
+    column order. Column `split` gives the image's split; without it images are split by seed,
+    whatever the file is called.
 
-    The set is multi-label if its classes are columns, if any image has two, or if
-    `multi_label` says so.
+    The data set is multi-label if its classes are columns, any image has two, or `multi_label` is
+    set.
 
     Args:
         path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
-            `metadata.jsonl`, itself or one per split folder.
-        images: where the images are; by default beside the table.
-        seed: mixes, and splits what comes unsplit.
-        multi_label: also where no image happens to have two labels.
-        ignore: columns that say something else.
+            `metadata.jsonl`, in itself or in its split folders.
+        images: folder of the images; by default that of the table.
+        seed: of shuffling, and of splitting images without given splits.
+        multi_label: treat as multi-label even if no image has two labels.
+        ignore: columns that are not classes.
         name: of the data set.
-        image_column, label_column: what these columns are called, if it is something else.
+        image_column, label_column: names of these columns, if unusual.
 
     Raises:
         FileNotFoundError: no such file or folder, or images it names are missing.
@@ -93,15 +93,14 @@ def labels(
 
 
 def _order(listed: Sequence[str]) -> tuple[str, ...]:
-    """A note where labels are not in the order of their names as text, but class columns are as
-    they stand."""
+    """Returns a note if labels are not in alphabetical order; class columns keep their order."""
     if list(listed) == sorted(listed) or by_number(listed) != list(listed):
         return ()
     return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
 
 
 def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]:
-    """The rows of a table, or of the metadata files of a folder, and their class columns."""
+    """Returns the rows and class columns of a table or of a folder's metadata files."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
     files = metadata.files(path) if path.is_dir() else [(path, "")]
@@ -111,7 +110,10 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]
     for file, split in files:
         found, classes = _read(read_table(file, value="label"), **columns)
         if split:
-            found = [(f"{file.parent.name}/{name}", own or split, c) for name, own, c in found]
+            found = [
+                (f"{file.parent.name}/{name}", own_split or split, c)
+                for name, own_split, c in found
+            ]
         elif file.name in metadata.NAMES:
             found = _by_folder(found)
         rows += found
@@ -119,7 +121,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]
 
 
 def _by_folder(rows: list[Row]) -> list[Row]:
-    """The rows with the splits that all their folders say, if no column says them."""
+    """Returns the rows with splits from their folders, if no column gives them and all have one."""
     splits = metadata.by_folder({row[0]: row for row in rows})
     if splits is None or any(split for _, split, _ in rows):
         return rows
@@ -133,20 +135,20 @@ def _by_folder(rows: list[Row]) -> list[Row]:
 def _by_split(
     rows: list[Row], root: Path, classes: Sequence[str], *, multi_label: bool
 ) -> dict[str, list[File]]:
-    """The images as they are on disk, with the numbers of their classes."""
+    """Returns the images by split, named as on disk, with their class indices."""
     number = {label: i for i, label in enumerate(classes)}
-    found: dict[str, list[File]] = {}
+    by_split: dict[str, list[File]] = {}
     for file, split, labels in rows:
         numbers = tuple(sorted(number[label] for label in labels))
         label = numbers if multi_label else numbers[0]
-        found.setdefault(split, []).append(File(_with_ending(root, file), label))
-    return found
+        by_split.setdefault(split, []).append(File(_with_ending(root, file), label))
+    return by_split
 
 
 def _check_files(path: Path, root: Path, names: list[str]) -> None:
     require_files(root, names, listed_in=str(path))
     twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:  # the same name with and without its ending
+    if twice:  # the same name with and without its extension
         raise ValueError(f"{path} has images in two rows: {few(twice)}")
 
 
@@ -159,7 +161,7 @@ def _splits(path: Path, by_split: dict[str, list[File]], *, seed: int) -> dict[s
 
 
 def _with_ending(root: Path, name: str) -> str:
-    """The name as it is on disk; as it stands where no ending makes it a file."""
+    """Adds the extension that makes the name an existing file; unchanged if none does."""
     return next((name + end for end in _ENDINGS if is_file(root / (name + end))), name)
 
 
@@ -179,7 +181,7 @@ def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
 def _read(
     table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
 ) -> tuple[list[Row], list[str]]:
-    """The rows, and the class columns; those are empty where a column `label` says the classes."""
+    """Returns the rows and the class columns; no columns if there is a column `label`."""
     places, classes = _columns(table, ignore=ignore, image=image, label=label)
     if "label" in places:
         classes_of = _named(places["label"])
@@ -206,18 +208,18 @@ def _read(
 def _columns(
     table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
 ) -> tuple[dict[str, int], list[str]]:
-    """Where image, label and split are, and the other columns that are to be classes."""
+    """Returns the positions of image, label and split, and the remaining class columns."""
     path, header = table.path, table.columns
     unknown = [column for column in ignore if column not in header]
     if unknown:
         raise ValueError(f"{path} has no column {few(unknown)} to ignore; it has: {few(header)}")
     used = replace(table, columns=tuple("" if c in ignore else c for c in header))
-    found = {
+    candidates = {
         "image": used.place("image", given=image, needed=False),
         "label": used.place("label", given=label, needed=False),
         "split": used.place("split", needed=False),
     }
-    places = {what: place for what, place in found.items() if place is not None}
+    places = {what: place for what, place in candidates.items() if place is not None}
     others = [c for i, c in enumerate(used.columns) if c and i not in places.values()]
     classes = [] if "label" in places else others
     if "image" not in places or not (classes or "label" in places):

@@ -1,4 +1,4 @@
-"""Hugging Face's `imagefolder`: `metadata.csv` or `metadata.jsonl` beside the images it names."""
+"""Hugging Face's `imagefolder`: `metadata.csv` or `metadata.jsonl` beside the images."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Value = TypeVar("Value")
 
 
 def files(folder: Path) -> list[tuple[Path, str]]:
-    """The metadata files of a folder, or of its split folders, each with its split ("" for none).
+    """Returns the metadata files of a folder or its split folders, with split ("" for none).
 
-    ValueError where one folder has two of them.
+    Raises ValueError if one folder has two of them.
     """
     found = _in(folder)
     if found:
@@ -27,14 +27,14 @@ def files(folder: Path) -> list[tuple[Path, str]]:
 
 
 def by_folder(images: Mapping[str, Value]) -> dict[str, dict[str, Value]] | None:
-    """The images by the split that the first folder of their names says; None if not all do."""
-    found: dict[str, dict[str, Value]] = {}
+    """Groups images by the split named by their first folder; None if any has none."""
+    by_split: dict[str, dict[str, Value]] = {}
     for name, value in images.items():
         split = split_word(name.split("/", 1)[0]) if "/" in name else None
         if split is None:
             return None
-        found.setdefault(split, {})[name] = value
-    return found
+        by_split.setdefault(split, {})[name] = value
+    return by_split
 
 
 def _in(folder: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Public sets as they are published: the folder a user has after unpacking the archive."""
+"""Read public data sets from their unpacked archives."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import Dataset
 from tfrecords.sources.class_folders import class_folder
 
-# The WILDS splits of FMoW go by the year an image was taken, as well as by the published split.
+# The WILDS splits of FMoW depend on an image's year and its published split.
 _FMOW_VALIDATION_YEAR = 2013
 
 _FMOW_TEST_YEAR = 2016
 
-# Where people put Karpathy's splits of COCO beside its images.
+# Usual places of Karpathy's COCO splits, relative to the images.
 _KARPATHY = tuple(f"{folder}dataset_coco.json" for folder in ("", "annotations/", "karpathy/"))
 
 
 def published(entry: Dataset, root: str | Path, *, seed: int) -> FileSource:
     """Read a catalogue entry from its published layout under `root`.
 
-    Raises FileNotFoundError, naming the file, where the layout is not there or not whole.
+    Raises FileNotFoundError, naming the file, if the layout is missing or incomplete.
     """
     return _LAYOUTS[entry.layout](entry, Path(root), seed)
 
@@ -41,9 +41,9 @@ def published(entry: Dataset, root: str | Path, *, seed: int) -> FileSource:
 def other_layout(
     entry: Dataset, data: str | Path, *, seed: int, shots: int | None = None
 ) -> FileSource | None:
-    """A set in a layout other than `entry.layout`; None where there is none in `data`.
+    """Reads a data set in a layout other than `entry.layout`; None if `data` has none.
 
-    CoOp's comes first: its split file is there for a reason. `shots` is read with it alone.
+    CoOp's layout takes precedence, as its split file was added on purpose; `shots` requires it.
     """
     data = Path(data)
     if root := coop.coop_root(entry, data):
@@ -58,13 +58,13 @@ def other_layout(
 
 
 def is_published_layout(entry: Dataset, root: str | Path) -> bool:
-    """Does `root` hold this set as published? (The alternative is a TFDS folder.)"""
+    """Returns whether `root` is the published layout, not a TFDS folder."""
     marks = {"food101": ("meta/train.txt",), "coco": ("annotations", *_KARPATHY)}
     return any((Path(root) / mark).exists() for mark in marks.get(entry.layout, ()))
 
 
 def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """`images/<class>/<id>.jpg`, `meta/classes.txt`, `meta/{train,test}.txt` of `<class>/<id>`."""
+    """Reads `images/<class>/<id>.jpg`, `meta/classes.txt`, `meta/{train,test}.txt`."""
     what = "the Food-101 archive as published"
     names = read_layout(root, "meta/classes.txt", what=what).split()
     labels = {name: label for label, name in enumerate(names)}
@@ -78,7 +78,7 @@ def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
 
 
 def _fgvc_aircraft(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """`data/images/<id>.jpg`, `data/variants.txt`, `data/images_variant_<split>.txt`."""
+    """Reads `data/images/<id>.jpg`, `data/variants.txt`, `data/images_variant_<split>.txt`."""
     what = "the FGVC Aircraft archive as published"
     names = read_layout(root, "data/variants.txt", what=what).splitlines()
     labels = {name.strip(): label for label, name in enumerate(names) if name.strip()}
@@ -96,7 +96,7 @@ def _fgvc_aircraft(entry: Dataset, root: Path, seed: int) -> FileSource:
 
 
 def _fmow(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """`rgb_metadata.csv`, `images/rgb_img_<row>.png`; split as WILDS does ("official")."""
+    """Reads `rgb_metadata.csv`, `images/rgb_img_<row>.png`; WILDS's "official" splits."""
     names = [name.replace(" ", "_") for name in entry.class_names]
     labels = {name: label for label, name in enumerate(names)}
     files: dict[str, list[File]] = {split: [] for split in entry.splits.values()}
@@ -110,7 +110,7 @@ def _fmow(entry: Dataset, root: Path, seed: int) -> FileSource:
 
 
 def _fmow_split(split: str, year: int) -> str | None:
-    """The WILDS split: trained on the years before 2013, validated and tested on later ones."""
+    """Returns the WILDS split: train before 2013, validation and test on later years."""
     if split == "test" and year >= _FMOW_TEST_YEAR:
         return "test"
     if split == "val" and _FMOW_VALIDATION_YEAR <= year < _FMOW_TEST_YEAR:
@@ -121,7 +121,7 @@ def _fmow_split(split: str, year: int) -> str | None:
 
 
 def _iwildcam(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """`metadata.csv` (split, filename, y), `train/<filename>` for all splits."""
+    """Reads `metadata.csv` (split, filename, y), `train/<filename>` for all splits."""
     files: dict[str, list[File]] = {split: [] for split in entry.splits.values()}
     for record in _table(root, "metadata.csv", "iWildCam as WILDS publishes it"):
         split, label = record["split"], int(record["y"])
@@ -134,13 +134,13 @@ def _iwildcam(entry: Dataset, root: Path, seed: int) -> FileSource:
 
 
 def _animals10(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """`raw-img/<Italian name>/*`, split here by seed."""
+    """Reads `raw-img/<Italian name>/*`, split by seed."""
     folder = root / "raw-img" if (root / "raw-img").is_dir() else root
     return _class_folders(entry, folder, seed)
 
 
 def _class_folders(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """`<name>/*` or `{train,test[,validation]}/<name>/*` with just the names of the entry."""
+    """Reads `<name>/*` or `{train,test[,validation]}/<name>/*` with the entry's class names."""
     source = class_folder(
         root, seed=seed, name=entry.name, templates=entry.templates, renames=entry.renames
     )
@@ -156,7 +156,7 @@ def _class_folders(entry: Dataset, root: Path, seed: int) -> FileSource:
 
 
 def _coco(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """Karpathy's `dataset_coco.json` where there is one; else
+    """Reads Karpathy's `dataset_coco.json` if present; else
     `annotations/captions_<split><year>.json`, and a folder of images per split."""
     karpathy = [root / path for path in _KARPATHY if (root / path).is_file()]
     path = karpathy[0] if karpathy else root / "annotations"
@@ -203,7 +203,7 @@ def _table(root: Path, path: str, what: str) -> Iterable[dict[str, str]]:
     return csv.DictReader(io.StringIO(read_layout(root, path, what=what)))
 
 
-def _check_classes(found: Iterable[str], labels: dict[str, int], listing: Path) -> None:
-    unknown = sorted(set(found) - set(labels))
+def _check_classes(names: Iterable[str], labels: dict[str, int], listing: Path) -> None:
+    unknown = sorted(set(names) - set(labels))
     if unknown:
         raise ValueError(f"{listing} names classes that the set does not have: {few(unknown)}")

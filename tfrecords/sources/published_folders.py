@@ -1,5 +1,4 @@
-"""Flowers, Pets, textures, EuroSAT and Caltech-101 as their archives unpack, and as torchvision
-has them."""
+"""Read Flowers, Pets, DTD, EuroSAT and Caltech-101, as unpacked or as stored by torchvision."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from tfrecords.sources.catalog import Dataset
 from tfrecords.sources.class_folders import class_folder
 from tfrecords.text_files import parse_json
 
-# Folders that hold them, as unpacked, as torchvision's and as CoOp's; and what must be in there.
+# Folder names (unpacked, torchvision's, CoOp's), and a file that each must contain.
 MARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "oxford_flowers102": (
         ("", "flowers-102", "oxford_flowers"),
@@ -38,7 +37,7 @@ MARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def folders_root(entry: Dataset, data: Path) -> Path | None:
-    """The folder with a set of `MARKS`; None if it is not there."""
+    """Returns the folder of a data set of `MARKS`; None if missing."""
     folders, marks = MARKS.get(entry.name, ((), ()))
     for folder in folders:
         if all((data / folder / mark).exists() for mark in marks):
@@ -47,11 +46,11 @@ def folders_root(entry: Dataset, data: Path) -> Path | None:
 
 
 def folders(entry: Dataset, root: Path, *, seed: int) -> FileSource:
-    """Read a set of `MARKS`.
+    """Read a data set of `MARKS`.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is not as published.
+        ValueError: a file differs from the published format.
     """
     read = {"oxford_flowers102": _flowers, "oxford_iiit_pet": _pets, "dtd": _textures}
     if entry.name in read:
@@ -76,7 +75,7 @@ Read = tuple[dict[str, list[File]], list[str]]
 
 
 def _flowers(root: Path) -> Read:
-    """`jpg/image_00001.jpg`, `imagelabels.mat`, `setid.mat`; names of a JSON there or of TFDS."""
+    """Reads `jpg/image_00001.jpg`, `imagelabels.mat`, `setid.mat`; names from JSON or TFDS."""
     labels = _matrix(root / "imagelabels.mat", "labels")
     names = _flower_names(root)
     files: dict[str, list[File]] = {}
@@ -101,18 +100,18 @@ def _flower_names(root: Path) -> list[str]:
 
 
 def _matrix(path: Path, key: str) -> list[int]:
-    """A row of whole numbers of a MATLAB file."""
+    """Reads a row of integers from a MATLAB file."""
     import scipy.io
 
     try:
-        found: Any = scipy.io.loadmat(path)[key]
-    except Exception as error:  # of a damaged file SciPy raises almost anything
+        values: Any = scipy.io.loadmat(path)[key]
+    except Exception as error:  # SciPy raises almost anything for a damaged file
         raise ValueError(f"{path} is not the published file with {key}: {error}") from None
-    return [int(value) for value in found.ravel()]
+    return [int(value) for value in values.ravel()]
 
 
 def _pets(root: Path) -> Read:
-    """`annotations/{trainval,test}.txt` of `Abyssinian_100 1 1 1`: image, class, species, breed."""
+    """Reads `annotations/{trainval,test}.txt`: image, class, species, breed per line."""
     names: dict[int, str] = {}
     files: dict[str, list[File]] = {}
     for listing, split in (("trainval", "train"), ("test", "test")):
@@ -130,7 +129,7 @@ def _pets(root: Path) -> Read:
 
 
 def _textures(root: Path) -> Read:
-    """`images/banded/*`, `labels/{train,val,test}1.txt` of `banded/banded_0002.jpg`: split 1."""
+    """Reads `images/banded/*` and split 1, `labels/{train,val,test}1.txt`."""
     listed = {
         split_name(split): read_layout(root, f"labels/{split}1.txt", what="DTD").split()
         for split in ("train", "val", "test")
@@ -145,7 +144,7 @@ def _textures(root: Path) -> Read:
 
 
 def _unsplit(entry: Dataset, root: Path, seed: int) -> FileSource:
-    """Class folders, of which no split was published: split by seed."""
+    """Reads class folders without published splits; splits by seed."""
     folder = {"eurosat": "2750", "caltech101": "101_ObjectCategories"}[entry.name]
     source = class_folder(
         root / folder,
@@ -156,13 +155,13 @@ def _unsplit(entry: Dataset, root: Path, seed: int) -> FileSource:
         left_out=lambda name: name == "BACKGROUND_Google",
     )
     background = (root / folder / "BACKGROUND_Google").is_dir()
-    said = ("left out: BACKGROUND_Google, which is no class",) if background else ()
-    notes = ("published without splits: split here by seed", *said, *source.notes)
+    skipped = ("left out: BACKGROUND_Google, which is no class",) if background else ()
+    notes = ("published without splits: split here by seed", *skipped, *source.notes)
     return FileSource(**{**vars(source), "metric": entry.metric, "notes": notes})
 
 
 def _in_any_case(renames: Mapping[str, str]) -> dict[str, str]:
-    """TFDS writes names in small letters, the folders of Caltech-101 begin some with capitals."""
+    """Adds capitalised spellings: TFDS uses lower case, some Caltech-101 folders do not."""
     return {**renames, **{name.capitalize(): spoken for name, spoken in renames.items()}}
 
 

@@ -1,6 +1,6 @@
-"""Tables of images with labels or captions: CSV and its kin, JSON, JSON Lines; one reader for all.
+"""Read tables of images with labels or captions: CSV, TSV, JSON or JSON Lines.
 
-Every cell is text or, of JSON, a list of texts; every row knows its line, for messages.
+Every cell is text or, in JSON, a list of texts; every row has its line number, for messages.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COLUMNS = {
     "split": ("split", "subset", "partition", "data_set", "dataset_split"),
 }
 
-# A name that may be the image where no other column is.
+# A column that may be the image if no other is.
 _LAST_RESORT = ("id", "image_id", "name")
 
 _NUMBERED = re.compile(r"(.+\.\w+)#\d+")  # Flickr8k.token.txt: `name.jpg#0`, then a caption
@@ -49,7 +49,7 @@ _NUMBERED = re.compile(r"(.+\.\w+)#\d+")  # Flickr8k.token.txt: `name.jpg#0`, th
 
 @dataclass(frozen=True)
 class Row:
-    """A row: the number of its line from 1 (of JSON, of its record), and its cells."""
+    """A row: its line number from 1 (in JSON, record number), and its cells."""
 
     line: int
     cells: tuple[Any, ...]
@@ -57,12 +57,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that was read.
+    """A parsed table.
 
     Attributes:
         path: of the file.
-        columns: as the file spells them.
-        rows: as many cells as columns in each.
+        columns: as spelled in the file.
+        rows: each has one cell per column.
         unit: what `Row.line` counts, "line" or "record".
     """
 
@@ -72,19 +72,19 @@ class Table:
     unit: str = "line"
 
     def error(self, row: Row, message: object) -> ValueError:
-        """An error in a row."""
+        """Returns a ValueError that names the row."""
         return ValueError(f"{self.path}, {self.unit} {row.line}: {message}")
 
     def place(self, what: str, *, given: str | None = None, needed: bool = True) -> int | None:
-        """Where a column of `COLUMNS` is.
+        """Returns the index of a column of `COLUMNS`, or None.
 
         Args:
             what: a key of `COLUMNS`.
-            given: its name, as the user gave it; None to find it.
-            needed: whether it is an error that there is none.
+            given: the column name given by the user; None to search the usual names.
+            needed: whether a missing column is an error.
 
         Raises:
-            ValueError: there is no such column, or several that may be meant.
+            ValueError: there is no such column, or it is ambiguous.
         """
         plain = [plain_name(column) for column in self.columns]
         if given is not None:
@@ -96,44 +96,43 @@ class Table:
                 )
             exact = given in self.columns
             return self.columns.index(given) if exact else plain.index(plain_name(given))
-        found = [name for name in COLUMNS[what] if name in plain]
-        if what == "image" and not found:
-            found = [name for name in _LAST_RESORT if name in plain][:1]
-        if len(found) > 1 and found[0] != COLUMNS[what][0]:
-            columns = [self.columns[plain.index(name)] for name in found]
+        matches = [name for name in COLUMNS[what] if name in plain]
+        if what == "image" and not matches:
+            matches = [name for name in _LAST_RESORT if name in plain][:1]
+        if len(matches) > 1 and matches[0] != COLUMNS[what][0]:
+            columns = [self.columns[plain.index(name)] for name in matches]
             raise ValueError(
                 f"{self.path}: columns {' and '.join(columns)} may each be the {what}; "
                 f"say which with --{what}-column"
             )
-        if not found and needed:
+        if not matches and needed:
             raise ValueError(
                 f"{self.path}: expected a column for the {what} (such as "
                 f"{', '.join(COLUMNS[what][:4])}) in the first {self.unit}, or --{what}-column; "
                 f"got {few(self.columns) or 'none'}"
             )
-        return plain.index(found[0]) if found else None
+        return plain.index(matches[0]) if matches else None
 
 
 def plain_name(column: str) -> str:
-    """A column's name without case, with underscores for spaces and hyphens."""
+    """Returns a column name in lower case, with underscores for spaces and hyphens."""
     return re.sub(r"[\s-]+", "_", column.strip().lower())
 
 
 def read_table(path: str | Path, *, value: str = "caption") -> Table:
-    """Read a table from CSV, TSV, text with `;` or `|` between cells, JSON or JSON Lines.
+    """Read a table from CSV, TSV, text separated by `;` or `|`, JSON or JSON Lines.
 
-    A CSV's first line names its columns; `Flickr8k.token.txt` and `results.token` of Flickr30k,
-    which name none, are known by their first line. JSON holds a list of objects, or one object
-    with the images' names as keys and their captions or labels as values; JSON Lines an object a
-    line.
+    The first line of a CSV names its columns; `Flickr8k.token.txt` and `results.token` of
+    Flickr30k, which have no header, are recognised by their first line. JSON holds a list of
+    objects, or one object from image name to captions or label; JSON Lines one object per line.
 
     Args:
         path: the file.
-        value: what an object of images' names has as values, "caption" or "label".
+        value: kind of the values in an object from image name to value, "caption" or "label".
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no such table; the message names the line.
+        ValueError: it is not a valid table; the message names the line.
     """
     path = Path(path)
     text = read_text(path)
@@ -145,7 +144,7 @@ def read_table(path: str | Path, *, value: str = "caption") -> Table:
 
 
 def records_table(path: Path, records: Iterable[tuple[int, Any]], *, unit: str) -> Table:
-    """A table of objects, each with the number that messages give it."""
+    """Returns a table of objects, each with its number for error messages."""
     listed = list(records)
     columns: dict[str, None] = {}
     for number, record in listed:
@@ -157,7 +156,7 @@ def records_table(path: Path, records: Iterable[tuple[int, Any]], *, unit: str) 
 
 
 def texts(cell: Any) -> list[str]:
-    """The texts of a cell, one or several, without the space around them."""
+    """Returns the texts of a cell, one or several, stripped."""
     several = cell if isinstance(cell, list) else [cell]
     return [" ".join(str(text).split()) for text in several]
 
@@ -169,14 +168,14 @@ def _of_json_lines(path: Path, text: str) -> Table:
 
 
 def of_document(path: Path, document: Any, *, value: str = "caption") -> Table:
-    """A table of what a JSON file holds: a list of objects, or images' names with their texts."""
+    """Returns a table from parsed JSON: a list of objects, or image name -> texts."""
     if isinstance(document, dict):
         if not all(isinstance(each, str | int | list) for each in document.values()):
             raise ValueError(
                 f"{path}: expected a list of objects, or an object of images' names with their "
                 f"captions or labels; got one with {few(list(document))}"
             )
-        pairs = [{"file": name, value: said} for name, said in document.items()]
+        pairs = [{"file": name, value: content} for name, content in document.items()]
         return records_table(path, enumerate(pairs, 1), unit="record")
     if not isinstance(document, list):
         raise ValueError(f"{path}: expected a list of objects; got {document!r:.60}")
@@ -195,7 +194,7 @@ def _cell(value: Any) -> Any:
 
 def _of_text(path: Path, text: str) -> Table:
     first = text.split("\n", 1)[0].rstrip("\r")
-    said = re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE)  # as Excel writes it
+    said = re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE)  # written by Excel
     delimiter = said[1] if said else max(_DELIMITERS, key=first.count)
     if _NUMBERED.fullmatch(first.split("\t")[0]):
         lines = _split_at(path, text, "\t", quoted=False)
@@ -205,7 +204,7 @@ def _of_text(path: Path, text: str) -> Table:
         split = list(_split_at(path, text, delimiter, quoted=delimiter != "|"))
         table = _with_header(path, split[bool(said) :], delimiter)
     except ValueError:
-        if delimiter != "\t":  # in text between tabs a quote is often just a quote
+        if delimiter != "\t":  # in tab-separated text a quote is often literal
             raise
         table = _with_header(path, list(_split_at(path, text, delimiter, quoted=False)), delimiter)
     return table
@@ -244,7 +243,7 @@ def _checked(path: Path, columns: tuple[str, ...], rows: list[Row], delimiter: s
 
 
 def _unrun(cells: list[str], count: int) -> list[str]:
-    """Kaggle's results.csv of Flickr30k lacks one `|`: `name| 4   A dog ...`."""
+    """Repairs Kaggle's results.csv of Flickr30k, which lacks one `|`: `name| 4   A dog ...`."""
     run = re.fullmatch(r"\s*(\d+)\s{2,}(\S.*)", cells[-1]) if len(cells) == count - 1 else None
     return [*cells[:-1], run[1], run[2]] if run and count == 3 else cells
 
@@ -252,7 +251,7 @@ def _unrun(cells: list[str], count: int) -> list[str]:
 def _split_at(
     path: Path, text: str, delimiter: str, *, quoted: bool
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the line that it begins in."""
+    """Yields the non-empty rows, each with the line number where it begins."""
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
@@ -272,11 +271,11 @@ def _split_at(
 
 
 def in_rows(table: Table, read: Callable[[Row], Any]) -> list[Any]:
-    """What `read` makes of each row; its ValueError names the row."""
-    found = []
+    """Applies `read` to each row; its ValueError names the row."""
+    results = []
     for row in table.rows:
         try:
-            found.append(read(row))
+            results.append(read(row))
         except ValueError as error:
             raise table.error(row, error) from None
-    return found
+    return results

@@ -1,7 +1,7 @@
-"""One walk for whatever reads folders: which files are images, and what is passed over and why.
+"""Walk a folder: list its image files, and count what is skipped and why.
 
-A file is taken for an image by its ending, or where that says nothing, by its first bytes; what it
-really is shows when it is read. Everything else is counted by kind, so that nothing goes unsaid.
+A file is an image by its extension, or if that is unknown, by its first bytes; it is validated
+later when read. Everything else is counted by kind, so that nothing is skipped silently.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tfrecords.image_kinds import HEAD_BYTES, IMAGE_SUFFIXES, kind_of
 
-# What programs leave beside images: thumbnails of network drives and desktops, archives' remains.
+# Files that programs leave beside images: thumbnails, desktop and archive metadata.
 _LEFT_BY_PROGRAMS = {
     "@eadir",
     "@recycle",
@@ -47,17 +47,17 @@ LINKED_AGAIN = "links to folders that are read already"
 
 NOT_FOLLOWED = "linked folders, which are not followed here"
 
-Status = tuple[int, int]  # size in bytes, time of the last change in ns
+Status = tuple[int, int]  # size in bytes, modification time in ns
 
 
 @dataclass(frozen=True)
 class Walked:
-    """What is below a folder.
+    """The content of a folder.
 
     Attributes:
-        files: images' names relative to the folder, with `/`, in order -> size and time of change.
-        folders: all folders that were read, relative, in order.
-        passed: what was passed over -> how often.
+        files: relative image paths with `/`, in order -> size and modification time.
+        folders: relative paths of all folders read, in order.
+        passed: reason -> number of skipped files or folders.
     """
 
     files: dict[str, Status]
@@ -66,17 +66,16 @@ class Walked:
 
 
 def walk(root: str | Path, *, follow: bool = True) -> Walked:
-    """All images below `root`, hidden ones and those of other programs left out.
+    """Lists all images below `root`, except hidden ones and those of other programs.
 
-    Linked folders are followed, each folder once: those that stand in `root` itself before those
-    behind links.
+    Reads each folder once, following links after the folders in `root` itself.
 
     Args:
         root: the folder.
-        follow: whether links to folders are followed; if not they are counted.
+        follow: whether to follow links to folders; otherwise they are counted.
 
-    Raises:
-        ValueError: a link leads back to a folder that it stands in.
+        Raises:
+        ValueError: a link points to one of its parent folders.
     """
     found = _Walk(Path(root), follow)
     found.into("")
@@ -88,12 +87,12 @@ def walk(root: str | Path, *, follow: bool = True) -> Walked:
 
 
 def is_left_out(name: str) -> bool:
-    """Is a file or folder of this name never an example: hidden, or left by a program?"""
+    """Returns whether a file or folder is skipped: hidden, or left by a program."""
     return name.startswith(".") or name.lower() in _LEFT_BY_PROGRAMS
 
 
 def said(passed: Mapping[str, int]) -> list[str]:
-    """What was passed over, a line for each kind."""
+    """Returns a line for each kind of skipped file."""
     return [f"passed over: {count:,} {kind}" for kind, count in sorted(passed.items())]
 
 
@@ -108,7 +107,7 @@ class _Walk:
     seen: set[str] = field(default_factory=set)
 
     def into(self, folder: str) -> None:
-        """Read a folder and those below it; links to folders are kept for later."""
+        """Reads a folder recursively; links to folders are queued."""
         waiting = [folder]
         while waiting:
             here = waiting.pop()
@@ -129,7 +128,7 @@ class _Walk:
                         waiting.append(name)
 
     def behind(self, link: str) -> None:
-        """Read the folder that a link leads to, unless it was read already."""
+        """Reads the folder a link points to, unless already read."""
         if not self.follow:
             self.passed[NOT_FOLLOWED] += 1
             return
@@ -151,7 +150,7 @@ class _Walk:
             try:
                 status = entry.stat()
                 self.files[name] = (status.st_size, status.st_mtime_ns)
-            except OSError:  # a link to nowhere: what is wrong is said on reading it
+            except OSError:  # a broken link: reported when it is read
                 self.files[name] = (0, 0)
         else:
             self.passed[f"files that are no images ({ending or 'without an ending'})"] += 1

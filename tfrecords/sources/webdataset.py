@@ -1,4 +1,4 @@
-"""WebDataset's shards: tar files, whose members with one name are an example."""
+"""Read WebDataset shards: tar files in which members with the same stem form an example."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _LABEL = ("cls", "label")
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
-Place = tuple[str, int, int]  # tar file, where a member's bytes begin, how many there are
+Place = tuple[str, int, int]  # tar file, offset and number of a member's bytes
 
 
 @dataclass(frozen=True)
 class TarSource(FileSource):
-    """A source whose images lie in tar files.
+    """A source whose images are members of tar files.
 
     Args:
-        places: name -> where its bytes are.
+        places: name -> location of its bytes.
         Others: see `FileSource`.
     """
 
@@ -49,7 +49,7 @@ class TarSource(FileSource):
 
 @dataclass(frozen=True)
 class _Found:
-    """What a shard has of one example."""
+    """The parts of one example in a shard."""
 
     image: Place | None = None
     ending: str = ""
@@ -60,12 +60,12 @@ class _Found:
 def webdataset(pattern: str, *, seed: int, name: str = "") -> FileSource:
     """Read tar shards: images with captions (`txt`, `json`), class numbers or names (`cls`).
 
-    A shard whose name or folder says train, val or test is of that split; others are split by seed.
-    Names of numbered classes are the lines of `classnames.txt` beside the shards or above them.
+    A shard with train, val or test in its file or folder name is that split; others are split by
+    seed. Names of numbered classes are the lines of `classnames.txt` beside or above the shards.
 
     Args:
         pattern: `shards/{0000..0099}.tar`, a pattern with `*`, one file, or a folder.
-        seed: mixes, and splits what comes unsplit.
+        seed: of shuffling, and of splitting images without given splits.
         name: of the data set.
 
     Raises:
@@ -109,27 +109,27 @@ def webdataset(pattern: str, *, seed: int, name: str = "") -> FileSource:
 
 
 def _shards(pattern: str) -> list[Path]:
-    """The tar files that a pattern means, all of which must be there."""
+    """Returns the tar files that match a pattern; FileNotFoundError if any is missing."""
     names = _expanded(pattern)
     if len(names) == 1 and Path(names[0]).is_dir():
-        found = sorted(Path(names[0]).rglob("*.tar"))
+        paths = sorted(Path(names[0]).rglob("*.tar"))
     else:
-        found = [
+        paths = [
             Path(path)
             for name in names
             for path in (sorted(glob.glob(name)) if glob.has_magic(name) else [name])
         ]
-    missing = [str(path) for path in found if not path.is_file()]
-    if missing or not found:
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
         raise FileNotFoundError(
             f"--webdataset {pattern}: expected tar files; "
             f"{f'missing: {few(missing)}' if missing else 'found none'}"
         )
-    return found
+    return paths
 
 
 def _expanded(pattern: str) -> list[str]:
-    """`{08..10}` -> 08, 09, 10, in every place."""
+    """Expands every `{08..10}` to 08, 09, 10."""
     braces = _BRACES.search(pattern)
     if braces is None:
         return [pattern]
@@ -142,7 +142,7 @@ def _expanded(pattern: str) -> list[str]:
 
 
 def _examples(shard: Path) -> Iterator[tuple[str, _Found]]:
-    """The examples of a shard: members that follow each other and have one key."""
+    """Yields the examples of a shard: consecutive members with the same key."""
     key, parts = None, _Found()
     try:
         with tarfile.open(shard, "r:") as tar:
@@ -180,11 +180,15 @@ def _with(
         raise ValueError(f"{shard}: {member.name} is not a text in UTF-8") from None
     captions, label = parts.captions, parts.label
     if ending == "json":
-        said = parse_json(text, name=f"{shard}: {member.name}")
-        said = said if isinstance(said, dict) else {}
-        captions = captions or _texts(next((said[k] for k in ("caption", "text") if k in said), ()))
+        document = parse_json(text, name=f"{shard}: {member.name}")
+        document = document if isinstance(document, dict) else {}
+        captions = captions or _texts(
+            next((document[k] for k in ("caption", "text") if k in document), ())
+        )
         label = (
-            label if label is not None else next((str(said[k]) for k in _LABEL if k in said), None)
+            label
+            if label is not None
+            else next((str(document[k]) for k in _LABEL if k in document), None)
         )
     elif ending in _LABEL:
         label = text.strip()
@@ -200,7 +204,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
-    """Class names, and the label of an example."""
+    """Returns the class names, and a function from an example to its label."""
     said = {each.label for each in found if each.label is not None}
     if not said:
         return (), lambda each: None

@@ -1,4 +1,4 @@
-"""Sources made of others: their first images, other splits of them, all but some."""
+"""Sources derived from others: limited in size, with other splits, without excluded images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfrecords.sources.base import Source
 
 @dataclass(frozen=True)
 class _Of:
-    """What stays as another source has it."""
+    """Attributes taken unchanged from the wrapped source."""
 
     source: Source
 
@@ -69,13 +69,13 @@ class Limited(_Of):
 
 @dataclass(frozen=True)
 class WithValidation(_Of):
-    """Another source with a split validation taken from its split train, in place of its own.
+    """Another source whose split validation is replaced by a part of its split train.
 
     Args:
-        share: images of validation, as a share of those that train then has.
-        limit: most images that train then has.
+        share: validation images, as a share of the remaining train images.
+        limit: most remaining train images.
 
-    Raises ValueError where there is no split train, or too little in it.
+    Raises ValueError if split train is missing or too small.
     """
 
     share: float
@@ -94,7 +94,7 @@ class WithValidation(_Of):
 
     @property
     def _parts(self) -> tuple[int, int]:
-        """Images of train and of validation, which follow them."""
+        """Number of images of train, and of validation, which follow them in the source."""
         count = self.source.splits["train"]
         train = int(count / (1 + self.share) + 1e-9)
         train = train if self.limit is None else min(train, self.limit)
@@ -126,7 +126,7 @@ class Merged(_Of):
     """All images of another source as one split.
 
     Args:
-        split: what it is called.
+        split: its name.
     """
 
     split: str

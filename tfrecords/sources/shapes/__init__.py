@@ -1,1 +1,1 @@
-"""The built-in miniature world: synthetic images with captions and classes."""
+"""The built-in data sets `shapes`: synthetic images with captions and classes."""

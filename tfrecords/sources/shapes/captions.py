@@ -21,7 +21,7 @@ SIZES = ((15.5, ("small", "little")), (19.5, ("medium", "")), (SIZE, ("large", "
 
 
 def captions(rng: np.random.Generator, scene: Scene, *, count: int = 2) -> tuple[str, ...]:
-    """`count` captions of one scene, each naming its colour and shape and some of the rest."""
+    """Returns `count` captions of a scene, each with colour, shape and some other details."""
     return tuple(_caption(rng, scene) for _ in range(count))
 
 

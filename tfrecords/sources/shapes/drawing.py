@@ -1,4 +1,4 @@
-"""A scene of the miniature world as JPEG bytes, drawn with Pillow and NumPy."""
+"""Draw a scene of `shapes` as a JPEG, with Pillow and NumPy."""
 
 import functools
 import io
@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from tfrecords.sources.shapes.scene import BACKGROUNDS, COLOURS, SIZE, Group, Scene, Thing
 
-SCALE = 2  # masks are drawn this many times larger and averaged down: smooth edges
+SCALE = 2  # supersampling factor of masks, for smooth edges
 
 JPEG_QUALITY = 90
 
 
 def draw(scene: Scene | Group, seed: int) -> bytes:
-    """The JPEG bytes of a scene; `seed` fixes shading, texture, clutter, blur and noise."""
+    """Draws a scene as JPEG bytes; `seed` fixes shading, texture, clutter, blur and noise."""
     rng = np.random.default_rng(seed)
     wild = isinstance(scene, Scene) and scene.wild
     canvas = _background(rng, scene)
@@ -29,9 +29,9 @@ def draw(scene: Scene | Group, seed: int) -> bytes:
 
 @functools.cache
 def outline(shape: str) -> np.ndarray:
-    """The shape as an upright polygon [n, 2] about the unit circle's centre, y downwards."""
+    """Returns the shape as an upright polygon [n, 2] in the unit circle, y downwards."""
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    a = 0.31  # half the width of a cross's arm
+    a = 0.31  # half the width of the cross's arms
     arms = [(-a, -1), (a, -1), (a, -a), (1, -a), (1, a), (a, a)]
     heart = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
     crescent = (np.linspace(0.7, 2 * np.pi - 0.7, 32), np.linspace(2 * np.pi - 1.11, 1.11, 32))
@@ -57,7 +57,7 @@ def _polar(angles: np.ndarray, radii: np.ndarray | float = 1.0) -> np.ndarray:
 
 
 def _mask(thing: Thing) -> np.ndarray:
-    """How much of each pixel the thing covers, [SIZE, SIZE] in 0-1."""
+    """Returns the coverage of each pixel by the thing, [SIZE, SIZE] in 0-1."""
     cos, sin = np.cos(thing.angle), np.sin(thing.angle)
     turned = outline(thing.shape) @ np.array([[cos, sin], [-sin, cos]])
     centre, radius = np.array([thing.x, thing.y]) * SCALE, thing.radius * SCALE
@@ -73,7 +73,7 @@ def _mask(thing: Thing) -> np.ndarray:
 
 
 def _hollow(image: Image.Image, thing: Thing) -> Image.Image:
-    """The edge of a filled mask, with hatching inside if the thing is hatched."""
+    """Returns the outline of a filled mask, with hatching inside if the thing is hatched."""
     inside = image.filter(ImageFilter.MinFilter(4 * SCALE + 1))
     edge = Image.fromarray(np.asarray(image) - np.asarray(inside))
     if thing.fill == "outline":
@@ -85,13 +85,13 @@ def _hollow(image: Image.Image, thing: Thing) -> Image.Image:
 
 
 def _shade(rng: np.random.Generator, thing: Thing) -> np.ndarray:
-    """The thing's colour with jitter and a soft light from one side, [SIZE, SIZE, 3]."""
+    """Returns the thing's colour with jitter and soft side light, [SIZE, SIZE, 3]."""
     colour = np.array(COLOURS[thing.colour], np.float32) + rng.normal(0, 6, size=3)
     return colour * _slope(rng, 0.88, 1.06)[..., None]
 
 
 def _slope(rng: np.random.Generator, low: float, high: float) -> np.ndarray:
-    """A linear ramp across the image in a random direction, [SIZE, SIZE]."""
+    """Returns a linear ramp across the image in a random direction, [SIZE, SIZE]."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:SIZE, :SIZE] / (SIZE - 1) - 0.5
     ramp = (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2) + 0.5
@@ -124,7 +124,7 @@ def _pattern(rng: np.random.Generator, pattern: str) -> np.ndarray:
 
 
 def _clutter(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """A few thin lines and specks in any colour."""
+    """Draws a few thin lines and specks in random colours."""
     image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     for _ in range(rng.integers(1, 4)):
@@ -137,7 +137,7 @@ def _clutter(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 
 
 def _occlude(rng: np.random.Generator, canvas: np.ndarray, thing: Thing) -> np.ndarray:
-    """In a third of the images, a grey bar across a part of the thing, up to a sixth of it."""
+    """Covers up to a sixth of the thing with a grey bar, in a third of the images."""
     if rng.random() < 2 / 3:
         return canvas
     offset = rng.uniform(-0.8, 0.8) * thing.radius
@@ -150,7 +150,7 @@ def _occlude(rng: np.random.Generator, canvas: np.ndarray, thing: Thing) -> np.n
 
 
 def _photograph(rng: np.random.Generator, canvas: np.ndarray, wild: bool) -> bytes:
-    """Blur, sensor noise, JPEG."""
+    """Adds blur and sensor noise, and encodes as JPEG."""
     noisy = canvas + rng.normal(0, rng.uniform(1, 9 if wild else 6), size=canvas.shape)
     image = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
     image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.9)))

@@ -1,8 +1,8 @@
-"""The multi-label part of the miniature world: several things per image, each seen or not.
+"""The multi-label data set `shapes-multi`: several things per image.
 
-An image of `shapes-multi` shows one to four things side by side; its labels are the shapes and
-the colours that occur in it, twenty classes in all. An image can hold a star and something red
-without a red star: the labels say what is there, not what belongs together.
+An image shows one to four things side by side; its labels are the shapes and colours that occur
+in it, twenty classes in all. Labels do not say which colour belongs to which shape: an image
+labelled star and red need not show a red star.
 """
 
 import functools
@@ -23,13 +23,13 @@ CLASS_NAMES = (*SHAPES, *COLOURS)
 
 TEMPLATES = ("the {}", "one {}", "an image with {}")
 
-_STYLE = 2  # tells its random numbers from those of `shapes.STYLES`
+_STYLE = 2  # separates its random numbers from those of `shapes.STYLES`
 
 
 @dataclass(frozen=True)
 class ShapesMultiSource:
-    """A source of `counts[split]` drawn images per split; image i depends on
-    (seed, split, i) alone.
+    """A source of `counts[split]` drawn images per split; image i depends only on
+    (seed, split, i).
 
     Args:
         seed: any non-negative integer; the same seed draws the same bytes.
@@ -65,7 +65,7 @@ class ShapesMultiSource:
         return {"kind": "shapes", "style": self.name, "seed": self.seed, "counts": self.counts}
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Images `start` to `stop` of a split; each is drawn when its `load` is called."""
+        """Yields images `start` to `stop` of a split; each is drawn when its `load` is called."""
         return (self._example(split, index) for index in range(start, stop))
 
     def _example(self, split: str, index: int) -> RawExample:

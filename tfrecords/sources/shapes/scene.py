@@ -1,4 +1,4 @@
-"""What is in one image of the miniature world: a thing or several, and a background."""
+"""The content of an image of `shapes`: one or several things, and a background."""
 
 from dataclasses import dataclass
 
@@ -63,13 +63,13 @@ class Scene:
 
     @property
     def things(self) -> tuple[Thing, ...]:
-        """In the order in which they are drawn."""
+        """All things, in drawing order."""
         return (self.distractor, self.thing) if self.distractor else (self.thing,)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Several things, none over another, on a background."""
+    """Several non-overlapping things on a background."""
 
     things: tuple[Thing, ...]
     background: str
@@ -77,7 +77,7 @@ class Group:
 
 
 def random_group(rng: np.random.Generator) -> Group:
-    """One to four things of any shape and colour; one that finds no room is left out."""
+    """Returns one to four random things; any that does not fit is left out."""
     things: list[Thing] = []
     for _ in range(rng.integers(1, 5)):
         shape, colour = str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS)))
@@ -95,7 +95,7 @@ def random_group(rng: np.random.Generator) -> Group:
 
 
 def random_scene(rng: np.random.Generator, *, shape: str, colour: str, wild: bool) -> Scene:
-    """A scene whose thing is a `colour` `shape`; all else is drawn by lot."""
+    """Returns a scene with a `colour` `shape`; everything else is random."""
     radius = rng.uniform(13, 24)
     x, y = rng.uniform(radius * 0.9, SIZE - radius * 0.9, size=2)
     fill = _fill(rng, shape, wild=wild)
@@ -110,14 +110,14 @@ def random_scene(rng: np.random.Generator, *, shape: str, colour: str, wild: boo
 
 
 def _fill(rng: np.random.Generator, shape: str, *, wild: bool) -> str:
-    """Mostly solid. Never the outline of a circle, which is a ring."""
+    """Returns a random fill, mostly solid; never an outlined circle, which is a ring."""
     hollow = 0.2 if wild else 0.1
     outline, hatched = (0, 2 * hollow) if shape == "circle" else (hollow, hollow)
     return str(rng.choice(FILLS, p=[1 - 2 * hollow, outline, hatched]))
 
 
 def _distractor(rng: np.random.Generator, thing: Thing) -> Thing | None:
-    """A much smaller thing of another shape and colour, clear of the first; None if no room."""
+    """Returns a much smaller, separate thing of another shape and colour; None if no room."""
     shape = str(rng.choice([name for name in SHAPES if name != thing.shape]))
     colour = str(rng.choice([name for name in COLOURS if name != thing.colour]))
     radius = rng.uniform(5, 7)
@@ -129,8 +129,8 @@ def _distractor(rng: np.random.Generator, thing: Thing) -> Thing | None:
 
 
 def _background(rng: np.random.Generator, *colours: str) -> str:
-    """A tone far enough from the things' colours that a person can tell them apart, or where
-    several colours leave none, the one farthest from the nearest of them."""
+    """Returns a background tone clearly distinct from the colours, or if none is, the tone
+    with the largest minimum distance to them."""
     contrast = {
         name: min(int(np.abs(np.subtract(tone, COLOURS[c])).sum()) for c in colours)
         for name, tone in BACKGROUNDS.items()

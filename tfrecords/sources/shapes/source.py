@@ -1,12 +1,12 @@
-"""The miniature world: captioned images of coloured shapes, drawn from a seed.
+"""The data sets `shapes` and `shapes-wild`: images of coloured shapes, drawn from a seed.
 
-Ten shapes in ten colours are 100 classes ("red star"). `shapes` is what a model is pretrained
-on, as CLIP is on the web: solid shapes with free-form captions that also name size, place,
-background and distractor. `shapes-wild` is somebody's own task: the same classes drawn in another
-style (outlines, hatching, colour casts, clutter, occlusion), with 5 % wrong labels in train.
+Ten shapes in ten colours are 100 classes ("red star"). `shapes` is for pretraining: solid shapes
+with free-form captions that also name size, place, background and distractor. `shapes-wild` is a
+downstream task: the same classes in another style (outlines, hatching, colour casts, clutter,
+occlusion), with 5 % wrong labels in train.
 
-Image `i` of a split depends on (style, seed, split, i) alone, so any range of any split can be
-drawn by any process, and the same seed gives the same bytes.
+Image `i` of a split depends only on (style, seed, split, i), so any process can draw any range
+of a split, and the same seed gives the same bytes.
 """
 
 import functools
@@ -20,7 +20,7 @@ from tfrecords.sources.shapes.captions import captions
 from tfrecords.sources.shapes.drawing import draw
 from tfrecords.sources.shapes.scene import COLOURS, SHAPES, random_scene
 
-WRONG_LABELS = 0.05  # share of the `shapes-wild` train split
+WRONG_LABELS = 0.05  # share of wrong labels in the train split of `shapes-wild`
 
 STYLES = ("shapes", "shapes-wild")
 
@@ -30,7 +30,7 @@ COUNTS = {"train": 20_000, "validation": 1_000, "test": 2_000}
 
 CLASS_NAMES = tuple(f"{colour} {shape}" for shape in SHAPES for colour in COLOURS)
 
-# One colour of every shape and one shape of every colour: each still occurs in nine classes.
+# Each shape and each colour occurs once here, and in nine of the other classes.
 HELD_OUT = tuple(f"{list(COLOURS)[(3 * i + 1) % 10]} {shape}" for i, shape in enumerate(SHAPES))
 
 TEMPLATES = ("the {}", "one {}", "a picture of the {}", "this is the {}")
@@ -80,7 +80,7 @@ class ShapesSource:
         return {"kind": "shapes", "style": self.style, "seed": self.seed, "counts": self.counts}
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Images `start` to `stop` of a split; each is drawn when its `load` is called."""
+        """Yields images `start` to `stop` of a split; each is drawn when its `load` is called."""
         return (self._example(split, index) for index in range(start, stop))
 
     def _example(self, split: str, index: int) -> RawExample:
@@ -94,7 +94,7 @@ class ShapesSource:
         if wild and split == "train" and rng.random() < WRONG_LABELS:
             label = (truth + int(rng.integers(1, 100))) % 100
         if not wild and split == "train":
-            label = None  # pretraining sees captions alone
+            label = None  # pretraining uses only captions
         load = functools.partial(draw, scene, int(rng.integers(2**63)))
         return RawExample(f"{split}/{index:06d}.jpg", load, label, texts)
 
@@ -102,7 +102,7 @@ class ShapesSource:
         return (self.seed, STYLES.index(self.style), SPLITS.index(split), index)
 
     def _label(self, split: str, index: int) -> int:
-        """Every hundred consecutive images show every class once, in an order of their own."""
+        """Returns the label: every hundred consecutive images show each class once, shuffled."""
         block, place = divmod(index, 100)
         return int(_order((*self._entropy(split, block), 1))[place])
 
