@@ -219,6 +219,7 @@ def clip() -> scripts.Module:
             "vocab_size": 49408,
             "training": True,
             "visual": scripts.Module("__torch__.model.Tower", {"resblocks": blocks}),
+            "token_embedding": scripts.Module("__torch__.model.Embedding", {"weight": fused}),
         },
         buffers=("input_resolution",),
     )
@@ -226,6 +227,7 @@ def clip() -> scripts.Module:
 
 NAMES = ["logit_scale", "input_resolution", "visual.resblocks.0.attn.in_proj_weight"]
 NAMES += [f"visual.resblocks.0.attn.out_proj.{name}" for name in ("weight", "bias")]
+NAMES += ["token_embedding.weight"]
 
 
 def test_torchscript_gives_parameters_and_buffers_by_attribute_path(tmp_path):

@@ -101,13 +101,28 @@ def test_one_number_that_is_repeated_cannot_fill_memory(refused, shape):
 
 
 def test_modules_in_themselves(refused):
-    module = scripts.Module("__torch__.M", {"a": ROOT["a"]})
-    pickle, storages = scripts.pickled(module)
+    pickle, storages = scripts.pickled(scripts.Module("__torch__.M", {"a": ROOT["a"]}))
     inside = torch_attacks.text("inside") + b"h\0)\x81q\7}" + torch_attacks.text("me") + b"h\7sb"
-    pickle = pickle.replace(b"ub", inside + b"ub")
-    refused(scripts.script_of(pickle, storages, {}), "modules in themselves")
-    pickle = pickle.replace(inside, torch_attacks.text("deep") + _doubled(40))
-    refused(scripts.script_of(pickle, storages, {}), "modules in themselves")
+    content = scripts.script_of(pickle.replace(b"ub", inside + b"ub"), storages, {})
+    refused(content, "names of more than 1000 characters")
+    inside = torch_attacks.text("deep") + _doubled(40)
+    content = scripts.script_of(pickle.replace(b"ub", inside + b"ub"), storages, {})
+    refused(content, "modules of more than 200000 attributes")
+
+
+def test_long_names_of_modules_and_their_tensors(refused):
+    module, name = scripts.Module("__torch__.M", {"a": ROOT["a"]}), "a" * 1001
+    for attributes in ({name: module}, {"b": scripts.Module("__torch__.O", {name: ROOT["a"]})}):
+        root = scripts.Module("__torch__.N", attributes)
+        refused(scripts.script(root), "names of more than 1000 characters")
+
+
+def test_modules_whose_state_is_something_of_their_own(refused):
+    """As of quantized layers: nothing is known of it."""
+    refused(
+        scripts.script_of(b"\x80\2c__torch__\nM\n)\x81K\1\x85b.", {}, {}),
+        "expected a module with parameters; it has none",
+    )
 
 
 def _doubled(levels: int) -> bytes:

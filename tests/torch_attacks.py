@@ -114,7 +114,7 @@ def _calls(command: str) -> dict[str, tuple[bytes, str]]:
 
 def _values() -> dict[str, tuple[bytes, str]]:
     """Storages and tensors that are none."""
-    state = b"}" + text("a")
+    state, view = b"}" + text("a"), reference(1).removesuffix(b"tQ") + text("1")
     return {
         "id of a string": (text("storage") + b"Q.", "no storage"),
         "id of a tuple": (b")Q.", "no storage"),
@@ -124,6 +124,8 @@ def _values() -> dict[str, tuple[bytes, str]]:
         "count below 0": (reference(-1) + b".", "expected a count"),
         "count of 100 bits": (reference(1 << 100) + b".", "expected a count"),
         "counts that differ": (reference(1) + reference(2) + b".", "in one place"),
+        "view past its storage": (view + b"K\1K\1\x87tQ.", "a view reaches past its 1 numbers"),
+        "view of no counts": (view + b"NK\1\x87tQ.", "expected key, offset and size of a view"),
         "offset below 0": (state + tensor(offset=-1) + b"s.", "no counts"),
         "stride below 0": (state + tensor(strides=b"J\xff\xff\xff\xff\x85") + b"s.", "no counts"),
         "shape of a list": (state + tensor(shape=b"]") + b"s.", "no counts"),
@@ -140,7 +142,7 @@ def _stacks() -> dict[str, tuple[bytes, str]]:
     return {
         "nothing": (b".", "not there"),
         "nothing to call": (b"R.", "not there"),
-        "nothing below the mark": (b"]((0a.", "not there"),
+        "nothing below the mark": (b"N(0t.", "not there"),
         "no mark": (b"]t.", "not there"),
         "nothing in the memo": (b"h\7.", "not there"),
         "far memo": (b"Nr\xff\xff\xff\x7f.", "remembers more"),
@@ -157,6 +159,7 @@ def _stacks() -> dict[str, tuple[bytes, str]]:
         "no quotes": (b"Sone\n.", "quotes"),
         "no line": (b"cos\nsystem", "newline"),
         "number of negative length": (b"\x8b\xff\xff\xff\xff.", "byte count < 0"),
+        "a dictionary in itself": (b"}q\0" + text("model") + b"h\0s.", "its keys are model"),
         "a list, no tensors": (b"].", "tensors by name; got a list"),
         "no tensors": (b"}" + text("\x1b[31m\nepoch") + b"K\1s.", r"keys are \\u001b\[31m epoch"),
     }

@@ -57,22 +57,25 @@ def of_script(root: ScriptObject, declared: Declared) -> tuple[Tensors, Metadata
             buffers; None where it does not say, and every tensor counts.
 
     Raises:
-        ValueError: there are none, or modules that lie in themselves.
+        ValueError: there are none, or too many, as where a module lies in itself.
     """
     tensors: Tensors = {}
     waiting, visits = [("", root)], 0
     while waiting:
         prefix, module = waiting.pop()
         visits += 1 + len(module.attributes)
-        if visits > MOST_VISITS or len(prefix) > MOST_NAME:
-            raise ValueError(f"has more than {MOST_VISITS} attributes, or modules in themselves")
+        if visits > MOST_VISITS:
+            raise ValueError(f"has modules of more than {MOST_VISITS} attributes")
         names = declared(module.kind)
         inside = []
         for name, value in module.attributes.items():
+            path = f"{prefix}{name}"
             if isinstance(value, Tensor) and (names is None or name in names):
-                tensors[prefix + name] = value
+                tensors[path] = value
             elif isinstance(value, ScriptObject):
-                inside.append((f"{prefix}{name}.", value))
+                inside.append((f"{path}.", value))
+            if len(path) > MOST_NAME:
+                raise ValueError(f"has names of more than {MOST_NAME} characters")
         waiting += reversed(inside)
     if not tensors:
         raise ValueError("expected a module with parameters; it has none")
