@@ -24,7 +24,8 @@ from tfrecords.runners import run_beam, run_local
 from tfrecords.shard import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
 
-REJECTED, REQUEST = "rejected.csv", "request.json"
+REJECTED = "rejected.csv"
+REQUEST = "request.json"
 
 RUNNERS = ("local", "beam")
 

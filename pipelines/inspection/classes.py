@@ -54,7 +54,7 @@ def alike(
     means = means - means.mean(axis=0)
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     sizes = confusion.sum(axis=1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for a, b in combinations(range(count), 2):
         mixed, of = int(confusion[a, b] + confusion[b, a]), int(sizes[a] + sizes[b])
         if mixed > MIXED_UP * of:

@@ -22,9 +22,9 @@ def spoilt(scan: Scan) -> list[Suspect]:
     """The findings in the pixels of single images."""
     found = []
     blank = is_blank(scan)
-    for row in np.flatnonzero(blank):
+    for row in np.flatnonzero(blank).tolist():
         why = f"grey values vary by {scan.contrast[row]:.1f} of 255"
-        found.append(Suspect(int(row), "blank", 1 - scan.contrast[row] / 255, why))
+        found.append(Suspect(row, "blank", 1 - scan.contrast[row] / 255, why))
     for row, (height, width) in enumerate(scan.sizes.tolist()):
         short, long = sorted((height, width))
         if short < TINY:

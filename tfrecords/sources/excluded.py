@@ -28,7 +28,9 @@ def excluded(source: Source, path: str | Path) -> Source:
         (split_name(str(row.cells[split]).strip()) if split is not None else "", row.cells[image])
         for row in table.rows
     }
-    kept, left_out, met = {}, {}, set()
+    kept: dict[str, list] = {}
+    left_out: dict[str, int] = {}
+    met: set = set()
     for name, count in source.splits.items():
         kept[name] = []
         for place, raw in enumerate(source.read(name, 0, count) if rows else ()):
