@@ -52,15 +52,19 @@ def look(
     """
     folder = Path(options.features or Path(options.out) / "features")
     cache = FeatureCache(folder, options.data, manifest, batch_size=options.batch_size)
-    rows = {split: cache.read(model, split, scan.ids[scan.rows(split)]).values
-            for split in manifest.splits}  # fmt: skip
-    values = np.concatenate([rows[split] for split in manifest.splits])
-    seen = Seen(_similar(features.unit(values), scan, known, manifest))
-    reason = unchecked(options, manifest)
-    if reason:
+    labelled = [name for name, split in manifest.splits.items() if split.labels]
+    rows = {split: scan.rows(split) for split in labelled}
+    values = {split: cache.read(model, split, scan.ids[rows[split]]).values for split in labelled}
+    seen = Seen()
+    if bare := [name for name in manifest.splits if name not in labelled]:
+        seen.notes.append(f"not shown to the model, as they have no labels: {', '.join(bare)}")
+    if labelled:
+        every, places = (np.concatenate([of[s] for s in labelled]) for of in (values, rows))
+        seen.suspects += _similar(features.unit(every), places, scan, known, manifest)
+    if reason := unchecked(options, manifest):
         seen.notes.append(f"labels not checked: {reason}")
-        return seen
-    _labels(seen, model, options, manifest, scan, values=values)
+    else:
+        _labels(seen, model, options, manifest, scan, values=values[options.split])
     return seen
 
 
@@ -77,20 +81,27 @@ def unchecked(options: Options, manifest: "Manifest") -> str:
 
 
 def _similar(
-    embeddings: np.ndarray, scan: Scan, known: np.ndarray, manifest: "Manifest"
+    embeddings: np.ndarray,
+    rows: np.ndarray,
+    scan: Scan,
+    known: np.ndarray,
+    manifest: "Manifest",
 ) -> list[Suspect]:
-    _, first = np.unique(known, return_index=True)
-    first = np.sort(first)
-    found = {}
-    for a, b, cosine in duplicates.similar(embeddings[first]):
-        found[tuple(sorted((int(first[a]), int(first[b]))))] = cosine
+    """Of each known group one image is looked at; `rows` of the scan have these embeddings."""
+    first = np.sort(np.unique(known[rows], return_index=True)[1])
+    pairs = [(a, b) for a, b, _ in duplicates.similar(embeddings[first])]
+    place_of = {int(row): place for place, row in enumerate(rows)}
 
     def say(row: int, stays: int) -> tuple[float, str]:
-        cosine = float(embeddings[row] @ embeddings[stays])
+        cosine = float(embeddings[place_of[row]] @ embeddings[place_of[stays]])
         return cosine, f"cosine {cosine:.4f}"
 
+    groups = duplicates.joined(len(first), pairs)
+    members: dict[int, list[int]] = {}
+    for place in sorted({place for pair in pairs for place in pair}):
+        members.setdefault(int(groups[place]), []).append(int(rows[first[place]]))
     names = manifest.spoken_names
-    return duplicates.suspects(scan, list(found), kind="similar", say=say, names=names)
+    return duplicates.suspects(scan, members.values(), kind="similar", say=say, names=names)
 
 
 def _labels(
@@ -109,12 +120,12 @@ def _labels(
     kept = np.flatnonzero(counts >= labels.FEWEST)
     if alone := int((counts == 1).sum()):
         seen.notes.append(f"labels not checked of {alone} classes with one image")
-    rows = rows[np.isin(own, kept)]
-    places = np.searchsorted(kept, own[np.isin(own, kept)])
+    usable = np.isin(own, kept)
+    rows, values, places = rows[usable], values[usable], np.searchsorted(kept, own[usable])
     names = [manifest.spoken_names[label] for label in kept]
-    unit = features.unit(values[rows])
+    unit = features.unit(values)
     probabilities = labels.out_of_sample(
-        values[rows],
+        values,
         places,
         text_logits=_text_logits(model, unit, names, manifest.prompt_templates),
         folds=options.folds,
