@@ -6,13 +6,13 @@ from functools import cached_property
 import numpy as np
 
 from classifiers.calibration import losses, temperature
-from classifiers.on_features.choosing import choose, folds
+from classifiers.on_features.choosing import folds
 from classifiers.on_features.fitted import LinearFit
 from classifiers.on_features.task import SPREAD, Task, unit
 
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 2, 13))
 ALPHA = 0.01  # with one image of some class and no validation
-NEIGHBOURS, COPIES = 64, 16  # features, and copies of its text, that stand for a new name
+NEIGHBOURS = 64  # training features that stand for a new name
 MOST_ROWS = 16384
 
 
@@ -23,23 +23,30 @@ class GaussianFit(LinearFit):
     Attributes:
         alpha: weight of the Gaussians; 0 is zero-shot.
         features: [k, d], the training features, of which the nearest stand for a new name.
+        inverse: [d, d], the precision S of all classes.
         temperature: that all logits were divided by.
     """
 
     alpha: float
     features: np.ndarray
+    inverse: np.ndarray
     temperature: float = 1.0
 
     def new(self, features: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Logits [n, m] of new names, each a Gaussian of the features nearest to its text.
+        """Logits [n, m] of new names, each a Gaussian about the training features nearest to it.
 
-        Its mean is that of the `NEIGHBOURS` nearest training features and `COPIES` copies of the
-        text; the precision is the mean over the new names of theirs, about the texts.
+        The mean is that of the `NEIGHBOURS` training features nearest to the name's text, and the
+        precision is that of all classes, which puts trained and new names on one scale. (The
+        paper adds copies of the text to the mean and takes a precision of the neighbours' own,
+        which is for new names among themselves alone.)
         """
         zero_shot = super().new(features, texts)
         if not self.alpha:
             return zero_shot
-        rows, bias = _stand_ins(self.features, texts)
+        count = min(NEIGHBOURS, len(self.features))
+        nearest = np.argsort(-(texts @ self.features.T), axis=1, kind="stable")[:, :count]
+        means = self.features[nearest].mean(axis=1, dtype=np.float64)
+        rows, bias = _rows(means, self.inverse, len(self.rows))
         gaussian = unit(features) @ rows.T.astype(np.float32) + bias.astype(np.float32)
         return zero_shot + np.float32(self.alpha / self.temperature) * gaussian
 
@@ -79,7 +86,7 @@ def fit(task: Task, seed: int = 0, *, alpha: float | None = None) -> GaussianFit
         logits = zero_shot + value * gaussian
         temperatures[value] = temperature(logits, wanted, spread=SPREAD)
         tried[value] = losses(logits / temperatures[value], wanted)
-    best = choose(tried, min(tried, key=lambda value: tried[value].mean()))
+    best = min(tried, key=lambda value: tried[value].mean())
     means = {value: float(found.mean()) for value, found in tried.items()}
     return parts.fitted(best, temperatures[best], {"tried": means})
 
@@ -90,9 +97,10 @@ class _Parts:
     def __init__(self, task: Task):
         self.task, self.scale = task, task.calibrated_scale()
         self.features, labels, weights = task.stacked(MOST_ROWS)
-        self.rows, self.bias = gaussians(
+        means, self.inverse = gaussians(
             self.features, labels, classes=task.classes, weights=weights * len(task.views)
         )
+        self.rows, self.bias = _rows(means, self.inverse, task.classes)
 
     @cached_property
     def text_rows(self) -> np.ndarray:
@@ -112,6 +120,7 @@ class _Parts:
             chosen={"alpha": alpha, "temperature": temperature, **chosen},
             alpha=alpha,
             features=self.features,
+            inverse=self.inverse,
             temperature=temperature,
         )
 
@@ -123,7 +132,7 @@ def gaussians(
     classes: int,
     weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [c, d] and bias [c] of classes with one shrunk covariance, all equally frequent.
+    """Means [c, d] of the classes, and the one precision [d, d] of all of them.
 
     Args:
         features: [k, d]; labels: int [k], each class at least once.
@@ -136,7 +145,7 @@ def gaussians(
     np.add.at(sums, labels, shares[:, None] * values)
     means = sums / np.bincount(labels, weights=shares, minlength=classes)[:, None]
     centred = (values - means[labels]) * np.sqrt(shares)[:, None]
-    return _rows(means, precision(centred), classes)
+    return means, precision(centred)
 
 
 def precision(centred: np.ndarray) -> np.ndarray:
@@ -153,17 +162,6 @@ def precision(centred: np.ndarray) -> np.ndarray:
 
 
 def _rows(means: np.ndarray, inverse: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [m, d] and bias [m] of Gaussians of one precision, each one of `classes` alike."""
     rows = means @ inverse
     return rows, -np.log(classes) - 0.5 * (rows * means).sum(axis=1)
-
-
-def _stand_ins(features: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [m, d] and bias [m] of names of which there are texts [m, d] alone."""
-    count = min(NEIGHBOURS, len(features))
-    nearest = np.argsort(-(texts @ features.T), axis=1, kind="stable")[:, :count]
-    means, inverses = [], np.zeros((texts.shape[1],) * 2)
-    for text, places in zip(texts.astype(np.float64), nearest, strict=True):
-        near = features[places].astype(np.float64)
-        means.append((near.sum(axis=0) + COPIES * text) / (count + COPIES))
-        inverses += precision(near - text) / len(texts)
-    return _rows(np.stack(means), inverses, len(texts))

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from classifiers.calibration import losses
-from classifiers.on_features.choosing import choose
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.solvers import adam, cross_entropy
 from classifiers.on_features.task import Task, unit
@@ -108,7 +107,7 @@ def _stopped(
     if task.validation is not None:
         held, wanted = task.validation
         tried = {step: losses(held @ found.T, wanted) for step, found in seen.items()}
-        best = choose(tried, min(tried, key=lambda step: tried[step].mean()))
+        best = min(tried, key=lambda step: tried[step].mean())
     return linear(
         seen[best], text_scale=task.scale, trained=seen[best].size, chosen={"steps": best}
     )
