@@ -23,7 +23,7 @@ def run(options: Options) -> int:
     from pipelines.comparison.workers import Workers
     from pipelines.inspection import leaks
     from pipelines.runs import class_split, config, folder
-    from tfrecords import Manifest
+    from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
     check(options)
@@ -34,6 +34,7 @@ def run(options: Options) -> int:
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     if options.dry_run:
         return _dry_run(options, manifest)
+    verify_splits(options.data, manifest, "train", options.test)
     with folder.held(out), Workers() as workers:
         plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
         _say(plan)

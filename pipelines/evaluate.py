@@ -42,6 +42,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     from pipelines.evaluation import classifier, zero_shot
     from pipelines.evaluation import report as evaluation_report
     from pipelines.runs import class_names, folder, models
+    from tfrecords import verify_splits
 
     out = folder.check_free(options.out, zero_shot.FILES)
     check_has(manifest, options.split, what="labels")
@@ -54,6 +55,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         allow_equal=options.allow_equal_names,
     )
     templates = class_names.templates(options.templates, manifest)
+    verify_splits(options.data, manifest, options.split)
     model = models.load(options.model)
     health = _health(options)
     if _is_classifier(options, model):
@@ -94,12 +96,14 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     """Measures by captions; returns the figures as text."""
     from pipelines.evaluation import captions, captions_report
     from pipelines.runs import folder, models
+    from tfrecords import verify_splits
 
     out = folder.check_free(options.out, captions.FILES)
     for split in (options.split, *(options.distractors or ())):
         check_has(manifest, split, what="captions")
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
+    verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
     model = _dual_encoder(models.load(options.model), options.model)
     document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
     return captions_report.terminal_table(document)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfrecords.text_files import read_lines as read_lines
     from tfrecords.verification import naming_damage as naming_damage
     from tfrecords.verification import verify as verify
+    from tfrecords.verification import verify_splits as verify_splits
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
@@ -58,6 +59,7 @@ _LAZY = {
     "thumbnail": "image_files",
     "uploads_to_squares": "graph_decode",
     "verify": "verification",
+    "verify_splits": "verification",
     "write": "writer",
 }
 

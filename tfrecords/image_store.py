@@ -19,6 +19,7 @@ from tfrecords.framing import read_records
 from tfrecords.image_kinds import WORDS
 from tfrecords.manifest import Manifest
 from tfrecords.sources.walk import Walked, said, walk
+from tfrecords.verification import verify_splits
 
 Stamp = tuple[int, int, int]
 
@@ -132,8 +133,11 @@ class ImageRecords:
         A repeated name gets the image's position in its split appended.
 
         Raises:
+            FileNotFoundError: a shard is missing.
             ValueError: a shard is damaged (names shard and record).
         """
+        manifest = Manifest.read(self.path)
+        verify_splits(self.path, manifest, *(self.splits or manifest.splits))
         found: dict[str, Stamp] = {}
         for number, (path, records) in enumerate(self._shards):
             for index, record in enumerate(read_records(path, 0, records)):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from duet import files
 from tfrecords import schema
+from tfrecords.manifest_check import check
 
 FILE_NAME = "manifest.json"
 
@@ -79,7 +80,7 @@ class Manifest:
 
         Raises:
             FileNotFoundError: there is no folder, or it holds no finished records.
-            ValueError: the manifest is damaged or of another schema version.
+            ValueError: the manifest is damaged, does not add up, or is of another schema version.
         """
         path = Path(directory) / FILE_NAME
         try:
@@ -89,7 +90,7 @@ class Manifest:
                 f"{directory} holds no records ({FILE_NAME} is missing); make them with: "
                 f"python -m pipelines prepare {_preparation(Path(directory))}"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
         version = data.get("schema") if isinstance(data, dict) else None
         versions = (schema.VERSION, schema.MULTI_LABEL_VERSION)
@@ -104,9 +105,10 @@ class Manifest:
                 f"{data.get('multi_label')}"
             )
         try:
-            return _from_json(data)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: unexpected content ({error})") from None
+            check(data, cls, SplitInfo, ShardInfo)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+        return _from_json(data)
 
     def write(self, directory: str | Path) -> None:
         """Write to `directory`, atomically."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfrecords import schema
 from tfrecords.manifest import Manifest, SplitInfo
+from tfrecords.verification import verify
 
 _AT_ONCE = 256  # records
 
@@ -23,12 +24,15 @@ def labels(directory: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     Reads the whole split once, without decoding images. `tfrecords.splits` uses the labels to draw
     a validation set or few-shot sample, whose ids `load` accepts.
 
-    Raises ValueError if the split has no labels.
+    Raises:
+        ValueError: the split has no labels, or a shard is damaged.
+        FileNotFoundError: a shard is missing.
     """
     manifest = Manifest.read(directory)
     info = manifest.split(split)
     if not info.labels:
         raise ValueError(f"split {split!r} has no labels")
+    verify(directory, info)
     everything = Selection.of(None, None, manifest=manifest)
     keys = ("image/id", "image/class/label", "image/class/labels")
     spec = {key: schema.features()[key] for key in keys}

@@ -52,7 +52,7 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     Raises:
         ValueError, FileNotFoundError, FileExistsError: options that are wrong.
     """
-    from tfrecords import Manifest
+    from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
     check(options)
@@ -66,6 +66,7 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
     if not missing:
         return
+    verify_splits(options.data, manifest, "train", options.split)
     strategy = runtime.start(
         options.strategy, batch_size=options.batch_size, virtual_devices=options.virtual_devices
     )
