@@ -1,6 +1,6 @@
-"""The private names of Keras that Duet's models need, each with the public name it lacks.
+"""Wrappers of the private Keras names that Duet needs and that have no public equivalent.
 
-`tests/test_dual_encoder_plain_keras.py` fails where one of them goes.
+`tests/test_dual_encoder_plain_keras.py` fails if Keras removes one of them.
 Overridden: `_maybe_symbolic_build`, by `ExactTraining`.
 """
 
@@ -10,17 +10,16 @@ import keras
 
 
 def layers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layer itself and every layer inside it, however deep; `Model.layers` stops at the first
-    level."""
+    """Returns the layer and all layers nested in it; `Model.layers` has only the first level."""
     return list(layer._flatten_layers())
 
 
 def is_scoped(model: keras.Model) -> bool:
-    """Whether the model was made in the scope of a strategy: Keras then looks at a batch before it
-    trains."""
+    """Returns whether the model was created in a strategy's scope: Keras then takes a batch before
+    training."""
     return model._distribute_strategy is not None
 
 
 def added_losses(model: keras.Model) -> Any:
-    """The sum of what the layers of a model add to its loss, this replica's share of it."""
+    """Returns this replica's share of the losses that layers add to the model's loss."""
     return sum(map(model._aggregate_additional_loss, model.losses))

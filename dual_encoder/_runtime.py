@@ -1,16 +1,16 @@
-"""Where TensorFlow takes memory from on a CPU."""
+"""TensorFlow's memory allocator on a CPU."""
 
 import os
 
 
 def pool_memory() -> None:
-    """Let TensorFlow keep what it was given and use it again, as it does on a GPU.
+    """Make TensorFlow pool and reuse memory on a CPU, as it does on a GPU.
 
-    malloc hands large arrays back to the system, which then fills every page with zeros anew, and
-    what it keeps falls to pieces: a training step is some 7 % slower and peaks a fifth higher. In
-    exchange a process stays as large as it once was. Counts where TensorFlow has not been used
-    before; `TF_CPU_ALLOCATOR_USE_BFC=false` in the environment leaves it to malloc.
+    malloc returns large arrays to the system, which zeroes every page again, and fragments the
+    rest: a training step is about 7 % slower and peak memory a fifth higher. In exchange a process
+    never shrinks. Must run before TensorFlow is used; `TF_CPU_ALLOCATOR_USE_BFC=false` in the
+    environment keeps malloc.
     """
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
-    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes of this machine
-    os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(here >> 20))  # 64 GiB by itself
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes of physical memory
+    os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(memory >> 20))  # default: 64 GiB

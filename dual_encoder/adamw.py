@@ -1,4 +1,4 @@
-"""Keras' AdamW, with less memory and an update that is one operation on TensorFlow."""
+"""Keras' AdamW with less memory, and a fused update on TensorFlow."""
 
 import contextlib
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,10 @@ else:
 
 
 class WeightByWeight(_Optimizer):
-    """Mixin: a weight decays, decoupled, and is updated as soon as its gradient is there.
+    """Mixin: applies decoupled weight decay and update to each weight once its gradient is ready.
 
-    In a step of Keras all weights decay first: TensorFlow makes what it will subtract at once, as
-    much memory as the weights again, and keeps it until there are gradients; and those wait for
-    each other.
+    Keras decays all weights first: TensorFlow then computes all decay terms at once, which takes as
+    much memory as the weights, and keeps them until all gradients are ready.
 
     Reference: Loshchilov and Hutter 2019 (arXiv:1711.05101), algorithm 2.
     """
@@ -26,7 +25,7 @@ class WeightByWeight(_Optimizer):
         self._decays = [self._use_weight_decay(variable) for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Decay and update of one weight."""
+        """Decays and updates one weight."""
         if self.weight_decay and self._decays[self._get_variable_index(variable)]:
             rate = keras.ops.cast(learning_rate, variable.dtype)
             with _once_there(gradient):
@@ -34,13 +33,13 @@ class WeightByWeight(_Optimizer):
         super().update_step(gradient, variable, learning_rate)
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
-        """Done in `update_step`."""
+        """Does nothing: `update_step` applies the decay."""
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list:
-        """Keras' own; but on one replica, what `in_turn` gives waits for no other gradient.
+        """As in Keras; but on one replica, gradients of `in_turn` do not wait for the others.
 
-        That comes from one function, which has read the weights by then. Others a step may yet
-        read, and TensorFlow would have to copy them for the update.
+        They come from one function that has already read its weights. Other weights may still
+        be read in the step, so TensorFlow would have to copy them for an early update.
         """
         import tensorflow as tf
 
@@ -54,7 +53,7 @@ class WeightByWeight(_Optimizer):
 
 
 class _InPlaceAdam(keras.optimizers.AdamW):
-    """The step as TensorFlow's own operation, where Keras makes a dozen arrays for it."""
+    """Updates with TensorFlow's fused operation; Keras allocates a dozen arrays for it."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
@@ -91,10 +90,10 @@ class _InPlaceAdam(keras.optimizers.AdamW):
 
 @keras.saving.register_keras_serializable("duet")
 class AdamW(WeightByWeight, _InPlaceAdam):
-    """Keras' AdamW: the same arguments, state and formula, and a cheaper step on TensorFlow.
+    """Keras' AdamW: the same arguments, state and formula, with a cheaper step on TensorFlow.
 
-    There the update works in place, takes the memory of one weight at a time, and is traced in a
-    fraction of the time.
+    There the update is in place, needs temporary memory for one weight at a time, and is traced in
+    a fraction of the time.
 
     Reference: Kingma and Ba 2015 (arXiv:1412.6980), the form before section 2.1; the decay is that
     of Loshchilov and Hutter 2019 (arXiv:1711.05101).
@@ -102,7 +101,7 @@ class AdamW(WeightByWeight, _InPlaceAdam):
 
 
 def _once_there(gradient: Any) -> contextlib.AbstractContextManager:
-    """In which TensorFlow does nothing before it has the gradient."""
+    """Returns a context in which TensorFlow waits for the gradient."""
     if keras.backend.backend() != "tensorflow":
         return contextlib.nullcontext()
     import tensorflow as tf
@@ -111,5 +110,5 @@ def _once_there(gradient: Any) -> contextlib.AbstractContextManager:
 
 
 def _handle(variable: Any) -> Any:
-    """Of this replica's variable, TensorFlow's own or Keras'."""
+    """Returns the resource handle of this replica's variable, TensorFlow's or Keras'."""
     return (variable if hasattr(variable, "handle") else variable.value).handle

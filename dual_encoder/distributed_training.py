@@ -1,4 +1,4 @@
-"""Training steps that give the same weights on any number of replicas."""
+"""Training steps that produce the same weights on any number of replicas."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from dual_encoder.row_weights import of_real_rows
 class ExactTraining(PlainKeras):
     """Mixin for `keras.Model`: `class DualEncoder(ExactTraining, keras.Model)`.
 
-    `fit` and `evaluate` under `tf.distribute` then give what one device gives on the same global
-    batch, to rounding, provided that `compute_loss` returns this replica's *share* of the global
-    loss (Keras adds the gradients of the replicas up). What Keras 3.15 does differently is mended
-    here, each mend with its reason beside it; what cannot be mended is refused by `compile`.
+    `fit` and `evaluate` under `tf.distribute` then match one device on the same global batch, up to
+    rounding, if `compute_loss` returns this replica's *share* of the global loss (Keras sums the
+    gradients of the replicas). Deviations of Keras 3.15 are corrected here, each with its reason;
+    `compile` refuses what cannot be corrected.
 
-    Other backends use Keras' own steps.
+    Other backends use Keras' steps.
     """
 
     micro_batch: int | None = None
@@ -37,14 +37,14 @@ class ExactTraining(PlainKeras):
         """As `keras.Model.compile`, in the scope of the strategy the model was built under.
 
         Args:
-            optimizer: as Keras takes it; `"adamw"` is Duet's.
-            micro_batch: rows that a replica works on at a time: a step then takes the memory of so
-                many, and its gradients are still those of the whole batch (`accumulation`); all
-                rows of the replica without it. It has to divide them.
+            optimizer: as in Keras; `"adamw"` is Duet's.
+            micro_batch: rows that a replica processes at a time, a divisor of its rows: a step
+                needs the memory of that many, with the gradients of the whole batch
+                (`gradient_cache`). Default: all rows of the replica.
 
-        Raises:
-            ValueError: an option that cannot work, or would train wrongly, on several replicas or
-                a few rows at a time.
+            Raises:
+            ValueError: an option that fails, or trains wrongly, on several replicas or with micro
+                batches.
         """
         if micro_batch is not None:
             gradient_cache.check(self, micro_batch)
@@ -58,20 +58,20 @@ class ExactTraining(PlainKeras):
             super().compile(optimizer, loss, **kwargs)
 
     def get_compile_config(self) -> dict | None:
-        """As Keras', with `micro_batch`."""
+        """As in Keras, with `micro_batch`."""
         config = super().get_compile_config()
         if config and self.micro_batch is not None:
             return {**config, "micro_batch": self.micro_batch}
         return config
 
     def compile_from_config(self, config: dict) -> None:
-        """Compile a loaded model: Keras skips this, with a warning, where compile is overridden."""
+        """Compile a loaded model; Keras skips this, with a warning, if `compile` is overridden."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force: bool = False) -> Any:
-        """As Keras', with the optimizer's variables made first: made inside, it is traced twice."""
+        """As in Keras, but creates the optimizer's variables first, which saves a second trace."""
         if self.built and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
@@ -88,10 +88,10 @@ class ExactTraining(PlainKeras):
             self(x)
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        # At the end of a dataset of unknown length Keras starts one step more, which fails for want
-        # of a batch; whatever needs none (weight decay, the step counter, the seeds of dropout)
-        # happens all the same. So nothing may happen before there is a batch. (But variables are
-        # made above: TensorFlow cannot lift one that waits for a batch out of the step.)
+        # At the end of a dataset of unknown length Keras starts one more step, which fails for lack
+        # of a batch, but operations without input (weight decay, step counter, dropout seeds) still
+        # run. So everything must depend on the batch. (Variables are created above: TensorFlow
+        # cannot lift a variable that depends on a batch out of the step.)
         batch = [part for part in keras.tree.flatten(args) if part is not None]
         with tf.control_dependencies(batch):
             weights, rows = self._weights_of(x, sample_weight)
@@ -99,12 +99,12 @@ class ExactTraining(PlainKeras):
         return self._measured(x, y, y_pred, sample_weight, loss=loss, rows=rows)
 
     def _weights_of(self, x: Any, sample_weight: Any) -> tuple[Any, Any]:
-        """The weights of the loss, in which padding is no row, and how many rows are none."""
+        """Returns the loss weights without padding, and the number of real rows."""
         weights, rows = of_real_rows(x, sample_weight)
-        # Losses of one's own, such as the contrastive ones, divide by their weights themselves.
-        own = type(self).compute_loss is not keras.Model.compute_loss
+        # Custom losses, such as the contrastive ones, divide by their weights themselves.
+        is_custom = type(self).compute_loss is not keras.Model.compute_loss
         is_mean = getattr(self.loss, "reduction", gradient_cache.MEANS[0]) in gradient_cache.MEANS
-        return (weights if is_mean and not own else sample_weight), rows
+        return (weights if is_mean and not is_custom else sample_weight), rows
 
     def _measured(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, loss: Any, rows: Any
@@ -121,9 +121,9 @@ class ExactTraining(PlainKeras):
         return y_pred, loss
 
     def gradients_of(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, list]:
-        """What the model makes of this replica's batch, its loss, and the loss's gradients.
+        """Returns this replica's outputs, loss and gradients.
 
-        With the optimizer's loss scale in the gradients; TensorFlow only.
+        The gradients include the optimizer's loss scale; TensorFlow only.
         """
         import tensorflow as tf
 
@@ -147,15 +147,15 @@ class ExactTraining(PlainKeras):
         return self._measured(x, y, y_pred, sample_weight, loss=loss, rows=rows)
 
     def _logs(self, logs: dict) -> dict:
-        # Keras averages the logs of several workers over axis 0, which a scalar does not have.
+        # With several workers Keras averages logs over axis 0, which a scalar lacks.
         if _spans_workers(self.distribute_strategy):
             return {name: keras.ops.expand_dims(value, 0) for name, value in logs.items()}
         return logs
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Under a strategy Keras takes a batch to learn its shapes: a training dataset of
-        # `tfrecords.load` would count that as an epoch, and it averages the batch over replicas,
-        # which it cannot do with the PerReplica values of several workers.
+        # Under a strategy Keras consumes a batch to infer shapes, which a training dataset of
+        # `tfrecords.load` counts as an epoch, and averages it over replicas, which fails for the
+        # PerReplica values of several workers.
         if not _spans_workers(self.distribute_strategy):
             if iterator is not None and is_scoped(self):
                 data_batch = _shapes_of(iterator)
@@ -171,7 +171,7 @@ class ExactTraining(PlainKeras):
 
 
 def _shapes_of(iterator: Any) -> Any:
-    """Symbols in the place of a batch of Keras' epoch iterator, or None where they are unknown."""
+    """Returns a symbolic batch of Keras' epoch iterator, or None if its shapes are unknown."""
     import tensorflow as tf
 
     spec = iterator.data_adapter.get_tf_dataset().element_spec
@@ -181,26 +181,26 @@ def _shapes_of(iterator: Any) -> Any:
 
 
 def _global_gradients(gradients: list, optimizer: keras.Optimizer) -> list:
-    """Dense gradients, clipped by the norm of the global batch's."""
+    """Returns dense gradients, clipped by the norm of the global batch's gradients."""
     import tensorflow as tf
 
-    # Keras' optimizers do not add the entries of IndexedSlices that share a row: the first Adam
-    # step of a token that occurs k times in a batch would be sqrt(k) times too large.
+    # Keras' optimizers do not sum entries of IndexedSlices with the same row: the first Adam step
+    # of a token that occurs k times in a batch would be sqrt(k) times too large.
     gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
     clip = _clipping(optimizer)
     if replicas == 1 or clip is None:
         return gradients  # Keras clips and sums
-    # Keras clips each replica's gradients before it sums them. So: sum, clip, and hand every
-    # replica an equal share. A share's norm is below the limit, so Keras' clipping leaves it alone.
+    # Keras clips each replica's gradients before summing. So: sum, clip, and give every replica an
+    # equal share, whose norm is below the limit, so that Keras' clipping does not change it.
     present = [g for g in gradients if g is not None]
     clipped = iter(clip(context.all_reduce(tf.distribute.ReduceOp.SUM, present)))
     return [None if g is None else next(clipped) / replicas for g in gradients]
 
 
 def _clipping(optimizer: keras.Optimizer) -> Any | None:
-    """What the optimizer does to a list of gradients, or None. Keras allows one of the three."""
+    """Returns the optimizer's clipping function, or None. Keras allows one of the three kinds."""
     import tensorflow as tf
 
     if limit := optimizer.clipnorm:
@@ -214,11 +214,10 @@ def _clipping(optimizer: keras.Optimizer) -> Any | None:
 
 @contextlib.contextmanager
 def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
-    """Batch statistics over the global batch while the model is traced.
+    """Computes batch statistics over the global batch while the model is traced.
 
-    Set back afterwards, because the flag would be saved with the model, and a model saved with it
-    loads on no other backend. Each of these layers waits for all replicas, so none sets it back
-    before another has read it.
+    Resets the flag afterwards, because a model saved with it loads on no other backend. Each of
+    these layers waits for all replicas, so none resets it before another has read it.
     """
     layers = [
         layer
@@ -237,13 +236,13 @@ def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
 
 
 def _spans_workers(strategy: Any) -> bool:
-    """Whether the strategy runs in several processes."""
+    """Returns whether the strategy runs in several processes."""
     resolver = strategy.cluster_resolver
     return resolver is not None and sum(map(len, resolver.cluster_spec().as_dict().values())) > 1
 
 
 def _refuse_impossible(model: keras.Model, optimizer: keras.Optimizer, options: dict) -> None:
-    """Raise a ValueError for what fails, hangs or trains wrongly on several replicas."""
+    """Raises ValueError for options that fail, hang or train wrongly on several replicas."""
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
     if replicas == 1 or optimizer is None:

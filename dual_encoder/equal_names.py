@@ -1,4 +1,4 @@
-"""Class names that a tokenizer cannot tell apart: the second of them can never be answered."""
+"""Detect class names with identical tokens: the second of them could never be predicted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ if TYPE_CHECKING:
 def refuse_equal_names(
     model: DualEncoder, class_names: Sequence[str], templates: Sequence[str] = ("{}",)
 ) -> None:
-    """ValueError, naming them, if differently spelt names are the same prompts to the model.
+    """Raises ValueError, naming them, if differently spelt names give the same token ids.
 
-    Case, composed and decomposed letters, kinds of spaces, letters that the vocabulary lacks, and
-    what is cut behind the last token that is read make no difference to many tokenizers.
+    Many tokenizers ignore case, Unicode form, kinds of spaces, characters missing from the
+    vocabulary, and text beyond the context length.
 
     Args:
-        model: one with a tokenizer; without, nothing is looked at.
-        class_names: c names. The very same name twice is left to the caller: published lists have
-            some.
-        templates: prompts with {} for the name.
+        model: a dual encoder; without a tokenizer, nothing is checked.
+        class_names: c names. Identical names are allowed, as published lists contain some.
+        templates: prompt templates with {} for the name.
     """
     if model.tokenizer is None:
         return
@@ -32,7 +31,7 @@ def refuse_equal_names(
 
 
 def refuse_equal_rows(class_names: Sequence[str], token_ids: np.ndarray) -> None:
-    """The same of names whose prompts are tokens already, int [c * templates, n]."""
+    """Does the same check for tokenised prompts, int [c * templates, n]."""
     rows = np.ascontiguousarray(token_ids).reshape(len(class_names), -1)
     first: dict[bytes, str] = {}
     for name, row in zip(class_names, rows, strict=True):
@@ -46,6 +45,6 @@ def refuse_equal_rows(class_names: Sequence[str], token_ids: np.ndarray) -> None
 
 
 def _shown(name: str) -> str:
-    """A name quoted; escaped where it looks like another."""
+    """Returns the name quoted, and escaped if it looks like another."""
     text = name if len(name) <= 60 else f"{name[:57]}..."
     return repr(text) if text.isascii() else f"{text!r} ({text!a})"

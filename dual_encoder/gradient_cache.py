@@ -1,8 +1,7 @@
-"""The gradients of one large batch, a few rows at a time.
+"""Gradients of a large batch, computed in parts to save memory.
 
-The activations of one part are let go before those of the next are made, so the memory of a step
-grows with the part and not with the batch. The result is that of the whole batch at once, to
-rounding.
+The activations of one part are freed before the next is computed, so a step's memory depends on
+the size of a part, not of the batch. The result equals that of the whole batch, up to rounding.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +13,21 @@ from dual_encoder._keras_private import layers_of
 
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight
 
-MEANS = ("sum_over_batch_size", "mean")  # reductions by which the losses of equal parts average
+MEANS = ("sum_over_batch_size", "mean")  # losses that average over equal parts
 
 
 def gradients_of(model: Any, batch: Batch, *, size: int) -> tuple[Any, Any, list]:
-    """As `ExactTraining.gradients_of`, in parts of `size` rows; TensorFlow only.
+    """Computes `ExactTraining.gradients_of` in parts of `size` rows; TensorFlow only.
 
-    A loss that is a mean over rows, such as a cross-entropy, is the mean of those of the parts:
-    one pass. Any other loss, such as the contrastive ones, in which every row meets all others,
-    takes two (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
-    Setup", arXiv:2101.06983, section 3): the first makes the outputs of all rows, from which the
-    loss and its gradient with respect to them follow, over all replicas; the second makes each
-    part's again and pulls that gradient back. Both passes draw the same dropout.
+    A loss that is a mean over rows, such as cross-entropy, needs one pass: it is the mean over
+    parts. Any other loss, such as the contrastive ones, which compare all rows, needs two passes
+    (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
+    arXiv:2101.06983, section 3): the first computes the outputs of all rows, the loss over all
+    replicas and its gradient with respect to the outputs; the second recomputes each part and
+    backpropagates that gradient. Both passes use the same dropout masks.
 
     Raises:
-        ValueError: the rows cannot be cut into parts of this size, or a layer adds a loss.
+        ValueError: `size` does not divide the rows, or a layer adds a loss.
     """
     parts = _Parts(batch, size)
     one_pass = _averages(model)
@@ -36,7 +35,7 @@ def gradients_of(model: Any, batch: Batch, *, size: int) -> tuple[Any, Any, list
 
 
 def check(model: Any, size: Any) -> None:
-    """Raise a ValueError unless the model can be trained in parts of `size` rows."""
+    """Raises ValueError unless the model can be trained in parts of `size` rows."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError("micro_batch works on TensorFlow alone")
     if not isinstance(size, int) or size < 1:
@@ -51,7 +50,7 @@ def check(model: Any, size: Any) -> None:
 
 
 class _Parts:
-    """A batch of this replica, cut: `parts[i]` is the i-th x, y and sample_weight."""
+    """This replica's batch in parts: `parts[i]` is the i-th x, y and sample_weight."""
 
     def __init__(self, batch: Any, size: int):
         import tensorflow as tf
@@ -83,7 +82,7 @@ class _Parts:
 
 
 def _averages(model: Any) -> bool:
-    """Whether the loss of a batch is the mean of the losses of its parts."""
+    """Returns whether the loss of a batch is the mean of the losses of its parts."""
     if type(model).compute_loss is not keras.Model.compute_loss:
         return False
     loss = model.loss
@@ -131,7 +130,7 @@ def _in_two_passes(model: Any, batch: Batch, parts: _Parts) -> tuple[Any, Any, l
         y_pred = _packed(model, parts, rows)
         loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
         scaled_loss = model.optimizer.scale_loss(loss)
-    # Temperatures and penalties on weights get theirs from the loss itself.
+    # Temperatures and weight penalties get their gradients from the loss directly.
     pulled, direct = tape.gradient(scaled_loss, (rows, variables))
     cut = _Parts(pulled, parts.size)
 
@@ -161,16 +160,15 @@ def _in_turn(
     sums: list,
     stacks: bool,
 ) -> tuple[list, list, list]:
-    """`work` on every part, strictly one after the other.
+    """Runs `work` on the parts, strictly one after the other.
 
-    No variable changes meanwhile: the states of what draws random numbers go from part to part
-    beside them.
+    No variable changes meanwhile: random states are passed from part to part.
 
     Args:
-        work: part number and these states -> rows [size, d] to be put together, terms to be added
-            up, and the states afterwards.
-        sums: what the terms are added to.
-        stacks: whether `work` gives the rows of all outputs, or none.
+        work: part number and random states -> rows [size, d] to concatenate, terms to sum, and
+            the new states.
+        sums: initial values of the sums.
+        stacks: whether `work` returns rows of all outputs, or none.
 
     Returns:
         Rows [b, d], sums and states.
@@ -199,7 +197,7 @@ def _in_turn(
 
 
 def _outputs(model: Any, x: Any, seeds: list) -> tuple[Any, list]:
-    """The outputs in float32, as losses take them, and the states of the seeds afterwards."""
+    """Returns the outputs in float32, as losses expect them, and the new seed states."""
     held = _seeds(model)
     states = list(zip(held, seeds, strict=True))
     with keras.StatelessScope(states, collect_losses=True) as scope:
@@ -222,13 +220,13 @@ def _shapes(model: Any, parts: _Parts) -> list[tuple]:
 
 
 def _packed(model: Any, parts: _Parts, rows: list) -> Any:
-    """`rows` in the structure of the model's outputs."""
+    """Returns `rows` in the structure of the model's outputs."""
     left = iter(rows)
     return keras.tree.map_shape_structure(lambda _: next(left), _output_shapes(model, parts))
 
 
 def _seeds(model: Any) -> list[keras.Variable]:
-    """The states of everything in the model that draws random numbers."""
+    """Returns all random states of the model."""
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
 
 
@@ -238,7 +236,7 @@ def _advance(model: Any, seeds: list) -> None:
 
 
 def _dense(gradients: Sequence[Any], variables: Sequence[keras.Variable]) -> list:
-    """Tensors, zeros where there is no gradient."""
+    """Returns dense tensors, with zeros for missing gradients."""
     import tensorflow as tf
 
     return [

@@ -1,7 +1,7 @@
-"""What people call an image (a path, a PIL image, an array) as the pixels that a tower takes.
+"""Convert paths, PIL images and arrays to the pixels that a tower expects.
 
-The pixels are those of `tfrecords.read_image`: upright, transparent parts on white, 8 bits per
-channel, resized by Pillow's rules, the central square kept.
+The same preprocessing as `tfrecords.read_image`: upright, transparent parts on white, 8 bits per
+channel, resized as by Pillow, centre crop.
 """
 
 import os
@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-# What Pillow may try, AVIF and HEIF where they are known: it reads other kinds too, some by running
-# other programs.
+# Formats Pillow may try, AVIF and HEIF if supported; others are excluded, as some run external
+# programs.
 KINDS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 TWELVE_BITS = 4095
@@ -22,10 +22,10 @@ TWELVE_BITS = 4095
 def as_pixels(
     images: Any, *, image_size: int, resize: str = "crop", interpolation: str = "bicubic", **_: Any
 ) -> Any:
-    """Images of any kind as pixels [b, image_size, image_size, 3]; batches stay as they are.
+    """Converts images of any kind to pixels [b, image_size, image_size, 3]; keeps batches as is.
 
     Raises:
-        ValueError: an image that cannot be read, an array of another shape, or something else.
+    ValueError: an unreadable image, an array of another shape, or an unsupported type.
         FileNotFoundError: no such file.
     """
     options: dict[str, Any] = {"size": image_size, "resize": resize, "interpolation": interpolation}
@@ -41,7 +41,7 @@ def as_pixels(
 
 
 def notice_fractions(images: Any) -> None:
-    """Warn where arrays of images hold fractions of 1, as after `Rescaling(1 / 255)`."""
+    """Warns if image arrays hold fractions of 1, as after `Rescaling(1 / 255)`."""
     if not isinstance(images, np.ndarray) or images.ndim < 3 or images.dtype.kind != "f":
         return
     some = images[:8]
@@ -65,7 +65,7 @@ def _checked(images: Any, size: int) -> Any:
 
 
 def _one(image: Any, *, size: int, resize: str, interpolation: str) -> Any:
-    """One image of any kind as pixels [size, size, 3]."""
+    """Converts one image of any kind to pixels [size, size, 3]."""
     if hasattr(image, "shape"):
         array = np.asarray(image)
         if array.shape == (size, size, 3):
@@ -97,7 +97,7 @@ def _read(path: Path) -> Any:
 
     data = path.open("rb")  # FileNotFoundError names the path
     with data, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata: the pixels decide
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; only pixels matter
         try:
             Image.init()
             image = Image.open(data, formats=[kind for kind in KINDS if kind in Image.OPEN])
@@ -105,7 +105,7 @@ def _read(path: Path) -> Any:
             image.load()
         except MemoryError:
             raise
-        except Exception as error:  # damaged files make Pillow raise almost anything
+        except Exception as error:  # Pillow raises almost anything for damaged files
             unknown = isinstance(error, UnidentifiedImageError)
             reason = "of no kind read here" if unknown else " ".join(str(error).split())
             raise ValueError(f"{path}: not a readable image ({reason})") from None
@@ -115,7 +115,7 @@ def _read(path: Path) -> Any:
 
 
 def _plain(image: Any) -> Any:
-    """Upright RGB with 8 bits per channel, transparent parts on white."""
+    """Converts to upright RGB with 8 bits per channel, transparent parts on white."""
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)

@@ -1,4 +1,4 @@
-"""The dual encoder: an image tower and a text tower that meet in one space."""
+"""The dual encoder: an image tower and a text tower with a shared embedding space."""
 
 from functools import cached_property, partial
 from typing import Any
@@ -18,39 +18,38 @@ from dual_encoder.towers.adapters import as_image_tower, as_text_tower, most_tok
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import compiled, is_plain
 
-LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # temperature at the start
+LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # initial temperature
 
 MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 
 @keras.saving.register_keras_serializable("duet")
 class DualEncoder(TakesImages, ExactTraining, keras.Model):
-    """Any image tower and any text tower with projection heads and a learnable temperature.
+    """An image tower and a text tower with projection heads and a learnable temperature.
 
-    Trains with plain `compile(optimizer)` and `fit` on batches `({"image", "token_ids"}, y)`: the
-    loss is the model's own, and pairs with equal `y` (captions of one image, images of one
-    class) are not negatives of each other.
+    Trains with `compile(optimizer)` and `fit` on batches `({"image", "token_ids"}, y)`: the loss is
+    built in, and pairs with equal `y` (captions of one image, images of one class) are not
+    negatives of each other.
 
     Args:
         image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d], with attributes
-            `image_size` and `output_dim`: s and d; or a Keras model of images.
+            `image_size` and `output_dim`: s and d; or a Keras image model.
         text_tower: layer, token ids [b, n] -> features [b, d], with attributes `context_length`,
-            `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`); or a KerasHub
-            backbone of texts.
-        embed_dim: size e of the shared space.
+            `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`); or a KerasHub text
+                backbone.
+            embed_dim: size e of the embeddings.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
-        image_projection, text_projection: layers to take as projection heads instead, features
+        image_projection, text_projection: layers to use as projection heads instead, features
             [b, d] -> [b, e]; `keras.layers.Identity()` for none.
         loss_name: `"contrastive"` (CLIP) or `"sigmoid"` (SigLIP).
-        temperature: at the start; the logits are cosines over the temperature. Default: 0.07 for
+        temperature: initial value; logits are cosines divided by it. Default: 0.07 for
             `"contrastive"`, 0.1 for `"sigmoid"`, as in the papers.
-        tokenizer: callable, list of texts -> token ids; saved with the model. One of KerasHub or
-            `transformers` becomes a `Tokenizer`.
+        tokenizer: callable, list of texts -> token ids; saved with the model. Tokenizers of
+            KerasHub or `transformers` are converted to a `Tokenizer`.
 
-    Raises:
-        ValueError: a tower without these attributes, an unknown loss, or a temperature of 0 or
-            less.
+        Raises:
+        ValueError: a tower without these attributes, an unknown loss, or a temperature <= 0.
 
     References: Radford et al. 2021 (arXiv:2103.00020), figure 3; Zhai et al. 2023
     (arXiv:2303.15343), algorithm 1.
@@ -116,27 +115,27 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
 
     @property
     def context_length(self) -> int:
-        """Most tokens per text."""
+        """Maximum number of tokens per text."""
         return self.text_tower.context_length
 
     @property
     def logit_scale(self) -> Any:
-        """What cosines are multiplied by: the inverse temperature; CLIP's is at most 100."""
+        """The inverse temperature, by which cosines are multiplied; at most 100 for CLIP."""
         scale = ops.exp(self.log_scale)
         return ops.minimum(scale, MAX_SCALE) if self.loss_name == "contrastive" else scale
 
     def encode_image(self, images: Any, training: bool | None = None) -> Any:
-        """Images -> embeddings [b, e] of unit length; of one image b is 1.
+        """Returns embeddings [b, e] of unit length; for a single image b is 1.
 
-        Called from plain Python and not in training, it runs compiled.
+        Runs compiled if called from Python outside of training.
 
         Args:
             images: pixels 0-255 [b, s, s, 3] or [s, s, 3], uint8 or float; or a path, a PIL image
-                or pixels uint8 [h, w, 3], or a list of these, which are made square as the
-                checkpoint wants them.
+                or pixels uint8 [h, w, 3], or a list of these, which are preprocessed as the
+                    checkpoint expects.
 
-        Raises:
-            ValueError: none of these, or an image that cannot be read; names it.
+                Raises:
+                ValueError: an unsupported input, or an unreadable image; names it.
         """
         images = self.as_pixels(images)
         if not training and is_plain(images):
@@ -144,21 +143,21 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         return self._encode_image(images, training=training)
 
     def encode_text(self, token_ids: Any, training: bool | None = None) -> Any:
-        """Texts -> embeddings [b, e] of unit length; compiled as `encode_image` is.
+        """Returns embeddings [b, e] of unit length; compiled like `encode_image`.
 
         Args:
-            token_ids: int [b, n] or [n]; or a text or a list of texts, for the model's tokenizer.
+            token_ids: int [b, n] or [n]; or a text or list of texts, for the model's tokenizer.
 
         Raises:
-            ValueError: none of these, or texts for a model without a tokenizer.
+            ValueError: an unsupported input, or texts for a model without a tokenizer.
         """
         token_ids = as_token_ids(token_ids, self.tokenizer, self.text_tower)
         if not training and is_plain(token_ids):
             return self._compiled_text(ops.convert_to_tensor(token_ids))
         return self._encode_text(token_ids, training=training)
 
-    # A tower that is locked (`trainable = False`) computes as in inference: dropout and batch
-    # statistics would make noise that no weight of it can answer to.
+    # A frozen tower (`trainable = False`) runs in inference mode: dropout and batch statistics
+    # would add noise that none of its weights can compensate.
     def _encode_image(self, images, training=False):
         features = self.image_tower(images, training=training and self.image_tower.trainable)
         return _unit(self.image_projection(features, training=training))
@@ -176,8 +175,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         return compiled(self._encode_text, self)
 
     def call(self, inputs, training=None):
-        """`{"image", "token_ids"}`, or one of them, or the pair (image, token_ids) -> `{"image":
-        [b, e], "text": [b, e]}`."""
+        """Maps `{"image", "token_ids"}`, one of them, or the pair (image, token_ids) to
+        `{"image": [b, e], "text": [b, e]}`."""
         inputs = _by_name(inputs)
         embeddings = {}
         if "image" in inputs:
@@ -188,10 +187,10 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         return embeddings
 
     def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
-        """As Keras'; the loss is the model's own, `loss_name`.
+        """As in Keras; the loss is built in, see `loss_name`.
 
         Raises:
-            ValueError: a loss, or metrics of classes: the outputs are embeddings.
+            ValueError: a loss, or classification metrics: the outputs are embeddings.
         """
         if loss is not None:
             raise ValueError(
@@ -207,7 +206,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
 
     def check_inputs(self, data):
-        """See `PlainKeras.check_inputs`: there are images and token ids."""
+        """See `PlainKeras.check_inputs`: requires images and token ids."""
         inputs = inputs_of(data)
         if isinstance(inputs, tuple | list | dict) or hasattr(inputs, "shape"):
             _by_name(inputs)
@@ -220,13 +219,13 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         return {"image": super().input_specs(), "token_ids": texts}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The contrastive or sigmoid loss over the global batch; `y` [b] tells who is whose."""
+        """Returns the loss over the global batch; pairs with equal `y` [b] are positives."""
         options = {"scale": self.logit_scale, "ids": y, "sample_weight": sample_weight}
         if self.loss_name == "sigmoid":
             loss = sigmoid_loss(y_pred["image"], y_pred["text"], bias=self.logit_bias, **options)
         else:
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
-        return loss + added_losses(self)  # of the towers
+        return loss + added_losses(self)  # losses added by the towers
 
     def compute_output_shape(self, input_shape):
         return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}
@@ -257,14 +256,14 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
 
 
 def _by_name(inputs: Any) -> dict[str, Any]:
-    """The inputs of a dual encoder by name; a ValueError where they are something else."""
+    """Returns the inputs of a dual encoder by name; ValueError for an unsupported input."""
     if isinstance(inputs, tuple | list) and len(inputs) == 2:
         return dict(zip(("image", "token_ids"), inputs, strict=True))
     if not isinstance(inputs, dict) or not {"image", "token_ids"} & set(inputs):
-        found = f"keys {sorted(inputs)}" if isinstance(inputs, dict) else type(inputs).__name__
+        received = f"keys {sorted(inputs)}" if isinstance(inputs, dict) else type(inputs).__name__
         raise ValueError(
             'inputs: expected a dict with "image", "token_ids" or both, or the pair (image, '
-            f"token_ids), in batches (x, y); got {found}"
+            f"token_ids), in batches (x, y); got {received}"
         )
     return inputs
 
@@ -279,5 +278,5 @@ def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -
 
 
 def _unit(x):
-    """Rows of unit length, in float32 whatever the towers compute in."""
+    """Normalises rows to unit length, in float32 whatever the towers' precision."""
     return ops.normalize(ops.cast(x, "float32"), axis=-1)

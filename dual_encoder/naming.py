@@ -1,4 +1,4 @@
-"""What a classifier says of images, in names and probabilities."""
+"""Predict class names and probabilities of images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from keras import ops
 
 
 class NamesImages:
-    """Mixin of classifiers with `class_names` that give logits and take images of any kind."""
+    """Mixin for classifiers with `class_names` that map images to logits."""
 
     class_names: Sequence[str]
     multi_label = False
@@ -16,19 +16,19 @@ class NamesImages:
     def predict_images(
         self, images: Sequence[Any], *, top_k: int | None = None, batch_size: int = 32
     ) -> list[list[tuple[str, float]]]:
-        """Names and probabilities of each image, likeliest first.
+        """Returns class names and probabilities of each image, most likely first.
 
         Args:
-            images: paths, PIL images or arrays, resized as evaluation has them.
-            top_k: names of each; all without it.
-            batch_size: images at a time.
+            images: paths, PIL images or arrays, preprocessed as in evaluation.
+            top_k: classes per image; all by default.
+            batch_size: images per batch.
 
         Returns:
-            A list for each image. Probabilities are the softmax of the logits, where images may
-            have several labels their sigmoid.
+            A list for each image. Probabilities are the softmax of the logits, for multi-label
+            classifiers their sigmoid.
 
         Raises:
-            ValueError: an image that cannot be read, named; no list.
+            ValueError: an unreadable image (names it), or not a list.
             FileNotFoundError: no such file.
 
         Example:
@@ -40,14 +40,14 @@ class NamesImages:
                 "predict_images: expected a list of paths, PIL images or arrays; got "
                 f"{type(images).__name__}"
             )
-        found: list[list[tuple[str, float]]] = []
+        predictions: list[list[tuple[str, float]]] = []
         for first in range(0, len(images), batch_size):
             chosen = list(images[first : first + batch_size])
-            found += self._named(self._probabilities(chosen, rows=batch_size), top_k=top_k)
-        return found
+            predictions += self._named(self._probabilities(chosen, rows=batch_size), top_k=top_k)
+        return predictions
 
     def _probabilities(self, images: list[Any], *, rows: int) -> np.ndarray:
-        """Of images, [b, c]; always `rows` of them at a time, for another number is traced anew."""
+        """Returns probabilities [b, c]; pads to `rows`, as another batch size is traced again."""
         pixels = np.asarray(self.as_pixels(images))  # type: ignore[attr-defined]
         filled = np.concatenate([pixels, np.repeat(pixels[-1:], rows - len(images), axis=0)])
         logits = self.predict_on_batch(filled)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What plain Keras promises of any model, kept by models that are made of towers."""
+"""Make models built of towers support the full API of a Keras model."""
 
 import contextlib
 import importlib.util
@@ -20,18 +20,18 @@ else:
 
 TOWERS = ("image_tower", "text_tower")
 
-NEEDS = {"onnx": ("tf2onnx", "onnx"), "openvino": ("openvino",)}  # packages of export's formats
+NEEDS = {"onnx": ("tf2onnx", "onnx"), "openvino": ("openvino",)}  # packages of export formats
 
 
 class PlainKeras(_Model):
-    """Mixin of Duet's models, in front of `keras.Model`.
+    """Mixin of Duet's models, placed before `keras.Model`.
 
-    A model knows its shapes from its towers, so it is built wherever Keras would ask for a batch
-    first: `compile`, `fit`, `summary`, `load_weights`, `export`, `quantize`.
+    Towers know their input shapes, so the model is built automatically where Keras would require a
+    batch first: `compile`, `fit`, `summary`, `load_weights`, `export`, `quantize`.
     """
 
     def built_now(self) -> "PlainKeras":
-        """The model, built if it was not and has towers, which know their shapes."""
+        """Returns the model, built if it has towers and was not built before."""
         if not self.built and any(hasattr(self, name) for name in TOWERS):
             tensorflow = keras.backend.backend() == "tensorflow"
             with self.distribute_strategy.scope() if tensorflow else contextlib.nullcontext():
@@ -39,12 +39,12 @@ class PlainKeras(_Model):
         return self
 
     def input_specs(self) -> Any:
-        """The inputs as `keras.InputSpec`, with the batch open: what `export` traces."""
+        """The inputs as `keras.InputSpec` with any batch size, as traced by `export`."""
         size = self.image_size
         return keras.InputSpec(shape=(None, size, size, 3), dtype="float32", name="image")
 
     def check_inputs(self, data: Any) -> None:
-        """Raise a ValueError of one line where a batch cannot be right, before Keras traces it.
+        """Raises a one-line ValueError for an invalid batch, before Keras traces it.
 
         Args:
             data: the x of `fit`: arrays or a `tf.data.Dataset`; others are left to Keras.
@@ -55,16 +55,16 @@ class PlainKeras(_Model):
             notice_fractions(images)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras'."""
+        """As in Keras."""
         self.built_now()
         super().compile(*args, **kwargs)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As Keras', with `class_weight` for datasets that have weights already.
+        """As in Keras, with `class_weight` also for datasets with sample weights.
 
         Raises:
-            ValueError: a dataset of several epochs in a row, of `tfrecords.load(epochs=...)`, as
-                every one of several epochs.
+            ValueError: `epochs` together with a dataset that already contains several epochs
+                (`tfrecords.load(epochs=...)`).
         """
         given = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs).arguments
         in_a_row = getattr(x, "epochs_in_a_row", 1)
@@ -78,31 +78,31 @@ class PlainKeras(_Model):
         if given.get("class_weight") is not None and is_weighted(x):
             given["x"] = weighted_by_class(x, given.pop("class_weight"))
         if hasattr(x, "element_spec"):
-            given.setdefault("shuffle", False)  # of which Keras warns that it changes nothing
+            given.setdefault("shuffle", False)  # Keras warns that shuffling a dataset has no effect
         self.check_inputs(x)
         self.built_now()
         given.pop("self")
         return super().fit(**given)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As Keras'."""
+        """As in Keras."""
         self.check_inputs(x)
         self.built_now()
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """As Keras', with a row for each image: rows of weight 0 are padding and left out."""
+        """As in Keras, with one row per image: padding rows of weight 0 are left out."""
         self.check_inputs(x)
         self.built_now()
         return super().predict(without_padding(x), *args, **kwargs)
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras'."""
+        """As in Keras."""
         self.built_now()
         super().summary(*args, **kwargs)
 
     def load_weights(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras'."""
+        """As in Keras."""
         self.built_now()
         super().load_weights(*args, **kwargs)
 
@@ -114,10 +114,10 @@ class PlainKeras(_Model):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
-        """As Keras', in all of its formats, without a call before; images are float32 0-255.
+        """As in Keras, in all formats, without calling the model first; images are float32 0-255.
 
         Raises:
-            ImportError: a package that the format needs is missing; names it.
+            ImportError: a package required by the format is missing; names it.
         """
         for package in NEEDS.get(format, ()):
             if importlib.util.find_spec(package) is None:
@@ -129,14 +129,14 @@ class PlainKeras(_Model):
         super().export(filepath, format, verbose, input_signature=signature, **kwargs)
 
     def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
-        """As Keras'; what is saved afterwards loads as it was."""
+        """As in Keras; a model saved afterwards loads quantized."""
         with warnings.catch_warnings():
-            # Norms and the like stay as they are, which Keras says of each.
+            # Keras warns for each layer that it cannot quantize, such as norms.
             warnings.filterwarnings("ignore", message="Layer .* does not have a `quantize`")
             super().quantize(mode, config=config, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """As Keras', with the modes of layers that `quantize` has changed."""
+        """As in Keras, with the quantization modes of layers."""
         modes = {
             str(place): mode
             for place, layer in enumerate(layers_of(self))
@@ -145,14 +145,14 @@ class PlainKeras(_Model):
         return {**super().get_config(), **({"quantized": modes} if modes else {})}
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """As Keras'; None with LoRA, whose optimizer knows matrices that a file does not hold."""
+        """As in Keras; None with LoRA, whose matrices in the optimizer are not saved."""
         if any(getattr(layer, "lora_enabled", False) for layer in layers_of(self)):
             return None
         return super().get_compile_config()
 
     @classmethod
     def made_of(cls, config: dict[str, Any]) -> Any:
-        """The model of a configuration whose parts are made already, quantized as it was."""
+        """Returns the model of a configuration with deserialised parts, quantized as saved."""
         config = dict(config)
         quantized = config.pop("quantized", {})
         model = cls(**config)
@@ -164,15 +164,15 @@ class PlainKeras(_Model):
         return model
 
     def enable_lora(self, rank: int, *, alpha: float | None = None) -> None:
-        """Freeze the towers and train a low-rank change of each of their dense matrices.
+        """Freeze the towers and train low-rank updates of their dense matrices.
 
-        LoRA, Hu et al. 2022 (arXiv:2106.09685), by Keras' own `Dense.enable_lora`; projections and
-        heads train as before. `compile` afterwards, and after loading: saving adds the change to
-        the matrices.
+        LoRA, Hu et al. 2022 (arXiv:2106.09685), with Keras' `Dense.enable_lora`; projections and
+        heads train as before. Call `compile` afterwards, and after loading: saving merges the
+        updates into the matrices.
 
         Args:
-            rank: of the change.
-            alpha: its scale is `alpha / rank`; 1 without it.
+            rank: of the updates.
+            alpha: updates are scaled by `alpha / rank`; by 1 if None.
 
         Raises:
             ValueError: the towers have no dense matrices.
@@ -191,20 +191,20 @@ class PlainKeras(_Model):
 
 
 def inputs_of(data: Any) -> Any:
-    """The x of a dataset, as the shapes of a batch; of arrays the arrays themselves."""
+    """Returns the x of a dataset as batch shapes; arrays are returned unchanged."""
     spec = getattr(data, "element_spec", data)
     return spec[0] if hasattr(data, "element_spec") and isinstance(spec, tuple) else spec
 
 
 def images_of(inputs: Any) -> Any:
-    """The images among a model's inputs; None where there are none."""
+    """Returns the images among a model's inputs; None if there are none."""
     if isinstance(inputs, dict):
         return inputs.get("image")
     return inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
 
 
 def quantization_of(layer: keras.layers.Layer) -> str | None:
-    """The mode that a layer was quantized in, such as `"int8"`; None for models and others."""
+    """Returns a layer's quantization mode, such as `"int8"`; None if not quantized."""
     if isinstance(layer, keras.Model):
         return None
     return getattr(layer.dtype_policy, "quantization_mode", None)

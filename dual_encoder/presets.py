@@ -2,7 +2,7 @@
 
 A tower is a layer. An image tower takes pixels 0-255 and normalises them itself; it has
 `image_size` and `output_dim`. A text tower takes token ids; it has `context_length`, `output_dim`
-and `trims_exactly`: whether rows may be cut behind the longest text without changing the result.
+and `trims_exactly`: whether padding behind the longest text can be cut without any effect.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from dual_encoder.towers.vision_transformer import VisionTransformer
 Sizes = Mapping[str, Any]
 
 
-# For images of the miniature world's size: trained from scratch on a CPU in minutes.
+# For 64-pixel images (`shapes`): train from scratch on a CPU in minutes.
 OWN_IMAGE: Mapping[str, Sizes] = {
     "vit-tiny": dict(
         patch_size=8, width=128, depth=2, heads=4, stem="convolutions", pooling="average"
@@ -65,19 +65,19 @@ TEXT_TOWERS = (*OWN_TEXT, *PUBLISHED_TEXT)
 def image_tower(
     name: str, *, image_size: int | None = None, weights: str | None = None, **sizes: Any
 ) -> keras.layers.Layer:
-    """Make an image tower.
+    """Returns an image tower.
 
     Args:
         name: one of `IMAGE_TOWERS`.
-        image_size: pixels; the tower's usual size, or that of the weights, without one.
-        weights: None for random ones; for `keras.applications` names `"imagenet"` or a file of
-            weights that the network without its top saved; for ViT whatever `load` takes and has
-            such a tower: `"vit-base-patch16-224"`, a folder.
-        sizes: of the table's row, to change (`width=32`).
+        image_size: pixels; by default the tower's usual size, or that of the weights.
+        weights: None for random ones; for `keras.applications` names `"imagenet"` or a weights
+            file of the network without its top; for ViT any checkpoint that `load` accepts and
+            that has such a tower: `"vit-base-patch16-224"`, a folder.
+        sizes: changes to the preset (`width=32`).
 
-    Raises:
-        ValueError: unknown name, sizes or weights for a tower that has none, weights that cannot
-            be read or are of other sizes, or an image size that the tower cannot take.
+        Raises:
+        ValueError: unknown name, sizes or weights for a tower that has none, weights that are
+            unreadable or of other sizes, or an unsupported image size.
     """
     _check("image tower", name, IMAGE_TOWERS)
     if name in OWN_IMAGE:
@@ -98,17 +98,17 @@ def image_tower(
 def text_tower(
     name: str, tokenizer: Tokenizer, *, weights: str | None = None, **sizes: Any
 ) -> keras.layers.Layer:
-    """Make a text tower for a tokenizer's vocabulary and context.
+    """Returns a text tower for a tokenizer's vocabulary and context length.
 
     Args:
         name: one of `TEXT_TOWERS`.
-        tokenizer: gives vocabulary size, context length, padding and end-of-text ids.
-        weights: None for random ones; for BERT whatever `load` takes and has such a tower:
-            `"bert-base-uncased"`, a folder.
-        sizes: of the table's row, to change.
+        tokenizer: defines vocabulary size, context length, padding and end-of-text ids.
+        weights: None for random ones; for BERT any checkpoint that `load` accepts and that has
+            such a tower: `"bert-base-uncased"`, a folder.
+        sizes: changes to the preset.
 
     Raises:
-        ValueError: unknown name; weights for a tower that has none, that cannot be read, or of
+        ValueError: unknown name; weights for a tower that has none, that are unreadable, or of
             other sizes or another vocabulary; a context too long for the tower.
     """
     _check("text tower", name, TEXT_TOWERS)
@@ -132,19 +132,19 @@ def text_tower(
 
 
 def text_tokenizer(weights: str, *, context_length: int) -> Tokenizer:
-    """The tokenizer that a text tower's weights were trained with, for texts of this length.
+    """Returns the tokenizer of a text tower's pretrained weights, with this context length.
 
     Args:
-        weights: what `text_tower` takes: `"bert-base-uncased"`, a folder.
-        context_length: most tokens per text.
+        weights: as for `text_tower`: `"bert-base-uncased"`, a folder.
+        context_length: maximum number of tokens per text.
 
     Raises:
-        ValueError: the weights cannot be read, or have no tokenizer.
+        ValueError: the weights are unreadable, or have no tokenizer.
     """
-    own = _read("a text tower", weights, lambda: load(weights).tokenizer)
-    if own is None:
+    pretrained = _read("a text tower", weights, lambda: load(weights).tokenizer)
+    if pretrained is None:
         raise ValueError(f"weights {weights!r}: expected a tokenizer with them; there is none")
-    return Tokenizer.from_config({**own.get_config(), "context_length": context_length})
+    return Tokenizer.from_config({**pretrained.get_config(), "context_length": context_length})
 
 
 def _application(name: str, image_size: int | None, weights: str | None) -> keras.layers.Layer:
@@ -157,17 +157,17 @@ def _application(name: str, image_size: int | None, weights: str | None) -> kera
 
 
 def _tower_of(name: str, weights: str, part: str, **options: Any) -> keras.layers.Layer:
-    """That part of the model which `load` makes of the weights."""
+    """Returns the given part of the model that `load` builds from the weights."""
     return _read(name, weights, lambda: getattr(load(weights, **options), part))
 
 
 def _read(name: str, weights: str | None, make: Callable[[], Any], *, hint: str = "") -> Any:
-    """What `make` makes, or a ValueError of one line that names the weights it could not read."""
+    """Returns `make()`, or raises a one-line ValueError naming the unreadable weights."""
     if not weights:
         return make()
     try:
         return make()
-    except Exception as error:  # of Keras, h5py, the Kaggle hub, HTTP: nothing in common
+    except Exception as error:  # Keras, h5py, the Kaggle hub and HTTP have no common error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         message = f"weights {weights!r}: cannot be read as weights of {name} ({reason}{hint})"
         raise ValueError(message) from error

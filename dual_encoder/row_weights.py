@@ -1,4 +1,4 @@
-"""Rows that count: padding fills up a batch with weight 0, and is no part of any mean."""
+"""Weights of rows: padding has weight 0 and is excluded from every mean."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,15 +8,15 @@ from keras import ops
 
 
 def of_real_rows(batch: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Weights with which Keras' mean over rows is one over the rows that count; TensorFlow only.
+    """Returns weights with which Keras' mean over rows excludes padding; TensorFlow only.
 
     Args:
-        batch: of this replica; the first array of it has as many rows as all.
-        sample_weight: [b] or None; other structures are left as they are.
+        batch: of this replica; all its arrays have the same number of rows.
+        sample_weight: [b] or None; other structures are returned unchanged.
 
     Returns:
-        The weights times rows / rows that count, over all replicas, and this replica's share of the
-        rows that count.
+        The weights times rows / real rows, over all replicas, and this replica's share of the
+        real rows.
     """
     import tensorflow as tf
 
@@ -34,17 +34,17 @@ def of_real_rows(batch: Any, sample_weight: Any) -> tuple[Any, Any]:
 
 
 def row_mean() -> str:
-    """The reduction of a loss that is a mean over the rows that count.
+    """Returns the loss reduction that gives the mean over real rows.
 
-    On TensorFlow Keras' mean over rows, which `ExactTraining` weighs as `of_real_rows` says, over
-    all replicas; elsewhere Keras' own, over the weights of a batch.
+    On TensorFlow, Keras' mean over rows, which `ExactTraining` weights with `of_real_rows` over all
+    replicas; on other backends, Keras' mean over the weights of a batch.
     """
     tensorflow = keras.backend.backend() == "tensorflow"
     return "sum_over_batch_size" if tensorflow else "mean_with_sample_weight"
 
 
 def is_weighted(data: Any) -> bool:
-    """Whether it is a `tf.data.Dataset` of (x, y, weight [b])."""
+    """Returns whether it is a `tf.data.Dataset` of (x, y, weight [b])."""
     spec = getattr(data, "element_spec", None)
     if not isinstance(spec, tuple) or len(spec) != 3 or not hasattr(data, "map"):
         return False
@@ -53,7 +53,7 @@ def is_weighted(data: Any) -> bool:
 
 
 def without_padding(data: Any) -> Any:
-    """The x of a weighted dataset without the rows of weight 0; anything else as it is."""
+    """Returns the x of a weighted dataset without rows of weight 0; other data unchanged."""
     if not is_weighted(data):
         return data
     import tensorflow as tf
@@ -65,9 +65,9 @@ def without_padding(data: Any) -> Any:
 
 
 def weighted_by_class(data: Any, class_weight: Mapping[int, float]) -> Any:
-    """A weighted dataset whose weights are multiplied by that of each row's class, 1 without one.
+    """Multiplies a dataset's weights by the weight of each row's class (default 1).
 
-    y is the label [b], or has a column per class, of which the largest counts.
+    y is the label [b], or has a column per class, of which the largest is used.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""One tower by itself as a Keras model: pretrained image classifiers and text encoders."""
+"""Single towers as Keras models: pretrained image classifiers and text encoders."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -15,13 +15,13 @@ from dual_encoder.towers.xla import compiled, without_xla_on_cpu
 
 @keras.saving.register_keras_serializable("duet")
 class ImageEncoder(TakesImages, PlainKeras, keras.Model):
-    """An image tower, with the head it was trained with where its checkpoint has one.
+    """An image tower, with the classification head of its checkpoint if there is one.
 
-    Pixels 0-255 [b, s, s, 3] -> logits [b, c] of the head, or features [b, d] without one.
+    Maps pixels 0-255 [b, s, s, 3] to logits [b, c], or to features [b, d] without a head.
 
     Args:
         image_tower: layer with attributes `image_size` and `output_dim`.
-        head: layer on the features, such as a dense one of 1,000 classes.
+        head: layer on the features, such as a dense layer for 1,000 classes.
         class_names: of the head's outputs.
     """
 
@@ -46,7 +46,7 @@ class ImageEncoder(TakesImages, PlainKeras, keras.Model):
         self.built = True
 
     def encode_image(self, images: Any) -> Any:
-        """Images, of the kinds of `DualEncoder.encode_image` -> features [b, d], compiled."""
+        """Returns features [b, d] of images as in `DualEncoder.encode_image`, compiled."""
         return self._compiled(ops.convert_to_tensor(self.as_pixels(images)))
 
     @cached_property
@@ -80,7 +80,7 @@ class ImageEncoder(TakesImages, PlainKeras, keras.Model):
 
 @keras.saving.register_keras_serializable("duet")
 class TextEncoder(PlainKeras, keras.Model):
-    """A text tower and its tokenizer: token ids [b, n] -> features [b, d].
+    """A text tower and its tokenizer, mapping token ids [b, n] to features [b, d].
 
     Args:
         text_tower: layer with attributes `context_length` and `output_dim`.
@@ -104,7 +104,7 @@ class TextEncoder(PlainKeras, keras.Model):
 
     @property
     def context_length(self) -> int:
-        """Most tokens per text."""
+        """Maximum number of tokens per text."""
         return self.text_tower.context_length
 
     def input_specs(self) -> keras.InputSpec:
@@ -113,7 +113,7 @@ class TextEncoder(PlainKeras, keras.Model):
         return keras.InputSpec(shape=shape, dtype="int32", name="token_ids")
 
     def encode_text(self, token_ids: Any) -> Any:
-        """Texts or token ids [b, n] -> features [b, d], compiled."""
+        """Returns features [b, d] of texts or token ids [b, n], compiled."""
         token_ids = as_token_ids(token_ids, self.tokenizer, self.text_tower)
         return self._compiled(ops.convert_to_tensor(token_ids))
 

@@ -1,5 +1,4 @@
-"""What TensorBoard shows of a training: losses, learning rate, speed, zero-shot accuracy, and the
-projector with its images."""
+"""TensorBoard callback: losses, learning rate, speed, zero-shot accuracy, and the projector."""
 
 import time
 from collections.abc import Sequence
@@ -21,25 +20,25 @@ PROJECTOR = """embeddings {{
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Keras' callback, which logs losses, metrics and the learning rate, and more of each epoch:
-    `images_per_second`, zero-shot accuracy, and at the end a projection of embeddings.
+    """Keras' callback (losses, metrics, learning rate), which also logs `images_per_second` and
+    zero-shot accuracy per epoch, and an embedding projection at the end.
 
-    What it measures is in the logs, so that `History`, `EarlyStopping(monitor=
-    "val_zero_shot_accuracy", mode="max")` and the progress bar have it too if they come later in
-    the list of callbacks.
+    Its values are added to the logs, so `History`, `EarlyStopping(monitor=
+    "val_zero_shot_accuracy", mode="max")` and the progress bar see them if they come later in the
+    list of callbacks.
 
     Args:
         log_dir: for `tensorboard --logdir`.
-        zero_shot: batches of images and labels, as `tfrecords.load` gives them without a tokenizer;
+        zero_shot: batches of images and labels, as from `tfrecords.load` without a tokenizer;
             logged as `val_zero_shot_accuracy` of a dual encoder.
         class_names: of these labels.
-        templates: prompts with {} for the name.
-        projector: images uint8 [n, s, s, 3] and their n labels or captions: their embeddings, with
-            the images as thumbnails, are shown under "Projector".
+        templates: prompt templates with {} for the name.
+        projector: images uint8 [n, s, s, 3] and their n labels or captions; their embeddings are
+            shown under "Projector", with the images as thumbnails.
         kwargs: of `keras.callbacks.TensorBoard`.
 
     Raises:
-        ValueError: class names without batches or the other way round, or unusable texts.
+        ValueError: class names without batches or vice versa, or invalid texts.
 
     Example:
         >>> board = dual_encoder.TensorBoard("logs", zero_shot=test, class_names=names)
@@ -72,7 +71,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_epoch_begin(epoch, logs)
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        self._note_speed()  # validation, which is about to begin, counts anew
+        self._note_speed()  # starts a new measurement for validation
         super().on_test_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -114,9 +113,9 @@ def write_projector(
     *,
     side: int = 48,
 ) -> None:
-    """Write what TensorBoard's projector reads: embeddings, labels and a sheet of thumbnails.
+    """Write the files of TensorBoard's projector: embeddings, labels and a thumbnail sheet.
 
-    Raises ValueError where images and labels are not as many.
+    Raises ValueError if the numbers of images and labels differ.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Text to token ids, with Hugging Face's `tokenizers`."""
+"""The tokenizer: texts to token ids, with Hugging Face's `tokenizers`."""
 
 import html
 import re
@@ -24,18 +24,18 @@ SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
 
 @keras.saving.register_keras_serializable("duet")
 class Tokenizer:
-    """Texts to rows of int32 ids: start, tokens, end, padding.
+    """Converts texts to rows of int32 ids: start, tokens, end, padding.
 
     Args:
-        json: a tokenizer as `tokenizers.Tokenizer.to_str` writes it.
-        context_length: most tokens per text, start and end included.
+        json: a tokenizer as written by `tokenizers.Tokenizer.to_str`.
+        context_length: maximum number of tokens per text, including start and end.
         pad_id, end_id: ids of the padding and of the end-of-text token.
-        cleaning: what texts go through first, a name of `CLEANINGS`.
-        pad_to_context: whether rows are as long as the context when no length is given, for towers
-            that read the last position, whatever it holds.
+        cleaning: preprocessing of texts, a name of `CLEANINGS`.
+        pad_to_context: whether rows are padded to the context length by default, for towers that
+            read the last position even if it is padding.
 
-    Raises:
-        ValueError: no such cleaning.
+        Raises:
+        ValueError: unknown cleaning.
 
     Example:
         >>> tokenizer = Tokenizer.learn(["a red star", "a blue ring"], context_length=8)
@@ -62,7 +62,7 @@ class Tokenizer:
         self.cleaning = cleaning
         self.pad_to_context = pad_to_context
         self._tokenizer = tokenizers.Tokenizer.from_str(json)
-        self._tokenizer.encode_special_tokens = True  # a caption with "<end>" in it does not end
+        self._tokenizer.encode_special_tokens = True  # "<end>" in a caption is ordinary text
 
     @classmethod
     def learn(
@@ -70,11 +70,11 @@ class Tokenizer:
     ) -> "Tokenizer":
         """Learn a lower-cased byte-pair vocabulary of at most `vocabulary_size` tokens.
 
-        The same texts give the same vocabulary, in whatever order they come.
+        The same texts give the same vocabulary, in any order.
 
         Raises:
-            ValueError: no text, a context too short for a single token, or a vocabulary too small
-                for the characters of the texts.
+        ValueError: no text, a context too short for a single token, or a vocabulary too small
+            for the characters of the texts.
         """
         if isinstance(texts, str):
             raise ValueError(f"texts: expected several strings; got the string {texts!r}")
@@ -104,18 +104,18 @@ class Tokenizer:
     def __call__(
         self, texts: Sequence[str], length: int | None = None, *, strict: bool = False
     ) -> np.ndarray:
-        """Ids [len(texts), n], int32, padded to `length`; without one, see `pad_to_context`.
+        """Returns ids [len(texts), n], int32, padded to `length`, or see `pad_to_context`.
 
-        A text of more than `length` or `context_length` tokens is cut; its last is still the end.
+        A text of more than `length` or `context_length` tokens is truncated, keeping the end token.
 
         Args:
-            texts: any strings, in a list.
-            length: tokens in a row; None for as many as the longest text has.
-            strict: refuse what would be cut.
+            texts: list of strings.
+            length: tokens per row; None for the length of the longest text.
+            strict: raise an error instead of truncating.
 
         Raises:
-            ValueError: `texts` is one string or has something else in it, `length` is less than 2
-                or beyond the context, or, where `strict`, a text is too long.
+            ValueError: `texts` is a single string or contains other types, `length` is below 2
+                or above the context length, or, if `strict`, a text is too long.
         """
         if isinstance(texts, str):
             raise ValueError(f"texts: expected a list of strings; got the string {texts!r}")
@@ -136,9 +136,9 @@ class Tokenizer:
         return ids
 
     def encode_tf(self, texts: "tf.Tensor", *, strict: bool = False) -> "tf.Tensor":
-        """The same inside `tf.data`: strings [...] to ids [..., context_length], int32.
+        """Tokenises inside `tf.data`: strings [...] to ids [..., context_length], int32.
 
-        The work is done in Python, so a graph with it in cannot be saved.
+        Runs in Python, so a graph that contains it cannot be saved.
 
         Example:
             >>> dataset.map(lambda example: tokenizer.encode_tf(example["caption"]))
@@ -155,7 +155,7 @@ class Tokenizer:
         return tf.ensure_shape(ids, texts.shape.concatenate(self.context_length))
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, as many as it has: neither cut nor padded."""
+        """Returns the ids of each text, neither truncated nor padded."""
         cleaned = [CLEANINGS[self.cleaning](text) for text in texts]
         try:
             return [encoding.ids for encoding in self._tokenizer.encode_batch(cleaned)]
@@ -166,7 +166,7 @@ class Tokenizer:
             raise ValueError(f"texts: expected whole characters; got {text!r}") from error
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of one row of ids, without start, end, padding and unknown characters."""
+        """Returns the text of a row of ids, without start, end, padding and unknown characters."""
         text = self._tokenizer.decode(list(map(int, ids)))
         word_end = getattr(self._tokenizer.model, "end_of_word_suffix", None)
         return text.replace(word_end, " ").strip() if word_end else text
@@ -187,9 +187,9 @@ class Tokenizer:
 
 
 def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
-    """A text or a list of texts as token ids [b, n]; ids as they are, a single row as a batch.
+    """Converts a text or list of texts to token ids [b, n]; a single row of ids to a batch.
 
-    Rows are as long as the longest text where the tower says that it makes no difference.
+    Pads only to the longest text if the tower's `trims_exactly` allows it.
 
     Raises ValueError for texts without a tokenizer.
     """
@@ -210,12 +210,12 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether no half of a surrogate pair is in it."""
+    """Returns whether the text has no lone surrogate."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _refuse_longer(texts: Sequence[str], rows: list[list[int]], *, limit: int) -> None:
-    """Raise where a text has more tokens than `limit`; names the first."""
+    """Raises ValueError for the first text with more tokens than `limit`."""
     long = [(text, len(row)) for text, row in zip(texts, rows, strict=True) if len(row) > limit]
     if long:
         text, count = long[0]
@@ -227,10 +227,10 @@ def _refuse_longer(texts: Sequence[str], rows: list[list[int]], *, limit: int) -
 
 
 def _untrained() -> tokenizers.Tokenizer:
-    """Lower case, words and punctuation apart, byte-pair tokens between start and end.
+    """Returns an untrained byte-pair tokenizer: lower case, punctuation separated, start and end.
 
-    A mark begins a word (Metaspace). With one that ends it, BPE's `end_of_word_suffix`, the library
-    numbers tokens in another order each time it learns.
+    Uses a word-initial mark (Metaspace): with BPE's `end_of_word_suffix` the library numbers tokens
+    in a different order each time it learns.
     """
     tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unknown>"))
     tokenizer.normalizer = normalizers.Sequence(
@@ -254,12 +254,12 @@ def _untrained() -> tokenizers.Tokenizer:
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-# Letters with marks of their own, and Korean letters not yet put together.
+# Letters with combining marks, and decomposed Korean letters.
 _APART = re.compile("\\w[\u0300-\u036f\u3099\u309a]+|[\u1100-\u11ff\u3131-\u318e]+")
 
 
 def _mended(text: str) -> str:
-    """Broken encodings mended, HTML entities resolved (twice), one space between words."""
+    """Repairs broken encodings, resolves HTML entities (twice) and collapses spaces."""
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
@@ -272,47 +272,47 @@ def _canonical(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Lower case, no punctuation, one space between words."""
+    """Lower-cases, removes punctuation and collapses spaces."""
     return " ".join(text.translate(_NO_PUNCTUATION).lower().split())
 
 
 def _composed(text: str) -> str:
-    """Plain, with letters composed; "▁" is how SentencePiece writes a space.
+    """Applies `_plain` and composes letters; "▁" is SentencePiece's space.
 
-    SentencePiece composes all, whereas `tokenizers` misses longer ones, "カ" with its mark say.
+    SentencePiece composes all letters; `tokenizers` misses longer ones, such as "カ" with a mark.
     """
     return _APART.sub(_shorter, _plain(text.replace("▁", " ")))
 
 
-def _shorter(found: re.Match[str]) -> str:
-    """Composed where that makes it shorter: mere order of marks is left."""
-    composed = unicodedata.normalize("NFKC", found[0])
-    return composed if len(composed) < len(found[0]) else found[0]
+def _shorter(match: re.Match[str]) -> str:
+    """Returns the composed form if shorter; does not reorder marks otherwise."""
+    composed = unicodedata.normalize("NFKC", match[0])
+    return composed if len(composed) < len(match[0]) else match[0]
 
 
 CLEANINGS: dict[str, Callable[[str], str]] = {
-    # As it is: the tokenizer's own normalizer does the rest, as in `transformers`.
+    # Unchanged: the tokenizer's normalizer does the rest, as in `transformers`.
     "none": str,
-    # CLIP's byte pairs, in open_clip and in the paper's own code.
+    # CLIP's byte pairs, in open_clip and OpenAI's code.
     "openai": _mended_lower,
     # open_clip's RoBERTa and XLM-RoBERTa towers: case is kept.
     "whitespace": _mended,
     # SigLIP in open_clip: "_" becomes a space.
     "canonicalize": _canonical,
-    # SigLIP in `transformers`: "_" goes, as other punctuation; entities and the like stay.
+    # SigLIP in `transformers`: "_" is removed like other punctuation; HTML entities stay.
     "siglip": _composed,
 }
 
-STEP = 8  # tokens: of few lengths of rows, for each new one is compiled anew
+STEP = 8  # tokens: rounds row lengths, as each new length is compiled again
 
 
 def longest_row(
     model: "DualEncoder", prompts: Iterable[Sequence[str]], *, strict: bool = False
 ) -> int | None:
-    """Tokens of the longest of all classes' prompts, where more padding makes no difference.
+    """Returns the tokens of the longest prompt of all classes, or None if padding matters.
 
-    None where it does make one: rows are then as long as the tokenizer's context. With `strict`,
-    ValueError for a text that the model would cut.
+    With None, rows have the tokenizer's context length. With `strict`, raises ValueError for a text
+    that would be truncated.
     """
     if model.tokenizer is None or not model.text_tower.trims_exactly:
         return None
@@ -320,9 +320,9 @@ def longest_row(
 
 
 def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
-    """Tokens in a row that holds all of these texts: a multiple of `STEP` up to the context.
+    """Returns the row length that fits all texts: a multiple of `STEP`, at most the context.
 
-    All of the context where padding makes a difference; `strict` as in `longest_row`.
+    The whole context length if padding matters; `strict` as in `longest_row`.
     """
     tokens = longest_row(model, [chosen], strict=strict)
     if tokens is None:

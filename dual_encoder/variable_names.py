@@ -1,4 +1,4 @@
-"""A model's variables by a path that depends on nothing but its architecture."""
+"""Name a model's variables by a path that depends only on its architecture."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ PARTS = ("image_tower", "text_tower", "image_projection", "text_projection", "he
 
 
 def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Weights by part of the model and path inside it, whether or not built on its own before.
+    """Returns weights by model part and path, independent of how the parts were built.
 
     Raises:
-        ValueError: two weights of the same path.
+        ValueError: two weights have the same path.
     """
     named = {}
     for name in ("log_scale", "logit_bias"):

@@ -1,4 +1,4 @@
-"""Class names to a classifier: a dual encoder's image side against embedded prompts."""
+"""Zero-shot classification: compare image embeddings with embedded class-name prompts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,22 +18,21 @@ from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 
 @keras.saving.register_keras_serializable("duet")
 class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
-    """Images to logits over classes that are known by name alone.
+    """Maps images to logits over classes known only by name.
 
-    A logit is the cosine of the image's embedding and the class's, times the model's logit
-    scale. Made by `from_names`; it then needs neither text tower nor tokenizer, and `.keras`
-    files hold neither. The image side is shared with the dual encoder, not copied.
+    A logit is the cosine of image and class embedding, times the model's logit scale. Created by
+    `from_names`, it needs neither text tower nor tokenizer, and `.keras` files contain neither. The
+    image tower is shared with the dual encoder, not copied.
 
-    Batches are `(x, y, sample_weight)` with images, or a dict that has them as `"image"`, as x
-    and labels [b] as y. `metrics` are weighted by `sample_weight`, so that the padding of the
-    last batch counts for nothing.
+    Batches are `(x, y, sample_weight)`: x images, or a dict with `"image"`; y labels [b]. `metrics`
+    are weighted by `sample_weight`, so that padding is ignored.
 
     Args:
         image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d].
         image_projection: layer, features [b, d] -> embeddings [b, e].
         class_names: c names, the class of each label in order.
-        templates: the prompt templates that the class embeddings were made with.
-        embed_dim: size e of the shared space.
+        templates: the prompt templates of the class embeddings.
+        embed_dim: size e of the embeddings.
 
     Example:
         >>> classifier = ZeroShotClassifier.from_names(
@@ -70,17 +69,17 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         progress: bool = False,
         **kwargs: Any,
     ) -> "ZeroShotClassifier":
-        """A classifier of `class_names` from a dual encoder that has a tokenizer.
+        """Returns a classifier of `class_names` from a dual encoder with a tokenizer.
 
-        Each class's embedding is the mean over `templates`, in which `{}` stands for the name,
-        of its prompts' embeddings of unit length, brought back to unit length (Radford et al.
-        2021, section 3.1.4). `batch_size` prompts are encoded at a time.
+        Each class embedding is the normalised mean of the unit-length embeddings of its prompts,
+        one per template with `{}` replaced by the name (Radford et al. 2021, section 3.1.4).
+        `batch_size` prompts are encoded at a time.
 
         Raises:
-            ValueError: fewer than two class names, an empty one, different ones that are the same
-                tokens to the model, no template, one without `{}`, or a model without a tokenizer.
-                The very same name twice is taken, as published lists have some: both classes
-                then have the same embedding.
+            ValueError: fewer than two class names, an empty one, different ones with the same
+                token ids, no template, one without `{}`, or a model without a tokenizer.
+                Identical names are accepted, as published lists contain some: both classes then
+                have the same embedding.
         """
         classifier = cls(
             model.image_tower,
@@ -94,9 +93,9 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         return classifier
 
     def update(self, model: DualEncoder, *, batch_size: int = 256, progress: bool = False) -> None:
-        """Embed the class names again, as after another epoch of training.
+        """Recompute the class embeddings, for example after another epoch of training.
 
-        What `predict` and `evaluate` have traced stays good.
+        Does not retrace `predict` and `evaluate`.
         """
         embeddings = class_embeddings(
             model, self.class_names, self.templates, batch_size=batch_size, progress=progress
@@ -119,7 +118,7 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
+        """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         check_size(images, self.image_size)
         features = self.image_tower(images, training=training)
@@ -130,10 +129,10 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         return (None, len(self.class_names))
 
     def compile(self, optimizer="sgd", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
-        """As Keras's, but `metrics` respect `sample_weight` as `weighted_metrics` do.
+        """As in Keras, but `metrics` respect `sample_weight` as `weighted_metrics` do.
 
-        Without a loss it is the cross-entropy. A loss is a mean over the rows that count.
-        The default optimizer is one without state, since evaluating makes its variables too.
+        The default loss is cross-entropy, averaged over rows without padding. The default
+        optimizer has no state, since evaluation creates its variables too.
         """
         loss = loss or keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction=row_mean()
@@ -167,10 +166,10 @@ def class_embeddings(
     batch_size: int = 256,
     progress: bool = False,
 ) -> np.ndarray:
-    """Embeddings of unit length, float32 [c, e]: see `ZeroShotClassifier.from_names`.
+    """Returns class embeddings of unit length, float32 [c, e]: see `ZeroShotClassifier.from_names`.
 
-    Prompts are as long as the longest of them where the text tower says that it makes no
-    difference (`trims_exactly`), for attention over 77 tokens costs ten times that over 8.
+    Pads prompts only to the longest one if the text tower's `trims_exactly` allows it: attention
+    over 77 tokens costs ten times that over 8.
     """
     check_texts(class_names, templates)
     model.built_now()
@@ -192,12 +191,12 @@ def class_embeddings(
     by_class = np.concatenate(encoded).reshape(len(class_names), len(templates), -1)
     mean = by_class.mean(axis=1, dtype=np.float64)
     first = {name: place for place, name in reversed(list(enumerate(class_names)))}
-    mean = mean[[first[name] for name in class_names]]  # the very same where the names are
+    mean = mean[[first[name] for name in class_names]]  # identical names get identical embeddings
     return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
 
 
 def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
-    """Raises ValueError, as `ZeroShotClassifier.from_names` says, for unusable texts."""
+    """Raises ValueError for invalid texts, see `ZeroShotClassifier.from_names`."""
     for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
         if isinstance(texts, str) or len(texts) < least:
             raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
@@ -210,6 +209,6 @@ def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
 
 
 def class_texts(model: DualEncoder, names: Sequence[str], templates: Sequence[str]) -> np.ndarray:
-    """The zero-shot classifier's matrix, logit scale included, float32 [C, e]."""
+    """Returns the zero-shot classifier's weights, including the logit scale, float32 [C, e]."""
     scale = float(keras.ops.convert_to_numpy(model.logit_scale))
     return scale * class_embeddings(model, names, templates)

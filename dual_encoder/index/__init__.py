@@ -1,1 +1,1 @@
-"""An embedding index: building, files, exact and approximate search."""
+"""The embedding index: building, files, exact and approximate search."""

@@ -1,8 +1,8 @@
-"""Search that looks at a part of an index, with faiss, and says how much of the best it finds.
+"""Approximate search with faiss, with measured recall.
 
 Graphs: Malkov and Yashunin 2018 (arXiv:1603.09320). Inverted lists: Jegou et al. 2011. Candidates
-are found among half-precision copies and put in order by the index's own float32 embeddings, so
-scores are those of exact search. What is lost is a share of the rows: it is measured on building.
+come from half-precision copies and are re-ranked by the index's float32 embeddings, so scores
+equal those of exact search. Only some results are missed: recall is measured when building.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ import numpy as np
 from dual_encoder.index.search import Hits, Index
 from duet import extras, files
 
-EXACT_UP_TO = 1_000_000  # images; beyond, exact search takes seconds
+EXACT_UP_TO = 1_000_000  # images; above this, exact search takes seconds
 
-TARGET, AT = 0.95, 10  # recall@10 against exact search that the effort is chosen for
+TARGET, AT = 0.95, 10  # recall@10 relative to exact search, by which the search effort is chosen
 
-# By kind: what faiss calls the effort of a search, and the least and the most of it.
+# Per kind: faiss's name of the search effort, and its smallest and largest value.
 KINDS = {"hnsw": ("efSearch", 32, 2048), "ivf": ("nprobe", 4, 4096)}
 
 _HELD_OUT = 200
@@ -31,8 +31,8 @@ class Approximate:
     """A faiss index of the rows of `index`.
 
     Attributes:
-        facts: `kind`, `file`, `effort` (see `KINDS`), and `recall_at_10` as it was measured when
-            it was built, over how many `queries`.
+        facts: `kind`, `file`, `effort` (see `KINDS`), and `recall_at_10` as measured at build
+            time over `queries` queries.
     """
 
     index: Index
@@ -41,10 +41,10 @@ class Approximate:
 
     @classmethod
     def open(cls, index: Index) -> "Approximate":
-        """The one that `index` has, mapped into memory.
+        """Opens the faiss index of `index`, memory-mapped.
 
         Raises:
-            ValueError: it has none, or a damaged one, or faiss is not installed.
+        ValueError: there is none, it is damaged, or faiss is not installed.
             FileNotFoundError: its file is missing.
         """
         if index.facts.approximate is None:
@@ -56,20 +56,20 @@ class Approximate:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing; build the index again")
         try:
-            found = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+            index_file = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError:
             raise ValueError(f"{path} is damaged; delete it and build the index again") from None
-        return cls(index, index.facts.approximate, found)
+        return cls(index, index.facts.approximate, index_file)
 
     def search(self, queries: np.ndarray, k: int) -> Hits:
-        """As `Index.search`; where fewer than k are found, rows are -1 and scores -inf."""
+        """Searches as `Index.search`; fills up with rows -1 and scores -inf if fewer than k."""
         faiss, kind = _faiss(), self.facts["kind"]
         inner = faiss.downcast_index(self.faiss_index.index)
         setattr(inner.hnsw if kind == "hnsw" else inner, KINDS[kind][0], self.facts["effort"])
         queries = np.ascontiguousarray(queries, np.float32)
         _, rows = self.faiss_index.search(queries, min(k, len(self.index)))
-        found = self.index.embeddings(np.maximum(rows, 0).ravel()).reshape(*rows.shape, -1)
-        scores = np.einsum("qe,qke->qk", queries, found).astype(np.float32)
+        embeddings = self.index.embeddings(np.maximum(rows, 0).ravel()).reshape(*rows.shape, -1)
+        scores = np.einsum("qe,qke->qk", queries, embeddings).astype(np.float32)
         scores[rows < 0] = -np.inf
         order = np.lexsort((rows, -scores))
         return Hits(*(np.take_along_axis(each, order, axis=1) for each in (scores, rows)))
@@ -78,14 +78,14 @@ class Approximate:
 def build_approximate(
     index: Index, kind: str, *, advance: Callable[[int], object] = lambda count: None
 ) -> Approximate:
-    """Make a faiss index of all rows, keep it beside them, and measure its recall.
+    """Builds a faiss index of all rows, stores it beside them, and measures its recall.
 
-    200 images drawn with a fixed seed come last: while they are not in it yet, they look for
-    their neighbours, and the effort of a search is raised by quarters until recall@10 is 0.95. With
-    images that are in it the figure would flatter: a graph leads to what it holds.
+    200 images, drawn with a fixed seed, are added last: before that they serve as queries, and the
+    search effort is raised by quarters until recall@10 reaches 0.95. Queries that are in the index
+    would overestimate recall, as the graph leads directly to them.
 
     Args:
-        kind: "hnsw", a graph: fastest, slow to build; or "ivf", inverted lists.
+        kind: "hnsw", a graph: fastest search, slow to build; or "ivf", inverted lists.
         advance: called with the number of rows added since the last call.
 
     Raises:
@@ -95,32 +95,32 @@ def build_approximate(
         raise ValueError(f"search: expected one of exact, {', '.join(KINDS)}; got {kind!r}")
     if len(index) < 5 * _HELD_OUT:
         raise ValueError(f"search: {kind} needs 1,000 images or more; there are {len(index):,}")
-    rng, made = np.random.default_rng(0), _trained(index, kind)
+    rng, built = np.random.default_rng(0), _trained(index, kind)
     held = np.sort(rng.choice(len(index), _HELD_OUT, replace=False))
     others = np.setdiff1d(np.arange(len(index)), held)
     for first in range(0, len(others), _ADDED_AT_ONCE):
         rows = others[first : first + _ADDED_AT_ONCE]
-        made.add_with_ids(index.embeddings(rows), rows)
+        built.add_with_ids(index.embeddings(rows), rows)
         advance(len(rows))
     file = f"approximate-{kind}.faiss"
-    measured = _with_effort(Approximate(index, {"kind": kind, "file": file}, made), held)
-    made.add_with_ids(index.embeddings(held), held)
+    measured = _with_effort(Approximate(index, {"kind": kind, "file": file}, built), held)
+    built.add_with_ids(index.embeddings(held), held)
     advance(len(held))
     with files.atomic(index.folder / file) as unfinished:
-        _faiss().write_index(made, str(unfinished))
+        _faiss().write_index(built, str(unfinished))
     facts = replace(index.facts, approximate=measured.facts)
     facts.write(index.folder)
     return replace(measured, index=replace(index, facts=facts))
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """The share of the rows of exact search [q, k] that are among those found [q, k]."""
+    """Returns the share of exact results [q, k] that are among the found ones [q, k]."""
     hits = [len(set(a) & set(b)) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]
     return sum(hits) / exact.size
 
 
 def _trained(index: Index, kind: str) -> Any:
-    """An empty faiss index that takes rows with their numbers."""
+    """Returns a trained, empty faiss index that stores rows with their numbers."""
     faiss, count = _faiss(), len(index)
     lists = max(1, min(4 * int(count**0.5), count // 40))
     recipe = "HNSW32_SQfp16" if kind == "hnsw" else f"IVF{lists},SQfp16"
@@ -132,18 +132,18 @@ def _trained(index: Index, kind: str) -> Any:
     return faiss.IndexIDMap(made)
 
 
-def _with_effort(made: Approximate, held: np.ndarray) -> Approximate:
-    """The same with the smallest effort that reaches `TARGET`, and the recall it gives."""
-    queries, index = made.index.embeddings(held), made.index
+def _with_effort(candidate: Approximate, held: np.ndarray) -> Approximate:
+    """Returns it with the smallest effort that reaches `TARGET`, and the measured recall."""
+    queries, index = candidate.index.embeddings(held), candidate.index
     every = index.search(queries, AT + len(held)).rows
     exact = np.stack([row[~np.isin(row, held)][:AT] for row in every])
-    _, effort, most = KINDS[made.facts["kind"]]
+    _, effort, most = KINDS[candidate.facts["kind"]]
     while True:
-        made = replace(made, facts={**made.facts, "effort": effort})
-        found = recall(made.search(queries, AT).rows, exact)
-        if found >= TARGET or effort >= most:
-            said = {"recall_at_10": round(found, 4), "queries": len(held)}
-            return replace(made, facts={**made.facts, **said})
+        candidate = replace(candidate, facts={**candidate.facts, "effort": effort})
+        reached = recall(candidate.search(queries, AT).rows, exact)
+        if reached >= TARGET or effort >= most:
+            measured = {"recall_at_10": round(reached, 4), "queries": len(held)}
+            return replace(candidate, facts={**candidate.facts, **measured})
         effort += -(-effort // 4)
 
 

@@ -1,8 +1,8 @@
-"""Building an index, or bringing one up to date: what is embedded already is kept.
+"""Build an index, or update one, keeping existing embeddings.
 
-New embeddings go into parts in a work folder. Once all are there, shards are written, and then
-`index.json` names them: until that moment the index of before answers as it did, and whatever stops
-the building, the next one goes on with the parts.
+New embeddings are written as parts to a work folder. Once complete, shards are written, and then
+`index.json` lists them: until then the previous index stays valid, and an interrupted build
+continues from its parts.
 """
 
 import csv
@@ -25,12 +25,12 @@ UNREADABLE = "unreadable.csv"
 
 Stamp = tuple[int, int, int]
 
-Place = tuple[IndexRows, int]  # a row of some rows
+Place = tuple[IndexRows, int]  # a table of rows, and a row number in it
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What building came to, in images."""
+    """The changes made by a build, in numbers of images."""
 
     added: int
     dropped: int
@@ -40,19 +40,19 @@ class Changes:
 
 @dataclass
 class IndexBuilder:
-    """An index in `folder` on its way to hold the images of `listing`.
+    """Builds or updates the index in `folder` to hold the images of `listing`.
 
     Args:
-        folder: made where missing; may hold a finished index, or a half built one.
-        listing: ids of all images that the index shall have, with their stamps: two numbers that
-            change when the image does, and one that says where it is.
-        facts: of the new index; its `shards` are not looked at.
-        shard_rows: rows of a file.
+        folder: created if missing; may hold a finished or unfinished index.
+        listing: ids of all images of the index, with their stamps: two numbers that change when
+            the image does, and its position.
+        facts: of the new index; its `shards` are ignored.
+        shard_rows: rows per file.
 
     Raises:
-        FileExistsError: `folder` is a file, or holds something else.
-        ValueError: the index, or what is half built of it, is another model's, or of images
-            elsewhere.
+        FileExistsError: `folder` is a file, or holds other files.
+        ValueError: the existing index, finished or not, is of another model or another image
+            source.
 
     Example:
         >>> builder = IndexBuilder(folder, listing, facts)
@@ -89,15 +89,15 @@ class IndexBuilder:
 
     @property
     def missing(self) -> list[str]:
-        """Ids of the images that have no embedding yet, in the order of the listing."""
+        """Ids of images without an embedding, in the order of the listing."""
         have = self._have()
         return [name for name in self.listing if name not in have]
 
     def finish(self) -> Changes:
-        """Make the parts, and what stays of the old index, the index.
+        """Write the index from the parts and the reusable rows of the old index.
 
         Raises:
-            ValueError: not one image could be read; nothing is changed then.
+            ValueError: no image could be read; nothing is changed then.
         """
         have, shards = self._have(), self._old.shards if self._old else ()
         said = {name: reason for _, facts in self._parts() for name, reason in facts["unreadable"]}
@@ -121,19 +121,19 @@ class IndexBuilder:
         return [map_rows(path) for path in paths]
 
     def _have(self) -> dict[str, Place]:
-        """Where the embedding of each image is that has one, and has not changed since."""
-        found: dict[str, Place] = {}
+        """Returns the location of each valid embedding, by image id."""
+        places: dict[str, Place] = {}
         new = [rows for rows, _ in self._parts()]
         for rows in [*self._old.shards, *new] if self._old else new:
             for row, (name, stamp) in enumerate(zip(rows.ids(), rows.stamps.tolist(), strict=True)):
                 if list(self.listing.get(name, ())[:2]) == stamp[:2]:
-                    found.setdefault(name, (rows, row))
-        return found
+                    places.setdefault(name, (rows, row))
+        return places
 
     def _divided(self, have: Mapping[str, Place]) -> tuple[list[Shard], list[str]]:
-        """Shards that stay as they are, and the ids of all other images in the listing's order.
+        """Returns the shards to keep, and the ids of all other images in the listing's order.
 
-        A shard stays if nothing in it changed and it is full, or all there is.
+        A shard is kept if it is unchanged and full, or the only one.
         """
         whole: list[Shard] = []
         settled = set[str]()
@@ -152,7 +152,7 @@ class IndexBuilder:
         return whole, [name for name in rest if name not in settled]
 
     def _write(self, names: Sequence[str]) -> list[Shard]:
-        """New shards of these images."""
+        """Writes new shards of these images."""
         have, written = self._have(), list[Shard]()
         # What no index names, a killed process left: its numbers are taken again.
         named = self._old.facts.shards if self._old else ()
@@ -168,7 +168,7 @@ class IndexBuilder:
         return written
 
     def _tidy(self, facts: IndexFacts) -> None:
-        """Remove what the index no longer names."""
+        """Removes files that the index no longer lists."""
         named = {shard.name for shard in facts.shards} | {(facts.approximate or {}).get("file")}
         for path in [*self.folder.glob("embeddings-*"), *self.folder.glob("approximate-*")]:
             if path.name not in named:
@@ -179,15 +179,15 @@ class IndexBuilder:
 def write_part(
     folder: Path, rows: IndexRows, facts: IndexFacts, *, unreadable: Sequence[tuple[str, str]] = ()
 ) -> None:
-    """Keep the embeddings of some images for the index that is being built in `folder`.
+    """Store the embeddings of some images for the unfinished index in `folder`.
 
     Args:
-        unreadable: ids of images that could not be read, and why.
+        unreadable: ids of images that could not be read, with the reason.
     """
     work = folder / WORK_FOLDER
     work.mkdir(parents=True, exist_ok=True)
     names = "\n".join([*rows.ids(), *(name for name, _ in unreadable)])
-    # Named after what is in it: whoever does the same work twice overwrites the same file.
+    # Named by its content, so that repeated work overwrites the same file.
     part = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     begun = {"model": facts.model, "fingerprint": facts.fingerprint, "source": facts.source}
     noted = {"begun": begun | {"embed_dim": facts.embed_dim, "shards": []}}
@@ -197,7 +197,7 @@ def write_part(
 
 
 def _check_source(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raise a ValueError where images of elsewhere would take the place of those of an index."""
+    """Raises ValueError if images of another source would replace those of an index."""
     if dict(old) != dict(new) and Path(old["path"]).exists():
         was, now = (" ".join([str(s["path"]), *s.get("splits", ())]) for s in (old, new))
         raise ValueError(

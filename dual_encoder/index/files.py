@@ -1,8 +1,8 @@
 """The files of an index: rows of embeddings in safetensors, mapped into memory, and `index.json`.
 
-A file of rows holds `embeddings` float32 [n, e]; the n ids as UTF-8 one after the other (`id_bytes`
-uint8, and `id_ends` int64 [n], where each ends); and `stamps` int64 [n, 3]: two numbers by which a
-image is known to be unchanged, and its place where it is not a file of its own.
+A file of rows holds `embeddings` float32 [n, e]; the n ids as concatenated UTF-8 (`id_bytes`
+uint8, and `id_ends` int64 [n], the end of each); and `stamps` int64 [n, 3]: two numbers that
+change when the image does, and its position if it is not a separate file.
 """
 
 import json
@@ -20,7 +20,7 @@ from duet import files
 
 FILE = "index.json"
 
-WORK_FOLDER = ".unfinished"  # parts of an index that is being built
+WORK_FOLDER = ".unfinished"  # parts of an unfinished index
 
 SCHEMA = 1
 
@@ -29,7 +29,7 @@ _KEY = "duet"
 
 @dataclass(frozen=True, eq=False)
 class IndexRows:
-    """Some images: `embeddings` float32 [n, e], `id_bytes`, `id_ends` and `stamps`."""
+    """Rows of an index: `embeddings` float32 [n, e], `id_bytes`, `id_ends` and `stamps`."""
 
     embeddings: np.ndarray
     id_bytes: np.ndarray
@@ -38,7 +38,7 @@ class IndexRows:
 
     @classmethod
     def of(cls, ids: Sequence[str], stamps: Any, embeddings: Any) -> "IndexRows":
-        """From n ids, stamps [n, 3] and embeddings [n, e]."""
+        """Builds rows from n ids, stamps [n, 3] and embeddings [n, e]."""
         encoded = [name.encode("utf-8", "surrogateescape") for name in ids]
         return cls(
             np.ascontiguousarray(embeddings, np.float32),
@@ -49,7 +49,7 @@ class IndexRows:
 
     @classmethod
     def gathered(cls, places: Sequence[tuple["IndexRows", int]], stamps: Any) -> "IndexRows":
-        """Single rows of others, in that order, with these stamps."""
+        """Collects single rows of other tables, in this order, with these stamps."""
         embeddings = np.stack([rows.embeddings[row] for rows, row in places])
         return cls.of([rows.id(row) for rows, row in places], stamps, embeddings)
 
@@ -57,19 +57,19 @@ class IndexRows:
         return len(self.id_ends)
 
     def id(self, row: int) -> str:
-        """The id of one row."""
+        """Returns the id of one row."""
         start = self.id_ends[row - 1] if row else 0
         encoded = self.id_bytes[start : self.id_ends[row]].tobytes()
         return encoded.decode("utf-8", "surrogateescape")
 
     def ids(self) -> list[str]:
-        """The ids of all rows."""
+        """Returns the ids of all rows."""
         return [self.id(row) for row in range(len(self))]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of rows: its name and how many."""
+    """A file of rows: its name and number of rows."""
 
     name: str
     count: int
@@ -77,16 +77,16 @@ class Shard:
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What `index.json` says.
+    """The content of `index.json`.
 
     Attributes:
-        model: as it was named when the index was made.
+        model: name of the model when the index was built.
         fingerprint: of that model.
-        embed_dim: numbers in an embedding.
-        source: where the images are, as whoever built the index describes it.
+        embed_dim: size of an embedding.
+        source: description of the image source.
         shards: the files of rows, in order.
-        unreadable: images that could not be read.
-        approximate: what `approximate.build` found, or null.
+        unreadable: number of images that could not be read.
+        approximate: facts of the faiss index, or null.
     """
 
     model: str
@@ -100,28 +100,28 @@ class IndexFacts:
 
     @property
     def count(self) -> int:
-        """Images."""
+        """Number of images."""
         return sum(shard.count for shard in self.shards)
 
     def write(self, folder: Path) -> None:
-        """As the folder's `index.json`, in whole or not at all."""
+        """Write the folder's `index.json`, atomically."""
         files.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def read_facts(folder: Path) -> IndexFacts:
-    """What the folder's `index.json` says.
+    """Reads the folder's `index.json`.
 
     Raises:
         FileNotFoundError: there is no index.
-        ValueError: it is half built, damaged, or of another schema.
+        ValueError: it is unfinished, damaged, or of another schema.
     """
     path = folder / FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["schema"] != SCHEMA:
-            raise ValueError(f"schema {found['schema']}, expected {SCHEMA}")
-        shards = tuple(Shard(**shard) for shard in found.pop("shards"))
-        return IndexFacts(shards=shards, **found)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
+        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        return IndexFacts(shards=shards, **content)
     except (FileNotFoundError, NotADirectoryError):
         if (folder / WORK_FOLDER).is_dir():
             raise ValueError(
@@ -136,7 +136,7 @@ def read_facts(folder: Path) -> IndexFacts:
 
 
 def write_rows(path: Path, rows: IndexRows, facts: dict[str, Any]) -> None:
-    """Write rows under their final name once they are whole, with `facts` in the metadata."""
+    """Write rows atomically, with `facts` in the metadata."""
     try:
         with files.atomic(path) as unfinished:
             save_file(vars(rows), unfinished, metadata={_KEY: json.dumps(facts)})
@@ -145,7 +145,7 @@ def write_rows(path: Path, rows: IndexRows, facts: dict[str, Any]) -> None:
 
 
 def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
-    """Rows that stay on disk until they are looked at, and the facts written with them.
+    """Returns memory-mapped rows and the facts stored with them.
 
     Raises:
         FileNotFoundError: no such file.

@@ -1,6 +1,6 @@
-"""Finding images: an index of embeddings on disk, and exact search by matrix product.
+"""Exact search in an index of embeddings on disk, by matrix product.
 
-Nothing here needs a model, or TensorFlow. Embeddings have unit length, so a product is a cosine.
+Needs neither a model nor TensorFlow. Embeddings have unit length, so a dot product is a cosine.
 """
 
 import mmap
@@ -19,22 +19,22 @@ CHUNK = 16_384
 
 
 class Hits(NamedTuple):
-    """Found for q queries, best first: `scores` float32 [q, k] and `rows` int64 [q, k]."""
+    """Results of q queries, best first: `scores` float32 [q, k] and `rows` int64 [q, k]."""
 
     scores: np.ndarray
     rows: np.ndarray
 
 
 def top_k(queries: np.ndarray, shards: Iterable[np.ndarray], k: int) -> Hits:
-    """The k best rows for every query, exactly; of equal scores the earlier row comes first.
+    """Returns the k best rows per query, exactly; ties go to the earlier row.
 
     Args:
         queries: float32 [q, e].
-        shards: arrays float32 [n, e], one after the other the rows of the index.
-        k: how many; fewer come back where there are fewer rows.
+        shards: arrays float32 [n, e], the rows of the index in order.
+        k: number of results; fewer if there are fewer rows.
 
     Raises:
-        ValueError: queries of another shape or with a value that is no number, or k below 1.
+        ValueError: queries of another shape or with NaN, or k below 1.
 
     Example:
         >>> top_k(np.eye(2, dtype="float32"), [np.eye(2, dtype="float32")], k=1).rows
@@ -62,13 +62,13 @@ def top_k(queries: np.ndarray, shards: Iterable[np.ndarray], k: int) -> Hits:
 
 
 def _merged(best: Hits, scores: np.ndarray, *, start: int) -> Hits:
-    """The best of those before and of a chunk's, scores [q, c], whose first row is `start`.
+    """Merges the best results so far with a chunk's scores [q, c], whose first row is `start`.
 
-    Only scores above the k-th best so far are looked at, which soon are few: comparing costs a
-    small part of the matrix product, sorting or partitioning all of them would cost more than it.
+    Only scores above the k-th best so far are sorted: comparing costs a small part of the matrix
+    product, whereas sorting or partitioning all scores would cost more than it.
     """
     q, k = best.scores.shape
-    if best.rows[0, -1] < 0 and scores.shape[1] > k:  # the first chunk: no k-th best to compare
+    if best.rows[0, -1] < 0 and scores.shape[1] > k:  # the first chunk: there is no k-th best yet
         columns = np.argpartition(-scores, k - 1, axis=1)[:, :k]
         threshold = np.take_along_axis(scores, columns, axis=1).min(axis=1, keepdims=True)
         query, column = np.nonzero(scores >= np.maximum(threshold, best.scores[:, -1:]))
@@ -81,7 +81,7 @@ def _merged(best: Hits, scores: np.ndarray, *, start: int) -> Hits:
     everyone = np.concatenate([np.repeat(np.arange(q), k), query])
     values = np.concatenate([best.scores.ravel(), scores[query, column]])
     rows = np.concatenate([best.rows.ravel(), column + start])
-    # Before there are k, what fills the table up has row -1 and comes last by its score.
+    # Until there are k results, placeholders have row -1 and the lowest score.
     order = np.lexsort((rows, -values, everyone))
     firsts = np.searchsorted(everyone[order], np.arange(q))
     taken = order[firsts[:, None] + np.arange(k)]
@@ -90,10 +90,10 @@ def _merged(best: Hits, scores: np.ndarray, *, start: int) -> Hits:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """An index on disk, mapped into memory: only what a search looks at is read.
+    """A memory-mapped index on disk: a search reads only what it needs.
 
     Attributes:
-        folder: where it is.
+        folder: its folder.
         facts: its `index.json`.
         shards: its rows.
     """
@@ -104,11 +104,11 @@ class Index:
 
     @classmethod
     def open(cls, folder: str | Path, *, fingerprint: str | None = None) -> "Index":
-        """The finished index in `folder`; if given, `fingerprint` is of the model to be used.
+        """Opens the finished index in `folder`, checking the model's `fingerprint` if given.
 
         Raises:
-            FileNotFoundError: no index there, or one of its files is missing.
-            ValueError: it is half built, damaged, or another model's.
+            FileNotFoundError: there is no index, or one of its files is missing.
+            ValueError: it is unfinished, damaged, or of another model.
         """
         folder = Path(folder)
         facts = read_facts(folder)
@@ -135,33 +135,35 @@ class Index:
         return self.shards[number], int(row - self._starts[number])
 
     def id(self, row: int) -> str:
-        """The id of the image in a row."""
+        """Returns the id of the image in a row."""
         shard, place = self._place(row)
         return shard.id(place)
 
     def stamp(self, row: int) -> tuple[int, ...]:
-        """Its stamp: see `index_files`."""
+        """Returns the image's stamp; see `dual_encoder.index.files`."""
         shard, place = self._place(row)
         return tuple(map(int, shard.stamps[place]))
 
     def embeddings(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Float32 [len(rows), e]."""
+        """Returns the embeddings of some rows, float32 [len(rows), e]."""
         places = np.asarray(rows, np.int64)
-        found = np.empty((len(places), self.facts.embed_dim), np.float32)
+        result = np.empty((len(places), self.facts.embed_dim), np.float32)
         numbers = np.searchsorted(self._starts, places, side="right") - 1
         for number in np.unique(numbers):
-            here = numbers == number
-            found[here] = self.shards[number].embeddings[places[here] - self._starts[number]]
-        return found
+            in_shard = numbers == number
+            result[in_shard] = self.shards[number].embeddings[
+                places[in_shard] - self._starts[number]
+            ]
+        return result
 
     def search(self, queries: np.ndarray, k: int) -> Hits:
-        """The k nearest images of each query [q, e], exactly: see `top_k`."""
+        """Returns the k nearest images of each query [q, e], exactly: see `top_k`."""
         return top_k(queries, self._embeddings_in_turn(), k)
 
     def _embeddings_in_turn(self) -> Iterator[np.ndarray]:
-        """Of each shard. What was looked at is no longer counted as this process's memory.
+        """Yields the embeddings of each shard, then releases its pages from this process's memory.
 
-        It stays in the system's cache of files, from where the next search maps it again.
+        They stay in the system's file cache, from which the next search maps them again.
         """
         for shard in self.shards:
             yield shard.embeddings
@@ -171,7 +173,7 @@ class Index:
 
 
 def check_fingerprint(folder: Path, facts: IndexFacts, fingerprint: str) -> None:
-    """Raise a ValueError where an index was made by another model than this one."""
+    """Raises ValueError if the index was built by another model."""
     if facts.fingerprint != fingerprint:
         raise ValueError(
             f"{folder} was made by another model ({facts.model}, fingerprint "

@@ -1,4 +1,4 @@
-"""CoCoOp: learnt prompts that each image changes a little."""
+"""CoCoOp: learnt prompts conditioned on each image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,14 @@ from dual_encoder.towers.xla import without_xla_on_cpu
 
 
 class CoCoOp(CoOp):
-    """As `CoOp`, with a small net from an image's embedding to what is added to all vectors.
+    """`CoOp` with a small network that maps an image's embedding to an offset of all vectors.
 
-    Every image has prompts of its own, b · c of them in a batch. They are made in chunks, whose
-    inner values are forgotten and computed again for the gradient, so that memory grows with a
-    chunk and not with the batch.
+    Each image has its own prompts, b · c in a batch. They are computed in chunks, whose activations
+    are recomputed for the gradient, so that memory grows with the chunk, not with the batch.
 
     Args:
-        model, class_names, kwargs: as of `CoOp`; the context is the same for all classes.
-        words: what the vectors start as.
+        model, class_names, kwargs: as for `CoOp`; the context is the same for all classes.
+        words: initial words of the vectors.
         chunk: prompts at a time; at least those of one image.
 
     Reference: Zhou et al. 2022 (arXiv:2203.05557), section 3.2: a hidden layer of e / 16 units
@@ -72,22 +71,22 @@ class CoCoOp(CoOp):
         super().build(input_shape)
 
     def call(self, inputs, training=None):
-        """Embeddings of images [b, e], of any length, -> logits [b, c]."""
+        """Maps image embeddings [b, e] of any length to logits [b, c]."""
         return self.logits_of(inputs, self.frames)
 
     def logits_of(self, inputs, frames):
-        """Embeddings [b, e] -> logits [b, c] over the names of `frames`."""
+        """Maps embeddings [b, e] to logits [b, c] over the class names of `frames`."""
         images = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
         b, e, c = ops.shape(images)[0], images.shape[1], len(frames.token_ids)
-        size = max(1, self.chunk // c)  # images in a chunk
+        size = max(1, self.chunk // c)  # images per chunk
         if isinstance(b, int) and b <= size:
             return self._at_once(images, frames)
         padded = ops.concatenate([images, ops.zeros((-b % size, e))])
-        # On TensorFlow `gradients_of` sees to chunks; `remat` would differentiate frozen weights.
+        # On TensorFlow `gradients_of` handles chunks; `remat` would differentiate frozen weights.
         remat = keras.remat if keras.backend.backend() == "jax" else lambda function: function
         logits = remat(lambda chunk: self._at_once(chunk, frames))
-        found = ops.map(logits, ops.reshape(padded, (-1, size, e)))
-        return ops.reshape(found, (-1, c))[:b]
+        result = ops.map(logits, ops.reshape(padded, (-1, size, e)))
+        return ops.reshape(result, (-1, c))[:b]
 
     def _at_once(self, images, frames):
         hidden, shift = self.meta_net
@@ -96,7 +95,7 @@ class CoCoOp(CoOp):
         return ops.einsum("be,bce->bc", images * self.model.logit_scale, classes)
 
     def gradients_of(self, x, y, sample_weight=None):
-        """As of `ExactTraining`; over chunks of equal size, one after the other."""
+        """As in `ExactTraining`, in equal chunks, one after the other."""
         b, most = x.shape[0], max(1, self.chunk // len(self.class_names))
         if sample_weight is not None or b is None or b <= most:
             return super().gradients_of(x, y, sample_weight)
@@ -107,23 +106,23 @@ class CoCoOp(CoOp):
         raise ValueError("CoCoOp's prompts are each image's own: use logits or classifier")
 
     def logits(self, images: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
-        """Logits float32 [n, c] of embeddings [n, e] over the class names, or over others."""
-        found = self.frames if class_names is None else self.frames_of(class_names)
-        size = max(1, self.chunk // len(found.token_ids))
+        """Returns logits float32 [n, c] of embeddings [n, e] over these or other class names."""
+        prompts = self.frames if class_names is None else self.frames_of(class_names)
+        size = max(1, self.chunk // len(prompts.token_ids))
         chunks = (images[i : i + size] for i in range(0, len(images), size))
-        return np.concatenate([ops.convert_to_numpy(self.logits_of(x, found)) for x in chunks])
+        return np.concatenate([ops.convert_to_numpy(self.logits_of(x, prompts)) for x in chunks])
 
     def classifier(self, class_names: Sequence[str] | None = None) -> Any:
-        """A classifier of images with the prompts as they are now."""
+        """Returns an image classifier with the current prompts."""
         return ConditionalClassifier(self, class_names)
 
 
 class ConditionalClassifier(keras.Model):
-    """Images to logits, by prompts that each image changes: `CoCoOp.classifier` makes it.
+    """Maps images to logits with image-conditioned prompts; created by `CoCoOp.classifier`.
 
     Args:
         prompts: the learnt prompts.
-        class_names: other names than theirs.
+        class_names: class names in place of theirs.
     """
 
     def __init__(self, prompts: CoCoOp, class_names: Sequence[str] | None = None, **kwargs: Any):
@@ -137,16 +136,16 @@ class ConditionalClassifier(keras.Model):
 
     @property
     def image_size(self) -> int:
-        """Height and width in pixels of the images that the image tower takes."""
+        """Height and width of input images in pixels."""
         return self.dual_encoder.image_size
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about images."""
+        """Image preprocessing, as arguments of `tfrecords.load`."""
         return self.dual_encoder.preprocessing
 
     def call(self, inputs, training=None):
-        """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
+        """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         embeddings = self.dual_encoder({"image": images}, training=False)["image"]
         return self.prompts.logits_of(embeddings, self.frames)

@@ -1,4 +1,4 @@
-"""CoOp: the words around a class name, learnt as vectors while everything else stays as it is."""
+"""CoOp: learns context vectors around the class name in prompts, with a frozen model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,32 +16,32 @@ from dual_encoder.zero_shot import ZeroShotClassifier, check_texts
 
 
 class CoOp(ExactTraining, keras.Model):
-    """Embeddings of images [b, e] to logits [b, c] over classes with learnt prompts.
+    """Maps image embeddings [b, e] to logits [b, c] over classes with learnt prompts.
 
-    The only weights are the context: k vectors in the place of k words, the same for all classes
-    or each class's own. A logit is the cosine of image and prompt times the model's logit scale,
-    as in `ZeroShotClassifier`; of context that starts as words and is not trained yet, the logits
-    are those of the template with the same words. The dual encoder is neither changed nor copied,
-    and not saved with the context: see `save_prompts`.
+    The only weights are the context: k vectors in place of k words, shared by all classes or per
+    class. A logit is the cosine of image and prompt times the model's logit scale, as in
+    `ZeroShotClassifier`; before training, a context initialised from words gives the logits of the
+    template with these words. The dual encoder is neither changed nor copied, and not saved with
+    the context: see `save_prompts`.
 
-    Images are embedded once, by `model.encode_image`, and the batches of `fit` are
-    `(embeddings, labels)`. Prompts are as long as the longest of them where the text tower says
-    that it makes no difference, and a causal tower computes what they share once.
+    Embed images once, with `model.encode_image`; batches of `fit` are `(embeddings, labels)`.
+    Prompts are padded only to the longest one if the text tower's `trims_exactly` allows it, and a
+    causal tower computes their common beginning once.
 
     Args:
         model: a dual encoder with a tokenizer.
         class_names: c names, the class of each label in order.
-        n_ctx: k, 1 to 16; default 16, or as many as `words` have tokens.
+        n_ctx: k, 1 to 16; default: the number of tokens in `words`, or 16.
         position: of the class name among the vectors: `"end"`, `"middle"` or `"front"`.
-        class_specific: whether each class has vectors of its own.
-        words: what the vectors start as, such as "a photo of a"; without, they start at random,
-            normal with deviation 0.02.
+        class_specific: whether each class has separate vectors.
+        words: initial words of the vectors, such as "a photo of a"; by default, vectors are
+            random, normal with standard deviation 0.02.
         decay: weight decay, added to the gradient.
-        seed: of the random start.
+        seed: of the random initialisation.
 
-    Raises:
-        ValueError: as `frames` and `ZeroShotClassifier` say, or a model whose words cannot be
-            replaced.
+        Raises:
+        ValueError: see `frames` and `ZeroShotClassifier`; or the text tower does not support
+            learnt prompts.
 
     Reference: Zhou et al. 2022 (arXiv:2109.01134), section 3.
 
@@ -78,7 +78,7 @@ class CoOp(ExactTraining, keras.Model):
         self.build()
 
     def frames_of(self, class_names: Sequence[str]) -> Frames:
-        """The prompts of other names, with places for the same vectors."""
+        """Returns the prompts of other class names with the same context."""
         model = self.model
         length = None if model.text_tower.trims_exactly else model.context_length
         return frames(
@@ -97,7 +97,7 @@ class CoOp(ExactTraining, keras.Model):
 
     @property
     def n_ctx(self) -> int:
-        """k, the number of vectors."""
+        """k, the number of context vectors."""
         return self.frames.n_ctx
 
     def build(self, input_shape=None):
@@ -123,12 +123,12 @@ class CoOp(ExactTraining, keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Embeddings of images [b, e], of any length, -> logits [b, c]."""
+        """Maps image embeddings [b, e] of any length to logits [b, c]."""
         images = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
         return ops.matmul(images * self.model.logit_scale, ops.transpose(self.class_embeddings()))
 
     def class_embeddings(self, frames: Frames | None = None) -> Any:
-        """Embeddings [c, e] of unit length, of the class names or of other `frames`."""
+        """Returns unit-length embeddings [c, e] of the class names or of other `frames`."""
         frames = frames or self.frames
         if not self.class_specific:
             return self.embeddings_with(self.context[None], frames)[0]
@@ -139,7 +139,7 @@ class CoOp(ExactTraining, keras.Model):
         return self._unit(self.model.text_tower.encode(embeddings, frames.token_ids))
 
     def embeddings_with(self, context: Any, frames: Frames) -> Any:
-        """Of g contexts [g, k, width] with each of c names: embeddings [g, c, e] of unit length."""
+        """Returns unit-length embeddings [g, c, e] of g contexts [g, k, width] with each name."""
         tower, p = self.model.text_tower, frames.alike
         embeddings = tower.embed(frames.token_ids)
         places = np.flatnonzero(frames.source[0, :p] >= 0)
@@ -160,10 +160,10 @@ class CoOp(ExactTraining, keras.Model):
         return ops.normalize(ops.cast(found, "float32"), axis=-1)
 
     def class_matrix(self, class_names: Sequence[str] | None = None) -> np.ndarray:
-        """Unit columns float32 [e, c] of the class names, or of others with the same context.
+        """Returns unit-length columns float32 [e, c] of these or other class names.
 
         Raises:
-            ValueError: names as `frames` refuses them, or others for class-specific vectors.
+            ValueError: invalid names, see `frames`, or other names for class-specific vectors.
         """
         if class_names is not None and self.class_specific:
             raise ValueError("class_names: class-specific vectors say nothing of other classes")
@@ -171,13 +171,13 @@ class CoOp(ExactTraining, keras.Model):
         return ops.convert_to_numpy(self.class_embeddings(found)).T
 
     def logits(self, images: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
-        """Logits float32 [n, c] of embeddings [n, e] over the class names, or over others."""
+        """Returns logits float32 [n, c] of embeddings [n, e] over these or other class names."""
         unit = images / np.linalg.norm(images, axis=-1, keepdims=True)
         scale = ops.convert_to_numpy(self.model.logit_scale)
         return (scale * unit) @ self.class_matrix(class_names)
 
     def classifier(self, class_names: Sequence[str] | None = None) -> ZeroShotClassifier:
-        """A classifier of images with the prompts as they are now."""
+        """Returns an image classifier with the current prompts."""
         model = self.model
         classifier = ZeroShotClassifier(
             model.image_tower,
@@ -192,13 +192,13 @@ class CoOp(ExactTraining, keras.Model):
         return classifier
 
     def compile(self, optimizer="sgd", loss=None, *, metrics=None, **kwargs):
-        """As Keras's; without a loss it is the cross-entropy."""
+        """As in Keras; the default loss is cross-entropy."""
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
 
     def input_specs(self) -> keras.InputSpec:
-        """See `PlainKeras.input_specs`: embeddings of images."""
+        """See `PlainKeras.input_specs`: image embeddings."""
         return keras.InputSpec(shape=(None, self.model.embed_dim), dtype="float32", name="image")
 
     def compute_output_shape(self, input_shape):
@@ -211,7 +211,7 @@ class CoOp(ExactTraining, keras.Model):
 
 
 class _Frozen:
-    """Holds a model where Keras does not look for weights to train and to save."""
+    """Hides a model from Keras, so that its weights are neither trained nor saved."""
 
     def __init__(self, model: DualEncoder):
         if model.tokenizer is None:

@@ -1,4 +1,4 @@
-"""Learnt prompts as small files: vectors, what they belong to, and the words nearest to them."""
+"""Save and load learnt prompts, and find the words nearest to their vectors."""
 
 import json
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ METHODS = {"coop": CoOp, "cocoop": CoCoOp}
 
 
 def save_prompts(prompts: CoOp, path: str | Path, *, backbone: str, **more: Any) -> None:
-    """Write what was learnt, with all that is needed to use it again, and nothing of the model.
+    """Write the learnt vectors and their settings, without the dual encoder.
 
     Args:
         prompts: `CoOp` or `CoCoOp`.
-        path: of the safetensors file; replaced in whole or not at all.
-        backbone: the model's name, for people; what tells it apart is its fingerprint.
-        more: anything else to keep, as JSON takes it.
+        path: of the safetensors file; replaced atomically.
+        backbone: the model's name, for messages; the fingerprint identifies it.
+        more: further JSON-able facts to store.
     """
     path = Path(path)
     about = {
@@ -50,7 +50,7 @@ def save_prompts(prompts: CoOp, path: str | Path, *, backbone: str, **more: Any)
 
 
 def describe_prompts(path: str | Path) -> dict[str, Any]:
-    """What `save_prompts` wrote beside the vectors.
+    """Returns the facts that `save_prompts` stored with the vectors.
 
     Raises:
         FileNotFoundError: no such file.
@@ -66,24 +66,24 @@ def load_prompts(
     class_names: Sequence[str] | None = None,
     backbone: str = "this model",
 ) -> CoOp:
-    """The prompts in a file, for the model that they were learnt with.
+    """Loads the prompts of a file for the model they were learnt with.
 
     Args:
-        path: of a file that `save_prompts` wrote.
+        path: of a file written by `save_prompts`.
         model: the dual encoder.
-        class_names: the names that the prompts have to be of, in order; None for any.
+        class_names: required class names, in order; None for any.
         backbone: the model's name, for messages.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it does not hold prompts, or those of another model or of other names.
+        ValueError: it does not hold prompts, or belongs to another model or other class names.
     """
     about, tensors = _read(path)
-    found = fingerprint(model)
-    if about["fingerprint"] != found:
+    expected = fingerprint(model)
+    if about["fingerprint"] != expected:
         raise ValueError(
             f"{path}: learnt with {about['backbone']} (fingerprint {about['fingerprint'][:8]}), "
-            f"and means nothing to another text tower; got {backbone} (fingerprint {found[:8]})"
+            f"and means nothing to another text tower; got {backbone} (fingerprint {expected[:8]})"
         )
     if class_names is not None:
         _check_names(path, about["class_names"], list(class_names))
@@ -101,10 +101,10 @@ def load_prompts(
 
 
 def nearest_words(prompts: CoOp, count: int = 5) -> list[list[tuple[str, float]]]:
-    """For each vector the `count` tokens whose embeddings are nearest, and their distances.
+    """Returns for each vector the `count` nearest tokens and their distances.
 
-    Euclidean, as in CoOp's appendix. Of class-specific context the vectors of all classes, one
-    class after the other. Tokens that stand for no text are left out.
+    Euclidean distances, as in CoOp's appendix. Class-specific vectors follow class by class. Tokens
+    without text are left out.
     """
     table = ops.convert_to_numpy(prompts.model.text_tower.token_embedding)
     vectors = ops.convert_to_numpy(prompts.context).reshape(-1, table.shape[1])
@@ -119,7 +119,7 @@ def nearest_words(prompts: CoOp, count: int = 5) -> list[list[tuple[str, float]]
 
 
 def _named(prompts: CoOp) -> dict[str, Any]:
-    """Weights by name: `context`, `meta_hidden/kernel`."""
+    """Returns weights by name: `context`, `meta_hidden/kernel`."""
     return {weight.path.split("/", 1)[1]: weight for weight in prompts.trainable_weights}
 
 

@@ -1,4 +1,4 @@
-"""Where learnt vectors stand in the prompts of a list of class names."""
+"""Layout of prompts: token ids and the positions of learnt vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import numpy as np
 
 from dual_encoder.tokenizer import Tokenizer
 
-POSITIONS = ("end", "middle", "front")  # of the class name
+POSITIONS = ("end", "middle", "front")  # of the class name among the vectors
 
-STAND_IN = "zq"  # written where vectors without words go; no name begins or ends with it
+STAND_IN = "zq"  # placeholder text for vectors without words; no name begins or ends with it
 
 
 @dataclass(frozen=True)
 class Frames:
-    """One prompt for each of c class names, with places for k learnt vectors.
+    """One prompt for each of c class names, with positions for k learnt vectors.
 
     Attributes:
-        token_ids: int32 [c, n], padded; at the places of vectors, ids of ordinary words.
-        source: int32 [c, n], which vector stands at a place, -1 where the token does.
-        alike: how many tokens at the start all prompts have in common.
-        words: ids [k] of the words that the vectors start as; None where they start at random.
-        template: the prompts in words, `{}` for the name.
+        token_ids: int32 [c, n], padded; ids of ordinary words at the positions of vectors.
+        source: int32 [c, n], index of the vector at each position, -1 for the token itself.
+        alike: length of the common beginning of all prompts, in tokens.
+        words: ids [k] of the initial words of the vectors; None for a random start.
+        template: the prompts as text, `{}` for the name.
     """
 
     token_ids: np.ndarray
@@ -33,7 +33,7 @@ class Frames:
 
     @property
     def n_ctx(self) -> int:
-        """k, the number of vectors."""
+        """k, the number of context vectors."""
         return int(self.source.max()) + 1
 
 
@@ -46,31 +46,31 @@ def frames(
     words: str | None = None,
     length: int | None = None,
 ) -> Frames:
-    """The prompts of `class_names`: vectors and name, then a full stop, as CoOp has them.
+    """Returns the prompts of `class_names`: vectors and name, then a full stop, as in CoOp.
 
-    The class name stands at the end, in front, or in the middle with half of the vectors (one
-    fewer where they are odd) before it. Every prompt is tokenized whole, so that with `words` its
-    ids are those of the same text as a template.
+    The class name comes last, first, or in the middle after half of the vectors (rounded down).
+    Every prompt is tokenized as a whole, so that with `words` its ids equal those of the same text
+    as a template.
 
     Args:
         tokenizer: of the text tower.
         class_names: c names.
-        n_ctx: vectors, 1 to 16; default 16, or as many as `words` have tokens.
+        n_ctx: number of vectors, 1 to 16; default: the number of tokens in `words`, or 16.
         position: of the class name, one of `POSITIONS`.
-        words: what the vectors start as, such as "a photo of a".
-        length: tokens in a row; None for as many as the longest prompt has.
+        words: initial words of the vectors, such as "a photo of a".
+        length: tokens per row; None for the length of the longest prompt.
 
-    Raises:
-        ValueError: an unknown position, `n_ctx` out of range or not that of the words, a name that
-            tokenizes to nothing, two names with the same tokens, or more tokens than the
-            tokenizer's context has.
+        Raises:
+        ValueError: an unknown position, `n_ctx` out of range or different from the tokens of
+            `words`, a name without tokens, two names with the same tokens, or a prompt longer
+            than the tokenizer's context.
     """
     if position not in POSITIONS:
         raise ValueError(f"position: expected one of {', '.join(POSITIONS)}; got {position!r}")
     if n_ctx is not None and not 1 <= n_ctx <= 16:
         raise ValueError(f"n_ctx: expected 1 to 16 learnt vectors; got {n_ctx}")
     before, after = _around(words, n_ctx, position)
-    begun = tokenizer.rows([""])[0][:-1]  # without the end
+    begun = tokenizer.rows([""])[0][:-1]  # without the end token
     parts = [_cut(tokenizer, name, before, after) for name in class_names]
     spelt = parts[0][0][len(begun) :], parts[0][2]
     ids = np.array([*spelt[0], *spelt[1]], np.int32)
@@ -100,7 +100,7 @@ def frames(
 
 
 def _halves(n_ctx: int, position: str) -> tuple[int, int]:
-    """How many vectors stand before and after the class name."""
+    """Returns the numbers of vectors before and after the class name."""
     before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
     return before, n_ctx - before
 
@@ -116,7 +116,7 @@ def _padded(rows: list[Any], width: int, value: int) -> np.ndarray:
 
 
 def _around(words: str | None, n_ctx: int | None, position: str) -> tuple[str, str]:
-    """The words before and after the class name; stand-ins where there are none."""
+    """Returns the words before and after the class name; placeholders if there are none."""
     if words is None:
         left, right = _halves(n_ctx or 16, position)
         return STAND_IN if left else "", STAND_IN if right else ""
@@ -130,10 +130,10 @@ def _text(before: str, name: str, after: str) -> str:
 
 
 def _cut(tokenizer: Tokenizer, name: str, before: str, after: str) -> tuple[list[int], ...]:
-    """The ids of a prompt in four: up to the name, the name, the words after it, the rest.
+    """Returns a prompt's ids in four parts: up to the name, the name, words after it, the rest.
 
-    Where nothing comes after the name, the rest begins behind the words before it, and name and
-    full stop may share a token.
+    If no words follow the name, the rest begins after the words before it, as name and full stop
+    may share a token.
     """
     named = f"{before} {name}".strip()
     texts = [before, named, f"{named} {after}".strip(), _text(before, name, after)]
@@ -159,7 +159,7 @@ def _refuse(
     rows: list[list[int]],
     context_length: int,
 ) -> None:
-    """Raises ValueError for a prompt that is too long, or equal to another's."""
+    """Raises ValueError for a prompt that is too long, or equal to another."""
     seen: dict[tuple[int, ...], str] = {}
     for name, row in zip(class_names, rows, strict=True):
         if len(row) > context_length:
@@ -173,6 +173,6 @@ def _refuse(
 
 
 def _described(before: int, after: int) -> str:
-    """A template for what has no words: `[4 vectors] {}.`"""
+    """Returns a template for vectors without words: `[4 vectors] {}.`"""
     left, right = (f"[{n} vector{'s' if n > 1 else ''}]" if n else "" for n in (before, after))
     return _text(left, "{}", right)

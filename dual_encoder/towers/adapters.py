@@ -1,4 +1,4 @@
-"""Towers around models of other libraries: `keras.applications`, KerasHub, a user's own."""
+"""Wrap other models as towers: `keras.applications`, KerasHub, custom Keras models."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from dual_encoder.towers.base import ImageTower
 
 @keras.saving.register_keras_serializable("duet")
 class KerasImageTower(ImageTower):
-    """Any Keras model of images as an image tower: pixels 0-255 [b, s, s, 3] -> [b, d].
+    """Any Keras image model as an image tower: pixels 0-255 [b, s, s, 3] -> [b, d].
 
-    Of a model that gives tokens [b, n, d], as KerasHub's ViT does, it takes the first, the class
-    token; of one that gives maps [b, h, w, d] the average over places.
+    Of tokens [b, n, d], as from KerasHub's ViT, it uses the first, the class token; of feature maps
+    [b, h, w, d] the spatial average.
 
     Args:
         backbone: a Keras model with one input of fixed size, or its serialised form.
-        bgr: whether the model takes the channels as blue, green, red, the order that `mean` and
-            `std` then have too.
+        bgr: whether the model expects channels as blue, green, red; `mean` and `std` then have
+            that order too.
         kwargs: of `ImageTower`.
 
     Raises:
-        ValueError: the model does not take square colour images of a fixed size.
+        ValueError: the model does not accept square colour images of a fixed size.
 
     Example:
         >>> mobile = keras.applications.MobileNetV3Small(include_top=False, input_shape=(96, 96, 3))
@@ -57,14 +57,14 @@ class KerasImageTower(ImageTower):
 
 @keras.saving.register_keras_serializable("duet")
 class HubTextTower(keras.layers.Layer):
-    """A KerasHub backbone of texts as a text tower, [b, n] -> [b, d].
+    """A KerasHub text backbone as a text tower, [b, n] -> [b, d].
 
-    Its pooled output where it has one, as BERT and ALBERT do, else its first token, as of RoBERTa,
-    DistilBERT and DeBERTa. Padding is masked out, so rows may be cut behind the longest text.
+    Uses its pooled output if it has one (BERT, ALBERT), else its first token (RoBERTa, DistilBERT,
+    DeBERTa). Padding is masked, so rows may be cut after the longest text.
 
     Args:
         backbone: such as a `keras_hub.models.BertBackbone`, or its serialised form.
-        context_length: most tokens per text.
+        context_length: maximum number of tokens per text.
         pad_id: id of the padding.
 
     Raises:
@@ -106,19 +106,19 @@ class HubTextTower(keras.layers.Layer):
         return (input_shape[0], self.output_dim)
 
     def get_config(self):
-        own = {"backbone": _serialize(self.backbone)}
-        own |= {"context_length": self.context_length, "pad_id": self.pad_id}
-        return {**super().get_config(), **own}
+        options = {"backbone": _serialize(self.backbone)}
+        options |= {"context_length": self.context_length, "pad_id": self.pad_id}
+        return {**super().get_config(), **options}
 
 
 def as_image_tower(model: Any) -> Any:
-    """A Keras model of images as an image tower; a tower, and anything else, as it is.
+    """Wraps a Keras image model as an image tower; returns other objects unchanged.
 
-    A network of `keras.applications` gets the pixels that it was trained on, any other model pixels
+    Networks of `keras.applications` get the pixel range they were trained on, other models pixels
     0-255.
 
     Raises:
-        ValueError: the model has no fixed size, or takes something else.
+        ValueError: the model has no fixed image size, or other inputs.
     """
     is_tower = hasattr(model, "image_size") and hasattr(model, "output_dim")
     if is_tower or not isinstance(model, keras.Model):
@@ -129,7 +129,7 @@ def as_image_tower(model: Any) -> Any:
 
 
 def as_text_tower(model: Any, tokenizer: Any) -> Any:
-    """A KerasHub backbone of texts as a text tower, for a tokenizer's context and padding."""
+    """Wraps a KerasHub text backbone as a text tower, for a tokenizer's context and padding."""
     is_tower = hasattr(model, "context_length") and hasattr(model, "output_dim")
     if is_tower or not isinstance(model, keras.Model) or not hasattr(model, "hidden_dim"):
         return model
@@ -142,7 +142,7 @@ def as_text_tower(model: Any, tokenizer: Any) -> Any:
 
 
 def most_tokens(tower: Any) -> int:
-    """Most tokens per text of a text tower or a backbone; 512, BERT's, where neither says."""
+    """Returns the maximum tokens per text of a tower or backbone; 512 (BERT's) if unknown."""
     names = ("context_length", "max_sequence_length")
     return next((n for name in names if (n := getattr(tower, name, None))), 512)
 
@@ -152,6 +152,6 @@ def _serialize(backbone: keras.Model) -> dict[str, Any]:
 
 
 def _deserialize(backbone: keras.Model | dict) -> keras.Model:
-    # Keras imports keras_hub by itself where the class is one of its own.
+    # Keras imports keras_hub itself if the class belongs to it.
     is_config = isinstance(backbone, dict)
     return keras.saving.deserialize_keras_object(backbone) if is_config else backbone

@@ -1,4 +1,4 @@
-"""The networks of `keras.applications` by name, and the pixels that each was trained on."""
+"""The networks of `keras.applications` by name, with their pixel normalisation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Application:
-    """A network of `keras.applications` and what it expects of pixels 0-255.
+    """A network of `keras.applications` and its normalisation of pixels 0-255.
 
-    Means and deviations are those of its `preprocess_input`; many networks rescale pixels
+    Mean and standard deviation are those of its `preprocess_input`; many networks rescale pixels
     themselves.
     """
 
@@ -21,7 +21,7 @@ class Application:
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """What `KerasImageTower` takes: of pixels in 0-1."""
+        """Arguments of `KerasImageTower`, for pixels in 0-1."""
         mean, std = (tuple(value / 255 for value in each) for each in (self.mean, self.std))
         return {"mean": mean, "std": std, "bgr": self.bgr}
 
@@ -77,13 +77,13 @@ APPLICATIONS: Mapping[str, Application] = {
 
 
 def application_of(name: str) -> Application | None:
-    """The network whose Keras model has this name, such as "mobilenetv2_1.00_224"; the longest
-    match counts."""
+    """Returns the network whose Keras model has this name, such as "mobilenetv2_1.00_224", by the
+    longest match."""
     plain = _plain(name)
-    if plain == "nasnet":  # as Keras calls both
+    if plain == "nasnet":  # Keras's name of both variants
         return APPLICATIONS["nasnet-mobile"]
-    found = [row for row in APPLICATIONS.values() if plain.startswith(_plain(row.function))]
-    return max(found, key=lambda row: len(row.function), default=None)
+    matches = [row for row in APPLICATIONS.values() if plain.startswith(_plain(row.function))]
+    return max(matches, key=lambda row: len(row.function), default=None)
 
 
 def _plain(name: str) -> str:

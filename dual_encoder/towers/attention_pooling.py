@@ -1,4 +1,4 @@
-"""From many tokens to one vector by attention of a single query."""
+"""Attention pooling: many tokens to one vector with a single query."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from dual_encoder.towers.transformer import attention, attention_of_few, attribu
 
 @keras.saving.register_keras_serializable("duet")
 class ProbePooling(keras.layers.Layer):
-    """A learned query looks at all tokens, then an mlp: [b, n, d] -> [b, d].
+    """Pools tokens by attention of a learned query, then an mlp: [b, n, d] -> [b, d].
 
     The multi-head attention pooling of SigLIP: with a = attention(probe, x, x), the result is
     a + mlp(norm(a)).
@@ -79,10 +79,10 @@ class ProbePooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("duet")
 class QueryPooling(keras.layers.Layer):
-    """A learned query looks at all tokens, normed: [b, n, d] -> [b, units].
+    """Pools normalised tokens by attention of a learned query: [b, n, d] -> [b, units].
 
-    The attention pooling of CoCa, as far as contrast needs it: its first query, which decoders do
-    not use. Norm and projection of a query that is the same for all images are part of its values.
+    The attention pooling of CoCa's contrastive branch: only the first query, which the decoder does
+    not use. Norm and projection of the constant query are folded into its weights.
 
     Args:
         units: size of the query and of the result.
@@ -123,10 +123,10 @@ class QueryPooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("duet")
 class MeanQueryPooling(keras.layers.Layer):
-    """The mean of all places looks at itself and them: maps [b, g, g, d] -> [b, units].
+    """Pools feature maps by attention of their mean: [b, g, g, d] -> [b, units].
 
-    The attention pooling of CLIP's ResNets: tokens are the mean and the g x g places, each with a
-    position; the first one's attention is projected.
+    The attention pooling of CLIP's ResNets: tokens are the mean and the g x g positions, each with
+    a position embedding; the attention output of the mean is projected.
 
     Args:
         units: size of the result.

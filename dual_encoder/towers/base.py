@@ -1,4 +1,4 @@
-"""What every tower has: the pixels that an image tower takes, the ids that a text tower takes."""
+"""Base classes of image and text towers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +22,10 @@ class ImageTower(keras.layers.Layer):
     Args:
         image_size: height and width s in pixels.
         mean, std: per channel, of pixels in 0-1.
-        resize: how images become squares: `"crop"` (shorter side to s, centre cut out) or
+        resize: how images become squares: `"crop"` (shorter side to s, centre crop) or
             `"squash"` (both sides to s).
-        interpolation: `"bicubic"` or `"bilinear"`, antialiased, as Pillow's.
-        crop_fraction: the share of each side that is cut out of the resized image; see
+        interpolation: `"bicubic"` or `"bilinear"`, antialiased, as in Pillow.
+        crop_fraction: the share of each side of the resized image that is kept; see
             `tfrecords.Preprocessing`.
 
     Raises:
@@ -63,13 +63,13 @@ class ImageTower(keras.layers.Layer):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` and `tfrecords.read_image` have to know about images."""
+        """Image preprocessing, as arguments of `tfrecords.load` and `tfrecords.read_image`."""
         names = ("image_size", "resize", "interpolation")
         found = {name: getattr(self, name) for name in names}
         return found | ({"crop_fraction": self.crop_fraction} if self.crop_fraction < 1 else {})
 
     def normalize(self, image):
-        """Pixels 0-255 to mean 0 and deviation 1, as the statistics have it, in float32 first."""
+        """Normalises pixels 0-255 with mean and standard deviation, in float32."""
         mean, std = np.array(self.mean, "float32") * 255, np.array(self.std, "float32") * 255
         return ops.cast((ops.cast(image, "float32") - mean) / std, self.compute_dtype)
 
@@ -82,7 +82,7 @@ class ImageTower(keras.layers.Layer):
 
 
 class TakesImages:
-    """Mixin of models with an `image_tower`: they take the images that it takes."""
+    """Mixin for models with an `image_tower`, which accept its images."""
 
     image_tower: ImageTower
 
@@ -93,17 +93,17 @@ class TakesImages:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about images."""
+        """Image preprocessing, as arguments of `tfrecords.load`."""
         return self.image_tower.preprocessing
 
     def as_pixels(self, images: Any) -> Any:
-        """Paths, PIL images and single arrays as pixels [b, s, s, 3]; batches as they are."""
+        """Converts paths, PIL images and arrays to pixels [b, s, s, 3]; keeps batches as is."""
         known = getattr(self.image_tower, "preprocessing", {})
         return image_pixels.as_pixels(images, **{"image_size": self.image_size, **known})
 
 
 def check_size(images: Any, size: int) -> None:
-    """Raise a ValueError of one line where images are not [b, size, size, 3]."""
+    """Raises a one-line ValueError unless images are [b, size, size, 3]."""
     shape = tuple(getattr(images, "shape", ()))
     pairs = zip(shape[1:], (size, size, 3), strict=False)
     if len(shape) != 4 or any(n not in (None, wanted) for n, wanted in pairs):
@@ -116,13 +116,13 @@ def check_size(images: Any, size: int) -> None:
 class TextTower(keras.layers.Layer):
     """Base of text towers: token ids [b, n], n up to `context_length`, -> features [b, d].
 
-    A subclass makes `token_embedding` [ids, width] and `encode`. Between the two, prompts may be
-    learnt in place of words.
+    A subclass defines `token_embedding` [ids, width] and `encode`. Prompt learning replaces the
+    embeddings between the two.
 
     Attributes:
-        context_length: most tokens per text.
+        context_length: maximum number of tokens per text.
         output_dim: d.
-        trims_exactly: whether rows may be cut behind the longest text without changing the result.
+        trims_exactly: whether padding behind the longest text can be cut without any effect.
     """
 
     context_length: int
@@ -138,17 +138,17 @@ class TextTower(keras.layers.Layer):
         return self.encode(self.embed(token_ids), token_ids, training=training)
 
     def embed(self, token_ids):
-        """Token ids [b, n] -> embeddings [b, n, width], without positions."""
+        """Maps token ids [b, n] to embeddings [b, n, width], without positions."""
         return ops.take(self.token_embedding, token_ids, axis=0)
 
     def encode(self, embeddings, token_ids, training=None):
-        """Embeddings [b, n, width] -> features [b, d]; `token_ids` [b, n] say what is text."""
+        """Maps embeddings [b, n, width] to features [b, d]; `token_ids` [b, n] mark padding."""
         raise NotImplementedError
 
     def encode_alike(self, shared, rest, token_ids, training=None):
-        """The features of texts that begin alike, [g, c, d], as `encode` gives them.
+        """Returns the features [g, c, d] of texts with a common beginning, equal to `encode`'s.
 
-        A tower that can computes what they share once.
+        A causal tower computes the common beginning only once.
 
         Args:
             shared: embeddings [g, p, width] of the first tokens of all c texts, g times.

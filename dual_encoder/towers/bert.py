@@ -16,25 +16,25 @@ POOLINGS = ("mean", "first", "pooler")
 class Bert(TextTower):
     """A text tower: token ids [b, n], n up to `context_length`, -> features [b, width].
 
-    Padding is masked out, so rows may be cut behind the longest text.
+    Padding is masked, so rows may be cut after the longest text.
 
     Args:
         vocabulary_size: number of token ids.
-        context_length: most tokens per text.
+        context_length: maximum number of tokens per text.
         pad_id: id of the padding, which comes after the text.
         width, depth, heads: of the transformer.
-        mlp_ratio: hidden units of a block's mlp, in widths.
+        mlp_ratio: hidden units of a block's mlp, as a multiple of the width.
         activation: of the mlp.
         pooling: `"mean"` (of the text's tokens), `"first"` (the first token's features) or
-            `"pooler"` (of these, a dense layer with tanh, as BERT was trained with).
-        positions: rows of the position table; without it, as many as are used.
+            `"pooler"` (the same, then a dense layer with tanh, as in BERT's training).
+            positions: rows of the position table; by default, as many as needed.
         first_position: row of the first token: 0 in BERT, `pad_id + 1` in RoBERTa.
-        segments: rows of the segment table, of which the first is used; 0 for no table.
+        segments: rows of the segment table, of which only the first is used; 0 for no table.
         epsilon: of the layer norms.
         dropout: rate of the embeddings and inside the blocks.
 
     Raises:
-        ValueError: an unknown `pooling`, or fewer `positions` than the context takes.
+        ValueError: an unknown `pooling`, or fewer `positions` than the context needs.
 
     References: Devlin et al. 2019 (arXiv:1810.04805), section 3; Liu et al. 2019
     (arXiv:1907.11692); Conneau et al. 2020 (arXiv:1911.02116).
@@ -100,7 +100,7 @@ class Bert(TextTower):
             self.pooler.build((None, self.width))
 
     def encode(self, embeddings, token_ids, training=None):
-        """Embeddings [b, n, width] -> features [b, width]; `token_ids` [b, n] say what is text."""
+        """Maps embeddings [b, n, width] to features [b, width]; `token_ids` [b, n] mark padding."""
         n = ops.shape(embeddings)[1]
         first = self.first_position
         x = embeddings + self.position_embedding[first : first + n]

@@ -1,7 +1,7 @@
-"""Plain convolutions for small images on a CPU: a stem of towers, and a tower by themselves.
+"""Plain convolutions for small images on a CPU, as a transformer's stem or as a tower.
 
-They train several times more images per second there than attention or depthwise convolutions
-do, and learn from fewer.
+On a CPU they train several times more images per second than attention or depthwise
+convolutions, and learn from fewer images.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Convolutions(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("duet")
 class ConvolutionalTower(ImageTower):
-    """An image tower: `Convolutions`, averaged over places; pixels 0-255 [b, s, s, 3] -> [b, d].
+    """An image tower of `Convolutions` and average pooling: pixels 0-255 [b, s, s, 3] -> [b, d].
 
     Args:
         image_size: height and width s in pixels; must be divisible by 2 to the power of the
@@ -67,7 +67,7 @@ class ConvolutionalTower(ImageTower):
         kwargs: of `ImageTower`.
 
     Raises:
-        ValueError: `image_size` cannot be halved so often.
+        ValueError: `image_size` cannot be halved that often.
     """
 
     def __init__(self, image_size: int, *, widths: Sequence[int], **kwargs: Any):

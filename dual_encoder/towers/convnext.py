@@ -15,13 +15,13 @@ from dual_encoder.towers.transformer import attributes
 class ConvNeXtBlock(keras.layers.Layer):
     """x + mlp(norm(depthwise(x))): [b, h, w, width] -> the same.
 
-    The paper's scale of the sum per channel is part of the last layer of the mlp.
+    The paper's per-channel scale is folded into the last layer of the mlp.
 
     Args:
         width: channels.
-        activation: of the mlp, whose hidden layer is four times as wide.
+        activation: of the mlp, whose hidden layer has 4 x width units.
         epsilon: of the layer norm.
-        responses: whether the hidden layer is divided by its mean response over places, as V2 does.
+        responses: whether to apply V2's global response normalisation to the hidden layer.
 
     References: Liu et al. 2022 (arXiv:2201.03545), section 2.6; Woo et al. 2023
     (arXiv:2301.00808), section 3.2.
@@ -88,11 +88,11 @@ class ConvNeXt(ImageTower):
         image_size: height and width s in pixels, a multiple of 32.
         depths, widths: blocks and channels of each stage.
         activation, epsilon, responses: of the blocks; see `ConvNeXtBlock`.
-        last_epsilon: of the norm of the average over places; None for that of the blocks.
+        last_epsilon: of the norm after average pooling; None for that of the blocks.
         kwargs: of `ImageTower`.
 
     Raises:
-        ValueError: `image_size` is not a multiple of 32, or not as many depths as widths.
+        ValueError: `image_size` is not a multiple of 32, or depths and widths differ in number.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Layers that are alike, one after the other: compiled once, with a gradient that keeps little."""
+"""Run a stack of identical layers: compiled once, with a memory-saving gradient."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -9,22 +9,21 @@ import keras
 
 from dual_encoder.towers.xla import on_accelerator, xla_in_turn
 
-DEEP = 6  # layers from which compiling one takes less than tracing all, gradients included
+DEEP = 6  # from this depth, compiling one layer is faster than tracing all
 
-# What `kept` does to an array.
+# The function that `kept` applies to an array.
 _keep: ContextVar[Callable[[Any], Any]] = ContextVar("keep", default=lambda array: array)
 
 
 def in_turn(
     layers: Sequence[keras.layers.Layer], x: Any, *given: Any, training: bool | None
 ) -> Any:
-    """`x` through all layers, each called with what the one before gave, and with `given`.
+    """Applies the layers to `x` in sequence, each also called with `given`.
 
-    On a CPU, layers that are alike become one function of their weights, traced once and, for each
-    shape, compiled once by XLA: inside a function that `compiled` made, and in a training step of
-    a deep tower. That takes no longer than to trace every layer, and a transformer of twelve is
-    a seventh faster for it. Its training is a third faster, and keeps of a layer only what it
-    called `kept`.
+    On a CPU, identical layers become one function of their weights, traced once and compiled once
+    per shape by XLA: inside functions of `compiled`, and in training steps of deep towers. This
+    takes no longer than tracing every layer; a transformer of twelve layers is a seventh faster,
+    its training a third, and the gradient stores only the arrays marked with `kept`.
     """
     xla = _xla_for_training(layers, x) if training else xla_in_turn.get()
     if xla is None or len({_kind(layer) for layer in layers}) != 1:
@@ -47,19 +46,19 @@ def in_turn(
 
 
 def kept(array: Any) -> Any:
-    """The array itself, which a layer of `in_turn` is to keep for its gradient.
+    """Returns the array, marked to be stored for the gradient of a layer in `in_turn`.
 
-    What lies between two arrays that are kept is computed once more for it, unless the gradient has
-    no need of it: so keep what a product of matrices gave, and not what is quickly made of that.
+    Other arrays are recomputed if the gradient needs them: so save matmul outputs, and let cheap
+    elementwise results be recomputed.
     """
     return _keep.get()(array)
 
 
 def _frugal(call: Callable[[Any, list], Any], trained: list[bool]) -> Callable[[Any, list], Any]:
-    """`call` under XLA; its gradient has the arguments and what was `kept`, and makes the rest.
+    """Compiles `call` with XLA; its gradient stores only arguments and `kept` arrays.
 
-    By itself TensorFlow hands every array that a gradient uses from one function to the other,
-    each as a copy: the weights, every step of a norm, the softmax. That is three times as much.
+    By default TensorFlow copies every array that the gradient uses between the two functions: the
+    weights, every step of a norm, the softmax. That is three times as much memory.
     """
     import tensorflow as tf
 
@@ -79,9 +78,9 @@ def _frugal(call: Callable[[Any, list], Any], trained: list[bool]) -> Callable[[
         left = iter(arrays)
 
         def put_back(array: Any) -> Any:
-            """The array kept, with the gradient of this one, which XLA then need not compute."""
-            found = next(left)
-            return tf.custom_gradient(lambda _: (tf.identity(found), lambda dy: dy))(array)
+            """Returns the stored array with this one's gradient, so XLA skips computing it."""
+            stored = next(left)
+            return tf.custom_gradient(lambda _: (tf.identity(stored), lambda dy: dy))(array)
 
         sources = [x, *(each for each, train in zip(weights, trained, strict=True) if train)]
         with tf.GradientTape(watch_accessed_variables=False) as tape, _keeping(put_back):
@@ -113,10 +112,10 @@ def _keeping(keep: Callable[[Any], Any]) -> Iterator[None]:
 
 
 def _xla_for_training(layers: Sequence[keras.layers.Layer], x: Any) -> bool | None:
-    """Whether it pays and changes nothing in a training step; None for no.
+    """Returns whether to compile with XLA in a training step; None if it is unsafe or slower.
 
-    Not where every batch may have a shape of its own, each compiled anew. What a layer keeps for
-    itself (seeds of dropout, `recompute`'s gradients) is not seen from outside its function.
+    None if batch shapes vary, as each is compiled again, or if layers have internal state (dropout
+    seeds, `recompute`'s gradients), which is not visible outside the function.
     """
     if keras.backend.backend() != "tensorflow" or len(layers) < DEEP:
         return None
@@ -131,7 +130,7 @@ def _xla_for_training(layers: Sequence[keras.layers.Layer], x: Any) -> bool | No
 
 
 def _kind(layer: keras.layers.Layer) -> str:
-    """What two layers must have in common to do the same with their weights."""
+    """Returns a key that is equal for layers that compute the same function of their weights."""
     config = {key: value for key, value in layer.get_config().items() if key != "name"}
     weights = [(tuple(each.shape), str(each.dtype), each.trainable) for each in layer.variables]
     return repr((type(layer), config, weights))

@@ -1,4 +1,4 @@
-"""The residual networks of CLIP's RN50 and RN101, which no library has in Keras."""
+"""CLIP's residual networks RN50 and RN101, which no Keras library provides."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +19,7 @@ class Bottleneck(keras.layers.Layer):
 
     Args:
         width: channels of the 3 x 3 convolution.
-        stride: of the average pooling, on both ways.
+        stride: of the average pooling in both branches.
     """
 
     def __init__(self, width: int, *, stride: int = 1, **kwargs: Any):
@@ -65,7 +65,7 @@ class ModifiedResNet(ImageTower):
 
     It differs from He et al.'s in three ways: a stem of three convolutions and an average pooling,
     average pooling before every strided step, and attention pooling at the end, whose projection
-    is the one into the shared space.
+    maps to the shared embedding space.
 
     Args:
         image_size: height and width s in pixels, a multiple of 32.
@@ -138,7 +138,7 @@ class ModifiedResNet(ImageTower):
 
 
 class _ConvolutionNorm(keras.layers.Layer):
-    """A convolution without bias, zeros around as many as keep the size, and a batch norm."""
+    """A convolution without bias, with symmetric zero padding, and a batch norm."""
 
     def __init__(self, channels: int, size: int, *, stride: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
@@ -157,7 +157,7 @@ class _ConvolutionNorm(keras.layers.Layer):
         self.norm.build((None, None, None, self.channels))
 
     def call(self, x, training=None):
-        # Around, not behind as "same" does it where the stride is 2.
+        # Symmetric padding; "same" pads only right and bottom if the stride is 2.
         margin = self.size // 2
         x = ops.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0))) if margin else x
         return self.norm(self.convolution(x), training=training)

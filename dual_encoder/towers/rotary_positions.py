@@ -1,4 +1,4 @@
-"""Rotary positions in the plane: queries and keys turned by angles that tell where a patch is."""
+"""Two-dimensional rotary positions: queries and keys rotated by angles of the patch position."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ def grid_angles(
     side: int, size: int, *, reference: int, offset: float = 0.0, base: float = 10_000.0,
     order: str = "yx",
 ) -> np.ndarray:  # fmt: skip
-    """Angles [side², size / 2] of places counted from 0, as EVA-02 and PE have them.
+    """Returns angles [side², size / 2] of grid positions from 0, as in EVA-02 and PE.
 
     Args:
-        side: places in a row.
+        side: patches per row.
         size: of a head.
-        reference: places in a row of the grid it was trained on, which this one is stretched to.
-        offset: of the first place.
+        reference: patches per row in training, to which positions are scaled.
+        offset: of the first position.
         base: of the wavelengths.
-        order: which axis the first half of the angles is of.
+        order: axis of the first half of the angles.
 
     References: Su et al. 2021 (arXiv:2104.09864), section 3.2; Fang et al. 2023 (arXiv:2303.11331).
     """
@@ -29,7 +29,7 @@ def grid_angles(
 
 
 def centered_angles(side: int, size: int, *, base: float = 100.0) -> np.ndarray:
-    """Angles [side², size / 2] of the patches' centres in a square from -1 to 1, as DINOv3.
+    """Returns angles [side², size / 2] of patch centres in a square from -1 to 1, as in DINOv3.
 
     Reference: Siméoni et al. 2025 (arXiv:2508.10104), section 3.2.
     """
@@ -46,13 +46,13 @@ def _angles(places: np.ndarray, frequencies: np.ndarray, *, order: str) -> np.nd
 
 
 def waves(angles: np.ndarray, *, prefix: int, layout: str) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and sines [prefix + n, size] for `turned`; the first `prefix` are not turned.
+    """Returns cosines and sines [prefix + n, size] for `turned`; no rotation for the prefix.
 
     Args:
         angles: [n, size / 2].
-        prefix: tokens without a place.
-        layout: whether an angle turns two numbers beside each other (`"pairs"`) or half a head
-            apart (`"halves"`).
+        prefix: number of tokens without a position.
+        layout: whether an angle rotates adjacent numbers (`"pairs"`) or numbers half a head apart
+            (`"halves"`).
     """
     angles = np.concatenate([np.zeros((prefix, angles.shape[1]), angles.dtype), angles])
     angles = np.tile(angles, 2) if layout == "halves" else np.repeat(angles, 2, axis=1)
@@ -60,7 +60,7 @@ def waves(angles: np.ndarray, *, prefix: int, layout: str) -> tuple[np.ndarray, 
 
 
 def turned(x: Any, cosines: Any, sines: Any, *, heads: int, layout: str) -> Any:
-    """Queries or keys [b, n, d] with every head turned by the angles of its token."""
+    """Rotates every head of queries or keys [b, n, d] by the angles of its token."""
     n, d = cosines.shape[0], x.shape[-1]
     size = d // heads
     x = ops.reshape(x, (-1, n, heads, size))

@@ -24,17 +24,17 @@ POOLINGS = ("token", "attention")
 
 @keras.saving.register_keras_serializable("duet")
 class RotaryBlock(keras.layers.Layer):
-    """x + attention(norm(x)), then x + mlp(norm(x)), queries and keys turned: [b, n, d] likewise.
+    """x + attention(norm(x)), then x + mlp(norm(x)), with rotary positions: [b, n, d] -> same.
 
     Args:
         width: d.
         heads: attention heads; must divide the width.
         mlp_dim: units of the hidden layer of the mlp.
         activation: of the hidden layer, or of its gate.
-        gated: whether the hidden layer is multiplied with one that is activated, as SwiGLU does.
-        inner_norms: whether mixed values, and the hidden layer, are normed before they are
-            projected, as in EVA-02.
-        norm_first: whether the norms come before attention and mlp; else behind them, before the
+        gated: whether the hidden layer is multiplied by an activated gate, as in SwiGLU.
+        inner_norms: whether attention output and hidden layer are normalised before their
+            projection, as in EVA-02.
+        norm_first: whether the norms come before attention and mlp; else after them, before the
             sums, as in EVA-02-E.
         epsilon: of all layer norms.
         layout: of the angles, `"pairs"` or `"halves"`; see `rotary_positions.waves`.
@@ -85,7 +85,7 @@ class RotaryBlock(keras.layers.Layer):
             layer.build(hidden)
 
     def call(self, x, cosines=None, sines=None, training=None):
-        """`cosines` and `sines` [n, d / heads], of every token's angles; None for none."""
+        """`cosines` and `sines` [n, d / heads] of every token's angles; None for no rotation."""
         if self.norm_first:
             x = kept(x + self._attend(self.norm_1(x), cosines, sines))
             return x + self._mlp(self.norm_2(x))
@@ -123,8 +123,8 @@ class RotaryBlock(keras.layers.Layer):
 class RotaryTransformer(ImageTower):
     """An image tower: pixels 0-255 [b, s, s, 3] -> features [b, width] by `RotaryBlock`s.
 
-    EVA-01, EVA-02, PE-Core and DINOv3 are such towers; `angles` says where a patch is, beside or
-    in place of a table of positions.
+    Covers EVA-01, EVA-02, PE-Core and DINOv3; `angles` encode patch positions in addition to or
+    instead of a position table.
 
     Args:
         image_size: height and width s in pixels; must be divisible by `patch_size`.
@@ -133,12 +133,12 @@ class RotaryTransformer(ImageTower):
         mlp_dim: units of the hidden layer of a block's mlp.
         activation, gated, inner_norms, norm_first, epsilon, layout: of `RotaryBlock`.
         angles: arguments of `grid_angles` or, without `reference`, of `centered_angles`; None for
-            no angles.
-        positions: whether there is a table of positions, added to the tokens.
-        class_token: whether there is one.
-        registers: tokens without a place, after the class token.
+            no rotary positions.
+        positions: whether a position table is added to the tokens.
+        class_token: whether there is a class token.
+        registers: number of register tokens (without position) after the class token.
         patch_bias: whether the patch projection has a bias.
-        pre_norm: a layer norm before the first block.
+        pre_norm: whether there is a layer norm before the first block.
         pooling: `"token"` or `"attention"` of all tokens.
         pooling_heads, pooling_mlp_dim: of the pooling's attention.
         kwargs: of `ImageTower`.
@@ -239,7 +239,7 @@ class RotaryTransformer(ImageTower):
         return self.norm_post(x[:, 0])
 
     def _waves(self) -> tuple[Any, ...]:
-        """Cosines and sines of all tokens."""
+        """Returns cosines and sines of all tokens."""
         if self.angles is None:
             return ()
         make = grid_angles if "reference" in self.angles else centered_angles
@@ -248,7 +248,7 @@ class RotaryTransformer(ImageTower):
         return waves(angles, prefix=prefix, layout=self.layout)
 
     def _tokens(self, x):
-        """Patches with their places, behind the class token and registers that there are."""
+        """Returns patches with positions, after the class token and registers, if any."""
         b = ops.shape(x)[0]
 
         def repeated(token):

@@ -1,4 +1,4 @@
-"""Swin: attention inside windows that move by half their size from block to block."""
+"""Swin: attention in windows, shifted by half their size in every other block."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,14 +14,14 @@ from dual_encoder.towers.transformer import attributes, normal
 
 @keras.saving.register_keras_serializable("duet")
 class SwinBlock(keras.layers.Layer):
-    """x + attention(norm(x)) inside windows, then x + mlp(norm(x)): [b, h, w, c] likewise.
+    """x + attention(norm(x)) inside windows, then x + mlp(norm(x)): [b, h, w, c] -> same.
 
     Args:
         width: channels.
         heads: attention heads; must divide the width.
-        side: places in a row of the maps.
-        window: places in a row of a window; must divide the side.
-        shift: places by which the windows are moved, down and to the right.
+        side: height and width of the feature maps.
+        window: height and width of a window; must divide the side.
+        shift: offset of the windows, down and to the right.
         mlp_dim: units of the hidden layer of the mlp.
         activation: of the hidden layer.
         epsilon: of the layer norms.
@@ -70,13 +70,13 @@ class SwinBlock(keras.layers.Layer):
         return x + self.mlp_output(self.activation(self.mlp_hidden(self.norm_2(x))))
 
     def _windows(self, x):
-        """Maps [b, side, side, d] -> [b, windows, places, d]."""
+        """Splits feature maps [b, side, side, d] into windows [b, windows, n, d]."""
         count, w, d = self.side // self.window, self.window, x.shape[-1]
         x = ops.transpose(ops.reshape(x, (-1, count, w, count, w, d)), (0, 1, 3, 2, 4, 5))
         return ops.reshape(x, (-1, count**2, w * w, d))
 
     def _maps(self, x):
-        """The way back."""
+        """Merges windows [b, windows, n, d] into feature maps [b, side, side, d]."""
         count, w, d = self.side // self.window, self.window, x.shape[-1]
         x = ops.transpose(ops.reshape(x, (-1, count, count, w, w, d)), (0, 1, 3, 2, 4, 5))
         return ops.reshape(x, (-1, self.side, self.side, d))
@@ -108,14 +108,14 @@ class SwinBlock(keras.layers.Layer):
 
 
 def _relative(window: int) -> np.ndarray:
-    """Rows [places, places] of the table of positions for all pairs of places in a window."""
+    """Returns the position table's row for each pair of positions in a window, [n, n]."""
     y, x = (each.reshape(-1) for each in np.mgrid[:window, :window])
     steps = [axis[:, None] - axis[None] + window - 1 for axis in (y, x)]
     return steps[0] * (2 * window - 1) + steps[1]
 
 
 def _apart(side: int, window: int, shift: int) -> np.ndarray:
-    """0 and -100 [windows, places, places]: opposite borders do not see each other."""
+    """Returns a mask of 0 and -100, [windows, n, n], that separates opposite borders."""
     places = np.arange(side)
     band = (places >= side - window).astype(int) + (places >= side - shift)
     region = band[:, None] * 3 + band[None]
@@ -134,13 +134,13 @@ class Swin(ImageTower):
         patch_size: pixels per side of a patch.
         width: channels of the first stage.
         depths, heads: blocks, and attention heads, of each stage.
-        window: places in a row of a window; a stage whose maps are smaller has one as large.
-        mlp_ratio: hidden units of a block's mlp, in widths.
+        window: height and width of a window, limited to the size of a stage's feature maps.
+        mlp_ratio: hidden units of a block's mlp, as a multiple of the width.
         activation, epsilon: of the blocks.
         kwargs: of `ImageTower`.
 
     Raises:
-        ValueError: windows do not divide the maps of a stage, or the maps have an odd side.
+        ValueError: windows do not divide the feature maps of a stage, or these have an odd side.
     """
 
     def __init__(
@@ -226,14 +226,14 @@ class Swin(ImageTower):
 
 
 def _squares(x: Any, p: int) -> Any:
-    """Pixels of each patch one after the other, rows first: [b, s, s, 3] -> [b, s/p, s/p, 3 p²]."""
+    """Flattens the pixels of each patch, rows first: [b, s, s, 3] -> [b, s/p, s/p, 3 p²]."""
     side = x.shape[1] // p
     x = ops.transpose(ops.reshape(x, (-1, side, p, side, p, 3)), (0, 1, 3, 2, 4, 5))
     return ops.reshape(x, (-1, side, side, p * p * 3))
 
 
 def _quarters(x: Any) -> Any:
-    """Four neighbours one after the other, columns first, as channels: half the side."""
+    """Stacks 2 x 2 neighbours as channels, columns first; halves the side."""
     side, d = x.shape[1] // 2, x.shape[-1]
     x = ops.transpose(ops.reshape(x, (-1, side, 2, side, 2, d)), (0, 1, 3, 4, 2, 5))
     return ops.reshape(x, (-1, side, side, 4 * d))

@@ -1,4 +1,4 @@
-"""Duet's own text transformer, as CLIP has it."""
+"""Duet's text transformer, as in CLIP."""
 
 from typing import Any
 
@@ -12,30 +12,30 @@ from dual_encoder.towers.transformer import attributes, blocks, layer_norm, norm
 
 POOLINGS = ("end", "last", "class")
 
-PACKED = 256  # tokens in a row of `encode_alike`: more are attended to in vain
+PACKED = 256  # tokens per row in `encode_alike`: longer rows waste attention on masked tokens
 
 
 @keras.saving.register_keras_serializable("duet")
 class TextTransformer(TextTower):
-    """A text tower: pre-norm transformer and the features of one token, as CLIP and SigLIP have it.
+    """A text tower: pre-norm transformer and the features of one token, as in CLIP and SigLIP.
 
-    Token ids [b, n], n up to `context_length`, -> features [b, width]. CLIP's causal mask lets no
-    token see what follows it, so rows may be cut behind the longest text without changing the
-    result. SigLIP has no mask at all and takes the last token, padding included: its rows always
-    have `context_length` tokens.
+    Token ids [b, n], n up to `context_length`, -> features [b, width]. With CLIP's causal mask no
+    token attends to later ones, so padding after the longest text can be cut without any effect.
+    SigLIP has no mask and uses the last token, even if padding: its rows always have
+    `context_length` tokens.
 
     Args:
         vocabulary_size: number of token ids.
-        context_length: most tokens per text.
-        end_id: id of the end-of-text token; every row has one, of which the first counts.
+        context_length: maximum number of tokens per text.
+        end_id: id of the end-of-text token; the first one in a row is used.
         width, depth, heads: of the transformer.
-        mlp_ratio: hidden units of a block's mlp, in widths.
+        mlp_ratio: hidden units of a block's mlp, as a multiple of the width.
         activation: of the mlp.
-        causal: whether tokens see only what precedes them.
+        causal: whether tokens attend only to earlier ones.
         pooling: `"end"` (the end-of-text token, as CLIP), `"last"` (as SigLIP) or `"class"` (a
-            learned token behind all others, as CoCa).
-        pad_id: id of the padding, which a class token does not see: all of it but the first, as in
-            the published models of CoCa.
+            learned token after all others, as CoCa).
+        pad_id: id of the padding, masked for the class token except for the first padding token,
+            as in the published CoCa models.
         epsilon: of the layer norms.
         dropout: rate inside the blocks.
 
@@ -89,11 +89,11 @@ class TextTransformer(TextTower):
 
     @property
     def trims_exactly(self) -> bool:
-        """Whether rows may be cut behind the longest text without changing the result."""
+        """Whether padding behind the longest text can be cut without any effect."""
         return self.causal and self.pooling == "end"
 
     def encode(self, embeddings, token_ids, training=None):
-        """Embeddings [b, n, width] -> features [b, width]; `token_ids` [b, n] say where it ends."""
+        """Maps embeddings [b, n, width] to features [b, width]; `token_ids` [b, n] mark the end."""
         n = ops.shape(embeddings)[1]
         x = ops.cast(embeddings + self.positions[:n], self.compute_dtype)
         if self.pooling == "class":
@@ -106,7 +106,7 @@ class TextTransformer(TextTower):
             mask = (0.0 if mask is None else mask) + self._of_text(token_ids)
         x = in_turn(self.blocks[:-1], x, mask, training=training)
         if self.pooling == "last":
-            wanted, mask = x[:, -1:], None  # which sees everything
+            wanted, mask = x[:, -1:], None  # the last token attends to all
         elif self.pooling == "class":
             wanted, mask = x[:, -1:], mask[:, :, -1:]
         else:
@@ -114,28 +114,28 @@ class TextTransformer(TextTower):
             end = ops.argmax(is_end, axis=1)[:, None]
             wanted = ops.take_along_axis(x, end[:, :, None], axis=1)
             mask = None if mask is None else ops.take(mask, end, axis=0)[:, None]
-        for block in self.blocks[-1:]:  # which has to make no other token
+        for block in self.blocks[-1:]:  # computes only the wanted token
             wanted = block(x, attention_bias=mask, wanted=wanted, training=training)
         return self.norm_post(wanted[:, 0])
 
     def _of_text(self, token_ids):
-        """Mask [b, 1, 1, n + 1]: the first token, and those that follow one of the text."""
+        """Returns a mask [b, 1, 1, n + 1] of the first token and those that follow a text token."""
         first = ops.ones_like(token_ids[:, :1], dtype="bool")
         seen = ops.concatenate([first, ops.not_equal(token_ids, self.pad_id)], axis=1)
         return ops.where(seen, 0.0, -1e9)[:, None, None]
 
     def encode_alike(self, shared, rest, token_ids, training=None):
-        """As `TextTower` says. Where no token sees what follows it, the texts of a row share it.
+        """See `TextTower`; with a causal mask, several texts share one row.
 
         A row [shared, rest of text 1, rest of text 2, ...] is one text of up to `PACKED` tokens
-        whose mask keeps the rests apart, each at the positions that it has by itself.
+        with a mask that separates the rests, each at its original positions.
         """
         if not self.trims_exactly:
             return super().encode_alike(shared, rest, token_ids, training=training)
         g, (p, width) = ops.shape(shared)[0], shared.shape[1:]
         c, m = rest.shape[1:3]
         rows = -(-c // max(1, (PACKED - p) // m))
-        size = -(-c // rows)  # texts in a row; the last is filled up with the last text
+        size = -(-c // rows)  # texts per row; the last row is padded with the last text
         order = np.minimum(np.arange(rows * size), c - 1)
         rest = ops.broadcast_to(rest, (g, c, m, width))
         rest = ops.reshape(ops.take(rest, order, axis=1), (-1, size * m, width))

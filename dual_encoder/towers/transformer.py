@@ -1,4 +1,4 @@
-"""The transformer block that all of Duet's own towers are made of, and attention itself."""
+"""The transformer block of Duet's towers, and attention."""
 
 from functools import partial
 from typing import Any
@@ -11,20 +11,20 @@ from dual_encoder.towers.layer_stack import kept
 
 @keras.saving.register_keras_serializable("duet")
 def quick_gelu(x):
-    """x · sigmoid(1.702 x), the activation of OpenAI's CLIP."""
+    """Returns x · sigmoid(1.702 x), the activation of OpenAI's CLIP."""
     return x * ops.sigmoid(1.702 * x)
 
 
 @keras.saving.register_keras_serializable("duet")
 def gelu_tanh(x):
-    """GELU by its tanh approximation, as in Google's own BERT and SigLIP."""
+    """Returns the tanh approximation of GELU, as in Google's BERT and SigLIP."""
     return keras.activations.gelu(x, approximate=True)
 
 
 def attention(query: Any, key: Any, value: Any, *, heads: int, bias: Any = None) -> Any:
-    """Scaled dot-product attention of several heads: [b, m, d], 2 x [b, n, d] -> [b, m, d].
+    """Returns multi-head scaled dot-product attention: [b, m, d], 2 x [b, n, d] -> [b, m, d].
 
-    `bias` is added to the scores: [m, n] or [b, 1, m, n], 0 or very negative.
+    `bias` is added to the scores: [m, n] or [b, 1, m, n], 0 or large negative.
 
     Reference: Vaswani et al. 2017 (arXiv:1706.03762), section 3.2.
     """
@@ -44,21 +44,20 @@ def attention(query: Any, key: Any, value: Any, *, heads: int, bias: Any = None)
 def attention_of_few(
     query: Any, x: Any, key_value: tuple[Any, Any], *, heads: int, bias: Any = None
 ) -> Any:
-    """`attention` of few queries to tokens, whose keys and values are not made: -> [b, m, d].
+    """Returns `attention` of a few queries without computing keys and values: -> [b, m, d].
 
-    A query's products with keys, (x K) q, are those of the tokens with K q; mixed values, p (x V),
-    are the values of mixed tokens, (p x) V. For m = 1 that is a fiftieth of the arithmetic, and it
-    is less up to some m = d / heads.
+    Uses (x K) q = x (K q) for the scores and p (x V) = (p x) V for the output. For m = 1 this needs
+    a fiftieth of the arithmetic; it saves up to about m = d / heads.
 
     Args:
         query: [b, m, d].
         x: tokens, [b, n, d].
         key_value: kernel, [d, 2 d], and bias, [2 d], of the projection to keys and values. The
-            keys' bias adds the same to all scores of a query, so softmax has no use for it.
-        heads: as of `attention`.
-        bias: as of `attention`, with four axes.
+            keys' bias adds a constant to all scores of a query, which softmax cancels.
+        heads: as for `attention`.
+        bias: as for `attention`, with four axes.
 
-    Reference: DeepSeek-AI 2024 (arXiv:2405.04434), section 2.1.2, absorbs projections likewise.
+        Reference: DeepSeek-AI 2024 (arXiv:2405.04434), section 2.1.2, absorbs projections too.
     """
     d = x.shape[-1]
     kernel, shift = key_value
@@ -85,7 +84,7 @@ class TransformerBlock(keras.layers.Layer):
         activation: of the hidden layer, a Keras activation.
         dropout: rate after attention and after the mlp.
         epsilon: of both layer norms.
-        norm_first: whether the norms come before attention and mlp, or after the sums.
+        norm_first: whether norms come before attention and mlp, or after the sums.
 
     Raises:
         ValueError: `heads` does not divide `width`.
@@ -133,8 +132,8 @@ class TransformerBlock(keras.layers.Layer):
     def call(self, x, attention_bias=None, training=None, wanted=None):
         """`attention_bias` is added to the scores: [n, n] or [b, 1, 1 or n, n].
 
-        With `wanted`, a few of the tokens, [b, m, d]: they alone ask and have results, [b, m, d];
-        the bias is [b, 1, m, n] or one that broadcasts.
+        With `wanted`, some of the tokens [b, m, d], only these are queries: returns [b, m, d]; the
+        bias broadcasts to [b, 1, m, n].
         """
         tokens, asking = ops.shape(x)[1], ops.shape(x if wanted is None else wanted)[1]
 
@@ -146,14 +145,14 @@ class TransformerBlock(keras.layers.Layer):
             mixed = kept(ops.reshape(mixed, (-1, self.width)))
             return self.dropout(self.attention_output(mixed), training=training)
 
-        # A gradient needs several arrays of this size, which are cheaper made again than kept.
+        # The gradient needs several arrays of this size, cheaper to recompute than to store.
         activate = keras.remat(self.activation) if training else self.activation
 
         def mlp(x):
             hidden = activate(kept(self.mlp_hidden(x)))
             return self.dropout(self.mlp_output(hidden), training=training)
 
-        x = ops.reshape(x, (-1, self.width))  # as [b · n, d] every product is one of matrices
+        x = ops.reshape(x, (-1, self.width))  # as [b · n, d] every product is a plain matmul
         y = x if wanted is None else ops.reshape(wanted, (-1, self.width))
         if self.norm_first:
             normed = self.norm_1(x)
@@ -165,13 +164,13 @@ class TransformerBlock(keras.layers.Layer):
         return ops.reshape(y, (-1, asking, self.width))
 
     def _attend(self, x, *, tokens, bias):
-        """Of tokens in rows, [b · n, d], those of an image or text ask each other."""
+        """Self-attention of tokens in rows [b · n, d], within each image or text."""
         together = ops.reshape(kept(self.query_key_value(x)), (-1, tokens, 3 * self.width))
         query, key, value = ops.split(together, 3, axis=-1)
         return attention(query, key, value, heads=self.heads, bias=bias)
 
     def _ask(self, y, x, *, asking, tokens, bias):
-        """Of tokens in rows, those of y ask those of x."""
+        """Attention with queries y to tokens x, both in rows."""
         d, kernel, shift = self.width, self.query_key_value.kernel, self.query_key_value.bias
         query = ops.reshape(ops.matmul(y, kernel[:, :d]) + shift[:d], (-1, asking, d))
         x = ops.reshape(x, (-1, tokens, d))
@@ -188,7 +187,7 @@ class TransformerBlock(keras.layers.Layer):
 
 
 def blocks(tower: keras.layers.Layer, *, norm_first: bool = True) -> list[TransformerBlock]:
-    """The blocks of a tower that has `depth`, `width`, `heads` and the rest as attributes."""
+    """Returns the blocks of a tower, by its attributes `depth`, `width`, `heads` and so on."""
     return [
         TransformerBlock(
             tower.width,
@@ -206,17 +205,17 @@ def blocks(tower: keras.layers.Layer, *, norm_first: bool = True) -> list[Transf
 
 
 def layer_norm(tower: keras.layers.Layer, name: str) -> keras.layers.Layer:
-    """One of a tower, with the epsilon of its blocks."""
+    """Returns a layer norm of a tower, with the epsilon of its blocks."""
     return keras.layers.LayerNormalization(
         epsilon=tower.epsilon, dtype=tower.dtype_policy, name=name
     )
 
 
 def normal() -> keras.initializers.Initializer:
-    """Of tokens and positions: standard deviation 0.02, as ViT and BERT have it."""
+    """Returns the initializer of tokens and positions: standard deviation 0.02 (ViT, BERT)."""
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def attributes(layer: keras.layers.Layer, names: str) -> dict[str, Any]:
-    """Attributes of a layer by name, for its configuration."""
+    """Returns attributes of a layer by name, for its configuration."""
     return {name: getattr(layer, name) for name in names.split()}

@@ -1,4 +1,4 @@
-"""Duet's own image transformer, as ViT and CLIP have it."""
+"""Duet's image transformer, as in ViT and CLIP."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ POOLINGS = ("token", "average", "attention", "query")
 
 @keras.saving.register_keras_serializable("duet")
 class VisionTransformer(ImageTower):
-    """An image tower: patches, pre-norm blocks, one vector; as ViT, CLIP and SigLIP have it.
+    """An image tower: patches, pre-norm blocks and pooling, as in ViT, CLIP and SigLIP.
 
     Pixels 0-255 [b, s, s, 3] -> features [b, width]. `stem="convolutions"` replaces the patch
     projection by stride-2 convolutions down to the same grid (Xiao et al. 2021, arXiv:2106.14881),
@@ -27,25 +27,25 @@ class VisionTransformer(ImageTower):
             `crop_to_patches`.
         patch_size: pixels per side of a patch.
         width, depth, heads: of the transformer.
-        mlp_ratio: hidden units of a block's mlp, in widths.
+        mlp_ratio: hidden units of a block's mlp, as a multiple of the width.
         activation: of the mlp.
         stem: `"patch"` or `"convolutions"`.
-        patch_bias: whether the patch projection has a bias, as ViT and SigLIP; CLIP has none.
+        patch_bias: whether the patch projection has a bias (ViT and SigLIP, not CLIP).
         pooling: `"token"` (class token, as ViT and CLIP), `"average"` of the patches, `"attention"`
-            (a learned query, as SigLIP) or `"query"` (another one, as CoCa).
-        class_token: whether there is one; by default where the pooling takes it.
-        registers: tokens without a place, after the class token, as DINOv2 with registers.
+            (a learned query, as SigLIP) or `"query"` (CoCa's attention pooling).
+            class_token: whether there is a class token; by default if the pooling needs it.
+            registers: register tokens (without position) after the class token, as in DINOv2.
         pooled: of the pooling `"query"`: (units, heads).
-        crop_to_patches: whether pixels at the right and bottom that fill no patch are left out, as
-            SigLIP's with patches of 14 in 384 pixels.
-        pre_norm: a layer norm before the first block, as CLIP has.
+        crop_to_patches: whether to drop incomplete patches at the right and bottom, as SigLIP with
+            patches of 14 in 384 pixels.
+        pre_norm: whether there is a layer norm before the first block, as in CLIP.
         epsilon: of the layer norms.
         dropout: rate inside the blocks.
         kwargs: of `ImageTower`.
 
     Raises:
-        ValueError: `patch_size` does not divide `image_size`, or is no power of two where
-            convolutions halve it; an unknown `stem` or `pooling`.
+        ValueError: `patch_size` does not divide `image_size`, or is no power of two with
+            `stem="convolutions"`; an unknown `stem` or `pooling`.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class VisionTransformer(ImageTower):
         )
 
     def _stem(self):
-        """Channels double at every step, from 16 or more to the width of the transformer."""
+        """Returns the stem, whose channels double from at least 16 to the transformer's width."""
         steps = self.patch_size.bit_length() - 1
         doubling = (max(16, self.width >> (steps - 1 - i)) for i in range(steps))
         widths = [min(self.width, channels) for channels in doubling]
@@ -137,7 +137,7 @@ class VisionTransformer(ImageTower):
             x = self.norm_pre(x)
         if self.pooling == "token":
             x = in_turn(self.blocks[:-1], x, training=training)
-            for block in self.blocks[-1:]:  # which has to make no other token
+            for block in self.blocks[-1:]:  # computes only the wanted token
                 x = block(x, wanted=x[:, :1], training=training)
             return self.norm_post(x[:, 0])
         x = in_turn(self.blocks, x, training=training)
@@ -148,7 +148,7 @@ class VisionTransformer(ImageTower):
         return self.norm_post(ops.mean(x[:, self.has_class_token + self.registers :], axis=1))
 
     def _tokens(self, x):
-        """Patches with their places, behind the class token and registers that there are."""
+        """Returns patches with positions, after the class token and registers, if any."""
         b = ops.shape(x)[0]
         positions = ops.cast(self.positions, x.dtype)
         if self.has_class_token:
@@ -163,8 +163,8 @@ class VisionTransformer(ImageTower):
         return ops.concatenate(parts, axis=1)
 
     def _patches(self, x, training):
-        """Pixels to [b, grid², features], rows first; a reshape and a matrix product are faster
-        on a CPU than a convolution whose stride is its kernel."""
+        """Embeds patches as [b, grid², features], rows first; on a CPU, reshape and matmul are
+        faster than a convolution with stride equal to its kernel size."""
         if self.convolutions is not None:
             x = self.convolutions(x, training=training)
             return ops.reshape(x, (-1, self.grid**2, self.width))

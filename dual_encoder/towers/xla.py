@@ -1,4 +1,4 @@
-"""Compiled functions of a model's own variables, for calls from plain Python."""
+"""Compiled functions of a model's variables, for calls from Python."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -6,14 +6,14 @@ from typing import Any
 
 import keras
 
-MOST_SHAPES = 16  # that XLA compiles for one function; further ones do without
+MOST_SHAPES = 16  # compiled by XLA per function; further shapes run without it
 
-# Whether XLA compiles the layers of `in_turn`; None outside of functions that `compiled` made.
+# Whether XLA compiles the layers of `in_turn`; None outside functions of `compiled`.
 xla_in_turn: ContextVar[bool | None] = ContextVar("xla_in_turn", default=None)
 
 
 def is_plain(x: Any) -> bool:
-    """Whether `x` holds numbers, and is not a symbol inside a function that is being compiled."""
+    """Returns whether `x` holds values, and is not symbolic inside a function being traced."""
     if keras.backend.is_keras_tensor(x):
         return False
     backend = keras.backend.backend()
@@ -29,10 +29,10 @@ def is_plain(x: Any) -> bool:
 
 
 def compiled(function: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
-    """`function` of one array, compiled for each shape, on TensorFlow and JAX.
+    """Returns `function` of one array, compiled for each shape, on TensorFlow and JAX.
 
-    It reads the model's variables each time, so weights that have changed count. On TensorFlow a
-    gradient tape sees through it, and on its CPUs XLA compiles what `in_turn` is given.
+    It reads the model's current weights on each call. On TensorFlow it is differentiable, and on a
+    CPU XLA compiles the layers run by `in_turn`.
     """
     if keras.backend.backend() == "tensorflow":
         return _compiled_by_tensorflow(function)
@@ -69,7 +69,7 @@ def _compiled_by_tensorflow(function: Callable[[Any], Any]) -> Callable[[Any], A
 
     def run(x):
         shape = tuple(x.shape)
-        if shape[0] > 1 and len(shapes) < MOST_SHAPES:  # XLA loses at a single image
+        if shape[0] > 1 and len(shapes) < MOST_SHAPES:  # XLA is slower for a single image
             shapes.add(shape)
         return with_xla(x) if shape in shapes else without(x)
 
@@ -77,22 +77,22 @@ def _compiled_by_tensorflow(function: Callable[[Any], Any]) -> Callable[[Any], A
 
 
 def xla_by_default() -> bool | str:
-    """A model's `jit_compile` where nobody says: Keras's `"auto"`, but no XLA on a CPU."""
+    """Returns the default of `jit_compile`: Keras's `"auto"`, but no XLA on a CPU."""
     on_cpu = keras.backend.backend() == "tensorflow" and not on_accelerator()
     return False if on_cpu else "auto"
 
 
 def without_xla_on_cpu(model: keras.Model) -> None:
-    """The same for `predict` and `evaluate` of a model that nobody compiled."""
+    """Applies `xla_by_default` to `predict` and `evaluate` of an uncompiled model."""
     if xla_by_default() is False:
         model.jit_compile = False
 
 
 def on_accelerator() -> bool:
-    """Whether there is a GPU or TPU.
+    """Returns whether there is a GPU or TPU.
 
-    On a CPU, XLA takes ten seconds for each shape to compile a whole transformer, which `in_turn`
-    avoids, and on convolutions it takes minutes and loses.
+    On a CPU, XLA needs ten seconds per shape to compile a whole transformer, which `in_turn`
+    avoids, and minutes for convolutions, which then run slower.
     """
     import tensorflow as tf
 
