@@ -1,5 +1,6 @@
 """Image classifiers, and how to tune them."""
 
+from classifiers.class_weights import class_weights as class_weights
 from classifiers.layerwise_lr import ScaledAdamW as ScaledAdamW
 from classifiers.layerwise_lr import ScaledSGD as ScaledSGD
 from classifiers.layerwise_lr import adopt_averages as adopt_averages

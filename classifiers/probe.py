@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from classifiers.class_weights import class_weights
+
 # Inverse strength of the L2 penalty, from strong to weak, as Radford et al. 2021 sweep it
 # (appendix A.3), in coarser steps.
 SWEPT = tuple(float(c) for c in np.logspace(-4, 4, 9))
@@ -44,6 +46,7 @@ def fit(
     *,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     strengths: Sequence[float] = SWEPT,
+    class_weight: float = 0.0,
 ) -> Probe:
     """Logistic regression by scikit-learn, its regularisation swept on validation.
 
@@ -57,6 +60,7 @@ def fit(
             asks for probabilities that can be believed. Without it there must be one strength.
         strengths: values of C, tried from the smallest on; a larger one regularises less. When the
             cross-entropy has risen twice, the others, which take longest, are not tried.
+        class_weight: power of `class_weights`, by which images count, on validation too.
 
     Raises:
         ValueError: a class without an image, fewer than two classes, shapes that do not fit, or
@@ -66,8 +70,8 @@ def fit(
 
     features, labels = np.asarray(features, np.float32), np.asarray(labels)
     _check(features, labels, validation, strengths)
-    mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = max(float(features.std(dtype=np.float64)), 1e-12)
+    weights = class_weights(labels, power=class_weight)
+    mean, deviation = _standard(features, weights[labels])
     scaled = (features - mean) / deviation
     tried, accuracies, losses = {}, {}, {}
     if validation is not None:
@@ -77,22 +81,30 @@ def fit(
         model.set_params(C=strength)
         with warnings.catch_warnings():  # one image of each class is no regression problem
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-            model.fit(scaled, labels)
+            model.fit(scaled, labels, weights[labels] if class_weight else None)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
         if validation is not None:
             said = model.predict_proba(wanted)
             right = said[np.arange(len(said)), validation[1]]
             accuracies[strength] = float((said.argmax(axis=1) == validation[1]).mean())
-            losses[strength] = float(-np.log(np.maximum(right, 1e-12)).mean())
+            loss = -np.log(np.maximum(right, 1e-12))
+            losses[strength] = float(np.average(loss, weights=weights[validation[1]]))
             if _rose(list(losses.values())):
                 break
     strength = min(losses, key=lambda c: losses[c]) if losses else min(tried)
     rows, bias = tried[strength]
     if len(rows) == 1:  # of two classes scikit-learn keeps the second alone
         rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
-    weights = rows.T / deviation
-    bias = bias - mean @ weights
-    return Probe(weights.astype(np.float32), bias.astype(np.float32), strength, accuracies, losses)
+    matrix = rows.T / deviation
+    bias = bias - mean @ matrix
+    return Probe(matrix.astype(np.float32), bias.astype(np.float32), strength, accuracies, losses)
+
+
+def _standard(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """The mean [d] of weighted rows, and one deviation of all their values."""
+    mean = np.average(features.astype(np.float64), axis=0, weights=weights)
+    spread = np.average(((features - mean.mean()) ** 2).mean(axis=1), weights=weights)
+    return mean.astype(np.float32), max(float(spread) ** 0.5, 1e-12)
 
 
 def _rose(losses: Sequence[float]) -> bool:

@@ -49,6 +49,7 @@ from dual_encoder.prompts.files import load_prompts as load_prompts
 from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
 from dual_encoder.row_weights import row_mean as row_mean
+from dual_encoder.row_weights import weighted_by_class as weighted_by_class
 from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard

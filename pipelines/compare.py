@@ -18,6 +18,7 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
+    from pipelines.comparison import next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
@@ -46,8 +47,8 @@ def run(options: Options) -> int:
         comparison_plan.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
-    for line in _what_now(out):
-        print(line)
+    if steps := next_steps.find(out):
+        print("\n  ".join([f"What now: {steps.said}", *steps.commands]))
     return int(all(row["error"] is not None for row in document["rows"]))
 
 
@@ -58,22 +59,6 @@ def _dry_run(options: Options, manifest: "Manifest") -> int:
     speed = budget.measured_speed(options.model)
     print("\n".join(budget.forecast(options, manifest, recipes.read(options), speed=speed)))
     return 0
-
-
-def _what_now(out: Path) -> list[str]:
-    """Where the recommended method lies, and the commands that use it; nothing without one."""
-    from pipelines.prediction import source
-    from pipelines.runs.command_line import program
-
-    try:
-        found = source.find(source.Source(str(out)))
-    except (ValueError, FileNotFoundError):
-        return []
-    return [
-        f"What now: {found.said}, is {found.prompts or found.model}",
-        f"  {program()} predict --model {out} --images IMAGES --out predictions.csv",
-        f"  {program()} export --model {out} --format saved-model --out FOLDER",
-    ]
 
 
 def _written(

@@ -56,6 +56,9 @@ class Options:
             suspects.csv of inspect
         validation_share: make split validation of images of split train, so many for each that
             is left there, in place of the one that the data set has
+        test_share: with images that come without splits, share of every class to test on; without
+            it 0.2, or 0.1 and as many for a split validation where that is read (captions, several
+            labels)
         all_as: write the images of all splits as one, called so: test, to measure without
             training
         seed: draws `shapes`, mixes images, and splits those that come without splits
@@ -89,6 +92,7 @@ class Options:
     limit: int | None = None
     exclude: str | None = None
     validation_share: float | None = None
+    test_share: float | None = None
     all_as: str | None = None
     seed: int = 0
     max_rejected: int = 0
@@ -109,6 +113,7 @@ _GOES_WITH = {
     "caption_column": ("captions",),
     "multi_label": ("labels",),
     "ignore_columns": ("labels",),
+    "test_share": ("folder", "labels", "captions", "webdataset"),
     "data_dir": ("dataset",),
     "shots": ("dataset",),
     "download": ("dataset",),
@@ -181,7 +186,12 @@ def source(options: Options) -> Source:
             shots=options.shots,
         )
     elif options.folder is not None:
-        found = sources.class_folder(options.folder, seed=options.seed, flatten=options.flatten)
+        found = sources.class_folder(
+            options.folder,
+            seed=options.seed,
+            flatten=options.flatten,
+            test_share=options.test_share,
+        )
     elif options.labels is not None:
         found = sources.labels(
             options.labels,
@@ -191,6 +201,7 @@ def source(options: Options) -> Source:
             ignore=options.ignore_columns,
             image_column=options.image_column,
             label_column=options.label_column,
+            test_share=options.test_share,
         )
     elif options.captions is not None:
         found = sources.captions(
@@ -199,9 +210,12 @@ def source(options: Options) -> Source:
             seed=options.seed,
             image_column=options.image_column,
             caption_column=options.caption_column,
+            test_share=options.test_share,
         )
     elif options.webdataset is not None:
-        found = sources.webdataset(options.webdataset, seed=options.seed)
+        found = sources.webdataset(
+            options.webdataset, seed=options.seed, test_share=options.test_share
+        )
     return _some(found, options)
 
 
@@ -209,6 +223,8 @@ def _some(source: Source, options: Options) -> Source:
     """The images and splits of it that the options ask for."""
     from tfrecords import sources
 
+    if options.all_as is not None and options.test_share is not None:
+        raise ValueError("--all-as makes one split; --test-share goes without it")
     if options.all_as is not None and options.validation_share is not None:
         raise ValueError("--all-as makes one split; --validation-share goes without it")
     if options.all_as is not None:

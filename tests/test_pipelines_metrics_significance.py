@@ -98,14 +98,31 @@ LOGITS = np.array([[3, 1, 2], [0, 1, 5], [9, 0, 1], [1, 2, 0], [0, 3, 1]], float
 def test_none_is_recommended_that_may_be_guessing():
     row = {"method": "auto", "seen": 0.3, "unseen": None, "seconds": 5.0}
     rows = [{**row, "intervals": {"seen": [0.1, 0.5]}}]
-    found = recommendation.recommend(rows, [], chance=0.25)
+    found = recommendation.recommend(rows, [], chance=0.25, tested=20)
     assert found["method"] is None
-    assert found["answer"].startswith(
-        "None: no method is surely better than guessing (25.0 % by always saying one class), the "
-        "best is auto with 30.0 %."
+    assert found["answer"] == (
+        "Too few test images to choose: 20; auto is ahead at 30 %, interval 10-50; always saying "
+        "one class is right for 25 %. Label 300 more to test on, or give more of those you have "
+        "to the test (prepare --test-share)."
+    )
+    found = recommendation.recommend(rows, [], chance=0.3, tested=20)
+    assert found["answer"] == (
+        "Nothing to choose yet: the best, auto, is right for 30 %, interval 10-50; always saying "
+        "one class is right for 30 %. Look at the images and their labels, or try other class "
+        "names or another model."
     )
     assert recommendation.recommend(rows, [], chance=0.05)["method"] == "auto"
     assert recommendation.recommend([row], [], chance=0.25)["method"] == "auto"  # no interval
+
+
+def test_how_many_more_images_it_takes_follows_from_the_width_of_the_interval():
+    """20 points below at 20 images are 10 points at four times as many, 80."""
+    row = {"seen": 0.3, "intervals": {"seen": [0.1, 0.5]}}
+    assert recommendation.more_needed(row, chance=0.2, tested=20) == 60
+    assert recommendation.more_needed(row, chance=0.1, tested=20) == 10  # a little more, in tens
+    assert recommendation.more_needed(row, chance=0.15, tested=20) == 20  # 35.6 in all
+    assert recommendation.more_needed(row, chance=0.3, tested=20) is None
+    assert recommendation.more_needed({"seen": 0.3}, chance=0.2, tested=20) is None
 
 
 def test_predictions_of_each_side_and_of_all(tmp_path):

@@ -1,6 +1,7 @@
 """Held-out classes: which they are, that no training sees them, and what is measured on them."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,35 @@ def test_training_and_validation_never_read_a_held_out_image(records, seed):
     assert Counter(np.concatenate(whole).tolist())[1] == len(parts.watched) > 0
 
 
+def test_rare_classes_count_for_more_in_training_alone(records):
+    manifest, labels, parts = divided(records)
+    data = Labelled(
+        str(records),
+        manifest,
+        parts,
+        labels=labels,
+        templates=("a {}.",),
+        batch_size=4,
+        crop_scale=1,
+        augment=None,
+        mix=None,
+        soft=False,
+        epochs=1,
+        seed=0,
+        class_weight=1.0,
+    )
+    total = Counter()
+    for _, y, weight in data.training(Model()):
+        for label, each in zip(y.numpy().tolist(), weight.numpy().tolist(), strict=True):
+            total[label] += each
+    every = len(parts.train) / len(parts.seen)  # what each class weighs in all
+    assert total == pytest.approx({place: every for place in range(len(parts.seen))})
+    weights = [w.numpy() for _, _, w in data.validation(Model())]
+    assert set(np.concatenate(weights).tolist()) <= {0, 1}
+    with pytest.raises(ValueError, match=r"--class-weight: images of .* have several classes"):
+        replace(data, manifest=replace(manifest, multi_label=True))
+
+
 def test_classes_set_aside_hide_those_held_out(records):
     _, labels, parts = divided(records, away=(0,))
     inner = class_split.set_aside(parts, (2,), labels=labels)
@@ -187,6 +217,14 @@ def test_logits_on_two_scales_are_not_compared():
     found = seen_unseen.figures(LABELS, LOGITS, comparable=False, **CLASSES)
     assert found["generalized_top1"] is None and found["unseen_among_all"] is None
     assert found["harmonic_mean"] == pytest.approx(2 / 3)
+
+
+def test_one_held_out_class_has_no_figure_among_itself():
+    """It would be 1 whatever the model does, and so would be half of the harmonic mean."""
+    found = seen_unseen.figures(LABELS[:4], LOGITS[:4], seen=(0, 1), held_out=(2,))
+    assert found["unseen_top1"] is None and found["harmonic_mean"] is None
+    assert found["unseen_among_all"] == 0  # image 3 is taken for class 0
+    assert found["generalized_top1"] == pytest.approx(1 / 4)
 
 
 def test_without_held_out_classes_there_is_one_figure():

@@ -87,10 +87,20 @@ def test_class_folder_is_mixed_by_seed(pets):
 def test_class_folder_without_splits_is_split_by_seed(pets):
     source = sources.class_folder(pets / "train", seed=0)
     check_source(source)
-    assert source.splits == {"train": 16, "validation": 2, "test": 2}
+    assert source.splits == {"train": 16, "test": 4}  # nobody would read a split validation
     names = [name for split in source.splits for name in listing(source, split)]
     assert sorted(names) == sorted(f"{c}/{i}.jpg" for c in ("dog", "house_cat") for i in range(10))
-    assert [label for label, _ in listing(source, "test").values()] in ([0, 1], [1, 0])
+    assert sorted(label for label, _ in listing(source, "test").values()) == [0, 0, 1, 1]
+
+
+def test_the_share_to_test_on_can_be_said(pets):
+    source = sources.class_folder(pets / "train", seed=0, test_share=0.5)
+    assert source.splits == {"train": 10, "test": 10}
+    for share in (0, 1):
+        with pytest.raises(ValueError, match=f"expected a number between 0 and 1; got {share}"):
+            sources.class_folder(pets / "train", seed=0, test_share=share)
+    with pytest.raises(ValueError, match="are in splits already"):
+        sources.class_folder(pets, seed=0, test_share=0.5)
 
 
 def test_a_folder_of_trains_is_a_class(tmp_path):
@@ -278,6 +288,8 @@ def test_csv_without_splits_is_split_by_seed(tmp_path):
     source = sources.captions(path, images=tmp_path / "images", seed=0)
     check_source(source)
     assert source.splits == {"train": 16, "validation": 2, "test": 2}
+    source = sources.captions(path, images=tmp_path / "images", seed=0, test_share=0.4)
+    assert source.splits == {"train": 10, "validation": 2, "test": 8}
 
 
 def coco(captions, names=("1.jpg", "2.jpg")):
@@ -509,7 +521,7 @@ def test_animals10_speaks_english(tmp_path):
     spoken = ("dog", "horse", "elephant", "butterfly", "chicken")
     spoken += ("cat", "cow", "sheep", "spider", "squirrel")
     assert source.class_names == spoken == dataset("animals10").class_names
-    assert source.splits == {"train": 80, "validation": 10, "test": 10}
+    assert source.splits == {"train": 80, "test": 20}
     put(tmp_path, "raw-img/topo/1.jpg")
     with pytest.raises(ValueError, match=r"is not animals10: .* missing: none; not known: topo"):
         sources.named("animals10", data_dir=tmp_path)

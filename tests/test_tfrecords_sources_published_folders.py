@@ -77,7 +77,7 @@ def test_eurosat_is_split_by_seed(tmp_path):
                                          for i in range(10)))  # fmt: skip
     source = sources.named("eurosat", data_dir=tmp_path)
     assert source.class_names == ("annual crop land", "lake or sea")
-    assert source.splits == {"train": 16, "validation": 2, "test": 2}
+    assert source.splits == {"train": 16, "test": 4}
     assert source.notes[0] == "published without splits: split here by seed"
 
 

@@ -23,8 +23,8 @@ def verify(directory: str | Path, split: SplitInfo, *, how: str | None = "sha256
     """Compare the shards of a split with the manifest.
 
     Args:
-        how: "sha256" reads every byte, in threads, once per process; "size" compares only sizes; None
-            only checks that the files exist.
+        how: "sha256" reads every byte, in threads, once per process; "size" compares only sizes;
+            None only checks that the files exist.
 
     Raises:
         FileNotFoundError: a shard is missing.

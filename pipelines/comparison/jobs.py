@@ -92,6 +92,7 @@ def _finetune_job(
         "split_seed": options.seeds[0],
         "epochs": options.epochs,
         "batch_size": options.batch_size,
+        "class_weight": options.class_weight,
         "seed": seed,
         "test": options.test,
         "bootstrap": options.bootstrap,

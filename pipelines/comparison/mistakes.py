@@ -51,7 +51,7 @@ def rows(
                 {
                     "uri": reporting_page.data_uri(images[place], "jpeg"),
                     "alt": _alt(said[name], place, names),
-                    "title": _alt(said[name], place, names),
+                    **_truth_and_answer(said[name], place, names),
                 }
                 for place in places
             ],
@@ -62,5 +62,10 @@ def rows(
 
 
 def _alt(said: Predictions, place: int, names: list[str]) -> str:
+    words = _truth_and_answer(said, place, names)
+    return f"{words['truth']}, taken for {words['answer']}"
+
+
+def _truth_and_answer(said: Predictions, place: int, names: list[str]) -> dict[str, str]:
     true, own = int(said.labels[place]), int(said.own[place])
-    return f"{names[true]}, taken for {names[own] if own >= 0 else 'nothing'}"
+    return {"truth": names[true], "answer": names[own] if own >= 0 else "nothing"}

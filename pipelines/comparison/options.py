@@ -33,6 +33,9 @@ class Options:
         n_ctx: learnt vectors of coop and cocoop; without it their own number.
         batch_size: images per step.
         learning_rate: of the methods that fine-tune the dual encoder.
+        class_weight: from 0 (every image counts alike) to 1 (every class counts alike, however many
+            images it has): images are weighted by (1 / images of their class) to this power.
+            Methods that learn from --shots images of each class count every class alike anyway.
         supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
             their own.
         recipes: METHOD=RECIPE: a method that fine-tunes takes all its options from a recipe or
@@ -69,6 +72,7 @@ class Options:
     n_ctx: int | None = None
     batch_size: int = 64
     learning_rate: float = 0.00001
+    class_weight: float | None = None
     supervised_learning_rate: float | None = None
     recipes: list[str] | None = None
     templates: list[str] | None = None
@@ -92,6 +96,7 @@ RANGES = {
         *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
     ),
     "[0, inf)": ("held_out", "serving_seconds"),
+    "[0, 1]": ("class_weight",),
     "(0, 1)": ("validation",),
 }
 

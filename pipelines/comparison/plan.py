@@ -19,6 +19,10 @@ from pipelines.methods.table import METHODS
 from pipelines.training import batch_size
 from tfrecords import Manifest
 
+FEW_TO_CHOOSE_BY = 30  # images: one of them is 3 points of the accuracy that is chosen by
+
+UNBALANCED = 5  # times as many images of the commonest class as of the rarest
+
 FEW = 200  # test images, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
 
 
@@ -134,6 +138,7 @@ def _remarks(
             f"Batches are of {size} images, not of {options.batch_size}: there are no more "
             "to train on."
         )
+    found += _of_the_classes(options, manifest, held_out, images=images)
     counts = manifest.split(options.test).class_counts
     tested = sum(count for label, count in enumerate(counts) if label not in held_out)
     if 0 < tested < FEW:
@@ -142,3 +147,42 @@ def _remarks(
             f"{98 / tested**0.5:.0f} points either way, whatever the intervals say."
         )
     return tuple(found)
+
+
+def _of_the_classes(
+    options: Options, manifest: Manifest, held_out: tuple[int, ...], *, images: int
+) -> list[str]:
+    """What follows from how many images the classes have, and how many classes are held out."""
+    counts = manifest.split("train").class_counts
+    seen = {label: count for label, count in enumerate(counts) if label not in held_out}
+    found = []
+    if len(held_out) == 1:
+        found.append(
+            "One class is held out: among one class every answer is right, so that there is no "
+            "figure for held-out classes among themselves; the one among all says what is lost."
+        )
+    chosen_by = sum(seen.values()) - images
+    if not manifest.multi_label and 0 < chosen_by < FEW_TO_CHOOSE_BY:
+        found.append(
+            f"{chosen_by} images to choose by: what a method chooses by them (a strength, how far "
+            "to go back) is partly luck; --validation takes a larger share."
+        )
+    if said := unbalanced(seen, manifest):
+        found.append(said)
+    return found
+
+
+def unbalanced(counts: Mapping[int, int], manifest: Manifest) -> str:
+    """A remark where the classes' numbers of training images differ by more than 5 : 1."""
+    some = {label: count for label, count in counts.items() if count}
+    if not some or manifest.multi_label:
+        return ""
+    rare, common = min(some, key=some.__getitem__), max(some, key=some.__getitem__)
+    if some[common] <= UNBALANCED * some[rare]:
+        return ""
+    names = manifest.spoken_names
+    return (
+        f"Classes differ by more than {UNBALANCED} : 1 ({names[common]} has {some[common]:,} "
+        f"training images, {names[rare]} {some[rare]:,}): look at the macro figures, which count "
+        "every class alike, and try --class-weight 1."
+    )

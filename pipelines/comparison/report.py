@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from duet import files
-from pipelines.comparison import cost_table, recommendation
+from pipelines.comparison import cost_table, next_steps, recommendation
 from pipelines.comparison import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.methods.table import METHODS
@@ -48,7 +48,7 @@ def write(
     """Everything but the runs themselves."""
     results.write(out / results.FILE, document)
     files.write(out / CSV, table(document))
-    files.write(out / PAGE, page(document, mistakes or []))
+    files.write(out / PAGE, page(document, mistakes or [], steps=next_steps.find(out)))
 
 
 def table(document: dict[str, Any]) -> str:
@@ -118,7 +118,18 @@ def study_tables(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in tables if any(cell not in unknown for _, cell in each["rows"])]
 
 
-def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
+def is_the_study(document: dict[str, Any]) -> bool:
+    """Whether it is on Food-101, or by the recipes of the study of it."""
+    recipes = document["config"].get("recipes") or []
+    return document["dataset"] == "food101" or any("food101" in recipe for recipe in recipes)
+
+
+def page(
+    document: dict[str, Any],
+    mistakes: list[dict[str, Any]],
+    *,
+    steps: next_steps.NextSteps | None = None,
+) -> str:
     """The page of a comparison, in one file."""
     rows = [row for row in document["rows"] if row["error"] is None]
     shown = _shown(document)
@@ -128,9 +139,10 @@ def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
     keeps = any(row["unseen"] is not None for row in rows)
     return reporting_page.render(
         "compare.html.j2",
-        title=f"Ways to adapt {document['model']} to {document['dataset']}",
+        title=f"Comparison of methods: {Path(document['model']).name} on {document['dataset']}",
         headline=document["recommendation"]["answer"],
         results=document,
+        steps=steps,
         columns=[SHARES[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
         costs=cost_table.table(document["rows"]),
@@ -152,7 +164,7 @@ def page(document: dict[str, Any], mistakes: list[dict[str, Any]]) -> str:
             for row in calibrated
         ],
         pairs=[_pair(pair) for pair in document["pairs"]],
-        studies=study_tables(document),
+        studies=study_tables(document) if is_the_study(document) else [],
         mistakes=mistakes,
         config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
         command=command_line.command_line("compare", document["config"]),

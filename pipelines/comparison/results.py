@@ -70,7 +70,10 @@ def document(
         left_out=dict(made.left_out),
         remarks=list(made.remarks),
         recommendation=recommendation.recommend(
-            finished, pairs, chance=_chance(made, options, manifest)
+            finished,
+            pairs,
+            chance=_chance(made, options, manifest),
+            tested=sum(_tested(made, options, manifest)),
         ),
     )
 
@@ -92,9 +95,14 @@ def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> li
 
 def _chance(made: Plan, options: Options, manifest: Manifest) -> float:
     """How often the commonest class trained on is right about test images of such classes."""
-    counts = manifest.split(options.test).class_counts
-    seen = [count for label, count in enumerate(counts) if label not in made.held_out]
+    seen = _tested(made, options, manifest)
     return max(seen) / sum(seen) if any(seen) else 0.0
+
+
+def _tested(made: Plan, options: Options, manifest: Manifest) -> list[int]:
+    """Test images of each class trained on."""
+    counts = manifest.split(options.test).class_counts
+    return [count for label, count in enumerate(counts) if label not in made.held_out]
 
 
 def _found(folders: list[Path]) -> list[dict[str, Any]]:

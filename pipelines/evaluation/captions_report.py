@@ -87,7 +87,7 @@ def page(
     lines = {WAYS[way][0].lower(): (places[way], *answers[way]) for way in retrieval.DIRECTIONS}
     return reporting_page.render(
         "retrieval.html.j2",
-        title=f"{results['model']} on {results['dataset']}, {results['split']} split",
+        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
         headline=headline(results),
         results=results,
         figures=figure_rows(results),

@@ -18,7 +18,7 @@ def page(results: dict[str, Any]) -> str:
     classes = weakest_first(results["per_class"])
     return reporting_page.render(
         "multi_label.html.j2",
-        title=f"{results['model']} on {results['dataset']}, {results['split']} split",
+        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
         headline=evaluation_report.headline(results),
         results=results,
         figures=evaluation_report.figure_rows(results),

@@ -95,7 +95,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
     cost = results["cost"]
     return render(
         "evaluate.html.j2",
-        title=f"{results['model']} on {results['dataset']}, {results['split']} split",
+        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
         headline=headline(results),
         results=results,
         figures=figure_rows(results),

@@ -223,7 +223,9 @@ def _document(
             held_out=shared.unseen,
             comparable=fitted.comparable,
         )
-        measured["metrics"] |= figures(labels, logits)
+        measured["metrics"] |= {
+            name: value for name, value in figures(labels, logits).items() if value is not None
+        }
         measured["intervals"] |= seen_unseen.intervals(
             figures, labels, logits, resamples=options.bootstrap, seed=cell.seed
         )

@@ -32,9 +32,11 @@ class Labelled:
         soft: whether y has a column per class rather than a number.
         epochs: passes.
         seed: of order, crops and augmentation.
+        class_weight: power by which images of rare classes count for more; 0 for all alike.
 
     Raises:
-        ValueError: there are fewer images to train on than a batch has.
+        ValueError: there are fewer images to train on than a batch has, or class weights of
+            images with several classes.
     """
 
     directory: str
@@ -49,8 +51,14 @@ class Labelled:
     soft: bool
     epochs: int
     seed: int
+    class_weight: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.class_weight and self.manifest.multi_label:
+            raise ValueError(
+                f"--class-weight: images of {self.manifest.dataset} have several classes; "
+                "expected a set whose images have one"
+            )
         if self.batch_size > len(self.parts.train):
             raise ValueError(
                 f"--batch-size: expected at most the {len(self.parts.train):,} images that are "
@@ -91,7 +99,8 @@ class Labelled:
             start_step=start_step,
             worker=worker,
         )
-        return self._softened(batches) if self.mix is None else batches
+        batches = self._softened(batches) if self.mix is None else batches
+        return self._weighted(batches) if self.class_weight else batches
 
     def validation(self, model: "keras.Model", *, worker: tuple[int, int] = (0, 1)) -> Any:
         """The images the run chooses by, as training has them."""
@@ -161,6 +170,15 @@ class Labelled:
 
         return batches.map(lambda x, y, weight: (x, tf.one_hot(y, len(self.parts.seen)), weight))
 
+    def _weighted(self, batches: Any) -> Any:
+        """With weights by the class; of a mixed image by the one that it has most of."""
+        import classifiers
+        import dual_encoder
+
+        places = np.searchsorted(self.parts.seen, [self.labels[i] for i in self.parts.train])
+        weights = classifiers.class_weights(places, power=self.class_weight)
+        return dual_encoder.weighted_by_class(batches, dict(enumerate(weights.tolist())))
+
     def _load(self, model: "keras.Model", split: str, **options: Any) -> partial:
         import tfrecords
 
@@ -208,4 +226,5 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
         soft=bool(options.mixup or options.cutmix or options.label_smoothing),
         epochs=options.epochs,
         seed=options.seed,
+        class_weight=options.class_weight,
     )

@@ -111,5 +111,6 @@ def _task(
         held_out=parts.held_out,
         templates=data.templates,
         dataset=data.manifest.dataset,
+        class_weight=data.class_weight,
     )
     return task, train.seconds + validation.seconds

@@ -49,6 +49,8 @@ class Options:
         mixup: alpha; 0 for none.
         cutmix: alpha; 0 for none.
         label_smoothing: share of the label given to all classes.
+        class_weight: from 0 (every image counts alike) to 1 (every class counts alike, however many
+            images it has): images are weighted by (1 / images of their class) to this power.
         optimizer: adamw or sgd.
         learning_rate: at its highest.
         head_multiplier: learning rate of the head in that of the rest.
@@ -107,6 +109,7 @@ class Options:
     mixup: float = 0.0
     cutmix: float = 0.0
     label_smoothing: float = 0.0
+    class_weight: float = 0.0
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 0.0001
     head_multiplier: float = 1.0
@@ -154,7 +157,7 @@ RANGES = {
         *("plateau", "virtual_devices", "bootstrap", "seed", "micro_batch"),
     ),
     "(0, 1]": ("crop_scale", "layer_decay"),
-    "[0, 1]": ("random_erasing",),
+    "[0, 1]": ("random_erasing", "class_weight"),
     "[0, 1)": ("label_smoothing", "beta_1", "beta_2", "momentum", "ema"),
     "(0, 1)": ("validation", "plateau_factor"),
 }

@@ -138,7 +138,8 @@ def page(document: dict[str, Any]) -> str:
     way, several = document.get("wise_ft"), document.get("multi_label", False)
     return reporting_page.render(
         "tuned.html.j2",
-        title=f"{document['method']} of {document['config']['model']} on {document['dataset']}",
+        title=f"Fine-tuning of {Path(document['config']['model']).name} on {document['dataset']}, "
+        f"method {document['method']}",
         headline=evaluation_report.headline(document),
         results=document,
         figures=evaluation_report.figure_rows(document),

@@ -51,7 +51,7 @@ def probe_of(task: Task) -> "probe.Probe":
     """The logistic regression, its strength chosen on validation."""
     from classifiers import probe
 
-    found = probe.fit(*task.train, validation=task.validation)
+    found = probe.fit(*task.train, validation=task.validation, class_weight=task.class_weight)
     print(
         f"linear probe: C = {found.strength:g}, "
         f"{100 * found.accuracies[found.strength]:.1f} % on validation"

@@ -51,6 +51,7 @@ class Task:
         folder: of the run.
         shots: images of each class; 0 for all there are.
         seed: of everything random.
+        class_weight: power by which images of rare classes count for more; 0 for all alike.
         views: gives augmented views of the sample, features [v, n, d] and classes [v, n].
         prompts: how prompts are learnt.
     """
@@ -67,6 +68,7 @@ class Task:
     folder: Path = Path()
     shots: int = 0
     seed: int = 0
+    class_weight: float = 0.0
     views: Callable[[], Rows] | None = None
     prompts: PromptOptions = field(default_factory=PromptOptions)
 

@@ -32,7 +32,8 @@ def figures(
     """The figures named in `FIGURES`, fractions of 1; None for what cannot be said.
 
     - `seen_top1`: images of seen classes, among the seen classes.
-    - `unseen_top1`: images of held-out classes, among the held-out classes.
+    - `unseen_top1`: images of held-out classes, among the held-out classes; of two or more, as
+      among one class every answer is right.
     - `seen_among_all`, `unseen_among_all`, `generalized_top1`: images of seen classes, of
       held-out classes, and all of them, among all classes that the model can name.
     - `harmonic_mean`: of the first two (Zhou et al. 2022, arXiv:2203.05557, section 4.1).
@@ -49,7 +50,7 @@ def figures(
     names_held_out = bool(held_out) and set(held_out) <= set(known)
     found: dict[str, float | None] = dict.fromkeys(FIGURES)
     found["seen_top1"] = _accuracy(labels, logits, is_seen, seen)
-    if names_held_out:
+    if names_held_out and len(held_out) > 1:
         found["unseen_top1"] = _accuracy(labels, logits, ~is_seen, held_out)
     if held_out and (comparable or not names_held_out):
         everything = np.ones(len(labels), bool)

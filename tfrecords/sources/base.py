@@ -30,7 +30,9 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 
-_VALIDATION_SHARE = 0.1  # of images without given splits; the test split gets the same share
+TEST_SHARE = 0.2  # of images with one label each that come unsplit
+
+_VALIDATION_SHARE = 0.1  # of images with captions or several labels, and as many to test on
 
 _SHOWN = 3  # names in an error message
 
@@ -133,25 +135,61 @@ def mixed(files: Iterable[File], *, seed: int) -> list[File]:
     return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
 
 
-def split_by_seed(files: Sequence[File], *, seed: int) -> dict[str, list[File]]:
-    """Splits every class into 80 % train, 10 % validation and 10 % test, each shuffled.
+def split_by_seed(
+    files: Sequence[File], *, seed: int, test_share: float | None = None
+) -> dict[str, list[File]]:
+    """80 % train and 20 % test of every class, each mixed.
 
-    An image of several classes is stratified by the rarest of them.
+    Where somebody reads a split validation, that of captions (in training) and of several labels
+    (for thresholds), it is 80 % train, 10 % validation, 10 % test. Methods that learn one label
+    per image choose by images of train, so that a split validation would be left unused. An image
+    of several classes goes by the rarest of them.
+
+    Args:
+        seed: decides which images.
+        test_share: of every class, in place of 20 or 10 %.
+
+    Raises ValueError for too few images, or a share that leaves nothing to train on.
     """
     ordered = sorted(files, key=lambda file: file.name)
     several = [file.label for file in ordered if isinstance(file.label, tuple)]
     labels = rarest_class(several) if several else np.array([file.label or 0 for file in ordered])
-    rest, test = train_validation(labels, fraction=_VALIDATION_SHARE, seed=seed)
-    train, validation = train_validation(
-        labels[rest], fraction=_VALIDATION_SHARE / (1 - _VALIDATION_SHARE), seed=seed + 1
-    )
-    chosen = {"train": rest[train], "validation": rest[validation], "test": test}
+    validates = bool(several) or any(file.captions for file in ordered)
+    usual = _VALIDATION_SHARE if validates else TEST_SHARE
+    share = usual if test_share is None else test_share
+    most = 1 - _VALIDATION_SHARE if validates else 1
+    if not 0 < share < most:
+        raise ValueError(f"--test-share: expected a number between 0 and {most:g}; got {share:g}")
+    rest, test = train_validation(labels, fraction=share, seed=seed)
+    chosen = {"train": rest, "test": test}
+    if validates:
+        train, validation = train_validation(
+            labels[rest], fraction=_VALIDATION_SHARE / (1 - share), seed=seed + 1
+        )
+        chosen = {"train": rest[train], "validation": rest[validation], "test": test}
     if not all(len(positions) for positions in chosen.values()):
-        raise ValueError(f"{len(files)} images are too few to split into {', '.join(SPLITS)}")
+        raise ValueError(f"{len(files)} images are too few to split into {', '.join(chosen)}")
     return {
         split: mixed((ordered[i] for i in positions), seed=seed)
         for split, positions in chosen.items()
     }
+
+
+def divided(
+    files: Mapping[str, Sequence[File]], *, seed: int, test_share: float | None, where: object
+) -> dict[str, list[File]]:
+    """The files of each split, mixed; those of split "" are split by the seed.
+
+    Raises ValueError for a share of images that have splits already, which `where` names.
+    """
+    if "" in files:
+        return split_by_seed(files[""], seed=seed, test_share=test_share)
+    if test_share is not None:
+        raise ValueError(
+            f"--test-share: the images of {where} are in splits already "
+            f"({', '.join(files)}); expected images without"
+        )
+    return {split: mixed(group, seed=seed) for split, group in files.items()}
 
 
 def split_name(text: str) -> str:

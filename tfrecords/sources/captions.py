@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,10 @@ from tfrecords.sources.base import (
     SPLITS,
     File,
     FileSource,
+    divided,
     few,
     is_file,
-    mixed,
     require_files,
-    split_by_seed,
     split_name,
 )
 from tfrecords.sources.table import ENDINGS, Row, Table, in_rows, of_document, read_table, texts
@@ -44,6 +44,7 @@ def captions(
     name: str = "",
     image_column: str | None = None,
     caption_column: str | None = None,
+    test_share: float | None = None,
 ) -> FileSource:
     """Read a caption file, or a folder of `captions_*.json` / `captions_*.csv`, one per split.
 
@@ -63,6 +64,7 @@ def captions(
         seed: of shuffling, and of splitting images without given splits.
         name: of the data set.
         image_column, caption_column: names of these columns, if unusual.
+        test_share: of images without given splits, in place of 10 %.
 
     Raises:
         FileNotFoundError: no such file, or images it names are missing.
@@ -75,10 +77,11 @@ def captions(
     columns = (image_column, caption_column)
     files: dict[str, list[File]] = {}
     notes: list[str] = []
+    read = partial(_read, root=root, seed=seed, test_share=test_share)
     for file, split in _caption_files(path):
         prefix = f"{file.parent.name}/" if split and images is None else ""
         listed = _by_split(file, columns, split=split, notes=notes)
-        for found, group in _read(file, listed, root, seed=seed, prefix=prefix).items():
+        for found, group in read(file, listed, prefix=prefix).items():
             if found in files:
                 raise ValueError(
                     f"{path}: several files hold split {found}, {file.name} among them"
@@ -143,7 +146,13 @@ def _by_split(
 
 
 def _read(
-    path: Path, by_split: dict[str, Captions], root: Path, *, seed: int, prefix: str
+    path: Path,
+    by_split: dict[str, Captions],
+    *,
+    root: Path,
+    seed: int,
+    prefix: str,
+    test_share: float | None,
 ) -> dict[str, list[File]]:
     """Returns the images of one caption file by split, shuffled; checks that each exists."""
     first = next(name for group in by_split.values() for name in group)
@@ -155,9 +164,7 @@ def _read(
     require_files(
         root, (file.name for group in files.values() for file in group), listed_in=str(path)
     )
-    if "" in files:
-        return split_by_seed(files[""], seed=seed)
-    return {split: mixed(group, seed=seed) for split, group in files.items()}
+    return divided(files, seed=seed, test_share=test_share, where=path)
 
 
 def _image_folder(path: Path, root: Path, first: str) -> str:

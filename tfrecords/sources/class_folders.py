@@ -11,10 +11,9 @@ from tfrecords.escaped_names import escaped
 from tfrecords.sources.base import (
     File,
     FileSource,
+    divided,
     few,
-    mixed,
     prompt_names,
-    split_by_seed,
 )
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.walk import said, walk
@@ -28,6 +27,7 @@ def class_folder(
     templates: tuple[str, ...] = TEMPLATES["any"],
     renames: Mapping[str, str] | None = None,
     flatten: bool = False,
+    test_share: float | None = None,
     left_out: Callable[[str], bool] = lambda folder: False,
 ) -> FileSource:
     """Read `SPLIT/<class>/*`, `<class>/SPLIT/*`, or `<class>/*`, which is split by seed.
@@ -42,6 +42,7 @@ def class_folder(
         name, templates: see `Source`.
         renames: folder name -> class name for prompts.
         flatten: include images in subfolders of a class folder.
+        test_share: of images without given splits, in place of 20 %.
         left_out: whether a folder of this name is not a class.
 
     Raises:
@@ -70,9 +71,7 @@ def class_folder(
         kind="folder",
         root=root,
         seed=seed,
-        files=split_by_seed(files[""], seed=seed)
-        if "" in files
-        else {split: mixed(group, seed=seed) for split, group in files.items()},
+        files=divided(files, seed=seed, test_share=test_share, where=root),
         class_names=class_names,
         templates=templates,
         notes=(*tree_layout.notes, *_order(labels), *said(walked.passed)),

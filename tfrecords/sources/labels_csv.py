@@ -16,12 +16,11 @@ from tfrecords.sources import table as table_file
 from tfrecords.sources.base import (
     File,
     FileSource,
+    divided,
     few,
     is_file,
-    mixed,
     prompt_names,
     require_files,
-    split_by_seed,
     split_name,
 )
 from tfrecords.sources.table import Table, in_rows, read_table
@@ -43,6 +42,7 @@ def labels(
     name: str = "",
     image_column: str | None = None,
     label_column: str | None = None,
+    test_share: float | None = None,
 ) -> FileSource:
     """Read a table with one row per image: CSV, TSV, JSON or JSON Lines (see `table.read_table`).
 
@@ -64,6 +64,7 @@ def labels(
         ignore: columns that are not classes.
         name: of the data set.
         image_column, label_column: names of these columns, if unusual.
+        test_share: of images without given splits, in place of 20 % (10 % of several labels).
 
     Raises:
         FileNotFoundError: no such file or folder, or images it names are missing.
@@ -83,7 +84,7 @@ def labels(
         kind="labels",
         root=root,
         seed=seed,
-        files=_splits(path, by_split, seed=seed),
+        files=_splits(path, by_split, seed=seed, test_share=test_share),
         class_names=class_names,
         templates=TEMPLATES["any"],
         metric="map" if multi_label else "top1",
@@ -152,12 +153,12 @@ def _check_files(path: Path, root: Path, names: list[str]) -> None:
         raise ValueError(f"{path} has images in two rows: {few(twice)}")
 
 
-def _splits(path: Path, by_split: dict[str, list[File]], *, seed: int) -> dict[str, list[File]]:
-    if "" not in by_split:
-        return {split: mixed(group, seed=seed) for split, group in by_split.items()}
-    if len(by_split) > 1:
+def _splits(
+    path: Path, by_split: dict[str, list[File]], *, seed: int, test_share: float | None
+) -> dict[str, list[File]]:
+    if "" in by_split and len(by_split) > 1:
         raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} do not")
-    return split_by_seed(by_split[""], seed=seed)
+    return divided(by_split, seed=seed, test_share=test_share, where=path)
 
 
 def _with_ending(root: Path, name: str) -> str:
