@@ -66,6 +66,40 @@ def test_vit(tmp_path):
     np.testing.assert_allclose(ours.encode_image(PIXELS), expected, atol=1e-5)
 
 
+def test_siglip(tmp_path):
+    sizes = {**SIZES, "intermediate_dim": 16}
+    vision = keras_hub.models.SigLIPVisionEncoder(8, image_shape=(18, 18, 3), **sizes)
+    text = keras_hub.models.SigLIPTextEncoder(20, 8, max_sequence_length=6, **sizes)
+    theirs = scrambled(keras_hub.models.SigLIPBackbone(vision, text), tmp_path / "siglip")
+    ours = dual_encoder.load(tmp_path / "siglip")
+    pixels = RNG.integers(256, size=(2, 18, 18, 3), dtype="uint8")
+    images = theirs.vision_encoder({"images": (pixels / 127.5 - 1).astype("float32")})
+    np.testing.assert_allclose(ours.encode_image(pixels), unit(images), atol=1e-5)
+    np.testing.assert_allclose(
+        ours.encode_text(IDS), unit(theirs.text_encoder({"token_ids": IDS})), atol=1e-5
+    )
+    assert ours.tokenizer is None and ours.loss_name == "sigmoid"
+
+
+def of_converter(folder):
+    """Mean 0.5 and deviation 0.25, as a preset's own image converter says it."""
+    inner = {"scale": [4 / 255] * 3, "offset": [-2.0] * 3, "interpolation": "bicubic"}
+    document = {"config": {"image_converter": {"config": inner}}}
+    (folder / "preprocessor.json").write_text(json.dumps(document))
+    return ((PIXELS / 255 - 0.5) / 0.25).astype("float32")
+
+
+def test_deit(tmp_path):
+    sizes = {**SIZES, "intermediate_dim": 16, "image_shape": (16, 16, 3)}
+    deit = keras_hub.models.DeiTBackbone(patch_size=8, **sizes)
+    theirs = scrambled(deit, tmp_path / "preset")
+    pixels = of_converter(tmp_path / "preset")
+    ours = dual_encoder.load(tmp_path / "preset")
+    expected = np.asarray(theirs(pixels))[:, 0]
+    np.testing.assert_allclose(ours.encode_image(PIXELS), expected, atol=2e-5)
+    assert ours.preprocessing["interpolation"] == "bicubic"
+
+
 def embedder(folder, **options):
     """A sentence embedder of KerasHub, read back from its preset."""
     backbone = scrambled(keras_hub.models.BertBackbone(20, intermediate_dim=16, **SIZES), folder)

@@ -15,6 +15,7 @@ import keras
 
 from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
@@ -39,9 +40,12 @@ ASSETS = {
 }
 
 # Of sentence embedders, by the names that their tasks have for them.
+ACTIVATIONS = {"gelu_approximate": gelu_tanh}
+
 POOLINGS = {"mean": "mean", "cls": "first"}
 
-POOLER = ("pooled_dense/*",)  # of no use where texts are pooled otherwise
+# Numbers of places, and the pooler of texts that are pooled otherwise.
+IGNORED = ("*position_ids", "pooled_dense/*")
 
 
 def is_preset(folder: Path) -> bool:
@@ -80,7 +84,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         entries(model),
         tensors,
         source=str(folder),
-        ignored=("*position_ids", *POOLER),
+        ignored=IGNORED,
         changed=changed,
     )
     return model
@@ -115,6 +119,45 @@ def _clip(config: Config, folder: Path, image_size: int | None) -> DualEncoder:
     tokenizer = _tokenizer(folder, context, kind="CLIPTokenizer")
     embed_dim = config["projection_dim"]
     return DualEncoder(image_tower, text_tower, embed_dim=embed_dim, tokenizer=tokenizer)
+
+
+def _siglip(config: Config, folder: Path, image_size: int | None) -> DualEncoder:
+    """SigLIP 1 and 2: their texts are in a SentencePiece model alone, so there is no tokenizer."""
+    vision = config["vision_encoder"]["config"]
+    text = config["text_encoder"]["config"]
+    image_tower = VisionTransformer(
+        image_size or vision["image_shape"][0],
+        vision["patch_size"],
+        pooling="attention",
+        patch_bias=True,
+        crop_to_patches=True,
+        epsilon=vision["layer_norm_epsilon"],
+        mean=HALF,
+        std=HALF,
+        resize="squash",
+        **_sizes(vision),
+        name="image_tower",
+    )
+    text_tower = TextTransformer(
+        text["vocabulary_size"],
+        text["max_sequence_length"],
+        end_id=1,
+        causal=False,
+        pooling="last",
+        epsilon=text["layer_norm_epsilon"],
+        **_sizes(text),
+        name="text_tower",
+    )
+    embed_dim = text["projection_dim"]
+    return DualEncoder(
+        image_tower,
+        text_tower,
+        embed_dim=embed_dim,
+        image_projection=keras.layers.Identity(name="image_projection"),
+        text_projection=keras.layers.Dense(embed_dim, name="text_projection"),
+        loss_name="sigmoid",
+        tokenizer=_tokenizer(folder, text["max_sequence_length"], kind="SiglipTokenizer"),
+    )
 
 
 def _vit(config: Config, folder: Path, image_size: int | None) -> ImageEncoder:
@@ -184,7 +227,8 @@ def _sizes(config: Config) -> dict[str, Any]:
         "depth": config["num_layers"],
         "heads": config["num_heads"],
         "mlp_ratio": config["intermediate_dim"] / config["hidden_dim"],
-        "activation": activation(config["intermediate_activation"]),
+        "activation": ACTIVATIONS.get(name := config["intermediate_activation"])
+        or activation(name),
     }
 
 
@@ -208,6 +252,8 @@ Build = Callable[[Config, Path, int | None], keras.Model]
 FAMILIES: Mapping[str, tuple[Build, Callable[[keras.Model], list[Entry]]]] = {
     "CLIPBackbone": (_clip, names.clip),
     "ViTBackbone": (_vit, names.vit),
+    "SigLIPBackbone": (_siglip, names.siglip),
+    "DeiTBackbone": (image_encoders.deit, image_encoders.deit_entries),
     "BertBackbone": (_bert, names.bert),
     "RobertaBackbone": (_bert, names.bert),
     "XLMRobertaBackbone": (_bert, names.bert),

@@ -1,5 +1,7 @@
 """Weight names of KerasHub's backbones: tables from our variables to its variables."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -31,29 +33,34 @@ def weights(backbone: keras.Model) -> dict[str, np.ndarray]:
     for part in ("vision_encoder", "text_encoder"):
         tower: Any = getattr(backbone, part, None)
         for weight in tower.weights if tower is not None else ():
-            # A tower that was given a name has it in front of its layers' names.
-            found[f"{part}/{weight.path.removeprefix(f'{tower.name}_')}"] = weight
+            found[f"{part}/{_plain(weight.path, tower)}"] = weight
     inside = {id(weight) for weight in found.values()}
-    found |= {w.path: w for w in backbone.weights if id(w) not in inside}
+    found |= {_plain(w.path, backbone): w for w in backbone.weights if id(w) not in inside}
     return {name: keras.ops.convert_to_numpy(weight) for name, weight in found.items()}
+
+
+def _plain(path: str, model: keras.Model) -> str:
+    """A path without the model's name, which begins those of some layers, and without a number that
+    Keras gave a variable which has no name."""
+    return re.sub(r"/variable(_\d+)?$", "/variable", path.removeprefix(f"{model.name}_"))
 
 
 def clip(model: keras.Model) -> list[Entry]:
     """Of `CLIPBackbone`."""
-    block = _block("attention", "layer_norm_1", "layer_norm_2", "dense_1", "dense_2")
+    layers = block("attention", "layer_norm_1", "layer_norm_2", "dense_1", "dense_2")
     vision = (
         array("class_token", "embedding/class_embedding")
         + array("patch_embedding/kernel", "embedding/patch_embedding/kernel", PATCHES)
         + array("positions", "embedding/position_embedding/embeddings")
-        + _norm("norm_pre", "pre_layer_norm")
-        + _norm("norm_post", "layer_norm")
-        + _blocks(model.image_tower, "encoder_block_{}", block)
+        + norm("norm_pre", "pre_layer_norm")
+        + norm("norm_post", "layer_norm")
+        + blocks(model.image_tower, "encoder_block_{}", layers)
     )
     text = (
         array("token_embedding", "embedding/token_embedding/embeddings")
         + array("positions", "embedding/position_embedding/embeddings")
-        + _norm("norm_post", "layer_norm")
-        + _blocks(model.text_tower, "encoder_block_{}", block)
+        + norm("norm_post", "layer_norm")
+        + blocks(model.text_tower, "encoder_block_{}", layers)
     )
     return (
         array("log_scale", "clip_head/logit_scale")
@@ -67,14 +74,14 @@ def clip(model: keras.Model) -> list[Entry]:
 def vit(model: keras.Model) -> list[Entry]:
     """Of `ViTBackbone`."""
     patches = "vit_patching_and_embedding"
-    block = _block("mha", "ln_1", "ln_2", "mlp/dense_1", "mlp/dense_2")
+    layers = block("mha", "ln_1", "ln_2", "mlp/dense_1", "mlp/dense_2")
     tower = (
         array("class_token", f"{patches}/class_token", leading(2))
         + array("patch_embedding/kernel", f"{patches}/patch_embedding/kernel", PATCHES)
         + array("patch_embedding/bias", f"{patches}/patch_embedding/bias")
         + array("positions", f"{patches}/position_embedding/embeddings")
-        + _norm("norm_post", "vit_encoder/ln")
-        + _blocks(model.image_tower, "vit_encoder/transformer_block_{}", block, first=1)
+        + norm("norm_post", "vit_encoder/ln")
+        + blocks(model.image_tower, "vit_encoder/transformer_block_{}", layers, first=1)
     )
     return under("image_tower", "", tower)
 
@@ -83,7 +90,7 @@ def bert(model: keras.Model) -> list[Entry]:
     """Of `BertBackbone`, `RobertaBackbone`, `XLMRobertaBackbone`."""
     tower = model.text_tower
     inside = "" if tower.segments else "embeddings/"
-    block = _block(
+    layers = block(
         "self_attention_layer",
         "self_attention_layer_norm",
         "feedforward_layer_norm",
@@ -93,8 +100,8 @@ def bert(model: keras.Model) -> list[Entry]:
     table = (
         array("token_embedding", f"{inside}token_embedding/embeddings")
         + array("position_embedding", f"{inside}position_embedding/embeddings")
-        + _norm("norm", "embeddings_layer_norm")
-        + _blocks(tower, "transformer_layer_{}", block)
+        + norm("norm", "embeddings_layer_norm")
+        + blocks(tower, "transformer_layer_{}", layers)
     )
     if tower.segments:
         table += array("segment_embedding", "segment_embedding/embeddings")
@@ -103,7 +110,40 @@ def bert(model: keras.Model) -> list[Entry]:
     return under("text_tower", "", table)
 
 
-def _block(attention: str, norm_1: str, norm_2: str, hidden: str, output: str) -> list[Entry]:
+def siglip(model: keras.Model) -> list[Entry]:
+    """Of `SigLIPBackbone`."""
+    layers = block("self_attn", "layer_norm1", "layer_norm2", "mlp/fc1", "mlp/fc2")
+    pooling = [
+        entry
+        for entry in block("attention", "norm", "layernorm", "mlp/fc1", "mlp/fc2")
+        if not entry.variable.startswith("norm_1")
+    ]
+    pooling = [replace(e, variable=e.variable.replace("norm_2", "norm")) for e in pooling]
+    vision = (
+        array("patch_embedding/kernel", "embedding/patch_embedding/kernel", PATCHES)
+        + array("patch_embedding/bias", "embedding/patch_embedding/bias")
+        + array("positions", "embedding/position_embedding/embeddings")
+        + norm("norm_post", "post_layer_norm")
+        + blocks(model.image_tower, "encoder_block_{}", layers)
+        + array("pooling/probe", "head/variable", leading(2))
+        + under("pooling", "head/", pooling)
+    )
+    text = (
+        array("token_embedding", "embedding/token_embedding/embeddings")
+        + array("positions", "embedding/position_embedding/embeddings")
+        + norm("norm_post", "post_layer_norm")
+        + blocks(model.text_tower, "encoder_block_{}", layers)
+    )
+    return (
+        array("log_scale", "siglip_head/logit_scale")
+        + array("logit_bias", "siglip_head/logit_bias")
+        + under("image_tower", "vision_encoder/", vision)
+        + under("text_tower", "text_encoder/", text)
+        + _dense("text_projection", "text_encoder/head")
+    )
+
+
+def block(attention: str, norm_1: str, norm_2: str, hidden: str, output: str) -> list[Entry]:
     kernels = tuple(f"{attention}/{part}/kernel" for part in PARTS)
     biases = tuple(f"{attention}/{part}/bias" for part in PARTS)
     return [
@@ -111,22 +151,22 @@ def _block(attention: str, norm_1: str, norm_2: str, hidden: str, output: str) -
         Entry("query_key_value/bias", biases, BIASES),
         *array("attention_output/kernel", f"{attention}/attention_output/kernel", OUTPUT),
         *array("attention_output/bias", f"{attention}/attention_output/bias"),
-        *_norm("norm_1", norm_1),
-        *_norm("norm_2", norm_2),
+        *norm("norm_1", norm_1),
+        *norm("norm_2", norm_2),
         *_dense("mlp_hidden", hidden),
         *_dense("mlp_output", output),
     ]
 
 
-def _blocks(tower: keras.layers.Layer, theirs: str, block: list[Entry], first: int = 0) -> list:
+def blocks(tower: keras.layers.Layer, theirs: str, layers: list[Entry], first: int = 0) -> list:
     return [
         entry
         for i in range(tower.depth)
-        for entry in under(f"block_{i}", f"{theirs.format(i + first)}/", block)
+        for entry in under(f"block_{i}", f"{theirs.format(i + first)}/", layers)
     ]
 
 
-def _norm(ours: str, theirs: str) -> list[Entry]:
+def norm(ours: str, theirs: str) -> list[Entry]:
     return array(f"{ours}/gamma", f"{theirs}/gamma") + array(f"{ours}/beta", f"{theirs}/beta")
 
 
