@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from dual_encoder.checkpoints.huggingface.images import pixels
+import tfrecords
+from dual_encoder.checkpoints.huggingface.images import pixels, sized_pixels
 
 USUAL = {
     "do_resize": True, "size": {"shortest_edge": 16}, "resample": 3, "do_center_crop": True,
@@ -16,6 +17,7 @@ FOUND = {
     "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.25), "resize": "crop", "interpolation": "bicubic",
 }  # fmt: skip
 SQUARE = {"height": 16, "width": 16}
+SQUARE_224 = {"height": 224, "width": 224}
 OPENAI = (0.48145466, 0.4578275, 0.40821073)
 # As image processors of `transformers` 5 write themselves.
 OF_FIVE = {
@@ -95,6 +97,57 @@ def test_forms_of_sizes(read, config, resize):
 
 
 @pytest.mark.parametrize(
+    ("kind", "config", "side", "resized", "resize"),
+    [
+        # As DINOv2, DeiT, ConvNeXt and Swin are published.
+        ("dinov2", {"size": {"shortest_edge": 256}, "crop_size": SQUARE_224}, 224, 256, "crop"),
+        ("deit", {"size": 256, "crop_size": 224, "do_center_crop": True}, 224, 256, "squash"),
+        ("vit", {"size": 256, "crop_size": 224, "do_center_crop": True}, 224, 256, "crop"),
+        ("convnext", {"size": 224, "crop_pct": 0.875}, 224, 256, "crop"),
+        ("convnext", {"size": {"shortest_edge": 384}, "crop_pct": 1.0}, 384, 384, "squash"),
+        ("swin", {"size": 224}, 224, 224, "squash"),
+        # What is left out is as the library has it.
+        ("dinov2", {}, 224, 224, "crop"),
+        ("deit", {}, 224, 256, "squash"),
+        ("convnextv2", {}, 384, 384, "squash"),
+        ("dinov3_vit", {}, 224, 224, "squash"),
+        # 224 / (224 / 400) is a little less than 400.
+        ("dinov2", {"size": {"shortest_edge": 400}, "crop_size": 224}, 224, 400, "crop"),
+    ],
+)
+def test_image_encoders_take_the_size_of_the_file(tmp_path, kind, config, side, resized, resize):
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    size, found = sized_pixels(tmp_path, kind=kind)
+    how = tfrecords.Preprocessing(
+        size, found["resize"], crop_fraction=found.get("crop_fraction", 1.0)
+    )
+    assert (how.image_size, how.resized_side, how.resize) == (side, resized, resize)
+
+
+def test_a_margin_that_a_model_of_this_size_is_shown_without(read):
+    found = read(USUAL | {"size": {"shortest_edge": 20}})
+    assert found == FOUND | {"crop_fraction": 16 / 20}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"size": SQUARE}, "expected size with shortest_edge; got"),
+        ({"size": 16, "crop_pct": 1.5}, "expected crop_pct above 0, at most 1; got 1.5"),
+        ({"size": 16, "crop_pct": "7/8"}, "expected a number for crop_pct; got '7/8'"),
+    ],
+)
+def test_what_convnext_cannot_mean(read, config, message):
+    with pytest.raises(ValueError, match=message):
+        read(config, kind="convnext")
+
+
+def test_only_convnext_has_its_own_share(read):
+    with pytest.raises(ValueError, match=r"says crop_pct = 0\.875, which is unknown"):
+        read(USUAL | {"crop_pct": 0.875})
+
+
+@pytest.mark.parametrize(
     ("kind", "mean", "interpolation", "resize"),
     [
         ("clip", OPENAI, "bicubic", "crop"),
@@ -126,7 +179,8 @@ def test_google_s_file_of_160_bytes(read):
         ({"size": {"shortest_edge": 9}}, "makes images of 9 pixels; the model takes 16"),
         ({"size": "16"}, "expected size with height and width"),
         ({"crop_size": 32}, "cuts out 32 x 32 pixels; the model takes 16"),
-        ({"size": {"shortest_edge": 20}}, "makes images of 20 pixels; the model takes 16"),
+        ({"size": SQUARE | {"height": 20}}, "makes images of 20 x 16 pixels; the model takes 16"),
+        ({"do_center_crop": False, "size": 20}, "images of 20 x 20 pixels; the model takes 16"),
         ({"do_center_crop": False}, "expected do_center_crop true, or a size of height and width"),
         ({"rescale_factor": "1/255"}, "expected a number for rescale_factor; got '1/255'"),
         ({"rescale_factor": 0}, "expected rescale_factor and image_std above 0"),

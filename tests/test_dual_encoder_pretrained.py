@@ -135,6 +135,7 @@ def test_a_margin_is_cut_off_where_the_checkpoint_was_trained_so():
         "crop_fraction": 16 / 18,
     }
     assert tfrecords.Preprocessing(**model.preprocessing).resized_side == 18
+    assert dual_encoder.load(FIXTURES / "convnext").preprocessing["crop_fraction"] == 0.875
     assert "crop_fraction" not in dual_encoder.load(FIXTURES / "swin").preprocessing
 
 
@@ -382,7 +383,7 @@ def test_files_that_only_look_like_weights_are_refused(copied):
             "expected timm_pool 'token' with eva02_mini_16; got 'avg'",
         ),
         ("dinov3", "config.json", {"key_bias": True}, "expected key_bias False in config.json"),
-        ("convnext", "preprocessor_config.json", {"do_resize": False}, "expected do_resize True"),
+        ("convnext", "preprocessor_config.json", {"do_resize": False}, "expected do_resize true"),
         ("swin", "preprocessor_config.json", {"sharpen": 2}, "says sharpen = 2, which is unknown"),
         ("swin", "config.json", {"window_size": 3}, "expected maps that windows of 3 fill; got 8"),
         (

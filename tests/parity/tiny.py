@@ -361,8 +361,11 @@ def _encoder(
     """An image encoder of `transformers`, shown squares of this size, cut out of larger ones."""
     sides = {"image_mean": MEAN, "image_std": STD, "resample": 3}
     sides["size"] = {"height": cut or size, "width": cut or size}
+    sides["do_center_crop"] = bool(cut)
     if cut:
-        sides |= {"do_center_crop": True, "crop_size": {"height": size, "width": size}}
+        sides["crop_size"] = {"height": size, "width": size}
+    if name.startswith("ConvNext"):
+        sides |= {"size": {"shortest_edge": size}, "crop_pct": 0.875}
 
     def features(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         out = model(x)

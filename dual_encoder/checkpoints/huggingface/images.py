@@ -4,6 +4,7 @@ A key that changes what a model sees is honoured or refused by its name; so is a
 knows, for nobody can say what it changes.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,34 @@ CLIP: Config = dict(resample=3, do_center_crop=True, image_mean=OPENAI_MEAN, ima
 
 VIT: Config = dict(resample=2, image_mean=HALF, image_std=HALF)
 
-DEFAULTS: Mapping[str, Config] = {"clip": CLIP, "vit": VIT, "siglip": VIT | dict(resample=3)}
+SIGLIP = VIT | dict(resample=3)
+
+BIT = CLIP | dict(size={"shortest_edge": 224}, crop_size=224)
+
+DEIT = SIGLIP | dict(size=256, crop_size=224, do_center_crop=True, default_to_square=True)
+
+DINOV3 = VIT | dict(size=224, image_mean=(0.485, 0.456, 0.406), image_std=(0.229, 0.224, 0.225))
+
+CONVNEXT = SIGLIP | dict(size=384, crop_pct=224 / 256)
+
+DEFAULTS: Mapping[str, Config] = {
+    "clip": CLIP,
+    "clip_vision_model": CLIP | dict(size={"shortest_edge": 224}, crop_size=224),
+    "convnext": CONVNEXT,
+    "convnextv2": CONVNEXT,
+    "deit": DEIT,
+    "dinov2": BIT,
+    "dinov2_with_registers": BIT,
+    "dinov3_vit": DINOV3,
+    "siglip": SIGLIP,
+    "siglip_vision_model": SIGLIP | dict(size=224),
+    "swin": VIT | dict(size=224),
+    "vit": VIT,
+    "vit_mae": VIT | dict(size=224),
+}
+
+# From so many pixels on, ConvNeXt's images are squashed; smaller ones lose a margin.
+NO_MARGIN = 384
 
 ALWAYS: Config = dict(
     do_resize=True, do_rescale=True, rescale_factor=1 / 255, do_normalize=True, size=None,
@@ -49,7 +77,7 @@ WITHOUT_EFFECT = {
 
 
 def pixels(folder: Path, image_size: int, *, kind: str) -> dict[str, Any]:
-    """Mean, deviation, resizing and interpolation, as `dual_encoder.ImageTower` takes them.
+    """What `dual_encoder.ImageTower` takes beside the size: `sized_pixels` of a model of that size.
 
     Args:
         folder: has preprocessor_config.json, or processor_config.json as `transformers` 5 writes.
@@ -60,20 +88,30 @@ def pixels(folder: Path, image_size: int, *, kind: str) -> dict[str, Any]:
         FileNotFoundError: neither file.
         ValueError: a key that nobody knows, or a value that cannot be honoured; names both.
     """
+    return sized_pixels(folder, image_size, kind=kind)[1]
+
+
+def sized_pixels(
+    folder: Path, image_size: int | None = None, *, kind: str
+) -> tuple[int, dict[str, Any]]:
+    """The side of images in pixels, and mean, deviation, resizing, filter and margin.
+
+    Without an `image_size` the side is the file's, which need not be the one that the weights were
+    trained on. The rest is as in `pixels`.
+    """
     name, given = _read(folder)
     where = f"{folder}: {name}"
-    _refuse_unknown(where, given)
+    _refuse_unknown(where, given, kind=kind)
     given = {key: value for key, value in given.items() if value is not None}
     config = ALWAYS | DEFAULTS[kind] | given
     if not config["do_resize"]:
         raise ValueError(f"{where}: expected do_resize true; got {given['do_resize']!r}")
     if config["resample"] not in FILTERS:
         raise ValueError(f"{where}: expected resample 2 or 3; got {config['resample']!r}")
-    return {
-        **_statistics(where, config),
-        "resize": _resize(where, config, image_size),
-        "interpolation": FILTERS[config["resample"]],
-    }
+    make = _resize_of_convnext if "crop_pct" in config else _resize
+    size, resize = make(where, config, image_size)
+    statistics = _statistics(where, config)
+    return size, {**statistics, **resize, "interpolation": FILTERS[config["resample"]]}
 
 
 def _read(folder: Path) -> tuple[str, Config]:
@@ -86,9 +124,10 @@ def _read(folder: Path) -> tuple[str, Config]:
     return PROCESSORS[0], read_json(folder, PROCESSORS[0])
 
 
-def _refuse_unknown(where: str, given: Config) -> None:
+def _refuse_unknown(where: str, given: Config, *, kind: str) -> None:
+    known = NAMES | set(ALWAYS) | set(CLIP) | set(DEFAULTS[kind])
     for key, value in given.items():
-        if key in NAMES or key in ALWAYS or key in CLIP:
+        if key in known:
             continue
         if key not in WITHOUT_EFFECT:
             raise ValueError(f"{where} says {key} = {value!r}, which is unknown")
@@ -137,7 +176,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _resize(where: str, config: Config, image_size: int) -> str:
+def _resize(where: str, config: Config, image_size: int | None) -> tuple[int, Config]:
     """How images become squares of the model's size, if these settings do that to any image."""
     size, crops = config["size"] or image_size, config.get("do_center_crop")
     if isinstance(size, int):  # old files; those that crop mean the shorter side
@@ -148,18 +187,45 @@ def _resize(where: str, config: Config, image_size: int) -> str:
         raise ValueError(
             f"{where}: expected do_center_crop true, or a size of height and width; got {size}"
         )
+    side = max(sides)
     if crops:
-        crop = config["crop_size"] or image_size
+        crop = config["crop_size"] or image_size or side
         crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-        if _sides(where, "crop_size", crop) != {image_size}:
-            raise ValueError(
-                f"{where} cuts out {_shown(crop)} pixels; the model takes {image_size}"
-            )
-    if sides != {image_size}:
+        cut = _sides(where, "crop_size", crop)
+        if cut != {image_size or max(cut)}:
+            taken = image_size or "squares"
+            raise ValueError(f"{where} cuts out {_shown(crop)} pixels; the model takes {taken}")
+        image_size = max(cut)
+    expected = image_size or side
+    if len(sides) > 1 or side < expected or (side > expected and not crops):
         raise ValueError(
-            f"{where} makes images of {_shown(size)} pixels; the model takes {image_size}"
+            f"{where} makes images of {_shown(size)} pixels; the model takes {expected}"
         )
-    return "crop" if keeps_shape else "squash"
+    return expected, {"resize": "crop" if keeps_shape else "squash"} | _margin(expected, side)
+
+
+def _margin(size: int, side: int) -> Config:
+    """What is cut out of a resized image, as a share that leads back to its side."""
+    fraction = size / side
+    while int(size / fraction) < side:
+        fraction = math.nextafter(fraction, 0)
+    return {"crop_fraction": fraction} if side > size else {}
+
+
+def _resize_of_convnext(where: str, config: Config, image_size: int | None) -> tuple[int, Config]:
+    """ConvNeXt's size is that of the result, and its file says which share of a side that is."""
+    size, fraction = config["size"], _number(where, config, "crop_pct")
+    size = {"shortest_edge": size} if isinstance(size, int) else size
+    side = max(_sides(where, "size", size))
+    if "shortest_edge" not in size:
+        raise ValueError(f"{where}: expected size with shortest_edge; got {size}")
+    if side != (image_size or side):
+        raise ValueError(f"{where} makes images of {side} pixels; the model takes {image_size}")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"{where}: expected crop_pct above 0, at most 1; got {fraction}")
+    if side >= NO_MARGIN:
+        return side, {"resize": "squash"}
+    return side, {"resize": "crop"} | ({"crop_fraction": fraction} if fraction < 1 else {})
 
 
 def _sides(where: str, key: str, size: Any) -> set[int]:
