@@ -8,45 +8,21 @@ import keras
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tiny_sizes import name_tiny_towers
 
 import dual_encoder
 import tfrecords
-from dual_encoder.checkpoints.open_clip import texts, timm_towers
 from dual_encoder.checkpoints.position_embeddings import interpolated
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
 NAMES = sorted(path.name for path in FIXTURES.iterdir())
 TOLERANCE = 1e-5
-TINY_ROBERTA = dict(vocabulary_size=20, width=8, depth=1, heads=2, segments=1, mlp_ratio=2)
-
-
-MINI = dict(patch_size=8, width=16, depth=1, heads=2)
-EVA_02 = dict(activation="silu", gated=True, inner_norms=True, angles={"reference": 3})
-PE = dict(
-    pre_norm=True, patch_bias=False, pooling="attention", pooling_heads=4, pooling_mlp_dim=32,
-    angles={"reference": 3, "offset": 1.0, "order": "xy"},
-)  # fmt: skip
-TIMM = {
-    "SIGLIP": {"mini": dict(width=16, depth=1, heads=2, mlp_ratio=2.0)},
-    "PLAIN": {"vit_mini_patch8_clip": MINI | dict(mlp_ratio=2.0, pre_norm=True, epsilon=1e-6)},
-    "CONVNEXT": {"convnext_mini": dict(depths=(1, 1, 1, 2), widths=(8, 16, 16, 16))},
-    "ROTARY": {
-        "eva_mini": MINI | dict(mlp_dim=24),
-        "eva_mini_post": MINI | dict(mlp_dim=24, norm_first=False),
-        "eva02_mini": MINI | dict(mlp_dim=24) | EVA_02,
-        "vit_pe_mini": MINI | dict(mlp_dim=64) | PE,
-    },
-}
 
 
 @pytest.fixture(autouse=True)
 def tiny_sizes(monkeypatch):
     """OpenCLIP's configurations name some towers instead of describing them; these are tiny."""
-    monkeypatch.setitem(texts.HF_TEXT, "tiny", TINY_ROBERTA)
-    monkeypatch.setattr(texts, "ROBERTA_POSITIONS", 14)
-    for table, sizes in TIMM.items():
-        for name, each in sizes.items():
-            monkeypatch.setitem(getattr(timm_towers, table), name, each)
+    name_tiny_towers(monkeypatch)
 
 
 @pytest.fixture
