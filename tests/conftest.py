@@ -28,6 +28,7 @@ LONGEST = (
     "test_classifiers_trainable",
     "test_classifiers_models",
     "test_examples",
+    "test_notebooks",
 )
 
 
