@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint docs parity bench shapes-tiny clean
+.PHONY: demo test torture lint docs parity bench shapes-tiny clean
 .DELETE_ON_ERROR:
 
 demo: records/shapes-wild-4000/manifest.json
@@ -19,6 +19,10 @@ records/%/manifest.json: | .venv/base
 
 test: .venv/dev
 	$(BIN)/python -m pytest
+
+# Every command killed at each of its writes, given again, and compared: an hour on 2 cores.
+torture: .venv/dev
+	$(BIN)/python tests/torture.py
 
 lint: .venv/dev
 	$(BIN)/ruff check .
