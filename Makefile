@@ -1,11 +1,11 @@
-# make demo · test · notebooks · lint · docs · parity · edges · bench · shapes-tiny
+# make demo · test · notebooks · torture · lint · docs · parity · edges · bench · shapes-tiny
 # Each sets up what it needs in .venv, from Python 3.11 and make alone; a second run reuses it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test notebooks lint docs parity edges edge-oldest edge-newest bench shapes-tiny clean
+.PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest bench shapes-tiny clean
 .DELETE_ON_ERROR:
 
 demo: records/shapes-wild-4000/manifest.json
@@ -23,6 +23,10 @@ test: .venv/dev
 # Every notebook of examples/, whole; `make test` runs one.
 notebooks: .venv/dev
 	NOTEBOOKS=all $(BIN)/python -m pytest tests/test_notebooks.py
+
+# Every command killed at each of its writes, given again, and compared: an hour on 2 cores.
+torture: .venv/dev
+	$(BIN)/python tests/torture.py
 
 lint: .venv/dev
 	$(BIN)/ruff check .

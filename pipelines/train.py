@@ -123,6 +123,7 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
     from pipelines.runs import strategy as strategies
     from pipelines.training import fit, monitors
     from pipelines.training.checkpoint import Checkpoint
+    from pipelines.training.origin import origin
 
     strategy = model.distribute_strategy
     chief = strategies.is_chief(strategy)
@@ -131,6 +132,7 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
         steps_per_epoch=data.steps,
         every=options.checkpoint_steps,
         writes=chief,
+        origin=origin(data.manifest, options.model),
     )
     stopping = fit.stopping(
         out / "checkpoints",

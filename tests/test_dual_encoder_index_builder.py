@@ -165,3 +165,21 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
         IndexBuilder(tmp_path, listing([1]), facts())
     with pytest.raises(FileExistsError, match="is a file"):
         IndexBuilder(tmp_path / "mine.txt", listing([1]), facts())
+
+
+def test_what_a_killed_build_left_is_its_own(tmp_path, monkeypatch):
+    """Killed after its embeddings and its table have their names, before `index.json` has."""
+    wanted, whole, left = listing(range(5)), tmp_path / "whole", tmp_path / "left"
+    build(whole, wanted)
+    monkeypatch.setattr(IndexFacts, "write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        build(left, wanted)
+    monkeypatch.undo()
+    (left / ".unfinished.1999999999.index.json").touch()
+    assert {path.name for path in left.iterdir()} > {"embeddings-00000.safetensors"}
+    build(left, wanted)
+    assert (left / "index.json").read_bytes() == (whole / "index.json").read_bytes()
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "embeddings-00000.safetensors").touch()
+    with pytest.raises(FileExistsError, match="holds other files"):
+        IndexBuilder(tmp_path / "foreign", wanted, facts())

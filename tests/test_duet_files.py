@@ -113,3 +113,28 @@ def test_one_name_gives_all_packages():
         AttributeError, match="module 'duet' has no attribute 'x'; it has tfrecords"
     ):
         _ = duet.x
+
+
+def test_files_appear_together(tmp_path):
+    with files.together(tmp_path / "out") as staging:
+        (staging / "a").touch()
+        (staging / "b").mkdir()
+        assert not (tmp_path / "out" / "a").exists()
+    assert names(tmp_path / "out") == ["a", "b"]
+
+
+def test_what_a_killed_process_had_moved_is_taken_back(tmp_path):
+    (tmp_path / "mine").touch()
+    program = (
+        "move = os.replace\n"
+        "def replace(a, b):\n"
+        "    if Path(b).name == 'b': os.kill(os.getpid(), 9)\n"
+        "    move(a, b)\n"
+        "os.replace = replace\n"
+        "with files.together(sys.argv[1]) as p:\n"
+        "    (p / 'a').touch(), (p / 'b').touch()"
+    )
+    killed(program, tmp_path)
+    assert {"a", "mine"} < set(names(tmp_path))  # and what is not moved yet
+    files.sweep(tmp_path)
+    assert names(tmp_path) == ["mine"]

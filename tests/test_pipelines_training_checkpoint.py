@@ -99,3 +99,38 @@ def test_a_new_run_starts_at_nothing(tmp_path):
     checkpoint = Checkpoint(tmp_path / "checkpoints", steps_per_epoch=5)
     assert checkpoint.resume(build(), []) == 0 and not checkpoint.stopped_early
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_payload_that_was_zeroed_is_noticed(tmp_path):
+    model = build()
+    model.layers[-1].kernel.assign(np.ones((3, 2)))
+    checkpoint_file.save(model, path := tmp_path / "step-00000001.safetensors", {"step": 1})
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    path.write_bytes(data[:start] + bytes(len(data) - start))
+    with pytest.raises(ValueError, match=r"step-00000001.safetensors is damaged \(its checksum"):
+        checkpoint_file.restore(build(), path)
+
+
+def test_stray_names_are_no_checkpoints(tmp_path):
+    for name in ("step-00000004", "step-backup", "step-00000004 (copy)", "step-4"):
+        (tmp_path / f"{name}.safetensors").touch()
+    (tmp_path / "step-00000008.safetensors").mkdir()
+    assert checkpoint_file.steps(tmp_path) == [4]
+
+
+def test_a_run_from_something_else_is_refused_by_name(tmp_path, capsys):
+    model, own = build(), {"records": "a", "model": "b", "version": "1"}
+    state = {"step": 3, "seconds": 0.0, "history": [], "callbacks": [], "origin": own}
+    checkpoint_file.save(model, checkpoint_file.path_of(tmp_path / "checkpoints", 3), state)
+
+    def resumed(**change):
+        course = Checkpoint(tmp_path / "checkpoints", steps_per_epoch=9, origin={**own, **change})
+        return course.resume(model, [])
+
+    for key in ("records", "model"):
+        with pytest.raises(ValueError, match=f"holds a run begun with other {key} than these"):
+            resumed(**{key: "other"})
+    assert resumed() == 3 and capsys.readouterr().out == ""
+    assert resumed(version="2") == 3
+    assert capsys.readouterr().out == "the run was begun with Duet 1; this is 2\n"

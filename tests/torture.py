@@ -37,7 +37,7 @@ SHORT = ("--epochs", "2", "--bootstrap", "20", "--crop-scale", "1")
 COMMANDS = {
     "prepare": ("prepare", "--folder", "images", "--shard-size", "4", "--workers", "1",
                 "--max-rejected", "1"),
-    "retrieve": ("retrieve", "--build", "--folder", "images", "--model", "clip.keras"),
+    "retrieve": ("retrieve", "--build", "--folder", "images", "--model", "shapes-tiny"),
     "predict": ("predict", "--model", "clip.keras", "--images", "images", "--class-names",
                 "names.txt", "--batch-size", "8", "--sheet", "sheet.html"),
     "train": ("train", "--data", "records", "--image-size", "16", "--patch-size", "8",
@@ -263,15 +263,19 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.path.insert(0, str(TESTS.parent))
+    import pipelines.__main__
+    import pipelines.prepare  # noqa: F401  once, not in every fork
+
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder).resolve()
         make_images(home)
-        if options.commands != ["prepare"]:
+        if any("clip.keras" in COMMANDS[name] for name in options.commands):
             if not (pid := os.fork()):  # a process that has computed must not be forked
                 make_model(home)
                 os._exit(0)
             assert os.waitpid(pid, 0)[1] == 0
+        if options.commands != ["prepare"]:
             from pipelines.runs import runtime
 
             runtime.import_tensorflow()

@@ -182,6 +182,7 @@ def _train(
     from pipelines.runs import strategy as strategies
     from pipelines.training import checkpoint_file
     from pipelines.training.checkpoint import Checkpoint
+    from pipelines.training.origin import origin
 
     keras.utils.clear_session()
     keras.utils.set_random_seed(options.seed)
@@ -197,6 +198,7 @@ def _train(
         steps_per_epoch=data.steps,
         every=options.checkpoint_steps,
         writes=strategies.is_chief(strategy),
+        origin=origin(data.manifest, options.model),
     )
     if course.writes:
         claim()

@@ -1,7 +1,9 @@
 """The folder of a run: never overwritten, and filled all at once or gone on with."""
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from duet import files
 from pipelines.runs.config import read_config, write_config
 
 CONFIG = "config.yaml"
+
+_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk, not of whoever named it
 
 
 def check_free(out: str | Path, names: Iterable[str]) -> Path:
@@ -32,19 +36,30 @@ def filled_at_once(out: Path) -> Iterator[Path]:
 
     Raises:
         files.InUseError: another process is at work in `out`.
-        files.CannotWriteError: nothing can be written, before the block where that is known.
+        PermissionError: `out` cannot be made or written.
+        files.CannotWriteError: the disk is full or read-only.
     """
-    with files.locked(out), files.together(out) as staging:
+    with held(out), files.together(out) as staging:
         yield staging
 
 
-def held(out: Path, *, writes: bool = True) -> AbstractContextManager[None]:
+@contextmanager
+def held(out: Path, *, writes: bool = True) -> Iterator[None]:
     """Hold the folder of a run for this process, if it is the one that writes.
 
     Raises:
         files.InUseError: another process is at work in it.
+        PermissionError: it cannot be made or written.
     """
-    return files.locked(out) if writes else nullcontext()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.locked(out) if writes else nullcontext())
+        except files.CannotWriteError as error:
+            if error.errno is None or error.errno in _FAILURES:
+                raise
+            reason = os.strerror(error.errno)
+            raise PermissionError(f"{out} cannot be written: {reason}") from None
+        yield
 
 
 def is_finished(

@@ -6,7 +6,9 @@ must not forget. The data need none: which images come at step n follows from (s
 """
 
 import contextlib
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from duet import files
+
+_SUM = "blake2b"  # key of the checksum, beside the state
+
+_NAME = re.compile(r"step-(?P<step>[0-9]{8,})\.safetensors")
 
 
 def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool = True) -> bool:
@@ -35,7 +41,8 @@ def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool 
     if writes:
         try:
             with files.atomic(path) as unfinished:
-                save_file(arrays, unfinished, metadata={"duet": json.dumps(state)})
+                metadata = {"duet": json.dumps(state), _SUM: _sum(arrays)}
+                save_file(arrays, unfinished, metadata=metadata)
         except (OSError, SafetensorError) as error:
             raise RuntimeError(f"{path} could not be written: {error}") from None
     return True
@@ -55,8 +62,14 @@ def restore(model: keras.Model, path: Path) -> dict[str, Any]:
             for name, variable in variables.items()
         ):
             raise ValueError(f"{path}: a checkpoint of another model or optimizer")
+        arrays = {name: file.get_tensor(name) for name in names}
+        if file.metadata().get(_SUM, _sum(arrays)) != _sum(arrays):
+            raise ValueError(
+                f"{path} is damaged (its checksum is another); remove it to go on from the "
+                "checkpoint before it"
+            )
         for name, variable in variables.items():
-            variable.assign(file.get_tensor(name))
+            variable.assign(arrays[name])
         return json.loads(file.metadata()["duet"])
 
 
@@ -83,13 +96,23 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def steps(directory: Path) -> list[int]:
-    """The steps that have a checkpoint, in order."""
-    return sorted(int(path.stem.split("-")[1]) for path in directory.glob("step-*.safetensors"))
+    """The steps that have a checkpoint, in order; files and folders of other names are passed."""
+    found = [(path, _NAME.fullmatch(path.name)) for path in directory.glob("step-*.safetensors")]
+    return sorted(int(name["step"]) for path, name in found if name and path.is_file())
 
 
 def path_of(directory: Path, step: int) -> Path:
     """Where the checkpoint of that step is, or would be."""
     return directory / f"step-{step:08d}.safetensors"
+
+
+def _sum(arrays: dict[str, np.ndarray]) -> str:
+    """Of all arrays, in the order of their names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+    return digest.hexdigest()
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
