@@ -1,4 +1,4 @@
-"""Image classifiers, and how to tune them."""
+"""Image classifiers, and tools to fine-tune them."""
 
 from classifiers.layerwise_lr import ScaledAdamW as ScaledAdamW
 from classifiers.layerwise_lr import ScaledSGD as ScaledSGD

@@ -1,4 +1,4 @@
-"""Builds an index of image embeddings, from records or a folder."""
+"""Build an index of image embeddings from records or a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def build(options: Options) -> DualEncoder:
-    """Make the index, or bring it up to date; the model that did."""
+    """Builds or updates the index; returns the model."""
     from pipelines.retrieval import embed
     from pipelines.runs import models
 
@@ -51,7 +51,7 @@ def build(options: Options) -> DualEncoder:
 
 
 def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:
-    """The model's name and where the images are, as given or as the index has it."""
+    """Returns the model's name and the image source, from the options or the existing index."""
     import dual_encoder
     import tfrecords
 
@@ -85,7 +85,7 @@ def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> 
 
 
 def _approximate(options: Options, folder: Path) -> None:
-    """Make the faiss index that was asked for, unless it is there."""
+    """Builds the requested faiss index, unless it exists."""
     from tqdm import tqdm
 
     import dual_encoder
