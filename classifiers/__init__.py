@@ -1,4 +1,4 @@
-"""Image classifiers, and how to tune them."""
+"""Image classifiers, and tools to fine-tune them."""
 
 from classifiers.class_weights import class_weights as class_weights
 from classifiers.layerwise_lr import ScaledAdamW as ScaledAdamW

@@ -1,7 +1,7 @@
-"""Optimizers with a learning rate for each weight, which Keras' own do not have.
+"""Optimizers with a learning-rate factor per weight, which Keras lacks.
 
-`keras.optimizers.MultiOptimizer` has one optimizer per group of weights instead, and with it no
-learning rate to watch or to lower, and a norm of the gradient for each group.
+`keras.optimizers.MultiOptimizer` uses one optimizer per group of weights instead: there is no
+single learning rate to log or schedule, and gradients are clipped per group.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ else:
 
 
 class _Scaled(_Optimizer):
-    """Mixin: the learning rate, and with it the weight decay, times a factor of each weight.
+    """Mixin: scales learning rate and weight decay by a factor per weight.
 
-    `use_ema` averages the weights, but does not put the
-    averages in their place at the end of every `fit`: a run that was stopped fits twice.
+    `use_ema` averages the weights, but does not overwrite them with the averages at the end of
+    `fit`, because a resumed run calls `fit` twice.
     """
 
     def __init__(self, *args: Any, scales: Mapping[str, float] | None = None, **kwargs: Any):
@@ -38,7 +38,7 @@ class _Scaled(_Optimizer):
         super().update_step(gradient, variable, rate * factor)
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
-        """Nothing: see the class."""
+        """Does nothing: see the class."""
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scales": self.scales}
@@ -46,18 +46,18 @@ class _Scaled(_Optimizer):
 
 @keras.saving.register_keras_serializable("duet")
 class ScaledAdamW(_Scaled, AdamW):
-    """`AdamW` with `scales`: path of a variable -> factor of its learning rate, 1 without."""
+    """`AdamW` with `scales`: path of a variable -> learning-rate factor, default 1."""
 
 
 @keras.saving.register_keras_serializable("duet")
 class ScaledSGD(_Scaled, WeightByWeight, keras.optimizers.SGD):
-    """Keras' SGD with `scales`, and a weight decay that is decoupled."""
+    """Keras' SGD with `scales` and decoupled weight decay."""
 
 
 class averaged_weights:
-    """Context in which the model has the averages of its weights (`use_ema`), if there are any.
+    """Context in which the model has its averaged weights (`use_ema`), if there are any.
 
-    Training goes on behind it from the weights before it.
+    On exit the previous weights are restored for further training.
     """
 
     def __init__(self, model: keras.Model):
@@ -78,5 +78,5 @@ class averaged_weights:
 
 
 def adopt_averages(model: keras.Model) -> None:
-    """Give the model the averages of its weights (`use_ema`) for good, if there are any."""
+    """Replace the model's weights by their averages (`use_ema`), if there are any."""
     averaged_weights(model).__enter__()

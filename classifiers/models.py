@@ -1,4 +1,4 @@
-"""Image classifiers: a tower of any kind, and a head of one's own classes."""
+"""Image classifiers: an image tower and a head for custom classes."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -22,11 +22,11 @@ from dual_encoder.towers import xla
 
 HEADS = ("linear", "zero-shot")
 
-PUBLISHED = "published"  # weights: those that the name promises
+PUBLISHED = "published"  # weights: the pretrained ones of the name
 
 TEMPLATES = ("a photo of a {}.",)
 
-# By these names, losses take what a classifier gives: logits.
+# Loss names that are replaced by losses on logits.
 LOSSES = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
@@ -36,7 +36,7 @@ LOSSES = {
 
 @keras.saving.register_keras_serializable("duet")
 class ClassCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of logits [b, c] and labels: numbers [b] or [b, 1], or a column per class."""
+    """Cross-entropy of logits [b, c] and labels: indices [b] or [b, 1], or a column per class."""
 
     def __init__(self, reduction="sum_over_batch_size", **kwargs):
         super().__init__(reduction=reduction, **kwargs)
@@ -49,11 +49,11 @@ class ClassCrossEntropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("duet")
 class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
-    """Images to logits over classes: image tower, projection if it has one, head.
+    """Maps images to class logits: image tower, optional projection, head.
 
-    Pixels 0-255 [b, s, s, 3], or a dict that has them as `"image"`, -> logits float32 [b, c]. With
-    one class per image the softmax of the logits are probabilities, with several
-    (`multi_label`) their sigmoid. Plain Keras: `compile`, `fit`, `evaluate`, `.keras`.
+    Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, -> logits float32 [b, c].
+    Probabilities are the softmax of the logits, for `multi_label` their sigmoid. A plain Keras
+    model: `compile`, `fit`, `evaluate`, `.keras`.
 
     Args:
         image_tower: layer with attributes `image_size`, `output_dim` and `preprocessing`.
@@ -63,7 +63,7 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         multi_label: whether an image may have several classes, or none.
 
     Raises:
-        ValueError: head and class names are not as many.
+        ValueError: the head's units and the number of class names differ.
     """
 
     def __init__(
@@ -98,14 +98,14 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
+        """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
         image = inputs["image"] if isinstance(inputs, dict) else inputs
         return ops.cast(self.head(self.features(image, training=training)), "float32")
 
     def features(self, image, training=None):
-        """Pixels 0-255 [b, s, s, 3] -> what the head sees, [b, d].
+        """Maps pixels 0-255 [b, s, s, 3] to the head's input features [b, d].
 
-        Of `keras.Input((s, s, 3))` it makes a feature extractor: `keras.Model(x, features(x))`.
+        With `x = keras.Input((s, s, 3))`, `keras.Model(x, features(x))` is a feature extractor.
         """
         check_size(image, self.image_size)
         features = self.image_tower(image, training=training)
@@ -114,7 +114,7 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         return self.image_projection(features, training=training)
 
     def encode_image(self, images: Any) -> Any:
-        """`features` of images of the kinds of `DualEncoder.encode_image`, compiled."""
+        """Returns `features` of images as in `DualEncoder.encode_image`, compiled."""
         return self._compiled(ops.convert_to_tensor(self.as_pixels(images)))
 
     @cached_property
@@ -122,11 +122,11 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         return xla.compiled(lambda images: self.features(images, training=False), self)
 
     def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
-        """As Keras's; names of cross-entropies take logits, and `metrics` respect the weights.
+        """As in Keras, but named cross-entropies use logits, and `metrics` ignore padding.
 
-        Without a loss it is the cross-entropy of labels [b] or of a column per class [b, c], binary
-        with `multi_label`; a mean over the rows that count. `weighted_metrics` are
-        what Keras calls metrics that respect `sample_weight`, 0 on the padding of a batch.
+        The default loss is the cross-entropy of labels [b] or of a column per class [b, c], binary
+        with `multi_label`, averaged over rows without padding. `metrics` are passed to Keras as
+        `weighted_metrics`, which respect `sample_weight` (0 for padding).
         """
         if loss is None:
             loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy(row_mean())
@@ -137,9 +137,9 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def make_train_function(self, force=False):
-        """As Keras', which would run through the images and train nothing without a word.
+        """As in Keras, which would silently train nothing if every weight is frozen.
 
-        Raises ValueError where every weight is frozen.
+        Raises ValueError if every weight is frozen.
         """
         if not self.trainable_variables:
             raise ValueError(
@@ -179,26 +179,26 @@ def build(
     weights: str | None = PUBLISHED,
     image_size: int | None = None,
 ) -> ImageClassifier:
-    """An image classifier of one's own classes, ready to `compile`.
+    """Returns an image classifier for the given classes, ready to `compile`.
 
     Args:
         name: a network of `keras.applications` (`"resnet50"`, `"efficientnet-b0"`,
             `"mobilenet-v3-small"`, `"convnext-tiny"`, ...), another image tower
-            (`dual_encoder.IMAGE_TOWERS`), whatever `dual_encoder.load` takes and has an image
+            (`dual_encoder.IMAGE_TOWERS`), any checkpoint of `dual_encoder.load` with an image
             tower: `"vit-base-patch16-224"`, `"clip-vit-base-patch32"`, a folder, a `.keras` file;
             or an image preset of KerasHub, such as `"resnet_18_imagenet"`.
-        classes: how many, or their names.
-        head: `"linear"`, a fresh one, or `"zero-shot"`, made of the class names by the text tower
-            of a dual encoder.
-        templates: prompts with `{}` for the name, of the zero-shot head.
+        classes: number of classes, or their names.
+        head: `"linear"`, randomly initialised, or `"zero-shot"`, initialised with the text
+            embeddings of the class names by a dual encoder.
+        templates: prompt templates with `{}` for the name, of the zero-shot head.
         multi_label: whether an image may have several classes, or none.
-        weights: of `keras.applications`: `"published"` for those of ImageNet, a file, or None
-            for random ones; of other towers a name that `load` takes, or None.
-        image_size: pixels; the model's own size without it.
+        weights: for `keras.applications`: `"published"` for ImageNet weights, a file, or None for
+            random ones; for other towers a checkpoint of `load`, or None.
+        image_size: pixels; by default the model's size.
 
     Raises:
-        ValueError: an unknown head or name, a zero-shot head of a model without texts or of
-            classes without names, or weights that cannot be read.
+        ValueError: an unknown head or name, a zero-shot head for a model without text tower or
+            classes without names, or unreadable weights.
         FileNotFoundError, ConnectionError: as `dual_encoder.load`.
 
     Example:
@@ -219,7 +219,7 @@ def build(
 def source(
     name: str, *, weights: str | None = PUBLISHED, image_size: int | None = None
 ) -> keras.layers.Layer:
-    """The image tower or the model of a name, as `build` takes it."""
+    """Returns the image tower or model of a name of `build`."""
     if dual_encoder.is_hub_preset(name):
         return dual_encoder.hub_image_tower(name, image_size=image_size)
     if name not in dual_encoder.IMAGE_TOWERS:
@@ -237,10 +237,10 @@ def from_model(
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,
 ) -> ImageClassifier:
-    """As `build`, on the image side of a model that is there already, which is shared.
+    """Builds a classifier as `build` does, sharing the image tower of an existing model.
 
-    Any Keras model of images will do, KerasHub's backbones too. A network of `keras.applications`
-    gets the pixels that it was trained on, any other one pixels 0-255.
+    Accepts any Keras image model, including KerasHub backbones. Networks of `keras.applications`
+    get the pixel range they were trained on, other models pixels 0-255.
     """
     names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
     tower = as_image_tower(getattr(model, "image_tower", model))
@@ -274,10 +274,10 @@ def from_model(
 
 @keras.saving.register_keras_serializable("duet")
 class CosineHead(keras.layers.Layer):
-    """Features [b, e] -> logits [b, c]: their direction against one vector per class.
+    """Maps features [b, e] to logits [b, c]: dot products of their direction with class vectors.
 
-    `normalize(features) @ kernel + bias`. With the embeddings of class names times the logit
-    scale as the kernel and no bias this is the zero-shot classifier, from which WiSE-FT starts
+    `normalize(features) @ kernel + bias`. With class embeddings times the logit scale as kernel
+    and zero bias, this is the zero-shot classifier, from which WiSE-FT starts
     (Wortsman et al. 2022, arXiv:2109.01903, section 3).
 
     Args:
@@ -300,7 +300,7 @@ class CosineHead(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def start_from(self, class_embeddings: np.ndarray, *, scale: float) -> None:
-        """Become the zero-shot classifier of class embeddings of unit length, [c, e]."""
+        """Initialise with unit-length class embeddings [c, e] as the zero-shot classifier."""
         if not self.built:
             self.build((None, class_embeddings.shape[1]))
         self.kernel.assign(scale * class_embeddings.T)
@@ -311,5 +311,5 @@ class CosineHead(keras.layers.Layer):
 
 
 def unit(features):
-    """Rows of unit length, in float32 whatever they come in."""
+    """Normalises rows to unit length, in float32."""
     return ops.normalize(ops.cast(features, "float32"), axis=-1)

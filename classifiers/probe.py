@@ -9,24 +9,24 @@ import numpy as np
 
 from classifiers.class_weights import class_weights
 
-# Inverse strength of the L2 penalty, from strong to weak, as Radford et al. 2021 sweep it
+# Inverse strength of the L2 penalty, from strong to weak: the range of Radford et al. 2021
 # (appendix A.3), in coarser steps.
 SWEPT = tuple(float(c) for c in np.logspace(-4, 4, 9))
 
 ITERATIONS = 1000
 
-RISES = 2  # of the validation's cross-entropy, one after another, that end a sweep
+RISES = 2  # consecutive rises of the validation cross-entropy that end a sweep
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Logits of features are `features @ weights + bias`.
+    """A linear classifier of features: logits = `features @ weights + bias`.
 
     Attributes:
         weights: float32 [d, c]; bias: float32 [c].
-        strength: scikit-learn's C that was chosen.
-        accuracies: on the validation features, of every C tried, from the strongest penalty on.
-        losses: cross-entropy there, by which C is chosen.
+        strength: the chosen C of scikit-learn.
+        accuracies: on the validation features, for every C tried, strongest penalty first.
+        losses: validation cross-entropy for every C, by which C is chosen.
     """
 
     weights: np.ndarray
@@ -36,7 +36,7 @@ class Probe:
     losses: dict[float, float]
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Features [n, d] -> logits [n, c]."""
+        """Maps features [n, d] to logits [n, c]."""
         return features @ self.weights + self.bias
 
 
@@ -48,23 +48,23 @@ def fit(
     strengths: Sequence[float] = SWEPT,
     class_weight: float = 0.0,
 ) -> Probe:
-    """Logistic regression by scikit-learn, its regularisation swept on validation.
+    """Fits a logistic regression with scikit-learn, choosing C on validation.
 
-    Features are standardised by the training features' mean and one common deviation first,
-    which is folded into the weights afterwards, so that one sweep suits features of any scale.
+    Features are first standardised by the training mean and one common standard deviation, so that
+    one sweep suits features of any scale; this is folded into the weights afterwards.
 
     Args:
         features: float [n, d]; labels: int [n], each of 0 to c - 1 at least once.
-        validation: features [m, d] and labels [m], by which C is chosen: the one of the lowest
-            cross-entropy, which a few images tell apart better than accuracy does, and which
-            asks for probabilities that can be believed. Without it there must be one strength.
-        strengths: values of C, tried from the smallest on; a larger one regularises less. When the
-            cross-entropy has risen twice, the others, which take longest, are not tried.
-        class_weight: power of `class_weights`, by which images count, on validation too.
+        validation: features [m, d] and labels [m], by which C is chosen: the lowest
+            cross-entropy, which distinguishes better than accuracy on few images, and rewards
+            calibrated probabilities. None requires a single strength.
+        strengths: values of C, tried in ascending order; larger ones regularise less. The sweep
+            stops once the cross-entropy has risen twice, as the remaining fits take longest.
+        class_weight: power of `class_weights` for the images, of validation too.
 
     Raises:
-        ValueError: a class without an image, fewer than two classes, shapes that do not fit, or
-            several strengths and nothing to choose by.
+        ValueError: a class without images, fewer than two classes, inconsistent shapes, or
+            several strengths without validation.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -79,21 +79,21 @@ def fit(
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     for strength in sorted(strengths):
         model.set_params(C=strength)
-        with warnings.catch_warnings():  # one image of each class is no regression problem
+        with warnings.catch_warnings():  # it takes one image per class for regression
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model.fit(scaled, labels, weights[labels] if class_weight else None)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
         if validation is not None:
-            said = model.predict_proba(wanted)
-            right = said[np.arange(len(said)), validation[1]]
-            accuracies[strength] = float((said.argmax(axis=1) == validation[1]).mean())
-            loss = -np.log(np.maximum(right, 1e-12))
+            probabilities = model.predict_proba(wanted)
+            of_true_class = probabilities[np.arange(len(probabilities)), validation[1]]
+            accuracies[strength] = float((probabilities.argmax(axis=1) == validation[1]).mean())
+            loss = -np.log(np.maximum(of_true_class, 1e-12))
             losses[strength] = float(np.average(loss, weights=weights[validation[1]]))
             if _rose(list(losses.values())):
                 break
     strength = min(losses, key=lambda c: losses[c]) if losses else min(tried)
     rows, bias = tried[strength]
-    if len(rows) == 1:  # of two classes scikit-learn keeps the second alone
+    if len(rows) == 1:  # for two classes scikit-learn returns only the second
         rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
     matrix = rows.T / deviation
     bias = bias - mean @ matrix
@@ -108,7 +108,7 @@ def _standard(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, fl
 
 
 def _rose(losses: Sequence[float]) -> bool:
-    """Whether each of the last `RISES` is larger than the one before."""
+    """Returns whether each of the last `RISES` losses is larger than the one before."""
     last = losses[-RISES - 1 :]
     return len(last) > RISES and all(b > a for a, b in pairwise(last))
 

@@ -1,4 +1,4 @@
-"""Which weights of a classifier are trained, and how fast."""
+"""Choose which weights of a classifier are trained, and their learning-rate factors."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -8,23 +8,23 @@ import keras
 
 from classifiers.models import ImageClassifier
 
-# How the blocks of a tower are called in the paths of its variables; the first that occurs counts.
+# Names of a tower's blocks in variable paths; the first pattern that matches is used.
 BLOCKS = (
-    r"(?:^|/)(block_\d+)/",  # of our transformers
-    r"(?:^|/)(stage_\d+_block_\d+|stage_\d+/block_\d+)",  # of CLIP's ResNet
-    r"(?:^|/)(conv\d+_block\d+)_",  # of ResNet50
-    r"(?:^|/)(block\d+[a-z]?)_",  # of Xception and EfficientNet
-    r"(?:^|/)(?:convolution|norm)_(\d+)/",  # of our convolutions
+    r"(?:^|/)(block_\d+)/",  # Duet's transformers
+    r"(?:^|/)(stage_\d+_block_\d+|stage_\d+/block_\d+)",  # CLIP's ResNet
+    r"(?:^|/)(conv\d+_block\d+)_",  # ResNet50
+    r"(?:^|/)(block\d+[a-z]?)_",  # Xception and EfficientNet
+    r"(?:^|/)(?:convolution|norm)_(\d+)/",  # Duet's convolutions
 )
 
 LORA = ("query_key_value", "attention_output", "mlp_hidden", "mlp_output")
 
 
 def stages(model: ImageClassifier) -> list[list[keras.Variable]]:
-    """The weights from the images to the logits: stem, every block, the rest, and the head.
+    """Returns the weights in order from input to output: stem, each block, the rest, and the head.
 
-    The rest is what follows the last block, such as its norm and the projection. Convolutional
-    towers have what lies between two blocks with the first of them.
+    The rest follows the last block, such as norm and projection. In convolutional towers, layers
+    between two blocks belong to the first of them.
     """
     tower = model.image_tower.trainable_variables
     pattern = next((p for p in BLOCKS if any(re.search(p, v.path) for v in tower)), None)
@@ -49,9 +49,9 @@ def train_only(model: ImageClassifier, *, last_blocks: int) -> None:
     """Freeze all but the head, the last blocks and what follows them.
 
     Args:
-        last_blocks: how many; 0 for the head alone, so that the features never change.
+        last_blocks: number of blocks to train; 0 for the head alone, with fixed features.
 
-    Frozen batch normalisation uses its running statistics and leaves them as they are.
+    Frozen batch normalisation uses its running statistics without updating them.
 
     Raises:
         ValueError: the tower has fewer blocks.
@@ -68,19 +68,19 @@ def train_only(model: ImageClassifier, *, last_blocks: int) -> None:
 
 
 def freeze(model: keras.Model, variables: Iterable[keras.Variable]) -> None:
-    """Train these no more. A layer of which nothing is trained any more works as in evaluation."""
+    """Freeze these weights; a layer with only frozen weights runs in inference mode."""
     frozen = {id(variable) for variable in variables}
     for layer in model._flatten_layers():
-        own = layer._trainable_variables
-        if own and not layer._layers and all(id(variable) in frozen for variable in own):
+        weights = layer._trainable_variables
+        if weights and not layer._layers and all(id(variable) in frozen for variable in weights):
             layer.trainable = False
-        for variable in own:
+        for variable in weights:
             if id(variable) in frozen:
                 variable.trainable = False
 
 
 def batch_norms(model: keras.Model) -> list[keras.Variable]:
-    """The weights of all batch normalisation, which, frozen, keeps its running statistics too."""
+    """Returns the weights of all batch normalisation layers; frozen, they keep their statistics."""
     layers = [
         layer
         for layer in model._flatten_layers()
@@ -90,7 +90,7 @@ def batch_norms(model: keras.Model) -> list[keras.Variable]:
 
 
 def thaw(model: keras.Model) -> None:
-    """Everything is trained again."""
+    """Make all weights trainable again."""
     for layer in model._flatten_layers():
         layer.trainable = True
         for variable in layer._trainable_variables:
@@ -100,11 +100,11 @@ def thaw(model: keras.Model) -> None:
 def scales(
     model: ImageClassifier, *, layer_decay: float = 1.0, head_multiplier: float = 1.0
 ) -> dict[str, float]:
-    """Factor of each weight's learning rate, by path: what `ScaledAdamW` takes.
+    """Returns the learning-rate factor of each weight by path, for `ScaledAdamW`.
 
-    The weights behind the last block have 1, those of each block before `layer_decay` times as
-    much as the next one (BEiT, Bao et al. 2022, arXiv:2106.08254, appendix), and the head
-    `head_multiplier`. Factors of 1 are left out.
+    Weights after the last block have 1, each block `layer_decay` times the factor of the next one
+    (BEiT, Bao et al. 2022, arXiv:2106.08254, appendix), and the head `head_multiplier`. Factors of
+    1 are left out.
     """
     *before, rest, head = stages(model)
     factors = {}
@@ -115,13 +115,13 @@ def scales(
 
 
 def add_lora(model: ImageClassifier, *, rank: int, alpha: float | None = None) -> None:
-    """Train the head, and a low-rank change of every matrix of the tower's blocks, alone.
+    """Train only the head and low-rank updates of all matrices in the tower's blocks.
 
-    LoRA, Hu et al. 2022 (arXiv:2106.09685), by Keras' own `Dense.enable_lora`.
+    LoRA, Hu et al. 2022 (arXiv:2106.09685), with Keras' `Dense.enable_lora`.
 
     Args:
-        rank: r of the change `alpha / r · A B`.
-        alpha: its scale; `rank` without it.
+        rank: r of the update `alpha / r · A B`.
+        alpha: its scale; default `rank`.
 
     Raises:
         ValueError: the tower has no such matrices, being convolutional.
@@ -141,7 +141,7 @@ def add_lora(model: ImageClassifier, *, rank: int, alpha: float | None = None) -
 
 
 def without_lora(model: ImageClassifier) -> ImageClassifier:
-    """The same classifier with the low-rank changes added to the matrices."""
+    """Returns the classifier with the low-rank updates merged into the matrices."""
     plain = ImageClassifier.from_config(model.get_config())
     plain.build()
     kept = [variable for variable in model.variables if "lora" not in variable.name]
@@ -155,12 +155,12 @@ def without_lora(model: ImageClassifier) -> ImageClassifier:
 
 
 def recompute(model: keras.Model) -> None:
-    """Keep no activations inside the tower's blocks for the gradient, but compute them again.
+    """Recompute activations inside the tower's blocks for the gradient instead of storing them.
 
     Gradient checkpointing, Chen et al. 2016 (arXiv:1604.06174): less memory for a third more time.
 
     Raises:
-        ValueError: the tower has no blocks, or dropout, whose second draw would be another one.
+        ValueError: the tower has no blocks, or has dropout, whose masks would differ.
     """
     blocks: list[Any] = getattr(model.image_tower, "blocks", [])
     if not blocks:
@@ -173,7 +173,7 @@ def recompute(model: keras.Model) -> None:
 
 def _recomputed(call: Callable) -> Callable:
     def recomputed(x, wanted=None, **options):
-        # Gradients flow to the arguments alone, so tokens that are wanted have to be one.
+        # Gradients flow only to arguments, so `wanted` tokens have to be an argument.
         if wanted is None:
             return keras.remat(lambda x: call(x, **options))(x)
         return keras.remat(lambda x, wanted: call(x, wanted=wanted, **options))(x, wanted)

@@ -42,7 +42,7 @@ class ExactTraining(PlainKeras):
                 needs the memory of that many, with the gradients of the whole batch
                 (`gradient_cache`). Default: all rows of the replica.
 
-            Raises:
+        Raises:
             ValueError: an option that fails, or trains wrongly, on several replicas or with micro
                 batches.
         """

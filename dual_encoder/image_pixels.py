@@ -25,7 +25,7 @@ def as_pixels(
     """Converts images of any kind to pixels [b, image_size, image_size, 3]; keeps batches as is.
 
     Raises:
-    ValueError: an unreadable image, an array of another shape, or an unsupported type.
+        ValueError: an unreadable image, an array of another shape, or an unsupported type.
         FileNotFoundError: no such file.
     """
     options: dict[str, Any] = {"size": image_size, "resize": resize, "interpolation": interpolation}

@@ -36,8 +36,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             `image_size` and `output_dim`: s and d; or a Keras image model.
         text_tower: layer, token ids [b, n] -> features [b, d], with attributes `context_length`,
             `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`); or a KerasHub text
-                backbone.
-            embed_dim: size e of the embeddings.
+            backbone.
+        embed_dim: size e of the embeddings.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
         image_projection, text_projection: layers to use as projection heads instead, features
@@ -48,7 +48,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         tokenizer: callable, list of texts -> token ids; saved with the model. Tokenizers of
             KerasHub or `transformers` are converted to a `Tokenizer`.
 
-        Raises:
+    Raises:
         ValueError: a tower without these attributes, an unknown loss, or a temperature <= 0.
 
     References: Radford et al. 2021 (arXiv:2103.00020), figure 3; Zhai et al. 2023
@@ -132,10 +132,10 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         Args:
             images: pixels 0-255 [b, s, s, 3] or [s, s, 3], uint8 or float; or a path, a PIL image
                 or pixels uint8 [h, w, 3], or a list of these, which are preprocessed as the
-                    checkpoint expects.
+                checkpoint expects.
 
-                Raises:
-                ValueError: an unsupported input, or an unreadable image; names it.
+        Raises:
+            ValueError: an unsupported input, or an unreadable image; names it.
         """
         images = self.as_pixels(images)
         if not training and is_plain(images):

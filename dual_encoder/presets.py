@@ -75,7 +75,7 @@ def image_tower(
             that has such a tower: `"vit-base-patch16-224"`, a folder.
         sizes: changes to the preset (`width=32`).
 
-        Raises:
+    Raises:
         ValueError: unknown name, sizes or weights for a tower that has none, weights that are
             unreadable or of other sizes, or an unsupported image size.
     """

@@ -34,7 +34,7 @@ class Tokenizer:
         pad_to_context: whether rows are padded to the context length by default, for towers that
             read the last position even if it is padding.
 
-        Raises:
+    Raises:
         ValueError: unknown cleaning.
 
     Example:
@@ -73,8 +73,8 @@ class Tokenizer:
         The same texts give the same vocabulary, in any order.
 
         Raises:
-        ValueError: no text, a context too short for a single token, or a vocabulary too small
-            for the characters of the texts.
+            ValueError: no text, a context too short for a single token, or a vocabulary too small
+                for the characters of the texts.
         """
         if isinstance(texts, str):
             raise ValueError(f"texts: expected several strings; got the string {texts!r}")

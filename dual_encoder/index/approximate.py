@@ -44,7 +44,7 @@ class Approximate:
         """Opens the faiss index of `index`, memory-mapped.
 
         Raises:
-        ValueError: there is none, it is damaged, or faiss is not installed.
+            ValueError: there is none, it is damaged, or faiss is not installed.
             FileNotFoundError: its file is missing.
         """
         if index.facts.approximate is None:

@@ -39,7 +39,7 @@ class CoOp(ExactTraining, keras.Model):
         decay: weight decay, added to the gradient.
         seed: of the random initialisation.
 
-        Raises:
+    Raises:
         ValueError: see `frames` and `ZeroShotClassifier`; or the text tower does not support
             learnt prompts.
 

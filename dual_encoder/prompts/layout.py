@@ -60,7 +60,7 @@ def frames(
         words: initial words of the vectors, such as "a photo of a".
         length: tokens per row; None for the length of the longest prompt.
 
-        Raises:
+    Raises:
         ValueError: an unknown position, `n_ctx` out of range or different from the tokens of
             `words`, a name without tokens, two names with the same tokens, or a prompt longer
             than the tokenizer's context.

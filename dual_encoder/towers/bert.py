@@ -27,7 +27,7 @@ class Bert(TextTower):
         activation: of the mlp.
         pooling: `"mean"` (of the text's tokens), `"first"` (the first token's features) or
             `"pooler"` (the same, then a dense layer with tanh, as in BERT's training).
-            positions: rows of the position table; by default, as many as needed.
+        positions: rows of the position table; by default, as many as needed.
         first_position: row of the first token: 0 in BERT, `pad_id + 1` in RoBERTa.
         segments: rows of the segment table, of which only the first is used; 0 for no table.
         epsilon: of the layer norms.

@@ -57,7 +57,7 @@ def attention_of_few(
         heads: as for `attention`.
         bias: as for `attention`, with four axes.
 
-        Reference: DeepSeek-AI 2024 (arXiv:2405.04434), section 2.1.2, absorbs projections too.
+    Reference: DeepSeek-AI 2024 (arXiv:2405.04434), section 2.1.2, absorbs projections too.
     """
     d = x.shape[-1]
     kernel, shift = key_value

@@ -33,8 +33,8 @@ class VisionTransformer(ImageTower):
         patch_bias: whether the patch projection has a bias (ViT and SigLIP, not CLIP).
         pooling: `"token"` (class token, as ViT and CLIP), `"average"` of the patches, `"attention"`
             (a learned query, as SigLIP) or `"query"` (CoCa's attention pooling).
-            class_token: whether there is a class token; by default if the pooling needs it.
-            registers: register tokens (without position) after the class token, as in DINOv2.
+        class_token: whether there is a class token; by default if the pooling needs it.
+        registers: register tokens (without position) after the class token, as in DINOv2.
         pooled: of the pooling `"query"`: (units, heads).
         crop_to_patches: whether to drop incomplete patches at the right and bottom, as SigLIP with
             patches of 14 in 384 pixels.

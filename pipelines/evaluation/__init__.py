@@ -1,1 +1,1 @@
-"""Evaluating a model on a split of records."""
+"""Evaluate a model on a split of records."""

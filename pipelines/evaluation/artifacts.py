@@ -14,7 +14,7 @@ from pipelines.runs import results
 from pipelines.runs.config import write_config
 from tfrecords import image_files
 
-SHOWN = 6  # images of each confused pair
+SHOWN = 6  # images per confused pair
 
 
 def write(
@@ -26,15 +26,15 @@ def write(
     probabilities: np.ndarray,
     places: np.ndarray | None = None,
 ) -> None:
-    """Everything a run leaves, of which `results.json` is the one that other commands read.
+    """Writes all files of an evaluation; other commands read only `results.json`.
 
     Args:
-        folder: where to.
+        folder: the output folder.
         options: of the command.
         document: the results.
         labels: of all images of the split, as in the records.
         probabilities: of the classes of the results, [n, c].
-        places: of a label of the records among those, -1 where it is not; None for the same.
+        places: index of each record label among those classes, -1 if missing; None if equal.
     """
     names = [row["name"] for row in document["per_class"]]
     wanted = labels if places is None else places[labels]
@@ -60,7 +60,7 @@ def write(
 def _choose_images(
     pairs: list[dict[str, Any]], labels: np.ndarray, probabilities: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Adds to each pair which images to show: the mistakes the model was surest of."""
+    """Adds to each pair the images to show: the most confident mistakes."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     chosen = []
     for pair in pairs:
@@ -78,7 +78,7 @@ def _predictions(
     probabilities: np.ndarray,
     pairs: list[dict[str, Any]],
 ) -> Iterator[tuple]:
-    """Rows of predictions.csv; fills in the pairs' images as they come by, in one pass."""
+    """Yields the rows of predictions.csv and collects the pairs' images, in one pass."""
     from tqdm import tqdm
 
     import tfrecords
@@ -91,7 +91,7 @@ def _predictions(
     for place, (example, label, true, p) in enumerate(rows):
         if example.label != label:
             raise RuntimeError(f"{options.data} changed while it was read (image {example.id})")
-        if true < 0:  # of a class that the model does not have
+        if true < 0:  # a class the model does not know
             continue
         said = int(p.argmax())
         if place in wanted:

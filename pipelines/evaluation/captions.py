@@ -1,4 +1,4 @@
-"""Captions and images found by each other: what `evaluate --protocol retrieval` measures."""
+"""Image-text retrieval between captions and images (`evaluate --protocol retrieval`)."""
 
 import csv
 import time
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILES = ("results.json", "report.html", "ranks.csv", "config.yaml")
 
-SHOWN, ANSWERS = 8, 4  # captions on the page, and images found for each
+SHOWN, ANSWERS = 8, 4  # captions on the page, and images shown for each
 
 ROWS = 256  # captions encoded at a time
 
@@ -33,11 +33,11 @@ JUDGED_BY = "text_to_image_recall1"
 
 @dataclass(frozen=True)
 class Captioned:
-    """Embeddings of unit length of one split.
+    """Unit-length embeddings of one split.
 
     Attributes:
         images: float32 [p, e]; ids: int [p], of the records.
-        captions: float32 [c, e]; texts: of them; owner: int [c], the row of each one's image.
+        captions: float32 [c, e]; texts: of the captions; owner: int [c], row of each one's image.
         rate: images per second.
     """
 
@@ -88,7 +88,7 @@ def evaluate(
 
 
 def embed(options: Any, model: "DualEncoder", count: int) -> Captioned:
-    """The images of the split that the options name, and their captions."""
+    """Embeds the images and captions of the split."""
     import tfrecords
 
     start = time.perf_counter()
@@ -110,7 +110,7 @@ def embed(options: Any, model: "DualEncoder", count: int) -> Captioned:
 
 
 def _images(options: Any, model: "DualEncoder", split: str, count: int) -> runs_features.Features:
-    """Embeddings of a split's images, labelled by their ids."""
+    """Returns the embeddings of a split's images, with ids as labels."""
     import tfrecords
 
     batches = tfrecords.load(
@@ -127,10 +127,9 @@ def _images(options: Any, model: "DualEncoder", split: str, count: int) -> runs_
 
 
 def encode_captions(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
-    """Texts to embeddings of unit length, float32 [n, e]; long ones are cut as in training.
+    """Returns unit-length embeddings float32 [n, e]; long texts are truncated as in training.
 
-    Short texts are encoded with short ones, where the text tower says that padding makes no
-    difference (`trims_exactly`).
+    Groups texts by length if the text tower's `trims_exactly` allows it.
     """
     from tqdm import tqdm
 
@@ -185,17 +184,19 @@ def _document(
     )
 
 
-def _choose(found: Captioned, places: dict[str, np.ndarray], *, seed: int) -> list[dict[str, Any]]:
-    """Captions drawn at random, each with the images of the split that it finds first."""
-    count = min(SHOWN, len(found.texts))
-    drawn = np.random.default_rng(seed).choice(len(found.texts), size=count, replace=False)
-    answers = retrieval.top(found.captions[drawn], found.images, ANSWERS)
+def _choose(
+    captioned: Captioned, places: dict[str, np.ndarray], *, seed: int
+) -> list[dict[str, Any]]:
+    """Returns random captions, each with its best-matching images of the split."""
+    count = min(SHOWN, len(captioned.texts))
+    drawn = np.random.default_rng(seed).choice(len(captioned.texts), size=count, replace=False)
+    answers = retrieval.top(captioned.captions[drawn], captioned.images, ANSWERS)
     return [
         {
-            "caption": found.texts[i],
+            "caption": captioned.texts[i],
             "rank": int(places["text_to_image"][i]),
             "rows": rows.tolist(),
-            "right": int(found.owner[i]),
+            "right": int(captioned.owner[i]),
             "images": {},
         }
         for i, rows in zip(drawn, answers, strict=True)
@@ -205,7 +206,7 @@ def _choose(found: Captioned, places: dict[str, np.ndarray], *, seed: int) -> li
 def _ranks(
     options: Any, found: Captioned, places: dict[str, np.ndarray], shown: list[dict[str, Any]]
 ) -> Iterator[tuple]:
-    """Rows of ranks.csv; fills in the images to show as they come by, in one pass."""
+    """Yields the rows of ranks.csv and collects the images to show, in one pass."""
     import tfrecords
 
     yield "id", "filename", "rank_of_first_caption_found", "caption", "rank_of_image"

@@ -1,4 +1,4 @@
-"""The report of captions and images found by each other: terminal, and one page."""
+"""The report of image-text retrieval: terminal summary and page."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ AMONG = {1: "found first", 5: "among the first 5", 10: "among the first 10"}
 
 
 def headline(results: dict[str, Any]) -> str:
-    """The answer in one sentence."""
+    """Returns the main result in one sentence."""
     judged_by = results["judged_by"]
     ends = reporting_text.interval(results["intervals"].get(judged_by))
     spread = f" (95 % interval {ends})" if ends else ""
@@ -32,7 +32,7 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
-    """The metrics table: name, what it says, value and 95 % interval, as text."""
+    """Returns the metrics table: name, meaning, value and 95 % interval, as text."""
     figures = results["metrics"]
     texts = {}
     for way, (name, what) in WAYS.items():
@@ -58,7 +58,7 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def terminal_table(results: dict[str, Any]) -> str:
-    """The same table for a terminal, under the headline."""
+    """Returns the metrics table for a terminal, below the headline."""
     rows = [(row["name"], row["value"], row["interval"]) for row in figure_rows(results)]
     heading = ("", "", "95 % interval" if results["intervals"] else "")
     lines = [f"{n:28}{v:>8}   {i}".rstrip() for n, v, i in (heading, *rows)]
@@ -68,11 +68,11 @@ def terminal_table(results: dict[str, Any]) -> str:
 def page(
     results: dict[str, Any], shown: list[dict[str, Any]], places: dict[str, np.ndarray]
 ) -> str:
-    """The page of one evaluation.
+    """Returns the page of one evaluation.
 
     Args:
         results: the document.
-        shown: captions, each with `caption`, `rank`, `rows` of the images found, the `right`
+        shown: captions, each with `caption`, `rank`, `rows` of the retrieved images, the `right`
             one, and `images` by row: `pixels` uint8 [h, w, 3] and `filename`.
         places: ranks by direction.
     """
@@ -103,7 +103,7 @@ def page(
 
 
 def _query(chosen: dict[str, Any]) -> dict[str, Any]:
-    """A caption and what it finds, in the form that the page's macro of pairs takes."""
+    """Returns a caption and its retrieved images, as the page's macro of pairs expects them."""
     found: list[dict[str, str]] = []
     for place, row in enumerate(chosen["rows"], start=1):
         image = chosen["images"][row]

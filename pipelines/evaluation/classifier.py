@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-CHOSEN_ON = "validation"  # the split on which thresholds are chosen, where there is one
+CHOSEN_ON = "validation"  # split for choosing thresholds, if it exists
 
-HALF = 0.5  # the threshold of every class, where there is none
+HALF = 0.5  # threshold of every class otherwise
 
 Found = tuple[np.ndarray, np.ndarray]  # labels and logits of the images of a split
 
@@ -37,21 +37,21 @@ def evaluate(
     out: Path,
     health: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Measure, and write what zero-shot evaluation writes. Returns the results.
+    """Measure, and write the same files as zero-shot evaluation. Returns the results.
 
-    Images of classes that the model does not have are left out, and where images have several
-    labels such labels; `not_known` of the results has the names of the classes.
+    Images of classes unknown to the model are left out, in multi-label data only such labels;
+    `not_known` in the results lists these classes.
 
     Args:
         options: of `evaluate`.
         manifest: of its records.
-        model: with `class_names`; gives logits.
+        model: with `class_names`; returns logits.
         out: the folder of the run.
         health: lines on the images, for the page and the results.
 
     Raises:
-        ValueError: the model has none of the classes, or one of model and records has several
-            labels per image and the other one.
+        ValueError: the model has none of the classes, or only one of model and records is
+            multi-label.
     """
     several_labels = getattr(model, "multi_label", False)
     _check_labels(several_labels, manifest, model=options.model)
@@ -109,7 +109,7 @@ def _write_several(staging: Path, options: Any, document: dict[str, Any]) -> Non
 
 
 def left_out(document: dict[str, Any]) -> str:
-    """A line on the classes that the model does not have; empty where it has all of them."""
+    """Returns a line on classes unknown to the model; empty if there are none."""
     names = document["not_known"]
     if not names:
         return ""
@@ -123,7 +123,7 @@ def left_out(document: dict[str, Any]) -> str:
 def _one(
     options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Probabilities of all images, and what follows from those of classes it has."""
+    """Evaluates a single-label classifier: probabilities, and metrics over known classes."""
     labels, logits = found
     probabilities, known = classification.softmax(logits), places[labels] >= 0
     if not known.any():
@@ -140,7 +140,7 @@ def _one(
 def _several(
     options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The same of several labels per image, of the classes that both have."""
+    """Evaluates a multi-label classifier on the classes that model and records share."""
     (known,) = np.nonzero(places >= 0)
 
     def common(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

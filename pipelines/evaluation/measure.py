@@ -16,7 +16,7 @@ def measure(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The part of the document that follows from labels [n] and probabilities [n, c] alone."""
+    """Returns the part of the results computed from labels [n] and probabilities [n, c]."""
     figures = classification.summary(labels, probabilities)
     predicted, dense = probabilities.argmax(axis=1), len(class_names) <= metrics_confusion.DENSE
     confusion = metrics_confusion.confusion_matrix(labels, predicted, classes=len(class_names))
@@ -46,10 +46,10 @@ def measure_multi_label(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The same for several labels per image: labels 0 or 1 and probabilities, both [n, c].
+    """Returns the same for multi-label data: labels 0 or 1 and probabilities, both [n, c].
 
-    thresholds: [c], of `multi_label_metrics.choose_thresholds` on other images than these;
-    thresholds_from: the split of those.
+    thresholds: [c], from `multilabel.choose_thresholds` on other images than these;
+    thresholds_from: the split of those images.
     """
     from sklearn.metrics import multilabel_confusion_matrix
 

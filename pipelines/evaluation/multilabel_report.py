@@ -1,4 +1,4 @@
-"""`report.html` of a classifier that says several labels per image."""
+"""`report.html` of a multi-label classifier."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SHOWN = 60  # classes in the plot
 
 
 def page(results: dict[str, Any]) -> str:
-    """The page of the document that `results.document` makes of `measure_multi_label`."""
+    """Returns the page of a results document of `measure_multi_label`."""
     cost = results["cost"]
     classes = weakest_first(results["per_class"])
     return reporting_page.render(
@@ -36,7 +36,7 @@ def page(results: dict[str, Any]) -> str:
 
 
 def plot(results: dict[str, Any]) -> dict[str, Any]:
-    """The average precisions of the weakest classes, how many those are, and of how many."""
+    """Plots the average precision of the weakest classes; returns their number and the total."""
     rows = weakest_first(results["per_class"])
     measured = [row for row in rows if row["average_precision"] is not None]
     drawn = measured[:SHOWN]
@@ -50,6 +50,6 @@ def plot(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of classes by average precision, those without images last."""
+    """Sorts rows of classes by average precision; classes without images come last."""
     known = "average_precision"
     return sorted(rows, key=lambda row: (row[known] is None, row[known] or 0.0))

@@ -14,32 +14,32 @@ OF_RETRIEVAL = ("captions_per_image", "distractors")
 
 @dataclass(frozen=True)
 class Options:
-    """Measure how well a model names images, or finds them by their captions.
+    """Measure a model's accuracy on labelled images, or its retrieval by captions.
 
     Args:
-        data: folder of records, as prepare writes it.
+        data: folder of records written by prepare.
         model: a checkpoint's name, a .keras file or the folder of a training run.
-        out: folder for the results; made if missing, never overwritten.
-        split: which split of the records.
-        protocol: zero-shot (labels: class names to tell images by), classifier (labels: a model
-            that finetune made, with classes of its own) or retrieval (captions: each finds its
-            image, each image its captions); without it what the split has, labels before
-            captions, and what the model is.
-        templates: prompts with {} for the class name, or one file with a prompt per line;
-            without it those of the dataset.
+        out: folder for the results; created if missing, never overwritten.
+        split: split of the records to evaluate.
+        protocol: zero-shot (labels: classify by class names), classifier (labels: a model from
+            finetune, with its classes) or retrieval (captions: find the image of each caption,
+            and the captions of each image); default: by the model and the split, labels before
+            captions.
+        templates: prompt templates with {} for the class name, or one file with one per line;
+        default: those of the dataset.
         class_names: file with one class name per line, in the order of the labels, or a CSV with
-            a column "class" and one for each language; without it those of the dataset,
-            underscores read as spaces.
+            a column "class" and one per language; default: those of the dataset, with spaces for
+            underscores.
         language: column of the CSV.
-        allow_equal_names: measure also where several classes have the same name, as in published
-            lists; the figures say so.
-        prompts: file of prompts learnt with this model and these names, as `prompt` writes it, in
-            place of templates.
-        features: folder of a feature cache, such as that of a comparison: images that are in it
-            are not encoded again, others are added; without it none is used.
-        captions_per_image: in retrieval, the first so many of each image; without it all.
+        allow_equal_names: accept several classes with the same name, as in published lists; the
+            report mentions it.
+        prompts: file of prompts learnt with this model and these class names, written by
+            `prompt`, in place of templates.
+        features: folder of a feature cache, such as that of a comparison: cached images are not
+            encoded again, others are added; default: no cache.
+        captions_per_image: in retrieval, use only the first captions of each image; default: all.
         distractors: in retrieval, further splits whose images are searched too.
-        batch_size: images at a time.
+        batch_size: images per batch.
         bootstrap: resamples for the 95 % intervals; 0 for none.
         seed: of the bootstrap.
     """
@@ -78,7 +78,7 @@ def refuse(options: Options, names: tuple[str, ...], *, protocol: str) -> None:
 
 
 def check_has(manifest: "Manifest", split: str, *, what: str) -> None:
-    """`what`: labels or captions."""
+    """Raises ValueError unless the split has `what`: labels or captions."""
     if not getattr(manifest.split(split), what):
         having = [name for name, info in manifest.splits.items() if getattr(info, what)]
         raise ValueError(

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
-    """Accuracy against confidence, one bar per bin of `metrics.calibration_bins`, above how
-    many images each bin holds."""
+    """Plots accuracy against confidence, one bar per bin of `metrics.calibration_bins`, and the
+    number of images per bin."""
 
     def draw(figure: "Figure") -> None:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
@@ -35,11 +35,11 @@ def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
 def confusion_matrix(
     confusion: np.ndarray, class_names: Sequence[str], theme: Theme = LIGHT, *, labels: bool = True
 ) -> bytes:
-    """Rows the true class, columns the predicted one, coloured by the share of the row.
+    """Plots a confusion matrix: true classes in rows, predicted in columns, coloured by row share.
 
-    confusion: counts [c, c], drawn in the order given. Up to 16 classes the counts are written
-    in the cells. `labels=False` leaves the class names out, for an overview; above 200 classes
-    nobody could read them and they are left out too.
+    confusion: counts [c, c], in the given order. Up to 16 classes, cells show the counts.
+    `labels=False` leaves out the class names, for an overview; above 200 classes, where they
+    would be unreadable, they are always left out.
     """
     classes = len(confusion)
     labels = labels and classes <= 200
@@ -48,7 +48,7 @@ def confusion_matrix(
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        # A class's mistakes are a few per cent each: the root makes them visible.
+        # A class's mistakes are often a few per cent each: the square root makes them visible.
         image = axes.imshow(share, cmap=colours(theme), norm=root(), interpolation="nearest")
         axes.set(xlabel="predicted", ylabel="true")
         if labels:
@@ -69,10 +69,10 @@ def confusion_matrix(
 def recall_curves(
     lines: dict[str, tuple[np.ndarray, int, float]], theme: Theme = LIGHT, *, most: int = 1000
 ) -> bytes:
-    """The share of queries answered within the first k, against k, up to `most`.
+    """Plots recall@k against k, up to `most`.
 
-    lines: label to the ranks of the right answers, int [q], how many answers there are, and how
-    many of them are right on average. Dashed, in the same colour: what chance would find.
+    lines: label -> ranks of the right answers, int [q], the number of answers, and the average
+    number of right ones. The dashed line of the same colour is chance.
     """
 
     def draw(figure: "Figure") -> None:
@@ -92,8 +92,8 @@ def recall_curves(
 
 
 def average_precisions(rows: list[dict[str, Any]], images: int, theme: Theme = LIGHT) -> bytes:
-    """A bar per row of `multi_label_metrics.per_class`, the first on top, each with a mark at the
-    share of all images that show the class."""
+    """Plots a bar per row of `multilabel.per_class`, the first on top, with a mark at the share
+    of images of the class."""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
@@ -112,9 +112,9 @@ def average_precisions(rows: list[dict[str, Any]], images: int, theme: Theme = L
 def most_confused(
     pairs: list[dict[str, Any]], class_names: Sequence[str], theme: Theme = LIGHT
 ) -> bytes:
-    """The pairs of `metrics.most_confused`, each with some of the images that were mistaken.
+    """Plots the pairs of `metrics.most_confused` with some of their misclassified images.
 
-    Each pair has one more key, `images`: a list of uint8 arrays [h, w, 3].
+    Each pair has an additional key, `images`: a list of uint8 arrays [h, w, 3].
     """
     columns = max([len(pair["images"]) for pair in pairs], default=0)
 
@@ -136,7 +136,7 @@ def most_confused(
 
 
 def confusion_text(pair: dict[str, Any], class_names: Sequence[str]) -> str:
-    """A pair of `metrics.most_confused` in words."""
+    """Returns the text for a pair of `metrics.most_confused`."""
     true, predicted = (shorten(class_names[pair[key]]) for key in ("true", "predicted"))
     return f"{true} called {predicted}: {pair['count']:,} of {pair['of']:,}"
 

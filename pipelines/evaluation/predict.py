@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def predict(
     classifier: "ZeroShotClassifier", options: Any, count: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Labels int [n] and logits float32 [n, c] of the split's n images, and images/s."""
+    """Returns labels int [n], logits float32 [n, c] of the split's images, and images/s."""
     from tqdm import tqdm
 
     import tfrecords

@@ -37,7 +37,7 @@ FIGURES = {
 
 
 def headline(results: dict[str, Any]) -> str:
-    """The answer in one sentence, by the metric that the dataset is judged by."""
+    """Returns the main result in one sentence, by the headline metric of the data set."""
     judged_by = results["judged_by"]
     ends = interval(results["intervals"].get(judged_by))
     images, classes = f"{results['images']:,}", f"{results['classes']:,} classes"
@@ -53,9 +53,9 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
-    """The metrics table: name, what it says, value and 95 % interval, as text.
+    """Returns the metrics table: name, meaning, value and 95 % interval, as text.
 
-    In the order of the results, of those named in `FIGURES`.
+    Has the metrics of `FIGURES`, in the order of the results.
     """
     rows = []
     for key in filter(FIGURES.get, results["metrics"]):
@@ -74,7 +74,7 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def terminal_table(results: dict[str, Any]) -> str:
-    """The same table for a terminal, under the headline."""
+    """Returns the metrics table for a terminal, below the headline."""
     rows = [(row["name"], row["value"], row["interval"]) for row in figure_rows(results)]
     heading = ("", "", "95 % interval" if results["intervals"] else "")
     lines = [f"{n:24}{v:>8}   {i}".rstrip() for n, v, i in (heading, *rows)]
@@ -82,9 +82,9 @@ def terminal_table(results: dict[str, Any]) -> str:
 
 
 def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str:
-    """The page of one classifier's results.
+    """Returns the page of a classifier's results.
 
-    results: the document that `results.document` makes; pairs: its `most_confused`, each with
+    results: the document of `results.document`; pairs: its `most_confused`, each with
     `images` (uint8 arrays [h, w, 3]) and `captions` (one text per image).
     """
     import yaml
@@ -117,7 +117,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
 def _plots(
     bins: list[dict[str, Any]], confusion: np.ndarray, names: list[str], block: list[int]
 ) -> dict[str, Any]:
-    """The page's plots; `block` is None where the whole matrix can be read anyway."""
+    """Returns the page's plots; `block` is None if the whole matrix is readable."""
 
     def matrix(chosen: list[int], **options: Any) -> dict[str, Any]:
         part = confusion[np.ix_(chosen, chosen)]
@@ -138,7 +138,7 @@ def _plots(
 
 
 def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The pair with its text and its images small enough to embed."""
+    """Returns the pair with its text, and thumbnails to embed."""
     alt = f"{names[pair['true']]}, taken for {names[pair['predicted']]}"
     embedded = [
         {"uri": data_uri(image_files.jpeg(image), "jpeg"), "alt": alt, "title": caption}
@@ -148,5 +148,5 @@ def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of classes by F1, those without images last."""
+    """Sorts rows of classes by F1; classes without images come last."""
     return sorted(rows, key=lambda row: (row["f1"] is None, row["f1"] or 0.0))

@@ -1,4 +1,4 @@
-"""Evaluates a dual encoder by the names of the classes (`evaluate --protocol zero-shot`)."""
+"""Zero-shot evaluation of a dual encoder (`evaluate --protocol zero-shot`)."""
 
 import time
 from collections.abc import Sequence
@@ -47,8 +47,8 @@ def evaluate(
         manifest: of its records.
         model: with a tokenizer.
         out: the folder of the run.
-        names: of the classes, in the order of the labels.
-        templates: prompts, with {} for the name.
+        names: class names, in the order of the labels.
+        templates: prompt templates, with {} for the name.
         health: lines on the images, for the page and the results.
     """
     import dual_encoder
@@ -99,7 +99,7 @@ def evaluate(
 def _from_cache(
     classifier: Any, options: "Options", manifest: "Manifest"
 ) -> tuple["np.ndarray", "np.ndarray", float]:
-    """As `predict`, from the features of the images: those that are kept, and the others."""
+    """Does the same as `predict` with the feature cache, encoding only missing images."""
     import keras
 
     from pipelines.runs.feature_cache import FeatureCache

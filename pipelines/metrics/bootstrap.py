@@ -1,8 +1,8 @@
-"""Bootstrap confidence intervals: how much a metric would move on other images.
+"""Bootstrap confidence intervals: the uncertainty of a metric due to the choice of images.
 
 The percentile bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
-chapter 13): draw n of the n images with replacement, compute every metric, repeat, and take the
-percentiles. A draw is a vector of counts, so each metric is a few weighted counts.
+chapter 13): resample n of the n images with replacement, compute every metric, repeat, and take
+percentiles. A resample is a vector of counts, so each metric is a few weighted sums.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ def percentiles(
     seed: int,
     level: float = 0.95,
 ) -> dict[str, list[float]]:
-    """[low, high] of each figure of a function from the counts [n] of a draw to those named."""
+    """Returns [low, high] of each named figure, computed by a function of resample counts [n]."""
     if resamples < 0:
         raise ValueError(f"expected 0 or more bootstrap resamples; got {resamples}")
     if not 0 < level < 1:

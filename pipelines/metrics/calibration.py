@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-BINS = 15  # of the calibration error, as in Guo et al. (2017), section 5
+BINS = 15  # as in Guo et al. (2017), section 5
 
 
 def bin_of(confidence: np.ndarray, *, bins: int = BINS) -> np.ndarray:
-    """The calibration bin of each confidence, int [n]: the m-th of M is ((m-1)/M, m/M], and 0
+    """Returns the calibration bin of each confidence, int [n]: bin m of M is ((m-1)/M, m/M]; 0
     is in the first (Guo et al., "On Calibration of Modern Neural Networks", 2017, section 2).
     """
     return np.clip(np.ceil(np.asarray(confidence) * bins).astype(int) - 1, 0, bins - 1)
@@ -17,11 +17,11 @@ def bin_of(confidence: np.ndarray, *, bins: int = BINS) -> np.ndarray:
 def calibration_bins(
     confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS
 ) -> list[dict[str, Any]]:
-    """Images grouped by confidence into equal-width bins, as `bin_of` places them.
+    """Groups images by confidence into the equal-width bins of `bin_of`.
 
     confidence: float [n], the probability of the predicted class; correct: bool [n].
     Returns one dict per bin: low, high, count, and the means confidence and accuracy
-    (None where the bin is empty).
+    (None if the bin is empty).
     """
     place = bin_of(confidence, bins=bins)
     counts = np.bincount(place, minlength=bins)
@@ -39,8 +39,8 @@ def calibration_bins(
 
 
 def calibration_error(bins: list[dict[str, Any]]) -> float:
-    """Expected calibration error: the mean over images of |accuracy - confidence| of their
-    bin (Guo et al. 2017, equation 3)."""
+    """Returns the expected calibration error: the mean over images of |accuracy - confidence| of
+    their bin (Guo et al. 2017, equation 3)."""
     filled = [b for b in bins if b["count"]]
     gaps = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in filled)
     return gaps / sum(b["count"] for b in filled)

@@ -2,8 +2,8 @@
 
 Where scikit-learn defines a metric, scikit-learn computes it. Notation: n images, c classes;
 `labels` and `predicted` are int [n], `probabilities` is float [n, c]. Every accuracy is a
-fraction of 1. A class without an image in the split has no recall: its row of the per-class
-table holds nulls and the means over classes leave it out.
+fraction of 1. A class without images in the split has no recall: its row of the per-class
+table holds nulls, and means over classes exclude it.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ def intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, list[float]]:
-    """[low, high] of every figure of `metrics.summary` at the given level.
+    """Returns [low, high] of every figure of `metrics.summary` at the given level.
 
-    labels: int [n]; probabilities: float [n, c]. The same seed gives the same intervals; no
-    resamples give none ({}). A mean over classes runs over the classes that a draw holds.
+    labels: int [n]; probabilities: float [n, c]. The same seed gives the same intervals; {} for 0
+    resamples. Means over classes run over the classes present in a resample.
     Raises ValueError for a negative number of resamples or a level outside 0 to 1.
     """
     return percentiles(
@@ -43,9 +43,9 @@ def intervals(
 def weighted_summary(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], list[float]]:
-    """A function from image counts [n] to the figures in the order of `metrics.METRICS`.
+    """Returns a function from image counts [n] to the figures in the order of `metrics.METRICS`.
 
-    With every count 1 they are those of `metrics.summary`.
+    With all counts 1 it equals `metrics.summary`.
     """
     check(labels, probabilities)
     classes = probabilities.shape[1]
@@ -70,7 +70,7 @@ def weighted_summary(
     return figures
 
 
-#: The figures of one evaluation, in the order they are shown.
+#: The metrics of an evaluation, in display order.
 METRICS = (
     "top1",
     "top5",
@@ -83,14 +83,14 @@ METRICS = (
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities [n, c] of logits [n, c], in float64."""
+    """Returns probabilities [n, c] of logits [n, c], in float64."""
     shifted = np.asarray(logits, np.float64)
     powers = np.exp(shifted - shifted.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Raises ValueError unless labels [n] and finite probabilities [n, c] belong together."""
+    """Raises ValueError unless labels [n] and finite probabilities [n, c] match."""
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
         raise ValueError(
             "expected labels [n] and probabilities [n, classes], "
@@ -109,21 +109,20 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
 
 
 def in_top(labels: np.ndarray, probabilities: np.ndarray, k: int) -> np.ndarray:
-    """Whether each image's class is among its k most probable: bool [n].
+    """Returns whether each image's class is among its k most probable: bool [n].
 
-    Among equals the class with the larger index goes first, as in scikit-learn.
+    Ties go to the class with the larger index, as in scikit-learn.
     """
     best = np.argsort(probabilities, axis=1, kind="stable")[:, ::-1][:, :k]
     return (best == labels[:, None]).any(axis=1)
 
 
 def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """The figures named in `METRICS`.
+    """Returns the metrics of `METRICS`.
 
-    With five classes or fewer every class is among the best five, so `top5` is 1.
-    A class that is never predicted has precision 0. `macro_*` are means over the classes that
-    have images, which makes `macro_recall` and `mean_per_class` (scikit-learn's balanced
-    accuracy) the same number under its two usual names.
+    With five classes or fewer, `top5` is 1. A class that is never predicted has precision 0.
+    `macro_*` are means over the classes with images, so `macro_recall` and `mean_per_class`
+    (scikit-learn's balanced accuracy) are the same number under its two usual names.
     """
     from sklearn import metrics as sk
 
@@ -149,7 +148,7 @@ def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
 
 
 def per_class(confusion: Any, class_names: list[str]) -> list[dict[str, Any]]:
-    """One row per class: name, count (images), predicted (times), precision, recall, f1.
+    """Returns one row per class: name, count (images), predicted (times), precision, recall, f1.
 
     The last three are None for a class without images.
     """

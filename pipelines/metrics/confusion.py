@@ -1,14 +1,14 @@
-"""Confusion matrices, the most confused pairs, and an order that puts similar classes together."""
+"""Confusion matrices, most confused pairs, and an order of classes by similarity."""
 
 from typing import Any
 
 import numpy as np
 
-DENSE = 1000  # classes up to which a confusion matrix is kept dense: a million counts
+DENSE = 1000  # most classes of a dense confusion matrix: a million counts
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> Any:
-    """Counts [c, c]: row the true class, column the predicted one; sparse above `DENSE` classes."""
+    """Returns counts [c, c], true class by predicted class; sparse above `DENSE` classes."""
     from scipy.sparse import coo_array
     from sklearn import metrics as sk
 
@@ -19,9 +19,9 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int)
 
 
 def most_confused(confusion: Any, limit: int = 8) -> list[dict[str, int]]:
-    """The pairs of classes that are mixed up most: true, predicted (class indices), count, of
-    (images of the true class). Most images first; among equals the larger share of the
-    class, then the smaller index."""
+    """Returns the most confused pairs: true, predicted (class indices), count, of (images of the
+    true class). Sorted by count; ties go to the larger share of the class, then the smaller
+    index."""
     of = confusion.sum(axis=1)
     true, predicted = confusion.nonzero()
     wrong = true != predicted
@@ -40,11 +40,11 @@ def most_confused(confusion: Any, limit: int = 8) -> list[dict[str, int]]:
 
 
 def similar_order(confusion: np.ndarray) -> np.ndarray:
-    """An order of the classes, int [c], in which classes that are mixed up stand together.
+    """Returns an order of the classes, int [c], that places confused classes next to each other.
 
-    Average-linkage clustering on 2 - the shares of images mixed up either way, leaves ordered
-    optimally (Bar-Joseph et al., "Fast optimal leaf ordering for hierarchical clustering", 2001).
-    Without a mistake the order is that of the classes.
+    Average-linkage clustering on 2 - the shares of images confused in either direction, with
+    optimal leaf ordering (Bar-Joseph et al., "Fast optimal leaf ordering for hierarchical
+    clustering", 2001). Without any mistake, the original order.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
@@ -58,7 +58,7 @@ def similar_order(confusion: np.ndarray) -> np.ndarray:
 
 
 def confused_classes(confusion: np.ndarray, limit: int = 12) -> list[int]:
-    """The classes of the most confused pairs, at most `limit`, in the order of `similar_order`."""
+    """Returns the classes of the most confused pairs, at most `limit`, by `similar_order`."""
     chosen: set[int] = set()
     for pair in most_confused(confusion, limit * limit):
         if len(chosen | {pair["true"], pair["predicted"]}) > limit:

@@ -1,13 +1,13 @@
-"""Figures of a multi-label classifier: pure functions of labels and probabilities.
+"""Metrics of a multi-label classifier: pure functions of labels and probabilities.
 
 Notation: n images, c classes; `labels` is 0 or 1 [n, c], `probabilities` is float [n, c], one
-number per class that need not sum to 1, `thresholds` is float [c]. A class is said to be in a
-image if its probability is at least its threshold. All figures are fractions of 1.
+number per class that need not sum to 1, `thresholds` is float [c]. A class is predicted for an
+image if its probability is at least its threshold. All metrics are fractions of 1.
 
 Average precision needs no threshold: the precision at each of a class's images, most probable
 first, averaged (scikit-learn's, not interpolated; equal probabilities count as one step). A class
-without an image in the split has no average precision and no recall: its row of the per-class
-table holds nulls, and the means over classes leave it out.
+without images in the split has no average precision and no recall: its row of the per-class
+table holds nulls, and means over classes exclude it.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import numpy as np
 
 from pipelines.metrics import bootstrap
 
-#: The figures of one evaluation, in the order they are shown.
+#: The metrics of an evaluation, in display order.
 METRICS = (
     "map",
     "micro_f1",
@@ -29,12 +29,12 @@ METRICS = (
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities [n, c] of logits [n, c], in float64."""
+    """Returns probabilities [n, c] of logits [n, c], in float64."""
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
 
 
 def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Raises ValueError unless labels and finite probabilities, both [n, c], belong together."""
+    """Raises ValueError unless labels and finite probabilities, both [n, c], match."""
     if labels.ndim != 2 or labels.shape != probabilities.shape:
         raise ValueError(
             "expected labels and probabilities [n, classes], "
@@ -58,7 +58,7 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
 
 
 def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The average precision of each class, float [c]; nan for a class without images."""
+    """Returns the average precision of each class, float [c]; nan for a class without images."""
     from sklearn.metrics import average_precision_score
 
     check(labels, probabilities)
@@ -71,11 +71,11 @@ def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 
 
 def choose_thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The threshold of each class that gives it the highest F1, float [c].
+    """Returns the threshold of each class with the highest F1, float [c].
 
-    For validation images: chosen on those that are measured, the figures would flatter. Among
-    equals the highest threshold. It lies half-way between the lowest probability that is let in
-    and the next one below it (0 if there is none). A class without images gets 0.5.
+    Use validation images: thresholds chosen on the test images would overestimate the metrics. Ties
+    go to the highest threshold. It is half-way between the lowest accepted probability and the next
+    one below it (0 if there is none). A class without images gets 0.5.
     """
     check(labels, probabilities)
     return np.array([_threshold(*pair) for pair in zip(labels.T, probabilities.T, strict=True)])
@@ -88,7 +88,7 @@ def _threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     sorted_, hits = probabilities[order], np.cumsum(labels[order])
     f1 = 2 * hits / (np.arange(1, len(order) + 1) + labels.sum())
     below = np.append(sorted_[1:], 0.0)
-    f1[sorted_ == below] = -1  # not between equals; nor below a 0
+    f1[sorted_ == below] = -1  # not between equal probabilities, nor below 0
     best = int(f1.argmax())
     return float((sorted_[best] + below[best]) / 2) if f1[best] >= 0 else 0.5
 
@@ -96,12 +96,11 @@ def _threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
 def summary(
     labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
 ) -> dict[str, float]:
-    """The figures named in `METRICS`.
+    """Returns the metrics of `METRICS`.
 
-    `map` is the mean of the classes' average precisions, `macro_f1` of their F1. `micro_*` count
-    every (image, class) alike: of the classes said, how many are there; of those there, how
-    many are said. A precision of nothing said is 0. `exact_match` is the share of images of
-    which every class is said right.
+    `map` is the mean of the classes' average precisions, `macro_f1` of their F1. `micro_*` pool all
+    (image, class) pairs: precision and recall of the predicted classes. Precision without any
+    prediction is 0. `exact_match` is the share of images with all classes predicted correctly.
     """
     from sklearn import metrics as sk
 
@@ -122,7 +121,7 @@ def summary(
 
 
 def predicted(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Which classes are said, int [n, c] of 0 and 1; ValueError unless thresholds are [c]."""
+    """Returns the predicted classes, 0 or 1 [n, c]; ValueError unless thresholds are [c]."""
     thresholds = np.asarray(thresholds)
     if thresholds.shape != probabilities.shape[1:]:
         raise ValueError(
@@ -138,8 +137,8 @@ def per_class(
     thresholds: np.ndarray,
     class_names: list[str],
 ) -> list[dict[str, Any]]:
-    """One row per class: name, count (images), predicted (times), average_precision,
-    precision, recall, f1, threshold. The four figures are None for a class without images.
+    """Returns one row per class: name, count (images), predicted (times), average_precision,
+    precision, recall, f1, threshold. The four metrics are None for a class without images.
     """
     said = predicted(probabilities, thresholds)
     counts, times = labels.sum(axis=0), said.sum(axis=0)
@@ -172,9 +171,9 @@ def intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, list[float]]:
-    """[low, high] of every figure of `summary`, as `bootstrap.intervals` has them.
+    """Returns [low, high] of every metric of `summary`, by bootstrap.
 
-    Images are drawn with all their labels; the thresholds stay as they were chosen.
+    Images are resampled with all their labels; thresholds stay fixed.
     """
     check(labels, probabilities)
     figures = weighted_summary(labels, probabilities, thresholds)
@@ -186,9 +185,9 @@ def intervals(
 def weighted_summary(
     labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
 ) -> Callable[[np.ndarray], list[float]]:
-    """A function from image counts [n] to the figures in the order of `METRICS`.
+    """Returns a function from image counts [n] to the metrics in the order of `METRICS`.
 
-    With every count 1 they are those of `summary`.
+    With all counts 1 it equals `summary`.
     """
     truth, said = labels.astype(float), predicted(probabilities, thresholds).astype(float)
     exact = (said == truth).all(axis=1)
@@ -198,7 +197,7 @@ def weighted_summary(
     def figures(counts: np.ndarray) -> list[float]:
         true, times, hits = counts @ truth, counts @ said, counts @ right
         held = true > 0
-        if not held.any():  # a draw of images without a label
+        if not held.any():  # a resample of images without labels
             return [0.0, 0.0, 0.0, 0.0, 0.0, float(counts @ exact / counts.sum())]
         return [
             float(precisions(counts)[held].mean()),
@@ -215,18 +214,18 @@ def weighted_summary(
 def weighted_average_precision(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from image counts [n] to the average precision of each class, [c].
+    """Returns a function from image counts [n] to the average precision of each class, [c].
 
-    The classes are sorted once; a draw is then two running sums per class.
+    Classes are sorted once; a resample then costs two cumulative sums per class.
     """
     n, classes = labels.shape
     order = np.argsort(-probabilities.T, axis=1, kind="stable")  # [c, n]
     sorted_ = np.take_along_axis(probabilities.T, order, axis=1)
     hit = np.take_along_axis(labels.T, order, axis=1).astype(bool)
-    # The last place of each place's group of equal probabilities: where its step ends.
+    # For each position the last one of its group of equal probabilities, where its step ends.
     ends = np.hstack([sorted_[:, 1:] != sorted_[:, :-1], np.ones((classes, 1), bool)])
     last = np.minimum.accumulate(np.where(ends, np.arange(n), n)[:, ::-1], axis=1)[:, ::-1]
-    of, place = np.nonzero(hit)  # every (class, place) of an image that has the class
+    of, place = np.nonzero(hit)  # every (class, position) of an image with the class
     step = last[of, place]
 
     def precisions(counts: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Figures of retrieval in both directions: pure functions of embeddings.
+"""Retrieval metrics in both directions: pure functions of embeddings.
 
-Notation: p images, c captions, e the size of the shared space; `owner` int [c] is the row of the
-image that a caption belongs to. As in CLIP_benchmark (`zeroshot_retrieval.py`) a query counts as
-answered if any of its right answers is among the first k: an image has several captions.
+Notation: p images, c captions, e the embedding size; `owner` int [c] is the row of a caption's
+image. As in CLIP_benchmark (`zeroshot_retrieval.py`), a query is answered if any of its right
+answers is among the first k, since an image has several captions.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ import numpy as np
 
 RECALLS = (1, 5, 10)
 
-HITS = 100  # of the keras-io example
+HITS = 100  # as in the keras-io example
 
 DIRECTIONS = ("text_to_image", "image_to_text")
 
-#: The figures of one evaluation, in the order they are shown.
+#: The metrics of an evaluation, in display order.
 METRICS = (
     *(f"{way}_{what}" for way in DIRECTIONS for what in ("recall1", "recall5", "recall10")),
     *(f"{way}_median_rank" for way in DIRECTIONS),
     "first_caption_hit100",
 )
 
-CHUNK_BYTES = 64 << 20  # of similarities held at once
+CHUNK_BYTES = 64 << 20  # similarities held at once
 
 
 def ranks(
@@ -33,20 +33,18 @@ def ranks(
     *,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> np.ndarray:
-    """The place of the first right answer to each query, from 1: int64 [q].
+    """Returns the rank of the first right answer to each query, from 1: int64 [q].
 
-    Answers are sorted by their dot product with the query. What is as similar as the best right
-    answer, and wrong, stands before it: a model that gives everything the same embedding finds
-    nothing.
+    Answers are sorted by their dot product with the query. Wrong answers rank before an equally
+    similar right one: a model with constant embeddings finds nothing.
 
     Args:
         queries: float [q, e]; gallery: float [g, e].
-        query_ids, gallery_ids: int [q] and [g]; an answer is right where they are equal.
-        chunk_bytes: memory for similarities; some three times as much is used at most.
+        query_ids, gallery_ids: int [q] and [g]; an answer is right if they are equal.
+        chunk_bytes: memory for similarities; at most about three times as much is used.
 
     Raises:
-        ValueError: shapes that do not fit together, numbers that are not finite, or a query
-            without a right answer.
+        ValueError: inconsistent shapes, non-finite numbers, or a query without a right answer.
     """
     _check(queries, gallery, query_ids, gallery_ids)
     rows = max(1, chunk_bytes // (4 * len(gallery)))
@@ -58,7 +56,7 @@ def ranks(
 
 
 def _ranks(similarity: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray) -> np.ndarray:
-    """`ranks` of a few queries by their similarities [q, g]."""
+    """Returns the ranks of a few queries from their similarities [q, g]."""
     right = query_ids[:, None] == gallery_ids[None, :]
     best = np.max(similarity, axis=1, where=right, initial=-np.inf, keepdims=True)
     ahead = similarity >= best
@@ -74,14 +72,14 @@ def both_ways(
     distractors: np.ndarray | None = None,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> dict[str, np.ndarray]:
-    """`ranks` by direction: of every caption among the images [c], and the other way round [p].
+    """Returns `ranks` by direction: captions among images [c], and images among captions [p].
 
     Args:
         images: float [p, e]; captions: float [c, e]; owner: int [c].
-        distractors: float [d, e], more images to search through, which answer no caption.
+        distractors: float [d, e], additional images that match no caption.
 
     Raises:
-        ValueError: as `ranks`; an image without a caption among them.
+        ValueError: see `ranks`; also for an image without captions.
     """
     numbers = np.arange(len(images))
     gallery, gallery_ids = images, numbers
@@ -95,20 +93,20 @@ def both_ways(
 
 
 def recall(places: np.ndarray, k: int) -> float:
-    """The share of queries with a right answer among the first k."""
+    """Returns the share of queries with a right answer among the first k."""
     return float(np.mean(places <= k))
 
 
 def first_captions(owner: np.ndarray) -> np.ndarray:
-    """The row of each image's first caption: int [p]."""
+    """Returns the row of each image's first caption: int [p]."""
     return np.unique(owner, return_index=True)[1]
 
 
 def summary(found: dict[str, np.ndarray], owner: np.ndarray) -> dict[str, float]:
-    """The figures named in `METRICS`, of what `both_ways` found.
+    """Returns the metrics of `METRICS` from the ranks of `both_ways`.
 
     `first_caption_hit100` follows the keras-io example "Natural language image search with a Dual
-    Encoder": the share of images that are among the first 100 found for their first caption.
+    Encoder": the share of images among the first 100 results of their first caption.
     """
     figures: dict[str, float] = {}
     for way in DIRECTIONS:
@@ -127,15 +125,15 @@ def intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, list[float]]:
-    """[low, high] of every share of `summary`; medians have none.
+    """Returns [low, high] of every share of `summary`; medians have none.
 
-    The percentile bootstrap over images, which take their captions with them: captions of one
-    image are found or missed together. {} for no resamples.
+    Percentile bootstrap over images together with their captions, whose results are correlated. {}
+    for 0 resamples.
     """
     if not resamples:
         return {}
     images = len(found["image_to_text"])
-    captions = np.bincount(owner, minlength=images)  # of each image
+    captions = np.bincount(owner, minlength=images)  # per image
     hits, counts, names = [], [], []
     for way, per_query in (("text_to_image", owner), ("image_to_text", np.arange(images))):
         for k in RECALLS:
@@ -157,7 +155,7 @@ def intervals(
 
 
 def top(queries: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:
-    """The k best answers to a few queries, best first: int [q, k]."""
+    """Returns the k best answers to a few queries, best first: int [q, k]."""
     return np.argsort(-(queries @ gallery.T), axis=1, kind="stable")[:, :k]
 
 

@@ -1,7 +1,7 @@
-"""Accuracy on classes that were trained on, on classes that were not, and on both together.
+"""Accuracy on seen classes, on held-out classes, and on both together.
 
-Notation: n images, C classes of the whole set, of which some are seen and the others held out;
-`labels` is int [n], `logits` float [n, C]. A model that cannot name a class has NaN in its column.
+Notation: n images, C classes of the data set, some seen and the others held out; `labels` is int
+[n], `logits` float [n, C], with NaN in the columns of classes that the model cannot predict.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.metrics import bootstrap
 
-#: The figures, in the order they are shown.
+#: The metrics, in display order.
 FIGURES = (
     "seen_top1",
     "unseen_top1",
@@ -29,21 +29,21 @@ def figures(
     held_out: tuple[int, ...],
     comparable: bool = True,
 ) -> dict[str, float | None]:
-    """The figures named in `FIGURES`, fractions of 1; None for what cannot be said.
+    """Returns the metrics of `FIGURES`, fractions of 1; None for undefined ones.
 
     - `seen_top1`: images of seen classes, among the seen classes.
     - `unseen_top1`: images of held-out classes, among the held-out classes; of two or more, as
       among one class every answer is right.
     - `seen_among_all`, `unseen_among_all`, `generalized_top1`: images of seen classes, of
-      held-out classes, and all of them, among all classes that the model can name.
+    held-out classes, and all of them, among all classes that the model can predict.
     - `harmonic_mean`: of the first two (Zhou et al. 2022, arXiv:2203.05557, section 4.1).
 
-    The Food-101 study's "extended accuracy" is `unseen_among_all`: a base CLIP has the same
-    79.8 % there as among all 101 classes, and would have far more among ten.
+    The Food-101 study's "extended accuracy" is `unseen_among_all`: it lists the same 79.8 % for a
+    base CLIP as among all 101 classes, where a choice among ten would give far more.
 
     Args:
-        comparable: whether logits of seen and held-out classes are on one scale. Otherwise only
-            the first two, and their mean, can be said.
+        comparable: whether logits of seen and held-out classes share one scale. Otherwise only
+            the first two and their mean are defined.
     """
     is_seen = np.isin(labels, seen)
     known = [c for c in (*seen, *held_out) if not np.isnan(logits[:, c]).any()]
@@ -70,16 +70,16 @@ def intervals(
     resamples: int,
     seed: int,
 ) -> dict[str, list[float]]:
-    """95 % bootstrap intervals, over images, of the figures that can be said.
+    """Returns 95 % bootstrap intervals, over images, of the defined metrics.
 
-    `figures` is the function of that name with its classes.
+    `figures` is the function of that name with its classes bound.
     """
     whole = {name: value for name, value in figures(labels, logits).items() if value is not None}
 
     def drawn(counts: np.ndarray) -> list[float]:
         rows = np.repeat(np.arange(len(labels)), counts)
         again = figures(labels[rows], logits[rows])
-        found = {name: again[name] for name in whole}  # None where a draw has no such image
+        found = {name: again[name] for name in whole}  # None if a resample has no such image
         return [whole[name] if value is None else value for name, value in found.items()]
 
     return bootstrap.percentiles(
@@ -88,14 +88,14 @@ def intervals(
 
 
 def harmonic_mean(a: float, b: float) -> float:
-    """2ab / (a + b); 0 where both are."""
+    """Returns 2ab / (a + b); 0 if both are 0."""
     return 2 * a * b / (a + b) if a + b else 0.0
 
 
 def _accuracy(
     labels: np.ndarray, logits: np.ndarray, rows: np.ndarray, classes: tuple[int, ...] | list[int]
 ) -> float | None:
-    """Top-1 of some images among some classes; None without images."""
+    """Returns the top-1 accuracy of some images among some classes; None without images."""
     if not rows.any():
         return None
     chosen = np.array(classes)[logits[rows][:, list(classes)].argmax(axis=1)]

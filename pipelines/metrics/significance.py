@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same images, or was lucky with them."""
+"""Significance tests of the difference between two models on the same images."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ CONFIDENCE = 0.95
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
-    """The two-sided p-value of "both are right equally often", of right or wrong, bool [n] each.
+    """Returns McNemar's two-sided p-value for equal accuracy, from correctness bool [n] of each.
 
-    Exact: of the images that only one of them gets right, each is a fair coin under the null
-    hypothesis (McNemar 1947; Dietterich 1998, section 3.1). 1 where they never differ.
+    Exact: under the null hypothesis, each image that only one of them gets right is a fair coin
+    flip (McNemar 1947; Dietterich 1998, section 3.1). 1 if they never differ.
     """
     from scipy.stats import binomtest
 
@@ -22,13 +22,13 @@ def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
 def difference(
     a: np.ndarray, b: np.ndarray, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, float]:
-    """How much more often a is right than b, with its paired bootstrap interval.
+    """Returns the accuracy difference of a and b with its paired bootstrap interval.
 
     Args:
-        a, b: share of runs that are right about each image, float [n]: 0 or 1 of one run, means
-            over seeds of several.
-        resamples: draws of n images.
-        seed: of the draws.
+        a, b: share of runs that are right on each image, float [n]: 0 or 1 for one run, means
+            over the seeds of several.
+        resamples: number of bootstrap resamples.
+        seed: of the bootstrap.
 
     Returns:
         `difference`, `low` and `high`, fractions of 1.
@@ -44,10 +44,10 @@ def difference(
 def pairs(
     right: dict[str, np.ndarray], *, resamples: int = 1000, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Every pair of methods, a before b in the order given.
+    """Returns a row for every pair of methods, a before b in the given order.
 
-    right: bool [seeds, n] of each. `p` is McNemar's, of the first seed; a is better if the whole
-    interval is above 0, b if it is below, else `better` is None.
+    right: bool [seeds, n] of each method. `p` is McNemar's, for the first seed; `better` is a if
+    the whole interval is above 0, b if it is below, else None.
     """
     names, found = list(right), []
     for i, a in enumerate(names):

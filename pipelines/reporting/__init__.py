@@ -1,1 +1,1 @@
-"""How numbers are shown: text, figures, pages."""
+"""Report output: text, plots and pages."""

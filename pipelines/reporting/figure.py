@@ -1,4 +1,4 @@
-"""Matplotlib figures as PNG bytes, without pyplot: no global state and no display."""
+"""Draw Matplotlib figures as PNG, without pyplot's global state or a display."""
 
 import io
 import warnings
@@ -26,7 +26,7 @@ DARK = Theme(paper="#12161c", ink="#e6eaf0", muted="#93a0b4", accent="#6cb0ff")
 
 
 def shorten(name: str, limit: int = 28) -> str:
-    """The name, cut with an ellipsis where it is longer than `limit` characters."""
+    """Truncates a name with an ellipsis to `limit` characters."""
     return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
 
 
@@ -45,12 +45,12 @@ def png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, fl
         "xtick.color": theme.muted,
         "ytick.color": theme.muted,
         "text.color": theme.ink,
-        "text.parse_math": False,  # a class may be called "$5 or $10"
+        "text.parse_math": False,  # class names may contain "$", as "$5 or $10"
         "font.size": 10,
     }
     buffer = io.BytesIO()
     with matplotlib.rc_context(style), warnings.catch_warnings():
-        # A script that the font lacks is drawn as boxes; the page itself has the names as text.
+        # Scripts missing from the font are drawn as boxes; the page also lists names as text.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = Figure(figsize=size, dpi=144)
         FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""Renders a report page: one file that needs nothing else, readable on a phone, light or dark."""
+"""Render report pages: self-contained files for desktop and phone, light and dark."""
 
 import base64
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipelines.reporting.text import percent, tie
 
 
 def render(template: str, **context: Any) -> str:
-    """A template of `templates/` filled in; everything put into it is escaped."""
+    """Renders a template of `templates/`, escaping all values."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -24,12 +24,12 @@ def render(template: str, **context: Any) -> str:
 
 
 def data_uri(data: bytes, kind: str = "png") -> str:
-    """An image's bytes as an address that holds them."""
+    """Returns an image as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def both_themes(draw: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
-    """A plot for light and for dark pages, embedded."""
+    """Returns a plot for light and dark pages as data URIs."""
     light, dark = (
         draw(*arguments, t, **options) for t in (reporting_figure.LIGHT, reporting_figure.DARK)
     )

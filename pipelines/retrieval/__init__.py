@@ -1,1 +1,1 @@
-"""Building and searching an index of image embeddings."""
+"""Build and search an index of image embeddings."""

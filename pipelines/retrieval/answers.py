@@ -1,4 +1,4 @@
-"""What was found for queries: as data, as lines for a terminal, and as a contact sheet."""
+"""Search results: as data, as text for a terminal, and as a contact sheet."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,17 +18,17 @@ SIDE = 256  # pixels of an image on a contact sheet
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for: words, or the image in a file."""
+    """A query: a text, or an image file."""
 
     kind: str  # "text" or "image"
-    text: str  # the words, or the file's path
+    text: str  # the text, or the file's path
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One image found: its row in the index, its id, and the cosine with the query.
+    """One result: its row in the index, its id, and its cosine with the query.
 
-    `there` is false where the image is no longer where the index found it.
+    `there` is False if the image has since been moved or deleted.
     """
 
     rank: int
@@ -40,7 +40,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found for one query, best first."""
+    """The results of one query, best first."""
 
     query: Query
     hits: tuple[Hit, ...]
@@ -49,7 +49,7 @@ class Answer:
 def answers(
     queries: Sequence[Query], hits: "Hits", index: "Index", images: "ImageStore | None"
 ) -> list[Answer]:
-    """Rows and scores [q, k] as answers."""
+    """Converts rows and scores [q, k] to answers."""
 
     def hit(rank: int, row: int, score: float) -> Hit:
         name = index.id(row)
@@ -65,7 +65,7 @@ def answers(
                 tuple(
                     hit(rank, row, score)
                     for rank, (row, score) in enumerate(best, start=1)
-                    if row >= 0  # approximate search may find fewer
+                    if row >= 0  # approximate search may return fewer
                 ),
             )
         )
@@ -73,12 +73,12 @@ def answers(
 
 
 def readable(name: str) -> str:
-    """An id as text that can be printed: file names may hold bytes that are no UTF-8."""
+    """Returns an id as printable text: file names may contain bytes that are not UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def document(found: Sequence[Answer], index: "Index", **more: Any) -> dict[str, Any]:
-    """The answers as plain data: what `--json` prints."""
+    """Returns the answers as plain data, for `--json`."""
     return {
         "schema": 2,
         "command": "retrieve",
@@ -91,7 +91,7 @@ def document(found: Sequence[Answer], index: "Index", **more: Any) -> dict[str, 
 
 
 def lines(found: Sequence[Answer]) -> str:
-    """The answers for a terminal."""
+    """Returns the answers as text for a terminal."""
     blocks = []
     for answer in found:
         width = len(str(len(answer.hits)))
@@ -104,7 +104,7 @@ def lines(found: Sequence[Answer]) -> str:
 
 
 def contact_sheet(found: Sequence[Answer], index: "Index", images: "ImageStore | None") -> str:
-    """A page with the images of every answer, embedded; needs nothing else."""
+    """Returns a self-contained page with the images of every answer."""
     from pipelines.reporting import page as reporting_page
     from pipelines.runs import results
 
@@ -128,7 +128,7 @@ def contact_sheet(found: Sequence[Answer], index: "Index", images: "ImageStore |
 
 
 def _uri(hit: Hit, index: "Index", images: "ImageStore | None") -> str | None:
-    """The image as an address that holds it; None where it is gone since."""
+    """Returns the image as a data URI; None if it has been removed."""
     import tfrecords
     from pipelines.reporting import page as reporting_page
 

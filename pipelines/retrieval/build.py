@@ -1,4 +1,4 @@
-"""Builds an index of image embeddings, from records or a folder."""
+"""Build an index of image embeddings from records or a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def build(options: Options) -> DualEncoder:
-    """Make the index, or bring it up to date; the model that did."""
+    """Builds or updates the index; returns the model."""
     from pipelines.runs import models
 
     started = time.perf_counter()
@@ -61,7 +61,7 @@ def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
 
 
 def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:
-    """The model's name and where the images are, as given or as the index has it."""
+    """Returns the model's name and the image source, from the options or the existing index."""
     import dual_encoder
     import tfrecords
 
@@ -95,7 +95,7 @@ def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> 
 
 
 def _approximate(options: Options, folder: Path) -> None:
-    """Make the faiss index that was asked for, unless it is there."""
+    """Builds the requested faiss index, unless it exists."""
     from tqdm import tqdm
 
     import dual_encoder

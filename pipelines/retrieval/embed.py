@@ -1,4 +1,4 @@
-"""Embeds images piece by piece: in this process or on Apache Beam workers."""
+"""Embed images in parts: in this process or on Apache Beam workers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from dual_encoder import DualEncoder, IndexFacts
 
 
-PART = 1024  # images whose embeddings are kept together while an index is built
+PART = 1024  # images per part while an index is built
 
 Named = tuple[str, tuple[int, ...]]  # an image's id and stamp
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker has to know to embed some images. It can be pickled.
+    """Settings for embedding images on a worker; can be pickled.
 
     Args:
         folder: of the index.
-        facts: of the index; `model` and `source` say what to load.
-        batch_size: images at a time.
+        facts: of the index; `model` and `source` define what to load.
+        batch_size: images per batch.
         first_frame, max_pixels: see `tfrecords.read_images`.
     """
 
@@ -42,7 +42,7 @@ class Job:
 def embed_here(
     named: Sequence[Named], job: Job, model: "DualEncoder", *, advance: Callable[[int], object]
 ) -> None:
-    """Embed images in this process, keeping what is done after every `PART` of them."""
+    """Embeds images in this process, saving after every `PART` of them."""
     import tfrecords
 
     store = tfrecords.images_of(**job.facts.source)
@@ -79,9 +79,9 @@ def embed_here(
 
 
 def embed_with_beam(named: Sequence[Named], job: Job, *, options: str) -> None:
-    """The same through Apache Beam, `PART` images an element.
+    """Embeds images with Apache Beam, `PART` images per element.
 
-    Images, index and model must be where all workers see them under the same name.
+    All workers must see images, index and model under the same path.
     """
     import tfrecords
 
@@ -92,7 +92,7 @@ def embed_with_beam(named: Sequence[Named], job: Job, *, options: str) -> None:
 
 
 def _embed_piece(named: list[Named], job: Job) -> None:
-    """What one of Beam's workers does with one element."""
+    """Embeds one element on a Beam worker."""
     from pipelines.runs import runtime
 
     runtime.import_tensorflow()

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def encode_texts(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
-    """Queries in words -> embeddings float32 [q, e].
+    """Returns embeddings float32 [q, e] of text queries.
 
     Raises:
-        ValueError: a text is empty, or longer than the model reads: the rest would count for
-            nothing, and nobody would know.
+        ValueError: a text is empty, or exceeds the context length: the rest would silently be
+            ignored.
     """
     ids = token_ids(model, texts)
-    rows = 1 << (len(ids) - 1).bit_length()  # few shapes: each new one is compiled anew
+    rows = 1 << (len(ids) - 1).bit_length()  # few shapes, as each new one is compiled again
     ids = np.concatenate([ids, np.repeat(ids[:1], rows - len(ids), axis=0)])
     return np.asarray(model.encode_text(ids))[: len(texts)]
 
 
 def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
-    """Queries as the text tower takes them, int32 [q, n], n a multiple of 8 where it may be cut.
+    """Returns token ids of queries, int32 [q, n], n a multiple of 8 if padding can be cut.
 
-    Raises ValueError as `encode_texts` does.
+    Raises ValueError like `encode_texts`.
     """
     for text in texts:
         if not text.strip():
@@ -41,13 +41,12 @@ def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
 def encode_queries(
     model: "DualEncoder", queries: Sequence[Query], *, prompts: "CoOp | None" = None
 ) -> np.ndarray:
-    """Queries in words and images -> embeddings float32 [q, e], in their order.
+    """Returns embeddings float32 [q, e] of text and image queries, in order.
 
-    With learnt prompts, words are class names to put into them.
+    With learnt prompts, text queries are class names to insert into them.
 
     Raises:
-        ValueError: as `encode_texts` does, or an image that cannot be read; prompts that take no
-            other names than their own.
+        ValueError: see `encode_texts`; also for an unreadable image, or class-specific prompts.
         FileNotFoundError: no such image.
     """
     import tfrecords
@@ -72,9 +71,9 @@ def encode_queries(
 
 
 def encode_images(model: "DualEncoder", images: np.ndarray, *, rows: int) -> np.ndarray:
-    """Pixels [b, s, s, 3] -> embeddings float32 [b, e], always `rows` at a time.
+    """Maps pixels [b, s, s, 3] to embeddings float32 [b, e], always `rows` at a time.
 
-    A batch of another size would be compiled anew; what fills the last one up is cut off again.
+    The last batch is padded, as another batch size would be compiled again.
     """
     found = [np.empty((0, model.embed_dim), np.float32)]
     for first in range(0, len(images), rows):

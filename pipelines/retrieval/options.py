@@ -8,31 +8,30 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """Make an index of images (--build), or find images in one (--query, --queries, --image).
+    """Build an index of images (--build), or search one (--query, --queries, --image).
 
     Args:
         index: folder of the index.
-        build: embed the images that are new, drop those that are gone; what is embedded stays.
-        folder: with --build, a folder of images, subfolders included; later, where it is now.
-        data: with --build, a folder of records in place of --folder; later, where it is now.
-        splits: with --build --data, which splits; without it all.
-        model: a checkpoint's name, a .keras file or the folder of a training run; without it the
-            one that made the index.
-        query: words to find images for, one text or several.
-        queries: file with a query per line.
+        build: embed new images and remove deleted ones; existing embeddings are kept.
+        folder: with --build, a folder of images, including subfolders; later, its new location.
+        data: with --build, a folder of records in place of --folder; later, its new location.
+        splits: with --build --data, the splits to index; default: all.
+        model: a checkpoint's name, a .keras file or the folder of a training run; default: the
+            index's model.
+        query: one or several texts to search images for.
+        queries: file with one query per line.
         image: images to find similar ones for.
-        prompts: file of prompts learnt with the index's model, as `prompt` writes it with coop; a
-            query in words is then a class name, which is put into them.
-        k: how many images for each query.
-        json: print JSON in place of lines.
-        html: file for a page with the images found; never overwritten.
-        search: exact, or by an index of faiss (extra `faiss`), which --build makes; auto is exact
-            up to a million images.
-        check: with hnsw or ivf, search exactly too and print the recall of these very queries.
-        batch_size: images embedded at a time.
-        first_frame: with --build, take the first frame of animated images and of files of several
-            pages.
-        max_pixels: with --build, leave out images of more pixels; without it 89,478,485.
+        prompts: file of prompts learnt with the index's model, written by `prompt` with coop; text
+            queries are then class names to insert into them.
+        k: number of images per query.
+        json: print JSON in place of text.
+        html: file for a page with the results; never overwritten.
+        search: exact, or with a faiss index (extra `faiss`) built by --build; auto is exact up to
+            a million images.
+        check: with hnsw or ivf, also search exactly and print the recall of these queries.
+        batch_size: images per batch.
+        first_frame: with --build, take the first frame of animated images and multi-page files.
+        max_pixels: with --build, leave out images with more pixels; default: 89,478,485.
         runner: with --build, "beam" for Apache Beam (extra `beam`).
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner".
     """

@@ -1,4 +1,4 @@
-"""An index together with the model that made it and its images: what `retrieve` and `serve` ask.
+"""An index with its model and images, as used by `retrieve` and `serve`.
 
 What a query in words or images becomes is decided in `embedding.encode_queries` alone.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Asked(Protocol):
-    """The options that say what is searched: see `retrieve.Options`."""
+    """The options that define the search: see `retrieve.Options`."""
 
     @property
     def index(self) -> str: ...
@@ -38,10 +38,10 @@ class Searcher:
     """Answers queries.
 
     Attributes:
-        index: what is searched.
-        model: the one that made it.
-        images: where its images are; None where that is gone.
-        approximate: searches in place of the index, where there is one.
+        index: the index to search.
+        model: the model that built it.
+        images: the store of its images; None if missing.
+        approximate: the faiss index used for searching, if any.
     """
 
     index: "Index"
@@ -51,12 +51,12 @@ class Searcher:
 
     @classmethod
     def open(cls, options: Asked, model: "DualEncoder | None" = None) -> "Searcher":
-        """The index that `options` name, and its model, loaded unless it is given.
+        """Opens the index of `options` and loads its model unless given.
 
         Raises:
-            FileNotFoundError: no index there.
-            ValueError: the index is half built, damaged or another model's, or is not searched
-                in this way.
+            FileNotFoundError: there is no index.
+            ValueError: the index is unfinished, damaged or of another model, or does not support
+                this search.
         """
         import dual_encoder
 
@@ -67,7 +67,7 @@ class Searcher:
 
     @property
     def kind(self) -> str:
-        """How it searches."""
+        """The kind of search."""
         return self.approximate.facts["kind"] if self.approximate else "exact"
 
     def encode(self, queries: Sequence[Query], *, prompts: str | None = None) -> np.ndarray:
@@ -83,11 +83,11 @@ class Searcher:
         return retrieval_encode.encode_queries(self.model, queries, prompts=learnt)
 
     def search(self, embeddings: np.ndarray, k: int) -> "Hits":
-        """The k nearest images of each query [q, e], or all where there are fewer."""
+        """Returns the k nearest images of each query [q, e], or all if there are fewer."""
         return (self.approximate or self.index).search(embeddings, k)
 
     def recall_of(self, embeddings: np.ndarray, hits: "Hits") -> float:
-        """The share of what exact search finds that is among these hits [q, k]."""
+        """Returns the recall of hits [q, k] relative to exact search."""
         import dual_encoder
 
         exact = self.index.search(embeddings, hits.rows.shape[1])
@@ -95,7 +95,7 @@ class Searcher:
 
 
 def _images(index: "Index", options: Asked) -> "ImageStore | None":
-    """Where the index has them, or where the options say that they are now."""
+    """Returns the store of the images, at the index's or the options' location."""
     import tfrecords
 
     source, moved = index.facts.source, options.folder or options.data
@@ -107,11 +107,11 @@ def _images(index: "Index", options: Asked) -> "ImageStore | None":
     try:
         return tfrecords.images_of(**source)
     except FileNotFoundError:
-        return None  # answers still have ids and scores
+        return None  # results still have ids and scores
 
 
 def _approximate(index: "Index", search: str) -> "Approximate | None":
-    """What searches in place of the index; None for exact search."""
+    """Returns the faiss index to use; None for exact search."""
     import dual_encoder
 
     there = (index.facts.approximate or {}).get("kind")

@@ -1,4 +1,4 @@
-"""The web application of `serve`, on Starlette: a page, two questions, and the index's images.
+"""The web application of `serve`, on Starlette: the page, two queries, and the images.
 
 ===============  =====================================================================
 GET /            the page; with `q` (words) and `k`, the images found
@@ -6,9 +6,9 @@ POST /similar    an image as the body, `k` and `names` (one a line) in the addre
 GET /image/N   the image in row N of the index as JPEG, at most `side` pixels
 ===============  =====================================================================
 
-The first two answer with JSON where the request accepts `application/json`. No path comes in or
-goes out: an image is asked for by its row, so nothing can be had but what the index holds. What
-a request did wrong is said in one line, with a status of 4xx.
+The first two return JSON if the request accepts `application/json`. No file path is accepted or
+returned: images are requested by row, so only images of the index are accessible. Invalid
+requests get a one-line message with a 4xx status.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from pipelines.retrieval import answers
 from pipelines.runs import results
 from pipelines.serving.service import MOST_IMAGES, Finder
 
-K = 24  # images of an answer if nothing is said
+K = 24  # default number of images per answer
 
-SIDES = (256, 1024)  # pixels that an image can be had in
+SIDES = (256, 1024)  # available image sizes in pixels
 
-HOSTS = ["127.0.0.1", "localhost"]  # a page elsewhere cannot pass itself off as this one
+HOSTS = ["127.0.0.1", "localhost"]  # prevents DNS rebinding from other sites
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' blob:; connect-src 'self'; "
@@ -46,7 +46,7 @@ HEADERS = {
 
 
 def application(finder: Finder, *, max_upload: int) -> Starlette:
-    """The application; `max_upload` is the most bytes of an image that is sent."""
+    """Returns the application; `max_upload` limits the bytes of an uploaded image."""
 
     async def page(request: Request) -> Response:
         query = request.query_params.get("q")
@@ -130,7 +130,7 @@ def _page(
 
 
 def _cells(answer: answers.Answer) -> list[dict[str, Any]]:
-    """Hits with the addresses of each image, small and large, for `parts.sheet`."""
+    """Returns hits with the URLs of each image, small and large, for `parts.sheet`."""
     cells = []
     for hit in answer.hits:
         small = f"/image/{hit.row}" if hit.there else None
@@ -146,7 +146,7 @@ def _number(request: Request, name: str, default: int) -> int:
 
 
 async def _body(request: Request, *, most: int) -> bytes:
-    """The body, given up as soon as it is too long, whatever its header says."""
+    """Reads the body, aborting as soon as it is too long, whatever its header declares."""
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -172,5 +172,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    """Of ours: the terminal has the traceback, the server goes on."""
+    """Handles an internal error: the terminal shows the traceback, the server continues."""
     return JSONResponse({"error": "something went wrong here; the terminal says what"}, 500)

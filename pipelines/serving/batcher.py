@@ -1,4 +1,4 @@
-"""Requests that come at the same time, answered together."""
+"""Batch concurrent requests."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,14 +11,14 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects what waits while the work before is being done, and then does all of it at once.
+    """Collects requests that arrive while a batch is processed, and processes them together.
 
-    Nobody waits for company: a request that comes alone is begun at once.
+    A lone request is processed immediately.
 
     Args:
-        work: a list of items to a list of results, in the same order; called by `executor`.
-        executor: with one thread, so that one batch is worked on at a time.
-        most: items of a batch.
+        work: maps a list of items to a list of results, in order; runs in `executor`.
+        executor: with one thread, so that batches are processed one at a time.
+        most: maximum number of items per batch.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Batcher(Generic[Item, Result]):
         self._running: asyncio.Task[Any] | None = None
 
     async def __call__(self, item: Item) -> Result:
-        """The result of one item; whatever `work` raised is raised for all items of the batch."""
+        """Returns the result of one item; an exception in `work` is raised for the whole batch."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:
@@ -44,7 +44,7 @@ class Batcher(Generic[Item, Result]):
                 items = [item for item, _ in batch]
                 results = await loop.run_in_executor(self.executor, self.work, items)
                 for (_, future), result in zip(batch, results, strict=True):
-                    if not future.done():  # whoever asked may have gone
+                    if not future.done():  # the client may have disconnected
                         future.set_result(result)
             except Exception as error:
                 for _, future in batch:

@@ -1,7 +1,7 @@
-"""What the page of `serve` can ask: images for words or for an image, and names for an image.
+"""The queries of `serve`: images for a text or an image, and class names for an image.
 
-The model runs in one thread. Queries that wait for it are encoded in one call and answered by one
-search, which costs hardly more than one query alone.
+The model runs in one thread. Waiting queries are encoded in one call and searched together, which
+costs hardly more than a single query.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from pipelines.retrieval.searcher import Searcher
 
 
-MOST_AT_ONCE = 64  # queries in a batch
+MOST_AT_ONCE = 64  # queries per batch
 
-MOST_IMAGES = 200  # of an answer
+MOST_IMAGES = 200  # per answer
 
 MOST_NAMES = 200
 
-IMAGES_AT_ONCE = 4  # that the model encodes; smaller batches are filled up
+IMAGES_AT_ONCE = 4  # images per model call; smaller batches are padded
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A query on its way into a batch: words, or pixels uint8 [s, s, 3]."""
+    """A queued query: text, or pixels uint8 [s, s, 3]."""
 
     content: str | np.ndarray
     k: int
@@ -42,7 +42,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """Its embedding float32 [e], and the scores and rows of the images found, best first."""
+    """The query's embedding float32 [e], and the scores and rows of its results, best first."""
 
     embedding: np.ndarray
     scores: np.ndarray
@@ -50,11 +50,11 @@ class Found:
 
 
 class Finder:
-    """Answers what comes from the page, many at a time.
+    """Answers concurrent queries.
 
     Args:
         searcher: index, model and images.
-        templates: prompts with {} for the names that an image may be called.
+        templates: prompt templates with {} for candidate class names.
     """
 
     def __init__(self, searcher: Searcher, templates: Sequence[str]):
@@ -66,23 +66,25 @@ class Finder:
         self._class_embeddings = lru_cache(32)(self._encode_names)
 
     def warm_up(self) -> None:
-        """Encode a text and an image of nothing, so that the first who asks need not wait."""
+        """Encode a dummy text and image, so that the first query does not wait for compilation."""
         size = self.searcher.model.image_size
         self._find([Wanted("a", 1), Wanted(np.zeros((size, size, 3), np.uint8), 1)])
 
     async def words(self, text: str, k: int) -> answers.Answer:
-        """The k nearest images; ValueError for a text that is empty or too long."""
-        encode.token_ids(self.searcher.model, [text])  # before others are in the same batch
+        """Returns the k nearest images; ValueError for a text that is empty or too long."""
+        encode.token_ids(
+            self.searcher.model, [text]
+        )  # fails early, without affecting other queries of the batch
         found = await self.batches(Wanted(text, _checked(k)))
         return self._answer(answers.Query("text", text), found)
 
     async def image(
         self, data: bytes, k: int, names: Sequence[str] = ()
     ) -> tuple[answers.Answer, list[tuple[str, float]]]:
-        """The k nearest images, and the names with their probabilities, likeliest first.
+        """Returns the k nearest images, and class names with probabilities, most likely first.
 
         Raises:
-            ValueError: no image, a damaged or an animated one; one name alone, or too many.
+            ValueError: not an image, or damaged or animated; a single name, or too many.
         """
         import tfrecords
 
@@ -98,11 +100,11 @@ class Finder:
         return self._answer(answers.Query("image", "your image"), found), labels
 
     async def thumbnail(self, row: int, *, side: int) -> bytes:
-        """The image of a row as JPEG.
+        """Returns the image of a row as JPEG.
 
         Raises:
             IndexError: there is no such row.
-            FileNotFoundError: the image is gone since, or cannot be read any more.
+            FileNotFoundError: the image has been removed, or is unreadable.
         """
         import tfrecords
 
@@ -122,7 +124,7 @@ class Finder:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
     def _find(self, wanted: list[Wanted]) -> list[Found]:
-        """One batch: encoded, then searched for the largest k in it."""
+        """Encodes a batch and searches it for its largest k."""
         model = self.searcher.model
         embeddings = np.empty((len(wanted), model.embed_dim), np.float32)
         texts = {i: w.content for i, w in enumerate(wanted) if isinstance(w.content, str)}
@@ -144,7 +146,7 @@ class Finder:
         return answer
 
     def _label(self, found: Found, names: Sequence[str]) -> list[tuple[str, float]]:
-        """Zero-shot classification of an embedding that is there already."""
+        """Classifies an existing image embedding zero-shot."""
         logits = self._class_embeddings(tuple(names)) @ found.embedding
         logits *= float(self.searcher.model.logit_scale)
         shares = np.exp(logits - logits.max())

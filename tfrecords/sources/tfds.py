@@ -64,7 +64,7 @@ def tfds_source(entry: Dataset, *, data_dir: str | None, download: bool) -> Tfds
         data_dir: the TFDS folder; None for its default (`~/tensorflow_datasets`).
         download: let TFDS download and prepare a missing data set.
 
-        Raises:
+    Raises:
         FileNotFoundError: it is missing and `download` is False; the message has the command.
         ConnectionError: its host cannot be reached for the download.
         ValueError: it was prepared in a file format other than TFRecord.

@@ -74,7 +74,7 @@ def walk(root: str | Path, *, follow: bool = True) -> Walked:
         root: the folder.
         follow: whether to follow links to folders; otherwise they are counted.
 
-        Raises:
+    Raises:
         ValueError: a link points to one of its parent folders.
     """
     found = _Walk(Path(root), follow)
