@@ -178,7 +178,8 @@ def _is_number(value: Any) -> bool:
 
 def _resize(where: str, config: Config, image_size: int | None) -> tuple[int, Config]:
     """How images become squares of the model's size, if these settings do that to any image."""
-    size, crops = config["size"] or image_size, config.get("do_center_crop")
+    size: Any = config["size"] or image_size
+    crops = config.get("do_center_crop")
     if isinstance(size, int):  # old files; those that crop mean the shorter side
         shorter = crops and not config["default_to_square"]
         size = {"shortest_edge": size} if shorter else {"height": size, "width": size}
