@@ -56,9 +56,8 @@ class Options:
             suspects.csv of inspect
         validation_share: make split validation of images of split train, so many for each that
             is left there, in place of the one that the data set has
-        test_share: with images that come without splits, share of every class to test on; without
-            it 0.2, or 0.1 and as many for a split validation where that is read (captions, several
-            labels)
+        test_share: of images without splits, share of every class to test on; without it 0.2, and
+            0.1 of captions or several labels, with as many in a split validation
         all_as: write the images of all splits as one, called so: test, to measure without
             training
         seed: draws `shapes`, mixes images, and splits those that come without splits

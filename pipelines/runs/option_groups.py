@@ -32,8 +32,7 @@ GROUPS: dict[str, str] = {
 
 #: The options of a command that its short help has; of a command that is not here, all.
 BASIC: dict[str, str] = {
-    "prepare": "folder labels captions images dataset multi_label validation_share limit out "
-    "short_side",
+    "prepare": "folder labels captions images dataset multi_label test_share limit out short_side",
     "inspect": "data model split out",
     "train": "data model image_tower text_tower epochs batch_size learning_rate early_stopping "
     "strategy out",
