@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from duet import files
 from tfrecords import schema, shard, sources
 from tfrecords.image_files import normalise as real_normalise
 from tfrecords.manifest import Manifest
@@ -374,3 +375,16 @@ def test_shard_names_say_how_many_there_are():
         ("train-00002-of-00003.tfrecord", 20, 21),
     ]
     assert [p.name for p in shard.slices("x", 10, shard_size=10)] == ["x-00000-of-00001.tfrecord"]
+
+
+def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_to_do(
+    folder, tmp_path
+):
+    out = tmp_path / "out"
+    with files.locked(out), pytest.raises(files.InUseError, match="is in use by another process"):
+        write(source_of(folder), out, workers=1, progress=False)
+    made = write(source_of(folder), out, workers=1, progress=False)
+    before = content(out)
+    (out / shard.WORK_FOLDER).mkdir()  # as if killed while it was removed
+    assert write(source_of(folder), out, workers=1, progress=False) == made
+    assert content(out) == before and not (out / shard.WORK_FOLDER).exists()
