@@ -99,10 +99,10 @@ def test_forms_of_sizes(read, config, resize):
 @pytest.mark.parametrize(
     ("kind", "config", "side", "resized", "resize"),
     [
-        # As DINOv2, DeiT, ConvNeXt and Swin are published.
+        # As DINOv2, DeiT (of both kinds), ConvNeXt and Swin are published.
         ("dinov2", {"size": {"shortest_edge": 256}, "crop_size": SQUARE_224}, 224, 256, "crop"),
         ("deit", {"size": 256, "crop_size": 224, "do_center_crop": True}, 224, 256, "squash"),
-        ("vit", {"size": 256, "crop_size": 224, "do_center_crop": True}, 224, 256, "crop"),
+        ("vit", {"size": 256, "crop_size": 224, "do_center_crop": True}, 224, 256, "squash"),
         ("convnext", {"size": 224, "crop_pct": 0.875}, 224, 256, "crop"),
         ("convnext", {"size": {"shortest_edge": 384}, "crop_pct": 1.0}, 384, 384, "squash"),
         ("swin", {"size": 224}, 224, 224, "squash"),

@@ -18,13 +18,13 @@ Config = dict[str, Any]
 # What the image processors of `transformers` take for keys that are left out, by `model_type`.
 CLIP: Config = dict(resample=3, do_center_crop=True, image_mean=OPENAI_MEAN, image_std=OPENAI_STD)
 
-VIT: Config = dict(resample=2, image_mean=HALF, image_std=HALF)
+VIT: Config = dict(resample=2, image_mean=HALF, image_std=HALF, default_to_square=True)
 
 SIGLIP = VIT | dict(resample=3)
 
 BIT = CLIP | dict(size={"shortest_edge": 224}, crop_size=224)
 
-DEIT = SIGLIP | dict(size=256, crop_size=224, do_center_crop=True, default_to_square=True)
+DEIT = SIGLIP | dict(size=256, crop_size=224, do_center_crop=True)
 
 DINOV3 = VIT | dict(size=224, image_mean=(0.485, 0.456, 0.406), image_std=(0.229, 0.224, 0.225))
 
