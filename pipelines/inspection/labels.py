@@ -6,6 +6,8 @@ import numpy as np
 
 STRENGTHS = (0.01, 0.1, 1.0)  # of the logistic regression, tried while the cross-entropy falls
 
+FAR_LIKELIER = 20.0  # times: odds that outweigh labels of which one in twenty is wrong
+
 FEWEST = 2  # images of a class that can be left out and still be learnt
 
 
@@ -102,7 +104,8 @@ def doubtful(probabilities: np.ndarray, labels: np.ndarray) -> list[Doubt]:
 
     Confident learning (Northcutt et al. 2021, arXiv:1911.00068): a class is confidently said
     where its probability is at least the mean over the images labelled so, and an image is
-    doubtful where such a class is likelier than the label, which is itself below its mean.
+    doubtful where such a class is likelier than the label, which is itself below its mean. So is
+    one where any class is `FAR_LIKELIER` than the label: a hard image can be wrongly labelled too.
 
     Args:
         probabilities: float [n, c], out of sample; labels: int [n].
@@ -110,7 +113,8 @@ def doubtful(probabilities: np.ndarray, labels: np.ndarray) -> list[Doubt]:
     rows = np.arange(len(labels))
     own = probabilities[rows, labels]
     thresholds = np.array([own[labels == c].mean() for c in range(probabilities.shape[1])])
-    sure = np.where(probabilities >= thresholds, probabilities, 0.0)
+    is_said = (probabilities >= thresholds) | (probabilities >= FAR_LIKELIER * own[:, None])
+    sure = np.where(is_said, probabilities, 0.0)
     sure[rows, labels] = 0
     better = sure.argmax(axis=1)
     other = sure[rows, better]

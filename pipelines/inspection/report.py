@@ -14,7 +14,7 @@ SIDE = 160  # pixels of an image
 
 WHAT = {
     "exact-duplicate": "The same bytes more than once. The image on the right stays, the left one "
-    "is in suspects.csv: of another split than train if there is one.",
+    "is in suspects.csv.",
     "near-duplicate": "One image encoded, scaled or edited slightly otherwise.",
     "similar": "Images whose embeddings are far closer than neighbours usually are: crops, "
     "mirrored or repainted copies, or classes that the model cannot tell apart.",
