@@ -7,11 +7,11 @@ distribution and resizes them to 224 x 224, bicubic and antialiased:
 - `records`: tfrecords.load, records that hold the bytes of the original files.
 - `records, 256`: the same after `prepare --short-side 256`.
 
-Each side runs in a process of its own. Rounds are interleaved, so that whatever else the machine
-does hits all sides alike, and medians are compared. A round is a few epochs from nothing: starting
-workers and building the graph count. `end` is the longest it took to return after the last batch.
+Each side runs in a separate process. Rounds are interleaved, so that other load affects all sides
+alike, and medians are compared. A round is a few epochs from a cold start: starting workers and
+building the graph count. `end` is the longest time from the last batch to the end of the round.
 
-    python benchmarks/input_pipeline.py [--folder DIR] [--rounds 5] [--json FILE]
+python benchmarks/input_pipeline.py [--folder DIR] [--rounds 5] [--json FILE]
 
 PyTorch is not among Duet's dependencies: install its CPU build, or the extra `parity`.
 """

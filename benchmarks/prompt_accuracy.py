@@ -1,6 +1,6 @@
-"""Whether prompts learnt the cheap way are as good as those learnt the published way.
+"""Compare the accuracy of Duet's fast prompt learning with the published procedure.
 
-    python benchmarks/prompt_accuracy.py --data records/shapes-wild [--seeds 1 2 3]
+python benchmarks/prompt_accuracy.py --data records/shapes-wild [--seeds 1 2 3]
 
 Ours is the command `prompt --methods coop`: images are embedded once, prompts are as short as
 they may be. The published way (github.com/KaiyangZhou/CoOp) cuts and flips every image anew and

@@ -1,4 +1,4 @@
-"""One image of every class of the miniature world, `shapes` on the left, `shapes-wild` right.
+"""Draw one image of every class, `shapes` on the left, `shapes-wild` on the right.
 
 python examples/contact_sheet.py shapes.png
 """

@@ -1,9 +1,9 @@
 """Classify your own images by the names of their folders, with a model you name.
 
-    python examples/own_images.py images --model shapes-tiny
+python examples/own_images.py images --model shapes-tiny
 
-`images` holds one folder per class, or such folders under `train` and `test`. What is said of a
-class is a template with its name: `--templates "a photo of a {}." "a drawing of a {}."`
+`images` holds one folder per class, or such folders under `train` and `test`. Prompts are
+templates with the class name: `--templates "a photo of a {}." "a drawing of a {}."`
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tfrecords import sources
 
 
 def main(images: Path, out: Path, *, model: str, templates: list[str]) -> float:
-    """Returns the share of the test images whose class is named rightly."""
+    """Returns the accuracy on the test images."""
     if not (out / "manifest.json").exists():
         tfrecords.write(sources.class_folder(images, seed=0), out)
     class_names = [name.replace("_", " ") for name in tfrecords.Manifest.read(out).class_names]

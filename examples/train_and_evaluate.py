@@ -15,7 +15,7 @@ from tfrecords import sources
 
 
 def main(out: Path, *, small: bool = False) -> float:
-    """Returns the share of the test images whose class, of 100, is named rightly."""
+    """Returns the accuracy on the test images, over 100 classes."""
     records, epochs, batch_size = out / "shapes", 1 if small else 10, 64 if small else 128
     if not (records / "manifest.json").exists():
         source = sources.named("shapes")

@@ -1,4 +1,4 @@
-"""Which of these does the image show?
+"""Classify an image by class names, zero-shot.
 
 python examples/zero_shot.py shapes-tiny star.png "red star" "blue ring" "green square"
 """

@@ -1,4 +1,4 @@
-"""Floating-point operations of one image; a product and a sum are two."""
+"""Count floating-point operations per image; a multiply-add counts as two."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ Shape = tuple[int, ...]
 
 
 def profiled(model: keras.Model) -> int:
-    """By TensorFlow's profiler, of the graph that gives the logits of one image.
+    """Returns FLOPs by TensorFlow's profiler, for the graph from one image to logits.
 
-    Products of matrices, convolutions, and sums, products and softmax of single numbers.
+    Matmuls, convolutions, and elementwise sums, products and softmax.
     """
     import tensorflow as tf
 
@@ -32,7 +32,7 @@ def profiled(model: keras.Model) -> int:
 
 
 def _einsums(graph: Any) -> int:
-    """What the profiler has no figure for."""
+    """Returns the FLOPs of einsums, which the profiler does not count."""
     total = 0
     for operation in graph.get_operations():
         if operation.type == "Einsum":
@@ -45,9 +45,9 @@ def _einsums(graph: Any) -> int:
 
 
 def counted(model: keras.Model) -> int:
-    """By the shapes of layers, as one image goes through: products of matrices, convolutions.
+    """Returns FLOPs by the layers' shapes for one image: matmuls and convolutions.
 
-    Knows the layers of Duet, Keras and KerasHub that have such; others count for nothing.
+    Knows the relevant layers of Duet, Keras and KerasHub; others count as 0.
     """
     side, total = model.preprocessing["image_size"], 0
 
@@ -63,7 +63,7 @@ def counted(model: keras.Model) -> int:
 
 @contextmanager
 def _watched(seen: Callable[[Any, Shape, Shape], None]) -> Iterator[None]:
-    """Calls `seen` with each Keras layer that is called, and the shapes it takes and gives."""
+    """Calls `seen` for each Keras layer call, with its input and output shapes."""
     call = keras.layers.Layer.__call__
 
     def watching(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -82,7 +82,7 @@ def _watched(seen: Callable[[Any, Shape, Shape], None]) -> Iterator[None]:
 
 
 def _einsum_dense(layer: Any, given: Shape, made: Shape) -> int:
-    """Every number of the result is a sum over the axes that input and kernel share alone."""
+    """Each output is a sum over the axes that only input and kernel share."""
     inputs, output = layer.equation.replace("...", "").split("->")
     kernel = inputs.split(",")[1]
     summed = [
@@ -131,7 +131,7 @@ def _mean_query_pooling(layer: Any, given: Shape, made: Shape) -> int:
     return rows * _asking(1, height * width + 1, layer, d)
 
 
-# What a layer itself computes, without the layers inside it.
+# FLOPs of a layer itself, without its sublayers.
 COUNTS: dict[type, Callable[[Any, Shape, Shape], int]] = {
     keras.layers.Dense: lambda layer, given, made: 2 * prod(made) * given[-1],
     keras.layers.EinsumDense: _einsum_dense,

@@ -1,4 +1,4 @@
-"""What serving costs: size on disk, latency and throughput, measured in a fresh process."""
+"""Serving costs: size on disk, latency and throughput, measured in a fresh process."""
 
 import json
 import subprocess
@@ -11,10 +11,10 @@ PROBE = Path(__file__).with_name("serving_benchmark.py")
 
 
 def bytes_on_disk(path: str | Path) -> int:
-    """Size of a file, or of all files in a folder and below.
+    """Returns the size of a file, or of all files in a folder, recursively.
 
     Raises:
-        FileNotFoundError: there is neither.
+        FileNotFoundError: it does not exist.
     """
     path = Path(path)
     if not path.exists():
@@ -30,14 +30,14 @@ def serving(
     batch_sizes: Sequence[int] = (1, 32),
     seconds: float = 5.0,
 ) -> dict[str, Any]:
-    """How fast an exported SavedModel answers, from image files, in a process of its own.
+    """Measures the speed of an exported SavedModel on image files, in a separate process.
 
     Args:
         folder: the SavedModel.
-        images: JPEG or PNG files, taken in turn.
-        batch_sizes: images of a request.
-        seconds: to measure each batch size for, after three requests to warm up; at least five
-            requests are measured, fewer where that took ten times as long.
+        images: JPEG or PNG files, cycled through.
+        batch_sizes: images per request.
+        seconds: measuring time per batch size, after three warm-up requests; at least five
+            requests are measured, fewer if that takes ten times as long.
 
     Returns:
         `load_seconds`; `peak_rss_bytes` of the process, TensorFlow included; `batches`, for each
@@ -46,7 +46,7 @@ def serving(
     Raises:
         ValueError: no images.
         FileNotFoundError: no such SavedModel.
-        RuntimeError: the process failed; says its last lines.
+        RuntimeError: the process failed; includes its last lines of output.
     """
     if not images:
         raise ValueError("images: expected one or more files; got none")

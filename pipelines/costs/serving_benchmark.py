@@ -1,4 +1,4 @@
-"""Run as a script in a process of its own: how fast a SavedModel answers. Knows TensorFlow alone.
+"""Script that measures the speed of a SavedModel in a separate process; needs only TensorFlow.
 
 Reads a line of JSON and image files from standard input, writes a line of JSON: see
 `cost.serving`.
@@ -31,9 +31,9 @@ def main() -> None:
 
 
 def measure(serve, batch, seconds, *, warm_up=3, least=5, patience=10):
-    """Latencies of requests that follow each other.
+    """Returns the latencies of consecutive requests.
 
-    Where these take long, `patience` times the seconds are the end: one to warm up, one measured.
+    Slow ones end after `patience` times the seconds: at least one warm-up and one measured.
     """
     import numpy as np
 

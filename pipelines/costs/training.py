@@ -1,4 +1,4 @@
-"""What training costs: time, memory, parameters, money, and levels to compare them by."""
+"""Training costs: time, memory, parameters, money, and cost levels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +10,12 @@ LOW, HIGH = 0.1, 2.0  # shares of the reference, see `level`
 
 @dataclass(frozen=True)
 class Training:
-    """What it took to get a model from a pretrained one.
+    """The cost of adapting a pretrained model.
 
     Attributes:
-        device_seconds: seconds of one run times its devices; 0 where nothing is trained.
-        peak_bytes: the most memory that training held on one device.
-        settings: how many settings of hyperparameters had to be tried, 1 for the usual ones.
+        device_seconds: seconds of one run times its devices; 0 without training.
+        peak_bytes: peak memory of training on one device.
+        settings: number of hyperparameter settings tried, 1 for the defaults.
     """
 
     device_seconds: float
@@ -24,7 +24,7 @@ class Training:
 
 
 def level(training: Training, reference: Training) -> str:
-    """Low, Medium or High, as Table 5 of the Food-101 study has it.
+    """Returns the cost level Low, Medium or High, as in Table 5 of the Food-101 study.
 
     The study gives no figures; its reasons (section 3.3) are that zero-shot CLIP needs no
     training, and that fine-tuning CLIP takes more computing than fine-tuning ViT and
@@ -51,7 +51,7 @@ def level(training: Training, reference: Training) -> str:
 
 
 def training_of(document: dict[str, Any], *, settings: int = 1) -> Training:
-    """The training that a run's results.json tells of; nothing where none was needed."""
+    """Returns the training costs recorded in a run's results.json; zero without training."""
     spent = document["cost"]
     trained = document.get("steps", 0) > 0
     seconds = spent["seconds"] * max(len(document.get("devices", ())), 1) if trained else 0.0
@@ -59,7 +59,7 @@ def training_of(document: dict[str, Any], *, settings: int = 1) -> Training:
 
 
 def money(seconds: float, price_per_hour: float) -> float:
-    """What so many device-seconds cost, in the currency of the price of a device for an hour.
+    """Returns the cost of device-seconds, in the currency of the hourly price of a device.
 
     Raises:
         ValueError: a negative price.
@@ -70,5 +70,5 @@ def money(seconds: float, price_per_hour: float) -> float:
 
 
 def money_per_million(images_per_second: float, price_per_hour: float) -> float:
-    """What a million answers cost at that rate."""
+    """Returns the cost of a million predictions at that rate."""
     return money(1e6 / images_per_second, price_per_hour)

@@ -1,4 +1,4 @@
-"""README.md beside an export: how to run it, what was measured."""
+"""The model card (README.md) of an export: usage and measured results."""
 
 from pathlib import PurePath
 from typing import Any
@@ -39,11 +39,11 @@ IN_AND_OUT = {
 
 
 def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
-    """The card as Markdown.
+    """Returns the card as Markdown.
 
     Args:
         document: of `exporting.export`.
-        results: of a run; nothing was measured without them.
+        results: of a run; None if nothing was measured.
     """
     side, classes = document["preprocessing"]["image_size"], len(document["class_names"])
     facts = {"side": side, "classes": f"{classes:,}", "top_k": document["top_k"]}

@@ -1,4 +1,4 @@
-"""Any result as a classifier of images that knows its class names: what `export` writes."""
+"""Load any result as an image classifier with class names, for `export`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ SAVED = ("ImageClassifier", "ZeroShotClassifier", "ImageEncoder with a head", "D
 
 @dataclass(frozen=True)
 class Deployable:
-    """Images to probabilities.
+    """A classifier from images to probabilities.
 
     Attributes:
         model: pixels 0-255 [b, s, s, 3] -> logits [b, c].
         class_names: c names.
-        templates: prompts that the names were read in; empty where no text was read.
+        templates: prompt templates of the class names; empty without a text tower.
         multi_label: whether an image may have several classes, or none.
-        name: what was asked for, for people.
+        name: the model's name as given, for messages.
     """
 
     model: keras.Model
@@ -38,7 +38,7 @@ class Deployable:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What `tfrecords.load` has to know about images."""
+        """Image preprocessing, as arguments of `tfrecords.load`."""
         return self.model.preprocessing
 
     @property
@@ -47,7 +47,7 @@ class Deployable:
         return self.preprocessing["image_size"]
 
     def probabilities(self, pixels: Any) -> Any:
-        """Pixels 0-255 [b, s, s, 3] -> float32 [b, c]."""
+        """Maps pixels 0-255 [b, s, s, 3] to probabilities float32 [b, c]."""
         logits = ops.cast(self.model(pixels, training=False), "float32")
         return ops.sigmoid(logits) if self.multi_label else ops.softmax(logits, axis=-1)
 
@@ -60,7 +60,7 @@ def load(
     prompts: str | None = None,
     manifest: "Manifest | None" = None,
 ) -> Deployable:
-    """Whatever Duet has saved, or a checkpoint's name, as a classifier.
+    """Loads a saved model, a run or a checkpoint as a classifier.
 
     Args:
         name: a `.keras` file, a run's folder, or whatever `dual_encoder.load` takes.

@@ -36,12 +36,12 @@ COMPARED = 16  # images
 
 
 def files(format: str) -> tuple[str, ...]:
-    """What an export may leave."""
+    """Returns the names of files that an export may write."""
     return (*FILES[format], CARD, ABOUT)
 
 
 def figures_beside(model: str, given: str | None) -> dict[str, Any] | None:
-    """The results that the card shows: those given, or those beside the model, if there are any."""
+    """Returns the results for the card: the given ones, or those beside the model, if any."""
     path = Path(model)
     beside = (path if path.is_dir() else path.parent) / results.FILE
     if given is None and (not path.exists() or not beside.is_file()):
@@ -57,11 +57,11 @@ def export(
     out: Path,
     results: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Write everything to `out` at once. Returns what `export.json` has.
+    """Write all files to `out` at once. Returns the content of `export.json`.
 
     Raises:
-        RuntimeError: the export says something else than the Keras model, and no 8-bit integers
-            explain it.
+        RuntimeError: predictions differ from the Keras model's for a reason other than 8-bit
+            quantization.
     """
     with folder.filled_at_once(out) as staging:
         images = compared_images(options, manifest)
@@ -86,7 +86,7 @@ def export(
 
 
 def compared_images(options: Any, manifest: "Manifest | None") -> list[bytes]:
-    """Image files to compare on: the first of the split, or drawn ones."""
+    """Returns image files for the comparison: the first of the split, or synthetic ones."""
     import tfrecords
 
     if manifest is not None:
@@ -96,7 +96,7 @@ def compared_images(options: Any, manifest: "Manifest | None") -> list[bytes]:
 
 
 def drawn_image(seed: int, *, side: int = 96) -> bytes:
-    """A PNG of coloured waves, wider or higher than a square, another one for each seed."""
+    """Returns a non-square PNG of coloured waves, different for each seed."""
     import io
 
     from PIL import Image
@@ -112,14 +112,14 @@ def drawn_image(seed: int, *, side: int = 96) -> bytes:
 
 
 def pixels_of(files: list[bytes], deployable: Deployable) -> np.ndarray:
-    """As the Keras model is evaluated on them, uint8 [b, s, s, 3]."""
+    """Preprocesses files as in evaluation of the Keras model, uint8 [b, s, s, 3]."""
     import tfrecords
 
     return np.stack([tfrecords.read_image(file, **deployable.preprocessing) for file in files])
 
 
 def agreement(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
-    """How far probabilities [b, c] are from those of the Keras model."""
+    """Compares probabilities [b, c] with those of the Keras model."""
     return {
         "images": len(found),
         "max_abs_difference": float(np.abs(found - expected).max()),
@@ -128,7 +128,7 @@ def agreement(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
 
 
 def summary(document: dict[str, Any]) -> str:
-    """The export in a few lines for a terminal."""
+    """Returns a summary of the export for a terminal."""
     found, int8 = document["agreement"], document.get("int8")
     lines = [
         f"{document['format']}: {len(document['class_names'])} classes, "

@@ -1,4 +1,4 @@
-"""A classifier as a LiteRT file (`.tflite`): uint8 pixels in, probabilities out, for a phone."""
+"""Convert a classifier to LiteRT (`.tflite`): uint8 pixels in, probabilities out."""
 
 import tempfile
 import warnings
@@ -42,7 +42,7 @@ def convert(deployable: Deployable, *, examples: Iterable[np.ndarray] | None = N
                 data = _converter(folder).convert()
             else:
                 data = _eight_bits(folder, list(examples))
-        except Exception as error:  # of the compiler: nothing in common
+        except Exception as error:  # compiler errors have no common type
             reason = str(error).strip().split("\n")[0]
             raise RuntimeError(
                 f"{deployable.name} cannot be converted to LiteRT: {reason}"
@@ -51,7 +51,7 @@ def convert(deployable: Deployable, *, examples: Iterable[np.ndarray] | None = N
 
 
 def reader(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    """What a LiteRT file says of pixels uint8 [b, s, s, 3]: probabilities float32 [b, c]."""
+    """Returns a LiteRT file's function from pixels uint8 [b, s, s, 3] to probabilities [b, c]."""
     import tensorflow as tf
 
     with _quiet():
@@ -67,7 +67,7 @@ def _converter(folder: str) -> Any:
 
 
 def _eight_bits(folder: str, examples: list[np.ndarray]) -> bytes:
-    """The file with 8-bit integers, but for layer norms."""
+    """Returns the file with 8-bit integers, except for layer norms."""
     import tensorflow as tf
     from tensorflow.lite.tools import flatbuffer_utils
 
@@ -92,7 +92,7 @@ def _eight_bits(folder: str, examples: list[np.ndarray]) -> bytes:
 
 
 def _write_plain(deployable: Deployable, folder: str) -> None:
-    """The part that is converted, without files and names."""
+    """Writes the part to convert, without file decoding and class names."""
     import keras
     import tensorflow as tf
 
@@ -109,8 +109,7 @@ def _write_plain(deployable: Deployable, folder: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without TensorFlow's word that its interpreter moves to a package of its own some day, and
-    what that package's forerunner does with modules that lack a spec."""
+    """Silences TensorFlow's deprecation warning and a missing-spec warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
         warnings.filterwarnings("ignore", message=".*representative_dataset.*")

@@ -9,27 +9,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Export any result as a classifier that needs nothing of Duet.
+    """Export any result as a classifier that runs without Duet.
 
     Args:
         model: a .keras file, the folder of a run, or a checkpoint's name.
-        format: saved-model takes JPEG or PNG files and gives names and probabilities; litert is a
-            .tflite file that takes uint8 pixels and carries the names as metadata.
-        out: folder; made if missing, never overwritten.
-        data: folder of records, whose class names and templates a dual encoder reads, and whose
-            images the export is compared on.
+        format: saved-model maps JPEG or PNG files to names and probabilities; litert is a .tflite
+            file that takes uint8 pixels and carries the names as metadata.
+        out: folder; created if missing, never overwritten.
+        data: folder of records, with class names and templates for a dual encoder, and images to
+            compare the export on.
         split: of the records, for comparing and measuring.
         class_names: file with one class name per line; for a dual encoder, or a model without.
-        allow_equal_names: also where several classes have the same name, as in published lists.
+        allow_equal_names: accept several classes with the same name, as in published lists.
         templates: prompts with {} for the class name, or one file with a prompt per line.
-        prompts: file of learnt prompts, as the command prompt leaves them.
-        top_k: names in the answer of a SavedModel.
+        prompts: file of learnt prompts, written by the command prompt.
+        top_k: number of names that a SavedModel returns.
         int8: LiteRT with 8-bit integers; its loss is measured on the split.
         calibration_split: of the records, by which the ranges of 8-bit integers are measured.
         calibration_images: how many of them.
-        results: results.json or a run's folder, whose figures the model card has; without it those
+        results: results.json or a run's folder, whose results the model card shows; default: those
             beside the model.
-        batch_size: images at a time while measuring.
+        batch_size: images per batch while measuring.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""What 8-bit integers cost in accuracy: the same images through the Keras model and the file."""
+"""Accuracy loss of 8-bit quantization: the same images through Keras model and LiteRT file."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,9 @@ def measure(
     manifest: "Manifest",
     quantised: Callable[[np.ndarray], np.ndarray],
 ) -> dict[str, Any]:
-    """Both on a split, which is read once.
+    """Evaluates both on a split, in one pass.
 
-    Images of classes that the model has no name for are left out.
+    Images of classes unknown to the model are left out.
 
     Returns:
         `metric` ("top1", or "map" of several labels per image), `float`, `int8` and `loss`
@@ -62,7 +62,7 @@ def measure(
 
 
 def sentence(found: dict[str, Any]) -> str:
-    """The loss in words."""
+    """Returns the accuracy loss as a sentence."""
     return (
         f"8-bit integers: {WORDS[found['metric']]} {100 * found['int8']:.1f} % instead of "
         f"{100 * found['float']:.1f} % on {found['images']:,} images of {found['dataset']}, "

@@ -1,4 +1,4 @@
-"""A classifier as a SavedModel: image files in, names and probabilities out, TensorFlow alone."""
+"""Export a classifier as a SavedModel: image files in, names and probabilities out."""
 
 import json
 from collections.abc import Callable
@@ -13,17 +13,17 @@ FILE, PIXELS, ABOUT = "serving_default", "pixels", "about"  # names of the signa
 
 
 def write(deployable: Deployable, folder: Path, *, top: int) -> None:
-    """Write the SavedModel. It needs no operation and no file but TensorFlow's own.
+    """Write the SavedModel; serving needs only TensorFlow.
 
     Its signatures:
 
     ===================  =================================  ====================================
     serving_default      image_bytes, string [b]: JPEG or   top_names string [b, k],
-                         PNG, of any size                   top_probabilities float32 [b, k],
-                                                            probabilities float32 [b, c]
+    PNG, of any size                   top_probabilities float32 [b, k],
+    probabilities float32 [b, c]
     pixels               pixels, uint8 [b, s, s, 3]         the same
     about                                                   class_names string [c], templates
-                                                            string [t], preprocessing string (JSON)
+    string [t], preprocessing string (JSON)
     ===================  =================================  ====================================
 
     Args:
@@ -69,7 +69,7 @@ def write(deployable: Deployable, folder: Path, *, top: int) -> None:
 
 
 def reader(folder: Path) -> Callable[[list[bytes]], np.ndarray]:
-    """What the SavedModel says of image files: probabilities float32 [b, c]."""
+    """Returns the SavedModel's function from image files to probabilities float32 [b, c]."""
     import tensorflow as tf
 
     loaded: Any = tf.saved_model.load(str(folder))
@@ -83,8 +83,8 @@ def reader(folder: Path) -> Callable[[list[bytes]], np.ndarray]:
 
 
 def pixels_reader(folder: Path) -> tuple[dict[str, Any], Callable[[np.ndarray], np.ndarray]]:
-    """What a SavedModel says of itself (`class_names`, `templates`, `preprocessing`), and of
-    pixels uint8 [b, s, s, 3]: probabilities float32 [b, c].
+    """Returns a SavedModel's facts (`class_names`, `templates`, `preprocessing`), and its function
+    from pixels uint8 [b, s, s, 3] to probabilities float32 [b, c].
 
     Raises ValueError for one that `write` did not write.
     """

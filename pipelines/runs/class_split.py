@@ -1,4 +1,4 @@
-"""Which classes a run trains on, and which of their images: nobody sees the others."""
+"""Choose the classes a run trains on and their images; the rest is never used in training."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,11 +18,11 @@ class Parts:
     """Classes by their labels in the records, images of split train by their ids.
 
     Attributes:
-        seen: classes that are trained on, in order; y in training is the place in it.
+        seen: classes that are trained on, in order; y in training is the index in it.
         held_out: classes that are not.
         train: images of seen classes, trained on.
-        validation: images of seen classes that the run chooses by.
-        watched: images of held-out classes, which are measured every epoch and decide nothing.
+        validation: images of seen classes for model selection.
+        watched: images of held-out classes, measured every epoch but not used for selection.
     """
 
     seen: tuple[int, ...]
@@ -151,10 +151,9 @@ def _check_labels(labels: np.ndarray, manifest: "Manifest") -> None:
 
 
 def pseudo(parts: Parts, *, seed: int) -> tuple[int, ...]:
-    """A tenth of the seen classes, at least two, as if they were held out.
+    """Returns a tenth of the seen classes, at least two, to be treated as held out.
 
-    What a method does to classes it never saw can be measured on them, without a look at the
-    classes that are held out in earnest.
+    They measure a method's effect on unseen classes without using the held-out classes.
 
     Raises ValueError with fewer than `ENOUGH` seen classes.
     """

@@ -10,7 +10,7 @@ MODULE, SCRIPT = "python -m pipelines", "duet"
 
 
 def program() -> str:
-    """What a person typed to get here: `duet`, or `python -m pipelines`."""
+    """Returns how the program was started: `duet`, or `python -m pipelines`."""
     return SCRIPT if Path(sys.argv[0]).stem == SCRIPT else MODULE
 
 
@@ -20,7 +20,7 @@ def no_bar() -> bool | None:
 
 
 def command_line(command: str, options: dict[str, Any]) -> str:
-    """What to type to get the same run: every option that is not null, quoted for a shell."""
+    """Returns the command that repeats the run: all options that are not null, shell-quoted."""
     words = ["python", "-m", "pipelines", command]
     for name, value in options.items():
         flag = name.replace("_", "-")

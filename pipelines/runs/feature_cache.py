@@ -1,4 +1,4 @@
-"""The feature cache: what an untouched image tower makes of images, computed once and kept.
+"""The feature cache: image features of a frozen tower, computed once and stored.
 
 A folder of it holds a folder for each model, split and view. Inside are pieces, each a safetensors
 file of the ids and features of some images, written whole or not at all: a computation that was
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tfrecords import Manifest
 
-PIECE = 1024  # images whose features are kept together
+PIECE = 1024  # images per file
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class FeatureCache:
         *,
         view: str = EMBEDDING,
     ) -> Features:
-        """Features of images of a split, computed where they are not kept, in the order of `ids`.
+        """Returns features of a split's images in the order of `ids`, computing missing ones.
 
         Args:
             model: with an image tower, and perhaps an image projection.
@@ -85,7 +85,7 @@ class FeatureCache:
         )
 
     def once(self, name: str, key: dict[str, Any], make: Callable[[], Features]) -> Features:
-        """What `make` gives for a key, kept as a whole: of augmented views, for one."""
+        """Returns `make()`, cached under a key as a whole, for example for augmented views."""
         from safetensors.numpy import load_file
 
         if self.folder is None:
@@ -99,7 +99,7 @@ class FeatureCache:
         return made
 
     def fingerprint(self, model: Any) -> str:
-        """A hash of all that decides about the features of a model's image side."""
+        """Returns a hash of everything that determines a model's image features."""
         tower = model.image_tower
         kept = self._fingerprints.get(id(tower))
         if kept is None or kept[0] is not tower:

@@ -1,4 +1,4 @@
-"""What an image tower makes of images: features, and the views of them that are kept."""
+"""Compute image features, with or without the projection."""
 
 import functools
 import time
@@ -69,7 +69,7 @@ def compute(
 
 
 def unit(values: np.ndarray) -> np.ndarray:
-    """Rows [..., d] of unit length."""
+    """Normalises rows [..., d] to unit length."""
     return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
 
 

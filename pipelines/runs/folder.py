@@ -1,4 +1,4 @@
-"""The folder of a run: never overwritten, and filled all at once or gone on with."""
+"""The folder of a run: never overwritten; filled atomically, or resumed."""
 
 import errno
 import os

@@ -45,8 +45,8 @@ def load(name: str, **options: Any) -> Any:
 
 
 def untouched(name: str) -> Any:
-    """As `load`, for a model that nobody trains: the one that is there already, if it is the last
-    that was asked for, under the same strategy and precision."""
+    """Loads a model that is not trained; reuses the last one if name, strategy and precision
+    are the same."""
     import keras
     import tensorflow as tf
 
@@ -61,5 +61,5 @@ def _untouched(name: str, changed: int, strategy: Any, precision: str) -> Any:
 
 
 def forget_untouched() -> None:
-    """Give back the memory of what `untouched` keeps."""
+    """Free the memory of the model that `untouched` keeps."""
     _untouched.cache_clear()

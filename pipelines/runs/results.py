@@ -1,4 +1,4 @@
-"""`results.json`: what a run found, as data.
+"""`results.json`: the results of a run as data.
 
 One JSON object; fractions are of 1, unknown values are null. Schema 2:
 
@@ -13,10 +13,10 @@ images, classes     how many were measured
 metrics             the figures of `metrics.METRICS`
 intervals           95 % bootstrap interval [low, high] of each; {} where none was asked for
 per_class           list of {name, count, predicted, precision, recall, f1}; null figures for
-                    a class without images in the split
+a class without images in the split
 confusion_matrix    counts, row the true class, column the predicted one, as in per_class;
-                    [] of more than a thousand classes; multi-label: [[true negatives,
-                    false positives], [false negatives, true positives]] of each class
+[] of more than a thousand classes; multi-label: [[true negatives,
+false positives], [false negatives, true positives]] of each class
 calibration         list of {low, high, count, confidence, accuracy}, one per bin
 most_confused       list of {true, predicted, count, of}: class indices, and images
 cost                seconds, images_per_second, peak_rss_bytes
@@ -122,7 +122,7 @@ def versions() -> dict[str, str]:
 def write(path: str | Path, results: dict[str, Any]) -> None:
     """Writes the document under a temporary name, then renames it: never half a file.
 
-    Raises ValueError for a missing field or a number that JSON has no word for.
+    Raises ValueError for a missing field or a number that JSON cannot represent.
     """
     path = Path(path)
     missing = [field for field in REQUIRED if field not in results]

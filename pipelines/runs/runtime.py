@@ -1,4 +1,4 @@
-"""What every run that trains does first: TensorFlow, devices, seeds."""
+"""Set up TensorFlow, devices and seeds for a training run."""
 
 import os
 from typing import Any
@@ -13,7 +13,7 @@ def start(
     precision: str = "float32",
     seed: int = 0,
 ) -> Any:
-    """Start TensorFlow, without its greetings, and say what it computes on.
+    """Start TensorFlow without its log messages, and print the devices used.
 
     Args:
         strategy: one, mirrored or multi-worker.
@@ -62,7 +62,7 @@ def start(
 
 
 def say_kept_precision(model: Any, name: str) -> None:
-    """Print where a model keeps another precision than the one asked for, as .keras files do."""
+    """Print if a model keeps another precision than requested, as .keras files do."""
     import keras
 
     kept = getattr(model, "image_tower", model).dtype_policy.name
@@ -74,7 +74,7 @@ def say_kept_precision(model: Any, name: str) -> None:
 
 
 def use_xla(strategy: Any) -> bool:
-    """Whether XLA is worth it: on one accelerator. On CPUs it compiles for minutes, for nothing."""
+    """Returns whether to use XLA: only on one accelerator, as CPUs compile for minutes in vain."""
     import tensorflow as tf
 
     return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))

@@ -72,9 +72,7 @@ class Finder:
 
     async def words(self, text: str, k: int) -> answers.Answer:
         """Returns the k nearest images; ValueError for a text that is empty or too long."""
-        encode.token_ids(
-            self.searcher.model, [text]
-        )  # fails early, without affecting other queries of the batch
+        encode.token_ids(self.searcher.model, [text])  # fails before joining a batch
         found = await self.batches(Wanted(text, _checked(k)))
         return self._answer(answers.Query("text", text), found)
 

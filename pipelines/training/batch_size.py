@@ -1,4 +1,4 @@
-"""How many images make a step, where there may be fewer than somebody asked for."""
+"""Choose the images per step when there may be fewer than requested."""
 
 
 def fitting(

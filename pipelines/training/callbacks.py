@@ -1,4 +1,4 @@
-"""What a training run watches and remembers, as Keras callbacks."""
+"""Keras callbacks that measure a training run and keep its best weights."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Throughput(keras.callbacks.Callback):
         self.steps, self.start = 0, time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if not self.compiled:  # the first step of a `fit` says nothing about speed
+        if not self.compiled:  # the first step of a `fit` includes compilation
             self.compiled, self.start = True, time.perf_counter()
             return
         self.steps += 1
@@ -50,7 +50,7 @@ class Gauges(keras.callbacks.Callback):
 
 
 def gauges(model: keras.Model) -> dict[str, float]:
-    """The learning rate, and the temperature of a model that has one."""
+    """Returns the learning rate, and the temperature if the model has one."""
     read = {"learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))}
     if hasattr(model, "logit_scale"):
         read["temperature"] = 1 / float(keras.ops.convert_to_numpy(model.logit_scale))
@@ -62,7 +62,7 @@ class ZeroShotAccuracy(keras.callbacks.Callback):
 
     Args:
         batches: `(x, label, sample_weight)`, as `tfrecords.load` gives without a tokenizer.
-        class_names, templates: what the labels are called, and the prompts.
+        class_names, templates: class names of the labels, and prompt templates.
     """
 
     LOG = "val_zero_shot_top1"
@@ -76,7 +76,7 @@ class ZeroShotAccuracy(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.classifier is None:
-            self.classifier = self._build()  # with the model's class texts as they are now
+            self.classifier = self._build()  # with the current class embeddings
         else:
             self.classifier.update(self.model)
         bar = [ProgressBar("zero-shot accuracy")]
@@ -96,7 +96,7 @@ class ZeroShotAccuracy(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar for what Keras shows none for: validation inside `fit`. Only on a terminal."""
+    """Shows a progress bar for validation inside `fit`, on a terminal only."""
 
     def __init__(self, what: str = "validation") -> None:
         super().__init__()

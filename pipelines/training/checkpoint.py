@@ -1,4 +1,4 @@
-"""Stopping and going on: saves the state of a run as it goes, and puts the newest one back."""
+"""Save the state of a run periodically, and resume from the newest one."""
 
 import contextlib
 import signal
@@ -14,9 +14,9 @@ import numpy as np
 from pipelines.training import checkpoint_file, finite_weights
 from pipelines.training.origin import Origin, check_same
 
-KEPT = 2  # newest checkpoints that stay on disk
+KEPT = 2  # checkpoints kept on disk
 
-# What callbacks such as EarlyStopping and ReduceLROnPlateau must not forget.
+# State to save of callbacks such as EarlyStopping and ReduceLROnPlateau.
 MEMORY = ("wait", "best", "best_epoch", "stopped_epoch", "cooldown_counter")
 
 
@@ -173,6 +173,6 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _memory(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """What a callback must not forget, as JSON takes it; {} for most callbacks."""
+    """Returns the state of a callback to save, as JSON; {} for most callbacks."""
     values = {name: getattr(callback, name) for name in MEMORY if hasattr(callback, name)}
     return {name: v.item() if hasattr(v, "item") else v for name, v in values.items()}

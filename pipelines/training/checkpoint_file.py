@@ -1,4 +1,4 @@
-"""All of a training's state in one safetensors file, whole or not there at all.
+"""Save and restore the complete training state in one safetensors file, atomically.
 
 It holds every variable of the model and the optimizer (weights, moments, dropout seeds, step
 count, learning rate), the running means of the pass and, in its metadata, whatever else the caller
@@ -26,13 +26,13 @@ _NAME = re.compile(r"step-(?P<step>[0-9]{8,})\.safetensors")
 
 
 def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool = True) -> bool:
-    """Write all variables, under their final name only once they are whole.
+    """Write all variables atomically.
 
     Under several workers all have to call this (their running means are added up), and one
     `writes`. Returns False, and writes nothing, if a variable is NaN or infinite.
 
     Raises:
-        RuntimeError: it cannot be written, for want of space perhaps.
+        RuntimeError: it cannot be written, for example for lack of space.
     """
     variables = {**_variables(model), **_means(model)}
     arrays = {name: keras.ops.convert_to_numpy(v) for name, v in variables.items()}
@@ -49,7 +49,7 @@ def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool 
 
 
 def restore(model: keras.Model, path: Path) -> dict[str, Any]:
-    """Put all variables back. Returns the state that was saved with them.
+    """Restore all variables. Returns the state saved with them.
 
     Raises:
         ValueError: the file is damaged, or of another model.
@@ -74,7 +74,7 @@ def restore(model: keras.Model, path: Path) -> dict[str, Any]:
 
 
 def add_means(model: keras.Model, path: Path) -> None:
-    """Add the running means of a pass as they were to those of its rest.
+    """Add the saved running means of an interrupted pass to those of its remainder.
 
     They are sums and counts. `fit` sets them to zero as it starts, and makes some of them only in
     its first step, so this comes after that.
@@ -102,7 +102,7 @@ def steps(directory: Path) -> list[int]:
 
 
 def path_of(directory: Path, step: int) -> Path:
-    """Where the checkpoint of that step is, or would be."""
+    """Returns the path of a step's checkpoint."""
     return directory / f"step-{step:08d}.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""Whether the weights of a model are finite, read in one pass after every step."""
+"""Check after every step whether the weights of a model are finite."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import keras
 
 
 def watch(model: keras.Model) -> Callable[[], bool]:
-    """A function that says whether every weight that `model` trains is finite.
+    """Returns a function that checks whether all trained weights of `model` are finite.
 
     A loss does not show a NaN weight on every CPU: oneDNN's fused product, bias and ReLU gives 0
     for NaN where it runs on AMX or AVX-512, and the gradient is then 0 too. One compiled sum of

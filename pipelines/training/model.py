@@ -1,4 +1,4 @@
-"""What `train` starts from: towers or a whole dual encoder, a tokenizer, what stays frozen."""
+"""Build the initial model of `train`: towers or a pretrained dual encoder, and a tokenizer."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 FROZEN = {"none": (), "image": ("image",), "text": ("text",), "both": ("image", "text")}
 
-# Options that say how a model is put together, which a whole model has settled.
+# Options of the architecture, which a pretrained dual encoder already determines.
 OF_TOWERS = (
     *("image_tower", "text_tower", "image_weights", "text_weights", "embed_dim", "dropout"),
     *("projection_depth", "loss", "temperature", "vocabulary_size", "context_length"),
@@ -35,7 +35,7 @@ def check(options: Any) -> None:
 
 
 def pretrained(options: Any) -> "DualEncoder | None":
-    """The model that `--model` names, or None without one.
+    """Returns the model of `--model`, or None without it.
 
     Raises:
         FileNotFoundError, ConnectionError, ValueError: see `dual_encoder.load`.
@@ -57,7 +57,7 @@ def pretrained(options: Any) -> "DualEncoder | None":
 
 
 def tokenizer(options: Any, data: "Pairs") -> "Tokenizer":
-    """That of the text tower's weights, or one learnt from the captions."""
+    """Returns the tokenizer of the text tower's weights, or one learnt from the captions."""
     import dual_encoder
 
     if options.text_weights:
@@ -70,7 +70,7 @@ def tokenizer(options: Any, data: "Pairs") -> "Tokenizer":
 
 
 def put_together(options: Any, tokenizer: "Tokenizer") -> "DualEncoder":
-    """A dual encoder, built, of the two towers that the options name."""
+    """Returns a built dual encoder from the two towers of the options."""
     import dual_encoder
 
     image_tower = dual_encoder.image_tower(
@@ -94,6 +94,6 @@ def put_together(options: Any, tokenizer: "Tokenizer") -> "DualEncoder":
 
 
 def freeze(model: "DualEncoder", which: str) -> None:
-    """Lock the towers of a name of `FROZEN`, and unlock the others; heads are always trained."""
+    """Freeze the towers of an entry of `FROZEN`, and unfreeze the others; heads stay trainable."""
     model.image_tower.trainable = "image" not in FROZEN[which]
     model.text_tower.trainable = "text" not in FROZEN[which]

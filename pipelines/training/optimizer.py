@@ -15,11 +15,11 @@ NOT_DECAYED = ("bias", "gamma", "beta", "log_scale", "positions", "class_token")
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """What decides about an optimizer; the options of `finetune` and `train` have these names.
+    """Optimizer settings, named as in the options of `finetune` and `train`.
 
     Attributes:
         optimizer: adamw or sgd.
-        learning_rate: the highest.
+        learning_rate: peak value.
         weight_decay: not on biases, norms, positions and temperatures.
         schedule: cosine (warms up, falls to `min_learning_rate`) or constant.
         warmup_steps: of a cosine; half of all steps at most.
@@ -45,7 +45,7 @@ class OptimizerOptions:
 
     @classmethod
     def of(cls, options: Any) -> "OptimizerOptions":
-        """Those of a command's options that it has; the others keep their defaults."""
+        """Takes the settings that a command's options have; the others keep their defaults."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in vars(options).items() if name in names})
 
@@ -53,7 +53,7 @@ class OptimizerOptions:
 def optimizer(
     options: OptimizerOptions, *, steps: int, scales: Mapping[str, float] | None = None
 ) -> keras.optimizers.Optimizer:
-    """AdamW or SGD, as the options have it.
+    """Returns AdamW or SGD according to the options.
 
     Args:
         options: see there.

@@ -13,7 +13,7 @@ class Options:
 
     Args:
         data: folder of records with captions, as prepare writes it.
-        out: folder of the run; the same command goes on with a run that was stopped.
+        out: folder of the run; the same command resumes an interrupted run.
         model: start from this dual encoder, not from two towers: a checkpoint's name, hf://org/repo,
             a .keras file, or the folder of a run.
         image_tower: see `python -m pipelines models`.
@@ -22,33 +22,33 @@ class Options:
             EfficientNet), the name or folder of a checkpoint (ViT).
         text_weights: of the text tower: the name or folder of a checkpoint (BERT), whose
             tokenizer is used too.
-        freeze: towers whose weights stay as they are: none, image (LiT), text or both.
-        image_size: pixels, height and width; the tower's usual size without it.
-        embed_dim: size of the space that images and texts share.
+        freeze: towers whose weights are frozen: none, image (LiT), text or both.
+        image_size: height and width in pixels; default: the tower's usual size.
+        embed_dim: size of the embeddings.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
         loss: contrastive or sigmoid.
-        temperature: at the start; without it 0.07 (contrastive) or 0.1 (sigmoid).
-        vocabulary_size: most tokens of the vocabulary learnt from the captions.
-        context_length: most tokens per caption, start and end included.
+        temperature: initial value; default: 0.07 (contrastive) or 0.1 (sigmoid).
+        vocabulary_size: maximum size of the vocabulary learnt from the captions.
+        context_length: maximum number of tokens per caption, including start and end.
         epochs: passes over the training images.
         batch_size: images per step, on all devices together.
-        micro_batch: images of a step that a device works on at a time, to save memory; 0 for all
-            at once. The step is the same: every image still meets all texts of the batch.
+        micro_batch: images of a step that a device processes at a time, to save memory; 0 for all
+            at once. The loss is the same: every image is compared with all texts of the batch.
         captions_per_image: captions of each image used in one pass.
         crop_scale: smallest share of an image that a random crop keeps; 1 for the centre crop.
-        learning_rate: of AdamW, at its highest.
+        learning_rate: peak learning rate of AdamW.
         weight_decay: of AdamW; not on biases, norms and the temperature.
         schedule: cosine (to zero, after the warm-up) or constant.
-        warmup_steps: steps in which a cosine schedule rises to its highest.
-        clip_norm: largest norm of the gradient over all weights; 0 for any.
+        warmup_steps: steps in which a cosine schedule rises to its peak.
+        clip_norm: largest norm of the gradient over all weights; 0 for no limit.
         early_stopping: epochs without a better validation loss before it stops, to end with the
             best epoch's weights; 0 for never.
         plateau: epochs without a better validation loss before the learning rate falls; 0 for
             never.
-        plateau_factor: what the learning rate is then multiplied by.
+        plateau_factor: factor by which the learning rate is then multiplied.
         strategy: one, mirrored or multi-worker.
-        virtual_devices: split the CPU into so many devices, to try mirrored; 0 for no.
+        virtual_devices: number of devices to split the CPU into, to try mirrored; 0 for no split.
         precision: float32 or mixed_bfloat16.
         checkpoint_steps: steps between two checkpoints.
         seed: of weights, order, crops, captions and dropout.

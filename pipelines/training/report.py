@@ -1,4 +1,4 @@
-"""What a finished training leaves: the model, its figures, and a page."""
+"""Write the results of a finished training: model, metrics and page."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -38,7 +38,7 @@ def write(
         model: as training left it.
         options: of the command.
         command, dataset: names.
-        course: what remembers the course of the run.
+        course: the `Checkpoint` callback, with the history of the run.
         ends_with_best: whether the model is from the epoch with the lowest validation loss, not
             from the last one.
         devices: what it was trained on.
@@ -98,7 +98,7 @@ PANELS = {
 
 
 def headline(results: dict[str, Any]) -> str:
-    """How good the model is that a run ended with, in one sentence."""
+    """Returns the final model's quality in one sentence."""
     metrics = results["metrics"]
     epochs = f"epoch {metrics['epoch'] + 1} of {results['config']['epochs']}"
     if "val_zero_shot_top1" in metrics:
@@ -111,7 +111,7 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """A run in a few lines for a terminal."""
+    """Returns a summary of a run for a terminal."""
     metrics, cost, devices = results["metrics"], results["cost"], results["devices"]
     rate, out, data = cost["images_per_second"], results["model"], results["config"]["data"]
     speed = f"{results['steps']:,} steps in {cost['seconds']:,.0f} s, {rate:,.0f} images/s"
@@ -169,7 +169,7 @@ def page(results: dict[str, Any]) -> str:
 
 
 def figure(key: str, value: float | None) -> str:
-    """A figure of an epoch, as text."""
+    """Formats a metric of an epoch."""
     if value is None:
         return reporting_text.DASH
     if key.endswith(("top1", "among_all", "harmonic_mean", "map")):

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: curves over its steps, and images with their texts.
+"""Write TensorBoard logs of a run: curves over steps, and images with their texts.
 
 Keras' own callback counts batches from 0 again in every `fit`, and so after every interruption.
 """
