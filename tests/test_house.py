@@ -58,7 +58,13 @@ class Import:
 
 def modules() -> dict[str, Path]:
     """Every module of the house by its dotted name."""
-    files = [path for package in MAY_KNOW for path in (ROOT / package).rglob("*.py")]
+    # The cells of notebooks are what somebody types, commands included.
+    files = [
+        path
+        for package in MAY_KNOW
+        for path in (ROOT / package).rglob("*.py")
+        if "notebooks" not in path.parts
+    ]
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
         for path in files

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import tfrecords
+from tfrecords.load_options import GROUPS
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.schema import RawExample
 
@@ -117,9 +118,9 @@ def test_training_without_random_crops_has_the_pixels_of_evaluation(records):
 
 def test_everyone_takes_the_same_keywords_with_the_same_defaults():
     defaults = {field.name: field.default for field in fields(Preprocessing)}
-    for function in (tfrecords.load, tfrecords.read_image):
-        parameters = inspect.signature(function).parameters
-        assert {name: parameters[name].default for name in defaults} == defaults
+    parameters = inspect.signature(tfrecords.read_image).parameters
+    assert {name: parameters[name].default for name in defaults} == defaults
+    assert GROUPS["preprocessing"] is Preprocessing  # whose fields `load` takes by name
 
 
 WRONG = {
