@@ -22,7 +22,7 @@ MAY_KNOW = {
     "dual_encoder": {"duet"},
     "classifiers": {"duet", "tfrecords", "dual_encoder"},
     "pipelines": {"duet", "tfrecords", "dual_encoder", "classifiers"},
-    "examples": {"tfrecords", "dual_encoder", "classifiers"},
+    "examples": {"tfrecords", "dual_encoder", "classifiers", "pipelines"},  # notebooks run commands
     "benchmarks": {"tfrecords", "dual_encoder", "classifiers", "pipelines"},
 }
 # The packages of `pipelines` in layers: a package imports from lower layers alone. A command, which

@@ -15,13 +15,12 @@ QUERY = "a picture of the purple star"
 # %%
 from pathlib import Path
 
-from tfrecords.sources.shapes.source import ShapesSource
+from tfrecords import sources
 
 if IMAGES is None:
     IMAGES = "images"
     Path(IMAGES).mkdir(exist_ok=True)
-    world = ShapesSource("shapes", counts={"test": DRAWN})
-    for example in world.read("test", 0, DRAWN):
+    for example in sources.named("shapes").read("test", 0, DRAWN):
         Path(IMAGES, Path(example.filename).name).write_bytes(example.load())
 
 # %% [markdown]
