@@ -113,21 +113,29 @@ def test_all_rows_share_one_feature_cache(compared):
 def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
     out, _ = compared
     called = []
-    monkeypatch.setattr(Workers, "call", lambda self, call: called.append(call.function))
+
+    def note(self, call):
+        called.append(call.function)
+        return []  # as the look for test images that stand in train
+
+    monkeypatch.setattr(Workers, "call", note)
     monkeypatch.setattr(Workers, "run", None)
     methods = METHODS[:2]
     status, output, error = compare(
         home, "compare", "--seeds", "0", "--held-out", "1", "--methods", *methods
     )
     assert status == 0, error
-    assert [each.__module__ for each in called] == ["pipelines.comparison.tensorboard"]
+    modules = [each.__module__ for each in called]
+    assert modules == ["pipelines.inspection.leaks", "pipelines.comparison.tensorboard"]
     assert "of which 2 are finished" in output
     assert (out / "results.json").is_file()
 
 
 def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
     speed = budget.Speed(flops=2e7, images_per_second=10.0)
-    monkeypatch.setattr(Workers, "call", lambda self, call: speed)
+    monkeypatch.setattr(
+        Workers, "call", lambda self, call: [] if "leaks" in call.function.__name__ else speed
+    )
     monkeypatch.setattr(comparison_plan, "run", lambda plan, workers, about, claim: claim())
     methods = ("zero-shot", "auto", "efficientnet-b7")
     status, output, _ = compare(
@@ -157,7 +165,7 @@ def test_a_model_that_cannot_be_had_ends_the_command_before_the_first_run(home):
         (("--methods", "magic"), "expected all, or some of zero-shot, linear-probe"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
         (("--bootstrap", "0"), "--bootstrap: expected"),
-        (("--recipes", "vit"), "expected METHOD=RECIPE with one of linear-probe, full"),
+        (("--recipes", "vit"), "expected METHOD=RECIPE with one of linear-probe, text-probe"),
         (("--recipes", "coop=food101_vit"), "got 'coop=food101_vit'"),
         (("--recipes", "vit=food"), "--recipes: no file and no recipe 'food'; recipes: animals10"),
         (("--recipes", "vit=shapes_compare"), "shapes_compare has an option"),
