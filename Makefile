@@ -1,11 +1,11 @@
-# make demo · make test · make lint · make parity · make bench · make shapes-tiny
+# make demo · test · notebooks · torture · lint · docs · parity · edges · bench · shapes-tiny
 # Each sets up what it needs in .venv, from Python 3.11 and make alone; a second run reuses it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint parity bench shapes-tiny clean
+.PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest bench shapes-tiny clean
 .DELETE_ON_ERROR:
 
 demo: records/shapes-wild-4000/manifest.json
@@ -20,19 +20,58 @@ records/%/manifest.json: | .venv/base
 test: .venv/dev
 	$(BIN)/python -m pytest
 
+# Every notebook of examples/, whole; `make test` runs one.
+notebooks: .venv/dev
+	NOTEBOOKS=all $(BIN)/python -m pytest tests/test_notebooks.py
+
+# Every command killed at each of its writes, given again, and compared: an hour on 2 cores.
+torture: .venv/dev
+	$(BIN)/python tests/torture.py
+
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, in build/site; the commands and the Python reference are made of the code.
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 # Every published checkpoint at its real size, against the library that it comes from.
 parity: .venv/parity
 	$(BIN)/python tests/parity
+	$(BIN)/python tests/parity/open_clip_families.py
+	$(BIN)/python tests/parity/torch_files.py
+	$(BIN)/python tests/parity/published.py
 	KERAS_BACKEND=jax $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50
 	for precision in mixed_bfloat16 mixed_float16; do \
 	    $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50 siglip-base-patch16-224 \
 	        --precision $$precision || exit 1; done
 	$(BIN)/python tests/parity/food101_study.py
+
+# The oldest and the newest versions of every dependency that pyproject.toml allows.
+EDGE_TESTS := $(patsubst %,tests/test_%.py,classifiers_probe pipelines_config \
+    dual_encoder_checkpoints_hub_fetch dual_encoder_checkpoints_keras_hub_read \
+    dual_encoder_checkpoints_tokenizers_read dual_encoder_checkpoints_weight_files \
+    dual_encoder_tensorboard dual_encoder_torch_files pipelines_evaluation_report \
+    tfrecords_image_files tfrecords_sources tfrecords_writer)
+
+edges: edge-oldest edge-newest
+
+edge-oldest edge-newest: edge-%: .venv-%/done
+	.venv-$*/bin/python -m pytest $(EDGE_TESTS)
+
+.venv-oldest/done: RESOLUTION := lowest-direct
+.venv-newest/done: RESOLUTION := highest
+.venv-%/done: pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check uv
+	.venv-$*/bin/uv pip compile --quiet --extra serve --python .venv-$*/bin/python \
+	    --resolution $(RESOLUTION) pyproject.toml --output-file .venv-$*/versions.txt
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check \
+	    --requirement .venv-$*/versions.txt 'pytest>=9' 'pytest-xdist>=3.8'
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/input_pipeline.py
@@ -52,11 +91,11 @@ shapes-tiny: records/shapes/manifest.json
 	$(PIP) --editable '.[dev]'
 	touch $@
 
-# open_clip and timm ask for torchvision, which they only use on training pictures.
+# open_clip and timm ask for torchvision, which they only use on training images.
 .venv/parity: .venv/dev
 	$(PIP) --editable '.[parity]'
 	$(PIP) --no-deps open_clip_torch==3.3.0 timm==1.0.31
 	touch $@
 
 clean:
-	rm -rf .venv runs records build
+	rm -rf .venv .venv-oldest .venv-newest runs records build

@@ -1,4 +1,4 @@
-"""Memory and time of one contrastive step of the same batch, worked on a few pictures at a time.
+"""Memory and time of one contrastive step of the same batch, worked on a few images at a time.
 
 Each row is a process of its own that takes two steps of AdamW: the first one, which traces, does
 not count for the time. The peak is that of resident memory (VmHWM) above what the process had when
@@ -6,7 +6,7 @@ model, optimizer and batch were there.
 
     python benchmarks/accumulation.py [--size small] [--batch 128] [--micro 128 64 32 16 8]
 
-`small`: two towers of six blocks, 192 wide, pictures of 64 x 64 in patches of 8, texts of 32
+`small`: two towers of six blocks, 192 wide, images of 64 x 64 in patches of 8, texts of 32
 tokens.
 `b32`: the sizes of CLIP ViT-B/32, texts of 77 tokens.
 """
@@ -104,7 +104,7 @@ def measure(size: str, *, batch: int, micro_batch: int) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print one row for each number of pictures at a time."""
+    """Print one row for each number of images at a time."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--batch", type=int, default=128)

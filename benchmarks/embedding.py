@@ -1,4 +1,4 @@
-"""Pictures and prompts per second of one ViT-B/32: ours, `transformers`' and `open_clip`'s.
+"""Images and prompts per second of one ViT-B/32: ours, `transformers`' and `open_clip`'s.
 
 All sides compute in float32 on all cores of a CPU, with random weights that are made once:
 
@@ -7,7 +7,7 @@ All sides compute in float32 on all cores of a CPU, with random weights that are
 - `open_clip`: its CLIP with the same sizes, as it is and under torch.compile.
 
 torch.compile compiles for every shape by itself and with the weights as constants, which is its
-fastest setting. Pictures have their final size. Ours takes uint8 and normalises them; the others
+fastest setting. Images have their final size. Ours takes uint8 and normalises them; the others
 get float tensors that were normalised beforehand, and leave out the unit length: generous to them.
 
 The head is 101 classes in one template, at most 10 tokens a prompt. Ours goes from names to class
@@ -170,7 +170,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 # --- What is encoded --------------------------------------------------------------------------
 
 
-def pictures(folder: Path, batch: int) -> np.ndarray:
+def images(folder: Path, batch: int) -> np.ndarray:
     """Pixels 0-255, uint8 [b, s, s, 3]."""
     size = read_config(folder)["vision_config"]["image_size"]
     shape = (batch, size, size, 3)
@@ -209,8 +209,7 @@ def ours(folder: Path, batches: list[int]) -> Calls:
         dual_encoder.ZeroShotClassifier.from_names, model, class_names(), [TEMPLATE]
     )
     calls: Calls = {
-        task(batch): (batch, functools.partial(encode, pictures(folder, batch)))
-        for batch in batches
+        task(batch): (batch, functools.partial(encode, images(folder, batch))) for batch in batches
     }
     return calls | {PADDED: (CLASSES, head), CUT: (CLASSES, head)}
 
@@ -310,7 +309,7 @@ def torch_calls(
 
     calls: Calls = {}
     for batch in batches:
-        pixels = (pictures(folder, batch) / 255 - MEAN) / STD
+        pixels = (images(folder, batch) / 255 - MEAN) / STD
         x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), "float32"))
         calls[task(batch)] = batch, functools.partial(run, image, x)
     for name, inputs in prompts.items():
@@ -319,7 +318,7 @@ def torch_calls(
 
 
 def task(batch: int) -> str:
-    return f"pictures, {batch}"
+    return f"images, {batch}"
 
 
 @dataclass(frozen=True)
@@ -349,7 +348,7 @@ INSTALL = {
 
 
 def rate(count: int, call: Callable[[], Any], seconds: float) -> float:
-    """Pictures or prompts per second, over whole calls of so many seconds or a little more."""
+    """Images or prompts per second, over whole calls of so many seconds or a little more."""
     start, done = time.perf_counter(), 0
     while not done or time.perf_counter() - start < seconds:
         call()
@@ -614,7 +613,7 @@ def is_here(module: str) -> bool:
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="pictures")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="images")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each side")
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement, at least")
@@ -636,7 +635,7 @@ def main(given: list[str] | None = None) -> int:
         rates, notes = measure(
             sides, folder, options.batches, rounds=options.rounds, seconds=options.seconds
         )
-    print_rates("pictures, by batch", "pictures", {b: rates[task(b)] for b in options.batches})
+    print_rates("images, by batch", "images", {b: rates[task(b)] for b in options.batches})
     heads = {"padded": rates[PADDED], "cut": rates[CUT]}
     print_rates(f"a head of {CLASSES} classes", "prompts", heads)
     print(*notes, sep="\n")

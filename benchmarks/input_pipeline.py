@@ -1,4 +1,4 @@
-"""Pictures per second from JPEG files to batches: a PyTorch DataLoader against tfrecords.load.
+"""Images per second from JPEG files to batches: a PyTorch DataLoader against tfrecords.load.
 
 Every side decodes the same files on the same cores, draws random windows from the same
 distribution and resizes them to 224 x 224, bicubic and antialiased:
@@ -7,11 +7,11 @@ distribution and resizes them to 224 x 224, bicubic and antialiased:
 - `records`: tfrecords.load, records that hold the bytes of the original files.
 - `records, 256`: the same after `prepare --short-side 256`.
 
-Each side runs in a process of its own. Rounds are interleaved, so that whatever else the machine
-does hits all sides alike, and medians are compared. A round is a few epochs from nothing: starting
-workers and building the graph count. `end` is the longest it took to return after the last batch.
+Each side runs in a separate process. Rounds are interleaved, so that other load affects all sides
+alike, and medians are compared. A round is a few epochs from a cold start: starting workers and
+building the graph count. `end` is the longest time from the last batch to the end of the round.
 
-    python benchmarks/input_pipeline.py [--folder DIR] [--rounds 5] [--json FILE]
+python benchmarks/input_pipeline.py [--folder DIR] [--rounds 5] [--json FILE]
 
 PyTorch is not among Duet's dependencies: install its CPU build, or the extra `parity`.
 """
@@ -42,7 +42,7 @@ EPOCHS = 3  # of a round
 RATIO = (3 / 4, 4 / 3)
 
 
-# --- Pictures ---------------------------------------------------------------------------------
+# --- Images ---------------------------------------------------------------------------------
 
 
 def make_photographs(folder: Path, count: int) -> None:
@@ -67,7 +67,7 @@ def jpegs(folder: Path) -> list[Path]:
 class Files:
     """The files as a source for the record writer."""
 
-    name, class_names, templates, metric, lossless = "files", ("picture",), (), "top1", False
+    name, class_names, templates, metric, lossless = "files", ("image",), (), "top1", False
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
@@ -161,14 +161,14 @@ def records(folder: Path, scale: tuple[float, float], round_: int) -> Iterable:
 
 
 def one_round(side: Callable[[int], Iterable], round_: int, count: int) -> tuple[float, float]:
-    """Pictures per second of a round, and seconds from its last batch to its end."""
+    """Images per second of a round, and seconds from its last batch to its end."""
     start = last = time.perf_counter()
     batches = 0
     for _ in side(round_):
         batches, last = batches + 1, time.perf_counter()
     end = time.perf_counter()
     if batches != EPOCHS * -(-count // BATCH):
-        raise RuntimeError(f"{EPOCHS} epochs of {count} pictures gave {batches} batches of {BATCH}")
+        raise RuntimeError(f"{EPOCHS} epochs of {count} images gave {batches} batches of {BATCH}")
     return EPOCHS * count / (end - start), end - last
 
 
@@ -206,7 +206,7 @@ def summarize(passes: dict[str, list]) -> dict[str, dict]:
     baseline = statistics.median(rates["DataLoader"])
     return {
         name: {
-            "pictures_per_second": statistics.median(rates[name]),
+            "images_per_second": statistics.median(rates[name]),
             "ratio": statistics.median(rates[name]) / baseline,
             "every_round": [round(rate, 1) for rate in rates[name]],
             "longest_end_seconds": max(end for _, end, _ in measured),
@@ -218,7 +218,7 @@ def summarize(passes: dict[str, list]) -> dict[str, dict]:
 
 def print_table(scale: tuple[float, float], results: dict[str, dict]) -> None:
     print(f"\nwindows of {scale[0]:.0%} to {scale[1]:.0%} of the area")
-    print(f"{'':14}{'pictures/s':>12}{'ratio':>7}{'end, s':>9}{'MiB':>7}   every round")
+    print(f"{'':14}{'images/s':>12}{'ratio':>7}{'end, s':>9}{'MiB':>7}   every round")
     for name, result in results.items():
         rate, ratio, every, end, memory = result.values()
         print(f"{name:14}{rate:12.0f}{ratio:7.2f}{end:9.3f}{memory:7}   {every}")
@@ -245,7 +245,7 @@ def prepare(paths: list[Path], folder: Path) -> dict[str, Path]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="JPEG files to read instead of made-up ones")
-    parser.add_argument("--count", type=int, default=1000, help="pictures at most")
+    parser.add_argument("--count", type=int, default=1000, help="images at most")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each side")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser.parse_args()

@@ -1,13 +1,13 @@
-"""Whether prompts learnt the cheap way are as good as those learnt the published way.
+"""Compare the accuracy of Duet's fast prompt learning with the published procedure.
 
-    python benchmarks/prompt_accuracy.py --data records/shapes-wild [--seeds 1 2 3]
+python benchmarks/prompt_accuracy.py --data records/shapes-wild [--seeds 1 2 3]
 
-Ours is the command `prompt --methods coop`: pictures are embedded once, prompts are as short as
-they may be. The published way (github.com/KaiyangZhou/CoOp) cuts and flips every picture anew and
+Ours is the command `prompt --methods coop`: images are embedded once, prompts are as short as
+they may be. The published way (github.com/KaiyangZhou/CoOp) cuts and flips every image anew and
 runs the image tower in every step, and the text tower on its whole context; here the text tower is
 written plainly in torch, with the weights of the same checkpoint, and its loop, optimizer and
-schedule are torch's. Pictures, classes, shots and seeds are the same, the image tower is one and
-the same. Test pictures are read at the end, by both. Needs the extra `parity`.
+schedule are torch's. Images, classes, shots and seeds are the same, the image tower is one and
+the same. Test images are read at the end, by both. Needs the extra `parity`.
 """
 
 import argparse
@@ -83,7 +83,6 @@ def published(options: argparse.Namespace, seed: int) -> float:
 
     import dual_encoder
     import tfrecords
-    from pipelines.runs import few_shot
 
     model = dual_encoder.load(MODEL)
     manifest = tfrecords.Manifest.read(options.data)
@@ -105,18 +104,18 @@ def published(options: argparse.Namespace, seed: int) -> float:
         learnt = context.expand(len(words), -1, -1)
         return tower(torch.cat([words[:, :1], learnt, words[:, 1 + CONTEXT :]], 1), ids)
 
-    def logits(pictures):
-        images = torch.from_numpy(np.array(model.encode_image(pictures)))
-        return scale * images @ classes().T
+    def logits(images):
+        embeddings = torch.from_numpy(np.array(model.encode_image(images)))
+        return scale * embeddings @ classes().T
 
     np.testing.assert_allclose(classes().detach(), coop.class_embeddings(), atol=1e-5)
 
-    for epoch, batch in enumerate(passes(options, manifest, model, seen, few_shot, seed=seed)):
+    for epoch, batch in enumerate(passes(options, manifest, model, seen, seed=seed)):
         rate = 0.5 * RATE * (1 + np.cos(np.pi * (epoch - 1) / EPOCHS)) if epoch else WARMUP
         optimizer.param_groups[0]["lr"] = float(rate)
-        for pictures, labels in batch:
+        for images, labels in batch:
             target = torch.from_numpy(labels.astype("int64"))
-            loss = torch.nn.functional.cross_entropy(logits(pictures), target)
+            loss = torch.nn.functional.cross_entropy(logits(images), target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -129,14 +128,15 @@ def published(options: argparse.Namespace, seed: int) -> float:
     return float(np.mean(right))
 
 
-def passes(options, manifest, model, seen, few_shot, *, seed):
+def passes(options, manifest, model, seen, *, seed):
     """For each pass its batches of fresh crops: (pixels, places among the learnt classes)."""
     import keras
 
     import tfrecords
+    from pipelines.fewshot import sampling
 
     ids, labels = tfrecords.labels(options.data, "train")
-    drawn = few_shot.sample(labels, classes=seen, shots=options.shots, seed=seed).train
+    drawn = sampling.sample(labels, classes=seen, shots=options.shots, seed=seed).train
     batches = iter(
         tfrecords.load(
             options.data,
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="labelled records that fit the checkpoint")
     parser.add_argument("--shots", type=int, default=16)
     parser.add_argument("--held-out", type=int, default=80, help="classes that are not learnt")
-    parser.add_argument("--views", type=int, default=0, help="of each picture, of ours")
+    parser.add_argument("--views", type=int, default=0, help="of each image, of ours")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
     python benchmarks/prompt_learning.py                 # 10 classes x 16 shots, ViT-B/32
     python benchmarks/prompt_learning.py --memory        # peak memory of 100 classes x 16 shots
 
-The published way (github.com/KaiyangZhou/CoOp) runs the image tower on every picture in every
+The published way (github.com/KaiyangZhou/CoOp) runs the image tower on every image in every
 step and the text tower on 77 tokens; here it is written plainly in torch on `open_clip`. Both have
 random weights of the same size, the same batches, SGD and schedule; rounds are interleaved, and
 seconds of the whole run are the measured seconds of a step, times the steps, plus what is done
@@ -29,17 +29,17 @@ WORDS = ["cat", "dog", "car", "tree", "house", "boat", "bird", "fish", "road", "
 
 
 def duet(folder: Path, classes: int, shots: int):
-    """Seconds of embedding all pictures once, and a function that takes one step."""
+    """Seconds of embedding all images once, and a function that takes one step."""
     import keras
     import numpy as np
 
     import dual_encoder
 
     model = dual_encoder.load(folder)
-    pictures = np.random.default_rng(0).integers(256, size=(BATCH, 224, 224, 3), dtype="uint8")
-    model.encode_image(pictures)  # compiles
+    images = np.random.default_rng(0).integers(256, size=(BATCH, 224, 224, 3), dtype="uint8")
+    model.encode_image(images)  # compiles
     start = time.perf_counter()
-    embeddings = np.array(model.encode_image(pictures))
+    embeddings = np.array(model.encode_image(images))
     once = (time.perf_counter() - start) * classes * shots / BATCH
     model.tokenizer = tokenizer(classes)
     coop = dual_encoder.CoOp(model, names(classes), n_ctx=CONTEXT)
@@ -81,18 +81,20 @@ def published(reference, classes: int):
     frozen = model.token_embedding(ids)
     context = torch.nn.Parameter(0.02 * torch.randn(CONTEXT, frozen.shape[-1]))
     optimizer = torch.optim.SGD([context], 0.002, momentum=0.9, weight_decay=5e-4)
-    pictures, labels = torch.randn(BATCH, 3, 224, 224), torch.arange(BATCH) % classes
+    images, labels = torch.randn(BATCH, 3, 224, 224), torch.arange(BATCH) % classes
     rows = torch.arange(classes)
 
     def step() -> float:
         with torch.no_grad():
-            images = model.encode_image(pictures, normalize=True)
+            embeddings = model.encode_image(images, normalize=True)
         learnt = context.expand(classes, -1, -1)
         x = torch.cat([frozen[:, :1], learnt, frozen[:, 1 + CONTEXT :]], 1)
         x = model.transformer(x + model.positional_embedding, attn_mask=model.attn_mask)
         texts = model.ln_final(x)[rows, ends] @ model.text_projection
         texts = torch.nn.functional.normalize(texts, dim=-1)
-        loss = torch.nn.functional.cross_entropy(model.logit_scale.exp() * images @ texts.T, labels)
+        loss = torch.nn.functional.cross_entropy(
+            model.logit_scale.exp() * embeddings @ texts.T, labels
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,8 +1,8 @@
-"""Search among embeddings, and embedding a folder of pictures: ours, and what else there is.
+"""Search among embeddings, and embedding a folder of images: ours, and what else there is.
 
     python benchmarks/retrieval.py search [--rows 1000000] [--dim 512] [--queries 100] [--rounds 3]
     python benchmarks/retrieval.py approximate [--rows 1000000] [--dim 512] [--kind hnsw]
-    python benchmarks/retrieval.py embed --folder PICTURES [--batches 32 256] [--rounds 3]
+    python benchmarks/retrieval.py embed --folder IMAGES [--batches 32 256] [--rounds 3]
 
 `search`: the ten nearest of 100 queries, exactly. Ours searches an index on disk, mapped into
 memory; `numpy` is a matrix product and argpartition by blocks of 65,536 rows, `faiss` its
@@ -20,7 +20,7 @@ others. Queries are drawn in the same way and are no copies of rows.
 `embed`: a ViT-B/32 with the same random weights on every side, from the files of a folder to
 embeddings. `clip-retrieval`'s way (its reader and mapper at rom1504/clip-retrieval, read and
 written here again): a torch DataLoader with Pillow's resize, crop and normalisation in worker
-processes, open_clip's model in eager mode, float16 results; with its defaults of 256 pictures at a
+processes, open_clip's model in eager mode, float16 results; with its defaults of 256 images at a
 time, and with 32; with as many workers as there are cores, which is kinder to a small machine than
 its own four. Each side runs in a process of its own, and one small pass before does not count.
 """
@@ -193,25 +193,25 @@ def reference(folder: Path) -> Any:
     return build(MODEL, folder).model.eval()
 
 
-def ours(folder: Path, pictures: Path, names: list[str], batch: int) -> Callable[[], np.ndarray]:
+def ours(folder: Path, photos: Path, names: list[str], batch: int) -> Callable[[], np.ndarray]:
     """As `retrieve --build` does it."""
     from functools import partial
 
     import dual_encoder
     import tfrecords
-    from pipelines.runs.embedding import encode_pictures
+    from pipelines.retrieval.encode import encode_images
 
     model = dual_encoder.load(folder)
 
     def run() -> np.ndarray:
-        loads = [(name, partial(tfrecords.PictureFolder(pictures).load, name)) for name in names]
-        batches = tfrecords.read_pictures(loads, batch_size=batch, **model.preprocessing)
-        return np.concatenate([encode_pictures(model, b.images, rows=batch) for b in batches])
+        loads = [(name, partial(tfrecords.ImageFolder(photos).load, name)) for name in names]
+        batches = tfrecords.read_images(loads, batch_size=batch, **model.preprocessing)
+        return np.concatenate([encode_images(model, b.images, rows=batch) for b in batches])
 
     return run
 
 
-def theirs(folder: Path, pictures: Path, names: list[str], batch: int) -> Callable[[], np.ndarray]:
+def theirs(folder: Path, photos: Path, names: list[str], batch: int) -> Callable[[], np.ndarray]:
     """As clip-retrieval does it: see the top of this file."""
     import torch
     from PIL import Image
@@ -226,7 +226,7 @@ def theirs(folder: Path, pictures: Path, names: list[str], batch: int) -> Callab
             return len(names)
 
         def __getitem__(self, number: int) -> torch.Tensor:
-            image = Image.open(pictures / names[number]).convert("RGB")
+            image = Image.open(photos / names[number]).convert("RGB")
             short = min(image.size)
             size = [int(224 * side / short) for side in image.size]
             image = image.resize(size, Image.Resampling.BICUBIC)
@@ -263,10 +263,10 @@ def side(connection: Any, make: Callable, arguments: tuple) -> None:
 def embed(options: argparse.Namespace) -> dict[str, Any]:
     import multiprocessing
 
-    from tfrecords import PictureFolder
+    from tfrecords import ImageFolder
 
-    pictures, context = Path(options.folder), multiprocessing.get_context("spawn")
-    names = list(PictureFolder(pictures).listing())[: options.limit]
+    images, context = Path(options.folder), multiprocessing.get_context("spawn")
+    names = list(ImageFolder(images).listing())[: options.limit]
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         reference(Path(folder))
         calls: dict[str, Callable] = {}
@@ -275,7 +275,7 @@ def embed(options: argparse.Namespace) -> dict[str, Any]:
             ("ours, 32", ours, 32), *((f"theirs, {n}", theirs, n) for n in options.batches)
         ]:  # fmt: skip
             near, far = context.Pipe()
-            arguments = (Path(folder) if make is ours else Path(folder) / label, pictures, names)
+            arguments = (Path(folder) if make is ours else Path(folder) / label, images, names)
             if make is theirs:
                 arguments[0].mkdir()
             context.Process(target=side, args=(far, make, (*arguments, batch))).start()
@@ -287,7 +287,7 @@ def embed(options: argparse.Namespace) -> dict[str, Any]:
             near.send(False)
     cosines = {n: float((found * first["ours, 32"]).sum(1).min()) for n, found in first.items()}
     rates = {name: len(names) / taken for name, taken in seconds.items()}
-    return {"pictures": len(names), "pictures per second": rates, "least cosine": cosines}
+    return {"images": len(names), "images per second": rates, "least cosine": cosines}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -297,8 +297,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--kind", choices=("hnsw", "ivf"), default="hnsw")
-    parser.add_argument("--folder", help="of pictures, for embed")
-    parser.add_argument("--limit", type=int, default=512, help="pictures, for embed")
+    parser.add_argument("--folder", help="of images, for embed")
+    parser.add_argument("--limit", type=int, default=512, help="images, for embed")
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 256])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scratch", help="folder for the index; the system's if nothing is said")

@@ -3,20 +3,20 @@
 - `vit`: ViT-B/16 with a head of 101 classes, cross-entropy.
 - `clip`: CLIP ViT-B/32, contrastive loss, texts of 77 tokens on every side.
 - `prompts`: the same with class prompts of 12 tokens. Ours reads rows as long as the longest
-  prompt, which its causal mask makes exact; theirs gets what the processors of CLIP and open_clip
-  make, rows padded to 77.
+prompt, which its causal mask makes exact; theirs gets what the processors of CLIP and open_clip
+make, rows padded to 77.
 
-AdamW, float32, random weights, pictures of 224 pixels, all cores of a CPU. Ours is what `fit` runs
+AdamW, float32, random weights, images of 224 pixels, all cores of a CPU. Ours is what `fit` runs
 (`train_on_batch`). Theirs is `ViTForImageClassification` and `CLIPModel` with sdpa attention and
 torch's fused AdamW, as they are (`eager`) and under torch.compile (`compiled`).
 
-Each side runs in a process of its own, and its first step counts its compilation in. Rounds are
-interleaved, so that whatever else the machine does hits all sides alike. A ratio above 1 means that
-ours is faster: the median over rounds of their time for a step over ours in the same round. Memory
-is the peak of the whole process, libraries included; ours goes without JAX, which is none of Duet's
-and which TensorFlow imports where it is installed.
+Each side runs in a separate process, and its first step includes compilation. Rounds are
+interleaved, so that other load affects all sides alike. A ratio above 1 means that ours is
+faster: the median over rounds of their time per step divided by ours in the same round. Memory is
+the peak of the whole process, libraries included; JAX, which TensorFlow imports if installed but
+Duet does not need, is disabled for ours.
 
-    python benchmarks/training_step.py [--models vit clip] [--rounds 5] [--sides ours ...]
+python benchmarks/training_step.py [--models vit clip] [--rounds 5] [--sides ours ...]
 
 The other library is not among Duet's dependencies: `make parity` installs it.
 """
@@ -191,7 +191,7 @@ def table(name: str, found: dict[str, dict[str, Any]]) -> str:
         ratio = statistics.median(theirs / ours for theirs, ours in pairs)
         memory = found["ours"]["peak_rss"] / row["peak_rss"]
         lines.append(
-            f"  {side:9} {BATCH[name] / statistics.median(row['rounds']):6.2f} pictures/s"
+            f"  {side:9} {BATCH[name] / statistics.median(row['rounds']):6.2f} images/s"
             f"   theirs/ours {ratio:5.2f}   first step {row['first_step']:6.1f} s"
             f"   peak {row['peak_rss'] / 2**30:5.2f} GiB (ours/theirs {memory:4.2f})"
         )

@@ -1,29 +1,31 @@
-"""Weights for folders whose classes differ in size."""
+"""Weights by which rare classes count as much as common ones."""
 
 import numpy as np
 
 
 def class_weights(labels: np.ndarray, *, power: float) -> np.ndarray:
-    """Weight of every image, float32 [n], with mean 1: (1 / images of its class) ** power.
+    """The weight of each class, (1 / n_c)^power times what makes their mean over images 1.
 
-    A power of 0 weighs all images alike, 1 all classes alike; between them is a compromise for
-    large differences, for the weights of a class with few images are also its noise.
+    With power 1 every class counts alike, however many images it has: the weighted mean of a loss
+    is the mean over classes of its means. With power 0 every image counts alike.
 
     Args:
-        labels: int [n].
+        labels: int [n], 0 to c - 1.
         power: 0 to 1.
 
-    Raises:
-        ValueError: a power outside 0 to 1, or no label.
+    Returns:
+        float64 [c]; 0 for a class without an image.
+
+    Raises ValueError for a power outside of 0 to 1, or no labels.
     """
     labels = np.asarray(labels)
     if not 0 <= power <= 1:
-        raise ValueError(f"power: expected 0 (no weights) to 1 (classes weigh alike); got {power}")
-    if labels.ndim != 1 or not len(labels):
-        raise ValueError(f"labels: expected one class per image, [n]; got {list(labels.shape)}")
-    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    weights = (1.0 / counts[places]) ** power
-    return (weights / weights.mean()).astype(np.float32)
+        raise ValueError(f"power of class weights: expected a number from 0 to 1; got {power}")
+    if not len(labels):
+        raise ValueError("labels: expected one or more; got none")
+    counts = np.bincount(labels)
+    weights = np.where(counts, np.maximum(counts, 1.0) ** -power, 0.0)
+    return weights * len(labels) / (weights @ counts)
 
 
 def imbalance(labels: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Image classifiers: a tower of any kind, and a head of one's own classes."""
+"""Image classifiers: an image tower and a head for custom classes."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,13 +9,24 @@ import numpy as np
 from keras import ops
 
 import dual_encoder
-from classifiers.heads import CosineHead
-from dual_encoder import ExactTraining, TakesPictures, class_embeddings, compiled
+from dual_encoder import (
+    ExactTraining,
+    NamesImages,
+    TakesImages,
+    as_image_tower,
+    check_size,
+    class_embeddings,
+    row_mean,
+)
+from dual_encoder.towers import xla
 
 HEADS = ("linear", "zero-shot")
-PUBLISHED = "published"  # weights: those that the name promises
+
+PUBLISHED = "published"  # weights: the pretrained ones of the name
+
 TEMPLATES = ("a photo of a {}.",)
-# By these names, losses take what a classifier gives: logits.
+
+# Loss names that are replaced by losses on logits.
 LOSSES = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
@@ -24,22 +35,35 @@ LOSSES = {
 
 
 @keras.saving.register_keras_serializable("duet")
-class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
-    """Pictures to logits over classes: image tower, projection if it has one, head.
+class ClassCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of logits [b, c] and labels: indices [b] or [b, 1], or a column per class."""
 
-    Pixels 0-255 [b, s, s, 3], or a dict that has them as `"image"`, -> logits float32 [b, c]. With
-    one class per picture the softmax of the logits are probabilities, with several
-    (`multi_label`) their sigmoid. Plain Keras: `compile`, `fit`, `evaluate`, `.keras`.
+    def __init__(self, reduction="sum_over_batch_size", **kwargs):
+        super().__init__(reduction=reduction, **kwargs)
+
+    def call(self, y_true, y_pred):
+        if len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] != 1:
+            return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+@keras.saving.register_keras_serializable("duet")
+class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
+    """Maps images to class logits: image tower, optional projection, head.
+
+    Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, -> logits float32 [b, c].
+    Probabilities are the softmax of the logits, for `multi_label` their sigmoid. A plain Keras
+    model: `compile`, `fit`, `evaluate`, `.keras`.
 
     Args:
         image_tower: layer with attributes `image_size`, `output_dim` and `preprocessing`.
         head: layer, features [b, d] -> logits [b, c]; has `units`, c.
         class_names: c names, the class of each label in order.
         image_projection: layer between the two, such as CLIP's.
-        multi_label: whether a picture may have several classes, or none.
+        multi_label: whether an image may have several classes, or none.
 
     Raises:
-        ValueError: head and class names are not as many.
+        ValueError: the head's units and the number of class names differ.
     """
 
     def __init__(
@@ -74,43 +98,48 @@ class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
+        """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
         image = inputs["image"] if isinstance(inputs, dict) else inputs
         return ops.cast(self.head(self.features(image, training=training)), "float32")
 
     def features(self, image, training=None):
-        """Pixels 0-255 [b, s, s, 3] -> what the head sees, [b, d]."""
+        """Maps pixels 0-255 [b, s, s, 3] to the head's input features [b, d].
+
+        With `x = keras.Input((s, s, 3))`, `keras.Model(x, features(x))` is a feature extractor.
+        """
+        check_size(image, self.image_size)
         features = self.image_tower(image, training=training)
         if self.image_projection is None:
             return features
         return self.image_projection(features, training=training)
 
     def encode_image(self, images: Any) -> Any:
-        """`features` without training, compiled."""
-        return self._compiled(ops.convert_to_tensor(images))
+        """Returns `features` of images as in `DualEncoder.encode_image`, compiled."""
+        return self._compiled(ops.convert_to_tensor(self.as_pixels(images)))
 
     @cached_property
     def _compiled(self):
-        return compiled.compiled(lambda images: self.features(images, training=False), self)
+        return xla.compiled(lambda images: self.features(images, training=False), self)
 
     def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
-        """As Keras's; names of cross-entropies take logits, and `metrics` respect the weights.
+        """As in Keras, but named cross-entropies use logits, and `metrics` ignore padding.
 
-        Without a loss it is the cross-entropy, binary with `multi_label`. `weighted_metrics` are
-        what Keras calls metrics that respect `sample_weight`, 0 on the padding of a batch.
+        The default loss is the cross-entropy of labels [b] or of a column per class [b, c], binary
+        with `multi_label`, averaged over rows without padding. `metrics` are passed to Keras as
+        `weighted_metrics`, which respect `sample_weight` (0 for padding).
         """
-        usual = "binary_crossentropy" if self.multi_label else "sparse_categorical_crossentropy"
-        loss = usual if loss is None else loss
+        if loss is None:
+            loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy(row_mean())
         if isinstance(loss, str) and loss in LOSSES:
-            loss = LOSSES[loss](from_logits=True)
+            loss = LOSSES[loss](from_logits=True, reduction=row_mean())
         weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
-        kwargs.setdefault("jit_compile", compiled.xla_by_default())
+        kwargs.setdefault("jit_compile", xla.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def make_train_function(self, force=False):
-        """As Keras', which would run through the pictures and train nothing without a word.
+        """As in Keras, which would silently train nothing if every weight is frozen.
 
-        Raises ValueError where every weight is frozen.
+        Raises ValueError if every weight is frozen.
         """
         if not self.trainable_variables:
             raise ValueError(
@@ -137,7 +166,7 @@ class ImageClassifier(TakesPictures, ExactTraining, keras.Model):
     def from_config(cls, config):
         parts = ("image_tower", "head", "image_projection")
         made = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
-        return cls(**{**config, **made})
+        return cls.made_of({**config, **made})
 
 
 def build(
@@ -150,25 +179,26 @@ def build(
     weights: str | None = PUBLISHED,
     image_size: int | None = None,
 ) -> ImageClassifier:
-    """An image classifier of one's own classes, ready to `compile`.
+    """Returns an image classifier for the given classes, ready to `compile`.
 
     Args:
-        name: a network of `keras.applications` (`"resnet50"`, `"xception"`,
-            `"efficientnet-b7"`), another image tower (`dual_encoder.IMAGE_TOWERS`), or whatever
-            `dual_encoder.load` takes and has an image tower: `"vit-base-patch16-224"`,
-            `"clip-vit-base-patch32"`, a folder, a `.keras` file.
-        classes: how many, or their names.
-        head: `"linear"`, a fresh one, or `"zero-shot"`, made of the class names by the text tower
-            of a dual encoder.
-        templates: prompts with `{}` for the name, of the zero-shot head.
-        multi_label: whether a picture may have several classes, or none.
-        weights: of `keras.applications`: `"published"` for those of ImageNet, a file, or None
-            for random ones; of other towers a name that `load` takes, or None.
-        image_size: pixels; the model's own size without it.
+        name: a network of `keras.applications` (`"resnet50"`, `"efficientnet-b0"`,
+            `"mobilenet-v3-small"`, `"convnext-tiny"`, ...), another image tower
+            (`dual_encoder.IMAGE_TOWERS`), any checkpoint of `dual_encoder.load` with an image
+            tower: `"vit-base-patch16-224"`, `"clip-vit-base-patch32"`, a folder, a `.keras` file;
+            or an image preset of KerasHub, such as `"resnet_18_imagenet"`.
+        classes: number of classes, or their names.
+        head: `"linear"`, randomly initialised, or `"zero-shot"`, initialised with the text
+            embeddings of the class names by a dual encoder.
+        templates: prompt templates with `{}` for the name, of the zero-shot head.
+        multi_label: whether an image may have several classes, or none.
+        weights: for `keras.applications`: `"published"` for ImageNet weights, a file, or None for
+            random ones; for other towers a checkpoint of `load`, or None.
+        image_size: pixels; by default the model's size.
 
     Raises:
-        ValueError: an unknown head or name, a zero-shot head of a model without texts or of
-            classes without names, or weights that cannot be read.
+        ValueError: an unknown head or name, a zero-shot head for a model without text tower or
+            classes without names, or unreadable weights.
         FileNotFoundError, ConnectionError: as `dual_encoder.load`.
 
     Example:
@@ -189,7 +219,9 @@ def build(
 def source(
     name: str, *, weights: str | None = PUBLISHED, image_size: int | None = None
 ) -> keras.layers.Layer:
-    """The image tower or the model of a name, as `build` takes it."""
+    """Returns the image tower or model of a name of `build`."""
+    if dual_encoder.is_hub_preset(name):
+        return dual_encoder.hub_image_tower(name, image_size=image_size)
     if name not in dual_encoder.IMAGE_TOWERS:
         return dual_encoder.load(name, image_size=image_size)
     if weights == PUBLISHED:
@@ -205,11 +237,18 @@ def from_model(
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,
 ) -> ImageClassifier:
-    """As `build`, on the image side of a model that is there already, which is shared."""
+    """Builds a classifier as `build` does, sharing the image tower of an existing model.
+
+    Accepts any Keras image model, including KerasHub backbones. Networks of `keras.applications`
+    get the pixel range they were trained on, other models pixels 0-255.
+    """
     names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
-    tower = getattr(model, "image_tower", model)
+    tower = as_image_tower(getattr(model, "image_tower", model))
     if not hasattr(tower, "image_size"):
-        raise ValueError(f"expected a model with an image tower; got {type(model).__name__}")
+        raise ValueError(
+            "expected a model with an image tower, or a Keras model of images; got "
+            f"{type(model).__name__}"
+        )
     is_dual = isinstance(model, dual_encoder.DualEncoder)
     if head == "zero-shot" and (not is_dual or isinstance(classes, int)):
         raise ValueError(
@@ -231,3 +270,46 @@ def from_model(
         embeddings = class_embeddings(model, names, templates)
         classifier.head.start_from(embeddings, scale=float(np.asarray(model.logit_scale)))
     return classifier
+
+
+@keras.saving.register_keras_serializable("duet")
+class CosineHead(keras.layers.Layer):
+    """Maps features [b, e] to logits [b, c]: dot products of their direction with class vectors.
+
+    `normalize(features) @ kernel + bias`. With class embeddings times the logit scale as kernel
+    and zero bias, this is the zero-shot classifier, from which WiSE-FT starts
+    (Wortsman et al. 2022, arXiv:2109.01903, section 3).
+
+    Args:
+        classes: c.
+    """
+
+    def __init__(self, classes: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = classes
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.units)
+        self.kernel = self.add_weight(shape, "glorot_uniform", name="kernel", autocast=False)
+        self.bias = self.add_weight((self.units,), "zeros", name="bias", autocast=False)
+
+    def call(self, features):
+        return unit(features) @ self.kernel + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def start_from(self, class_embeddings: np.ndarray, *, scale: float) -> None:
+        """Initialise with unit-length class embeddings [c, e] as the zero-shot classifier."""
+        if not self.built:
+            self.build((None, class_embeddings.shape[1]))
+        self.kernel.assign(scale * class_embeddings.T)
+        self.bias.assign(np.zeros(self.units))
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.units}
+
+
+def unit(features):
+    """Normalises rows to unit length, in float32."""
+    return ops.normalize(ops.cast(features, "float32"), axis=-1)

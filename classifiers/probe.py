@@ -7,22 +7,26 @@ from itertools import pairwise
 
 import numpy as np
 
-# Inverse strength of the L2 penalty, from strong to weak, as Radford et al. 2021 sweep it
+from classifiers.class_weights import class_weights
+
+# Inverse strength of the L2 penalty, from strong to weak: the range of Radford et al. 2021
 # (appendix A.3), in coarser steps.
 SWEPT = tuple(float(c) for c in np.logspace(-4, 4, 9))
+
 ITERATIONS = 1000
-RISES = 2  # of the validation's cross-entropy, one after another, that end a sweep
+
+RISES = 2  # consecutive rises of the validation cross-entropy that end a sweep
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Logits of features are `features @ weights + bias`.
+    """A linear classifier of features: logits = `features @ weights + bias`.
 
     Attributes:
         weights: float32 [d, c]; bias: float32 [c].
-        strength: scikit-learn's C that was chosen.
-        accuracies: on the validation features, of every C tried, from the strongest penalty on.
-        losses: cross-entropy there, by which C is chosen.
+        strength: the chosen C of scikit-learn.
+        accuracies: on the validation features, for every C tried, strongest penalty first.
+        losses: validation cross-entropy for every C, by which C is chosen.
     """
 
     weights: np.ndarray
@@ -32,7 +36,7 @@ class Probe:
     losses: dict[float, float]
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Features [n, d] -> logits [n, c]."""
+        """Maps features [n, d] to logits [n, c]."""
         return features @ self.weights + self.bias
 
 
@@ -42,30 +46,32 @@ def fit(
     *,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     strengths: Sequence[float] = SWEPT,
+    class_weight: float = 0.0,
 ) -> Probe:
-    """Logistic regression by scikit-learn, its regularisation swept on validation.
+    """Fits a logistic regression with scikit-learn, choosing C on validation.
 
-    Features are standardised by the training features' mean and one common deviation first,
-    which is folded into the weights afterwards, so that one sweep suits features of any scale.
+    Features are first standardised by the training mean and one common standard deviation, so that
+    one sweep suits features of any scale; this is folded into the weights afterwards.
 
     Args:
         features: float [n, d]; labels: int [n], each of 0 to c - 1 at least once.
-        validation: features [m, d] and labels [m], by which C is chosen: the one of the lowest
-            cross-entropy, which a few pictures tell apart better than accuracy does, and which
-            asks for probabilities that can be believed. Without it there must be one strength.
-        strengths: values of C, tried from the smallest on; a larger one regularises less. When the
-            cross-entropy has risen twice, the others, which take longest, are not tried.
+        validation: features [m, d] and labels [m], by which C is chosen: the lowest
+            cross-entropy, which distinguishes better than accuracy on few images, and rewards
+            calibrated probabilities. None requires a single strength.
+        strengths: values of C, tried in ascending order; larger ones regularise less. The sweep
+            stops once the cross-entropy has risen twice, as the remaining fits take longest.
+        class_weight: power of `class_weights` for the images, of validation too.
 
     Raises:
-        ValueError: a class without a picture, fewer than two classes, shapes that do not fit, or
-            several strengths and nothing to choose by.
+        ValueError: a class without images, fewer than two classes, inconsistent shapes, or
+            several strengths without validation.
     """
     from sklearn.linear_model import LogisticRegression
 
     features, labels = np.asarray(features, np.float32), np.asarray(labels)
     _check(features, labels, validation, strengths)
-    mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = max(float(features.std(dtype=np.float64)), 1e-12)
+    weights = class_weights(labels, power=class_weight)
+    mean, deviation = _standard(features, weights[labels])
     scaled = (features - mean) / deviation
     tried, accuracies, losses = {}, {}, {}
     if validation is not None:
@@ -73,28 +79,36 @@ def fit(
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     for strength in sorted(strengths):
         model.set_params(C=strength)
-        with warnings.catch_warnings():  # one picture of each class is no regression problem
+        with warnings.catch_warnings():  # it takes one image per class for regression
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-            model.fit(scaled, labels)
+            model.fit(scaled, labels, weights[labels] if class_weight else None)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
         if validation is not None:
-            said = model.predict_proba(wanted)
-            right = said[np.arange(len(said)), validation[1]]
-            accuracies[strength] = float((said.argmax(axis=1) == validation[1]).mean())
-            losses[strength] = float(-np.log(np.maximum(right, 1e-12)).mean())
+            probabilities = model.predict_proba(wanted)
+            of_true_class = probabilities[np.arange(len(probabilities)), validation[1]]
+            accuracies[strength] = float((probabilities.argmax(axis=1) == validation[1]).mean())
+            loss = -np.log(np.maximum(of_true_class, 1e-12))
+            losses[strength] = float(np.average(loss, weights=weights[validation[1]]))
             if _rose(list(losses.values())):
                 break
     strength = min(losses, key=lambda c: losses[c]) if losses else min(tried)
     rows, bias = tried[strength]
-    if len(rows) == 1:  # of two classes scikit-learn keeps the second alone
+    if len(rows) == 1:  # for two classes scikit-learn returns only the second
         rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
-    weights = rows.T / deviation
-    bias = bias - mean @ weights
-    return Probe(weights.astype(np.float32), bias.astype(np.float32), strength, accuracies, losses)
+    matrix = rows.T / deviation
+    bias = bias - mean @ matrix
+    return Probe(matrix.astype(np.float32), bias.astype(np.float32), strength, accuracies, losses)
+
+
+def _standard(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """The mean [d] of weighted rows, and one deviation of all their values."""
+    mean = np.average(features.astype(np.float64), axis=0, weights=weights)
+    spread = np.average(((features - mean.mean()) ** 2).mean(axis=1), weights=weights)
+    return mean.astype(np.float32), max(float(spread) ** 0.5, 1e-12)
 
 
 def _rose(losses: Sequence[float]) -> bool:
-    """Whether each of the last `RISES` is larger than the one before."""
+    """Returns whether each of the last `RISES` losses is larger than the one before."""
     last = losses[-RISES - 1 :]
     return len(last) > RISES and all(b > a for a, b in pairwise(last))
 
@@ -114,7 +128,7 @@ def _check(
     missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing or classes < 2:
         which = f"none of label {missing[0]}" if missing else "one class"
-        raise ValueError(f"labels: expected pictures of two or more classes; got {which}")
+        raise ValueError(f"labels: expected images of two or more classes; got {which}")
     if validation is None and len(strengths) != 1:
         raise ValueError(
             f"strengths: expected one where there is no validation; got {len(strengths)}"

@@ -1,4 +1,4 @@
-"""Tip-Adapter: few pictures as a memory beside a zero-shot classifier, trained or not."""
+"""Tip-Adapter: a cache of few-shot images added to a zero-shot classifier, trained or not."""
 
 from typing import Any
 
@@ -6,28 +6,29 @@ import keras
 import numpy as np
 from keras import ops
 
-# Searched on validation: as many and as far as the published code goes, a little coarser.
+# Validation search grid: range and size of the published code, slightly coarser.
 ALPHAS = np.linspace(0.0, 3.0, 31)
+
 BETAS = np.linspace(0.5, 7.0, 27)
-BLOCK = 1 << 20  # numbers at a time in a search: many pictures of many classes fill a memory
+
+BLOCK = 1 << 20  # numbers per block in a search, to bound memory
 
 
 class TipAdapter(keras.Model):
-    """Embeddings of pictures [b, e] to logits [b, c]: zero-shot logits, and what is remembered.
+    """Maps image embeddings [b, e] to logits [b, c]: zero-shot logits plus cache logits.
 
-    The memory answers with the classes of the pictures it holds, each as loud as
-    exp(-beta (1 - cosine)); alpha times that is added to the zero-shot logits. The keys, the
-    embeddings of these pictures, are the only weights: left alone in the training-free form,
-    trained in the fine-tuned one (Tip-Adapter-F).
+    The cache sums the one-hot labels of its images, weighted by exp(-beta (1 - cosine)); alpha
+    times that is added to the zero-shot logits. The keys, the embeddings of these images, are the
+    only weights: fixed in the training-free form, trained in the fine-tuned one (Tip-Adapter-F).
 
     Args:
-        keys: embeddings [m, e] of the few pictures.
+        keys: embeddings [m, e] of the few-shot images.
         labels: int [m], their classes.
-        class_matrix: [e, c], a zero-shot classifier's columns times its logit scale.
-        alpha, beta: of the formula; `search` chooses better ones.
+        class_matrix: [e, c], class embeddings as columns, times the logit scale.
+        alpha, beta: of the formula; `search` tunes them.
 
     Raises:
-        ValueError: shapes that do not fit, or a label that is no column.
+        ValueError: inconsistent shapes, or a label out of range.
 
     Reference: Zhang et al. 2022 (arXiv:2207.09519), equations 4 to 6.
     """
@@ -52,7 +53,7 @@ class TipAdapter(keras.Model):
             )
         self.alpha, self.beta = float(alpha), float(beta)
         self._labels, self._classes = labels.astype("int32"), matrix.shape[1]
-        self._order = np.argsort(labels, kind="stable")  # keys of one class side by side
+        self._order = np.argsort(labels, kind="stable")  # groups keys by class
         self._present, self._first = np.unique(labels[self._order], return_index=True)
         self._matrix = matrix.astype(np.float32)
         self.keys = self.add_weight(
@@ -62,59 +63,59 @@ class TipAdapter(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Embeddings [b, e], of any length, -> logits [b, c]."""
-        pictures = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
-        likeness = ops.matmul(pictures, ops.transpose(self.keys))
+        """Maps embeddings [b, e] of any length to logits [b, c]."""
+        images = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
+        likeness = ops.matmul(images, ops.transpose(self.keys))
         loud = ops.transpose(ops.exp(self.beta * (likeness - 1.0)))
         remembered = ops.segment_sum(loud, self._labels, num_segments=self._classes)
-        return ops.matmul(pictures, self._matrix) + self.alpha * ops.transpose(remembered)
+        return ops.matmul(images, self._matrix) + self.alpha * ops.transpose(remembered)
 
     def compute_output_shape(self, input_shape):
         return (None, self._classes)
 
-    def logits(self, pictures: np.ndarray) -> np.ndarray:
-        """Logits float32 [n, c] of embeddings [n, e], in NumPy."""
-        zero_shot, likeness = self._parts(pictures)
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Returns logits float32 [n, c] of embeddings [n, e], in NumPy."""
+        zero_shot, likeness = self._parts(images)
         return zero_shot + self.alpha * self._remembered(likeness, self.beta)
 
-    def search(self, pictures: np.ndarray, labels: np.ndarray) -> float:
-        """Set alpha and beta to those of the highest accuracy on validation; returns it.
+    def search(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Set alpha and beta to the values with the highest validation accuracy; returns it.
 
-        Of equals the smallest alpha, then the smallest beta: the least that is added.
+        Ties go to the smallest alpha, then the smallest beta.
 
         Args:
-            pictures: embeddings [n, e] that are neither keys nor tested on.
+            images: validation embeddings [n, e], neither keys nor test images.
             labels: int [n].
         """
         right = np.zeros((len(ALPHAS), len(BETAS)), int)
         rows = max(1, BLOCK // max(self._classes, len(self._labels)))
-        for first in range(0, len(pictures), rows):
+        for first in range(0, len(images), rows):
             part = slice(first, first + rows)
-            right += self._right(*self._parts(pictures[part]), labels[part])
+            right += self._right(*self._parts(images[part]), labels[part])
         alpha, beta = np.unravel_index(right.argmax(), right.shape)
         self.alpha, self.beta = float(ALPHAS[alpha]), float(BETAS[beta])
-        return float(right.max() / len(pictures))
+        return float(right.max() / len(images))
 
     def _right(self, zero_shot: np.ndarray, likeness: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """How many of the pictures each alpha and beta has right, int [alphas, betas]."""
-        found = np.empty((len(ALPHAS), len(BETAS)), int)
+        """Returns the number of correct images for each alpha and beta, int [alphas, betas]."""
+        hits = np.empty((len(ALPHAS), len(BETAS)), int)
         for j, beta in enumerate(BETAS):
             remembered = self._remembered(likeness, beta)
             for i, alpha in enumerate(ALPHAS.astype(np.float32)):
-                said = (zero_shot + alpha * remembered).argmax(axis=1)
-                found[i, j] = (said == labels).sum()
-        return found
+                predictions = (zero_shot + alpha * remembered).argmax(axis=1)
+                hits[i, j] = (predictions == labels).sum()
+        return hits
 
     def _remembered(self, likeness: np.ndarray, beta: float) -> np.ndarray:
-        """What the memory says of every class, [n, c], from the cosines of `_parts`."""
-        loud = np.exp(np.float32(beta) * (likeness - 1))
-        found = np.zeros((len(likeness), self._classes), np.float32)
-        found[:, self._present] = np.add.reduceat(loud, self._first, axis=1)
-        return found
+        """Returns the cache logits [n, c] from the cosines of `_parts`."""
+        affinity = np.exp(np.float32(beta) * (likeness - 1))
+        scores = np.zeros((len(likeness), self._classes), np.float32)
+        scores[:, self._present] = np.add.reduceat(affinity, self._first, axis=1)
+        return scores
 
-    def _parts(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Zero-shot logits [n, c] and cosines with the keys, in the order of classes, [n, m]."""
-        unit = _unit(np.asarray(pictures, np.float32))
+    def _parts(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns zero-shot logits [n, c] and cosines with the keys, sorted by class, [n, m]."""
+        unit = _unit(np.asarray(images, np.float32))
         return unit @ self._matrix, unit @ ops.convert_to_numpy(self.keys)[self._order].T
 
 

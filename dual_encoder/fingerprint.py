@@ -1,4 +1,4 @@
-"""What tells two models apart: a hash of all that decides about their embeddings' numbers."""
+"""A hash of everything that determines a model's embeddings, to identify it."""
 
 import hashlib
 import json
@@ -7,15 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from dual_encoder.checkpoints.variables import named_variables
 from dual_encoder.model import DualEncoder
+from dual_encoder.variable_names import named_variables
 
 
 def fingerprint(model: DualEncoder) -> str:
-    """A hash of a dual encoder's weights, pixel statistics, preprocessing and tokenizer.
+    """Returns a hash of a dual encoder's weights, pixel statistics, preprocessing and tokenizer.
 
-    The same model has the same one in every process, however it was loaded; 32 hexadecimal digits
-    of BLAKE2b. The temperature, which embeddings do not depend on, is left out.
+    32 hexadecimal digits of BLAKE2b, the same in every process, however the model was loaded. The
+    temperature is left out, as embeddings do not depend on it.
 
     Example:
         >>> fingerprint(dual_encoder.load("shapes-tiny")) == fingerprint(other)
@@ -30,7 +30,7 @@ def fingerprint(model: DualEncoder) -> str:
     }
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for name, variable in sorted(named_variables(model).items()):
-        if "/" in name:  # of a tower or a projection
+        if "/" in name:  # weights of a tower or a projection
             values = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
             digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
             digest.update(values.tobytes())

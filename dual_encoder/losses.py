@@ -1,8 +1,8 @@
 """Contrastive and sigmoid losses over the global batch.
 
-Pure functions of embeddings. Under `tf.distribute` every replica compares its own rows with the
-columns of all replicas and divides by the number of rows of the global batch, so the values (and
-the gradients, which Keras adds up) of all replicas sum to those of one device.
+Pure functions of embeddings. Under `tf.distribute` every replica compares its rows with the
+columns of all replicas and divides by the rows of the global batch, so the values (and the
+gradients, which Keras sums) of all replicas add up to those of one device.
 """
 
 from typing import Any
@@ -21,20 +21,19 @@ def contrastive_loss(
     ids: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Symmetric softmax cross-entropy between pictures and texts (CLIP), with shared positives.
+    """Returns CLIP's symmetric softmax cross-entropy, with several positives per row.
 
-    Every picture is classified among all texts of the global batch and every text among all
-    pictures. Where several columns carry the id of a row, the target is shared equally among them:
+    Every image is classified among all texts of the global batch and every text among all
+    images. If several columns have the id of a row, the target is shared equally among them:
     the "out" form of Khosla et al., "Supervised Contrastive Learning", 2020, eq. 2, applied in both
     directions as in Yang et al., "Unified Contrastive Learning", 2022. With distinct ids this is
     Radford et al., "Learning Transferable Visual Models", 2021, fig. 3.
 
     Args:
         image: `[b, e]` embeddings of unit length, this replica's rows.
-        text: `[b, e]` embeddings of unit length; row i belongs to picture i.
+        text: `[b, e]` embeddings of unit length; row i belongs to image i.
         scale: scalar inverse temperature that multiplies the cosines.
-        ids: `[b]` integers; pairs with equal ids are positives of each other. Without ids only
-            row i of both is.
+        ids: `[b]` integers; pairs with equal ids are positives. Without ids, only row i of both.
         sample_weight: `[b]`; a row of weight 0 (padding) is neither row nor column.
 
     Returns:
@@ -53,7 +52,7 @@ def contrastive_loss(
 
     def cross_entropy(queries: Tensor, keys: Tensor) -> Tensor:
         logits = scale * ops.matmul(queries, ops.transpose(keys))
-        # Finite, so that its product with a target of 0 stays 0 and not NaN.
+        # Finite, so that its product with a target of 0 is 0, not NaN.
         logits = ops.where(present, logits, -1e9)
         return -ops.sum(target * ops.log_softmax(logits, axis=1), axis=1)
 
@@ -71,18 +70,18 @@ def sigmoid_loss(
     ids: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Independent yes/no question for every pair of picture and text (SigLIP).
+    """Returns SigLIP's loss: a binary classification of every image-text pair.
 
     Zhai et al., "Sigmoid Loss for Language Image Pre-Training", 2023, eq. 1: the sum over all
     pairs of `-log sigmoid(z (scale * cosine + bias))`, z = +1 for positives and -1 otherwise,
-    divided by the number of rows. Here every pair with equal ids is a positive.
+    divided by the number of rows. Every pair with equal ids is a positive.
 
     Args:
         image: `[b, e]` embeddings of unit length, this replica's rows.
-        text: `[b, e]` embeddings of unit length; row i belongs to picture i.
+        text: `[b, e]` embeddings of unit length; row i belongs to image i.
         scale: scalar inverse temperature that multiplies the cosines.
-        bias: scalar added to the logits (negative at the start, as most pairs are negatives).
-        ids: `[b]` integers; pairs with equal ids are positives. Without ids only row i of both is.
+        bias: scalar added to the logits (initially negative, as most pairs are negatives).
+        ids: `[b]` integers; pairs with equal ids are positives. Without ids, only row i of both.
         sample_weight: `[b]`; a row of weight 0 (padding) is neither row nor column.
 
     Returns:
@@ -104,7 +103,7 @@ def sigmoid_loss(
 def _local_rows(
     image: Tensor, text: Tensor, ids: Tensor | None, sample_weight: Tensor | None
 ) -> dict[str, Tensor]:
-    """Check the shapes; fill in what was left out; at least float32, whatever the towers use."""
+    """Checks shapes, fills in defaults, and converts to at least float32."""
     dtype = keras.backend.result_type(image.dtype, text.dtype, "float32")
     image, text = ops.cast(image, dtype), ops.cast(text, dtype)
     if len(image.shape) != 2 or tuple(image.shape) != tuple(text.shape):
@@ -126,13 +125,13 @@ def _local_rows(
 
 
 def _total(weight: Tensor) -> Tensor:
-    """Sum of the weights of the global batch; 1 where all of it is padding."""
+    """Returns the sum of weights of the global batch; 1 if all rows are padding."""
     total = ops.sum(weight)
     return ops.where(total > 0, total, ops.ones_like(total))
 
 
 def _replica_context() -> Any | None:
-    """TensorFlow's context of this replica, or None where there is nobody to talk to."""
+    """Returns TensorFlow's replica context, or None if there are no other replicas."""
     if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
@@ -142,20 +141,20 @@ def _replica_context() -> Any | None:
 
 
 def _first_id(batch: int) -> Tensor:
-    """The place of this replica's first row in the global batch."""
+    """Returns the index of this replica's first row in the global batch."""
     context = _replica_context()
     return 0 if context is None else context.replica_id_in_sync_group * batch
 
 
 def _gather(rows: Tensor) -> Tensor:
-    """The rows of all replicas, in their order; differentiable; the identity on one replica."""
+    """Gathers the rows of all replicas, in order; differentiable; identity on one replica."""
     context = _replica_context()
     if context is None:
         return rows
     import tensorflow as tf
 
-    # A sum in which every replica fills its own slot. `context.all_gather` would do, but in
-    # MultiWorkerMirroredStrategy it fails inside tf.function ("destinations can not be empty").
+    # A sum in which every replica fills its slot. `context.all_gather` would be simpler, but fails
+    # in MultiWorkerMirroredStrategy inside tf.function ("destinations can not be empty").
     slot = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
     slots = tf.tensordot(tf.cast(slot, rows.dtype), rows, axes=0)  # [replicas, b, ...]
     filled = context.all_reduce(tf.distribute.ReduceOp.SUM, slots)

@@ -1,4 +1,4 @@
-"""The dual encoder: an image tower and a text tower that meet in one space."""
+"""The dual encoder: an image tower and a text tower with a shared embedding space."""
 
 from functools import cached_property, partial
 from typing import Any
@@ -7,42 +7,49 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.base_towers import TakesPictures
-from dual_encoder.compiled import compiled, is_plain
+from dual_encoder._keras_private import added_losses
+from dual_encoder.checkpoints.tokenizers.adopt import as_tokenizer
+from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
+from dual_encoder.plain_keras import inputs_of
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.training import ExactTraining
+from dual_encoder.tokenizer import as_token_ids
+from dual_encoder.towers.adapters import as_image_tower, as_text_tower, most_tokens
+from dual_encoder.towers.base import TakesImages, check_size
+from dual_encoder.towers.xla import compiled, is_plain
 
-LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # temperature at the start
+LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # initial temperature
+
 MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 
 @keras.saving.register_keras_serializable("duet")
-class DualEncoder(TakesPictures, ExactTraining, keras.Model):
-    """Any image tower and any text tower with projection heads and a learnable temperature.
+class DualEncoder(TakesImages, ExactTraining, keras.Model):
+    """An image tower and a text tower with projection heads and a learnable temperature.
 
-    Trains with plain `compile(optimizer)` and `fit` on batches `({"image", "token_ids"}, y)`: the
-    loss is the model's own, and pairs with equal `y` (captions of one picture, pictures of one
-    class) are not negatives of each other.
+    Trains with `compile(optimizer)` and `fit` on batches `({"image", "token_ids"}, y)`: the loss is
+    built in, and pairs with equal `y` (captions of one image, images of one class) are not
+    negatives of each other.
 
     Args:
         image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d], with attributes
-            `image_size` and `output_dim`: s and d.
+            `image_size` and `output_dim`: s and d; or a Keras image model.
         text_tower: layer, token ids [b, n] -> features [b, d], with attributes `context_length`,
-            `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`).
-        embed_dim: size e of the shared space.
+            `output_dim` and `trims_exactly` (see `dual_encoder.text_tower`); or a KerasHub text
+            backbone.
+        embed_dim: size e of the embeddings.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
         dropout: rate in the projection heads.
-        image_projection, text_projection: layers to take as projection heads instead, features
+        image_projection, text_projection: layers to use as projection heads instead, features
             [b, d] -> [b, e]; `keras.layers.Identity()` for none.
         loss_name: `"contrastive"` (CLIP) or `"sigmoid"` (SigLIP).
-        temperature: at the start; the logits are cosines over the temperature. Default: 0.07 for
+        temperature: initial value; logits are cosines divided by it. Default: 0.07 for
             `"contrastive"`, 0.1 for `"sigmoid"`, as in the papers.
-        tokenizer: callable, list of texts -> token ids; saved with the model.
+        tokenizer: callable, list of texts -> token ids; saved with the model. Tokenizers of
+            KerasHub or `transformers` are converted to a `Tokenizer`.
 
     Raises:
-        ValueError: a tower without these attributes, an unknown loss, or a temperature of 0 or
-            less.
+        ValueError: a tower without these attributes, an unknown loss, or a temperature <= 0.
 
     References: Radford et al. 2021 (arXiv:2103.00020), figure 3; Zhai et al. 2023
     (arXiv:2303.15343), algorithm 1.
@@ -69,6 +76,8 @@ class DualEncoder(TakesPictures, ExactTraining, keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        tokenizer = as_tokenizer(tokenizer, context_length=most_tokens(text_tower))
+        image_tower, text_tower = as_image_tower(image_tower), as_text_tower(text_tower, tokenizer)
         _check_tower("image_tower", image_tower, ("image_size", "output_dim"))
         _check_tower("text_tower", text_tower, ("context_length", "output_dim", "trims_exactly"))
         if loss_name not in LOSSES:
@@ -86,6 +95,8 @@ class DualEncoder(TakesPictures, ExactTraining, keras.Model):
         self.text_projection = text_projection or head(name="text_projection")
 
     def build(self, input_shape=None):
+        if self.built:
+            return
         start = keras.initializers.Constant(-np.log(self.temperature))
         self.log_scale = self.add_weight((), start, name="log_scale", dtype="float32")
         if self.loss_name == "sigmoid":
@@ -104,32 +115,49 @@ class DualEncoder(TakesPictures, ExactTraining, keras.Model):
 
     @property
     def context_length(self) -> int:
-        """Most tokens per text."""
+        """Maximum number of tokens per text."""
         return self.text_tower.context_length
 
     @property
     def logit_scale(self) -> Any:
-        """What cosines are multiplied by: the inverse temperature; CLIP's is at most 100."""
+        """The inverse temperature, by which cosines are multiplied; at most 100 for CLIP."""
         scale = ops.exp(self.log_scale)
         return ops.minimum(scale, MAX_SCALE) if self.loss_name == "contrastive" else scale
 
     def encode_image(self, images: Any, training: bool | None = None) -> Any:
-        """Pixels 0-255 [b, s, s, 3], uint8 or float -> embeddings [b, e] of unit length.
+        """Returns embeddings [b, e] of unit length; for a single image b is 1.
 
-        Called from plain Python and not in training, it runs compiled.
+        Runs compiled if called from Python outside of training.
+
+        Args:
+            images: pixels 0-255 [b, s, s, 3] or [s, s, 3], uint8 or float; or a path, a PIL image
+                or pixels uint8 [h, w, 3], or a list of these, which are preprocessed as the
+                checkpoint expects.
+
+        Raises:
+            ValueError: an unsupported input, or an unreadable image; names it.
         """
+        images = self.as_pixels(images)
         if not training and is_plain(images):
             return self._compiled_image(ops.convert_to_tensor(images))
         return self._encode_image(images, training=training)
 
     def encode_text(self, token_ids: Any, training: bool | None = None) -> Any:
-        """Token ids [b, n] -> embeddings [b, e] of unit length; compiled as `encode_image` is."""
+        """Returns embeddings [b, e] of unit length; compiled like `encode_image`.
+
+        Args:
+            token_ids: int [b, n] or [n]; or a text or list of texts, for the model's tokenizer.
+
+        Raises:
+            ValueError: an unsupported input, or texts for a model without a tokenizer.
+        """
+        token_ids = as_token_ids(token_ids, self.tokenizer, self.text_tower)
         if not training and is_plain(token_ids):
             return self._compiled_text(ops.convert_to_tensor(token_ids))
         return self._encode_text(token_ids, training=training)
 
-    # A tower that is locked (`trainable = False`) computes as in inference: dropout and batch
-    # statistics would make noise that no weight of it can answer to.
+    # A frozen tower (`trainable = False`) runs in inference mode: dropout and batch statistics
+    # would add noise that none of its weights can compensate.
     def _encode_image(self, images, training=False):
         features = self.image_tower(images, training=training and self.image_tower.trainable)
         return _unit(self.image_projection(features, training=training))
@@ -147,27 +175,57 @@ class DualEncoder(TakesPictures, ExactTraining, keras.Model):
         return compiled(self._encode_text, self)
 
     def call(self, inputs, training=None):
-        """`{"image", "token_ids"}`, or one of them -> `{"image": [b, e], "text": [b, e]}`."""
-        if not isinstance(inputs, dict) or not {"image", "token_ids"} & set(inputs):
-            raise ValueError(
-                'inputs: expected a dict with "image", "token_ids" or both; got '
-                + (f"keys {sorted(inputs)}" if isinstance(inputs, dict) else type(inputs).__name__)
-            )
+        """Maps `{"image", "token_ids"}`, one of them, or the pair (image, token_ids) to
+        `{"image": [b, e], "text": [b, e]}`."""
+        inputs = _by_name(inputs)
         embeddings = {}
         if "image" in inputs:
+            check_size(inputs["image"], self.image_size)
             embeddings["image"] = self._encode_image(inputs["image"], training=training)
         if "token_ids" in inputs:
             embeddings["text"] = self._encode_text(inputs["token_ids"], training=training)
         return embeddings
 
+    def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
+        """As in Keras; the loss is built in, see `loss_name`.
+
+        Raises:
+            ValueError: a loss, or classification metrics: the outputs are embeddings.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"loss: a dual encoder has its own, {self.loss_name!r}, chosen as "
+                f"DualEncoder(loss_name=...) from {', '.join(LOSSES)}; got {loss!r}"
+            )
+        if metrics is not None and not isinstance(metrics, dict):
+            raise ValueError(
+                "metrics: the outputs of a dual encoder are embeddings, not classes; expected none "
+                '(dual_encoder.TensorBoard and ZeroShotClassifier measure accuracy), or {"image": '
+                f'..., "text": ...}}; got {metrics!r}'
+            )
+        super().compile(optimizer, loss, metrics=metrics, **kwargs)
+
+    def check_inputs(self, data):
+        """See `PlainKeras.check_inputs`: requires images and token ids."""
+        inputs = inputs_of(data)
+        if isinstance(inputs, tuple | list | dict) or hasattr(inputs, "shape"):
+            _by_name(inputs)
+        super().check_inputs(data)
+
+    def input_specs(self) -> dict[str, keras.InputSpec]:
+        """See `PlainKeras.input_specs`: images and token ids."""
+        shape = (None, self.context_length)
+        texts = keras.InputSpec(shape=shape, dtype="int32", name="token_ids")
+        return {"image": super().input_specs(), "token_ids": texts}
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The contrastive or sigmoid loss over the global batch; `y` [b] tells who is whose."""
+        """Returns the loss over the global batch; pairs with equal `y` [b] are positives."""
         options = {"scale": self.logit_scale, "ids": y, "sample_weight": sample_weight}
         if self.loss_name == "sigmoid":
             loss = sigmoid_loss(y_pred["image"], y_pred["text"], bias=self.logit_bias, **options)
         else:
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
-        return loss + sum(map(self._aggregate_additional_loss, self.losses))  # of the towers
+        return loss + added_losses(self)  # losses added by the towers
 
     def compute_output_shape(self, input_shape):
         return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}
@@ -194,7 +252,20 @@ class DualEncoder(TakesPictures, ExactTraining, keras.Model):
         for part in parts:
             if part in config:
                 config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)
+        return cls.made_of(config)
+
+
+def _by_name(inputs: Any) -> dict[str, Any]:
+    """Returns the inputs of a dual encoder by name; ValueError for an unsupported input."""
+    if isinstance(inputs, tuple | list) and len(inputs) == 2:
+        return dict(zip(("image", "token_ids"), inputs, strict=True))
+    if not isinstance(inputs, dict) or not {"image", "token_ids"} & set(inputs):
+        received = f"keys {sorted(inputs)}" if isinstance(inputs, dict) else type(inputs).__name__
+        raise ValueError(
+            'inputs: expected a dict with "image", "token_ids" or both, or the pair (image, '
+            f"token_ids), in batches (x, y); got {received}"
+        )
+    return inputs
 
 
 def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -> None:
@@ -207,5 +278,5 @@ def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -
 
 
 def _unit(x):
-    """Rows of unit length, in float32 whatever the towers compute in."""
+    """Normalises rows to unit length, in float32 whatever the towers' precision."""
     return ops.normalize(ops.cast(x, "float32"), axis=-1)

@@ -1,4 +1,4 @@
-"""Projection heads: from a tower's features to the space that pictures and texts share."""
+"""Projection heads: from a tower's features to the shared embedding space."""
 
 from functools import partial
 from typing import Any
@@ -45,5 +45,5 @@ class ProjectionHead(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        own = {"units": self.units, "depth": self.depth, "dropout": self.dropout_rate}
-        return {**super().get_config(), **own}
+        options = {"units": self.units, "depth": self.depth, "dropout": self.dropout_rate}
+        return {**super().get_config(), **options}

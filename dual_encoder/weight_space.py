@@ -1,4 +1,4 @@
-"""Between two sets of weights of one model."""
+"""Interpolate between two sets of weights of a model."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,23 +6,24 @@ import keras
 import numpy as np
 
 Weights = list[np.ndarray]
+
 ALPHAS = tuple(round(0.1 * i, 1) for i in range(11))
 
 
 def weights(model: keras.Model) -> Weights:
-    """All of a model's weights in order, buffers included; the seeds of dropout are none."""
+    """Returns all weights of a model in order, with buffers, without dropout seeds."""
     return [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
 
 
 def interpolate(model: keras.Model, start: Weights, end: Weights, *, alpha: float) -> None:
-    """Give the model `(1 - alpha) start + alpha end`, weight by weight.
+    """Sets the model's weights to `(1 - alpha) start + alpha end`.
 
-    WiSE-FT: with the zero-shot model as the start and the fine-tuned one as the end, most of
-    either's accuracy can be had at once (Wortsman et al. 2022, arXiv:2109.01903, eq. 1). 0 and 1
-    give the two sets bit for bit.
+    WiSE-FT (Wortsman et al. 2022, arXiv:2109.01903, eq. 1): between a zero-shot model (start) and
+    its fine-tuned version (end), most of the accuracy of both can be kept. 0 and 1 give the two
+    sets bit for bit.
 
     Raises:
-        ValueError: a set is of another model: names the first weight of another shape.
+        ValueError: a set is of another model; names the first weight of another shape.
     """
     variables = _variables(model)
     for given in (start, end):
@@ -35,7 +36,7 @@ def interpolate(model: keras.Model, start: Weights, end: Weights, *, alpha: floa
 def along(
     model: keras.Model, start: Weights, end: Weights, *, alphas: Sequence[float] = ALPHAS
 ) -> Iterator[float]:
-    """Every alpha in turn, with the model's weights there while the caller measures."""
+    """Yields every alpha after setting the model's weights to it, for the caller to measure."""
     for alpha in alphas:
         interpolate(model, start, end, alpha=alpha)
         yield alpha

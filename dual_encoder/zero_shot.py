@@ -1,6 +1,5 @@
-"""Class names to a classifier: a dual encoder's image side against embedded prompts."""
+"""Zero-shot classification: compare image embeddings with embedded class-name prompts."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,30 +7,32 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.base_towers import TakesPictures
-from dual_encoder.compiled import without_xla_on_cpu, xla_by_default
+from dual_encoder.distributed_training import ExactTraining
+from dual_encoder.equal_names import refuse_equal_rows
 from dual_encoder.model import DualEncoder
-from dual_encoder.training import ExactTraining
+from dual_encoder.naming import NamesImages
+from dual_encoder.row_weights import row_mean
+from dual_encoder.towers.base import TakesImages, check_size
+from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 
 
 @keras.saving.register_keras_serializable("duet")
-class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
-    """Pictures to logits over classes that are known by name alone.
+class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
+    """Maps images to logits over classes known only by name.
 
-    A logit is the cosine of the picture's embedding and the class's, times the model's logit
-    scale. Made by `from_names`; it then needs neither text tower nor tokenizer, and `.keras`
-    files hold neither. The image side is shared with the dual encoder, not copied.
+    A logit is the cosine of image and class embedding, times the model's logit scale. Created by
+    `from_names`, it needs neither text tower nor tokenizer, and `.keras` files contain neither. The
+    image tower is shared with the dual encoder, not copied.
 
-    Batches are `(x, y, sample_weight)` with pictures, or a dict that has them as `"image"`, as x
-    and labels [b] as y. `metrics` are weighted by `sample_weight`, so that the padding of the
-    last batch counts for nothing.
+    Batches are `(x, y, sample_weight)`: x images, or a dict with `"image"`; y labels [b]. `metrics`
+    are weighted by `sample_weight`, so that padding is ignored.
 
     Args:
         image_tower: layer, pixels 0-255 [b, s, s, 3] -> features [b, d].
         image_projection: layer, features [b, d] -> embeddings [b, e].
         class_names: c names, the class of each label in order.
-        templates: the prompt templates that the class embeddings were made with.
-        embed_dim: size e of the shared space.
+        templates: the prompt templates of the class embeddings.
+        embed_dim: size e of the embeddings.
 
     Example:
         >>> classifier = ZeroShotClassifier.from_names(
@@ -68,15 +69,17 @@ class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
         progress: bool = False,
         **kwargs: Any,
     ) -> "ZeroShotClassifier":
-        """A classifier of `class_names` from a dual encoder that has a tokenizer.
+        """Returns a classifier of `class_names` from a dual encoder with a tokenizer.
 
-        Each class's embedding is the mean over `templates`, in which `{}` stands for the name,
-        of its prompts' embeddings of unit length, brought back to unit length (Radford et al.
-        2021, section 3.1.4). `batch_size` prompts are encoded at a time.
+        Each class embedding is the normalised mean of the unit-length embeddings of its prompts,
+        one per template with `{}` replaced by the name (Radford et al. 2021, section 3.1.4).
+        `batch_size` prompts are encoded at a time.
 
         Raises:
-            ValueError: fewer than two class names, an empty or repeated one, no template, one
-                without `{}`, or a model without a tokenizer.
+            ValueError: fewer than two class names, an empty one, different ones with the same
+                token ids, no template, one without `{}`, or a model without a tokenizer.
+                Identical names are accepted, as published lists contain some: both classes then
+                have the same embedding.
         """
         classifier = cls(
             model.image_tower,
@@ -90,9 +93,9 @@ class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
         return classifier
 
     def update(self, model: DualEncoder, *, batch_size: int = 256, progress: bool = False) -> None:
-        """Embed the class names again, as after another epoch of training.
+        """Recompute the class embeddings, for example after another epoch of training.
 
-        What `predict` and `evaluate` have traced stays good.
+        Does not retrace `predict` and `evaluate`.
         """
         embeddings = class_embeddings(
             model, self.class_names, self.templates, batch_size=batch_size, progress=progress
@@ -102,6 +105,8 @@ class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
         self.class_matrix.assign((ops.convert_to_numpy(model.logit_scale) * embeddings).T)
 
     def build(self, input_shape=None):
+        if self.built:
+            return
         shape = (self.embed_dim, len(self.class_names))
         self.class_matrix = self.add_weight(
             shape, "zeros", name="class_matrix", dtype="float32", trainable=False, autocast=False
@@ -113,8 +118,9 @@ class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"` -> logits [b, c]."""
+        """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
         images = inputs["image"] if isinstance(inputs, dict) else inputs
+        check_size(images, self.image_size)
         features = self.image_tower(images, training=training)
         embeddings = self.image_projection(features, training=training)
         return ops.normalize(ops.cast(embeddings, "float32"), axis=-1) @ self.class_matrix
@@ -123,13 +129,13 @@ class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
         return (None, len(self.class_names))
 
     def compile(self, optimizer="sgd", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
-        """As Keras's, but `metrics` respect `sample_weight` as `weighted_metrics` do.
+        """As in Keras, but `metrics` respect `sample_weight` as `weighted_metrics` do.
 
-        Without a loss it is the cross-entropy, a mean over the batches of their weighted means.
-        The default optimizer is one without state, since evaluating makes its variables too.
+        The default loss is cross-entropy, averaged over rows without padding. The default
+        optimizer has no state, since evaluation creates its variables too.
         """
         loss = loss or keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
+            from_logits=True, reduction=row_mean()
         )
         weighted = [*(metrics or ()), *(weighted_metrics or ())]
         kwargs.setdefault("jit_compile", xla_by_default())
@@ -149,7 +155,7 @@ class ZeroShotClassifier(TakesPictures, ExactTraining, keras.Model):
     def from_config(cls, config):
         parts = ("image_tower", "image_projection")
         layers = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
-        return cls(**{**config, **layers})
+        return cls.made_of({**config, **layers})
 
 
 def class_embeddings(
@@ -160,17 +166,19 @@ def class_embeddings(
     batch_size: int = 256,
     progress: bool = False,
 ) -> np.ndarray:
-    """Embeddings of unit length, float32 [c, e]: see `ZeroShotClassifier.from_names`.
+    """Returns class embeddings of unit length, float32 [c, e]: see `ZeroShotClassifier.from_names`.
 
-    Prompts are as long as the longest of them where the text tower says that it makes no
-    difference (`trims_exactly`), for attention over 77 tokens costs ten times that over 8.
+    Pads prompts only to the longest one if the text tower's `trims_exactly` allows it: attention
+    over 77 tokens costs ten times that over 8.
     """
     check_texts(class_names, templates)
+    model.built_now()
     prompts = [template.replace("{}", name) for name in class_names for template in templates]
     if model.tokenizer is None:
         raise ValueError("model: expected one with a tokenizer to read class names; it has none")
     length = None if model.text_tower.trims_exactly else model.context_length
     token_ids = model.tokenizer(prompts, length=length)
+    refuse_equal_rows(class_names, token_ids)
     starts = range(0, len(prompts), batch_size)
     if progress:
         from tqdm import tqdm
@@ -182,20 +190,25 @@ def class_embeddings(
     ]
     by_class = np.concatenate(encoded).reshape(len(class_names), len(templates), -1)
     mean = by_class.mean(axis=1, dtype=np.float64)
+    first = {name: place for place, name in reversed(list(enumerate(class_names)))}
+    mean = mean[[first[name] for name in class_names]]  # identical names get identical embeddings
     return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
 
 
 def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
-    """Raises ValueError, as `ZeroShotClassifier.from_names` says, for unusable texts."""
+    """Raises ValueError for invalid texts, see `ZeroShotClassifier.from_names`."""
     for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
         if isinstance(texts, str) or len(texts) < least:
             raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
     empty = [i for i, name in enumerate(class_names) if not name.strip()]
     if empty:
         raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
-    name, count = Counter(class_names).most_common(1)[0]
-    if count > 1:
-        raise ValueError(f"class_names: expected each name once; {name!r} is there {count} times")
     for template in templates:
         if "{}" not in template:
             raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")
+
+
+def class_texts(model: DualEncoder, names: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+    """Returns the zero-shot classifier's weights, including the logit scale, float32 [C, e]."""
+    scale = float(keras.ops.convert_to_numpy(model.logit_scale))
+    return scale * class_embeddings(model, names, templates)

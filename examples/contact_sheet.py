@@ -1,4 +1,4 @@
-"""One picture of every class of the miniature world, `shapes` on the left, `shapes-wild` right.
+"""Draw one image of every class, `shapes` on the left, `shapes-wild` on the right.
 
 python examples/contact_sheet.py shapes.png
 """
@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw
 
 from tfrecords import sources
 
-MARGIN, ZOOM = 64, 1.5  # pixels for the names; size of a picture on the sheet
+MARGIN, ZOOM = 64, 1.5  # pixels for the names; size of an image on the sheet
 
 
 def sheet(style: str, *, seed: int = 0, split: str = "test") -> Image.Image:
-    """A row per colour and a column per shape, from the first hundred pictures of a split."""
+    """A row per colour and a column per shape, from the first hundred images of a split."""
     source = sources.named(style, seed=seed)
     colours = list(dict.fromkeys(name.split()[0] for name in source.class_names))
     shapes = list(dict.fromkeys(name.split()[1] for name in source.class_names))
@@ -29,9 +29,9 @@ def sheet(style: str, *, seed: int = 0, split: str = "test") -> Image.Image:
         pen.text((4, MARGIN + cell * i + cell // 2), colour, fill="black")
     for example in source.read(split, 0, 100):
         colour, shape = source.class_names[example.label].split()
-        picture = Image.open(io.BytesIO(example.load())).resize((cell - 4, cell - 4))
+        image = Image.open(io.BytesIO(example.load())).resize((cell - 4, cell - 4))
         column, row = shapes.index(shape), colours.index(colour)
-        canvas.paste(picture, (MARGIN + cell * column, MARGIN + cell * row))
+        canvas.paste(image, (MARGIN + cell * column, MARGIN + cell * row))
     return canvas
 
 

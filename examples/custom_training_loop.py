@@ -3,7 +3,7 @@
     python examples/custom_training_loop.py            # shapes-wild from shapes-tiny, minutes
     python examples/custom_training_loop.py --small    # seconds: shows that it runs
 
-What `fit` does, for those who want to change it. `--records` takes records of your own pictures.
+What `fit` does, for those who want to change it. `--records` takes records of your own images.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 import tfrecords
-from classifiers import build, tuning
+from classifiers import build, trainable
 from tfrecords import Manifest, sources
 
 
@@ -26,7 +26,7 @@ def main(records: Path, *, model: str, epochs: int, small: bool) -> float:
         tfrecords.write(source, records, workers=1 if small else 2)
     keras.utils.set_random_seed(0)
     classifier = build(model, classes=Manifest.read(records).spoken_names)
-    tuning.train_only(classifier, last_blocks=1)  # all before it stays as it is
+    trainable.train_only(classifier, last_blocks=1)  # all before it stays as it is
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.05)
     optimizer.build(classifier.trainable_variables)
@@ -55,5 +55,5 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=Path, default=Path("records/shapes-wild"))
     parser.add_argument("--model", default="shapes-tiny")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--small", action="store_true", help="300 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="300 images, one epoch")
     print(f"test accuracy: {main(**vars(parser.parse_args())):.1%}")

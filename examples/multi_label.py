@@ -1,9 +1,9 @@
-"""Several labels per picture in plain Keras: which shapes and which colours are there?
+"""Several labels per image in plain Keras: which shapes and which colours are there?
 
     python examples/multi_label.py            # the built-in set shapes-multi, some minutes
     python examples/multi_label.py --small    # seconds: shows that it runs
 
-Your own pictures: `python -m pipelines prepare --labels FILE.csv --out DIR`, then `--records DIR`.
+Your own images: `python -m pipelines prepare --labels FILE.csv --out DIR`, then `--records DIR`.
 """
 
 import argparse
@@ -43,8 +43,8 @@ def main(
     )
     classifier.compile(keras.optimizers.AdamW(rate, weight_decay=0.05), metrics=[area])
     batches = {"batch_size": batch_size, **classifier.preprocessing}
-    train = tfrecords.load(records, "train", training=True, seed=seed, epochs=epochs, **batches)
-    classifier.fit(train, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=2)
+    train = tfrecords.load(records, "train", training=True, seed=seed, **batches)
+    classifier.fit(train, epochs=epochs, verbose=2)
     test = tfrecords.load(records, "test", **batches)
     return classifier.evaluate(test, verbose=0, return_dict=True)
 
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="shapes-tiny")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--small", action="store_true", help="128 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="128 images, one epoch")
     options = vars(parser.parse_args())
     figures = main(options.pop("records"), **options)
     print(f"test: loss {figures['loss']:.3f}, precision-recall area {figures['area']:.1%}")

@@ -1,6 +1,6 @@
 """What labels alone give: an image tower and a dense layer on `shapes-wild`, in plain Keras.
 
-    python examples/supervised_classifier.py            # the figure in the README
+    python examples/supervised_classifier.py            # the figure in docs/results.md
     python examples/supervised_classifier.py --small    # seconds: shows that it runs
 
 The tower is the one of `shapes-tiny`, with random weights: the room that adapting has is between
@@ -43,14 +43,14 @@ def main(
     )
     batches = {"batch_size": batch_size, **image.preprocessing}
     train = tfrecords.load(
-        records, "train", training=True, crop_scale=(0.7, 1.0), seed=seed, epochs=epochs, **batches
+        records, "train", training=True, crop_scale=(0.7, 1.0), seed=seed, **batches
     )
-    # The dictionary's one picture is what a Sequential model takes.
+    # The dictionary's one image is what a Sequential model takes.
     train, test = (
         split.map(lambda x, y, weight: (x["image"], y, weight))
         for split in (train, tfrecords.load(records, "test", **batches))
     )
-    model.fit(train, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=2)
+    model.fit(train, epochs=epochs, shuffle=False, verbose=2)  # a new shuffle in each epoch
     return model.evaluate(test, verbose=0, return_dict=True)["accuracy"]
 
 
@@ -60,6 +60,6 @@ if __name__ == "__main__":
     parser.add_argument("--tower", default="vit-tiny", choices=dual_encoder.IMAGE_TOWERS)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--small", action="store_true", help="300 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="300 images, one epoch")
     options = vars(parser.parse_args())
     print(f"test accuracy: {main(options.pop('records'), **options):.1%}")

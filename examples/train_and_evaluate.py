@@ -15,7 +15,7 @@ from tfrecords import sources
 
 
 def main(out: Path, *, small: bool = False) -> float:
-    """Returns the share of the test pictures whose class, of 100, is named rightly."""
+    """Returns the accuracy on the test images, over 100 classes."""
     records, epochs, batch_size = out / "shapes", 1 if small else 10, 64 if small else 128
     if not (records / "manifest.json").exists():
         source = sources.named("shapes")
@@ -37,10 +37,8 @@ def main(out: Path, *, small: bool = False) -> float:
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps)
     model.compile(keras.optimizers.AdamW(rate, weight_decay=0.05), jit_compile=False)
     batches = {"batch_size": batch_size, **model.preprocessing}
-    pairs = tfrecords.load(
-        records, "train", tokenizer=tokenizer, training=True, epochs=epochs, **batches
-    )
-    model.fit(pairs, epochs=epochs, steps_per_epoch=steps, shuffle=False)  # it is shuffled
+    pairs = tfrecords.load(records, "train", tokenizer=tokenizer, training=True, **batches)
+    model.fit(pairs, epochs=epochs)  # a new shuffle in each epoch
     model.save(out / "model.keras")
 
     zero_shot = dual_encoder.ZeroShotClassifier.from_names(
@@ -54,7 +52,7 @@ def main(out: Path, *, small: bool = False) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/example"))
-    parser.add_argument("--small", action="store_true", help="300 pictures, one epoch")
+    parser.add_argument("--small", action="store_true", help="300 images, one epoch")
     options = parser.parse_args()
     accuracy = main(options.out, small=options.small)
     print(f"zero-shot top-1 over 100 classes: {accuracy:.1%}")

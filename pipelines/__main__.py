@@ -1,42 +1,91 @@
 """`python -m pipelines COMMAND`: finds the command, and turns what goes wrong into one line.
 
-Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 nobody reads any more.
 """
 
+import contextlib
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+
+import duet
+from duet import files
+from pipelines.runs import command_line
 
 COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
     "models": "what can be trained or evaluated: checkpoints and towers",
-    "prepare": "pictures to TFRecords, with a manifest",
+    "prepare": "images to TFRecords, with a manifest",
+    "inspect": "records: duplicates, wrong labels, spoilt images, before anything is trained",
     "train": "a dual encoder, from captions",
-    "finetune": "a pretrained model on labelled pictures, without forgetting",
-    "prompt": "prompts learnt from a few pictures per class, and what else can be done with these",
+    "finetune": "a pretrained model on labelled images, without forgetting",
+    "prompt": "prompts learnt from a few images per class, and what else can be done with these",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
+    "predict": "what is on images that nobody has labelled: a table, a page, sorted folders",
     "export": "a classifier anyone can run: SavedModel or LiteRT",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
-    "retrieve": "pictures by words or by a picture, from an index made once",
-    "serve": "a page on this machine that finds pictures of an index",
+    "expected": "a run beside published figures of the same set, model and method",
+    "retrieve": "images by words or by an image, from an index made once",
+    "serve": "a page on this machine that finds images of an index",
 }
+
+GLOBAL = ("--quiet", "--verbose")  # options of every command
+
+NO_BARS = "TQDM_DISABLE"
+
+BROKEN_PIPE = 141  # as a shell has it of a program that SIGPIPE ends
+
 HOUSE = Path(__file__).parents[1]
-PACKAGES = ("tfrecords", "dual_encoder", "classifiers", "pipelines")
+
+PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help"):
+    try:
+        with _bars(quiet="--quiet" in argv or not sys.stderr.isatty()):
+            status = _main([word for word in argv if word not in GLOBAL], "--verbose" in argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read has seen enough, as in `duet --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+@contextlib.contextmanager
+def _bars(*, quiet: bool) -> Iterator[None]:
+    """Without progress bars where `quiet`, as in a log file: tqdm reads this variable."""
+    before = os.environ.get(NO_BARS)
+    if quiet:
+        os.environ[NO_BARS] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(NO_BARS, None)
+
+
+def _main(argv: list[str], verbose: bool) -> int:
+    if not argv or argv[0] in ("-h", "--help", "--help-all"):
         print(_help())
         return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"duet {duet.__version__}")
+        return 0
+    if argv[0].split("=")[0] == "--print-completion":
+        return _print_completion([part for word in argv for part in word.split("=", 1)][1:])
     command, *rest = argv
     if command not in COMMANDS:
         return _complain(_no_command(command), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are not news
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         module = importlib.import_module(f"pipelines.{command}")
         from pipelines.runs.config import parse
@@ -46,17 +95,36 @@ def main(argv: list[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
         return _complain(str(stop) or "interrupted", 130)
+    except BrokenPipeError:
+        raise
+    except (RuntimeError, files.CannotWriteError) as error:
+        return _user_error(error, 1, verbose=verbose)
     except (ValueError, OSError) as error:
-        return _user_error(error, 2)
-    except RuntimeError as error:
-        return _user_error(error, 1)
+        return _user_error(error, 2, verbose=verbose)
+
+
+def _print_completion(shells: list[str]) -> int:
+    """A script for `source`, as in `source <(duet --print-completion bash)`."""
+    from pipelines.runs import option_help
+
+    options = {name: importlib.import_module(f"pipelines.{name}").Options for name in COMMANDS}
+    try:
+        print(option_help.completion(options, shell=shells[0] if shells else ""))
+    except (ValueError, RuntimeError) as error:
+        return _complain(str(error), 2 if isinstance(error, ValueError) else 1)
+    return 0
 
 
 def _help() -> str:
-    rows = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
-    usage = "usage: python -m pipelines COMMAND [OPTIONS]"
-    more = "`python -m pipelines COMMAND --help` lists the options of a command."
-    return "\n".join([usage, "", "commands:", *rows, "", more])
+    name = command_line.program()
+    rows = [f"  {command:<10} {what}" for command, what in COMMANDS.items()]
+    about = [
+        f"`{name} COMMAND --help` lists the options of a command that are needed first, "
+        "`--help-all` all.",
+        "With any command: --quiet (no progress bars; a log file has none anyway), --verbose",
+        "(where in the program something went wrong). Alone: --version, --print-completion SHELL.",
+    ]
+    return "\n".join([f"usage: {name} COMMAND [OPTIONS]", "", "commands:", *rows, "", *about])
 
 
 def _no_command(name: str) -> str:
@@ -65,17 +133,22 @@ def _no_command(name: str) -> str:
     return f"no command {name!r}; expected one of {', '.join(COMMANDS)}{hint}"
 
 
-def _user_error(error: Exception, status: int) -> int:
+def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
     """One line if Duet itself raised it; anything else is a fault, with its traceback."""
+    if verbose:
+        traceback.print_exception(error)
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
     if not any(raised_in.is_relative_to(HOUSE / package) for package in PACKAGES):
-        traceback.print_exception(error)
+        if not verbose:
+            traceback.print_exception(error)
         return 1
     return _complain(str(error), status)
 
 
 def _complain(message: str, status: int) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split()).replace(command_line.MODULE, command_line.program())
+    line = line.encode("utf-8", "backslashreplace").decode()  # names of files need not be text
+    print(f"error: {line}", file=sys.stderr)
     return status
 
 

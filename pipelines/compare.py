@@ -1,157 +1,97 @@
-"""Compare ways to adapt a model on one's own pictures: a table, a page and a recommendation."""
+"""Compare ways to adapt a model on one's own images: a table, a page and a recommendation."""
 
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from pipelines.comparison.options import FREE, RANGES, Options, check
 
 if TYPE_CHECKING:
-    from pipelines.runs.comparison_plan import Plan
+    from pipelines.comparison.about import About
+    from pipelines.comparison.plan import Plan
+    from pipelines.comparison.workers import Workers
     from tfrecords import Manifest
 
-DEFAULT = (
-    *("zero-shot", "linear-probe", "tip-adapter", "coop", "fine-tune", "ft-clip", "flyp"),
-    *("wise-ft", "auto"),
-)
 
+def run(options: Options) -> int:
+    """Runs every method that is not finished, and writes the table, the page and the answer.
 
-@dataclass
-class Options:
-    """Compare methods under one protocol: seen and held-out classes, the same pictures, cost.
-
-    Args:
-        data: folder of records with labels, as prepare writes it.
-        out: folder of the comparison; the same command goes on with one that was stopped, and
-            skips what is finished.
-        model: the dual encoder that is adapted; see `python -m pipelines models`.
-        methods: zero-shot, linear-probe, tip-adapter, tip-adapter-f, coop, cocoop, fine-tune,
-            ft-clip, flyp, wise-ft, auto, vit, resnet50, xception, efficientnet-b7, from-scratch;
-            or all.
-        seeds: of training; the pictures are divided by the first one, for all.
-        held_out: so many classes, the first ones, are not trained on, only measured.
-        held_out_classes: names of classes that are not trained on, in place of a number.
-        validation: share of every class's training pictures that methods choose by.
-        budget: time for all of it, such as 30m, 2h or 90s; methods that are predicted not to fit
-            are left out, and named.
-        shots: pictures per class of the methods that learn from few.
-        epochs: passes over the training pictures, of the methods that fine-tune.
-        prompt_epochs: passes of coop; without it CoOp's own number.
-        n_ctx: learnt vectors of coop and cocoop; without it their own number.
-        batch_size: pictures per step.
-        learning_rate: of the methods that fine-tune the dual encoder.
-        supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
-            their own.
-        recipes: METHOD=RECIPE: a method that fine-tunes takes all its options from a recipe or
-            YAML file of finetune; data, split, seeds and test stay those of the comparison.
-        templates: prompts with {} for the class name, or one file with a prompt per line;
-            without it those of the dataset.
-        weights: of networks of keras.applications: imagenet or random; without it imagenet.
-        image_size: pixels of the supervised networks; their own size without it.
-        strategy: one or mirrored; without it one.
-        precision: of the methods that fine-tune, float32 or mixed_bfloat16; without it float32.
-        micro_batch: of the methods that fine-tune: pictures that a device works on at a time, to
-            save memory; without it all at once.
-        price: of an hour of this machine, in any currency, to say what training and a million
-            answers cost.
-        serving_seconds: to measure how fast each exported network answers, one picture at a time
-            and 32; 0 for not at all.
-        test: split that is measured.
-        bootstrap: resamples for intervals and differences.
+    Returns 1 where no method has finished.
     """
-
-    data: str
-    out: str
-    model: str = "clip-vit-base-patch32"
-    methods: list[str] = field(default_factory=lambda: list(DEFAULT))
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
-    held_out: int = 0
-    held_out_classes: list[str] | None = None
-    validation: float = 0.2
-    budget: str | None = None
-    shots: int = 16
-    epochs: int = 10
-    prompt_epochs: int | None = None
-    n_ctx: int | None = None
-    batch_size: int = 64
-    learning_rate: float = 0.00001
-    supervised_learning_rate: float | None = None
-    recipes: list[str] | None = None
-    templates: list[str] | None = None
-    weights: str | None = None
-    image_size: int | None = None
-    strategy: Literal["one", "mirrored"] | None = None
-    precision: Literal["float32", "mixed_bfloat16"] | None = None
-    micro_batch: int | None = None
-    price: float | None = None
-    serving_seconds: float = 1.0
-    test: str = "test"
-    bootstrap: int = 1000
-
-
-RANGES = {
-    "(0, inf)": (
-        *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
-        *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
-    ),
-    "[0, inf)": ("held_out", "serving_seconds"),
-    "(0, 1)": ("validation",),
-}
-FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds")
-
-
-def run(options: Options) -> None:
-    """Runs every method that is not finished, and writes the table, the page and the answer."""
-    from pipelines.runs import (
-        compare_board,
-        compare_report,
-        compared,
-        comparison_plan,
-        config,
-        folder,
-        held_out,
-        quiet,
-    )
-    from tfrecords import Manifest
+    from pipelines.comparison import next_steps
+    from pipelines.comparison import plan as comparison_plan
+    from pipelines.comparison.worker import Call
+    from pipelines.comparison.workers import Workers
+    from pipelines.inspection import leaks
+    from pipelines.runs import class_split, config, folder
+    from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
-    _check(options)
+    check(options)
     manifest = Manifest.read(options.data)
-    away = held_out.held_out_classes(
+    away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
-    folder.claim(out, options)
-    plan = comparison_plan.plan(options, manifest, held_out=away, out=out)
-    _say(plan)
-    comparison_plan.run(plan)
-    quiet.import_tensorflow()
-    from pipelines.runs import deployment, strategy
-
-    strategy.share_gpus()
-    deployed = deployment.measure(plan, options, manifest, out=out)
-    document = compared.document(plan, options, manifest, deployed=deployed)
-    mistakes = _mistakes(plan, options, manifest)
-    compare_report.write(out, document, mistakes)
-    compare_board.write(out / "tensorboard", document, mistakes)
-    print(compare_report.terminal_table(document))
+    if options.dry_run:
+        return _dry_run(options, manifest)
+    verify_splits(options.data, manifest, "train", options.test)
+    with folder.held(out), Workers() as workers:
+        plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
+        _say(plan)
+        health = workers.call(Call(leaks, (options.data, options.test)))
+        for line in health:
+            print(line, flush=True)
+        about = _about(plan, options, manifest, out=out)
+        claim = partial(folder.claim, out, options)
+        comparison_plan.run(plan, workers, about, claim=claim)
+        document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
+    if steps := next_steps.find(out):
+        print("\n  ".join([f"What now: {steps.said}", *steps.commands]))
+    return int(all(row["error"] is not None for row in document["rows"]))
 
 
-def _check(options: Options) -> None:
-    from pipelines.runs import comparison_recipes
-    from pipelines.runs.contestants import CONTESTANTS
+def _dry_run(options: Options, manifest: "Manifest") -> int:
+    """Say what would be run; nothing is written."""
+    from pipelines.comparison import budget, recipes
 
-    if options.methods == ["all"]:
-        options.methods = list(CONTESTANTS)
-    for name in ("methods", "seeds"):
-        values = getattr(options, name)
-        if not values or len(set(values)) < len(values):
-            raise ValueError(f"--{name}: expected one or more, each once; got {values}")
-    for method in options.methods:
-        if method not in CONTESTANTS:
-            raise ValueError(
-                f"--methods: expected all, or some of {', '.join(CONTESTANTS)}; got {method!r}"
-            )
-    comparison_recipes.read(options)  # raises for what is none
+    speed = budget.measured_speed(options.model)
+    print("\n".join(budget.forecast(options, manifest, recipes.read(options), speed=speed)))
+    return 0
+
+
+def _written(
+    plan: "Plan",
+    options: Options,
+    manifest: "Manifest",
+    workers: "Workers",
+    about: "About",
+    health: list[str],
+) -> dict[str, Any]:
+    """Everything but the runs; prints the table. Returns the results."""
+    from pipelines.comparison import mistakes, report, results, tensorboard
+    from pipelines.comparison.worker import Call
+    from pipelines.runs import results as runs_results
+
+    document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
+    document |= runs_results.health(health)
+    said = results.said(plan)
+    wrong = (
+        mistakes.rows(
+            options.data,
+            options.test,
+            said,
+            seen=results.seen_labels(next(iter(said.values())), plan.held_out),
+            names=list(manifest.spoken_names),
+        )
+        if said
+        else []
+    )
+    report.write(about.out, document, wrong)
+    workers.call(Call(tensorboard.write, (about.out / "tensorboard", document, wrong)))
+    print(report.terminal_table(document))
+    return document
 
 
 def _say(plan: "Plan") -> None:
@@ -163,17 +103,36 @@ def _say(plan: "Plan") -> None:
         print(remark)
 
 
-def _mistakes(plan: "Plan", options: Options, manifest: "Manifest") -> list[dict[str, Any]]:
-    """Pictures that each method gets wrong; none where nothing has finished."""
-    from pipelines.runs import compared, mistakes
+def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -> "About":
+    from pipelines.comparison.about import About
 
-    said = compared.said(plan)
-    if not said:
-        return []
-    return mistakes.rows(
-        options.data,
-        options.test,
-        said,
-        seen=compared.seen_labels(next(iter(said.values())), plan.held_out),
-        names=list(manifest.spoken_names),
+    spoken = enumerate(manifest.spoken_names)
+    return About(
+        out=out,
+        data=options.data,
+        split=options.test,
+        model=options.model,
+        names=tuple(name for label, name in spoken if label not in plan.held_out),
+        shots=options.shots,
+        methods=tuple(plan.cells),
+        seconds=options.serving_seconds,
     )
+
+
+def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[str, Any]]:
+    """What each method that has finished costs to run; measured now where it is not known."""
+    from pipelines.comparison import about as comparison_about
+    from pipelines.comparison import rows
+    from pipelines.comparison.worker import Call
+    from pipelines.runs import results
+
+    found = {}
+    for method, cells in plan.cells.items():
+        cell = next((each for each in cells if (each / results.FILE).is_file()), None)
+        if cell is None:
+            continue
+        row = comparison_about.costs(method, about)
+        if row is None:
+            row = workers.call(Call(rows.measure_costs, (method, about, cell)))
+        found[method] = row
+    return found

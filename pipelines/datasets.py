@@ -39,7 +39,7 @@ def entries() -> list[dict]:
     return [
         {
             "name": entry.name,
-            "pictures": entry.pictures,
+            "images": entry.images,
             "classes": entry.classes,
             "splits": list(entry.splits.values()),
             "templates": len(entry.templates),
@@ -57,10 +57,10 @@ def entries() -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     """The sets in columns, each followed by what it is; the notes are in the JSON."""
-    columns = ("name", "pictures", "classes", "templates", "metric", "read_from", "here")
+    columns = ("name", "images", "classes", "templates", "metric", "read_from", "here")
     cells = [[column.replace("_", " ") for column in columns] + ["what it is"]]
     for row in rows:
-        values = {**row, "pictures": f"{row['pictures']:,}", "here": "yes" if row["here"] else ""}
+        values = {**row, "images": f"{row['images']:,}", "here": "yes" if row["here"] else ""}
         cells.append([str(values[column]) for column in columns] + [row["home"]])
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))] + [0]
     return "\n".join(
@@ -74,12 +74,12 @@ def table(rows: list[dict]) -> str:
 
 def _read_from(entry: Dataset) -> str:
     ways = [word for word, has in [("TFDS", entry.tfds), ("published", entry.layout)] if has]
-    return " or ".join(ways) or "built in"
+    return " or ".join([*ways, *entry.layouts]) or "built in"
 
 
 def _is_here(entry: Dataset) -> bool:
     """Built in, or a folder of TFDS's own in its default place."""
     if not entry.tfds:
-        return not entry.layout
+        return not (entry.layout or entry.layouts)
     root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     return any((root / entry.tfds).rglob("dataset_info.json"))

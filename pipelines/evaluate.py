@@ -1,101 +1,71 @@
 """Evaluate a model on a split: by labels, zero-shot or as a classifier, or by captions."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from pipelines.evaluation.options import (
+    OF_RETRIEVAL,
+    OF_ZERO_SHOT,
+    Options,
+    check_has,
+    check_numbers,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
     from tfrecords import Manifest
 
-OF_ZERO_SHOT = ("templates", "class_names", "language", "prompts")
-OF_RETRIEVAL = ("captions_per_image", "distractors")
-
-
-@dataclass(frozen=True)
-class Options:
-    """Measure how well a model names pictures, or finds them by their captions.
-
-    Args:
-        data: folder of records, as prepare writes it.
-        model: a checkpoint's name, a .keras file or the folder of a training run.
-        out: folder for the results; made if missing, never overwritten.
-        split: which split of the records.
-        protocol: zero-shot (labels: class names to tell pictures by), classifier (labels: a model
-            that finetune made, with classes of its own) or retrieval (captions: each finds its
-            picture, each picture its captions); without it what the split has, labels before
-            captions, and what the model is.
-        templates: prompts with {} for the class name, or one file with a prompt per line;
-            without it those of the dataset.
-        class_names: file with one class name per line, in the order of the labels, or a CSV with
-            a column "class" and one for each language; without it those of the dataset,
-            underscores read as spaces.
-        language: column of the CSV.
-        prompts: file of prompts learnt with this model and these names, as `prompt` writes it, in
-            place of templates.
-        captions_per_image: in retrieval, the first so many of each picture; without it all.
-        distractors: in retrieval, further splits whose pictures are searched too.
-        batch_size: pictures at a time.
-        bootstrap: resamples for the 95 % intervals; 0 for none.
-        seed: of the bootstrap.
-    """
-
-    data: str
-    model: str
-    out: str
-    split: str = "test"
-    protocol: Literal["zero-shot", "classifier", "retrieval"] | None = None
-    templates: list[str] | None = None
-    class_names: str | None = None
-    language: str | None = None
-    prompts: str | None = None
-    captions_per_image: int | None = None
-    distractors: list[str] | None = None
-    batch_size: int = 64
-    bootstrap: int = 1000
-    seed: int = 0
-
 
 def run(options: Options) -> None:
     """Evaluates, writes the files of the protocol, and prints the figures."""
-    from pipelines.runs import quiet
+    from pipelines.runs import runtime
     from tfrecords import Manifest
 
-    _check_numbers(options)
+    check_numbers(options)
     manifest = Manifest.read(options.data)
     info = manifest.split(options.split)
     retrieval = options.protocol == "retrieval" or (
         options.protocol is None and info.captions and not info.labels
     )
     if retrieval:
-        _refuse(options, OF_ZERO_SHOT, protocol="retrieval")
+        refuse(options, OF_ZERO_SHOT, protocol="retrieval")
     else:
-        _refuse(options, OF_RETRIEVAL, protocol=options.protocol or "zero-shot")
-    quiet.import_tensorflow()
+        refuse(options, OF_RETRIEVAL, protocol=options.protocol or "zero-shot")
+    runtime.import_tensorflow()
     print(_retrieval(options, manifest) if retrieval else _by_labels(options, manifest))
     print(f"Written to {options.out}; open {Path(options.out) / 'report.html'}")
 
 
 def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
-    from pipelines.runs import classifier_evaluation, folder, loading, report, texts
-    from pipelines.runs import zero_shot_evaluation as zero_shot
+    from pipelines.evaluation import classifier, zero_shot
+    from pipelines.evaluation import report as evaluation_report
+    from pipelines.runs import class_names, folder, models
+    from tfrecords import verify_splits
 
     out = folder.check_free(options.out, zero_shot.FILES)
-    _check_has(manifest, options.split, what="labels")
+    check_has(manifest, options.split, what="labels")
     if options.prompts and options.templates:
         raise ValueError("--prompts and --templates: expected one of them; got both")
-    names = texts.class_names(options.class_names, manifest, language=options.language)
-    templates = texts.templates(options.templates, manifest)
-    model = loading.load(options.model)
+    names = class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
+    templates = class_names.templates(options.templates, manifest)
+    verify_splits(options.data, manifest, options.split)
+    model = models.load(options.model)
+    health = _health(options)
     if _is_classifier(options, model):
-        _refuse(options, OF_ZERO_SHOT, protocol="classifier")
-        document = classifier_evaluation.evaluate(options, manifest, model, out=out)
-        lines = [report.terminal_table(document), classifier_evaluation.left_out(document)]
+        refuse(options, OF_ZERO_SHOT, protocol="classifier")
+        document = classifier.evaluate(options, manifest, model, out=out, health=health)
+        lines = [evaluation_report.terminal_table(document), classifier.left_out(document)]
         return "\n".join(filter(None, lines))
     if manifest.multi_label:
         raise ValueError(
-            f"{manifest.dataset} has several labels per picture; zero-shot tells one class for "
+            f"{manifest.dataset} has several labels per image; zero-shot tells one class for "
             f"each: expected records with one label, or a classifier trained with finetune"
         )
     document = zero_shot.evaluate(
@@ -105,8 +75,10 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         out=out,
         names=names,
         templates=templates,
+        health=health,
     )
-    return report.terminal_table(document)
+    lines = [evaluation_report.terminal_table(document), class_names.equal_names_line(names)]
+    return "\n".join(filter(None, lines))
 
 
 def _is_classifier(options: Options, model: Any) -> bool:
@@ -122,16 +94,29 @@ def _is_classifier(options: Options, model: Any) -> bool:
 
 def _retrieval(options: Options, manifest: "Manifest") -> str:
     """Measures by captions; returns the figures as text."""
-    from pipelines.runs import caption_retrieval, folder, loading, retrieval_report
+    from pipelines.evaluation import captions, captions_report
+    from pipelines.runs import folder, models
+    from tfrecords import verify_splits
 
-    out = folder.check_free(options.out, caption_retrieval.FILES)
+    out = folder.check_free(options.out, captions.FILES)
     for split in (options.split, *(options.distractors or ())):
-        _check_has(manifest, split, what="captions")
+        check_has(manifest, split, what="captions")
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
-    model = _dual_encoder(loading.load(options.model), options.model)
-    document = caption_retrieval.evaluate(options, manifest, model, out=out)
-    return retrieval_report.terminal_table(document)
+    verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
+    model = _dual_encoder(models.load(options.model), options.model)
+    document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
+    return captions_report.terminal_table(document)
+
+
+def _health(options: Options) -> list[str]:
+    """What is to be known of the images before any figure; printed, and for the page."""
+    from pipelines.inspection import leaks
+
+    lines = leaks(options.data, options.split)
+    for line in lines:
+        print(line, flush=True)
+    return lines
 
 
 def _dual_encoder(model: Any, name: str) -> "DualEncoder":
@@ -143,28 +128,3 @@ def _dual_encoder(model: Any, name: str) -> "DualEncoder":
             f"{name} has one tower ({type(model).__name__})"
         )
     return model
-
-
-def _check_numbers(options: Options) -> None:
-    least_of = {"batch_size": 1, "bootstrap": 0, "seed": 0, "captions_per_image": 1}
-    for name, least in least_of.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise ValueError(f"--{name.replace('_', '-')}: expected {least} or more; got {value}")
-
-
-def _refuse(options: Options, names: tuple[str, ...], *, protocol: str) -> None:
-    for name in names:
-        if getattr(options, name) is not None:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} goes with another --protocol than {protocol}")
-
-
-def _check_has(manifest: "Manifest", split: str, *, what: str) -> None:
-    """`what`: labels or captions."""
-    if not getattr(manifest.split(split), what):
-        having = [name for name, info in manifest.splits.items() if getattr(info, what)]
-        raise ValueError(
-            f"split {split!r} of {manifest.dataset} has no {what} to measure against; splits with "
-            f"{what}: {', '.join(having) or 'none'}"
-        )

@@ -1,97 +1,51 @@
 """Write a classifier that anyone can run: a SavedModel or a LiteRT file."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
 
-if TYPE_CHECKING:
-    from tfrecords import Manifest
-
-
-@dataclass(frozen=True)
-class Options:
-    """Export any result as a classifier that needs nothing of Duet.
-
-    Args:
-        model: a .keras file, the folder of a run, or a checkpoint's name.
-        format: saved-model takes JPEG or PNG files and gives names and probabilities; litert is a
-            .tflite file that takes uint8 pixels and carries the names as metadata.
-        out: folder; made if missing, never overwritten.
-        data: folder of records, whose class names and templates a dual encoder reads, and whose
-            pictures the export is compared on.
-        split: of the records, for comparing and measuring.
-        class_names: file with one class name per line; for a dual encoder, or a model without.
-        templates: prompts with {} for the class name, or one file with a prompt per line.
-        prompts: file of learnt prompts, as the command prompt leaves them.
-        top_k: names in the answer of a SavedModel.
-        int8: LiteRT with 8-bit integers; its loss is measured on the split.
-        calibration_split: of the records, by which the ranges of 8-bit integers are measured.
-        calibration_pictures: how many of them.
-        results: results.json or a run's folder, whose figures the model card has; without it those
-            beside the model.
-        batch_size: pictures at a time while measuring.
-    """
-
-    model: str
-    format: Literal["saved-model", "litert"]
-    out: str
-    data: str | None = None
-    split: str = "test"
-    class_names: str | None = None
-    templates: list[str] | None = None
-    prompts: str | None = None
-    top_k: int = 5
-    int8: bool = False
-    calibration_split: str = "train"
-    calibration_pictures: int = 200
-    results: str | None = None
-    batch_size: int = 32
-
-
-RANGES: dict[str, tuple[str, ...]] = {"[1, inf)": ("top_k", "calibration_pictures", "batch_size")}
+from pipelines.deployment.options import RANGES, Options, check
 
 
 def run(options: Options) -> None:
     """Exports, compares with the Keras model, and prints what was found."""
-    from pipelines.runs import config, folder, quiet, texts
+    from pipelines.runs import class_names as runs_class_names
+    from pipelines.runs import config, folder, runtime
     from tfrecords import Manifest
 
     config.check_ranges(options, RANGES)
     manifest = None if options.data is None else Manifest.read(options.data)
-    _check(options, manifest)
+    check(options, manifest)
     templates = class_names = None
     if options.class_names is not None:
-        class_names = texts.lines(options.class_names, what="--class-names")
+        class_names = runs_class_names.lines(options.class_names, what="--class-names")
+        if not options.allow_equal_names:
+            runs_class_names.refuse_repeated(class_names)
     if options.templates is not None:
-        templates = texts.templates(options.templates, manifest)  # type: ignore[arg-type]
-    quiet.import_tensorflow()
-    from pipelines.runs import deployable, exporting
+        templates = runs_class_names.templates(options.templates, manifest)  # type: ignore[arg-type]
+    runtime.import_tensorflow()
+    from pipelines.deployment import classifier, export
+    from pipelines.prediction import source
 
-    out = folder.check_free(options.out, exporting.files(options.format))
-    figures = exporting.figures_beside(options.model, options.results)
-    found = deployable.load(
-        options.model,
-        class_names=class_names,
-        templates=templates,
-        prompts=options.prompts,
-        manifest=manifest,
+    out = folder.check_free(options.out, export.files(options.format))
+    chosen = source.find(
+        source.Source(
+            options.model,
+            class_names=tuple(class_names) if class_names else None,
+            templates=tuple(templates) if templates else None,
+            prompts=options.prompts,
+            data=options.data,
+        )
     )
-    document = exporting.export(options, found, manifest, out=out, results=figures)
-    print(exporting.summary(document))
-    print(f"Written to {options.out}; {out / exporting.CARD} says how to run it")
-
-
-def _check(options: Options, manifest: "Manifest | None") -> None:
-    """Raises ValueError for options that do not go together."""
-    if options.int8 and options.format != "litert":
-        raise ValueError("--int8 goes with --format litert")
-    if options.int8 and manifest is None:
-        raise ValueError("--int8: expected --data, whose pictures show the ranges of activations")
-    if manifest is None:
-        return
-    measured = manifest.split(options.split)
-    if options.int8:
-        manifest.split(options.calibration_split)
-        if not measured.labels:
-            raise ValueError(
-                f"--int8: split {options.split!r} has no labels to measure its loss by"
-            )
+    if chosen.said:
+        print(f"model: {chosen.said}")
+    options = replace(options, model=chosen.model)
+    figures = export.figures_beside(chosen.folder, options.results)
+    found = classifier.load(
+        chosen.model,
+        class_names=chosen.class_names,
+        templates=chosen.templates,
+        prompts=chosen.prompts,
+        manifest=manifest or chosen.manifest(),
+    )
+    document = export.export(options, found, manifest, out=out, results=figures)
+    print(export.summary(document))
+    print(f"Written to {options.out}; {out / export.CARD} says how to run it")

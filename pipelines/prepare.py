@@ -1,6 +1,6 @@
-"""Write pictures with labels or captions into TFRecords.
+"""Write images with labels or captions into TFRecords.
 
-The pictures come from a data set of the catalogue (`python -m pipelines datasets`), a folder with
+The images come from a data set of the catalogue (`python -m pipelines datasets`), a folder with
 one folder per class, a CSV of labels, or a caption file. They are proved readable on the way; those
 that are not are listed in `rejected.csv`. Stopped at any point, the same command goes on where it
 stopped.
@@ -13,53 +13,85 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tfrecords import Manifest
     from tfrecords.sources import Source
 
 
 @dataclass
 class Options:
-    """Pictures to TFRecords: give --dataset, --folder, --labels or --captions.
+    """Images to TFRecords: give --dataset, --folder, --labels, --captions or --webdataset.
 
     Args:
         out: folder to write to; it is made, and nothing in it is ever overwritten
+        dry_run: print what would be read (splits, classes, counts, what is passed over), write
+            nothing; goes without --out
         dataset: name of a data set; see `python -m pipelines datasets`
-        folder: class folders, {train,test[,validation]}/CLASS/PICTURE or CLASS/PICTURE
-        labels: CSV with columns file and label, several labels as a|b, or with a 0/1 column for
-            every class; a column split says which split a picture belongs to
-        captions: CSV with columns file and caption, COCO caption JSON, or a folder of such files
-        images: with --labels or --captions, where the pictures are if not beside that file
-        multi_label: with --labels, also if no picture happens to have two labels
+        folder: class folders, {train,test[,validation]}/CLASS/IMAGE, CLASS/{train,test}/IMAGE or
+            CLASS/IMAGE
+        flatten: with --folder, take images deeper in a class folder as that class's
+        labels: table (CSV, TSV, JSON, JSON Lines) with columns file and label, several labels as
+            a|b, or with a 0/1 column for every class; a column split says which split an image
+            belongs to; or a folder with metadata.csv or metadata.jsonl
+        captions: table with columns file and caption, COCO caption JSON, or a folder of such files
+        webdataset: tar shards with captions or labels, 'shards/{0000..0099}.tar'
+        images: with --labels or --captions, where the images are if not beside that file
+        image_column: with --labels or --captions, the column of the image's name, if it is called
+            otherwise than usual
+        label_column: with --labels, that of the label
+        caption_column: with --captions, that of the caption
+        multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
+        shots: with --dataset in CoOp's layout, so many images per class, those that CoOp draws with
+            this --seed
         download: with --dataset, let TFDS download what is not there
-        short_side: shrink pictures to this many pixels on the shorter side; never enlarges
-        limit: take at most this many pictures of each split
-        validation_share: make split validation of pictures of split train, so many for each that
+        short_side: shrink images to this many pixels on the shorter side; never enlarges
+        first_frame: take the first frame or page of animated images and files of several pages,
+            in place of rejecting them
+        max_pixels: reject images of more pixels; without it 89,478,485
+        limit: take at most this many images of each split
+        exclude: table of images to leave out, with columns file and perhaps split, such as the
+            suspects.csv of inspect
+        validation_share: make split validation of images of split train, so many for each that
             is left there, in place of the one that the data set has
-        all_as: write the pictures of all splits as one, called so: test, to measure without
+        test_share: of images without splits, share of every class to test on; without it 0.2, and
+            0.1 of captions or several labels, with as many in a split validation
+        all_as: write the images of all splits as one, called so: test, to measure without
             training
-        seed: draws `shapes`, mixes pictures, and splits those that come without splits
-        max_rejected: exit with status 1 if more pictures than this cannot be read
-        shard_size: pictures per file
+        seed: draws `shapes`, mixes images, and splits those that come without splits
+        max_rejected: exit with status 1 if more images than this cannot be read
+        shard_size: images per file
         workers: processes that read and write; the result does not depend on it
         runner: "beam" for Apache Beam (extra `beam`)
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner"
     """
 
-    out: str
+    out: str = ""
+    dry_run: bool = False
     dataset: str | None = None
     folder: str | None = None
+    flatten: bool = False
     labels: str | None = None
     captions: str | None = None
+    webdataset: str | None = None
     images: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    caption_column: str | None = None
     multi_label: bool = False
     ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
+    shots: int | None = None
     download: bool = False
     short_side: int | None = None
+    first_frame: bool = False
+    max_pixels: int | None = None
     limit: int | None = None
+    exclude: str | None = None
     validation_share: float | None = None
+    test_share: float | None = None
     all_as: str | None = None
     seed: int = 0
     max_rejected: int = 0
@@ -69,18 +101,26 @@ class Options:
     beam_options: str = ""
 
 
+_SOURCES = ("dataset", "folder", "labels", "captions", "webdataset")
+
 # Options that mean something with some sources alone.
 _GOES_WITH = {
+    "flatten": ("folder",),
     "images": ("labels", "captions"),
+    "image_column": ("labels", "captions"),
+    "label_column": ("labels",),
+    "caption_column": ("captions",),
     "multi_label": ("labels",),
     "ignore_columns": ("labels",),
+    "test_share": ("folder", "labels", "captions", "webdataset"),
     "data_dir": ("dataset",),
+    "shots": ("dataset",),
     "download": ("dataset",),
 }
 
 
 def run(options: Options) -> int:
-    """Prepare records; 0 if all is well, 1 if more pictures were rejected than allowed.
+    """Prepare records; 0 if all is well, 1 if more images were rejected than allowed.
 
     Raises ValueError or OSError, in words for the user, for what he got wrong.
     """
@@ -88,11 +128,21 @@ def run(options: Options) -> int:
 
     if options.max_rejected < 0:
         raise ValueError(f"max_rejected: expected 0 or more, got {options.max_rejected}")
+    if not options.out and not options.dry_run:
+        raise ValueError("--out: expected a folder to write to; got none")
     started = time.perf_counter()
+    found = source(options)
+    if options.dry_run:
+        print(outline(found))
+        return 0
+    for note in getattr(found, "notes", ()):
+        print(note)
     manifest = write(
-        source(options),
+        found,
         options.out,
         short_side=options.short_side,
+        first_frame=options.first_frame,
+        max_pixels=options.max_pixels,
         shard_size=options.shard_size,
         workers=options.workers,
         runner=options.runner,
@@ -102,10 +152,10 @@ def run(options: Options) -> int:
     rejected = sum(split.rejected for split in manifest.splits.values())
     print(f"written to {options.out} in {time.perf_counter() - started:.1f} s")
     if rejected:
-        print(f"{rejected} pictures rejected: see {options.out}/{REJECTED}")
+        print(f"{rejected} images rejected: see {options.out}/{REJECTED}")
     if rejected > options.max_rejected:
         raise RuntimeError(
-            f"{rejected} pictures rejected, more than --max-rejected {options.max_rejected}; "
+            f"{rejected} images rejected, more than --max-rejected {options.max_rejected}; "
             f"the records of all others are complete"
         )
     return 0
@@ -115,11 +165,12 @@ def source(options: Options) -> Source:
     """The source that the options name; ValueError unless they name exactly one."""
     from tfrecords import sources
 
-    given = {name: getattr(options, name) for name in ("dataset", "folder", "labels", "captions")}
+    given = {name: getattr(options, name) for name in _SOURCES}
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) != 1:
         got = " and ".join(f"--{name}" for name in chosen) or "none"
-        raise ValueError(f"expected one of --dataset, --folder, --labels and --captions, got {got}")
+        choices = ", ".join(f"--{name}" for name in _SOURCES)
+        raise ValueError(f"expected one of {choices}; got {got}")
     for name, needed in _GOES_WITH.items():
         if getattr(options, name) and chosen[0] not in needed:
             dashed, wanted = name.replace("_", "-"), " or ".join(f"--{other}" for other in needed)
@@ -131,9 +182,15 @@ def source(options: Options) -> Source:
             seed=options.seed,
             data_dir=options.data_dir,
             download=options.download,
+            shots=options.shots,
         )
     elif options.folder is not None:
-        found = sources.class_folder(options.folder, seed=options.seed)
+        found = sources.class_folder(
+            options.folder,
+            seed=options.seed,
+            flatten=options.flatten,
+            test_share=options.test_share,
+        )
     elif options.labels is not None:
         found = sources.labels(
             options.labels,
@@ -141,28 +198,58 @@ def source(options: Options) -> Source:
             seed=options.seed,
             multi_label=options.multi_label,
             ignore=options.ignore_columns,
+            image_column=options.image_column,
+            label_column=options.label_column,
+            test_share=options.test_share,
         )
     elif options.captions is not None:
-        found = sources.captions(options.captions, images=options.images, seed=options.seed)
+        found = sources.captions(
+            options.captions,
+            images=options.images,
+            seed=options.seed,
+            image_column=options.image_column,
+            caption_column=options.caption_column,
+            test_share=options.test_share,
+        )
+    elif options.webdataset is not None:
+        found = sources.webdataset(
+            options.webdataset, seed=options.seed, test_share=options.test_share
+        )
     return _some(found, options)
 
 
 def _some(source: Source, options: Options) -> Source:
-    """The pictures and splits of it that the options ask for."""
+    """The images and splits of it that the options ask for."""
     from tfrecords import sources
 
+    if options.all_as is not None and options.test_share is not None:
+        raise ValueError("--all-as makes one split; --test-share goes without it")
     if options.all_as is not None and options.validation_share is not None:
         raise ValueError("--all-as makes one split; --validation-share goes without it")
     if options.all_as is not None:
         source = sources.Merged(source, options.all_as)
     if options.validation_share is not None:
         source = sources.WithValidation(source, options.validation_share, options.limit)
-    return source if options.limit is None else sources.Limited(source, options.limit)
+    if options.limit is not None:
+        source = sources.Limited(source, options.limit)
+    return source if options.exclude is None else sources.excluded(source, options.exclude)
+
+
+def outline(source: Source) -> str:
+    """What would be read of a source, nothing of which is opened: splits, classes, notes."""
+    lines = [f"{source.name}: {len(source.class_names)} classes, {_counted(source.splits)}"]
+    if source.class_names:
+        lines.append(f"classes: {', '.join(source.class_names)}")
+    return "\n".join([*lines, *getattr(source, "notes", ()), "nothing was written"])
+
+
+def _counted(splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} images in {name}" for name, count in splits.items())
 
 
 def summary(manifest: Manifest) -> str:
     """The counts of a manifest as a small table."""
-    head = ("split", "pictures", "rejected", "classes", "captions", "shards", "MB")
+    head = ("split", "images", "rejected", "classes", "captions", "shards", "MB")
     rows = [head]
     for name, split in manifest.splits.items():
         size = sum(shard.bytes for shard in split.shards) / 1e6

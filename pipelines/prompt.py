@@ -1,217 +1,22 @@
-"""Learn prompts from a few pictures per class: a grid of shots, seeds, models and methods."""
+"""Learn prompts from a few images per class: a grid of shots, seeds, models and methods."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-if TYPE_CHECKING:
-    from pipelines.runs.prompt_grid import Cell
-    from tfrecords import Manifest
-
-
-@dataclass
-class Options:
-    """Learn prompts (CoOp, CoCoOp) from few pictures, beside zero-shot, probe and Tip-Adapter.
-
-    Args:
-        data: folder of labelled records, as prepare writes it.
-        out: folder of the grid; the same command, or one with more shots, seeds, models or
-            methods, goes on with it and skips what is finished.
-        models: dual encoders: checkpoints' names (`python -m pipelines models`), .keras files,
-            folders of training runs.
-        methods: of zero-shot, linear-probe, tip-adapter, tip-adapter-f, coop and cocoop.
-        shots: pictures per class; a class that has fewer gives each of them several times.
-        seeds: of pictures, order and start; the table has the mean over them.
-        split: that is measured; pictures to learn from are of split train.
-        base_to_new: learn the first half of the classes, measure them, the others, and both.
-        held_out: so many classes, the first ones, are not learnt, only measured.
-        held_out_classes: names of classes that are not learnt, in place of a number.
-        n_ctx: learnt vectors, 1 to 16; 16 without it, or as many as --words have tokens.
-        position: of the class name: end, middle or front.
-        class_specific: CoOp's vectors for each class by itself.
-        words: what CoOp's vectors start as, such as "a photo of a"; without it, at random.
-        conditional_words: the same of CoCoOp.
-        templates: of zero-shot, probe and Tip-Adapter: prompts with {} for the class name, or one
-            file with a prompt per line; without it those of the dataset.
-        class_names: file with one class name per line in the order of the labels, or a CSV with
-            a column "class" and one for each language; without it those of the dataset.
-        language: column of the CSV.
-        epochs: passes; without it those of CoOp: 50 for 1 shot, 100 up to 4, 200 for more.
-        conditional_epochs: passes of CoCoOp.
-        batch_size: pictures per step, on all devices together.
-        conditional_batch_size: the same of CoCoOp.
-        chunk: prompts that CoCoOp computes at a time.
-        learning_rate: of SGD with momentum 0.9, at its highest; one epoch of 1e-5 before it, a
-            cosine after it.
-        weight_decay: of the vectors.
-        views: augmented views of each picture, cut out and flipped as in CoOp; 0 for the picture
-            as evaluation sees it.
-        bootstrap: resamples for the 95 % interval of each cell; 0 for none.
-        strategy: one or mirrored.
-        virtual_devices: split the CPU into so many devices, to try mirrored; 0 for no.
-    """
-
-    data: str
-    out: str
-    models: list[str]
-    methods: list[str] = field(
-        default_factory=lambda: [
-            "zero-shot",
-            "linear-probe",
-            "tip-adapter",
-            "tip-adapter-f",
-            "coop",
-        ]
-    )
-    shots: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16])
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
-    split: str = "test"
-    base_to_new: bool = False
-    held_out: int = 0
-    held_out_classes: list[str] | None = None
-    n_ctx: int | None = None
-    position: str = "end"
-    class_specific: bool = False
-    words: str | None = None
-    conditional_words: str = "a photo of a"
-    templates: list[str] | None = None
-    class_names: str | None = None
-    language: str | None = None
-    epochs: int | None = None
-    conditional_epochs: int = 10
-    batch_size: int = 32
-    conditional_batch_size: int = 4
-    chunk: int = 512
-    learning_rate: float = 0.002
-    weight_decay: float = 0.0005
-    views: int = 0
-    bootstrap: int = 0
-    strategy: Literal["one", "mirrored"] = "one"
-    virtual_devices: int = 0
-
-
-FREE = ("models", "methods", "shots", "seeds")
-RANGES = {
-    "(0, inf)": (
-        *("epochs", "conditional_epochs", "batch_size", "conditional_batch_size", "chunk"),
-        "learning_rate",
-    ),
-    "[0, inf)": ("weight_decay", "views", "held_out", "bootstrap", "virtual_devices"),
-    "[1, 16]": ("n_ctx",),
-}
+from pipelines.fewshot.options import Options as Options
 
 
 def run(options: Options) -> None:
     """Runs what is missing of the grid; leaves a folder per cell, the table and the page."""
-    from pipelines.runs import config, folder, texts
+    from pipelines.fewshot import report as fewshot_report
+    from pipelines.fewshot import run as fewshot_run
+    from pipelines.runs import class_names
     from tfrecords import Manifest
 
-    config.check_ranges(options, RANGES)
-    _check(options)
-    manifest = Manifest.read(options.data)
-    _check_records(options, manifest)
-    names = texts.class_names(options.class_names, manifest, language=options.language)
-    templates = texts.templates(options.templates, manifest)
-    out = folder.check_resumable(options.out, options, finished=None, free=FREE)
-    cells = _cells(options, out)
-    missing = [cell for cell in cells if not cell.finished]
-    print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
-    if missing:
-        _run_missing(options, manifest, cells, names=names, templates=templates)
-    from pipelines.runs import prompt_report
-
-    print(prompt_report.write(out, options, manifest, cells))
-    print(f"Written to {out}; open {out / 'report.html'}")
-
-
-def _run_missing(
-    options: Options,
-    manifest: "Manifest",
-    cells: list["Cell"],
-    *,
-    names: list[str],
-    templates: list[str],
-) -> None:
-    """Model by model, so that each is loaded, and its pictures are embedded, once."""
-    from pipelines.runs import prompt_cells, start
-
-    strategy = start.start(
-        options.strategy, batch_size=options.batch_size, virtual_devices=options.virtual_devices
-    )
+    for _ in fewshot_run.run(options):
+        pass
     out = Path(options.out)
-    for name in options.models:
-        own = [cell for cell in cells if cell.model == name]
-        wanted = [cell for cell in own if not cell.finished]
-        if not wanted:
-            continue
-        with strategy.scope():
-            task = prompt_cells.prepare(
-                options, manifest, name, own, names=names, templates=templates
-            )
-            _claim(out, options)  # nothing is written before it is sure that the run can begin
-            for number, cell in enumerate(wanted, start=1):
-                figures = prompt_cells.run(cell, task)
-                print(f"{number} of {len(wanted)}: {cell}: {figures}", flush=True)
-
-
-def _claim(out: Path, options: Options) -> None:
-    """Make the folder; its config says what was asked for last."""
-    from pipelines.runs import folder
-    from pipelines.runs.config import write_config
-
-    folder.claim(out, options)
-    write_config(options, out / folder.CONFIG)
-
-
-def _cells(options: Options, out: Path) -> list["Cell"]:
-    """All cells in the order of the table; zero-shot has one per model."""
-    from pipelines.runs import prompt_grid
-
-    return [
-        cell
-        for model in options.models
-        for method in options.methods
-        for cell in prompt_grid.cells(out, model, method, shots=options.shots, seeds=options.seeds)
-    ]
-
-
-def _check(options: Options) -> None:
-    """Raises ValueError for what the ranges do not say."""
-    from pipelines.runs.prompt_methods import METHODS
-
-    given: dict[str, list[Any]] = {
-        "models": options.models,
-        "methods": options.methods,
-        "shots": options.shots,
-        "seeds": options.seeds,
-    }
-    for name, values in given.items():
-        if not values or len(set(values)) < len(values):
-            raise ValueError(f"--{name}: expected one or more, each once; got {values}")
-    for method in options.methods:
-        if method not in METHODS:
-            raise ValueError(
-                f"--methods: expected some of {', '.join(METHODS)}; got {method!r} among them"
-            )
-    for name, least in (("shots", 1), ("seeds", 0)):
-        if min(given[name]) < least:
-            raise ValueError(f"--{name}: expected {least} or more; got {min(given[name])}")
-    away = options.held_out or options.held_out_classes
-    if options.base_to_new and away:
-        raise ValueError("--base-to-new and --held-out: expected one of them; got both")
-    if (options.base_to_new or away) and options.class_specific and "coop" in options.methods:
-        flag = "base-to-new" if options.base_to_new else "held-out"
-        raise ValueError(
-            f"--{flag}: --class-specific vectors say nothing of classes they were not learnt on"
-        )
-
-
-def _check_records(options: Options, manifest: "Manifest") -> None:
-    for split in ("train", options.split):
-        if not manifest.split(split).labels or manifest.multi_label:
-            raise ValueError(
-                f"split {split!r} of {manifest.dataset} has no single label per picture to learn by"
-            )
-    classes, least = len(manifest.class_names), 4 if options.base_to_new else 2
-    if classes < least:
-        raise ValueError(f"--data: expected {least} or more classes; {options.data} has {classes}")
+    cells, manifest = fewshot_run.cells_of(options, out), Manifest.read(options.data)
+    print(fewshot_report.write(out, options, manifest, cells))
+    if said := class_names.equal_names_line(fewshot_run.names_of(options, manifest)):
+        print(said)
+    print(f"Written to {out}; open {out / 'report.html'}")

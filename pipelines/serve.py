@@ -1,4 +1,4 @@
-"""A page on this machine: type words and see pictures, drop a picture and see its nearest."""
+"""A page on this machine: type words and see images, drop an image and see its nearest."""
 
 from __future__ import annotations
 
@@ -6,26 +6,30 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from duet import extras
+
 if TYPE_CHECKING:
     from uvicorn import Server
 
+
 HOST = "127.0.0.1"  # nobody else can reach it
+
 MOST_CONNECTIONS = 256
 
 
 @dataclass(frozen=True)
 class Options:
-    """A page on http://127.0.0.1 that finds pictures of an index (extra `serve`).
+    """A page on http://127.0.0.1 that finds images of an index (extra `serve`).
 
     Args:
         index: folder of an index, as retrieve --build makes it.
         model: the model that made it; without it the one that the index names.
-        folder: where the folder of pictures is now, if it has moved.
+        folder: where the folder of images is now, if it has moved.
         data: where the records are now, if they have moved.
         search: exact, or by the index of faiss that retrieve --build made.
         port: of 127.0.0.1; 0 for any that is free.
-        templates: prompts with {} for the names that a dropped picture may be called.
-        max_upload: most megabytes of a dropped picture.
+        templates: prompts with {} for the names that a dropped image may be called.
+        max_upload: most megabytes of a dropped image.
     """
 
     index: str
@@ -40,12 +44,12 @@ class Options:
 
 def run(options: Options) -> None:
     """Serves until it is stopped."""
-    from pipelines.runs import quiet
+    from pipelines.runs import runtime
     from pipelines.runs.config import check_ranges
 
     check_ranges(options, {"[0, 65535]": ("port",), "[1, 1024]": ("max_upload",)})
     _check_library()
-    quiet.import_tensorflow()
+    runtime.import_tensorflow()
     server = prepared(options)
     listening = listen(options.port)
     port = listening.getsockname()[1]
@@ -57,9 +61,9 @@ def prepared(options: Options) -> Server:
     """The server with index and model loaded, and one query answered, which compiles the model."""
     import uvicorn
 
-    from pipelines.runs.finder import Finder
-    from pipelines.runs.searching import Searcher
-    from pipelines.runs.web import application
+    from pipelines.retrieval.searcher import Searcher
+    from pipelines.serving.app import application
+    from pipelines.serving.service import Finder
 
     finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])
     finder.warm_up()
@@ -85,4 +89,4 @@ def _check_library() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ModuleNotFoundError:
-        raise ValueError("serve needs: pip install 'duet-vision-language[serve]'") from None
+        raise ValueError(extras.missing("serve", "serve")) from None

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 
 import huggingface_hub
 import pytest
@@ -24,9 +25,10 @@ LONGEST = (
     "test_classifiers_distribution",
     "test_pipelines_compare",
     "test_pipelines_recipes_finetune",
-    "test_classifiers_tuning",
+    "test_classifiers_trainable",
     "test_classifiers_models",
     "test_examples",
+    "test_notebooks",
 )
 
 
@@ -57,7 +59,7 @@ def hub(tmp_path, monkeypatch):
 @pytest.fixture
 def block_calls(monkeypatch):
     """Names of the transformer blocks that were really called, and not run compiled."""
-    from dual_encoder.transformer import TransformerBlock
+    from dual_encoder.towers.transformer import TransformerBlock
 
     found, call = [], TransformerBlock.call
 
@@ -67,3 +69,47 @@ def block_calls(monkeypatch):
 
     monkeypatch.setattr(TransformerBlock, "call", spy)
     return found
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory):
+    """A folder with records of `colours.Colours` and a tiny CLIP; made once, not written to."""
+    import keras
+    from colours import Colours
+    from tiny_models import clip
+
+    import tfrecords
+
+    folder = tmp_path_factory.mktemp("colours")
+    tfrecords.write(Colours(), folder / "records", shard_size=40, workers=1, progress=False)
+    keras.utils.set_random_seed(0)
+    model = clip()
+    model.build()
+    model.save(folder / "clip.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(colours, tmp_path_factory):
+    """A copy of `colours` in which a test file makes its runs."""
+    return shutil.copytree(colours, tmp_path_factory.mktemp("home") / "colours")
+
+
+@pytest.fixture(scope="session")
+def spelling_clip(tmp_path_factory):
+    """A file of a tiny CLIP whose tokenizer knows all letters, so that it tells names apart."""
+    import string
+
+    import keras
+    from tiny_models import clip
+
+    from dual_encoder import Tokenizer
+
+    keras.utils.set_random_seed(0)
+    model = clip(
+        Tokenizer.learn([string.ascii_lowercase + " ,." + string.digits], context_length=32)
+    )
+    model.build()
+    path = tmp_path_factory.mktemp("spelling") / "clip.keras"
+    model.save(path)
+    return path

@@ -57,7 +57,7 @@ def assert_same(result, expected, cases):
         assert sorted(names) == sorted(name for name in ours.files if "/" in name)
         assert {name.split("/")[0] for name in names} == set(cases)
         for name in names:
-            np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def free_ports(count):

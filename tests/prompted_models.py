@@ -5,14 +5,13 @@ import json
 import keras
 import tokenizers
 from tiny_models import FIXTURES, SIZES, clip, scrambled, tokenizer, vision
+from tiny_sizes import name_tiny_towers
 
 import dual_encoder
 from dual_encoder import Bert, DualEncoder, TextTransformer, Tokenizer
-from dual_encoder.checkpoints import open_clip
 
 PRETRAINED = FIXTURES.parent / "pretrained"
 LENGTH = 32
-TINY_ROBERTA = dict(vocabulary_size=20, width=8, depth=1, heads=2, segments=1, mlp_ratio=2)
 
 
 def of_bert(kind, **options):
@@ -54,8 +53,7 @@ def model_of(family):
 
 def loaded(layout, monkeypatch):
     """A fixture of `tests/parity/tiny.py`, with a tokenizer of the few ids that it has."""
-    monkeypatch.setitem(open_clip.HF_TEXT, "tiny", TINY_ROBERTA)
-    monkeypatch.setattr(open_clip, "ROBERTA_POSITIONS", 14)
+    name_tiny_towers(monkeypatch)
     model = dual_encoder.load(PRETRAINED / layout)
     tower = model.text_tower
     end = getattr(tower, "end_id", 2)

@@ -4,47 +4,53 @@ import io
 from types import SimpleNamespace
 
 import numpy as np
+from evaluation_documents import CONFIG, COST, document, with_images
+from multilabel_documents import document as multi_label_document
 from PIL import Image
-from test_pipelines_multi_label_report import document as multi_label_document
-from test_pipelines_report import CONFIG, COST, document, with_pictures
-from test_pipelines_training_report import RESULTS
+from training_documents import RESULTS
 
-from pipelines.runs import (
-    compare_report,
-    multi_label_report,
-    prompt_report,
-    report,
-    results,
-    retrieval_metrics,
-    retrieval_report,
-    seen_unseen,
-    training_report,
-    tuned_outcome,
-)
+from pipelines.comparison import report as comparison_report
+from pipelines.evaluation import captions_report, multilabel_report
+from pipelines.evaluation import report as evaluation_report
+from pipelines.fewshot import report as fewshot_report
+from pipelines.finetuning import report as finetuning_report
+from pipelines.inspection import report as inspection_report
+from pipelines.inspection.suspects import Suspect
+from pipelines.metrics import retrieval as metrics_retrieval
+from pipelines.metrics import seen_unseen
+from pipelines.reporting import page as reporting_page
+from pipelines.runs import results
+from pipelines.training import report as training_report
 
-PICTURE = np.full((20, 30, 3), 200, np.uint8)
-BATCH = {"pictures_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.2, "requests": 9}
+IMAGE = np.full((20, 30, 3), 200, np.uint8)
+BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.2, "requests": 9}
 POINTS = [
     {**dict.fromkeys(seen_unseen.FIGURES), "alpha": i / 4, "seen_top1": 0.5 + i / 10}
     | {"unseen_top1": 0.9 - i / 20}
     for i in range(5)
 ]
+UNBALANCED = {
+    "largest": {"name": "dog", "images": 60},
+    "smallest": {"name": "cat", "images": 10},
+    "ratio": 6.0,
+    "empty": ["ant"],
+}
 SHARES = ("seen", "unseen", "unseen_among_all", "generalized", "harmonic_mean", "macro_f1", "ece")
 
 
 def file(kind="PNG"):
     buffer = io.BytesIO()
-    Image.fromarray(PICTURE).save(buffer, kind)
+    Image.fromarray(IMAGE).save(buffer, kind)
     return buffer.getvalue()
 
 
 def evaluation():
-    found = document(40, pictures=200)
-    return report.evaluation_page(found, with_pictures(found))
+    found = document(40, images=200)
+    return evaluation_report.evaluation_page(found, with_images(found))
 
 
 def multi_label():
-    return multi_label_report.page(multi_label_document(5))
+    return multilabel_report.page(multi_label_document(5))
 
 
 def training():
@@ -61,7 +67,7 @@ def tuned():
         steps=30,
         devices=["CPU:0"],
     )
-    return tuned_outcome.page({**found, "cost": {**COST, "parameters": 12345}})
+    return finetuning_report.page({**found, "cost": {**COST, "parameters": 12345}})
 
 
 def prompts():
@@ -81,32 +87,32 @@ def prompts():
     for cell in cells:
         if not cell["shots"]:
             del cell["nearest_words"]
-    rows = prompt_report.table(cells)
+    rows = fewshot_report.table(cells)
     best = {"model": "m", "method": "coop", "shots": 2}
     found = document(table=rows, best=best, protocol="few-shot")
-    return prompt_report.page({**found, "metrics": {"top1": 0.7}}, cells)
+    return fewshot_report.page({**found, "metrics": {"top1": 0.7}}, cells)
 
 
 def retrieval():
     rng = np.random.default_rng(0)
     owner = np.arange(60) // 2
-    places = retrieval_metrics.both_ways(rng.normal(size=(30, 8)), rng.normal(size=(60, 8)), owner)
-    figures = retrieval_metrics.summary(places, owner)
+    places = metrics_retrieval.both_ways(rng.normal(size=(30, 8)), rng.normal(size=(60, 8)), owner)
+    figures = metrics_retrieval.summary(places, owner)
     found = document(captions=60, searched=30)
     found |= {"metrics": figures, "intervals": {}, "judged_by": "text_to_image_recall1"}
-    pictures = {row: {"pixels": PICTURE, "filename": f"{row}.png"} for row in range(2)}
-    shown = [{"caption": "a cat", "rank": 2, "rows": [0, 1], "right": 1, "pictures": pictures}]
-    return retrieval_report.page({**found, "pictures": 30}, shown, places)
+    images = {row: {"pixels": IMAGE, "filename": f"{row}.png"} for row in range(2)}
+    shown = [{"caption": "a cat", "rank": 2, "rows": [0, 1], "right": 1, "images": images}]
+    return captions_report.page({**found, "images": 30}, shown, places)
 
 
 def contact_sheet():
-    uri = report.data_uri(file(), "png")
+    uri = reporting_page.data_uri(file(), "png")
     hits = [{"rank": i, "score": 0.5, "id": f"a/{i}.png", "uri": [uri, None][i]} for i in range(2)]
     query = SimpleNamespace(text="a red star", kind="text")
-    return report.render(
+    return reporting_page.render(
         "contact_sheet.html.j2",
-        title="m on pictures",
-        headline="2 queries, among 10 pictures",
+        title="m on images",
+        headline="2 queries, among 10 images",
         answers=[{"query": query, "asked": asked, "hits": hits} for asked in (None, uri)],
         results={"command": "retrieve", "created": RESULTS["created"], "versions": {}},
     )
@@ -175,7 +181,7 @@ def comparison_document():
         rows=rows,
         pairs=[{"a": "auto", "b": "zero-shot", **pair}],
         left_out={"flyp": "about 2 h, 5 min left"},
-        remarks=["90 test pictures of the classes trained on."],
+        remarks=["90 test images of the classes trained on."],
         recommendation={
             "method": "auto",
             "runner_up": "zero-shot",
@@ -186,15 +192,41 @@ def comparison_document():
 
 
 def comparison():
-    thumbnail = {"uri": report.data_uri(file(), "png"), "alt": "cat, taken for dog", "title": "x"}
+    thumbnail = {
+        "uri": reporting_page.data_uri(file(), "png"),
+        "alt": "cat, taken for dog",
+        "title": "x",
+    }
     mistakes = [{"text": "auto", "thumbnails": [thumbnail] * 3}]
-    return compare_report.page(comparison_document(), mistakes)
+    return comparison_report.page(comparison_document(), mistakes)
+
+
+def inspection():
+    scan = SimpleNamespace(splits=["test", "train", "train"], files=["a.jpg", "b.jpg", "c.jpg"])
+    found = [
+        Suspect(1, "near-duplicate", 0.98, "perceptual hashes differ in 1 of 64 bits", 0),
+        Suspect(2, "wrong-label", 2.5, "labelled cat (6.0 %), looks like dog (90.0 %)"),
+    ]
+    figures = {
+        "command": "inspect",
+        "created": "2026-01-02T03:04:05+00:00",
+        "dataset": "photos",
+        "images": {"train": 2, "test": 1},
+        "suspects": {"near-duplicate": 1, "wrong-label": 1},
+        "across_splits": {"test in train": 1},
+        "unbalanced": {"train": UNBALANCED},
+        "alike": [{"a": "cat", "b": "dog", "mixed_up": 3, "of": 20, "cosine": 0.9}],
+        "notes": ["labels not checked of 1 classes with one image"],
+        "versions": results.versions(),
+    }
+    uri = reporting_page.data_uri(file())
+    return inspection_report.page(figures, found, scan, images=dict.fromkeys(range(3), uri))
 
 
 PAGES = {
     page.__name__: page
     for page in (
         *(comparison, evaluation, multi_label, tuned, training),
-        *(prompts, retrieval, contact_sheet),
+        *(prompts, retrieval, contact_sheet, inspection),
     )
 }

@@ -43,7 +43,7 @@ def test_ours_alone_is_measured(embedding, tmp_path, capsys):
     assert embedding.main([*options, "--json", str(file)]) == 0
     report = json.loads(file.read_text())
     assert report["notes"] == []
-    assert set(report["rates"]) == {"pictures, 2", "prompts, padded", "prompts, cut"}
+    assert set(report["rates"]) == {"images, 2", "prompts, padded", "prompts, cut"}
     for rates in report["rates"].values():
         assert rates["ours"]["per_second"] > 0
         assert rates["ours"]["ours_to_this"] == 1

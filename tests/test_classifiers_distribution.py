@@ -26,7 +26,7 @@ def test_two_devices_train_like_one(tmp_path):
 def test_two_processes_fine_tune_like_one(tmp_path):
     """The whole command; the first process writes, both measure what is forgotten."""
     import keras
-    from test_pipelines_finetune import Colours
+    from colours import Colours
     from tiny_models import clip
 
     import tfrecords
@@ -141,7 +141,7 @@ if __name__ == "__main__":
         from pipelines.__main__ import main
 
         sys.exit(main(sys.argv[1:]))
-    from pipelines.runs import strategy as strategies
+    from pipelines.runs import strategy as strategies  # TODO
 
     folder = Path(sys.argv[2])
     strategies.set_virtual_devices(2)

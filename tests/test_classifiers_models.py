@@ -119,3 +119,12 @@ def test_models_by_the_names_of_the_table():
 def test_classifiers_that_cannot_be(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_images_of_another_size_are_refused():
+    model = classifiers.build("shapes-tiny", classes=["red star", "blue ring"])
+    for call in (model, model.encode_image, model.predict):
+        with pytest.raises(
+            ValueError, match=r"expected pixels \[b, 64, 64, 3\].*got \[1, 128, 128, 3\]"
+        ):
+            call(np.zeros((1, 128, 128, 3), "uint8"))

@@ -54,6 +54,19 @@ def test_the_strength_is_the_best_on_validation():
     assert accuracy == pytest.approx(found.accuracies[found.strength], abs=0.01)
 
 
+def test_with_class_weights_it_does_not_matter_how_often_a_class_is_there():
+    """A class three times as often: the same logits, at the same penalty for each image."""
+    features, labels = clouds(60)
+    often = np.concatenate([np.arange(60), *[np.flatnonzero(labels == 1)] * 2])
+    found = probe.fit(features, labels, strengths=[0.5], class_weight=1)
+    more = probe.fit(
+        features[often], labels[often], strengths=[0.5 * 60 / len(often)], class_weight=1
+    )
+    np.testing.assert_allclose(more.logits(features), found.logits(features), atol=2e-3)
+    plain = probe.fit(features[often], labels[often], strengths=[0.5 * 60 / len(often)])
+    assert np.abs(plain.logits(features) - found.logits(features)).max() > 0.1
+
+
 @pytest.mark.parametrize(
     ("features", "labels", "message"),
     [

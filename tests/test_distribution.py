@@ -86,7 +86,7 @@ def batches():
 
     rng = np.random.default_rng(0)
     real, count = STEPS * BATCH - BATCH // 2, STEPS * BATCH
-    row = np.arange(count) % real  # padding repeats pictures
+    row = np.arange(count) % real  # padding repeats images
     image = rng.integers(0, 256, [real, IMAGE_SIZE, IMAGE_SIZE, 3], dtype=np.uint8)[row]
     token_ids = rng.integers(0, 6, [real, TOKENS], dtype=np.int32)[row]
     ids = rng.integers(0, 12, real, dtype=np.int32)[row]

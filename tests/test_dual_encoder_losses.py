@@ -48,7 +48,7 @@ def test_contrastive_shares_the_target_among_equal_ids():
     assert float(loss) == pytest.approx(np.log(np.exp(3) + 1) - 1.5, rel=1e-6)
 
 
-def test_contrastive_of_two_captions_of_one_picture_and_a_third():
+def test_contrastive_of_two_captions_of_one_image_and_a_third():
     rows = np.array([[1, 0], [1, 0], [0, 1]], "float32")
     # Rows 0, 1: logits (2, 2, 0), target (1/2, 1/2, 0). Row 2: logits (0, 0, 2), target (0, 0, 1).
     first, last = np.log(2 * np.exp(2) + 1) - 2, np.log(2 + np.exp(2)) - 2

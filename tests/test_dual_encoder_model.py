@@ -248,3 +248,25 @@ def test_impossible_models(options, message):
 def test_batches_of_something_else(inputs, got):
     with pytest.raises(ValueError, match=f'expected a dict with "image", .* got .*({got})'):
         dual_encoder()(inputs)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64, 3), (1, 16, 64, 3), (1, 32, 32, 1)])
+def test_images_of_another_size_are_refused_with_both_sizes(shape):
+    model = DualEncoder(vit(), text(), tokenizer=TOKENIZER, embed_dim=8)
+    images = np.zeros(shape, "uint8")
+    for call in (model.encode_image, model.image_tower):
+        with pytest.raises(ValueError) as caught:
+            call(images)
+        line = str(caught.value)
+        assert line.startswith("images: expected pixels [b, 32, 32, 3]") and "\n" not in line
+        assert f"got {list(shape)}; " in line
+
+
+@pytest.mark.parametrize(
+    "make", [vit, hub_vit, efficientnet, lambda: ConvolutionalTower(32, widths=(4, 8))]
+)
+def test_every_image_tower_states_the_images_it_takes(make):
+    tower = make()
+    assert tower.input_spec.shape == (None, 32, 32, 3)
+    with pytest.raises(ValueError, match=r"expected pixels \[b, 32, 32, 3\].*got \[2, 24, 24, 3\]"):
+        tower(np.zeros((2, 24, 24, 3), "uint8"))

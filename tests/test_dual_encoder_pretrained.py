@@ -8,22 +8,21 @@ import keras
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tiny_sizes import name_tiny_towers
 
 import dual_encoder
-from dual_encoder.checkpoints import open_clip
-from dual_encoder.checkpoints.positions import interpolated
+import tfrecords
+from dual_encoder.checkpoints.position_embeddings import interpolated
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
 NAMES = sorted(path.name for path in FIXTURES.iterdir())
 TOLERANCE = 1e-5
-TINY_ROBERTA = dict(vocabulary_size=20, width=8, depth=1, heads=2, segments=1, mlp_ratio=2)
 
 
 @pytest.fixture(autouse=True)
-def tiny_roberta(monkeypatch):
-    """OpenCLIP's configurations name RoBERTa instead of describing it; this one is tiny."""
-    monkeypatch.setitem(open_clip.HF_TEXT, "tiny", TINY_ROBERTA)
-    monkeypatch.setattr(open_clip, "ROBERTA_POSITIONS", 14)
+def tiny_sizes(monkeypatch):
+    """OpenCLIP's configurations name some towers instead of describing them; these are tiny."""
+    name_tiny_towers(monkeypatch)
 
 
 @pytest.fixture
@@ -75,8 +74,8 @@ def refused(error, *arguments, **options):
 
 
 def test_the_fixtures_are_small():
-    assert len(NAMES) == 12
-    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 200_000
+    assert len(NAMES) == 38
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 1_000_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,6 +100,19 @@ def test_other_sizes_interpolate_positions_as_the_library_does(name):
     model = dual_encoder.load(FIXTURES / name, image_size=24)
     found = np.array(model.encode_image(wanted["larger_pixels"]))
     np.testing.assert_allclose(found, wanted["larger"], atol=TOLERANCE)
+
+
+def test_a_margin_is_cut_off_where_the_checkpoint_was_trained_so():
+    model = dual_encoder.load(FIXTURES / "deit")
+    assert model.preprocessing == {
+        "image_size": 16,
+        "resize": "squash",
+        "interpolation": "bicubic",
+        "crop_fraction": 16 / 18,
+    }
+    assert tfrecords.Preprocessing(**model.preprocessing).resized_side == 18
+    assert dual_encoder.load(FIXTURES / "convnext").preprocessing["crop_fraction"] == 0.875
+    assert "crop_fraction" not in dual_encoder.load(FIXTURES / "swin").preprocessing
 
 
 def test_interpolated_positions():
@@ -159,9 +171,12 @@ def test_a_missing_causal_mask_is_noticed(name):
 
 def test_weights_in_several_files(copied):
     folder = copied("clip_gelu_bfloat16")
-    from dual_encoder.checkpoints.tensors import open_tensors
+    from dual_encoder.checkpoints.weight_files import open_tensors
 
-    tensors = {name: value.astype("float32") for name, value in open_tensors(folder).items()}
+    tensors = {
+        name: value.astype("float32")
+        for name, value in open_tensors(folder, "transformers").items()
+    }
     names = sorted(tensors)
     parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
     for file, some in parts.items():
@@ -173,6 +188,89 @@ def test_weights_in_several_files(copied):
     assert_agrees(dual_encoder.load(folder), expected(folder.name))
     (folder / "model-2.safetensors").unlink()
     assert "lists model-2.safetensors, which is not here" in refused(FileNotFoundError, folder)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (None, None),
+        (["a", "b", "c"], ["a", "b", "c"]),
+        ({"2": "c", "0": "a", "1": "b"}, ["a", "b", "c"]),
+        ({"0": "a", "1": "b"}, None),  # fewer than the head has
+    ],
+)
+def test_class_names_in_every_form(copied, labels, names):
+    folder = copied("vit_classifier")
+    changed_json(folder / "config.json", id2label=labels)
+    assert dual_encoder.load(folder).class_names == names
+
+
+@pytest.mark.parametrize("name", ["clip_quick_gelu_legacy_eos", "vit_classifier"])
+def test_settings_of_images_as_transformers_5_writes_them(copied, name):
+    folder = copied(name)
+    image = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    nested = {"processor_class": "CLIPProcessor", "image_processor": image}
+    (folder / "processor_config.json").write_text(json.dumps(nested))
+    assert_agrees(dual_encoder.load(folder), expected(name))
+
+
+def test_steps_that_are_left_out_change_the_pixels(copied):
+    folder = copied("vit_classifier")
+    usual = dual_encoder.load(folder).image_tower
+    changed_json(folder / "preprocessor_config.json", do_normalize=False)
+    plain = dual_encoder.load(folder).image_tower
+    pixels = np.full((1, 16, 16, 3), 51, "uint8")
+    np.testing.assert_allclose(plain.normalize(pixels), np.full((1, 16, 16, 3), 0.2), rtol=1e-6)
+    assert np.abs(usual.normalize(pixels) - plain.normalize(pixels)).max() > 1
+
+
+def test_added_tokens_leave_the_end_of_old_configurations_findable(copied):
+    """`eos_token_id` 2 is the highest id in a text; the vocabulary may have more."""
+    folder = copied("clip_quick_gelu_legacy_eos")
+    changed_json(folder / "config.json", text_config__vocab_size=22)
+    tensors = load_file(folder / "model.safetensors")
+    name = "text_model.embeddings.token_embedding.weight"
+    tensors[name] = np.concatenate([tensors[name], np.ones((2, 8), tensors[name].dtype)])
+    save_file(tensors, folder / "model.safetensors")
+    assert_agrees(dual_encoder.load(folder), expected(folder.name))
+
+
+def test_keys_of_text_configurations_of_2022(copied):
+    folder = copied("open_clip_roberta")
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    text = config["model_cfg"]["text_cfg"]
+    text["pooler_type"], text["proj"] = text.pop("hf_pooler_type"), "mlp"
+    path.write_text(json.dumps(config))
+    assert_agrees(dual_encoder.load(folder), expected(folder.name))
+    changed_json(path, model_cfg__text_cfg__proj="linear")
+    assert "expected hf_proj_type 'mlp'" in refused(ValueError, folder)
+
+
+def test_open_clip_with_a_tokenizer_of_transformers_by_name(copied):
+    """Texts are then mended alone; what is a small letter is the tokenizer's own matter."""
+    folder = copied("open_clip_vit")
+    changed_json(
+        folder / "open_clip_config.json", model_cfg__text_cfg__hf_tokenizer_name="duet/tiny"
+    )
+    model = dual_encoder.load(folder)
+    assert_agrees(model, expected(folder.name))
+    assert model.tokenizer.cleaning == "whitespace"
+
+
+def test_pixels_that_fill_no_patch_are_left_out_as_siglip_does(copied):
+    """so400m-patch14-384: 27 x 27 patches, the last 6 pixels are in none."""
+    folder = copied("siglip")
+    wanted = expected("siglip")
+    changed_json(folder / "config.json", vision_config__image_size=21)
+    square = {"height": 21, "width": 21}
+    changed_json(folder / "preprocessor_config.json", size=square)
+    model = dual_encoder.load(folder)
+    assert model.image_size == 21 and model.image_tower.grid == 2
+    larger = np.full((2, 21, 21, 3), 255, "uint8")
+    larger[:, :16, :16] = wanted["image_pixels"]
+    np.testing.assert_allclose(model.encode_image(larger), wanted["image"], atol=TOLERANCE)
 
 
 def test_a_towers_own_weights(tmp_path):
@@ -217,22 +315,30 @@ def test_a_tensor_of_another_shape(copied):
     assert message.endswith("got (9, 8)")
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
-def test_pickles_are_refused(copied, name):
+def test_files_that_only_look_like_weights_are_refused(copied):
     folder = copied("bert_mean")
-    (folder / "model.safetensors").rename(folder / name)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     message = refused(ValueError, folder)
-    assert f"{name} would have to be unpickled" in message
-    assert message.endswith("expected model.safetensors")
+    assert message.startswith(f"{folder / 'pytorch_model.bin'}: expected a file of torch.save")
+    (folder / "pytorch_model.bin").rename(folder / "weights.pickle")
+    message = refused(FileNotFoundError, folder)
+    assert "no weights here; expected model.safetensors, pytorch_model.bin" in message
+    assert "weights.pickle" in message
 
 
 @pytest.mark.parametrize(
     ("name", "file", "change", "expected_message"),
     [
-        ("bert_mean", "config.json", {"model_type": "gpt2"}, "expected a model_type of clip, sig"),
+        (
+            "bert_mean",
+            "config.json",
+            {"model_type": "gpt2"},
+            "expected a model_type of clip, metaclip_2, ",
+        ),
         ("siglip", "config.json", {"text_config__hidden_act": "swish"}, "got 'swish'"),
         ("siglip", "preprocessor_config.json", {"resample": 1}, "expected resample 2 or 3"),
-        ("siglip", "preprocessor_config.json", {"size": {"shortest_edge": 9}}, "pictures of 9 pix"),
+        ("siglip", "preprocessor_config.json", {"size": {"shortest_edge": 9}}, "images of 9 pix"),
+        ("siglip", "preprocessor_config.json", {"do_resize": False}, "expected do_resize true"),
         ("vit_pooler", "config.json", {"num_channels": 1}, "expected 3 channels; got 1"),
         (
             "open_clip_vit",
@@ -240,6 +346,22 @@ def test_pickles_are_refused(copied, name):
             {"model_cfg__vision_cfg__ls_init_value": 0.1},
             "vision_cfg.ls_init_value = 0.1, which is unknown",
         ),
+        (
+            "open_clip_clipa",
+            "open_clip_config.json",
+            {"model_cfg__vision_cfg__final_ln_after_pool": False},
+            "expected pool_type 'tok', or 'avg' with final_ln_after_pool true; got 'avg'",
+        ),
+        (
+            "open_clip_eva02",
+            "open_clip_config.json",
+            {"model_cfg__vision_cfg__timm_pool": "avg"},
+            "expected timm_pool 'token' with eva02_mini_16; got 'avg'",
+        ),
+        ("dinov3", "config.json", {"key_bias": True}, "expected key_bias False in config.json"),
+        ("convnext", "preprocessor_config.json", {"do_resize": False}, "expected do_resize true"),
+        ("swin", "preprocessor_config.json", {"sharpen": 2}, "says sharpen = 2, which is unknown"),
+        ("swin", "config.json", {"window_size": 3}, "expected maps that windows of 3 fill; got 8"),
         (
             "open_clip_roberta",
             "open_clip_config.json",
@@ -251,6 +373,30 @@ def test_pickles_are_refused(copied, name):
             "open_clip_config.json",
             {"preprocess_cfg__resize_mode": "longest"},
             "expected resize_mode shortest, squash",
+        ),
+        (
+            "open_clip_vit",
+            "open_clip_config.json",
+            {"preprocess_cfg__fill_color": 128},
+            "preprocess_cfg.fill_color = 128, which is unknown",
+        ),
+        (
+            "clip_gelu_bfloat16",
+            "config.json",
+            {"text_config__eos_token_id": 7},
+            "expected eos_token_id 5 in config.json, with which its tokenizer ends every text; got",
+        ),
+        (
+            "vit_classifier",
+            "config.json",
+            {"id2label": {"1": "a", "2": "b", "3": "c"}},
+            "expected id2label with the numbers 0 to 2 in config.json; got 1, 2, 3",
+        ),
+        (
+            "vit_classifier",
+            "config.json",
+            {"id2label": {"0": 0, "1": 1, "2": 2}},
+            "expected id2label with a name for each class",
         ),
     ],
 )

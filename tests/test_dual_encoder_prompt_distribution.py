@@ -25,7 +25,7 @@ def test_two_devices_learn_like_one(tmp_path):
 
 
 def learn(case):
-    """Fits five steps; CoCoOp with one or two pictures at a time."""
+    """Fits five steps; CoCoOp with one or two images at a time."""
     import keras
     import tensorflow as tf
 

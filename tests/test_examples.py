@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfrecords.shapes import ShapesSource
+from tfrecords.sources.shapes.source import ShapesSource
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,8 +42,8 @@ def test_train_and_evaluate(trained):
     assert (out / "shapes" / "manifest.json").is_file() and (out / "model.keras").is_file()
 
 
-def test_own_pictures(trained, tmp_path):
-    folder = tmp_path / "pictures"
+def test_own_images(trained, tmp_path):
+    folder = tmp_path / "images"
     world = ShapesSource(counts={"test": 300})
     chosen = ("red_star", "blue_ring")
     for example in world.read("test", 0, 300):
@@ -56,7 +56,7 @@ def test_own_pictures(trained, tmp_path):
         for copy in range(4):
             shutil.copy(path, path.with_stem(f"{path.stem}-{copy}"))
     arguments = ("--model", trained[0], "--out", tmp_path / "records", "--templates", "the {}")
-    said = run("own_pictures.py", folder, *arguments)
+    said = run("own_images.py", folder, *arguments)
     assert re.search(r"^zero-shot top-1: \d+\.\d%$", said, re.MULTILINE)
 
 
@@ -104,9 +104,9 @@ def test_zero_shot(tmp_path):
     world = ShapesSource(counts={"test": 40})
     example = next(iter(world.read("test", 0, 1)))
     shown = world.class_names[example.label]
-    (tmp_path / "picture.png").write_bytes(example.load())
+    (tmp_path / "image.png").write_bytes(example.load())
     others = [name for name in world.class_names if name != shown][:2]
-    said = run("zero_shot.py", "shapes-tiny", tmp_path / "picture.png", *others, shown)
+    said = run("zero_shot.py", "shapes-tiny", tmp_path / "image.png", *others, shown)
     lines = said.splitlines()
     assert len(lines) == 3 and lines[0].endswith(f"%  {shown}")
     assert sum(float(line.split("%")[0]) for line in lines) == pytest.approx(100, abs=0.2)

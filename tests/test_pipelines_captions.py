@@ -11,20 +11,20 @@ import dual_encoder
 import tfrecords
 from tfrecords import sources
 
-PICTURES, CAPTIONS, CHOSEN, BATCH = 10, 5, 3, 8
+IMAGES, CAPTIONS, CHOSEN, BATCH = 10, 5, 3, 8
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """Ten pictures with five captions each, from a CSV."""
+    """Ten images with five captions each, from a CSV."""
     home = tmp_path_factory.mktemp("captions")
     lines = ["file,caption,split"]
-    for i in range(PICTURES):
+    for i in range(IMAGES):
         buffer = io.BytesIO()
         pixels = np.random.default_rng(i).integers(256, size=(16, 20, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(buffer, "PNG")
         (home / f"{i}.png").write_bytes(buffer.getvalue())
-        lines += [f'{i}.png,"Picture {i}, Caption No. {n}!",train' for n in range(CAPTIONS)]
+        lines += [f'{i}.png,"Image {i}, Caption No. {n}!",train' for n in range(CAPTIONS)]
     (home / "captions.csv").write_text("\n".join(lines) + "\n")
     tfrecords.write(
         sources.captions(home / "captions.csv", seed=0), home / "records", workers=1, progress=False
@@ -39,14 +39,14 @@ def tokenizer(records):
 
 
 def batches(records, tokenizer, **options):
-    """(token ids [b, n], picture ids [b], weight [b]) of every batch of training."""
+    """(token ids [b, n], image ids [b], weight [b]) of every batch of training."""
     given = {"batch_size": BATCH, "captions_per_image": CHOSEN, "image_size": 16, **options}
     data = tfrecords.load(records, "train", tokenizer=tokenizer, training=True, **given)
     return [(x, np.array(y), np.array(w)) for x, y, w in data]
 
 
 def pairs(found, tokenizer):
-    """(picture, caption) of every row that counts, in the order of the batches."""
+    """(image, caption) of every row that counts, in the order of the batches."""
     return [
         (int(i), tokenizer.decode(ids))
         for x, y, w in found
@@ -58,7 +58,7 @@ def pairs(found, tokenizer):
 def test_the_record_keeps_the_text_as_it_was(records):
     for example in tfrecords.examples(records, "train"):
         number = example.filename.removesuffix(".png")
-        expected = [f"Picture {number}, Caption No. {n}!" for n in range(CAPTIONS)]
+        expected = [f"Image {number}, Caption No. {n}!" for n in range(CAPTIONS)]
         assert list(example.captions) == expected
 
 
@@ -67,15 +67,15 @@ def test_three_of_five_captions_by_seed_and_epoch(records, tokenizer):
     half = len(two) // 2
     first, second = (pairs(part, tokenizer) for part in (two[:half], two[half:]))
     for epoch in (first, second):
-        assert len(epoch) == len(set(epoch)) == PICTURES * CHOSEN  # three different ones of each
-        assert {i for i, _ in epoch} == set(range(PICTURES))
+        assert len(epoch) == len(set(epoch)) == IMAGES * CHOSEN  # three different ones of each
+        assert {i for i, _ in epoch} == set(range(IMAGES))
     assert set(first) != set(second)  # the next epoch has others
     assert pairs(batches(records, tokenizer, epochs=1), tokenizer) == first  # of this seed
     assert set(pairs(batches(records, tokenizer, seed=1), tokenizer)) != set(first)
 
 
-def test_two_captions_of_a_picture_in_a_batch_are_not_negatives(records, tokenizer):
-    """Of all other captions in the batch, those of the same picture leave its loss alone."""
+def test_two_captions_of_a_image_in_a_batch_are_not_negatives(records, tokenizer):
+    """Of all other captions in the batch, those of the same image leave its loss alone."""
     crops = batches(records, tokenizer, crop_scale=(0.1, 0.5))  # the two see different ones
     found = next(f for f in crops if len(set(f[1])) < BATCH)
     x, ids, weight = found

@@ -9,15 +9,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from recipe_commands import options as options_of
 from report_pages import comparison_document
 from saved_runs import valid_results
-from test_pipelines_finetune import home as home
-from test_pipelines_recipes import options as options_of
 
 from pipelines.__main__ import main
-from pipelines.compare import Options
-from pipelines.runs import budget, compare_report, comparing, comparison_plan
-from pipelines.runs.contestants import CONTESTANTS
+from pipelines.comparison import budget
+from pipelines.comparison import plan as comparison_plan
+from pipelines.comparison import report as comparison_report
+from pipelines.comparison.options import Options
+from pipelines.comparison.workers import Workers
+from pipelines.methods.table import METHODS as TABLE
 
 SETTINGS = (
     *("--epochs", "1", "--batch-size", "16", "--shots", "2", "--n-ctx", "2", "--bootstrap", "20"),
@@ -54,7 +56,7 @@ def test_a_row_for_every_method_and_one_answer(compared):
     rows = {row["method"]: row for row in document["rows"]}
     assert tuple(rows) == METHODS
     for name in METHODS[:2]:
-        assert rows[name]["error"] is None and rows[name]["unseen"] == 1  # one class is easy
+        assert rows[name]["error"] is None and rows[name]["unseen"] is None  # one class is easy
         assert rows[name]["seconds"] > 0 and rows[name]["peak_rss_bytes"] > 0
         assert rows[name]["deployed"]["batches"]["32"]["latency_p50_ms"] > 0
         assert rows[name]["deployed"]["note"] is None
@@ -63,13 +65,15 @@ def test_a_row_for_every_method_and_one_answer(compared):
     assert rows["zero-shot"]["generalized"] is not None
     low, high = rows["zero-shot"]["intervals"]["generalized"]
     assert low <= rows["zero-shot"]["generalized"] <= high
-    assert rows["linear-probe"]["generalized"] is None  # its logits are on another scale
+    assert rows["linear-probe"]["generalized"] is not None  # the name's text names a new class
     answer = document["recommendation"]["answer"]
     assert (
         document["recommendation"]["method"] == "linear-probe"
         and rows["linear-probe"]["seen"] > 0.9
     )
     assert answer.startswith("Use linear-probe: ") and answer in output
+    assert "on new ones" not in answer
+    assert f"What now: linear-probe, which {out} recommends, is {out}/runs/linear-probe" in output
     (pair,) = document["pairs"]
     assert (pair["a"], pair["b"], pair["better"]) == (*METHODS[:2], "linear-probe")
 
@@ -89,40 +93,62 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
     rows = {row["method"]: row for row in valid_results(out)["rows"]}
     assert float(table["linear-probe"]["seen"]) == pytest.approx(rows["linear-probe"]["seen"])
     page = (out / "report.html").read_text()
-    assert "What it costs to run" in page and "measured as zero-shot" in page
+    assert "Serving cost" in page and "measured as zero-shot" in page
     served = rows["zero-shot"]["deployed"]["batches"]["1"]["latency_p95_ms"]
     assert float(table["linear-probe"]["latency_p95_ms_1"]) == pytest.approx(served)
-    assert "Table 4: extended accuracy" in page and "python -m pipelines finetune" in page
+    assert "Food-101 study" not in page and "python -m pipelines finetune" in page
+    assert "One class is held out" in page and "said: " in page
+    assert "What now" in page and f"predict --model {out} --images IMAGES" in page
     assert 'src="http' not in page and 'href="http' not in page
     assert (out / "tensorboard" / "zero-shot").is_dir()
 
 
+def test_all_rows_share_one_feature_cache(compared):
+    out, _ = compared
+    folders = sorted(path.name.rsplit("-", 1)[0] for path in (out / "features").iterdir())
+    assert folders == ["test-embedding", "train-embedding"]
+    assert not list((out / "runs").rglob("features"))
+
+
 def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
     out, _ = compared
-    tried = []
-    monkeypatch.setattr(comparing.subprocess, "Popen", lambda command, **_: tried.append(command))
+    called = []
+    monkeypatch.setattr(Workers, "call", lambda self, call: called.append(call.function))
+    monkeypatch.setattr(Workers, "run", None)
     methods = METHODS[:2]
     status, output, error = compare(
         home, "compare", "--seeds", "0", "--held-out", "1", "--methods", *methods
     )
     assert status == 0, error
-    assert not tried and "of which 2 are finished" in output
+    assert [each.__module__ for each in called] == ["pipelines.comparison.tensorboard"]
+    assert "of which 2 are finished" in output
     assert (out / "results.json").is_file()
 
 
 def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
-    speed = budget.Speed(flops=2e7, pictures_per_second=10.0)
-    monkeypatch.setattr(budget, "measured_speed", lambda name: speed)
-    monkeypatch.setattr(comparison_plan, "run", lambda plan: None)
+    speed = budget.Speed(flops=2e7, images_per_second=10.0)
+    monkeypatch.setattr(Workers, "call", lambda self, call: speed)
+    monkeypatch.setattr(comparison_plan, "run", lambda plan, workers, about, claim: claim())
     methods = ("zero-shot", "auto", "efficientnet-b7")
-    status, output, error = compare(
+    status, output, _ = compare(
         home, "budget", "--seeds", "0", "--budget", "3m", "--methods", *methods
     )
-    assert status == 0, error
+    assert status == 1  # nothing has run
     assert "left out: efficientnet-b7 (about 6.1 min," in output
     document = valid_results(home / "budget")
     assert list(document["left_out"]) == ["efficientnet-b7"]
-    assert document["recommendation"]["method"] is None  # nothing has run
+    assert document["recommendation"]["method"] is None
+
+
+def test_a_model_that_cannot_be_had_ends_the_command_before_the_first_run(home):
+    out = home / "nothing"
+    arguments = ["--data", str(home / "records"), "--model", "clip-vit-base-patch23"]
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error):
+        status = main(["compare", *arguments, "--out", str(out), "--methods", "zero-shot", "flyp"])
+    assert status == 2 and "clip-vit-base-patch23" in error.getvalue()
+    assert error.getvalue().count("\n") == 1
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +157,7 @@ def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
         (("--methods", "magic"), "expected all, or some of zero-shot, linear-probe"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
         (("--bootstrap", "0"), "--bootstrap: expected"),
-        (("--recipes", "vit"), "expected METHOD=RECIPE with one of linear-probe, fine-tune"),
+        (("--recipes", "vit"), "expected METHOD=RECIPE with one of linear-probe, full"),
         (("--recipes", "coop=food101_vit"), "got 'coop=food101_vit'"),
         (("--recipes", "vit=food"), "--recipes: no file and no recipe 'food'; recipes: animals10"),
         (("--recipes", "vit=shapes_compare"), "shapes_compare has an option"),
@@ -147,13 +173,13 @@ def test_wrong_input_is_one_line(home, more, message):
 def test_all_methods_of_the_studies_are_there():
     supervised = {"vit", "resnet50", "xception", "efficientnet-b7"}
     few_shot = {"zero-shot", "linear-probe", "tip-adapter", "coop", "cocoop"}
-    assert supervised | few_shot | {"fine-tune", "ft-clip", "flyp", "wise-ft"} <= set(CONTESTANTS)
+    assert supervised | few_shot | {"fine-tune", "ft-clip", "flyp", "wise-ft"} <= set(TABLE)
 
 
 def test_the_studys_tables_have_a_line_for_every_method():
     row = {"method": "auto", "error": None, "seen": 0.9187, "unseen_among_all": None,
            "spread": {"seen": 0.004}, "deployment": "High"}  # fmt: skip
-    tables = compare_report.study_tables({"rows": [row]})
+    tables = comparison_report.study_tables({"rows": [row]})
     assert [table["rows"] for table in tables] == [
         [["auto", "91.9 ± 0.4 %"]],
         [["auto", "High"]],  # and no Table 4: no class is held out
@@ -161,24 +187,39 @@ def test_the_studys_tables_have_a_line_for_every_method():
 
 
 def planned(counts, *, held_out=(), **given):
-    """The plan for so many training pictures of each class, and as many to test on."""
+    """The plan for so many training images of each class, and as many to test on."""
     split = SimpleNamespace(count=sum(counts), class_counts=counts)
     manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
     options = Options("data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], **given)
-    return comparison_plan.plan(options, manifest, held_out=held_out, out=Path("out"))
+    return comparison_plan.plan(options, manifest, Workers(), held_out=held_out, out=Path("out"))
 
 
-def test_few_pictures_make_small_batches_and_it_is_said():
+def test_few_images_make_small_batches_and_it_is_said():
     made = planned((5, 5, 1, 5), held_out=(0,))
-    assert [job.options["batch_size"] for job in made.jobs] == [9, 9]  # 4 of 5 twice, and 1
-    batches, tested = made.remarks
-    assert batches.startswith("Batches are of 9 pictures, not of 64")
-    assert tested.startswith("11 test pictures") and "about 30 points either way" in tested
-    for micro, sizes in ((4, (8, 4)), (10, (9, None))):
+    assert [job.options.batch_size for job in made.jobs] == [9, 9]  # 4 of 5 twice, and 1
+    batches, one_away, chosen_by, tested = made.remarks
+    assert batches.startswith("Batches are of 9 images, not of 64")
+    assert one_away.startswith("One class is held out: among one class every answer is right")
+    assert chosen_by.startswith("2 images to choose by")
+    assert tested.startswith("11 test images") and "about 30 points either way" in tested
+    for micro, sizes in ((4, (8, 4)), (10, (9, 0))):
         job = planned((5, 5, 1, 5), held_out=(0,), micro_batch=micro).jobs[0]
-        assert tuple(job.options.get(name) for name in ("batch_size", "micro_batch")) == sizes
+        assert (job.options.batch_size, job.options.micro_batch) == sizes
     made = planned((400, 400))
-    assert [job.options["batch_size"] for job in made.jobs] == [64, 32] and made.remarks == ()
+    assert [job.options.batch_size for job in made.jobs] == [64, 32] and made.remarks == ()
+
+
+def test_classes_that_differ_much_are_named_and_can_be_weighted():
+    names = ("cat", "dog", "bird")
+    split = SimpleNamespace(count=330, class_counts=[300, 20, 10])
+    manifest = SimpleNamespace(split=lambda name: split, multi_label=False, spoken_names=names)
+    options = Options("data", "out", methods=["linear-probe", "coop"], class_weight=0.5)
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=Path("out"))
+    (said,) = (remark for remark in made.remarks if remark.startswith("Classes differ"))
+    assert "more than 5 : 1 (cat has 300 training images, bird 10)" in said
+    assert made.jobs[0].options.class_weight == 0.5  # coop draws as many of each class
+    assert comparison_plan.unbalanced({0: 50, 1: 10, 2: 0}, manifest) == ""
+    assert "(cat has 51" in comparison_plan.unbalanced({0: 51, 1: 10, 2: 0}, manifest)
 
 
 def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):
@@ -187,20 +228,45 @@ def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):
     study = options_of("compare", "--config", "food101_study")
     split = SimpleNamespace(count=75_750, class_counts=[750] * 101)
     manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
-    made = comparison_plan.plan(study, manifest, held_out=tuple(range(10)), out=Path("out"))
+    away = tuple(range(10))
+    made = comparison_plan.plan(study, manifest, Workers(), held_out=away, out=Path("out"))
     jobs = {job.name: job for job in made.jobs}
     for method, recipe in (("fine-tune", "food101_clip"), ("vit", "food101_vit")):
         words = shlex.split(jobs[f"{method}, seed 1"].words)[4:]
         found, alone = options_of("finetune", *words), options_of("finetune", "--config", recipe)
         same = replace(alone, out=found.out, seed=1, split_seed=0, micro_batch=128)
+        same = replace(same, features="out/features")
         assert found == same and (same.held_out, same.validation) == (10, 0.2)
     assert {"zero-shot", "linear-probe, seed 0", "auto, seed 2"} <= set(jobs)
+
+
+def test_rows_on_features_share_a_process_and_every_other_run_has_its_own(tmp_path):
+    split = SimpleNamespace(count=80, class_counts=[40, 40])
+    manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
+    methods = ["flyp", "zero-shot", "linear-probe", "vit"]
+    options = Options("data", str(tmp_path), methods=methods, seeds=[0])
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    batches = comparison_plan.batches(made)
+    names = [[job.method.name for job in batch] for batch in batches]
+    assert names == [["zero-shot", "linear-probe"], ["flyp"], ["vit"]]
 
 
 def test_a_page_without_held_out_classes_is_not_about_them():
     document = comparison_document()
     for row in document["rows"]:
         row |= dict.fromkeys(("unseen", "unseen_among_all", "generalized", "harmonic_mean"))
-    page = compare_report.page(document, [])
-    assert "What is gained and what is lost" not in page and "Table 4" not in page
-    assert "Table 3" in page
+    page = comparison_report.page(document, [])
+    assert "Accuracy on seen and held-out classes" not in page and "Table 3" not in page
+    study = comparison_report.page({**document, "dataset": "food101"}, [])
+    assert "Table 3" in study and "Table 4" not in study
+    recipes = {**document["config"], "recipes": ["vit=food101_vit"]}
+    assert "Table 3" in comparison_report.page({**document, "config": recipes}, [])
+
+
+def test_only_what_is_recommended_is_marked():
+    document = comparison_document()
+    page = comparison_report.page(document, [])
+    assert page.count('class="chosen"') == 1 and "recommended method is in bold" in page
+    document["recommendation"]["method"] = None
+    page = comparison_report.page(document, [])
+    assert 'class="chosen"' not in page and "in bold" not in page and "What now" not in page

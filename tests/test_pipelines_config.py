@@ -1,11 +1,12 @@
 """Options from a dataclass, a YAML file and the command line."""
 
+import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 
-from pipelines.runs import config
+from pipelines.runs import config, option_groups
 
 
 @dataclass
@@ -72,6 +73,7 @@ def test_what_is_written_is_read_back(tmp_path):
         ("--rate 3", "the following arguments are required: out"),
         ("--out x --imagesize 3", r"arguments: --imagesize 3; did you mean --image-size\?"),
         ("--out x --qqq 3", "arguments: --qqq 3$"),
+        ("--out x --resolution 3", "arguments: --resolution 3$"),
         ("--out x stray", "unrecognized arguments: stray"),
         ("--out x --rate", "argument --rate: expected one argument"),
         ("--out x --rate fast", "--rate: expected a number; got 'fast'"),
@@ -105,14 +107,81 @@ def test_a_wrong_file_is_one_line(text, message, tmp_path):
         parse("--config", str(tmp_path / "thing.yaml"))
 
 
-def test_help_has_every_option_and_its_text(capsys):
+def printed(capsys, *argv, **options):
     with pytest.raises(SystemExit) as stop:
-        parse("--help")
+        config.parse(argv=list(argv), **options)
     assert stop.value.code == 0
-    output = capsys.readouterr().out
-    assert "usage: python -m pipelines thing" in output and "Do a thing." in output
-    for text in ("--image-size", "how fast. (type: float, default: 0.5)", "--no-dry", "--config"):
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked", ["-h", "--help", "--help-all"])
+def test_help_has_every_option_of_a_command_that_has_few(asked, capsys):
+    output = printed(capsys, asked, options=Options, command="thing")
+    assert output.startswith("usage: python -m pipelines thing --out OUT [OPTIONS]\n")
+    for text in (
+        "Do a thing.",
+        "--image-size N ",
+        "--rate N ",
+        "how fast. (default 0.5)",
+        "of thing. (one of round, square; default round)",
+        "--shots N [N ...] ",
+        "how many. (default 1 2)",
+        "--dry ",
+        "--config",
+    ):
         assert text in output
+    assert "options: python" not in output
+
+
+def test_short_help_has_what_is_needed_first_and_whole_help_the_rest(capsys, monkeypatch):
+    monkeypatch.setitem(option_groups.BASIC, "thing", "rate out gone")
+    output = printed(capsys, "--help", options=Options, command="thing")
+    assert "--rate" in output and "--kind" not in output
+    assert "4 more options: python -m pipelines thing --help-all" in output
+    assert "--kind" in printed(capsys, "--help-all", options=Options, command="thing")
+
+
+def test_options_stand_in_groups_and_those_of_none_come_last(capsys):
+    output = printed(capsys, "--help", options=Options, command="thing")
+    places = [output.index(f"\n{title}:\n") for title in ("method", "output", "more", "about")]
+    assert places == sorted(places)
+    assert output.index("--shots") < output.index("--out OUT  ") < output.index("--rate")
+
+
+def test_the_program_is_called_as_it_was_typed(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/duet", "thing"])
+    output = printed(capsys, "--help", options=Options, command="thing")
+    assert output.startswith("usage: duet thing --out OUT [OPTIONS]")
+
+
+@dataclass
+class Trained:
+    """Train a thing.
+
+    Args:
+        data: records.
+        learning_rate: at its highest.
+        early_stopping: epochs.
+    """
+
+    data: str
+    learning_rate: float = 0.1
+    early_stopping: int = 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("--lr 1", r"--lr 1; did you mean --learning-rate\?$"),
+        ("--patience 3", r"--patience 3; did you mean --early-stopping\?$"),
+        ("--lr=1", r"did you mean --learning-rate\?$"),
+        ("--device gpu", "unrecognized arguments: --device gpu$"),  # it has no such option
+        ("--folder x", r"did you mean --data\? It takes records, which `prepare --folder X --out "),
+    ],
+)
+def test_words_of_other_libraries_are_understood_well_enough_to_say_ours(typed, message):
+    with pytest.raises(ValueError, match=message):
+        config.parse(Trained, command="thing", argv=["--data", "x", *typed.split()])
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5, 0.999])

@@ -3,14 +3,14 @@
 import json
 
 from pipelines.datasets import Options, run
-from tfrecords.catalog import DATASETS
+from tfrecords.sources.catalog import DATASETS
 
 
 def test_table_has_a_line_per_set(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     run(Options())
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["name", "pictures", "classes", "templates"]
+    assert head.split()[:4] == ["name", "images", "classes", "templates"]
     assert [line.split()[0] for line in lines] == list(DATASETS)
     food = next(line for line in lines if line.startswith("food101"))
     assert "101,000" in food and "TFDS or published" in food

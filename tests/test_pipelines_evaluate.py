@@ -1,4 +1,4 @@
-"""`python -m pipelines evaluate`, on a few drawn pictures and a tiny model with random weights."""
+"""`python -m pipelines evaluate`, on a few drawn images and a tiny model with random weights."""
 
 import csv
 import json
@@ -18,11 +18,11 @@ from dual_encoder import (
     ZeroShotClassifier,
 )
 from pipelines.__main__ import main
-from pipelines.runs.zero_shot_evaluation import FILES
-from tfrecords.shapes import CLASS_NAMES, TEMPLATES, ShapesSource
-from tfrecords.shapes_multi import ShapesMultiSource
+from pipelines.evaluation.zero_shot import FILES
+from tfrecords.sources.shapes.multi_label import ShapesMultiSource
+from tfrecords.sources.shapes.source import CLASS_NAMES, TEMPLATES, ShapesSource
 
-COUNT = 130  # not a multiple of the batch: classes have one or two pictures
+COUNT = 130  # not a multiple of the batch: classes have one or two images
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_run_leaves_its_files_and_nothing_else(run):
     assert (run / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_figures_are_those_of_the_classifier_on_every_picture_once(home, run):
+def test_figures_are_those_of_the_classifier_on_every_image_once(home, run):
     found = json.loads((run / "results.json").read_text())
     model = keras.saving.load_model(home / "model.keras")
     classifier = ZeroShotClassifier.from_names(model, CLASS_NAMES, TEMPLATES)
@@ -71,14 +71,14 @@ def test_figures_are_those_of_the_classifier_on_every_picture_once(home, run):
     _, top1, top5 = classifier.evaluate(batches, verbose=0)
     assert found["metrics"]["top1"] == pytest.approx(top1)
     assert found["metrics"]["top5"] == pytest.approx(top5)
-    assert found["pictures"] == np.sum(found["confusion_matrix"]) == COUNT
+    assert found["images"] == np.sum(found["confusion_matrix"]) == COUNT
     assert [row["name"] for row in found["per_class"]] == list(CLASS_NAMES)
     assert (found["dataset"], found["split"], found["seed"]) == ("shapes", "test", 3)
     assert found["templates"] == list(TEMPLATES)
     assert found["judged_by"] == "top1"
 
 
-def test_predictions_list_every_picture_in_order(run):
+def test_predictions_list_every_image_in_order(run):
     found = json.loads((run / "results.json").read_text())
     with open(run / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -98,14 +98,29 @@ def test_config_is_what_to_type_again(home, run):
 
 
 def test_names_and_templates_can_be_given(home):
-    (home / "names.txt").write_text("\n".join(f"thing {i}" for i in range(100)) + "\n")
+    names = tfrecords.Manifest.read(home / "records").spoken_names
+    (home / "names.txt").write_text("".join(f"thing {name}\n" for name in names))
     (home / "templates.txt").write_text("a {}\n\nthe {}\n")
     more = ("--class-names", str(home / "names.txt"), "--templates", str(home / "templates.txt"))
     assert main(arguments(home, home / "given", *more, "--bootstrap", "0")) == 0
     found = json.loads((home / "given" / "results.json").read_text())
-    assert found["per_class"][3]["name"] == "thing 3"
+    assert found["per_class"][3]["name"] == f"thing {names[3]}"
     assert found["templates"] == ["a {}", "the {}"]
     assert found["intervals"] == {}
+    assert found["equal_names"] == {}
+
+
+def test_published_names_with_one_twice_are_measured_if_asked_and_the_figures_say_so(home, capsys):
+    names = list(CLASS_NAMES)
+    names[1] = names[-1] = f"the {names[0]}"
+    (home / "twice.txt").write_text("\n".join(names))
+    more = ("--class-names", str(home / "twice.txt"), "--bootstrap", "0")
+    assert main(arguments(home, home / "twice", *more)) == 2
+    assert "expected each name once" in capsys.readouterr().err
+    assert main(arguments(home, home / "twice", *more, "--allow-equal-names")) == 0
+    assert f"not told apart: 'the {names[0]}' (2)" in capsys.readouterr().out
+    found = json.loads((home / "twice" / "results.json").read_text())
+    assert found["equal_names"] == {f"the {names[0]}": 2}
 
 
 @pytest.mark.parametrize(
@@ -171,10 +186,16 @@ def test_a_model_with_one_tower_is_refused(home, tmp_path, capsys, vit, message)
     assert not (tmp_path / "out").exists()
 
 
-def test_several_labels_per_picture_are_refused(home, tmp_path, capsys):
+def test_several_labels_per_image_are_refused(home, tmp_path, capsys):
     source = ShapesMultiSource(counts={"train": 2, "test": 2})
     tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
     more = ["--model", str(home / "model.keras"), "--out", str(tmp_path / "out")]
     assert main(["evaluate", "--data", str(tmp_path / "records"), *more]) == 2
-    assert "shapes-multi has several labels per picture" in capsys.readouterr().err
+    assert "shapes-multi has several labels per image" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_can_be_held_against_published_figures(run, capsys):
+    assert main(["expected", "--run", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("nothing published for this run: shapes with ")

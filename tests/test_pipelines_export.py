@@ -17,9 +17,10 @@ import classifiers
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
-from pipelines.runs import exporting, litert, litert_metadata
-from tfrecords.shapes import CLASS_NAMES, ShapesSource
-from tfrecords.shapes_multi import ShapesMultiSource
+from pipelines.deployment import export as deployment_export
+from pipelines.deployment import litert, litert_metadata
+from tfrecords.sources.shapes.multi_label import ShapesMultiSource
+from tfrecords.sources.shapes.source import CLASS_NAMES, ShapesSource
 
 INT8 = 9  # of TensorType
 NAMES = ["red star", "blue ring", "ein größeres Dreieck"]
@@ -51,8 +52,8 @@ def export(home, out, *more, model="dual.keras", format="saved-model"):
 
 
 def expected(classifier, files, *, several=False):
-    """What the Keras model says of picture files."""
-    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in files])
+    """What the Keras model says of image files."""
+    pixels = np.stack([tfrecords.read_image(f, **classifier.preprocessing) for f in files])
     logits = classifier(pixels, training=False)
     return np.asarray(keras.ops.sigmoid(logits) if several else keras.ops.softmax(logits))
 
@@ -62,7 +63,7 @@ def zero_shot(home, names, templates):
     return dual_encoder.ZeroShotClassifier.from_names(model, names, templates)
 
 
-PICTURES = [exporting.drawn_picture(seed) for seed in range(100, 105)]
+IMAGES = [deployment_export.drawn_image(seed) for seed in range(100, 105)]
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,8 @@ def lite(home):
 
 def test_a_saved_model_says_what_the_keras_model_says(home, saved):
     model = tf.saved_model.load(str(saved))
-    found = model.signatures["serving_default"](image_bytes=tf.constant(PICTURES))
-    wanted = expected(zero_shot(home, NAMES, ["a {}", "the {}"]), PICTURES)
+    found = model.signatures["serving_default"](image_bytes=tf.constant(IMAGES))
+    wanted = expected(zero_shot(home, NAMES, ["a {}", "the {}"]), IMAGES)
     np.testing.assert_allclose(found["probabilities"], wanted, atol=1e-5)
     order = np.argsort(-wanted, axis=1)[:, :2]
     named = [[text.decode() for text in row] for row in found["top_names"].numpy()]
@@ -102,8 +103,8 @@ def test_a_saved_model_says_what_the_keras_model_says(home, saved):
 def test_litert_says_what_the_keras_model_says(home, lite):
     data = (lite / "model.tflite").read_bytes()
     classifier = keras.saving.load_model(home / "classifier.keras")
-    wanted = expected(classifier, PICTURES, several=True)
-    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in PICTURES])
+    wanted = expected(classifier, IMAGES, several=True)
+    pixels = np.stack([tfrecords.read_image(f, **classifier.preprocessing) for f in IMAGES])
     run = litert.reader(data)
     np.testing.assert_allclose(run(pixels), wanted, atol=1e-5)
     np.testing.assert_allclose(run(pixels[:1]), wanted[:1], atol=1e-5)
@@ -163,8 +164,8 @@ for name in ("tfrecords", "dual_encoder", "classifiers", "pipelines"):
     assert importlib.util.find_spec(name) is None, name
 sys.modules["PIL"] = sys.modules["keras"] = None  # whoever imports it gets an ImportError
 import numpy as np, tensorflow as tf
-saved, lite, pictures, pixels, out = sys.argv[1:]
-files = [bytes(picture) for picture in np.load(pictures, allow_pickle=False)["files"]]
+saved, lite, images, pixels, out = sys.argv[1:]
+files = [bytes(image) for image in np.load(images, allow_pickle=False)["files"]]
 files = [file[: int.from_bytes(file[-4:], "little")] for file in files]
 serve = tf.saved_model.load(saved).signatures["serving_default"]
 found = serve(image_bytes=tf.constant(files))["probabilities"].numpy()
@@ -181,10 +182,10 @@ def test_both_run_where_nothing_of_duet_is_installed(home, saved, lite, tmp_path
     # A line with a folder: it is searched, but the .pth files in it, Duet's among them, are not.
     (Path(paths["purelib"]) / "libraries.pth").write_text(sysconfig.get_path("purelib"))
     classifier = keras.saving.load_model(home / "classifier.keras")
-    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in PICTURES])
+    pixels = np.stack([tfrecords.read_image(f, **classifier.preprocessing) for f in IMAGES])
     np.save(tmp_path / "pixels.npy", pixels)
-    longest = max(map(len, PICTURES))
-    padded = [f.ljust(longest, b"\0") + len(f).to_bytes(4, "little") for f in PICTURES]
+    longest = max(map(len, IMAGES))
+    padded = [f.ljust(longest, b"\0") + len(f).to_bytes(4, "little") for f in IMAGES]
     rows = np.array([np.frombuffer(file, np.uint8) for file in padded])
     np.savez(tmp_path / "files.npz", files=rows)
     python = Path(paths["scripts"]) / "python"
@@ -197,9 +198,9 @@ def test_both_run_where_nothing_of_duet_is_installed(home, saved, lite, tmp_path
     )
     assert result.returncode == 0, result.stderr[-3000:]
     found = np.load(tmp_path / "found.npz")
-    wanted = expected(zero_shot(home, NAMES, ["a {}", "the {}"]), PICTURES)
+    wanted = expected(zero_shot(home, NAMES, ["a {}", "the {}"]), IMAGES)
     np.testing.assert_allclose(found["saved"], wanted, atol=1e-5)
-    wanted = expected(classifier, PICTURES, several=True)
+    wanted = expected(classifier, IMAGES, several=True)
     np.testing.assert_allclose(found["lite"], wanted, atol=1e-5)
 
 
@@ -229,27 +230,27 @@ def test_learnt_prompts_and_the_figures_of_a_run(home, tmp_path):
     model = dual_encoder.load(home / "dual.keras")
     coop = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0)
     dual_encoder.save_prompts(coop, tmp_path / "prompts.safetensors", backbone="dual")
-    results = {"schema": 1, "metrics": {"top1": 0.8237}, "intervals": {}, "versions": {}}
+    results = {"schema": 2, "metrics": {"top1": 0.8237}, "intervals": {}, "versions": {}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     given = ("--prompts", tmp_path / "prompts.safetensors", "--results", tmp_path)
     assert export(home, tmp_path / "out", *given) == 0
     serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
-    found = serve(image_bytes=tf.constant(PICTURES))["probabilities"]
-    np.testing.assert_allclose(found, expected(coop.classifier(), PICTURES), atol=1e-5)
+    found = serve(image_bytes=tf.constant(IMAGES))["probabilities"]
+    np.testing.assert_allclose(found, expected(coop.classifier(), IMAGES), atol=1e-5)
     assert "| Top-1 accuracy | 82.4 % |" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_int8_says_what_it_loses(home, tmp_path, capsys):
-    given = ("--data", home / "records", "--int8", "--calibration-pictures", "4")
+    given = ("--data", home / "records", "--int8", "--calibration-images", "4")
     assert export(home, tmp_path / "out", *given, format="litert") == 0
     found = json.loads((tmp_path / "out" / "export.json").read_text())["int8"]
     names = list(CLASS_NAMES)
-    assert found["pictures"] == 24 and found["split"] == "test" and found["metric"] == "top1"
+    assert found["images"] == 24 and found["split"] == "test" and found["metric"] == "top1"
     examples = list(tfrecords.examples(home / "records", "test"))
     classifier = zero_shot(home, names, tfrecords.Manifest.read(home / "records").prompt_templates)
     labels = np.array([example.label for example in examples])
     files = [example.image for example in examples]
-    pixels = np.stack([tfrecords.read_picture(f, **classifier.preprocessing) for f in files])
+    pixels = np.stack([tfrecords.read_image(f, **classifier.preprocessing) for f in files])
     data = (tmp_path / "out" / "model.tflite").read_bytes()
     for key, probabilities in (
         ("float", expected(classifier, files)),
@@ -287,7 +288,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, tmp_path, capsys, mode
     assert not (tmp_path / "out").exists()
 
 
-def test_int8_wants_pictures_with_labels_of_the_same_kind(home, tmp_path, capsys):
+def test_int8_wants_images_with_labels_of_the_same_kind(home, tmp_path, capsys):
     assert export(home, tmp_path / "out", "--int8", format="litert") == 2
     assert "--int8: expected --data" in capsys.readouterr().err
     source = ShapesMultiSource(counts={"train": 4, "test": 4})

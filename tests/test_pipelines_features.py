@@ -1,52 +1,194 @@
-"""Features of frozen towers: computed without the padding, kept, known again."""
+"""The feature cache: what is kept of a frozen tower, known again, and gone on with."""
 
+import json
+from types import SimpleNamespace
+
+import keras
 import numpy as np
 import pytest
+from colours import Colours
+from safetensors.numpy import load_file
+from tiny_models import clip
 
-from pipelines.runs import features
+import tfrecords
+from pipelines.__main__ import main
+from pipelines.runs import feature_cache
+from pipelines.runs import features as runs_features
+from pipelines.runs.feature_cache import FeatureCache
 
 
 def batches():
-    """Five pictures in batches of two; the last row is padding."""
-    pictures = np.arange(6, dtype=np.float32).reshape(3, 2, 1, 1, 1)
+    """Five images in batches of two; the last row is padding."""
+    images = np.arange(6, dtype=np.float32).reshape(3, 2, 1, 1, 1)
     labels = np.array([[0, 1], [1, 0], [2, 2]], np.int32)
     weights = np.array([[1, 1], [1, 1], [1, 0]], np.float32)
-    return [
-        ({"image": x}, y, weight) for x, y, weight in zip(pictures, labels, weights, strict=True)
-    ]
+    return [({"image": x}, y, weight) for x, y, weight in zip(images, labels, weights, strict=True)]
 
 
 def encode(images):
     return np.concatenate([images.reshape(-1, 1), -images.reshape(-1, 1)], axis=1)
 
 
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    tfrecords.write(Colours(), folder, shard_size=40, workers=1, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    built = clip()
+    built.build()
+    return built
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The numbers of images that were encoded, by piece."""
+    counts, pieces = [], feature_cache._in_pieces
+
+    def counted(*args, **options):
+        for piece in pieces(*args, **options):
+            counts.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(feature_cache, "_in_pieces", counted)
+    monkeypatch.setattr(feature_cache, "PIECE", 32)
+    return counts
+
+
+def cache_of(records, folder):
+    return FeatureCache(folder, str(records), tfrecords.Manifest.read(records), batch_size=16)
+
+
 def test_features_without_the_padding():
-    found = features.compute(encode, batches(), count=5)
+    found = runs_features.compute(encode, batches(), count=5)
     np.testing.assert_array_equal(found.values, [[0, 0], [1, -1], [2, -2], [3, -3], [4, -4]])
     np.testing.assert_array_equal(found.labels, [0, 1, 1, 0, 2])
 
 
-def test_features_are_computed_once(tmp_path):
+def test_a_split_is_embedded_once_and_its_unit_rows_are_the_models_embeddings(
+    records, model, tmp_path, computed
+):
+    first = cache_of(records, tmp_path).read(model, "test")
+    again = cache_of(records, tmp_path).read(model, "test")  # as another process would
+    assert computed == [32, 4]
+    np.testing.assert_array_equal(first.values, again.values)
+    np.testing.assert_array_equal(again.labels, np.arange(36) % 6)
+    assert again.seconds == pytest.approx(first.seconds) and first.seconds > 0
+    (x, _, _) = next(iter(tfrecords.load(records, "test", batch_size=36, **model.preprocessing)))
+    expected = np.asarray(model.encode_image(x["image"]))
+    np.testing.assert_allclose(runs_features.unit(first.values), expected, atol=1e-5)
+
+
+def test_images_are_rows_in_the_order_asked_for_and_only_missing_ones_are_computed(
+    records, model, tmp_path, computed
+):
+    cache = cache_of(records, tmp_path)
+    ids, labels = cache.labels("train")
+    some = cache.read(model, "train", ids[[50, 3, 50]])
+    assert computed == [2]
+    np.testing.assert_array_equal(some.labels, labels[[50, 3, 50]])
+    whole = cache.read(model, "train")
+    assert sum(computed) == 90  # two, and the other 88
+    np.testing.assert_allclose(some.values, whole.values[[50, 3, 50]], atol=1e-5)
+
+
+def test_what_was_stopped_goes_on(records, model, tmp_path, computed):
+    pieces = cache_of(records, tmp_path)._computed(
+        model, "train", np.arange(90), view="embedding", folder=tmp_path / "half"
+    )
+    next(pieces)
+    pieces.close()
+    kept = [load_file(path) for path in (tmp_path / "half").iterdir()]
+    assert [len(piece["ids"]) for piece in kept] == [32]
+    (folder,) = {cache_of(records, tmp_path)._folder(model, "train", "embedding")}
+    (tmp_path / "half").rename(folder)
+    del computed[:]
+    cache_of(records, tmp_path).read(model, "train")
+    assert sum(computed) == 58
+
+
+def test_a_damaged_piece_is_computed_again(records, model, tmp_path, computed):
+    whole = cache_of(records, tmp_path).read(model, "test")
+    path = sorted(tmp_path.rglob("*.safetensors"))[0]
+    path.write_bytes(path.read_bytes()[:40])
+    again = cache_of(records, tmp_path).read(model, "test")
+    np.testing.assert_allclose(again.values, whole.values, atol=1e-5)
+
+
+def test_other_weights_views_and_records_are_other_features(records, model, tmp_path):
+    other = clip()
+    other.build()
+    cache = cache_of(records, tmp_path)
+    cut = SimpleNamespace(
+        image_tower=model.image_tower,
+        image_projection=model.image_projection,
+        preprocessing={**model.preprocessing, "crop_fraction": 0.5},
+    )
+    folders = [
+        cache._folder(model, "test", "embedding"),
+        cache._folder(other, "test", "embedding"),
+        cache._folder(cut, "test", "embedding"),
+        cache._folder(model, "train", "embedding"),
+        cache._folder(model, "test", "pre-projection"),
+    ]
+    assert len(set(folders)) == len(folders)
+
+
+def test_the_view_before_the_projection(records, model, tmp_path):
+    cache = cache_of(records, tmp_path)
+    before = cache.read(model, "test", view="pre-projection")
+    after = cache.read(model, "test")
+    projected = np.asarray(model.image_projection(before.values))
+    np.testing.assert_allclose(projected, after.values, atol=1e-5)
+    with pytest.raises(ValueError, match="expected embedding or pre-projection; got 'raw'"):
+        cache.read(model, "test", view="raw")
+
+
+def test_without_a_folder_nothing_is_kept(records, model, tmp_path, computed):
+    cache = cache_of(records, None)
+    cache.read(model, "test")
+    cache.read(model, "test")
+    assert sum(computed) == 72 and not list(tmp_path.iterdir())
+
+
+def test_what_is_kept_as_a_whole_is_made_once(records, tmp_path):
     calls = []
 
     def make():
         calls.append(1)
-        return features.compute(encode, batches(), count=5)
+        return runs_features.compute(encode, batches(), count=5)
 
-    path, key = tmp_path / "cache" / "train.safetensors", {"model": "a", "ids": [1, 2]}
-    first = features.cached(path, key, make)
-    again = features.cached(path, {"ids": [1, 2], "model": "a"}, make)
+    cache = cache_of(records, tmp_path)
+    first, again = (cache.once("views", {"ids": [1, 2]}, make) for _ in range(2))
     np.testing.assert_array_equal(first.values, again.values)
     np.testing.assert_array_equal(first.labels, again.labels)
     assert calls == [1]
-    features.cached(path, {**key, "model": "b"}, make)
-    assert calls == [1, 1] and [p.name for p in path.parent.iterdir()] == ["train.safetensors"]
+    cache.once("views", {"ids": [1, 3]}, make)
+    assert calls == [1, 1]
 
 
-def test_nothing_is_kept_of_features_that_could_not_be_computed(tmp_path):
+def test_nothing_is_kept_of_features_that_could_not_be_computed(records, tmp_path):
     def fail():
-        raise ValueError("no picture")
+        raise ValueError("no image")
 
-    with pytest.raises(ValueError, match="no picture"):
-        features.cached(tmp_path / "train.safetensors", {}, fail)
+    with pytest.raises(ValueError, match="no image"):
+        cache_of(records, tmp_path).once("views", {}, fail)
     assert not list(tmp_path.iterdir())
+
+
+def test_evaluate_takes_features_from_a_cache_and_says_the_same(home, computed):
+    arguments = ["--data", str(home / "records"), "--model", str(home / "clip.keras")]
+    found = []
+    for out, more in (("plain", []), ("first", ["--features"]), ("again", ["--features"])):
+        given = [*more, str(home / "cache")] if more else []
+        out = home / out
+        command = ["evaluate", *arguments, "--out", str(out), "--bootstrap", "0", *given]
+        assert main(command) == 0
+        found.append(json.loads((out / "results.json").read_text())["metrics"])
+    assert sum(computed) == 36  # the images of split test, once
+    assert found[1] == found[2]
+    assert found[0] == pytest.approx(found[1], abs=1e-4)

@@ -7,65 +7,65 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+from colours import NAMES, Colours, finetune, image
 from safetensors.numpy import load_file, save_file
-from test_pipelines_finetune import NAMES, Colours, finetune, home, picture  # noqa: F401
 from tiny_models import vision
 
 import classifiers
 import tfrecords
-from classifiers import tuning
+from classifiers import trainable
 from pipelines.__main__ import main
-from pipelines.runs import held_out
+from pipelines.runs import class_split
 from tfrecords import Manifest
 from tfrecords.schema import RawExample
 
 
 @dataclass(frozen=True)
 class Few(Colours):
-    """Three pictures of each class in train but the last, which has none."""
+    """Three images of each class in train but the last, which has none."""
 
     splits = {"train": 15, "test": 6}  # noqa: RUF012  as sources have it
 
     def read(self, split, start, stop):
         for i in range(start, stop):
             label = i % (6 if split == "test" else 5)
-            yield RawExample(f"{split}/{i}.png", partial(picture, split, label), label=label)
+            yield RawExample(f"{split}/{i}.png", partial(image, split, label), label=label)
 
 
 @pytest.fixture(scope="module")
-def lacking(tmp_path_factory, home):  # noqa: F811
-    """Records in which a class has no training pictures, and the tiny CLIP."""
+def lacking(tmp_path_factory, home):
+    """Records in which a class has no training images, and the tiny CLIP."""
     folder = tmp_path_factory.mktemp("lacking")
     tfrecords.write(Few(), folder / "records", workers=1, progress=False)
     shutil.copy(home / "clip.keras", folder)
     return folder
 
 
-def test_a_class_without_training_pictures(lacking):
+def test_a_class_without_training_images(lacking):
     status, _, error = finetune(lacking, "run", "--batch-size", "4")
     assert status == 2 and error.count("\n") == 1
-    assert f"class {NAMES[5]!r} has no pictures to train on in colours" in error
+    assert f"class {NAMES[5]!r} has no images to train on in colours" in error
     assert "--held-out-classes" in error and not (lacking / "run").exists()
 
 
 @pytest.mark.parametrize("wrong", [-1, 6])
-def test_labels_out_of_range(home, wrong):  # noqa: F811
+def test_labels_out_of_range(home, wrong):
     manifest = Manifest.read(home / "records")
     ids, labels = tfrecords.labels(home / "records", "train")
     labels[[3, 4]] = wrong
-    with pytest.raises(ValueError, match=rf"expected 0 to 5, .* got {wrong} \(2 pictures\)"):
-        held_out.divide(ids, labels, manifest, held_out=(), fraction=0.2, seed=0)
+    with pytest.raises(ValueError, match=rf"expected 0 to 5, .* got {wrong} \(2 images\)"):
+        class_split.divide(ids, labels, manifest, held_out=(), fraction=0.2, seed=0)
 
 
 def test_a_frozen_classifier_has_nothing_to_train():
     model = classifiers.from_model(vision(), classes=2)
-    tuning.freeze(model, model.trainable_variables)
+    trainable.freeze(model, model.trainable_variables)
     model.compile("sgd")
     pixels, labels = np.zeros((2, 16, 16, 3), np.uint8), np.array([0, 1])
     with pytest.raises(ValueError, match="nothing to train: every weight is frozen"):
         model.fit(pixels, labels, verbose=0)
     assert model.evaluate(pixels, labels, verbose=0) > 0  # measuring it is another matter
-    tuning.thaw(model)
+    trainable.thaw(model)
     model.compile("sgd")
     model.fit(pixels, labels, verbose=0)
 
@@ -76,7 +76,7 @@ def test_head_and_labels_of_different_size():
         classifiers.ImageClassifier(vision(), head, class_names=["a", "b"])
 
 
-def test_a_learning_rate_that_diverges_loses_nothing(home):  # noqa: F811
+def test_a_learning_rate_that_diverges_loses_nothing(home):
     rate = ("--optimizer", "sgd", "--learning-rate", "1e30", "--clip-norm", "0")
     status, _, error = finetune(home, "wild", "--method", "full", *rate)
     assert status == 1 and error.splitlines()[-1].startswith("error: ")
@@ -88,10 +88,10 @@ def test_a_learning_rate_that_diverges_loses_nothing(home):  # noqa: F811
         assert all(np.isfinite(array).all() for array in arrays if array.dtype.kind == "f")
 
 
-def test_a_checkpoint_of_another_model_is_refused_and_kept(home):  # noqa: F811
+def test_a_checkpoint_of_another_model_is_refused_and_kept(home):
     out = home / "other"
     assert finetune(home, "other", "--method", "frozen", "--epochs", "1")[0] == 0
-    (out / "model.keras").unlink()
+    (out / "results.json").unlink()  # by it the run is known to be finished
     (newest,) = (out / "checkpoints").glob("step-*.safetensors")
     arrays = load_file(newest)
     name = max(arrays, key=lambda name: arrays[name].size)
@@ -99,7 +99,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(home):  # noqa: F811
     before = newest.read_bytes()
     status, _, error = finetune(home, "other", "--method", "frozen", "--epochs", "1")
     assert status == 2 and "a checkpoint of another model or optimizer" in error
-    assert newest.read_bytes() == before and not (out / "model.keras").exists()
+    assert newest.read_bytes() == before and not (out / "results.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -117,14 +117,14 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(home):  # noqa: F811
         (("--image-size", "20"), "image_size"),
     ],
 )
-def test_wrong_words_are_one_line_and_leave_nothing(home, more, message):  # noqa: F811
+def test_wrong_words_are_one_line_and_leave_nothing(home, more, message):
     status, _, error = finetune(home, "no", *more)
     lines = [line for line in error.splitlines() if line.startswith("error: ")]
     assert status == 2 and len(lines) == 1 and message in lines[0], error
     assert not (home / "no").exists()
 
 
-def test_a_model_without_texts_has_no_zero_shot_head(home, tmp_path):  # noqa: F811
+def test_a_model_without_texts_has_no_zero_shot_head(home, tmp_path):
     tower = ("--model", "convnet-tiny", "--image-size", "32", "--method", "zero-shot-head")
     status, _, error = finetune(home, "no", *tower)
     assert status == 2 and "needs a dual encoder, which reads class names" in error

@@ -11,20 +11,23 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from test_pipelines_finetune import Colours
+from colours import Colours
 
-from pipelines.runs import quiet
+from pipelines.runs import runtime
 
-quiet.import_tensorflow()
+runtime.import_tensorflow()
 
 from tiny_models import clip  # noqa: E402
 
 import tfrecords  # noqa: E402
-from dual_encoder import compiled  # noqa: E402
-from pipelines import finetune  # noqa: E402
-from pipelines.runs import fine_tuning, held_out  # noqa: E402
+from dual_encoder.towers import xla  # noqa: E402
+from pipelines.finetuning import data as finetuning_data  # noqa: E402
+from pipelines.finetuning import options as finetuning_options  # noqa: E402
+from pipelines.finetuning import run as finetuning_run  # noqa: E402
+from pipelines.finetuning import wise_ft  # noqa: E402
+from pipelines.finetuning.run import CHECKPOINTS  # noqa: E402
+from pipelines.runs import class_split  # noqa: E402
 from pipelines.runs import strategy as strategies  # noqa: E402
-from pipelines.runs.fine_tuning import CHECKPOINTS  # noqa: E402
 
 # Those whose steps differ; the others train as one of these, with other weights frozen.
 BY_STEPS = ["full", "lp-ft", "paint", "flyp", "lora"]
@@ -42,8 +45,8 @@ HALF = "step-00000002.safetensors"  # of four steps of a pass
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No XLA for pictures that are encoded twice."""
-    monkeypatch.setattr(compiled, "MOST_SHAPES", 0)
+    """No XLA for images that are encoded twice."""
+    monkeypatch.setattr(xla, "MOST_SHAPES", 0)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +65,12 @@ def prepared(home, out, method):
     """Its `train` as the command has it, and the data."""
     names = {"data": str(home / "records"), "model": str(home / "clip.keras"), "out": str(out)}
     more = MORE.get(method, {})
-    options = finetune.Options(**names, method=method, **{"epochs": 1, **SETTINGS, **more})
-    data = finetune._data(options, tfrecords.Manifest.read(options.data), held_out=())
+    options = finetuning_options.Options(
+        **names, method=method, **{"epochs": 1, **SETTINGS, **more}
+    )
+    data = finetuning_data.of(options, tfrecords.Manifest.read(options.data), held_out=())
     strategy = strategies.build("one")
-    train = partial(fine_tuning._train, strategy=strategy, claim=lambda: None)
+    train = partial(finetuning_run._train, strategy=strategy, claim=lambda: None)
     return train, options, data
 
 
@@ -104,7 +109,7 @@ def test_goes_on_in_the_middle_of_a_pass(method, home, tmp_path):
 
 def test_alpha_is_chosen_as_if_its_training_had_not_stopped(home, tmp_path):
     given = prepared(home, tmp_path, "zero-shot-head")
-    choose = partial(fine_tuning._choose_alpha, *given, devices=1)
+    choose = partial(wise_ft.choose_alpha, *given, devices=1)
     found = choose(directory=tmp_path / "whole")
     stop_in_the_middle(*(tmp_path / name / CHECKPOINTS for name in ("whole", "stopped")))
     again = choose(directory=tmp_path / "stopped")
@@ -116,7 +121,7 @@ def test_alpha_is_chosen_as_if_its_training_had_not_stopped(home, tmp_path):
 
 def test_alpha_of_few_classes_is_half(capsys, tmp_path):
     """They are too few to set some aside; nothing more is trained."""
-    data = SimpleNamespace(parts=held_out.Parts((0, 1), (), (0, 1, 2), (3,), ()))
-    found = fine_tuning._choose_alpha(None, None, data, directory=tmp_path, devices=1)
+    data = SimpleNamespace(parts=class_split.Parts((0, 1), (), (0, 1, 2), (3,), ()))
+    found = wise_ft.choose_alpha(None, None, data, directory=tmp_path, devices=1)
     assert found == {"chosen": 0.5, "classes": [], "curve": []}
     assert "2 classes are too few" in capsys.readouterr().out

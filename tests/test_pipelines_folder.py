@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from duet import files
 from pipelines.runs import folder
 
 
@@ -42,7 +43,7 @@ def test_a_run_can_be_gone_on_with_also_where_it_was_moved_to(tmp_path):
 
 
 def test_what_was_half_written_when_it_was_killed_is_not_in_the_way(tmp_path):
-    (tmp_path / "config.partial").write_text("epo")
+    (tmp_path / ".unfinished.1999999999.config.yaml").write_text("epo")
     check(tmp_path)
 
 
@@ -92,3 +93,25 @@ def test_files_of_a_block_that_fails_are_not_seen(tmp_path):
         (staging / "results.json").touch()
         assert not (tmp_path / "results.json").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_finished_run_is_known_by_its_options(tmp_path):
+    def is_finished(**options):
+        found = Options(str(tmp_path), **options)
+        return folder.is_finished(tmp_path, found, finished="model.keras")
+
+    begin(tmp_path, epochs=3)
+    assert not is_finished(epochs=3)
+    (tmp_path / "model.keras").touch()
+    assert is_finished(epochs=3) and not is_finished(epochs=4)
+
+
+def test_a_second_process_is_refused_and_makes_nothing(tmp_path):
+    out = tmp_path / "a" / "run"
+    with folder.held(out):
+        for enter in (folder.held(out), folder.filled_at_once(out)):
+            with pytest.raises(files.InUseError, match="is in use by another process"), enter:
+                pass
+        with folder.held(out, writes=False):
+            pass
+    assert not (tmp_path / "a").exists()  # nothing was written: it goes with the lock

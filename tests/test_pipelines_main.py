@@ -1,5 +1,7 @@
 """`python -m pipelines`: help, exit statuses, one line for what goes wrong, and `--strategy`."""
 
+import dataclasses
+import importlib
 import json
 import os
 import socket
@@ -13,9 +15,11 @@ import pytest
 from PIL import Image
 from saved_runs import weights
 
+import duet
 import tfrecords
 from pipelines.__main__ import COMMANDS, main
-from tfrecords.shapes import ShapesSource
+from pipelines.runs import option_groups
+from tfrecords.sources.shapes.source import ShapesSource
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (
@@ -64,6 +68,65 @@ def test_every_command_explains_its_options(command, capsys):
     assert output.startswith(f"usage: python -m pipelines {command} ") and "--config" in output
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained_and_short_help_is_short(command, capsys):
+    options = importlib.import_module(f"pipelines.{command}").Options
+    names = [field.name for field in dataclasses.fields(options)]
+    assert main([command, "--help-all"]) == 0
+    output = capsys.readouterr().out
+    for name in names:
+        assert f"--{name.replace('_', '-')} " in output.replace("--no-", "--")
+    assert main([command, "--help"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) <= 52
+    assert set(option_groups.BASIC.get(command, "").split()) <= set(names)
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"duet {duet.__version__}\n"
+
+
+def test_whoever_reads_help_may_stop_reading():
+    process = subprocess.run(
+        f"{sys.executable} -m pipelines --help | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stderr == "" and process.returncode in (0, 141)
+    assert process.stdout.startswith("usage: ")
+
+
+def test_a_log_file_has_no_bars(tmp_path):
+    for name in (f"{name}/{i}.png" for name in "ab" for i in range(12)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    (output,) = finish(start("prepare", "--folder", tmp_path, "--out", tmp_path / "records"))
+    assert "\r" not in output and "written to" in output  # and nothing on standard error
+
+
+def test_a_shell_completes_commands_options_and_choices(tmp_path, capsys):
+    pytest.importorskip("shtab", reason="shtab is not installed")
+    assert main(["--print-completion", "bash"]) == 0
+    (tmp_path / "duet.bash").write_text(capsys.readouterr().out)
+    asked = """source duet.bash
+    complete_words() {
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_duet; echo ${COMPREPLY[@]}
+    }
+    complete_words duet fin
+    complete_words duet finetune --learning
+    complete_words duet finetune --optimizer s"""
+    found = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True)
+    assert found.stdout.split("\n")[:3] == ["finetune", "--learning-rate", "sgd"]
+
+
+def test_a_shell_that_is_not_known_is_wrong_input(capsys):
+    assert main(["--print-completion", "fish"]) == 2
+    assert "expected bash, zsh, tcsh; got 'fish'" in capsys.readouterr().err
+
+
 def test_no_command_is_wrong_input(capsys):
     assert main([]) == 2
     assert capsys.readouterr().out.startswith("usage: python -m pipelines COMMAND")
@@ -78,6 +141,7 @@ def test_no_command_is_wrong_input(capsys):
         (["train", "--config", "nope"], "--config: no file and no recipe 'nope'; recipes: "),
         (["prepare", "--dataset", "food-101", "--out", "y"], "did you mean food101"),
         (["datasets", "--jsn"], "did you mean --json?"),
+        (["finetune", "--lr", "1"], "did you mean --learning-rate?"),
     ],
 )
 def test_wrong_input_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
@@ -103,14 +167,14 @@ def test_wrong_input_is_one_line(arguments, message, tmp_path, monkeypatch, caps
         (("train/cat/1.jpg", "train/dog/1.jpg"), ("--folder", "in", "--out", "in"), "in "),
     ],
 )
-def test_wrong_pictures_are_one_line(files, options, message, tmp_path, monkeypatch, capsys):
+def test_wrong_images_are_one_line(files, options, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     for name in files:
         path = Path("in", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".csv"):
-            path.write_text("file,caption\ngone.jpg,a picture\n")
+            path.write_text("file,caption\ngone.jpg,an image\n")
         else:
             Image.new("RGB", (9, 9)).save(path)
     before = sorted(tmp_path.rglob("*"))

@@ -1,12 +1,16 @@
 """`prepare` as a user types it: what it prints, its exit status, and its one-line errors."""
 
 import io
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import tfrecords
 from pipelines.prepare import Options, run
 from tfrecords.manifest import Manifest
 
@@ -32,7 +36,7 @@ def test_prints_the_counts(folder, tmp_path, capsys):
     assert prepare(tmp_path, folder=str(folder), limit=5, short_side=8) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == [
-        "split", "pictures", "rejected", "classes", "captions", "shards", "MB"
+        "split", "images", "rejected", "classes", "captions", "shards", "MB"
     ]  # fmt: skip
     assert lines[1].split()[:6] == ["train", "5", "0", "2", "-", "1"]
     assert lines[2].split()[:6] == ["test", "5", "0", "2", "-", "1"]
@@ -41,16 +45,52 @@ def test_prints_the_counts(folder, tmp_path, capsys):
     assert manifest.source["limit"] == 5
 
 
-def test_too_many_rejected_pictures_fail_after_all_is_written(folder, tmp_path, capsys):
+def test_a_dry_run_says_what_would_be_read_and_writes_nothing(folder, tmp_path, capsys):
+    (folder / "stray.jpg").write_bytes((folder / "train" / "cat" / "0.jpg").read_bytes())
+    assert run(Options(dry_run=True, folder=str(folder))) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pets: 2 classes, 8 images in train, 8 images in test",
+        "classes: cat, dog",
+        "passed over: 1 image (stray.jpg) beside the folders",
+        "nothing was written",
+    ]
+    assert list(tmp_path.iterdir()) == [folder]
+    with pytest.raises(ValueError, match="--out: expected a folder to write to"):
+        run(Options(folder=str(folder)))
+
+
+def test_names_and_captions_that_are_no_text_stop_nothing_else(folder, tmp_path, capsys):
+    image = (folder / "train" / "cat" / "0.jpg").read_bytes()
+    odd = os.path.join(os.fsencode(folder), b"train", b"cat", b"caf\xe9.jpg")
+    Path(os.fsdecode(odd)).write_bytes(image)
+    assert prepare(tmp_path, folder=str(folder)) == 0
+    names = [example.filename for example in tfrecords.examples(tmp_path / "out", "train")]
+    assert len(names) == 9 and r"train/cat/caf\xe9.jpg" in names
+    half = [{"file": "cat/0.jpg", "caption": "half \ud83d"}, {"file": "cat/1.jpg", "caption": "a"}]
+    (folder / "captions_train.json").write_text(json.dumps(half))
+    with pytest.raises(RuntimeError, match="1 images rejected"):
+        run(
+            Options(
+                out=str(tmp_path / "captioned"),
+                captions=str(folder / "captions_train.json"),
+                images=str(folder / "train"),
+                workers=1,
+            )
+        )
+    rejected = (tmp_path / "captioned" / "rejected.csv").read_text()
+    assert r"cat/0.jpg,a caption has half a character in it: 'half \\ud83d'" in rejected
+
+
+def test_too_many_rejected_images_fail_after_all_is_written(folder, tmp_path, capsys):
     (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
-    message = "1 pictures rejected, more than --max-rejected 0; the records of all others"
+    message = "1 images rejected, more than --max-rejected 0; the records of all others"
     with pytest.raises(RuntimeError, match=message):
         prepare(tmp_path, folder=str(folder))
     assert "rejected.csv" in capsys.readouterr().out
     assert Manifest.read(tmp_path / "out").splits["train"].count == 7
 
 
-def test_a_few_rejected_pictures_can_be_allowed(folder, tmp_path):
+def test_a_few_rejected_images_can_be_allowed(folder, tmp_path):
     (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
     assert prepare(tmp_path, folder=str(folder), max_rejected=1) == 0
 
@@ -84,7 +124,7 @@ def test_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "expected one of --dataset, --folder, --labels and --captions, got none"),
+        ({}, "expected one of --dataset, --folder, --labels, --captions, --webdataset; got"),
         ({"dataset": "shapes", "folder": "x"}, "got --dataset and --folder"),
         ({"dataset": "food-101"}, "did you mean food101"),
         ({"folder": "x", "data_dir": "y"}, "--data-dir goes with --dataset, not with --folder"),
@@ -114,15 +154,16 @@ def test_command_line_writes_and_never_overwrites(folder, tmp_path):
     arguments = ["--folder", folder, "--out", tmp_path / "out", "--shard-size", 3]
     first = command_line(*arguments)
     assert first.returncode == 0 and "train" in first.stdout
-    assert "pictures/s" in first.stderr
-    again = command_line(*arguments)
+    assert first.stderr == ""  # no bar where it is not a terminal
+    assert command_line(*arguments).returncode == 0  # nothing is left to do
+    again = command_line(*arguments[:-1], 4)
     assert again.returncode == 2
     assert again.stderr.startswith("error: ") and len(again.stderr.splitlines()) == 1
     assert "finished records" in again.stderr
 
 
-def test_command_line_status_of_rejected_pictures(folder, tmp_path):
+def test_command_line_status_of_rejected_images(folder, tmp_path):
     (folder / "test" / "dog" / "3.jpg").write_bytes(b"GIF89a")
     result = command_line("--folder", folder, "--out", tmp_path / "out", "--workers", 1)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: 1 pictures rejected")
+    assert result.stderr.splitlines()[-1].startswith("error: 1 images rejected")

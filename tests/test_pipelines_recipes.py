@@ -1,27 +1,23 @@
 """Every recipe loads, its commands can be typed, the studies' tables are in it to the number."""
 
-import importlib
-import io
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from recipe_commands import commands, jpeg, options, put, recipe
 from tiny_models import bert, scrambled
 
 import dual_encoder
 from pipelines.__main__ import main
 from pipelines.runs import config
 from tfrecords import Manifest
-from tfrecords.catalog import dataset
-from tfrecords.prompts import RENAMES
+from tfrecords.class_prompts import RENAMES
+from tfrecords.sources.catalog import dataset
 
 RECIPES = sorted(config.RECIPES.glob("*.yaml"))
-CLIP = Path(__file__).parent / "fixtures" / "pretrained" / "clip_gelu_bfloat16"
-# Monti and Mariani, Table 1; 30,000 and 6,000 pictures in section 3.2.
+# Monti and Mariani, Table 1; 30,000 and 6,000 images in section 3.2.
 TABLE_1 = {
     "embed_dim": 256,  # projection dimensions
     "batch_size": 256,
@@ -34,23 +30,7 @@ TABLE_1 = {
     "plateau": 3,
     "plateau_factor": 0.2,
 }
-VALIDATION_SPLIT, PICTURES = 0.2, 30_000
-
-
-def commands(recipe):
-    """The commands in the comment that a recipe begins with, as lists of words."""
-    lines = recipe.read_text().replace("\\\n#", " ").splitlines()
-    typed = [line.strip("# ") for line in lines if line.startswith("#   python -m pipelines ")]
-    return [shlex.split(line)[3:] for line in typed]
-
-
-def options(command, *argv):
-    module = importlib.import_module(f"pipelines.{command}")
-    return config.parse(module.Options, command=command, argv=list(argv))
-
-
-def recipe(name):
-    return config.RECIPES / f"{name}.yaml"
+VALIDATION_SPLIT, IMAGES = 0.2, 30_000
 
 
 @pytest.fixture
@@ -83,7 +63,7 @@ def test_coco_bert_xception_is_table_1(anywhere):
     assert (found.text_tower, found.text_weights) == ("bert-base", "bert-base-uncased")
     assert found.schedule == "constant" and found.freeze == "both"
     prepared = options(*commands(recipe("coco_bert_xception"))[0])
-    assert (prepared.limit, prepared.validation_share) == (PICTURES, VALIDATION_SPLIT)
+    assert (prepared.limit, prepared.validation_share) == (IMAGES, VALIDATION_SPLIT)
     assert prepared.dataset == "coco_captions"
 
 
@@ -127,21 +107,9 @@ def test_without_records_the_recipe_says_how_to_make_them(name, tmp_path, monkey
 # --- run, on stand-ins
 
 
-def jpeg(number):
-    pixels = np.random.default_rng(number).integers(256, size=(6, 8, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def put(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory):
-    """COCO captions as published, twenty pictures and eight, five captions each."""
+    """COCO captions as published, twenty images and eight, five captions each."""
     root = tmp_path_factory.mktemp("coco")
     for split, numbers in (("train2014", range(20)), ("val2014", range(100, 108))):
         names = {number: f"COCO_{split}_{number:012d}.jpg" for number in numbers}
@@ -150,7 +118,7 @@ def coco(tmp_path_factory):
         captions = {
             "images": [{"id": number, "file_name": name} for number, name in names.items()],
             "annotations": [
-                {"image_id": number, "caption": f"Picture {number}, told for the {i}th time."}
+                {"image_id": number, "caption": f"Image {number}, told for the {i}th time."}
                 for number in numbers
                 for i in range(5)
             ],
@@ -185,18 +153,18 @@ def test_coco_bert_xception_from_coco_as_published(coco, tmp_path):
     assert figures["captions"] == 10 and figures["metrics"]["text_to_image_recall5"] == 1.0
 
 
-def test_animals10_from_the_folders_as_published(tmp_path):
+def test_animals10_from_the_folders_as_published(tmp_path, spelling_clip):
     for name in RENAMES["animals10"]:
         for i in range(10):
             put(tmp_path / "animals10" / "raw-img" / name / f"{i}.jpeg", jpeg(i))
     data = ("--data-dir", str(tmp_path / "animals10"), "--out", str(tmp_path / "records"))
     first = commands(recipe("animals10_zero_shot"))[0]
     assert main([*first, *data, "--workers", "1"]) == 0
-    own = ("--data", str(tmp_path / "records"), "--model", str(CLIP), "--bootstrap", "0")
+    own = ("--data", str(tmp_path / "records"), "--model", str(spelling_clip), "--bootstrap", "0")
     out = tmp_path / "run"
     assert main(["evaluate", "--config", "animals10_zero_shot", *own, "--out", str(out)]) == 0
     found = json.loads((out / "results.json").read_text())
-    assert found["pictures"] == 100 and found["templates"] == ["A photo of a {}"]
+    assert found["images"] == 100 and found["templates"] == ["A photo of a {}"]
     names = {row["name"] for row in found["per_class"]}
     assert names == set(dataset("animals10").class_names)
     assert {"top1", "macro_precision", "macro_recall", "macro_f1"} <= set(found["metrics"])

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import yaml
 from huggingface_hub import constants
-from test_pipelines_recipes import CLIP, commands, jpeg, options, put, recipe
-from test_tfrecords_sources import old_protobuf, prepare_tfds
+from recipe_commands import commands, jpeg, options, put, recipe
+from tfds_folders import old_protobuf, prepare_tfds
 from tiny_models import scrambled, vit
 
 import dual_encoder
 from pipelines.__main__ import main
 from pipelines.runs import config
 from tfrecords import Manifest
-from tfrecords.catalog import DATASETS
-from tfrecords.prompts import RENAMES
+from tfrecords.class_prompts import RENAMES
+from tfrecords.sources.catalog import DATASETS
 
 # Fei, "Transformer-Based Fine-Tuning and Zero-Shot Learning", tables 1 and 2, section 2.2; base
 # models by the names of our table of checkpoints.
@@ -107,10 +107,10 @@ def read(path):
     return yaml.safe_load(path.read_text())
 
 
-def test_what_counts_steps_in_ft_clip_is_scaled_to_fewer_pictures(tmp_path, monkeypatch):
+def test_what_counts_steps_in_ft_clip_is_scaled_to_fewer_images(tmp_path, monkeypatch):
     found = loaded("food101_clip_ft", monkeypatch=monkeypatch, folder=tmp_path)
-    pictures = 0.8 * 750 * (101 - found.held_out)
-    steps = found.epochs * int(np.ceil(pictures / found.batch_size))
+    images = 0.8 * 750 * (101 - found.held_out)
+    steps = found.epochs * int(np.ceil(images / found.batch_size))
     assert found.warmup_steps == FT_CLIP_WARMUP * steps
     remembered = 1 / (1 - FT_CLIP_AVERAGE) / FT_CLIP_STEPS  # as a share of the run
     assert found.ema == pytest.approx(1 - 1 / (remembered * steps), abs=1e-4)
@@ -150,12 +150,12 @@ CONVOLUTIONS = ("--model", "convnet-tiny", "--weights", "null", "--image-size", 
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """A tiny ViT and a tiny CLIP, in the layout of their published checkpoints."""
+def models(tmp_path_factory, spelling_clip):
+    """A tiny ViT in the layout of its published checkpoint, and a tiny CLIP."""
     folder = tmp_path_factory.mktemp("models")
     keras.utils.set_random_seed(0)
     dual_encoder.save_pretrained(scrambled(vit(keras.layers.Dense(3))), folder / "vit")
-    return {"vit": folder / "vit", "clip": CLIP}
+    return {"vit": folder / "vit", "clip": spelling_clip}
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def run(name, records, out, *more):
 def test_food101(name, model, more, food101, models, tmp_path):
     found = run(name, food101, tmp_path / "run", "--model", models[model], *more)
     assert found["parts"]["held_out"] == list(range(10)) and found["classes"] == 3
-    assert found["pictures"] == 6  # test pictures of the seen classes
+    assert found["images"] == 6  # test images of the seen classes
     assert ("unseen_top1" in found["metrics"]) == (model == "clip")
     assert [row["epoch"] for row in found["history"]] == [-1, 0]
 
@@ -241,8 +241,8 @@ def test_without_weights_the_command_says_what_to_fetch(
     argv = ["finetune", "--config", "food101_vit", "--data", str(food101), "--batch-size", "8"]
     assert main([*argv, "--out", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "google/vit-base-patch16-224: the cache has not all of " in error
-    assert "model*.safetensors" in error and "HF_HUB_OFFLINE" in error
+    assert "google/vit-base-patch16-224: the cache has not what is needed" in error
+    assert "HF_HUB_OFFLINE" in error
     assert not (tmp_path / "run").exists()
 
 
@@ -250,13 +250,14 @@ def test_without_weights_the_command_says_what_to_fetch(
 @pytest.mark.parametrize(
     ("name", "more"),
     [
-        ("nine_datasets_clip", ("--model", str(CLIP))),
+        ("nine_datasets_clip", ()),
         ("nine_datasets_resnet50", CONVOLUTIONS),
     ],
 )
-def test_cifar10_as_tfds_prepares_it(name, more, cifar10, tmp_path):
+def test_cifar10_as_tfds_prepares_it(name, more, cifar10, spelling_clip, tmp_path):
+    more = more or ("--model", spelling_clip)
     found = run(name, cifar10, tmp_path / "run", *more)
-    assert found["classes"] == 10 and found["pictures"] == 10
+    assert found["classes"] == 10 and found["images"] == 10
     assert found["per_class"][0]["name"] == "airplane"
 
 
@@ -270,12 +271,12 @@ def test_animals10(name, animals10, tmp_path):
 def test_pets_as_tfds_prepares_them(models, tmp_path):
     import tensorflow_datasets as tfds
 
-    picture = tmp_path / "0.jpg"
-    put(picture, jpeg(0))
+    image = tmp_path / "0.jpg"
+    put(image, jpeg(0))
     box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
     others = {"segmentation_mask": np.ones((30, 40, 1), np.uint8), "head_bbox": box, "species": 0}
     rows = [
-        {"image": str(picture), "label": i % 37, "file_name": f"{i}.jpg", **others}
+        {"image": str(image), "label": i % 37, "file_name": f"{i}.jpg", **others}
         for i in range(111)
     ]
     prepare_tfds(tmp_path / "tfds", "oxford_iiit_pet", {"train": rows[:74], "test": rows[74:]})
@@ -291,4 +292,4 @@ def test_posters(posters, models, tmp_path):
     assert [row["name"] for row in found["per_class"]] == ["Drama", "Action", "Comedy"]
     assert all("val_map" in row for row in found["history"]) and len(found["history"]) == 2
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Which classes it finds" in page and "Threshold" in page and "forgot" not in page
+    assert "Average precision per class" in page and "Threshold" in page and "forgot" not in page

@@ -1,35 +1,25 @@
-"""`python -m pipelines retrieve`, on drawn pictures with the model that ships with Duet."""
+"""`python -m pipelines retrieve`, on drawn images with the model that ships with Duet."""
 
 import json
 import shutil
 
 import numpy as np
 import pytest
+from drawn_folders import COUNT, draw
 
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
-from tfrecords.shapes import ShapesSource
-
-COUNT = 40
-
-
-def draw(folder, first, last):
-    """Pictures of the miniature world, called after what is on them."""
-    world = ShapesSource(counts={"test": COUNT})
-    folder.mkdir(exist_ok=True)
-    for number, raw in enumerate(world.read("test", first, last), start=first):
-        name = world.class_names[raw.label].replace(" ", "_")
-        (folder / f"{number:02d}_{name}.jpg").write_bytes(raw.load())
+from tfrecords.sources.shapes.source import ShapesSource
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with `pictures` (one of them broken) and an `index` of them."""
+    """A folder with `images` (one of them broken) and an `index` of them."""
     home = tmp_path_factory.mktemp("retrieve")
-    draw(home / "pictures", 0, COUNT)
-    (home / "pictures" / "broken.jpg").write_text("no picture")
-    build = ["--build", "--folder", str(home / "pictures"), "--model", "shapes-tiny"]
+    draw(home / "images", 0, COUNT)
+    (home / "images" / "broken.jpg").write_text("no image")
+    build = ["--build", "--folder", str(home / "images"), "--model", "shapes-tiny"]
     assert main(["retrieve", "--index", str(home / "index"), *build]) == 0
     return home
 
@@ -38,7 +28,7 @@ def made(tmp_path_factory):
 def home(made, tmp_path):
     """A copy that a test may change."""
     shutil.copytree(made / "index", tmp_path / "index")
-    shutil.copytree(made / "pictures", tmp_path / "pictures")
+    shutil.copytree(made / "images", tmp_path / "images")
     facts = tmp_path / "index" / "index.json"
     facts.write_text(facts.read_text().replace(str(made), str(tmp_path)))
     return tmp_path
@@ -56,10 +46,10 @@ def answers(home, capsys, *more):
 
 
 def test_words_find_what_they_name(made, capsys):
-    names = {path.stem[3:].replace("_", " ") for path in (made / "pictures").glob("[0-9]*")}
+    names = {path.stem[3:].replace("_", " ") for path in (made / "images").glob("[0-9]*")}
     wanted = sorted(names)[:10]
     found = answers(made, capsys, "--query", *(f"a picture of the {name}" for name in wanted))
-    assert found["pictures"] == COUNT and found["search"] == "exact" and found["k"] == 10
+    assert found["images"] == COUNT and found["search"] == "exact" and found["k"] == 10
     first = [answer["hits"][0]["id"][3:-4].replace("_", " ") for answer in found["answers"]]
     assert sum(a == b for a, b in zip(first, wanted, strict=True)) >= 8
     scores = [hit["score"] for hit in found["answers"][0]["hits"]]
@@ -84,19 +74,19 @@ def test_names_in_learnt_prompts(made, capsys):
     assert "class-specific vectors say nothing of other classes" in capsys.readouterr().err
 
 
-def test_a_picture_finds_itself(made, capsys):
-    picture = sorted((made / "pictures").glob("07*"))[0]
-    found = answers(made, capsys, "--image", picture, "-k", "2")
+def test_a_image_finds_itself(made, capsys):
+    image = sorted((made / "images").glob("07*"))[0]
+    found = answers(made, capsys, "--image", image, "-k", "2")
     hits = found["answers"][0]["hits"]
     assert [hit["rank"] for hit in hits] == [1, 2]
-    assert hits[0]["id"] == picture.name and hits[0]["score"] == pytest.approx(1, abs=1e-4)
-    assert found["answers"][0]["query"] == {"kind": "image", "text": str(picture)}
+    assert hits[0]["id"] == image.name and hits[0]["score"] == pytest.approx(1, abs=1e-4)
+    assert found["answers"][0]["query"] == {"kind": "image", "text": str(image)}
 
 
 def test_what_a_terminal_and_the_contact_sheet_show(home, capsys):
     (home / "queries.txt").write_text("red star\n\n blue <ring> \n")
     gone = answers(home, capsys, "--query", "red star", "-k", "1")["answers"][0]["hits"][0]["id"]
-    (home / "pictures" / gone).unlink()
+    (home / "images" / gone).unlink()
     page = home / "sheet.html"
     assert retrieve(home, "--queries", home / "queries.txt", "-k", "3", "--html", page) == 0
     said = capsys.readouterr().out.splitlines()
@@ -111,23 +101,23 @@ def test_what_a_terminal_and_the_contact_sheet_show(home, capsys):
     assert capsys.readouterr().err == f"error: {page} exists; give --html another name\n"
 
 
-def test_unreadable_pictures_are_listed(made):
+def test_unreadable_images_are_listed(made):
     told = (made / "index" / "unreadable.csv").read_text().splitlines()
-    assert len(told) == 2 and told[1].startswith('broken.jpg,"not a picture of a kind')
+    assert len(told) == 2 and told[1].startswith('broken.jpg,"not an image of a kind')
 
 
 def test_an_index_is_brought_up_to_date(home, capsys):
-    first = sorted((home / "pictures").glob("[0-9]*"))[0]
+    first = sorted((home / "images").glob("[0-9]*"))[0]
     first.rename(first.with_name("renamed.jpg"))
-    (home / "pictures" / "broken.jpg").unlink()
+    (home / "images" / "broken.jpg").unlink()
     assert retrieve(home, "--build") == 0
-    assert f"{COUNT} pictures (1 new, 1 dropped)" in capsys.readouterr().out
-    picture = home / "pictures" / "renamed.jpg"
-    assert answers(home, capsys, "--image", picture)["answers"][0]["hits"][0]["id"] == picture.name
+    assert f"{COUNT} images (1 new, 1 dropped)" in capsys.readouterr().out
+    image = home / "images" / "renamed.jpg"
+    assert answers(home, capsys, "--image", image)["answers"][0]["hits"][0]["id"] == image.name
 
 
 def test_an_index_of_a_folder_that_moved(home, capsys):
-    (home / "pictures").rename(home / "moved")
+    (home / "images").rename(home / "moved")
     gone = answers(home, capsys, "--query", "red star")
     assert not any(hit["there"] for hit in gone["answers"][0]["hits"])
     there = answers(home, capsys, "--query", "red star", "--folder", home / "moved")
@@ -144,7 +134,7 @@ def test_records_by_either_runner(tmp_path, capsys, runner):
     tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
     build = ["--build", "--data", tmp_path / "records", "--splits", "test", "--runner", runner]
     assert retrieve(tmp_path, *build, "--model", "shapes-tiny") == 0
-    assert "9 pictures (9 new, 0 dropped)" in capsys.readouterr().out
+    assert "9 images (9 new, 0 dropped)" in capsys.readouterr().out
     found = answers(tmp_path, capsys, "--query", "red star")
     hits = found["answers"][0]["hits"]
     assert len(hits) == 9 and all(hit["there"] for hit in hits)
@@ -156,7 +146,7 @@ def test_records_by_either_runner(tmp_path, capsys, runner):
 def test_more_than_there_are(made, capsys):
     assert retrieve(made, "--query", "red star", "-k", "50") == 0
     said = capsys.readouterr()
-    assert said.err == f"--k 50: the index has {COUNT} pictures\n"
+    assert said.err == f"--k 50: the index has {COUNT} images\n"
     assert len(said.out.splitlines()) == COUNT + 1
 
 
@@ -169,14 +159,14 @@ def test_more_than_there_are(made, capsys):
         (("--query", "x" * 10_000), "expected at most 32 tokens; got"),
         (("--queries", "nowhere.txt"), "--queries: no file nowhere.txt"),
         (("--image", "nowhere.jpg"), "--image: no file nowhere.jpg"),
-        (("--image", "{home}/pictures/broken.jpg"), "broken.jpg: not a picture of a kind"),
+        (("--image", "{home}/images/broken.jpg"), "broken.jpg: not an image of a kind"),
         (("--query", "a", "-k", "0"), "--k: expected a number in [1, 1000000]; got 0"),
         (("--query", "a", "--search", "hnsw"), "--search hnsw: {home}/index has exact search"),
         (("--query", "a", "--data", "x"), "{home}/index is an index of a folder"),
-        (("--build", "--folder", "nowhere"), "nowhere is not a folder of pictures"),
+        (("--build", "--folder", "nowhere"), "nowhere is not a folder of images"),
         (("--build", "--splits", "test"), "--splits goes with --data"),
         (("--build", "--folder", "a", "--data", "b"), "expected --folder or --data, got both"),
-        (("--build", "--search", "ivf"), "ivf needs 1,000 pictures or more; there are 40"),
+        (("--build", "--search", "ivf"), "ivf needs 1,000 images or more; there are 40"),
     ],
 )
 def test_wrong_input_is_one_line_and_nothing_is_lost(home, capsys, more, message):

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import browser
 import pytest
+from drawn_folders import COUNT, draw
 from PIL import Image
-from test_pipelines_retrieve import COUNT, draw
 
 from pipelines import serve
 from pipelines.__main__ import main
@@ -24,8 +24,8 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("serve")
-    draw(home / "pictures", 0, COUNT)
-    build = ["--build", "--folder", str(home / "pictures"), "--model", "shapes-tiny"]
+    draw(home / "images", 0, COUNT)
+    build = ["--build", "--folder", str(home / "images"), "--model", "shapes-tiny"]
     assert main(["retrieve", "--index", str(home / "index"), *build]) == 0
     return home
 
@@ -61,28 +61,28 @@ def lives(server):
     return ask(server, "/?q=red+star&k=1")[0] == 200
 
 
-def test_words_and_pictures_find_pictures(server, home):
+def test_words_and_images_find_images(server, home):
     status, found = ask(server, "/?q=the+red+star&k=5")
     (answer,) = found["answers"]
     assert status == 200 and len(answer["hits"]) == 5 and answer["query"]["text"] == "the red star"
-    picture = sorted((home / "pictures").glob("*.jpg"))[3]
-    status, found = ask(server, "/similar?k=3", method="POST", body=picture.read_bytes())
+    path = sorted((home / "images").glob("*.jpg"))[3]
+    status, found = ask(server, "/similar?k=3", method="POST", body=path.read_bytes())
     hits = found["answers"][0]["hits"]
     assert status == 200 and len(hits) == 3 and found["labels"] == []
-    assert hits[0]["id"] == picture.name and hits[0]["score"] > 0.999
-    status, small = ask(server, f"/picture/{hits[0]['row']}")
-    with Image.open(io.BytesIO(small)) as image, Image.open(picture) as original:
+    assert hits[0]["id"] == path.name and hits[0]["score"] > 0.999
+    status, small = ask(server, f"/image/{hits[0]['row']}")
+    with Image.open(io.BytesIO(small)) as image, Image.open(path) as original:
         assert status == 200 and image.format == "JPEG" and image.size == original.size
 
 
-def test_names_of_a_picture(server, home):
+def test_names_of_a_image(server, home):
     right = 0
-    for picture in sorted((home / "pictures").glob("*.jpg"))[:8]:
-        name = picture.stem[3:].replace("_", " ")
+    for image in sorted((home / "images").glob("*.jpg"))[:8]:
+        name = image.stem[3:].replace("_", " ")
         names = quote("\n".join(["green cross", name, " ", "white ring"]))
         if name in ("green cross", "white ring"):
             continue
-        _, found = ask(server, f"/similar?names={names}", method="POST", body=picture.read_bytes())
+        _, found = ask(server, f"/similar?names={names}", method="POST", body=image.read_bytes())
         labels = found["labels"]
         assert {label["name"] for label in labels} == {"green cross", name, "white ring"}
         assert sum(label["probability"] for label in labels) == pytest.approx(1, abs=1e-4)
@@ -99,13 +99,13 @@ def test_names_of_a_picture(server, home):
         ("/?q=a&k=0", 400, "k: expected 1 to 200; got 0"),
         ("/?q=a&k=x", 400, "k: expected a whole number; got 'x'"),
         ("/?q=a&k=99999999999999999999", 400, "k: expected a whole number"),
-        (f"/picture/{COUNT}", 404, f"the index has pictures 0 to {COUNT - 1}"),
-        ("/picture/99999999999999999999999999", 404, "the index has pictures 0 to"),
-        ("/picture/1?side=5000", 400, "side: expected one of 256, 1024; got 5000"),
-        ("/picture/-1", 404, "Not Found"),
-        ("/picture/../index.json", 404, "Not Found"),
-        ("/picture/..%2f..%2fetc%2fpasswd", 404, "Not Found"),
-        ("/pictures/00_red_star.jpg", 404, "Not Found"),
+        (f"/image/{COUNT}", 404, f"the index has images 0 to {COUNT - 1}"),
+        ("/image/99999999999999999999999999", 404, "the index has images 0 to"),
+        ("/image/1?side=5000", 400, "side: expected one of 256, 1024; got 5000"),
+        ("/image/-1", 404, "Not Found"),
+        ("/image/../index.json", 404, "Not Found"),
+        ("/image/..%2f..%2fetc%2fpasswd", 404, "Not Found"),
+        ("/images/00_red_star.jpg", 404, "Not Found"),
         ("/similar", 405, "Method Not Allowed"),
     ],
 )
@@ -118,19 +118,19 @@ def test_a_malformed_request_gets_one_line_and_the_server_lives_on(server, path,
 @pytest.mark.parametrize(
     ("body", "query", "status", "said"),
     [
-        (b"", "", 400, "picture: empty file"),
-        (b"no picture", "", 400, "picture: not a picture of a kind read here"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "", 400, "not a picture of a kind"),
-        ("cut", "", 400, "picture: truncated"),
-        (b"x" * 1_000_001, "", 413, "expected a picture of at most 1,000,000 bytes; got more"),
+        (b"", "", 400, "image: empty file"),
+        (b"no image", "", 400, "image: not an image of a kind read here"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "", 400, "not an image of a kind"),
+        ("cut", "", 400, "image: truncated"),
+        (b"x" * 1_000_001, "", 413, "expected an image of at most 1,000,000 bytes; got more"),
         ("whole", "?names=cat", 400, "expected two or more, to choose between; got 'cat' alone"),
         ("whole", "?names=cat,cat", 400, "names: expected each name once"),
         ("whole", "?names=" + "%0A".join(map(str, range(300))), 400, "at most 200; got 300"),
         ("whole", "?k=-3", 400, "k: expected a whole number; got '-3'"),
     ],
 )
-def test_a_picture_that_is_none_is_refused(server, home, body, query, status, said):
-    whole = next((home / "pictures").glob("*.jpg")).read_bytes()
+def test_a_image_that_is_none_is_refused(server, home, body, query, status, said):
+    whole = next((home / "images").glob("*.jpg")).read_bytes()
     body = {"whole": whole, "cut": whole[: len(whole) // 2]}.get(body, body)
     found, answer = ask(server, f"/similar{query}", method="POST", body=body)
     assert found == status and said in answer["error"]
@@ -155,14 +155,14 @@ def test_what_is_no_http_and_what_comes_under_another_name(server):
     assert lives(server)
 
 
-def test_a_picture_removed_since_is_gone_and_the_page_says_so(home, server):
+def test_a_image_removed_since_is_gone_and_the_page_says_so(home, server):
     _, found = ask(server, "/?q=blue+ring&k=1")
     hit = found["answers"][0]["hits"][0]
-    path = home / "pictures" / hit["id"]
+    path = home / "images" / hit["id"]
     kept = path.read_bytes()
     path.unlink()
-    status, answer = ask(server, f"/picture/{hit['row']}")
-    assert status == 410 and answer["error"] == "this picture is no longer there"
+    status, answer = ask(server, f"/image/{hit['row']}")
+    assert status == 410 and answer["error"] == "this image is no longer there"
     status, page = ask(server, "/?q=blue+ring&k=1", accept="text/html")
     assert status == 200 and b"no longer there" in page
     path.write_bytes(kept)
@@ -184,12 +184,12 @@ def test_many_requests_at_once_are_batched(server, home, monkeypatch):
         return find(wanted)
 
     monkeypatch.setattr(batches, "work", counted)
-    picture = next((home / "pictures").glob("*.jpg")).read_bytes()
+    image = next((home / "images").glob("*.jpg")).read_bytes()
 
     def one(number):
         if number % 4:
             return ask(server, f"/?q=red+star&k={1 + number % 7}")
-        return ask(server, f"/similar?k={1 + number % 7}", method="POST", body=picture)
+        return ask(server, f"/similar?k={1 + number % 7}", method="POST", body=image)
 
     with ThreadPoolExecutor(24) as pool:
         found = list(pool.map(one, range(48)))
@@ -213,9 +213,9 @@ def test_what_cannot_be_served(home, tmp_path, capsys):
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed")
 def test_the_page_in_a_browser(server, home, tmp_path):
     shown = "[...document.querySelectorAll('.sheet img')]"
-    picture = sorted((home / "pictures").glob("*.jpg"))[5]
+    image = sorted((home / "images").glob("*.jpg"))[5]
     broken = tmp_path / "broken.jpg"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     with browser.Browser(tmp_path / "profile") as page:
         page.open(f"http://127.0.0.1:{server.port}/")
         page.value("document.querySelector('#q').value = 'the red star'")
@@ -223,16 +223,16 @@ def test_the_page_in_a_browser(server, home, tmp_path):
         page.wait(f"location.search.includes('red') && {shown}.length === 24")
         page.wait(f"{shown}.slice(0, 4).every((image) => image.naturalWidth > 0)")
         assert page.value("document.querySelector('.name').textContent").endswith(".jpg")
-        name = picture.stem[3:].replace("_", " ")
+        name = image.stem[3:].replace("_", " ")
         page.value(f"document.querySelector('#names').value = 'green cross\\n{name}'")
-        page.choose_file("#file", picture)
+        page.choose_file("#file", image)
         page.wait("document.querySelectorAll('.labels tr').length === 2")
         if importlib.util.find_spec("axe_core_python"):
             assert page.violations() == []
         assert page.value("document.querySelector('.labels th').textContent") == name
-        assert page.value("document.querySelector('.name').textContent") == picture.name
+        assert page.value("document.querySelector('.name').textContent") == image.name
         page.choose_file("#file", broken)
         page.wait("document.querySelector('.error') !== null")
         said = page.value("document.querySelector('.error').textContent")
-        assert said.startswith("picture: not a picture of a kind read here")
+        assert said.startswith("image: not an image of a kind read here")
         assert page.value("document.documentElement.scrollWidth <= innerWidth")

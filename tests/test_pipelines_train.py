@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.runs import quiet
+from pipelines.runs import runtime
 
-quiet.import_tensorflow()  # as the command itself does: the tests look at what reaches stderr
+runtime.import_tensorflow()  # as the command itself does: the tests look at what reaches stderr
 
 from saved_runs import weights  # noqa: E402
 
 import tfrecords  # noqa: E402
 from pipelines.__main__ import main  # noqa: E402
-from pipelines.runs import callbacks, snapshot  # noqa: E402
-from tfrecords.shapes import ShapesSource  # noqa: E402
+from pipelines.training import callbacks, checkpoint_file  # noqa: E402
+from tfrecords.sources.shapes.source import ShapesSource  # noqa: E402
 
-STEPS = 10  # of one epoch: 200 pictures, 20 at a time
+STEPS = 10  # of one epoch: 200 images, 20 at a time
 SETTINGS = (
     *("--image-size", "32", "--embed-dim", "16", "--vocabulary-size", "300"),
     *("--context-length", "16", "--batch-size", "20", "--epochs", "2", "--checkpoint-steps", "3"),
@@ -80,7 +80,8 @@ def interrupted(records, uninterrupted, tmp_path_factory):
     )
     assert died.returncode == -signal.SIGKILL and died.stderr == ""
     left = sorted(path.name for path in (out / "checkpoints").iterdir())
-    assert left == ["step-00000003.safetensors", "unfinished.partial"]
+    assert len(left) == 2 and left[0].startswith(".unfinished.")
+    assert left[1] == "step-00000003.safetensors"
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks.Gauges, "on_train_batch_begin", ctrl_c_in_step_14)
@@ -99,7 +100,7 @@ def ctrl_c_in_step_14(self, batch, logs=None):
 
 
 def newest_step(out):
-    return snapshot.steps(out / "checkpoints")[-1]
+    return checkpoint_file.steps(out / "checkpoints")[-1]
 
 
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(uninterrupted, interrupted):
@@ -147,13 +148,13 @@ def test_tensorboard_goes_on_where_the_run_does(interrupted):
         assert dict(curves["validation", name]) == pytest.approx(expected)
 
 
-def test_tensorboard_shows_pictures_once(interrupted):
-    (events,) = (interrupted / "tensorboard" / "pictures").iterdir()
+def test_tensorboard_shows_images_once(interrupted):
+    (events,) = (interrupted / "tensorboard" / "images").iterdir()
     shown = [value for event in read_events(events) for value in event.summary.value]
     kinds = {value.metadata.plugin_data.plugin_name: value for value in shown}
     assert len(shown) == 2 and set(kinds) == {"images", "text"}
     width, height, png = kinds["images"].tensor.string_val[:3]
-    assert (int(width), int(height)) == (8 * 32, 3 * 32) and png[1:4] == b"PNG"  # 20 pictures
+    assert (int(width), int(height)) == (8 * 32, 3 * 32) and png[1:4] == b"PNG"  # 20 images
     assert len(kinds["text"].tensor.string_val) == 20
 
 
@@ -179,7 +180,9 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
 
 def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
     before = {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()}
-    assert main(command(records, uninterrupted)) == 2
+    assert main(command(records, uninterrupted)) == 0
+    assert capsys.readouterr().out.startswith("finished already; nothing is left to do\n")
+    assert main(command(records, uninterrupted, "--seed", "9")) == 2
     assert "holds a finished run (model.keras); give another --out" in capsys.readouterr().err
     assert before == {p: p.read_bytes() for p in uninterrupted.rglob("*") if p.is_file()}
 
@@ -192,9 +195,9 @@ def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
         (("--text-tower", "bert"), "no text tower 'bert'; expected one of transformer-tiny,"),
         (("--image-size", "33"), "multiple of the patch size 8; got 33"),
         (("--image-weights", "imagenet"), "'vit-tiny' takes no weights; got"),
-        (("--batch-size", "201"), "--batch-size: expected at most the 200 pictures of split train"),
+        (("--batch-size", "201"), "--batch-size: expected at most the 200 images of split train"),
         (("--batch-size", "0"), "--batch-size: expected a number in (0, inf); got 0"),
-        (("--micro-batch", "3"), "expected a divisor of the 20 pictures of a batch that each"),
+        (("--micro-batch", "3"), "expected a divisor of the 20 images of a batch that each"),
         (("--learning-rate", "nan"), "--learning-rate: expected a number; got 'nan'"),
         (("--dropout", "1"), "--dropout: expected a number in [0, 1); got 1.0"),
         (("--loss", "hinge"), "--loss: expected one of contrastive, sigmoid; got 'hinge'"),
@@ -274,5 +277,8 @@ def write_half_of_the_second_checkpoint(arrays, path, metadata):
 
 
 if __name__ == "__main__":
-    save_file, snapshot.save_file = snapshot.save_file, write_half_of_the_second_checkpoint
+    save_file, checkpoint_file.save_file = (
+        checkpoint_file.save_file,
+        write_half_of_the_second_checkpoint,
+    )
     sys.exit(main(sys.argv[1:]))

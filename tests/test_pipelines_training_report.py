@@ -5,32 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from training_documents import HISTORY, RESULTS
 
-from pipelines.runs import plots, training_report
-
-HISTORY = [
-    {"epoch": 0, "loss": 3.0, "val_loss": 2.5, "temperature": 0.07, "val_zero_shot_top1": 0.3},
-    {"epoch": 1, "loss": 2.0, "val_loss": 1.5, "temperature": 0.06, "val_zero_shot_top1": 0.52},
-    {"epoch": 2, "loss": 1.0, "val_loss": 1.75, "temperature": 0.05, "val_zero_shot_top1": 0.5},
-]
-RESULTS = {
-    "command": "train",
-    "created": "2026-01-02T03:04:05+00:00",
-    "dataset": "shapes",
-    "model": "runs/one",
-    "metrics": HISTORY[1],
-    "history": HISTORY,
-    "steps": 1500,
-    "devices": ["CPU:0", "CPU:1"],
-    "cost": {
-        "seconds": 60.0,
-        "pictures_per_second": 1000.0,
-        "parameters": 12345,
-        "peak_rss_bytes": 2**30,
-    },
-    "config": {"data": "records/shapes", "epochs": 3, "out": "runs/one <x>"},
-    "versions": {"python": "3.11"},
-}
+from pipelines.reporting import figure as reporting_figure
+from pipelines.training import plots as training_plots
+from pipelines.training import report as training_report
 
 
 def test_summary():
@@ -67,8 +46,8 @@ def test_page_has_every_epoch_and_what_to_type():
 
 def test_curves_are_drawn_in_every_panel():
     panels = [{"title": name, "lines": {"": name}} for name in ("loss", "val_loss", "temperature")]
-    image = Image.open(io.BytesIO(plots.curves(HISTORY, panels))).convert("RGB")
-    accent = tuple(int(plots.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
+    image = Image.open(io.BytesIO(training_plots.curves(HISTORY, panels))).convert("RGB")
+    accent = tuple(int(reporting_figure.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
     drawn = np.all(np.asarray(image) == accent, axis=-1)
     height, width = drawn.shape
     upper, lower = drawn[: height // 2], drawn[height // 2 :]

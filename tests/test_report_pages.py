@@ -32,7 +32,7 @@ def test_a_page_is_accessible(name, chromium, tmp_path):
 
 @needs_chromium
 def test_what_is_not_accessible_is_found(chromium, tmp_path):
-    """The check itself: a picture without words, pale text, an error of a script."""
+    """The check itself: an image without words, pale text, an error of a script."""
     pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     path = tmp_path / "bad.html"
     path.write_text(

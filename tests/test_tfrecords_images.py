@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrecords import draws, images
+from tfrecords import images, stateless_random
 from tfrecords.preprocessing import Preprocessing
 
 
@@ -154,14 +154,16 @@ def test_decode_is_pillows_bit_for_bit(options):
     np.testing.assert_array_equal(images.decode(data), expected)
 
 
-def test_what_is_no_picture_is_an_error():
+def test_what_is_no_image_is_an_error():
     with pytest.raises(tf.errors.InvalidArgumentError):
-        images.decode(b"not a picture")
+        images.decode(b"not an image")
 
 
 def windows(count: int, shape: tuple[int, int], **options) -> np.ndarray:
     shapes = tf.fill([count, 1], 1) * tf.constant(shape)
-    return images.random_windows(shapes, draws.key(7, tf.range(count)), **options).numpy()
+    return images.random_windows(
+        shapes, stateless_random.key(7, tf.range(count)), **options
+    ).numpy()
 
 
 def test_windows_have_the_asked_for_area_and_shape():
@@ -189,7 +191,9 @@ def test_a_window_of_one_pixel_is_possible():
 def test_windows_depend_on_their_key_alone():
     together = windows(5, (400, 300), scale=(0.2, 0.8))
     assert len(np.unique(together, axis=0)) == 5
-    alone = images.random_windows(tf.constant([400, 300]), draws.key(7, 3), scale=(0.2, 0.8))
+    alone = images.random_windows(
+        tf.constant([400, 300]), stateless_random.key(7, 3), scale=(0.2, 0.8)
+    )
     np.testing.assert_array_equal(together[3], alone)
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tfrecords.manifest import Manifest, ShardInfo, SplitInfo, write_atomically
+from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 
 SHARD = ShardInfo(name="train-00000-of-00001.tfrecord", records=3, bytes=99, sha256="ab")
 MANIFEST = Manifest(
@@ -74,12 +74,3 @@ def test_an_unknown_key_is_an_error(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(data))
     with pytest.raises(ValueError, match="colour"):
         Manifest.read(tmp_path)
-
-
-def test_write_atomically_leaves_the_old_file_and_no_other_when_it_fails(tmp_path):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    with pytest.raises(TypeError):
-        write_atomically(path, "not bytes")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

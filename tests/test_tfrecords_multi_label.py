@@ -1,4 +1,4 @@
-"""Several labels per picture on their way from records to batches: y has a column per class."""
+"""Several labels per image on their way from records to batches: y has a column per class."""
 
 import json
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from test_tfrecords_reader import Numbers
+from tiny_sources import Numbers
 
 import tfrecords
 from tfrecords import sources
 
-# Picture i is grey 20 * i + 10; the classes are red, green and blue. Picture 3 shows none.
+# Image i is grey 20 * i + 10; the classes are red, green and blue. Image 3 shows none.
 CLASSES = [(0,), (0, 1), (0, 1, 2), (), (1, 2), (2,), (0, 2)]
 Y = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]])
 
@@ -34,7 +34,7 @@ def number(example):
 
 
 def seen(dataset):
-    """Number of the picture -> its y, of all rows that count."""
+    """Number of the image -> its y, of all rows that count."""
     found = {}
     for x, y, weight in dataset:
         for image, row, counts in zip(x["image"].numpy(), y.numpy(), weight.numpy(), strict=True):
@@ -54,13 +54,13 @@ def test_examples_hold_class_numbers(records):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_y_is_one_for_each_class_of_a_picture(records, training):
+def test_y_is_one_for_each_class_of_a_image(records, training):
     dataset = load(records, training=training)
     assert dataset.element_spec[1] == tf.TensorSpec((3, 3), tf.float32)
     assert seen(dataset) == dict(enumerate(Y.astype(float).tolist()))
 
 
-def test_labels_of_every_picture_in_stored_order(records):
+def test_labels_of_every_image_in_stored_order(records):
     ids, labels = tfrecords.labels(records, "train")
     stored = list(tfrecords.examples(records, "train"))
     assert ids.tolist() == [example.id for example in stored]
@@ -68,7 +68,7 @@ def test_labels_of_every_picture_in_stored_order(records):
     assert labels.tolist() == Y[[number(example) for example in stored]].tolist()
 
 
-def test_classes_are_columns_and_leave_no_picture_out(records):
+def test_classes_are_columns_and_leave_no_image_out(records):
     assert seen(load(records, classes=[2, 0])) == dict(enumerate(Y[:, [2, 0]].tolist()))
     ids, _ = tfrecords.labels(records, "train")
     two = seen(load(records, ids=ids[:2], classes=[1]))
@@ -79,12 +79,12 @@ def test_classes_are_columns_and_leave_no_picture_out(records):
 
 
 def test_class_names_do_not_stand_in_for_captions(records):
-    with pytest.raises(ValueError, match="split 'train' has several labels per picture"):
+    with pytest.raises(ValueError, match="split 'train' has several labels per image"):
         load(records, tokenizer=Numbers())
 
 
 def test_a_keras_model_learns_several_labels_from_the_batches(records):
-    """Each picture is of one grey: a table from grey to labels is learnt without mistake."""
+    """Each image is of one grey: a table from grey to labels is learnt without mistake."""
     import keras
 
     keras.utils.set_random_seed(0)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import tfrecords
+from tfrecords.load_options import GROUPS
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.schema import RawExample
 
@@ -18,7 +19,7 @@ SIGLIP = {"image_size": 24, "resize": "squash", "interpolation": "bicubic"}
 BILINEAR = {"image_size": 24, "interpolation": "bilinear", "crop_fraction": 0.875}
 
 
-def picture(height: int, width: int, kind: str, *, mode: str = "RGB", **options) -> bytes:
+def encoded(height: int, width: int, kind: str, *, mode: str = "RGB", **options) -> bytes:
     tiles = np.random.default_rng(height).integers(0, 255, (5, 4, 3), dtype=np.uint8)
     image = Image.fromarray(tiles).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
     file = io.BytesIO()
@@ -29,15 +30,15 @@ def picture(height: int, width: int, kind: str, *, mode: str = "RGB", **options)
 def upside_down() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 3
-    return picture(33, 47, "jpeg", exif=exif)
+    return encoded(33, 47, "jpeg", exif=exif)
 
 
 FILES = {
-    "wide.jpg": picture(31, 61, "jpeg"),
+    "wide.jpg": encoded(31, 61, "jpeg"),
     "upside down.jpg": upside_down(),
-    "print.jpg": picture(45, 38, "jpeg", mode="CMYK"),
-    "palette.gif": picture(29, 40, "gif"),
-    "transparent.png": picture(41, 30, "png", mode="LA"),
+    "print.jpg": encoded(45, 38, "jpeg", mode="CMYK"),
+    "palette.gif": encoded(29, 40, "gif"),
+    "transparent.png": encoded(41, 30, "png", mode="LA"),
 }
 
 
@@ -78,24 +79,24 @@ def test_a_file_has_the_pixels_that_its_record_has(records, preprocessing, tmp_p
     for i, (name, data) in enumerate(FILES.items()):
         (tmp_path / name).write_bytes(data)
         for given in (tmp_path / name, str(tmp_path / name), data):
-            read = tfrecords.read_picture(given, **preprocessing)
+            read = tfrecords.read_image(given, **preprocessing)
             np.testing.assert_array_equal(read, pixels[i], err_msg=name)
     assert pixels.std(axis=(1, 2, 3)).min() > 5  # they show something
 
 
 def test_files_are_turned_upright():
     stored = np.asarray(Image.open(io.BytesIO(FILES["upside down.jpg"])))
-    read = tfrecords.read_picture(FILES["upside down.jpg"], image_size=33).astype(int)
+    read = tfrecords.read_image(FILES["upside down.jpg"], image_size=33).astype(int)
     np.testing.assert_array_equal(read, stored[::-1, ::-1][:, 7:40])
     assert np.abs(read - stored[:, 7:40]).mean() > 20
 
 
 def test_pixels_are_taken_as_they_are():
-    data = picture(31, 61, "png")
+    data = encoded(31, 61, "png")
     pixels = np.asarray(Image.open(io.BytesIO(data)))
-    read = tfrecords.read_picture(pixels, **SIGLIP)
+    read = tfrecords.read_image(pixels, **SIGLIP)
     assert read.dtype == np.uint8 and read.shape == (24, 24, 3)
-    np.testing.assert_array_equal(read, tfrecords.read_picture(data, **SIGLIP))
+    np.testing.assert_array_equal(read, tfrecords.read_image(data, **SIGLIP))
 
 
 def test_keywords_reach_the_pixels_of_evaluation_alone(records):
@@ -117,9 +118,9 @@ def test_training_without_random_crops_has_the_pixels_of_evaluation(records):
 
 def test_everyone_takes_the_same_keywords_with_the_same_defaults():
     defaults = {field.name: field.default for field in fields(Preprocessing)}
-    for function in (tfrecords.load, tfrecords.read_picture):
-        parameters = inspect.signature(function).parameters
-        assert {name: parameters[name].default for name in defaults} == defaults
+    parameters = inspect.signature(tfrecords.read_image).parameters
+    assert {name: parameters[name].default for name in defaults} == defaults
+    assert GROUPS["preprocessing"] is Preprocessing  # whose fields `load` takes by name
 
 
 WRONG = {
@@ -139,21 +140,21 @@ def test_wrong_values_are_explained(records, options, message):
     with pytest.raises(ValueError, match=message):
         load(records, **options)
     with pytest.raises(ValueError, match=message):
-        tfrecords.read_picture(FILES["wide.jpg"], **options)
+        tfrecords.read_image(FILES["wide.jpg"], **options)
 
 
-def test_what_is_no_picture_is_named(tmp_path):
+def test_what_is_no_image_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
-        tfrecords.read_picture(tmp_path / "nowhere.jpg")
-    (tmp_path / "notes.jpg").write_text("not a picture")
-    with pytest.raises(ValueError, match=r"notes\.jpg: not a picture of a kind read here"):
-        tfrecords.read_picture(tmp_path / "notes.jpg")
-    with pytest.raises(ValueError, match="picture: empty file"):
-        tfrecords.read_picture(b"")
+        tfrecords.read_image(tmp_path / "nowhere.jpg")
+    (tmp_path / "notes.jpg").write_text("not an image")
+    with pytest.raises(ValueError, match=r"notes\.jpg: not an image of a kind read here"):
+        tfrecords.read_image(tmp_path / "notes.jpg")
+    with pytest.raises(ValueError, match="image: empty file"):
+        tfrecords.read_image(b"")
     frames = [Image.new("L", (9, 9), shade) for shade in (0, 255)]
     frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
     with pytest.raises(ValueError, match=r"film\.gif: animated"):
-        tfrecords.read_picture(tmp_path / "film.gif")
+        tfrecords.read_image(tmp_path / "film.gif")
 
 
 @pytest.mark.parametrize(
@@ -163,4 +164,4 @@ def test_what_is_no_picture_is_named(tmp_path):
 )
 def test_pixels_of_another_shape_or_type_are_refused(pixels):
     with pytest.raises(ValueError, match=r"expected pixels uint8 \[height, width, 3\]; got"):
-        tfrecords.read_picture(pixels)
+        tfrecords.read_image(pixels)

@@ -3,60 +3,16 @@
 import io
 import json
 import shutil
-from dataclasses import dataclass
-from functools import partial
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tiny_sources import Numbers, TinySource, encoded, load, write
 
-from tfrecords import damage, reader, writer
+from tfrecords import Augmentation, Preprocessing, Subset, Texts, reader, verification
 from tfrecords.manifest import Manifest
-from tfrecords.schema import RawExample
-
-COUNTS = {"train": 23, "test": 7}
-
-
-def picture(index: int, kind: str = "jpeg") -> bytes:
-    """A small picture whose colours tell which it is."""
-    rng = np.random.default_rng(index)
-    tiles = rng.integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(tiles).resize((40 + index, 36), Image.Resampling.BICUBIC).save(file, kind)
-    return file.getvalue()
-
-
-@dataclass(frozen=True)
-class TinySource:
-    """A source of a few small pictures, with labels, with captions or with both."""
-
-    labels: bool = True
-    captions: int = 0
-    kind: str = "jpeg"
-
-    name = "tiny"
-    class_names = ("ant", "bee", "cat")
-    templates = ("a {}.",)
-    metric = "top1"
-    lossless = False
-    splits = COUNTS
-
-    def describe(self):
-        return {"kind": "tiny"}
-
-    def read(self, split, start, stop):
-        for i in range(start, stop):
-            label = i % 3 if self.labels else None
-            captions = tuple(f"{i} {j}" for j in range(self.captions))
-            load = partial(picture, i, self.kind)
-            yield RawExample(f"{split}/{i}.{self.kind}", load, label, captions)
-
-
-def write(directory, source=TinySource()):
-    writer.write(source, directory, shard_size=5, workers=1, progress=False)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -68,21 +24,6 @@ def labelled(tmp_path_factory):
 def captioned(tmp_path_factory):
     source = TinySource(labels=False, captions=3)
     return write(tmp_path_factory.mktemp("captioned") / "records", source)
-
-
-class Numbers:
-    """A tokenizer for captions that are numbers."""
-
-    context_length = 4
-
-    def __call__(self, texts, length):
-        rows = [[int(word) + 1 for word in text.split()][:length] for text in texts]
-        return np.array([row + [0] * (length - len(row)) for row in rows], np.int32)
-
-
-def load(directory, split="train", **options):
-    options = {"batch_size": 8, "image_size": 16, **options}
-    return reader.load(directory, split, **options)
 
 
 def take(dataset):
@@ -105,7 +46,7 @@ def assert_equal(batches, expected):
 
 
 def ids(batches):
-    """Numbers of the pictures without padding; for batches with captions."""
+    """Numbers of the images without padding; for batches with captions."""
     return np.concatenate([y[w > 0] for *_, y, w in batches])
 
 
@@ -122,7 +63,7 @@ def test_rows_of_tokens_are_as_long_as_they_are_asked_for(captioned, labelled):
         load(labelled, text_length=2)
 
 
-def test_evaluation_sees_every_picture_once_in_stored_order(labelled):
+def test_evaluation_sees_every_image_once_in_stored_order(labelled):
     batches = take(load(labelled))
     assert [w.sum() for *_, w in batches] == [8, 8, 7]
     labels = np.concatenate([y[w > 0] for *_, y, w in batches])
@@ -143,7 +84,7 @@ def test_batches_are_as_the_contract_says(labelled):
     assert dataset.cardinality() == 3 == reader.steps_per_epoch(labelled, "train", batch_size=8)
 
 
-def test_padding_repeats_real_pictures(labelled):
+def test_padding_repeats_real_images(labelled):
     images, _, labels, weights = take(load(labelled, "test", batch_size=20))[0]
     np.testing.assert_array_equal(weights, [1] * 7 + [0] * 13)
     np.testing.assert_array_equal(images[7:14], images[:7])
@@ -162,7 +103,7 @@ def test_png_records(tmp_path):
 
 def test_examples_return_what_was_written(captioned):
     example = next(reader.examples(captioned, "test"))
-    assert example.image == picture(0)
+    assert example.image == encoded(0)
     assert (example.format, example.height, example.width) == ("jpeg", 36, 40)
     assert (example.filename, example.label) == ("test/0.jpeg", None)
     assert example.captions == ("0 0", "0 1", "0 2")
@@ -171,7 +112,7 @@ def test_examples_return_what_was_written(captioned):
 # --- Training: order, crops, captions ---------------------------------------------------------
 
 
-def test_every_epoch_sees_every_picture_once_in_another_order(captioned):
+def test_every_epoch_sees_every_image_once_in_another_order(captioned):
     batches = take(load(captioned, tokenizer=Numbers(), training=True, epochs=3))
     assert len(batches) == 9
     epochs = [ids(batches[i : i + 3]) for i in (0, 3, 6)]
@@ -195,6 +136,110 @@ def test_the_same_seed_gives_the_same_batches_and_another_does_not(labelled):
     assert not np.array_equal(other[0][0], batches[0][0])
 
 
+def test_each_iteration_of_a_training_dataset_is_the_next_epoch(captioned):
+    options = {"tokenizer": Numbers(), "training": True, "crop_scale": (0.3, 1.0)}
+    in_a_row = take(load(captioned, epochs=3, **options))
+    dataset = load(captioned, **options)
+    assert dataset.cardinality() == 3
+    for epoch in range(3):
+        assert_equal(take(dataset), in_a_row[3 * epoch : 3 * epoch + 3])
+    again = load(captioned, **options).repeat(2)
+    assert_equal(take(again), in_a_row[:6])
+
+
+@pytest.mark.parametrize("start", [3, 4])
+def test_iterations_resume_at_any_step(captioned, start):
+    options = {"tokenizer": Numbers(), "training": True}
+    in_a_row = take(load(captioned, epochs=4, **options))
+    resumed = load(captioned, start_step=start, **options)
+    for first in (start, start + 3):
+        assert_equal(take(resumed), in_a_row[first : first + 3])
+
+
+def cross_entropy():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+class Remembers(keras.Model):
+    """Remembers the labels of each batch that it was trained on."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(3)
+        self.labels_of_batches = []
+
+    def call(self, inputs):
+        return self.head(keras.ops.mean(keras.ops.cast(inputs["image"], "float32"), axis=(1, 2)))
+
+    def train_step(self, data):
+        self.labels_of_batches.append(tuple(data[1].numpy()))
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize("options", [{}, {"steps_per_epoch": 3}, {"initial_epoch": 2}])
+def test_fit_sees_a_new_order_in_every_epoch(labelled, options):
+    model = Remembers()
+    model.compile("sgd", cross_entropy(), run_eagerly=True)
+    start = options.get("initial_epoch", 0)
+    train = load(labelled, training=True, start_step=3 * start)
+    model.fit(train, epochs=start + 3, shuffle=False, verbose=0, **options)
+    expected = take(load(labelled, training=True, epochs=start + 3))[3 * start :]
+    assert model.labels_of_batches == [tuple(labels) for *_, labels, _ in expected]
+    assert len(set(model.labels_of_batches)) > 6
+
+
+def test_fit_under_a_strategy_sees_new_orders_too(labelled):
+    seen = []
+
+    def remember(labels):
+        seen.append(tuple(labels))
+        return labels
+
+    train = load(labelled, training=True).map(
+        lambda x, y, w: (x, tf.numpy_function(remember, [y], y.dtype), w)
+    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    distributed = strategy.experimental_distribute_dataset(train)
+    for _ in range(3):
+        assert len(list(distributed)) == 3
+    assert seen == [tuple(y) for *_, y, _ in take(load(labelled, training=True, epochs=3))]
+
+
+def test_epochs_in_a_row_do_not_multiply_with_those_of_fit(labelled):
+    model = Remembers()
+    model.compile("sgd", cross_entropy(), run_eagerly=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="leave epochs= out"):
+        model.fit(load(labelled, training=True, epochs=2), epochs=2, shuffle=False, verbose=0)
+    assert len(model.labels_of_batches) == 6
+    once = load(labelled, training=True, epochs=2)
+    next(iter(once))  # a look at a batch does not use it up
+    model.fit(once, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0)
+
+
+def test_options_that_belong_together_are_given_together_or_by_themselves(captioned):
+    texts = Texts(tokenizer=Numbers(), captions_per_image=2)
+    augmentation = Augmentation(crop_scale=(0.3, 0.5))
+    together = load(
+        captioned,
+        image_size=16,
+        training=True,
+        subset=Subset(ids=range(9)),
+        texts=texts,
+        augmentation=augmentation,
+    )
+    apart = {"tokenizer": Numbers(), "captions_per_image": 2, "crop_scale": (0.3, 0.5)}
+    assert_equal(take(together), take(load(captioned, training=True, ids=range(9), **apart)))
+    size = reader.load(captioned, "test", texts=texts, preprocessing=Preprocessing(24))
+    assert size.element_spec[0]["image"].shape == (64, 24, 24, 3)
+
+
+def test_options_that_do_not_go_together_are_refused(labelled):
+    with pytest.raises(TypeError, match=r"no argument 'imagesize'; did you mean image_size\?"):
+        load(labelled, imagesize=32)
+    with pytest.raises(ValueError, match="image_size: expected it inside preprocessing="):
+        load(labelled, preprocessing=Preprocessing(16))
+
+
 @pytest.mark.parametrize("start", [1, 3, 4, 6])
 def test_a_resumed_run_goes_on_with_the_next_batch(captioned, start):
     options = {"tokenizer": Numbers(), "training": True, "crop_scale": (0.3, 1.0), "epochs": 2}
@@ -209,7 +254,7 @@ def test_an_evaluation_can_be_resumed_too(labelled):
 
 
 def test_crops_differ_from_epoch_to_epoch_and_stay_centred_without_a_scale(captioned):
-    def by_picture(**options):
+    def by_image(**options):
         batches = take(load(captioned, tokenizer=Numbers(), training=True, epochs=2, **options))
         epochs = []
         for part in (batches[:3], batches[3:]):
@@ -217,15 +262,15 @@ def test_crops_differ_from_epoch_to_epoch_and_stay_centred_without_a_scale(capti
             epochs.append(images[np.unique(numbers, return_index=True)[1]])
         return epochs
 
-    first, second = by_picture(crop_scale=(0.2, 0.5))
+    first, second = by_image(crop_scale=(0.2, 0.5))
     assert all((a != b).any() for a, b in zip(first, second, strict=True))
-    first, second = by_picture(crop_scale=None)
+    first, second = by_image(crop_scale=None)
     np.testing.assert_array_equal(first, second)
     evaluated = np.concatenate([b[0] for b in take(load(captioned, tokenizer=Numbers()))])
     np.testing.assert_array_equal(first, evaluated[:23])
 
 
-def test_captions_go_with_their_picture_and_rotate(captioned):
+def test_captions_go_with_their_image_and_rotate(captioned):
     seen = set()
     for _, tokens, numbers, _ in take(
         load(captioned, tokenizer=Numbers(), training=True, epochs=8)
@@ -237,7 +282,7 @@ def test_captions_go_with_their_picture_and_rotate(captioned):
 
 
 def test_class_names_stand_in_for_captions(labelled):
-    """The label is then y: pictures of one class are not negatives of each other."""
+    """The label is then y: images of one class are not negatives of each other."""
 
     class Words:
         context_length = 8
@@ -322,7 +367,9 @@ def test_augmentations_plug_in_and_resume(labelled, make):
     assert (batches[0][0] != plain[0][0]).any()
     np.testing.assert_array_equal(batches[0][2], plain[0][2])
     # The layer has been used by now; that must not show.
-    assert_equal(take(load(labelled, augment=layer, start_step=1, **options)), batches[1:])
+    assert_equal(
+        take(load(labelled, augment=layer, start_step=1, epochs=1, **options)), batches[1:]
+    )
 
 
 def test_augmentation_by_keras_cv(labelled):
@@ -335,8 +382,8 @@ def test_augmentation_by_keras_cv(labelled):
     assert all(changed) and batches[0][0].shape == (4, 16, 16, 3)
 
 
-def test_augmentation_must_return_pictures_of_the_same_shape(labelled):
-    with pytest.raises(ValueError, match=r"expected pictures of shape \(8, 16, 16, 3\)"):
+def test_augmentation_must_return_images_of_the_same_shape(labelled):
+    with pytest.raises(ValueError, match=r"expected images of shape \(8, 16, 16, 3\)"):
         load(labelled, training=True, augment=lambda images: images[:, :8])
 
 
@@ -370,7 +417,7 @@ def test_a_flipped_bit_is_found_before_reading(copy, offset):
     flip(copy / SHARD, record_start(copy / SHARD, 2) + offset)
     with pytest.raises(ValueError, match=rf"{SHARD} .*record 2\b"):
         load(copy)
-    assert "record 2" in damage.find_damage(copy)
+    assert "record 2" in verification.find_damage(copy)
 
 
 @pytest.mark.parametrize("verify", ["sha256", "size"])
@@ -388,7 +435,7 @@ def test_a_shard_cut_between_records_is_found(copy):
         load(copy, verify="size")
 
 
-def test_a_shard_of_other_pictures_is_found(copy):
+def test_a_shard_of_other_images_is_found(copy):
     shutil.copy(copy / "train-00002-of-00005.tfrecord", copy / SHARD)
     with pytest.raises(ValueError, match=rf"{SHARD} is damaged: its 5 records are whole"):
         load(copy)
@@ -410,12 +457,15 @@ def test_damage_in_another_split_is_nobodys_business(copy):
 def test_damage_met_while_reading_is_named_too(copy, training):
     dataset = load(copy, training=training)
     flip(copy / SHARD, record_start(copy / SHARD, 1) + 40)
-    with pytest.raises(ValueError, match=rf"{SHARD} .*record 1\b"), damage.naming_damage(copy):
+    with (
+        pytest.raises(ValueError, match=rf"{SHARD} .*record 1\b"),
+        verification.naming_damage(copy),
+    ):
         take(dataset)
 
 
 def test_whole_records_have_no_damage(labelled):
-    assert damage.find_damage(labelled) is None
+    assert verification.find_damage(labelled) is None
 
 
 # --- Wrong arguments --------------------------------------------------------------------------
@@ -424,7 +474,7 @@ WRONG = {
     "no such split": ({"split": "tets"}, "no split 'tets'; it has: train, test"),
     "batch too large": (
         {"batch_size": 24, "training": True},
-        "at most the 23 pictures of split 'train'; got 24",
+        "at most the 23 images of split 'train'; got 24",
     ),
     "uneven workers": ({"worker": (0, 3)}, "a multiple of 3 workers; got 8"),
     "no such worker": ({"worker": (2, 2)}, "0 <= index < count"),

@@ -1,10 +1,10 @@
-"""Reading some of the pictures of a split: by id, by class, under new labels."""
+"""Reading some of the images of a split: by id, by class, under new labels."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_tfrecords_reader import Numbers, TinySource, write
+from tiny_sources import Numbers, TinySource, write
 
 import tfrecords
 
@@ -13,7 +13,7 @@ LABELS = np.arange(23) % 3
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """23 pictures, label i % 3, with captions; some shards, ids shuffled as the writer does it."""
+    """23 images, label i % 3, with captions; some shards, ids shuffled as the writer does it."""
     return write(tmp_path_factory.mktemp("selection") / "records", TinySource(captions=2))
 
 
@@ -22,7 +22,7 @@ def load(records, **options):
 
 
 def seen(dataset):
-    """(y, picture) of all rows that count, sorted."""
+    """(y, image) of all rows that count, sorted."""
     rows = []
     for x, y, weight in dataset:
         real = weight.numpy() > 0
@@ -31,7 +31,7 @@ def seen(dataset):
     return sorted(rows)
 
 
-def test_labels_of_every_picture_in_stored_order(records):
+def test_labels_of_every_image_in_stored_order(records):
     ids, labels = tfrecords.labels(records, "train")
     assert sorted(ids.tolist()) == list(range(23))
     np.testing.assert_array_equal(labels, LABELS[ids])
@@ -47,7 +47,7 @@ def test_labels_of_a_split_without_labels(tmp_path):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_ids_say_which_pictures_are_read(records, training):
+def test_ids_say_which_images_are_read(records, training):
     everything = {}
     for x, y, _ in load(records, batch_size=1):
         everything[int(x["image"].numpy().astype(int).sum())] = int(y[0])
@@ -55,16 +55,16 @@ def test_ids_say_which_pictures_are_read(records, training):
     options = {"training": True, "crop_scale": None, "seed": 4} if training else {}
     rows = seen(load(records, batch_size=3, ids=wanted, **options))
     assert [y for y, _ in rows] == sorted(LABELS[wanted])
-    assert all(everything[picture] == y for y, picture in rows)
-    assert len({picture for _, picture in rows}) == len(wanted)
+    assert all(everything[image] == y for y, image in rows)
+    assert len({image for _, image in rows}) == len(wanted)
 
 
-def test_an_epoch_of_some_pictures_has_their_number_of_steps(records):
+def test_an_epoch_of_some_images_has_their_number_of_steps(records):
     dataset = load(records, batch_size=3, ids=[1, 4, 9, 16], training=True, epochs=5)
     assert int(dataset.cardinality()) == 10 == len(list(dataset))
 
 
-def test_a_run_over_some_pictures_goes_on_where_it_stopped(records):
+def test_a_run_over_some_images_goes_on_where_it_stopped(records):
     options = {"batch_size": 3, "ids": [1, 2, 4, 9, 16], "training": True, "epochs": 3, "seed": 1}
     whole = list(load(records, **options))
     rest = list(load(records, start_step=3, **options))
@@ -74,7 +74,7 @@ def test_a_run_over_some_pictures_goes_on_where_it_stopped(records):
         np.testing.assert_array_equal(weight, weight_again)
 
 
-def test_classes_say_which_pictures_are_read_and_their_new_labels(records):
+def test_classes_say_which_images_are_read_and_their_new_labels(records):
     rows = seen(load(records, batch_size=4, classes=[2, 0]))
     assert [y for y, _ in rows] == [0] * 7 + [1] * 8  # label 2 is now 0, label 0 is now 1
 
@@ -103,7 +103,7 @@ def test_class_prompts_take_the_place_of_captions(records):
         ({"ids": [1, 1]}, "ids: expected one or more numbers, each once"),
         ({"classes": [0, 0]}, "classes: expected one or more numbers, each once"),
         ({"classes": [3]}, "classes: expected labels 0 to 2; got 3"),
-        ({"ids": [1, 2], "training": True, "batch_size": 3}, "at most the 2 pictures"),
+        ({"ids": [1, 2], "training": True, "batch_size": 3}, "at most the 2 images"),
     ],
 )
 def test_selections_that_cannot_be(records, options, message):
@@ -111,8 +111,8 @@ def test_selections_that_cannot_be(records, options, message):
         load(records, **{"batch_size": 2, **options})
 
 
-def test_pictures_and_labels_are_mixed_together(records):
-    """With MixUp a batch's labels say how much of each class is in a picture."""
+def test_images_and_labels_are_mixed_together(records):
+    """With MixUp a batch's labels say how much of each class is in an image."""
     options = {"batch_size": 4, "training": True, "crop_scale": None, "seed": 2}
     plain = load(records, classes=[2, 0], **options)
     mix = keras.layers.MixUp(alpha=1.0)

@@ -6,11 +6,11 @@ import pickle
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
+from tfds_folders import old_protobuf, prepare_tfds
 
 from tfrecords import sources
-from tfrecords.catalog import dataset
+from tfrecords.sources.catalog import dataset
 
 
 def jpeg(grey=128):
@@ -87,10 +87,20 @@ def test_class_folder_is_mixed_by_seed(pets):
 def test_class_folder_without_splits_is_split_by_seed(pets):
     source = sources.class_folder(pets / "train", seed=0)
     check_source(source)
-    assert source.splits == {"train": 16, "validation": 2, "test": 2}
+    assert source.splits == {"train": 16, "test": 4}  # nobody would read a split validation
     names = [name for split in source.splits for name in listing(source, split)]
     assert sorted(names) == sorted(f"{c}/{i}.jpg" for c in ("dog", "house_cat") for i in range(10))
-    assert [label for label, _ in listing(source, "test").values()] in ([0, 1], [1, 0])
+    assert sorted(label for label, _ in listing(source, "test").values()) == [0, 0, 1, 1]
+
+
+def test_the_share_to_test_on_can_be_said(pets):
+    source = sources.class_folder(pets / "train", seed=0, test_share=0.5)
+    assert source.splits == {"train": 10, "test": 10}
+    for share in (0, 1):
+        with pytest.raises(ValueError, match=f"expected a number between 0 and 1; got {share}"):
+            sources.class_folder(pets / "train", seed=0, test_share=share)
+    with pytest.raises(ValueError, match="are in splits already"):
+        sources.class_folder(pets, seed=0, test_share=0.5)
 
 
 def test_a_folder_of_trains_is_a_class(tmp_path):
@@ -120,13 +130,129 @@ def test_another_file_makes_another_source(pets):
         (["train/a/0", "train/b/0", "extra/a/0"], "expected at most one folder for each of"),
         (["val/a/0", "val/b/0", "valid/a/0", "valid/b/0"], "at most one folder for each of"),
         (["a_b/0", "a b/0"], "several class folders mean the same name: a b"),
-        (["a/0", "b/.hidden"], "b is empty; expected the pictures of class 'b'"),
-        (["a/0", "b/0"], "2 pictures are too few to split"),
+        (["a/0", "b/.hidden"], "b is empty; expected the images of class 'b'"),
+        (["a/0", "b/0"], "2 images are too few to split"),
     ],
 )
 def test_bad_class_folders(tmp_path, files, message):
     put(tmp_path, *files)
     with pytest.raises(ValueError, match=message):
+        sources.class_folder(tmp_path, seed=0)
+
+
+LEFT_BEHIND = (
+    ".ipynb_checkpoints/0-checkpoint.jpg",
+    ".thumbnails/0.jpg",
+    "@eaDir/0.jpg/SYNOPHOTO_THUMB_M.jpg",
+    "__MACOSX/._0.jpg",
+    "Thumbs.db",
+    "readme.txt",
+)
+
+
+def test_what_programs_leave_in_class_folders_is_counted_and_no_example(pets):
+    put(pets, *(f"train/dog/{name}" for name in LEFT_BEHIND))
+    (pets / "train" / "dog" / "readme.txt").write_text("about the dogs")
+    (pets / "readme.txt").write_text("about the pets")
+    source = sources.class_folder(pets, seed=0)
+    assert source.splits == {"train": 20, "test": 4}
+    assert source.notes == (
+        "passed over: 3 files and folders that other programs left (thumbnails, recycle bins)",
+        "passed over: 2 files that are no images (.txt)",
+        "passed over: 3 hidden files and folders",
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("training_set/training_set", "test_set/test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train_images", "test_images"),
+        ("TrainingSet", "TestSet"),
+        ("trainset", "testset"),
+        ("Training", "Testing"),
+    ],
+)
+def test_split_folders_by_other_names(tmp_path, train, test):
+    put(tmp_path, *(f"{split}/{name}/0.jpg" for split in (train, test) for name in "ab"))
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.class_names == ("a", "b")
+    assert source.splits == {"train": 2, "test": 2}
+
+
+def test_a_split_folder_without_classes_is_passed_over_and_said(tmp_path):
+    put(tmp_path, *(f"{split}/{name}/0.jpg" for split in ("train", "val") for name in "ab"))
+    put(tmp_path, "test/1.jpg", "test/2.jpg")
+    (tmp_path / "docs").mkdir()
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.splits == {"train": 2, "validation": 2}
+    assert source.notes == (
+        "passed over: folder docs, which holds no images",
+        "passed over: 2 images in test, which has no class folders",
+    )
+
+
+def test_splits_inside_class_folders(tmp_path):
+    put(tmp_path, *(f"{name}/{split}/0.jpg" for split in ("train", "test") for name in "ab"))
+    source = sources.class_folder(tmp_path, seed=0)
+    assert listing(source, "test") == {"a/test/0.jpg": (0, ()), "b/test/0.jpg": (1, ())}
+    put(tmp_path, "b/valid/0.jpg")
+    with pytest.raises(ValueError, match="differ between splits: validation lacks a"):
+        sources.class_folder(tmp_path, seed=0)
+
+
+def test_other_nesting_is_refused_unless_flattened(tmp_path):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in "ab" for i in range(10)))
+    put(tmp_path, "a/more/0.jpg", "a/more/1.jpg")
+    with pytest.raises(ValueError, match=r"folder a holds 10 images and .*: a/more \(2 images\)"):
+        sources.class_folder(tmp_path, seed=0)
+    flat = sources.class_folder(tmp_path, seed=0, flatten=True)
+    assert sum(flat.splits.values()) == 22
+
+
+def test_a_folder_around_all_others_is_named(tmp_path):
+    put(tmp_path, "pets/a/0.jpg", "pets/b/0.jpg")
+    with pytest.raises(ValueError, match=r"did you mean .*pets\?"):
+        sources.class_folder(tmp_path, seed=0)
+
+
+def test_linked_folders_are_read_once_and_loops_refused(tmp_path):
+    put(tmp_path, *(f"disk/{i}.jpg" for i in range(4)), *(f"f/a/{i}.jpg" for i in range(10)))
+    (tmp_path / "f" / "b").symlink_to(tmp_path / "disk")
+    (tmp_path / "f" / "c").symlink_to(tmp_path / "f" / "a")
+    source = sources.class_folder(tmp_path / "f", seed=0)
+    assert source.class_names == ("a", "b") and sum(source.splits.values()) == 14
+    assert source.notes == ("passed over: 1 links to folders that are read already",)
+    (tmp_path / "f" / "a" / "up").symlink_to(tmp_path / "f")
+    with pytest.raises(ValueError, match=r"a/up is a link back to .*f, in which it stands"):
+        sources.class_folder(tmp_path / "f", seed=0)
+
+
+def test_images_beside_class_folders_are_said(tmp_path):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in "ab" for i in range(10)), "stray.jpg")
+    assert sources.class_folder(tmp_path, seed=0).notes == (
+        "passed over: 1 image (stray.jpg) beside the folders",
+    )
+
+
+@pytest.mark.parametrize("name", ["{}", "class {}", "{:03d}"])
+def test_numbered_class_folders_are_in_the_order_of_their_numbers(tmp_path, name):
+    names = [name.format(i) for i in range(1, 13)]
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in names for i in range(10)))
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.class_names == tuple(names)
+    said = any("in the order of their numbers" in note for note in source.notes)
+    assert said == (name != "{:03d}")  # these are in that order as text already
+
+
+@pytest.mark.parametrize(
+    "twins", [("Hen", "hen"), ("caf\u00e9", "cafe\u0301"), ("a b", "a\u00a0b")]
+)
+def test_class_folders_that_later_steps_would_merge_are_refused(tmp_path, twins):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in (*twins, "zebra") for i in range(10)))
+    with pytest.raises(ValueError, match="several class folders mean the same name"):
         sources.class_folder(tmp_path, seed=0)
 
 
@@ -138,7 +264,7 @@ def test_no_such_class_folder(tmp_path):
 # --- captions
 
 
-def test_csv_groups_the_captions_of_a_picture(tmp_path):
+def test_csv_groups_the_captions_of_a_image(tmp_path):
     put(tmp_path, "a/1.jpg", "2.jpg")
     path = tmp_path / "pairs.csv"
     path.write_text(
@@ -155,13 +281,15 @@ def test_csv_groups_the_captions_of_a_picture(tmp_path):
 
 
 def test_csv_without_splits_is_split_by_seed(tmp_path):
-    names = [f"pictures/{i}.jpg" for i in range(20)]
+    names = [f"images/{i}.jpg" for i in range(20)]
     put(tmp_path, *names)
     path = tmp_path / "captions.csv"
     path.write_text("file,caption\n" + "".join(f"{i}.jpg,number {i}\n" for i in range(20)))
-    source = sources.captions(path, images=tmp_path / "pictures", seed=0)
+    source = sources.captions(path, images=tmp_path / "images", seed=0)
     check_source(source)
     assert source.splits == {"train": 16, "validation": 2, "test": 2}
+    source = sources.captions(path, images=tmp_path / "images", seed=0, test_share=0.4)
+    assert source.splits == {"train": 10, "validation": 2, "test": 8}
 
 
 def coco(captions, names=("1.jpg", "2.jpg")):
@@ -173,7 +301,7 @@ def coco(captions, names=("1.jpg", "2.jpg")):
     )
 
 
-def test_coco_folder_with_a_picture_folder_per_split(tmp_path):
+def test_coco_folder_with_a_image_folder_per_split(tmp_path):
     put(tmp_path, "train2017/1.jpg", "train2017/2.jpg", "val2017/1.jpg", "val2017/2.jpg")
     (tmp_path / "annotations").mkdir()
     for split in ("train", "val"):
@@ -191,7 +319,7 @@ def test_coco_folder_with_a_picture_folder_per_split(tmp_path):
 
 
 def test_karpathys_splits_of_coco(tmp_path):
-    """`dataset_coco.json` beside the pictures wins over COCO's own splits."""
+    """`dataset_coco.json` beside the images wins over COCO's own splits."""
     rows = [("train", "train2014", 1), ("restval", "val2014", 2), ("val", "val2014", 3)]
     rows += [("test", "val2014", 4), ("test", "val2014", 5)]
     images = [
@@ -199,7 +327,7 @@ def test_karpathys_splits_of_coco(tmp_path):
             "filepath": folder,
             "filename": f"COCO_{folder}_{number:012d}.jpg",
             "split": split,
-            "sentences": [{"raw": f"A picture\n of {number}. "}, {"raw": " "}, {"raw": "again"}],
+            "sentences": [{"raw": f"An image\n of {number}. "}, {"raw": " "}, {"raw": "again"}],
         }
         for split, folder, number in rows
     ]
@@ -209,7 +337,7 @@ def test_karpathys_splits_of_coco(tmp_path):
     check_source(source)
     assert source.splits == {"train": 1, "validation": 1, "test": 2, "restval": 1}
     name = "val2014/COCO_val2014_000000000003.jpg"
-    assert listing(source, "validation") == {name: (None, ("A picture of 3.", "again"))}
+    assert listing(source, "validation") == {name: (None, ("An image of 3.", "again"))}
     assert sources.captions(tmp_path / "dataset_coco.json", seed=0).splits == source.splits
     del images[0]["sentences"]
     (tmp_path / "dataset_coco.json").write_text(json.dumps({"images": images}))
@@ -228,15 +356,19 @@ def test_a_file_name_can_say_the_split(tmp_path, stem):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,text\n1.jpg,one\n", "expected columns file and caption in the first line, got name"),
-        ("", "expected columns file and caption"),
+        (
+            "who,text\n1.jpg,one\n",
+            r"a column for the image \(such as file, .*got who, text",
+        ),
+        ("file,what\n1.jpg,one\n", "expected a column for the caption"),
+        ("", "c.csv is empty; expected a table"),
         ("file,caption\n", "holds no captions"),
-        ("file,caption\n1.jpg\n", "line 2: expected a file and a caption"),
+        ("file,caption\n1.jpg\n", "line 2: expected 2 columns, got 1"),
         ("file,caption\n1.jpg,  \n", "line 2: expected a file and a caption"),
-        ('file,caption\n1.jpg,"one\n', "line 1: unexpected end of data"),
+        ('file,caption\n1.jpg,"one\n', "line 2: unexpected end of data"),
         ("file,caption,split\n1.jpg,one,../x\n", "expected a split like train"),
         ("file,caption,split\n1.jpg,one,train\n1.jpg,uno,test\n", "is in two splits: train and"),
-        ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 pictures do not"),
+        ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 images do not"),
     ],
 )
 def test_bad_csv(tmp_path, text, message):
@@ -247,7 +379,7 @@ def test_bad_csv(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"images": []}', coco([(7, "of no picture")]), coco([(0, None)])]
+    "text", ["{}", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, None)])]
 )
 def test_bad_coco_json(tmp_path, text):
     put(tmp_path, "1.jpg", "2.jpg")
@@ -256,11 +388,38 @@ def test_bad_coco_json(tmp_path, text):
         sources.captions(tmp_path / "c.json", seed=0)
 
 
-def test_missing_pictures_are_counted_and_named(tmp_path):
+def test_an_image_id_that_is_there_twice_never_swaps_captions(tmp_path):
+    put(tmp_path, "1.jpg", "2.jpg")
+    text = json.dumps(
+        {
+            "images": [{"id": 7, "file_name": "1.jpg"}, {"id": 7, "file_name": "2.jpg"}],
+            "annotations": [{"image_id": 7, "caption": "one"}],
+        }
+    )
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(ValueError, match=r"image id 7 stands for both 1\.jpg and 2\.jpg"):
+        sources.captions(tmp_path / "c.json", seed=0)
+    (tmp_path / "c.json").write_text(text.replace('"images"', '"images": [], "images"'))
+    with pytest.raises(ValueError, match="'images' is there twice"):
+        sources.captions(tmp_path / "c.json", seed=0)
+
+
+def test_coco_json_may_have_a_mark(tmp_path):
+    put(tmp_path, *(f"{i}.jpg" for i in range(12)))
+    document = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(12)],
+        "annotations": [{"image_id": i, "caption": f"number {i}"} for i in range(12)],
+    }
+    (tmp_path / "captions_test.json").write_text(json.dumps(document), encoding="utf-8-sig")
+    source = sources.captions(tmp_path / "captions_test.json", seed=0)
+    assert listing(source, "test")["3.jpg"] == (None, ("number 3",))
+
+
+def test_missing_images_are_counted_and_named(tmp_path):
     put(tmp_path, "3.jpg")
     rows = "".join(f"{i}.jpg,number {i}\n" for i in range(6))
     (tmp_path / "c.csv").write_text("file,caption\n" + rows)
-    message = r"5 of 6 pictures named in .*c.csv are missing under .*: 0.jpg, 1.jpg, 2.jpg, \.\.\."
+    message = r"5 of 6 images named in .*c.csv are missing under .*: 0.jpg, 1.jpg, 2.jpg, \.\.\."
     with pytest.raises(FileNotFoundError, match=message):
         sources.captions(tmp_path / "c.csv", seed=0)
 
@@ -271,7 +430,7 @@ def test_no_caption_file(tmp_path):
             sources.captions(path, images=tmp_path, seed=0)
 
 
-def test_no_picture_folder(tmp_path):
+def test_no_image_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
         sources.captions(tmp_path, images=tmp_path / "nowhere", seed=0)
 
@@ -289,7 +448,7 @@ def test_food101_archive(tmp_path):
     write(tmp_path / "meta/train.txt", "apple_pie/1\nbaklava/2\nbaklava/3\n")
     write(tmp_path / "meta/test.txt", "baklava/4\n")
     put(tmp_path, *(f"images/{name}.jpg" for name in ("apple_pie/1", "baklava/2", "baklava/3")))
-    with pytest.raises(FileNotFoundError, match="1 of 1 pictures named in split test"):
+    with pytest.raises(FileNotFoundError, match="1 of 1 images named in split test"):
         sources.named("food101", data_dir=tmp_path)
     put(tmp_path, "images/baklava/4.jpg")
     source = sources.named("food101", data_dir=tmp_path)
@@ -362,7 +521,7 @@ def test_animals10_speaks_english(tmp_path):
     spoken = ("dog", "horse", "elephant", "butterfly", "chicken")
     spoken += ("cat", "cow", "sheep", "spider", "squirrel")
     assert source.class_names == spoken == dataset("animals10").class_names
-    assert source.splits == {"train": 80, "validation": 10, "test": 10}
+    assert source.splits == {"train": 80, "test": 20}
     put(tmp_path, "raw-img/topo/1.jpg")
     with pytest.raises(ValueError, match=r"is not animals10: .* missing: none; not known: topo"):
         sources.named("animals10", data_dir=tmp_path)
@@ -389,49 +548,13 @@ def test_a_published_set_needs_a_place_and_its_files(tmp_path, name):
 
 # --- TFDS
 
-# TensorFlow Datasets 4.9.10 uses what protobuf 6 deprecates.
-old_protobuf = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
-
-
-def prepare_tfds(root, name, splits):
-    """Write a tiny set as TFDS would have prepared it: `splits` maps names to lists of features."""
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder(name, data_dir=root, try_gcs=False)
-    directory = root / name / str(builder.version)
-    directory.mkdir(parents=True)
-    infos = []
-    for split, examples in splits.items():
-        halves = np.array_split(np.arange(len(examples)), 2)
-        for number, half in enumerate(halves):
-            shard = f"{builder.name}-{split}.tfrecord-{number:05d}-of-00002"
-            with tf.io.TFRecordWriter(str(directory / shard)) as writer:
-                for i in half:
-                    writer.write(builder.info.features.serialize_example(examples[i]))
-        infos.append(
-            tfds.core.SplitInfo(
-                name=split,
-                shard_lengths=[len(half) for half in halves],
-                num_bytes=0,
-                filename_template=tfds.core.ShardedFileTemplate(
-                    dataset_name=builder.name,
-                    data_dir=directory,
-                    split=split,
-                    filetype_suffix="tfrecord",
-                ),
-            )
-        )
-    tfds.folder_dataset.write_metadata(
-        data_dir=directory, features=builder.info.features, split_infos=infos
-    )
-
 
 @old_protobuf
 def test_tfds_food101(tmp_path):
-    pictures = [tmp_path / f"{i}.jpg" for i in range(5)]
-    for i, path in enumerate(pictures):
+    images = [tmp_path / f"{i}.jpg" for i in range(5)]
+    for i, path in enumerate(images):
         path.write_bytes(jpeg(40 * i))
-    examples = [{"image": str(path), "label": i} for i, path in enumerate(pictures)]
+    examples = [{"image": str(path), "label": i} for i, path in enumerate(images)]
     prepare_tfds(tmp_path, "food101", {"train": examples, "validation": examples[:2]})
     source = sources.named("food101", data_dir=tmp_path)
     check_source(source)
@@ -439,12 +562,12 @@ def test_tfds_food101(tmp_path):
     assert source.class_names[:2] == ("apple pie", "baby back ribs")
     raws = list(source.read("train", 1, 4))
     assert [raw.label for raw in raws] == [1, 2, 3]
-    assert [raw.load() for raw in raws] == [path.read_bytes() for path in pictures[1:4]]
+    assert [raw.load() for raw in raws] == [path.read_bytes() for path in images[1:4]]
     assert raws[0].filename == "train/000001"
 
 
 @old_protobuf
-def test_tfds_cifar10_has_real_names_and_lossless_pictures(tmp_path):
+def test_tfds_cifar10_has_real_names_and_lossless_images(tmp_path):
     image = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
     examples = [{"id": f"train_{i}", "image": image, "label": i} for i in range(3)]
     prepare_tfds(tmp_path, "cifar10", {"train": examples, "test": examples})
@@ -475,7 +598,7 @@ def test_tfds_coco_captions(tmp_path):
 
 def test_tfds_renames_go_by_name():
     entry = dataset("caltech101")
-    names = sources.files.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
+    names = sources.base.prompt_names(["Faces_easy".lower(), "ant"], renames=entry.renames)
     assert names == ("centered face", "ant")
 
 
@@ -500,7 +623,7 @@ def test_limited(pets):
     check_source(source)
     assert source.splits == {"train": 3, "test": 3}
     assert source.describe()["limit"] == 3
-    with pytest.raises(ValueError, match="at least 1 picture per split, got 0"):
+    with pytest.raises(ValueError, match="at least 1 image per split, got 0"):
         sources.Limited(source, 0)
 
 
@@ -524,7 +647,7 @@ def test_validation_taken_from_train(pets):
             sources.WithValidation(whole, share)
 
 
-def test_all_pictures_as_one_split(pets):
+def test_all_images_as_one_split(pets):
     whole = sources.class_folder(pets, seed=0)
     source = sources.Merged(whole, "test")
     check_source(source)

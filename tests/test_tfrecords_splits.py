@@ -39,8 +39,8 @@ def test_train_validation_fraction_out_of_range(fraction):
         train_validation(LABELS, fraction=fraction, seed=0)
 
 
-def test_the_rarest_class_of_a_picture_is_its_stratum():
-    labels = [(0, 1), (0, 1, 2), (0,), (), (2, 1), (1,)]  # 0: 3 pictures, 1: 4, 2: 2
+def test_the_rarest_class_of_a_image_is_its_stratum():
+    labels = [(0, 1), (0, 1, 2), (0,), (), (2, 1), (1,)]  # 0: 3 images, 1: 4, 2: 2
     assert rarest_class(labels).tolist() == [0, 2, 0, -1, 2, 1]
     assert rarest_class([(4, 3)]).tolist() == [3]  # equally rare: the smaller number
 
@@ -59,7 +59,7 @@ def test_few_shot_takes_the_same_number_of_every_class():
     chosen = few_shot(LABELS, 4, seed=0)
     assert LABELS[chosen].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
     assert len(set(chosen[:4])) == 4
-    # classes with fewer pictures repeat them evenly
+    # classes with fewer images repeat them evenly
     assert sorted(np.bincount(chosen[8:12])[30:32]) == [2, 2]
     assert chosen[12:].tolist() == [32] * 4
 

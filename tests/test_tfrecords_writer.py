@@ -14,14 +14,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from duet import files
 from tfrecords import schema, shard, sources
+from tfrecords.image_files import normalise as real_normalise
 from tfrecords.manifest import Manifest
-from tfrecords.pictures import normalise as real_normalise
 from tfrecords.runners import run_beam
 from tfrecords.writer import write
 
 
-def picture(grey, kind="JPEG", size=(12, 10)):
+def image(grey, kind="JPEG", size=(12, 10)):
     buffer = io.BytesIO()
     Image.new("L", size, grey % 256).save(buffer, kind)
     return buffer.getvalue()
@@ -29,15 +30,15 @@ def picture(grey, kind="JPEG", size=(12, 10)):
 
 @pytest.fixture
 def folder(tmp_path):
-    """40 pictures in 2 classes for training, 6 for testing; two of them cannot be read."""
-    root = tmp_path / "pictures"
+    """40 images in 2 classes for training, 6 for testing; two of them cannot be read."""
+    root = tmp_path / "images"
     for split, count in [("train", 20), ("test", 3)]:
         for name, start in [("cat", 0), ("dog", 100)]:
             (root / split / name).mkdir(parents=True)
             for i in range(count):
-                (root / split / name / f"{i}.jpg").write_bytes(picture(start + i))
+                (root / split / name / f"{i}.jpg").write_bytes(image(start + i))
     (root / "train" / "cat" / "7.jpg").write_bytes(b"")
-    (root / "train" / "dog" / "notes, and more.txt").write_bytes(b"not a picture")
+    (root / "train" / "dog" / "notes, and more.png").write_bytes(b"not an image")
     return root
 
 
@@ -71,7 +72,7 @@ def test_what_is_written(folder, finished):
     ]
     manifest = Manifest.read(finished)
     train, test = manifest.splits["train"], manifest.splits["test"]
-    assert (manifest.dataset, manifest.class_names) == ("pictures", ("cat", "dog"))
+    assert (manifest.dataset, manifest.class_names) == ("images", ("cat", "dog"))
     assert (train.count, train.class_counts, train.rejected) == (39, (19, 20), 2)
     assert (test.count, test.class_counts, test.rejected) == (6, (3, 3), 0)
     assert train.labels and not train.captions
@@ -87,15 +88,15 @@ def test_the_manifest_has_size_records_and_checksum_of_each_shard(finished):
             assert len(list(tf.data.TFRecordDataset(str(finished / info.name)))) == info.records
 
 
-def test_rejected_pictures_are_listed_by_name_and_reason(finished):
+def test_rejected_images_are_listed_by_name_and_reason(finished):
     with open(finished / "rejected.csv", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["file", "reason"]
     assert sorted(rows[1:]) == [
         ["train/cat/7.jpg", "empty file"],
         [
-            "train/dog/notes, and more.txt",
-            "not a picture of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF)",
+            "train/dog/notes, and more.png",
+            "not an image of a kind read here (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC)",
         ],
     ]
 
@@ -105,7 +106,7 @@ def test_records_hold_the_files_as_they_are_in_the_order_of_the_source(folder, f
     read = records(finished, "train")
     assert len(read) == 39
     for record in read:
-        raw = raws[int(record["image/id"])]  # ids keep gaps where pictures were rejected
+        raw = raws[int(record["image/id"])]  # ids keep gaps where images were rejected
         assert record["image/filename"].numpy().decode() == raw.filename
         assert record["image/encoded"].numpy() == raw.load()
         assert int(record["image/class/label"]) == raw.label
@@ -115,8 +116,8 @@ def test_records_hold_the_files_as_they_are_in_the_order_of_the_source(folder, f
     assert ids == sorted(ids)
 
 
-def test_several_labels_per_picture(folder, tmp_path):
-    """The same pictures, `dog` and `any` on each dog, `any` on cats, `bird` on none."""
+def test_several_labels_per_image(folder, tmp_path):
+    """The same images, `dog` and `any` on each dog, `any` on cats, `bird` on none."""
     rows = [f"test/cat/{i}.jpg,any,test\ntest/dog/{i}.jpg,any|dog,test" for i in range(3)]
     rows += ["train/cat/1.jpg,bird|any,train", "train/cat/2.jpg,bird,train"]
     (folder / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
@@ -125,7 +126,7 @@ def test_several_labels_per_picture(folder, tmp_path):
     assert manifest == Manifest.read(tmp_path / "several")
     assert (manifest.schema, manifest.multi_label) == (2, True)
     assert manifest.class_names == ("any", "bird", "dog")
-    assert manifest.splits["test"].class_counts == (6, 0, 3)  # 6 pictures, 9 labels
+    assert manifest.splits["test"].class_counts == (6, 0, 3)  # 6 images, 9 labels
     assert manifest.splits["test"].count == 6 and manifest.splits["test"].labels
     for record in records(tmp_path / "several", "test"):
         is_dog = b"dog" in record["image/filename"].numpy()
@@ -141,7 +142,7 @@ def test_short_side(folder, tmp_path):
 
 
 def test_captions(tmp_path):
-    (tmp_path / "1.jpg").write_bytes(picture(9))
+    (tmp_path / "1.jpg").write_bytes(image(9))
     path = tmp_path / "captions_train.csv"
     path.write_text("file,caption\n1.jpg,one\n1.jpg,uno\n")
     source = sources.captions(path, seed=0)
@@ -185,9 +186,9 @@ class Stop(Exception):
     pass
 
 
-def stop_after(folder, out, pictures):
-    """Write until so many pictures are read, then raise, as an interrupt would."""
-    left = iter(range(pictures))
+def stop_after(folder, out, images):
+    """Write until so many images are read, then raise, as an interrupt would."""
+    left = iter(range(images))
 
     def normalise(data, **options):
         if next(left, None) is None:
@@ -204,7 +205,7 @@ def test_stopped_and_started_again_it_ends_the_same_and_redoes_nothing(folder, f
     stop_after(folder, out, 25)
     done = sorted(path.name for path in out.iterdir() if path.is_file())
     assert done == ["train-00000-of-00005.tfrecord", "train-00001-of-00005.tfrecord"]
-    assert not list(out.rglob("*.tmp"))
+    assert not list(out.rglob(".unfinished.*"))
     times = {name: (out / name).stat().st_mtime_ns for name in done}
     write(source_of(folder), out, shard_size=9, workers=1, progress=False)
     assert {name: (out / name).stat().st_mtime_ns for name in done} == times
@@ -230,19 +231,19 @@ def test_killed_outright_it_leaves_whole_shards_and_no_worker(folder, finished, 
     script.write_text(KILLED)
     process = subprocess.Popen([sys.executable, str(script), str(folder), str(out)])
     deadline = time.monotonic() + 30
-    while not list(out.glob("*.tfrecord")) and time.monotonic() < deadline:
+    while not list(out.glob("[!.]*.tfrecord")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(0.3)
     whole = content(finished)
-    done = {p.name: p.read_bytes() for p in out.glob("*.tfrecord")}
+    done = {p.name: p.read_bytes() for p in out.glob("[!.]*.tfrecord")}
     assert 0 < len(done) < 6 and done.items() <= whole.items()
     time.sleep(0.5)
-    assert len(list(out.glob("*.tfrecord"))) == len(done)  # no worker went on by itself
+    assert len(list(out.glob("[!.]*.tfrecord"))) == len(done)  # no worker went on by itself
     source = sources.Limited(source_of(folder), 100)
     write(source, out, shard_size=9, workers=1, progress=False)
-    assert {p.name: p.read_bytes() for p in out.glob("*.tfrecord")} == {
+    assert {p.name: p.read_bytes() for p in out.glob("[!.]*.tfrecord")} == {
         name: data for name, data in whole.items() if name.endswith(".tfrecord")
     }
     assert not (out / shard.WORK_FOLDER).exists()
@@ -278,7 +279,7 @@ def content_of_tree(root):
 def test_nothing_is_overwritten(folder, finished, tmp_path):
     before = content(finished)
     with pytest.raises(FileExistsError, match="finished records"):
-        write(source_of(folder), finished, shard_size=9, progress=False)
+        write(source_of(folder), finished, shard_size=8, progress=False)
     assert content(finished) == before
     with pytest.raises(FileExistsError, match="other files"):
         write(source_of(folder), folder, progress=False)
@@ -306,7 +307,7 @@ def test_a_full_disk_leaves_no_half_written_shard(folder, finished, tmp_path, mo
         shard.WORK_FOLDER,
         *(f"train-{i:05d}-of-00005.tfrecord" for i in range(3)),
     ]
-    assert not list(out.rglob("*.tmp"))
+    assert not list(out.rglob(".unfinished.*"))
     monkeypatch.undo()
     write(source_of(folder), out, shard_size=9, workers=1, progress=False)
     assert content(out) == content(finished)
@@ -318,16 +319,16 @@ def test_a_place_that_cannot_be_written_to_is_named(folder, tmp_path):
         write(source_of(folder), tmp_path / "file" / "out", progress=False)
 
 
-def test_a_split_without_a_readable_picture_is_an_error_with_the_listing(folder, tmp_path):
+def test_a_split_without_a_readable_image_is_an_error_with_the_listing(folder, tmp_path):
     for path in (folder / "test").rglob("*.jpg"):
         path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no picture of split test could be read, see .*rejected"):
+    with pytest.raises(ValueError, match=r"no image of split test could be read, see .*rejected"):
         write(source_of(folder), tmp_path / "out", workers=1, progress=False)
     assert (tmp_path / "out" / "rejected.csv").read_text().count("empty file") == 7
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_picture_that_vanished_is_rejected(folder, tmp_path):
+def test_a_image_that_vanished_is_rejected(folder, tmp_path):
     source = source_of(folder)
     (folder / "test" / "cat" / "0.jpg").unlink()
     manifest = write(source, tmp_path / "out", workers=1, progress=False)
@@ -352,7 +353,7 @@ def test_options_out_of_range(folder, tmp_path, option, message):
 
 
 def test_errors_of_workers_reach_the_caller(tmp_path, folder):
-    """A damaged file of the source itself, as a TFDS shard, is not a picture to reject."""
+    """A damaged file of the source itself, as a TFDS shard, is not an image to reject."""
     broken = sources.TfdsSource(
         name="broken",
         version="1",
@@ -374,3 +375,16 @@ def test_shard_names_say_how_many_there_are():
         ("train-00002-of-00003.tfrecord", 20, 21),
     ]
     assert [p.name for p in shard.slices("x", 10, shard_size=10)] == ["x-00000-of-00001.tfrecord"]
+
+
+def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_to_do(
+    folder, tmp_path
+):
+    out = tmp_path / "out"
+    with files.locked(out), pytest.raises(files.InUseError, match="is in use by another process"):
+        write(source_of(folder), out, workers=1, progress=False)
+    made = write(source_of(folder), out, workers=1, progress=False)
+    before = content(out)
+    (out / shard.WORK_FOLDER).mkdir()  # as if killed while it was removed
+    assert write(source_of(folder), out, workers=1, progress=False) == made
+    assert content(out) == before and not (out / shard.WORK_FOLDER).exists()

@@ -7,8 +7,8 @@ import numpy as np
 
 import dual_encoder
 from dual_encoder import Bert, DualEncoder, ImageEncoder, TextEncoder, TextTransformer
-from dual_encoder.checkpoints.tokenizer_files import read_tokenizer
-from dual_encoder.transformer import gelu_tanh, quick_gelu
+from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.towers.transformer import gelu_tanh, quick_gelu
 
 FIXTURES = Path(__file__).parent / "fixtures" / "tokenizers"
 TEXTS = ["a red cat", "A photo of the café, 2021!", "x"]

@@ -1,59 +1,89 @@
-"""From pictures on disk to batches: sources, records, and the reader that feeds `fit`."""
+"""From images on disk to batches: sources, records, and the reader that feeds `fit`."""
 
 from typing import TYPE_CHECKING, Any
 
-from tfrecords.catalog import DATASETS as DATASETS
-from tfrecords.catalog import Dataset as Dataset
+from tfrecords.load_options import Augmentation as Augmentation
+from tfrecords.load_options import Subset as Subset
+from tfrecords.load_options import Texts as Texts
 from tfrecords.manifest import Manifest as Manifest
+from tfrecords.preprocessing import Preprocessing as Preprocessing
 from tfrecords.schema import Example as Example
 from tfrecords.schema import RawExample as RawExample
+from tfrecords.sources.catalog import DATASETS as DATASETS
+from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
-    from tfrecords.damage import naming_damage as naming_damage
-    from tfrecords.damage import verify as verify
-    from tfrecords.images import read_picture as read_picture
-    from tfrecords.listing import PictureFolder as PictureFolder
-    from tfrecords.listing import PictureRecords as PictureRecords
-    from tfrecords.listing import Pictures as Pictures
-    from tfrecords.listing import pictures_of as pictures_of
-    from tfrecords.picture_batches import read_pictures as read_pictures
-    from tfrecords.pictures import UnreadableError as UnreadableError
-    from tfrecords.pictures import thumbnail as thumbnail
+    from tfrecords.class_name_keys import name_key as name_key
+    from tfrecords.file_batches import read_images as read_images
+    from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
+    from tfrecords.image_files import UnreadableError as UnreadableError
+    from tfrecords.image_files import thumbnail as thumbnail
+    from tfrecords.image_store import ImageFolder as ImageFolder
+    from tfrecords.image_store import ImageRecords as ImageRecords
+    from tfrecords.image_store import ImageStore as ImageStore
+    from tfrecords.image_store import examples_at as examples_at
+    from tfrecords.image_store import images_of as images_of
+    from tfrecords.images import read_image as read_image
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import labels as labels
-    from tfrecords.uploads import uploads_to_squares as uploads_to_squares
+    from tfrecords.sources.table import read_table as read_table
+    from tfrecords.text_files import read_lines as read_lines
+    from tfrecords.verification import naming_damage as naming_damage
+    from tfrecords.verification import verify as verify
+    from tfrecords.verification import verify_splits as verify_splits
     from tfrecords.writer import REJECTED as REJECTED
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "PictureFolder": "listing",
-    "PictureRecords": "listing",
-    "Pictures": "listing",
+    "ImageFolder": "image_store",
+    "ImageRecords": "image_store",
+    "ImageStore": "image_store",
     "REJECTED": "writer",
-    "UnreadableError": "pictures",
+    "UnreadableError": "image_files",
     "examples": "reader",
+    "examples_at": "image_store",
+    "images_of": "image_store",
     "labels": "selection",
     "load": "reader",
-    "naming_damage": "damage",
-    "pictures_of": "listing",
-    "read_picture": "images",
-    "read_pictures": "picture_batches",
+    "name_key": "class_name_keys",
+    "naming_damage": "verification",
+    "read_image": "images",
+    "read_images": "file_batches",
+    "read_lines": "text_files",
+    "read_table": "sources.table",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
-    "thumbnail": "pictures",
-    "uploads_to_squares": "uploads",
-    "verify": "damage",
+    "thumbnail": "image_files",
+    "uploads_to_squares": "graph_decode",
+    "verify": "verification",
+    "verify_splits": "verification",
     "write": "writer",
+}
+
+# Old names from before version 0.2, still accepted with a DeprecationWarning.
+_RENAMED = {
+    "PictureFolder": "ImageFolder",
+    "PictureRecords": "ImageRecords",
+    "Pictures": "ImageStore",
+    "pictures_of": "images_of",
+    "read_picture": "read_image",
+    "read_pictures": "read_images",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # The reader brings TensorFlow, which takes seconds; the catalogue and manifests need none.
+    # Lazy: the reader imports TensorFlow (seconds); the catalogue and manifests do not need it.
+    import importlib
+    import warnings
+
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        message = f"tfrecords.{name} is tfrecords.{new} now"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        name = new
     if name not in _LAZY:
         raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(f"tfrecords.{_LAZY[name]}"), name)

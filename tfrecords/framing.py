@@ -1,7 +1,7 @@
-"""The frame around each record in a TFRecord file: length, checksum, data, checksum.
+"""Read and write the TFRecord file format: length, checksum, data, checksum per record.
 
-Written out here, in a few lines on a CRC library, so that neither writing shards nor reading
-those of TensorFlow Datasets has to import TensorFlow. The format is described at
+Implemented here on a CRC library, so that writing shards and reading those of TensorFlow
+Datasets do not import TensorFlow. The format is described at
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
@@ -14,19 +14,20 @@ from pathlib import Path
 import google_crc32c
 
 _HEADER = struct.Struct("<QI")  # length of the data, masked checksum of those eight bytes
+
 _FOOTER = struct.Struct("<I")  # masked checksum of the data
 
 
 def frame(data: bytes) -> bytes:
-    """The bytes of one record as they stand in a TFRecord file."""
+    """Returns one record in TFRecord format: header, data and footer."""
     length = struct.pack("<Q", len(data))
     return b"".join([length, _checksum(length), data, _checksum(data)])
 
 
 def read_records(path: str | Path, start: int, stop: int) -> Iterator[bytes]:
-    """Records `start` to `stop` of an uncompressed TFRecord file; those before are skipped over.
+    """Yields records `start` to `stop` of an uncompressed TFRecord file, seeking over earlier ones.
 
-    Raises ValueError, naming file and record, if the file is damaged or ends too soon.
+    Raises ValueError, naming file and record, if the file is damaged or truncated.
     """
     with open(path, "rb") as file:
         for index in range(stop):
@@ -44,6 +45,6 @@ def read_records(path: str | Path, start: int, stop: int) -> Iterator[bytes]:
 
 
 def _checksum(data: bytes) -> bytes:
-    """CRC-32C, rotated and offset so that a checksum of data with checksums in it stays good."""
+    """Returns TFRecord's masked CRC-32C; the mask keeps checksums of checksums meaningful."""
     crc = google_crc32c.value(data)
     return _FOOTER.pack(((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)

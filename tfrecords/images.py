@@ -1,12 +1,12 @@
-"""Encoded pictures to pixels inside a TensorFlow graph: decode, crop and resize in one go.
+"""Decode, crop and resize images inside a TensorFlow graph.
 
-Pictures come as one JPEG or PNG (a scalar string tensor, upright RGB or greyscale with 8
-bits per channel, as the writer leaves them) and leave as RGB pixels, uint8 [height, width, 3].
-Whatever cannot be decoded raises `tf.errors.InvalidArgumentError`.
+Input: one JPEG or PNG (a scalar string tensor, upright RGB or greyscale with 8 bits per channel,
+as the writer stores them). Output: RGB pixels, uint8 [height, width, 3]. Images that cannot be
+decoded raise `tf.errors.InvalidArgumentError`.
 
-`to_square` gives the pixels that a model is evaluated on, Pillow's rounding included: checkpoints
-were published with figures on those. `random_windows` and `resized_crop` are for training, where
-random crops drown the last bit: they take the fastest way that is still antialiased.
+`to_square` is for evaluation and reproduces Pillow's rounding, with which the published figures
+of checkpoints were measured. `random_windows` and `resized_crop` are for training, where random
+crops outweigh rounding: they use the fastest antialiased method.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.draws import uniform
-from tfrecords.pictures import UnreadableError, normalise
-from tfrecords.pillow_resize import resized_centre, to_uint8
+from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.preprocessing import Preprocessing
+from tfrecords.resize import resized_centre, to_uint8
+from tfrecords.stateless_random import uniform
 
-_TRIES = 10  # windows drawn before falling back to the largest central one, as in torchvision
-_DCT = "INTEGER_ACCURATE"  # the one Pillow takes; the "fast" one is no faster here
+_TRIES = 10  # windows tried before falling back to the largest central one, as in torchvision
+
+_DCT = "INTEGER_ACCURATE"  # as in Pillow; "INTEGER_FAST" is no faster here
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """The whole picture, bit for bit as Pillow decodes it: uint8 [height, width, 3]."""
+    """Decodes the whole image, bit for bit as Pillow does: uint8 [height, width, 3]."""
     pixels = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method=_DCT),
@@ -37,7 +38,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def to_square(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """What evaluation sees of one picture: resized by Pillow's rules, its central square kept.
+    """Preprocesses one image for evaluation: resize as Pillow does, then crop the centre.
 
     Args:
         encoded: one JPEG or PNG, scalar string.
@@ -49,43 +50,54 @@ def to_square(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     return pixels_to_square(decode(encoded), preprocessing)
 
 
-def read_picture(
-    picture: str | Path | bytes | np.ndarray,
+def read_image(
+    image: str | Path | bytes | np.ndarray,
     *,
     image_size: int = 224,
     resize: str = "crop",
     interpolation: str = "bicubic",
     crop_fraction: float = 1.0,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
 ) -> np.ndarray:
-    """One picture from anywhere, with the pixels that it would have in evaluation.
+    """Reads one image and preprocesses it as in evaluation.
 
-    Files are treated as on their way into records (turned upright, transparent parts put on
-    white, brought to RGB with 8 bits per channel), but nothing is encoded as JPEG again.
+    Files are normalised as for records (upright, on white, RGB with 8 bits per channel), but not
+    re-encoded as JPEG.
+
+    Pass the model's `preprocessing`. The default is CLIP's (224 pixels, bicubic, centre crop): a
+    model of another image size refuses such an image, but one trained on squashed or bilinearly
+    resized images silently loses accuracy.
 
     Args:
-        picture: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
+        image: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
         image_size, resize, interpolation, crop_fraction: see `Preprocessing`.
+        first_frame, max_pixels: see `image_files.normalise`.
 
     Returns:
         uint8 [image_size, image_size, 3], RGB.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is no picture, a damaged or an animated one, or an argument does not fit.
+        ValueError: it is no image, damaged or animated, or an argument is invalid.
+
+    Example:
+        >>> image = tfrecords.read_image("cat.jpg", **model.preprocessing)
+        >>> model.encode_image(image[None])
     """
     preprocessing = Preprocessing(
         image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
     )
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or 0 in picture.shape:
-            found = f"{picture.dtype} {list(picture.shape)}"
-            raise ValueError(f"picture: expected pixels uint8 [height, width, 3]; got {found}")
-        return pixels_to_square(tf.constant(picture), preprocessing).numpy()
-    data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.shape[2:] != (3,) or 0 in image.shape:
+            received = f"{image.dtype} {list(image.shape)}"
+            raise ValueError(f"image: expected pixels uint8 [height, width, 3]; got {received}")
+        return pixels_to_square(tf.constant(image), preprocessing).numpy()
+    data = image if isinstance(image, bytes) else Path(image).read_bytes()
     try:
-        plain = normalise(data, lossless=True)
+        plain = normalise(data, lossless=True, first_frame=first_frame, max_pixels=max_pixels)
     except UnreadableError as error:
-        name = "picture" if isinstance(picture, bytes) else str(picture)
+        name = "image" if isinstance(image, bytes) else str(image)
         raise UnreadableError(f"{name}: {error}") from None
     return to_square(plain.data, preprocessing).numpy()
 
@@ -97,16 +109,16 @@ def random_windows(
     scale: tuple[float, float],
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tf.Tensor:
-    """Draw a window per picture: the first of ten random ones that fits, else the central one.
+    """Draws a crop window per image: the first of ten random ones that fits, else the central one.
 
     The distribution is that of torchvision's RandomResizedCrop (Inception-style crops, Szegedy et
     al. 2015).
 
     Args:
-        shapes: integers [..., 2], height and width of each picture.
-        keys: of `draws.key`, [...].
-        scale: least and largest share of the picture's area.
-        ratio: least and largest width / height of the window.
+        shapes: integers [..., 2], height and width of each image.
+        keys: random keys from `stateless_random.key`, [...].
+        scale: smallest and largest share of the image's area.
+        ratio: smallest and largest width / height of the window.
 
     Returns:
         int32 [..., 4]: top, left, height and width of each window, at least one pixel each way.
@@ -114,7 +126,7 @@ def random_windows(
     height, width = tf.unstack(tf.cast(shapes, tf.float32)[..., None], axis=-2)  # [..., 1]
     area, aspect, down, right = tf.unstack(uniform(keys, (4, _TRIES)), axis=-2)  # [..., tries]
     area = height * width * (scale[0] + area * (scale[1] - scale[0]))
-    aspect = ratio[0] * (ratio[1] / ratio[0]) ** aspect  # uniform in its logarithm
+    aspect = ratio[0] * (ratio[1] / ratio[0]) ** aspect  # log-uniform
     heights = tf.maximum(tf.round(tf.sqrt(area / aspect)), 1.0)
     widths = tf.maximum(tf.round(tf.sqrt(area * aspect)), 1.0)
     fits = (heights <= height) & (widths <= width)
@@ -132,23 +144,23 @@ def random_windows(
     window_width = first_fitting(widths, central_width)
     top = tf.floor(first_fitting(down, middle) * (height - window_height + 1))
     left = tf.floor(first_fitting(right, middle) * (width - window_width + 1))
-    # A product just below a whole number may be rounded up to it.
+    # float32 may round a product just below an integer up to it.
     top = tf.minimum(top, height - window_height)
     left = tf.minimum(left, width - window_width)
     return tf.cast(tf.concat([top, left, window_height, window_width], axis=-1), tf.int32)
 
 
 def resized_crop(encoded: tf.Tensor, size: int, *, window: tf.Tensor) -> tf.Tensor:
-    """Cut out a window of one picture and resize it, bicubic and antialiased.
+    """Crops a window of one image and resizes it, bicubic and antialiased.
 
-    Data of a JPEG outside of the window is not decoded further than its entropy code. A window of
-    at least twice `size` is decoded by libjpeg at half size (or a quarter, ...), never at less
-    than `size`: averaging in the frequency domain is antialiasing, and most of the work saved.
+    Outside the window only a JPEG's entropy code is decoded. A window of at least twice `size` is
+    decoded by libjpeg at half size (or a quarter, ...), never below `size`: averaging in the
+    frequency domain antialiases, and saves most of the work.
 
     Args:
         encoded: one JPEG or PNG, scalar string.
         size: side of the result in pixels.
-        window: int32 [4]: top, left, height and width, inside the picture.
+        window: int32 [4]: top, left, height and width, inside the image.
 
     Returns:
         uint8 [size, size, 3].
@@ -166,7 +178,7 @@ def resized_crop(encoded: tf.Tensor, size: int, *, window: tf.Tensor) -> tf.Tens
 
 
 def pixels_to_square(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """uint8 [height, width, 3] to uint8 [image_size, image_size, 3]."""
+    """Resizes and crops uint8 [height, width, 3] to uint8 [image_size, image_size, 3]."""
     side = preprocessing.resized_side
     resized = (side, side)
     if preprocessing.resize == "crop":
@@ -181,11 +193,8 @@ def pixels_to_square(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tens
     )
 
 
-# --- Fast and antialiased ---------------------------------------------------------------------
-
-
 def _decode_jpeg_window(encoded: tf.Tensor, window: tf.Tensor, size: int) -> tf.Tensor:
-    """Decode a window of a JPEG at the smallest of libjpeg's sizes that is at least `size`."""
+    """Decodes a window of a JPEG at libjpeg's smallest scale that is at least `size`."""
 
     def at(reduction: int) -> Callable:
         return lambda: tf.io.decode_and_crop_jpeg(
@@ -199,14 +208,14 @@ def _decode_jpeg_window(encoded: tf.Tensor, window: tf.Tensor, size: int) -> tf.
 
 
 def _resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
-    """Bicubic, antialiased, uint8 [h, w, 3] to uint8 [size, size, 3]."""
+    """Resizes uint8 [h, w, 3] to uint8 [size, size, 3], bicubic and antialiased."""
     pixels = tf.ensure_shape(pixels, [None, None, 3])
 
     def resized(antialias: bool) -> Callable:
         return lambda: tf.image.resize(pixels, [size, size], "bicubic", antialias=antialias)
 
-    # There is nothing to antialias where both sides grow, and TensorFlow's kernel for that case
-    # takes a third of the time for the same result.
+    # Enlarging needs no antialiasing, and without it TensorFlow's kernel gives the same result
+    # in a third of the time.
     grows = tf.reduce_all(tf.shape(pixels)[:2] <= size)
     pixels = tf.cond(grows, resized(antialias=False), resized(antialias=True))
     return tf.ensure_shape(to_uint8(pixels), [size, size, 3])

@@ -1,15 +1,17 @@
-"""The manifest: what a folder of records holds, and the checksums that prove it is whole."""
+"""The manifest of a folder of records: its contents, with checksums to verify them."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from duet import files
 from tfrecords import schema
+from tfrecords.manifest_check import check
 
 FILE_NAME = "manifest.json"
+
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
 
 
@@ -25,12 +27,12 @@ class ShardInfo:
 
 @dataclass(frozen=True)
 class SplitInfo:
-    """One split: how many pictures, with what, and in which shards.
+    """One split: its number of images, their annotations, and its shards.
 
-    `class_counts[i]` is the number of pictures of class i; it is empty without labels. In a
-    multi-label set a picture counts in each of its classes.
-    `captions` says that every picture has captions, `labels` that every picture has a label;
-    `rejected` pictures could not be read and are listed in `rejected.csv`.
+    `class_counts[i]` is the number of images of class i; empty without labels. With several labels
+    an image counts in each of its classes.
+    `captions`: every image has captions; `labels`: every image has a label; `rejected`: the number
+    of unreadable images, listed in `rejected.csv`.
     """
 
     count: int
@@ -43,21 +45,21 @@ class SplitInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A folder of records, described.
+    """Description of a folder of records.
 
     Attributes:
         schema: version of the record format: 1, and 2 if `multi_label`.
         dataset: name of the data set.
-        source: where the pictures came from, as the source describes itself.
+        source: where the images came from, as the source describes itself.
         class_names: the class of each label, in order; empty without labels.
-        templates: prompt templates with one `{}` for the class name; empty if none are known.
-        metric: what the set is judged by, one of `catalog.METRICS`.
-        lossless: whether pixels must stay lossless.
+        templates: prompt templates with one `{}` for the class name; empty if unknown.
+        metric: headline metric of the data set, one of `catalog.METRICS`.
+        lossless: whether images must not be compressed lossily.
         splits: by name, in the order of the source.
-        options: what was asked of the writer.
-        versions: of the libraries that decoded and encoded pictures.
-        multi_label: a picture shows any number of the classes, not just one. The file has this
-            key only where it is true.
+        options: the writer's options.
+        versions: of the libraries that decoded and encoded images.
+        multi_label: an image has any number of classes, not just one. The file has this key
+            only if true.
     """
 
     schema: int
@@ -78,87 +80,70 @@ class Manifest:
 
         Raises:
             FileNotFoundError: there is no folder, or it holds no finished records.
-            ValueError: the manifest is damaged or of another schema version.
+            ValueError: the manifest is damaged, does not add up, or is of another schema version.
         """
         path = Path(directory) / FILE_NAME
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(
-                f"{directory} holds no records ({FILE_NAME} is missing); "
-                f"make them with: python -m pipelines prepare --out {directory}"
+                f"{directory} holds no records ({FILE_NAME} is missing); make them with: "
+                f"python -m pipelines prepare {_preparation(Path(directory))}"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
-        found = data.get("schema") if isinstance(data, dict) else None
+        version = data.get("schema") if isinstance(data, dict) else None
         versions = (schema.VERSION, schema.MULTI_LABEL_VERSION)
-        if found not in versions:
+        if version not in versions:
             raise ValueError(
-                f"{path} has schema version {found}, expected {' or '.join(map(str, versions))}; "
+                f"{path} has schema version {version}, expected {' or '.join(map(str, versions))}; "
                 f"write the records again with: python -m pipelines prepare"
             )
-        if data.get("multi_label", False) is not (found == schema.MULTI_LABEL_VERSION):
+        if data.get("multi_label", False) is not (version == schema.MULTI_LABEL_VERSION):
             raise ValueError(
-                f"{path} is damaged: schema version {found} with multi_label "
+                f"{path} is damaged: schema version {version} with multi_label "
                 f"{data.get('multi_label')}"
             )
         try:
-            return _from_json(data)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: unexpected content ({error})") from None
+            check(data, cls, SplitInfo, ShardInfo)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+        return _from_json(data)
 
     def write(self, directory: str | Path) -> None:
-        """Write to `directory`, in whole or not at all."""
-        write_atomically(Path(directory) / FILE_NAME, self.to_json().encode())
+        """Write to `directory`, atomically."""
+        files.write(Path(directory) / FILE_NAME, self.to_json())
 
     def to_json(self) -> str:
         data = asdict(self)
         if not self.multi_label:
-            del data["multi_label"]  # as schema 1 has it
+            del data["multi_label"]  # schema 1 lacks this key
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
     @property
     def spoken_names(self) -> tuple[str, ...]:
-        """Class names as a prompt says them: underscores are spaces."""
+        """Class names for prompts: underscores become spaces."""
         return tuple(name.replace("_", " ") for name in self.class_names)
 
     @property
     def prompt_templates(self) -> tuple[str, ...]:
-        """The set's own templates, or a plain one."""
+        """The data set's prompt templates, or a generic one."""
         return self.templates or DEFAULT_TEMPLATES
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Each class's name in every template: what stands in for captions where there are none."""
+        """Each class name in every template, used in place of captions if there are none."""
         return tuple(
             tuple(template.replace("{}", name) for template in self.prompt_templates)
             for name in self.spoken_names
         )
 
     def split(self, name: str) -> SplitInfo:
-        """The split of that name; ValueError lists the splits there are."""
+        """Returns a split by name; ValueError lists the available splits."""
         if name not in self.splits:
             choices = ", ".join(self.splits)
             raise ValueError(f"{self.dataset} has no split {name!r}; it has: {choices}")
         return self.splits[name]
-
-
-def write_atomically(path: Path, data: bytes, *, temporary: Path | None = None) -> None:
-    """Write `data` under `path`: whoever looks sees the old file or the new one, never half.
-
-    `temporary` is where it is written first, on the same file system. It is gone afterwards,
-    also when writing fails, as on a full disk.
-    """
-    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _from_json(data: dict) -> Manifest:
@@ -180,3 +165,10 @@ def _from_json(data: dict) -> Manifest:
             "splits": splits,
         }
     )
+
+
+def _preparation(directory: Path) -> str:
+    """Returns the `prepare` arguments for a folder of images mistaken for records, or ""."""
+    if directory.is_dir() and any(path.is_dir() for path in directory.iterdir()):
+        return f"--folder {directory} --out {Path('records', directory.resolve().name)}"
+    return f"--out {directory}"

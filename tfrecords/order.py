@@ -1,7 +1,7 @@
-"""In which order records reach the batches: a pure function of (seed, epoch), known at any step.
+"""The order of records in batches: a pure function of (seed, epoch), resumable at any step.
 
-Everything here moves encoded pictures; nothing is decoded, so going to step n of an epoch costs
-no more than reading the bytes before it, and epochs before it cost nothing.
+Only encoded images are moved, so resuming at step n of an epoch costs no more than reading the
+bytes before it, and earlier epochs cost nothing.
 """
 
 from __future__ import annotations
@@ -10,26 +10,33 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tfrecords import draws
+from tfrecords import stateless_random
+from tfrecords.iterations import each_time
 from tfrecords.selection import Selection
 
-_OPEN_SHARDS = 8  # read in turns
+# Skips AutoGraph: it takes a second and there is nothing to convert here.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
+_OPEN_SHARDS = 8  # interleaved
+
 _RECORDS_PER_TURN = 16
-_BLOCK_BYTES = 48 << 20  # held in memory to be shuffled; two or three such blocks are alive
+
+_BLOCK_BYTES = 48 << 20  # shuffled in memory; two or three such blocks exist at a time
+
 _BLOCK_RECORDS = 16_384
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is read, and how often.
+    """The records to read, and in which order.
 
     Attributes:
         paths: the shards in stored order.
-        count: records that are read of them.
-        record_bytes: size of a record, on average.
+        count: number of selected records.
+        record_bytes: average size of a record.
         batch_size: rows of the global batch.
-        selection: which of the records.
-        passes: how often an epoch goes over the split, each time in another order.
+        selection: the records to read.
+        passes: passes over the split per epoch, each in another order.
         seed: of the shuffling; None reads in stored order.
     """
 
@@ -43,18 +50,32 @@ class Order:
 
     @property
     def rows(self) -> int:
-        """Rows of an epoch without padding."""
+        """Rows per epoch, without padding."""
         return self.count * self.passes
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch; the last one is padded."""
+        """Batches per epoch; the last one is padded."""
         return -(-self.rows // self.batch_size)
 
+    def epoch_each_time(self, start_step: int = 0) -> tf.data.Dataset:
+        """Returns the batches of `batches`, `steps` per iteration; iteration n, from 0, begins
+        at step `start_step + n * steps`."""
+        first, inside = divmod(start_step, self.steps)
 
-@tf.autograph.experimental.do_not_convert  # which takes a second and finds nothing to convert
+        @_as_it_is
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            if not inside:
+                return _epoch(self, first + number)
+            begun = _epoch(self, first + number).skip(inside)
+            return begun.concatenate(_epoch(self, first + number + 1).take(inside))
+
+        return each_time(epoch)
+
+
+@_as_it_is
 def batches(order: Order, *, epochs: int = 1, start_step: int = 0) -> tf.data.Dataset:
-    """Global batches of serialized records, from `start_step` to the end of the last epoch.
+    """Yields global batches of serialized records, from `start_step` to the end of the last epoch.
 
     Each element has `record` (string [b]), `number` of the pass each row belongs to (int64 [b]),
     `weight` (float32 [b], 0 on padding, which repeats the first records of the split), and the
@@ -90,13 +111,15 @@ def _epoch(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
 
 
 def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
-    """Once over the split, in blocks of some size."""
+    """One pass over the split, shuffled in blocks."""
     if order.seed is None:
         return _numbered(_stored(order).batch(order.batch_size), number)
-    # Shards in random order, several in turns, then whole blocks shuffled. Records are already
-    # mixed when they are written, so a block is a fair sample of the split.
-    key = draws.key(order.seed, epoch, number)
-    shards = tf.data.Dataset.from_tensor_slices(draws.shuffle(tf.constant(order.paths), key))
+    # Shards in random order, several interleaved, then each block shuffled. Records are written
+    # in shuffled order, so a block is a fair sample of the split.
+    key = stateless_random.key(order.seed, epoch, number)
+    shards = tf.data.Dataset.from_tensor_slices(
+        stateless_random.shuffle(tf.constant(order.paths), key)
+    )
     records = shards.interleave(
         tf.data.TFRecordDataset,
         cycle_length=min(_OPEN_SHARDS, len(order.paths)),
@@ -104,13 +127,15 @@ def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
     )
     blocks = order.selection.kept(records).batch(_block_size(order)).enumerate()
     blocks = blocks.map(
-        lambda i, block: draws.shuffle(block, draws.key(order.seed, epoch, number, i))
+        lambda i, block: stateless_random.shuffle(
+            block, stateless_random.key(order.seed, epoch, number, i)
+        )
     )
     return _numbered(blocks, number)
 
 
 def _stored(order: Order) -> tf.data.Dataset:
-    """The selected records in stored order."""
+    """Returns the selected records in stored order."""
     return order.selection.kept(tf.data.TFRecordDataset(list(order.paths)))
 
 

@@ -1,4 +1,4 @@
-"""How a checkpoint wants its pictures before it normalises them: size, shape and filter."""
+"""Image preprocessing that a checkpoint expects: size, crop and filter."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from numbers import Integral
 
 RESIZES = ("crop", "squash")
+
 INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a picture of any size to a square one. The defaults are CLIP's.
+    """How to convert an image of any size to a square. The defaults are CLIP's.
 
-    Means and deviations of the pixels are not here: models normalise themselves.
+    Mean and standard deviation are not included: models normalise pixels themselves.
 
     Args:
         image_size: side of the square in pixels.
-        resize: "crop" resizes the shorter side, keeps the aspect (the longer side is rounded
-            down) and cuts out the central square; "squash" gives up the aspect and keeps the
-            whole picture (SigLIP, Google's ViT).
+        resize: "crop" resizes the shorter side, keeping the aspect ratio (the longer side is
+            rounded down), and crops the central square; "squash" keeps the whole image but not
+            its aspect ratio (SigLIP, Google's ViT).
         interpolation: "bicubic" or "bilinear", both antialiased as in Pillow.
-        crop_fraction: the picture is resized to `image_size / crop_fraction`, rounded down,
-            before the central square of `image_size` is cut out.
+        crop_fraction: the image is resized to `image_size / crop_fraction`, rounded down,
+            before the central square of `image_size` is cropped.
 
     Raises:
-        ValueError: a value is none of these.
+        ValueError: a value is invalid.
     """
 
     image_size: int = 224
@@ -47,7 +48,7 @@ class Preprocessing:
 
     @property
     def resized_side(self) -> int:
-        """What the shorter side is resized to, or both sides if squashed."""
+        """Pixels the shorter side is resized to, or both sides if squashed."""
         return int(self.image_size / self.crop_fraction)
 
 

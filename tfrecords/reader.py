@@ -1,21 +1,30 @@
-"""From a folder of records to batches: sharded by worker, shuffled, resumable at any step."""
+"""Read a folder of records as batches: sharded by worker, shuffled, resumable at any step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from tfrecords import schema
-from tfrecords.damage import verify as verify_shards
 from tfrecords.framing import read_records
+from tfrecords.iterations import only_once
+from tfrecords.load_options import GROUPS, Augmentation, Subset, Texts, grouped
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.order import Order, batches
+from tfrecords.pipeline import Plan, batches_of_pixels
 from tfrecords.preprocessing import Preprocessing
-from tfrecords.rows import Plan, Tokenizer, batches_of_pixels
 from tfrecords.schema import Example
 from tfrecords.selection import Selection
+from tfrecords.verification import verify as verify_shards
+
+USED_UP = (
+    "tfrecords.load(epochs={epochs}) holds {epochs} epochs in a row and has been read to its end: "
+    "leave epochs= out, so that each iteration is a new epoch, or give fit steps_per_epoch"
+)
 
 
 def load(
@@ -23,101 +32,85 @@ def load(
     split: str,
     *,
     batch_size: int = 64,
-    ids: Sequence[int] | None = None,
-    classes: Sequence[int] | None = None,
-    image_size: int = 224,
-    resize: str = "crop",
-    interpolation: str = "bicubic",
-    crop_fraction: float = 1.0,
-    tokenizer: Tokenizer | None = None,
-    class_prompts: Sequence[Sequence[str]] | None = None,
-    text_length: int | None = None,
     training: bool = False,
-    crop_scale: tuple[float, float] | None = (0.9, 1.0),
-    augment: Callable | None = None,
-    mix: Callable | None = None,
     seed: int = 0,
-    epochs: int = 1,
+    epochs: int | None = None,
     start_step: int = 0,
-    captions_per_image: int = 1,
+    subset: Subset | None = None,
+    preprocessing: Preprocessing | None = None,
+    texts: Texts | None = None,
+    augmentation: Augmentation | None = None,
     worker: tuple[int, int] = (0, 1),
     verify: str | None = "sha256",
+    **fields: Any,
 ) -> tf.data.Dataset:
     """Read a split of a folder of records as batches for `fit`, `evaluate` and `predict`.
 
-    Evaluation goes once over the split in stored order; pictures are preprocessed as the model's
-    checkpoint wants them, like CLIP's if nothing is said. Training goes over it `epochs` times,
-    each time in another order and with other crops. Order, crops, captions and augmentation
-    depend on `seed`, epoch and picture alone: a run resumed with `start_step` gets exactly the
-    batches that an uninterrupted run would have got from there on.
+    Evaluation reads the split once in stored order, with the given preprocessing (default: CLIP's).
+    A training dataset is one epoch per iteration, as `fit(..., epochs=n)` iterates it: each with
+    another order, other crops and other captions. Order, crops, captions and augmentation depend
+    only on `seed`, epoch and image: a run resumed with `start_step` gets exactly the batches of an
+    uninterrupted run.
 
     Args:
         directory: folder with `manifest.json`.
         split: name of a split in the manifest.
-        batch_size: rows of the global batch, that of all workers together.
-        ids: read these pictures alone; `labels` tells which there are.
-        classes: labels in a new order: y is the place of the picture's label in it. Without `ids`
-            pictures of other classes are left out; with `ids` one of them is an error. Of a
-            multi-label set these are the columns of y, and say nothing about which pictures.
-        image_size: side of the square pictures in pixels.
-        resize: in evaluation, "crop" for the central square, "squash" for the whole picture.
-        interpolation: of evaluation, "bicubic" or "bilinear", antialiased as in Pillow.
-        crop_fraction: in evaluation, the share of each side of the resized picture to keep; see
-            `preprocessing.Preprocessing`.
-        tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
-            `context_length`. With one, batches hold captions, or where the records have labels
-            alone, class names in the set's templates; without, labels.
-        class_prompts: texts for every label of the set, of which a batch holds one per picture
-            in place of its captions.
-        text_length: tokens in a row, which longer texts are cut to; without it the tokenizer's
-            context.
-        training: shuffle, and crop at random.
-        crop_scale: least and largest share of a picture's area that a random crop keeps (0.9 to
-            1 in CLIP); None for the pixels of evaluation.
-        augment: callable or Keras layer on a batch of float32 pictures in 0-255. It sees one
-            batch after the other.
-        mix: callable or Keras layer on `{"images", "labels"}`, such as `keras.layers.MixUp`; y is
-            then float32 [b, classes].
-        seed: of everything random.
-        epochs: passes over the split; `fit` needs `initial_epoch`, or `steps_per_epoch` and no
-            `initial_epoch`, to tell them apart.
-        start_step: batches, counted from the first epoch, that have been seen already.
-        captions_per_image: pairs of each picture and one of its captions per epoch.
+        batch_size: rows of the global batch, over all workers.
+        training: shuffle and use random crops.
+        seed: of all randomness.
+        epochs: in training, None for one epoch per iteration; a number for that many epochs in
+            one iteration, as `fit(steps_per_epoch=...)` reads them. The dataset is then
+            exhausted: `fit(epochs=...)` without `steps_per_epoch` would multiply the two, and
+            raises an error.
+        start_step: batches already seen, counted from the first epoch. An iteration that starts
+            inside an epoch ends at the same step of the next one.
+        subset: the images to read; see `Subset`.
+        preprocessing: of evaluation; training uses only its image size; see `Preprocessing`.
+        texts: tokenizer and captions; see `Texts`.
+        augmentation: random crops and augmentation layers; see `Augmentation`.
         worker: (index, count). Worker i gets the i-th part of the rows of every global batch.
-        verify: compare shards with the manifest first, by "sha256", by "size" or not (None).
+        verify: check shards against the manifest first, by "sha256", "size" or not at all (None).
+        fields: single fields of the four groups: `image_size=64`, `tokenizer=tokenizer`,
+            `ids=ids`, `**model.preprocessing`.
 
     Returns:
         A dataset of (x, y, sample_weight), all of static shape:
         x["image"] uint8 [b, image_size, image_size, 3], RGB;
         x["token_ids"] int32 [b, text_length], with a tokenizer;
-        y int32 [b], the label, or with captions the id of the picture: with a tokenizer,
-        rows of the same y are not negatives of each other; of a multi-label set, y float32
-        [b, classes], 1 for each class of a picture, else 0;
-        sample_weight float32 [b], 0 on rows that fill up the last batch of an epoch. They repeat
-        pictures of the split, so that batch normalisation sees no blanks.
+        y int32 [b], the label, or with captions the image id: with a tokenizer, rows with the
+        same y are not negatives of each other; for multi-label data float32 [b, classes],
+        1 for each class of an image, else 0;
+        sample_weight float32 [b], 0 on padding rows of an epoch's last batch, which repeat
+        images of the split so that batch normalisation sees no blank images.
 
     Raises:
         FileNotFoundError: no records there, or a shard is missing.
-        ValueError: an argument does not fit, or a shard is damaged (names shard and record).
+        TypeError: unknown field.
+        ValueError: an argument is invalid, or a shard is damaged (names shard and record).
+
+    Example:
+        >>> train = load("records/mine", "train", training=True, **model.preprocessing)
+        >>> model.fit(train, epochs=10)  # ten shuffles
     """
+    which, preprocessing, texts, augmentation = grouped(
+        dict(zip(GROUPS, (subset, preprocessing, texts, augmentation), strict=True)), fields
+    )
     manifest = Manifest.read(directory)
     info = manifest.split(split)
-    selection = Selection.of(ids, classes, manifest=manifest)
-    if class_prompts is None and not info.captions:
-        class_prompts = manifest.class_prompts
+    selection = Selection.of(which.ids, which.classes, manifest=manifest)
+    if texts.class_prompts is None and not info.captions:
+        texts = replace(texts, class_prompts=manifest.class_prompts)
     plan = Plan(
-        preprocessing=Preprocessing(
-            image_size, resize, interpolation=interpolation, crop_fraction=crop_fraction
-        ),
-        tokenizer=tokenizer,
-        text_length=text_length,
-        crop_scale=crop_scale if training else None,
-        augment=augment,
-        mix=mix,
+        preprocessing=preprocessing,
+        tokenizer=texts.tokenizer,
+        text_length=texts.text_length,
+        crop_scale=augmentation.crop_scale if training else None,
+        augment=augmentation.augment,
+        mix=augmentation.mix,
         seed=seed,
-        captions=captions_per_image,
+        captions=texts.captions_per_image,
         rotate_captions=training,
-        prompts=class_prompts if tokenizer else None,
+        prompts=texts.class_prompts if texts.tokenizer else None,
         rows=_rows_of_worker(batch_size, worker),
         selection=selection,
     )
@@ -127,33 +120,44 @@ def load(
         record_bytes=sum(shard.bytes for shard in info.shards) / max(info.count, 1),
         batch_size=batch_size,
         selection=selection,
-        passes=captions_per_image,
+        passes=texts.captions_per_image,
         seed=seed if training else None,
     )
     _check_split(split, info, plan, order, training=training)
     _check_steps(order, epochs=epochs, start_step=start_step, training=training)
     verify_shards(directory, info, how=verify)
-    return batches_of_pixels(batches(order, epochs=epochs, start_step=start_step), plan).apply(
-        tf.data.experimental.assert_cardinality(order.steps * epochs - start_step)
-    )
+    if training and epochs is None:
+        batches = batches_of_pixels(order.epoch_each_time(start_step), plan)
+        return batches.apply(tf.data.experimental.assert_cardinality(order.steps))
+    return _in_a_row(order, plan, epochs=epochs or 1, start_step=start_step, training=training)
+
+
+def _in_a_row(
+    order: Order, plan: Plan, *, epochs: int, start_step: int, training: bool
+) -> tf.data.Dataset:
+    dataset = batches_of_pixels(batches(order, epochs=epochs, start_step=start_step), plan)
+    length = order.steps * epochs - start_step
+    if training:
+        dataset = only_once(dataset, length=length, message=USED_UP.format(epochs=epochs))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(length))
+    if training:
+        dataset.epochs_in_a_row = epochs
+    return dataset
 
 
 def steps_per_epoch(
     directory: str | Path, split: str, *, batch_size: int, captions_per_image: int = 1
 ) -> int:
-    """Batches that `load` gives per epoch, the padded last one included."""
+    """Returns the number of batches per epoch of `load`, including the padded last one."""
     count = Manifest.read(directory).split(split).count
     return -(-count * captions_per_image // batch_size)
 
 
 def examples(directory: str | Path, split: str) -> Iterator[Example]:
-    """The records of a split as they are stored, in the order in which evaluation reads them."""
+    """Yields the records of a split as stored, in the order of evaluation."""
     for shard in Manifest.read(directory).split(split).shards:
         for record in read_records(Path(directory) / shard.name, 0, shard.records):
             yield schema.deserialize(record)
-
-
-# --- Arguments --------------------------------------------------------------------------------
 
 
 def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]:
@@ -175,7 +179,7 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(f"text_length: expected a tokenizer with it; got {plan.text_length} alone")
     if plan.prompts and plan.selection.multi_label:
         raise ValueError(
-            f"split {split!r} has several labels per picture: no class's name can stand in for a "
+            f"split {split!r} has several labels per image: no class's name can stand in for a "
             f"caption; read it without a tokenizer"
         )
     if plan.captions < 1 or (plan.captions > 1 and plan.tokenizer is None):
@@ -184,12 +188,12 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         )
     if training and order.batch_size > order.count:
         raise ValueError(
-            f"batch_size: expected at most the {order.count} pictures of split {split!r}; "
+            f"batch_size: expected at most the {order.count} images of split {split!r}; "
             f"got {order.batch_size}"
         )
     if (plan.augment is not None or plan.mix is not None) and not training:
         name = "mix" if plan.augment is None else "augment"
-        raise ValueError(f"{name}: evaluation sees pictures as they are; expected training=True")
+        raise ValueError(f"{name}: evaluation sees images as they are; expected training=True")
     if plan.mix is not None and plan.tokenizer is not None:
         raise ValueError("mix: expected labels to mix; with a tokenizer there are none")
     if plan.crop_scale is not None and not 0 < plan.crop_scale[0] <= plan.crop_scale[1] <= 1:
@@ -198,7 +202,10 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         )
 
 
-def _check_steps(order: Order, *, epochs: int, start_step: int, training: bool) -> None:
+def _check_steps(order: Order, *, epochs: int | None, start_step: int, training: bool) -> None:
+    if epochs is None and training and start_step >= 0:
+        return
+    epochs = epochs or (1 if epochs is None else 0)
     if epochs < 1 or (epochs > 1 and not training):
         raise ValueError(f"epochs: expected 1, or more when training; got {epochs}")
     if not 0 <= start_step <= order.steps * epochs:

@@ -1,4 +1,4 @@
-"""Who writes the shards: processes of this machine, or Apache Beam on whatever it runs on."""
+"""Run the writing of shards in local processes or with Apache Beam."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from typing import Any
 
+from duet import extras
 from tfrecords.shard import Job, Slice, write_shard
 
 _POLL_SECONDS = 0.2
@@ -24,15 +25,15 @@ _POLL_SECONDS = 0.2
 def run_local(
     pieces: Sequence[Slice], job: Job, *, workers: int, advance: Callable[[int], object]
 ) -> None:
-    """Write the shards with `workers` processes; one worker means this very process.
+    """Write the shards with `workers` processes; with one worker, in this process.
 
-    Processes, because drawing and encoding hold Python's lock; started afresh ("spawn"), because
-    a copy of a process that runs TensorFlow is not safe. Workers import no TensorFlow.
+    Processes, because drawing and encoding hold the GIL; "spawn", because forking a process that
+    runs TensorFlow is unsafe. Workers do not import TensorFlow.
 
     Args:
-        advance: called now and then with the number of pictures done since the last call.
+        advance: called periodically with the number of images done since the last call.
 
-    Raises OSError or ValueError as the first shard did, after the others have stopped, and
+    Raises the OSError or ValueError of the first failed shard, after the others have stopped, and
     RuntimeError if a worker died.
     """
     if workers == 1 or len(pieces) <= 1:
@@ -62,21 +63,21 @@ def run_local(
             "with fewer --workers and it goes on where it stopped"
         ) from None
     finally:
-        stop.set()  # on Ctrl-C or an error the other workers give up after their picture
+        stop.set()  # on Ctrl-C or an error the other workers stop after their current image
         pool.shutdown(cancel_futures=True)
 
 
 def run_beam(
     pieces: Sequence[Any], job: Any, *, options: str = "", work: Callable[..., object] = write_shard
 ) -> None:
-    """Do all pieces of a work through Apache Beam: if nothing is said, the writing of shards.
+    """Run `work` on all pieces with Apache Beam; by default, write shards.
 
-    Pictures and the output folder must be where all of Beam's workers see them under the same
-    path, and this package must be installed there.
+    All Beam workers must see the images and the output folder under the same path, and have this
+    package installed.
 
     Args:
-        pieces: of the work, one element each.
-        job: what all of them need.
+        pieces: units of work, one Beam element each.
+        job: settings shared by all pieces.
         work: called with a piece and the job.
         options: pipeline options as on a command line, e.g. "--runner=FlinkRunner".
 
@@ -86,9 +87,7 @@ def run_beam(
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
     except ModuleNotFoundError:
-        raise ValueError(
-            "runner beam needs Apache Beam: pip install 'duet-vision-language[beam]'"
-        ) from None
+        raise ValueError(extras.missing("runner beam (Apache Beam)", "beam")) from None
     with beam.Pipeline(options=PipelineOptions(shlex.split(options))) as pipeline:
         (
             pipeline
@@ -105,7 +104,7 @@ class _Stopped(Exception):
 def _start(job: Job, done: Synchronized[int], stop: Event) -> None:
     """Set up a worker process."""
     global _work_shard
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process decides when to stop
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
     def tick() -> None:
@@ -129,7 +128,7 @@ def _work(piece: Slice) -> None:
 
 
 def _exit_with_parent() -> None:
-    """A pool's workers wait for ever once their parent was killed: leave with it instead."""
+    """Exit when the parent dies: a pool's workers would otherwise wait forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])

@@ -1,8 +1,8 @@
-"""The record: which keys a picture is stored under, and how it is written and parsed.
+"""The record schema: the keys of an image's record, and its serialisation and parsing.
 
-A record is a plain `tf.train.Example`, keyed as in TensorFlow's own image records, so any
-TFRecord reader can use it. Serialising needs protobuf alone, not TensorFlow: the processes that
-write shards start in a fraction of a second and stay small.
+A record is a plain `tf.train.Example` with the keys of TensorFlow's image records, so any
+TFRecord reader can use it. Serialising needs only protobuf, not TensorFlow: the processes that
+write shards start in a fraction of a second and use little memory.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 if TYPE_CHECKING:
     import tensorflow as tf
 
-VERSION = 1  # of records with one label per picture, or none
-MULTI_LABEL_VERSION = 2  # of records with several
+
+VERSION = 1  # records with one label per image, or none
+
+MULTI_LABEL_VERSION = 2  # records with several labels per image
 
 FORMATS = ("jpeg", "png")
 
-# The class number of a picture, or in a multi-label set those of all its classes, ascending;
-# () is a picture that shows none of them.
+# The class index of an image, or in multi-label data the indices of all its classes, ascending;
+# () for an image with none of the classes.
 Label = int | tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class RawExample:
-    """One picture as a source offers it, before anybody has looked at its pixels.
+    """One undecoded image of a source.
 
     Attributes:
-        filename: where it comes from, relative to the source.
-        load: reads or draws the file and returns its bytes, JPEG, PNG or another kind.
-        label: class number, in a multi-label set the numbers; None without labels.
-        captions: the captions of the picture, none or several.
+        filename: path relative to the source.
+        load: reads or draws the file and returns its bytes, JPEG, PNG or another format.
+        label: class index, in multi-label data a tuple of indices; None without labels.
+        captions: the captions of the image, none or several.
     """
 
     filename: str
@@ -46,19 +48,18 @@ class RawExample:
 
 @dataclass(frozen=True)
 class Example:
-    """One picture as it is stored.
+    """One image as stored in a record.
 
     Attributes:
-        image: the encoded picture, upright RGB or greyscale with 8 bits per channel.
+        image: the encoded image, upright RGB or greyscale with 8 bits per channel.
         format: how it is encoded, one of `FORMATS`.
         height, width: size in pixels once decoded.
-        id: position of the picture in its split as the source lists it, from 0. A rejected
-            picture leaves a gap, so the others keep their ids.
-        filename: where it came from, relative to the source.
-        label: class number, in a multi-label set the numbers; None without labels.
-        captions: the captions of the picture, none or several.
-        class_name: name of the class, or names with "|" between, for people who look into the
-            record.
+        id: position of the image in its split of the source, from 0. A rejected image leaves a
+            gap, so the others keep their ids.
+        filename: path relative to the source.
+        label: class index, in multi-label data a tuple of indices; None without labels.
+        captions: the captions of the image, none or several.
+        class_name: class name, or names separated by "|", for people who inspect the record.
     """
 
     image: bytes
@@ -73,7 +74,7 @@ class Example:
 
 
 def serialize(example: Example) -> bytes:
-    """Serialise to a `tf.train.Example`: the same picture gives the same bytes everywhere."""
+    """Serialise to a `tf.train.Example`: the same image gives the same bytes everywhere."""
     record = _example_message()()
     feature = record.features.feature
 
@@ -90,7 +91,7 @@ def serialize(example: Example) -> bytes:
     put_int("image/id", example.id)
     put_bytes("image/filename", example.filename.encode())
     if isinstance(example.label, tuple):
-        feature["image/class/labels"].int64_list.SetInParent()  # a list also where it is empty
+        feature["image/class/labels"].int64_list.SetInParent()  # writes the list even if empty
         put_int("image/class/labels", *example.label)
     elif example.label is not None:
         put_int("image/class/label", example.label)
@@ -102,7 +103,7 @@ def serialize(example: Example) -> bytes:
 
 
 def deserialize(data: bytes) -> Example:
-    """The picture that `serialize` made `data` of; ValueError if a required key is missing."""
+    """Parses the result of `serialize`; ValueError if a required key is missing."""
     record = parse_features(data)
     several = record.get("image/class/labels")
     try:
@@ -122,7 +123,7 @@ def deserialize(data: bytes) -> Example:
 
 
 def parse_features(data: bytes) -> dict[str, list[Any]]:
-    """Any `tf.train.Example` as a dict of lists of bytes, floats or integers, without a graph."""
+    """Parses any `tf.train.Example` to lists of bytes, floats or integers, without TensorFlow."""
     features = _example_message().FromString(data).features.feature
     return {
         key: list(getattr(feature, kind).value)
@@ -132,7 +133,7 @@ def parse_features(data: bytes) -> dict[str, list[Any]]:
 
 
 def features() -> dict:
-    """What `tf.io.parse_example` needs; a missing label reads as -1, missing lists as empty."""
+    """Returns the features for `tf.io.parse_example`; missing label: -1, missing list: empty."""
     import tensorflow as tf
 
     return {
@@ -161,9 +162,9 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 @cache
 def _example_message() -> type[Any]:
-    """The `tensorflow.Example` message class, described here so as not to import TensorFlow.
+    """Returns the `tensorflow.Example` message class, built here to avoid importing TensorFlow.
 
-    It lives in a pool of its own: TensorFlow registers the same name in the default pool.
+    Uses a separate descriptor pool: TensorFlow registers the same name in the default one.
     """
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(

@@ -1,4 +1,4 @@
-"""Which pictures of a split are read, and what their classes are called then."""
+"""Select images of a split, and renumber their classes."""
 
 from __future__ import annotations
 
@@ -11,49 +11,53 @@ import tensorflow as tf
 
 from tfrecords import schema
 from tfrecords.manifest import Manifest, SplitInfo
+from tfrecords.verification import verify
 
 _AT_ONCE = 256  # records
 
 
 def labels(directory: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The id and the label of every picture of a split, in stored order: int64 [n], int32 [n].
+    """Returns the id and label of every image of a split, in stored order: int64 [n], int32 [n].
 
-    Of a multi-label set the labels are float32 [n, classes], 1 for each class of a picture.
+    For multi-label data the labels are float32 [n, classes], 1 for each class of an image.
 
-    Reads the whole split once, without decoding a picture. From these, `splits` draws a
-    validation set, a few-shot sample and so on, whose ids `load` takes.
+    Reads the whole split once, without decoding images. `tfrecords.splits` uses the labels to draw
+    a validation set or few-shot sample, whose ids `load` accepts.
 
-    Raises ValueError where the split has no labels.
+    Raises:
+        ValueError: the split has no labels, or a shard is damaged.
+        FileNotFoundError: a shard is missing.
     """
     manifest = Manifest.read(directory)
     info = manifest.split(split)
     if not info.labels:
         raise ValueError(f"split {split!r} has no labels")
+    verify(directory, info)
     everything = Selection.of(None, None, manifest=manifest)
     keys = ("image/id", "image/class/label", "image/class/labels")
-    wanted = {key: schema.features()[key] for key in keys}
+    spec = {key: schema.features()[key] for key in keys}
 
     def read(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = tf.io.parse_example(batch, wanted)
+        features = tf.io.parse_example(batch, spec)
         return features["image/id"], everything.target(features)
 
     records = tf.data.TFRecordDataset([str(Path(directory) / shard.name) for shard in info.shards])
-    found = records.batch(_AT_ONCE).map(read).as_numpy_iterator()
-    ids, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    results = records.batch(_AT_ONCE).map(read).as_numpy_iterator()
+    ids, targets = (np.concatenate(parts) for parts in zip(*results, strict=True))
     return ids, targets
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Some of the pictures of a split; all of them if nothing is said.
+    """Selected images of a split; all of them by default.
 
     Attributes:
-        ids: of the pictures, each once.
-        classes: labels in a new order: y is then the place of the picture's label in it. Without
-            `ids` it also says which pictures: those of these classes.
-        multi_label: whether pictures have several labels each. There `classes` are the columns
-            of y and say nothing about which pictures.
-        all_classes: how many the set has.
+        ids: of the images, each once.
+        classes: labels in a new order: y is the index of the image's label in it. Without `ids`,
+            only images of these classes are selected.
+        multi_label: whether images have several labels each. Then `classes` are the columns of
+            y and do not select images.
+        all_classes: number of classes of the data set.
     """
 
     ids: tuple[int, ...] | None
@@ -65,19 +69,19 @@ class Selection:
     def of(
         cls, ids: Sequence[int] | None, classes: Sequence[int] | None, *, manifest: Manifest
     ) -> Selection:
-        """Of any sequences of whole numbers; ValueError where one is empty or repeats itself."""
+        """Builds a selection of integer sequences; ValueError if one is empty or has duplicates."""
         which = _each_once("ids", ids), _each_once("classes", classes)
         return cls(*which, bool(manifest.multi_label), len(manifest.class_names))
 
     @property
     def class_count(self) -> int:
-        """How many classes y can name."""
+        """Number of classes of y."""
         return self.all_classes if self.classes is None else len(self.classes)
 
     def count(self, info: SplitInfo) -> int:
-        """How many pictures of a split are selected.
+        """Returns the number of selected images of a split.
 
-        Raises ValueError for a class that the split does not have.
+        Raises ValueError for a class that does not exist in the split.
         """
         known = range(len(info.class_counts))
         unknown = [number for number in self.classes or () if number not in known]
@@ -90,40 +94,40 @@ class Selection:
         return info.count
 
     def kept(self, records: tf.data.Dataset) -> tf.data.Dataset:
-        """Those of the serialised records that are selected."""
+        """Filters serialised records to the selected ones."""
         if self.ids is None and (self.classes is None or self.multi_label):
             return records
         key = "image/id" if self.ids is not None else "image/class/label"
         chosen = np.array(self.ids if self.ids is not None else self.classes)
-        wanted = np.isin(np.arange(chosen.max() + 1), chosen)
+        selected = np.isin(np.arange(chosen.max() + 1), chosen)
         feature = {key: schema.features()[key]}
 
         def is_wanted(record: tf.Tensor) -> tf.Tensor:
             number = tf.io.parse_single_example(record, feature)[key]
-            inside = tf.logical_and(number >= 0, number < len(wanted))
-            return tf.logical_and(inside, tf.gather(wanted, tf.where(inside, number, 0)))
+            inside = tf.logical_and(number >= 0, number < len(selected))
+            return tf.logical_and(inside, tf.gather(selected, tf.where(inside, number, 0)))
 
         return records.filter(is_wanted)
 
     def target(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Of a batch as `schema.features` parses it: the label int32 [b], or of a multi-label set
-        float32 [b, classes], 1 for each class of a picture."""
+        """Returns y of a parsed batch (`schema.features`): the label int32 [b], or for
+        multi-label data float32 [b, classes], 1 for each class of an image."""
         if not self.multi_label:
             return tf.cast(self._renamed(features["image/class/label"]), tf.int32)
-        numbers = features["image/class/labels"].to_tensor(default_value=-1)  # no column has -1
+        numbers = features["image/class/labels"].to_tensor(default_value=-1)  # -1 matches no column
         shown = tf.reduce_any(tf.one_hot(numbers, self.all_classes, True, False), axis=1)
         if self.classes is not None:
             shown = tf.gather(shown, self.classes, axis=1)
         return tf.cast(shown, tf.float32)
 
     def _renamed(self, label: tf.Tensor) -> tf.Tensor:
-        """Labels [b] as places in `classes`; an error in the graph for one that is not there."""
+        """Maps labels [b] to their index in `classes`; a graph error if one is missing."""
         if self.classes is None:
             return label
-        places = np.full(max(self.classes) + 2, -1, np.int64)  # the last one is for all others
+        places = np.full(max(self.classes) + 2, -1, np.int64)  # last entry: all other labels
         places[list(self.classes)] = np.arange(len(self.classes))
         place = tf.gather(places, tf.minimum(label, len(places) - 1))
-        expected = "a picture of none of the classes that were asked for"
+        expected = "an image of none of the classes that were asked for"
         with tf.control_dependencies([tf.debugging.assert_non_negative(place, expected)]):
             return tf.identity(place)
 

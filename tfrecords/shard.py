@@ -1,18 +1,19 @@
-"""One shard, from its slice of the source to a finished file: the unit of work of the writer."""
+"""Write one shard, the writer's unit of work, from its slice of the source."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from duet import files
+from tfrecords.escaped_names import escaped
 from tfrecords.framing import frame
-from tfrecords.manifest import ShardInfo, write_atomically
-from tfrecords.pictures import UnreadableError, normalise
+from tfrecords.image_files import UnreadableError, normalise
+from tfrecords.manifest import ShardInfo
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
 
@@ -21,11 +22,13 @@ WORK_FOLDER = ".unfinished"
 
 @dataclass(frozen=True)
 class Job:
-    """What is written where, the same for all shards."""
+    """Settings shared by all shards."""
 
     source: Source
     directory: Path
     short_side: int | None = None
+    first_frame: bool = False
+    max_pixels: int | None = None
 
     @property
     def work(self) -> Path:
@@ -34,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Slice:
-    """Pictures `start` to `stop` of a split, which go into the shard called `name`."""
+    """Images `start` to `stop` of a split, written to the shard `name`."""
 
     name: str
     split: str
@@ -44,10 +47,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Shard:
-    """A finished shard and what was met on the way.
+    """A finished shard with its statistics.
 
-    `class_counts` goes from class to number of pictures. `labels` and `captions` count the
-    pictures that have them. `rejected` holds pairs of file and reason.
+    `class_counts` maps a class to its number of images. `labels` and `captions` count the images
+    that have them. `rejected` holds (file, reason) pairs.
     """
 
     info: ShardInfo
@@ -58,7 +61,7 @@ class Shard:
 
 
 def slices(split: str, count: int, *, shard_size: int) -> list[Slice]:
-    """Cut a split into shards; names say how many there are, as is usual with TFRecords."""
+    """Divide a split into shards, named with their total count as is usual for TFRecords."""
     shards = max(1, -(-count // shard_size))
     return [
         Slice(
@@ -72,49 +75,41 @@ def slices(split: str, count: int, *, shard_size: int) -> list[Slice]:
 
 
 def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: None) -> None:
-    """Write one shard and, beside it in the work folder, what `finished` reads.
+    """Write one shard and, in the work folder, the note that `finished` reads.
 
-    The shard gets its name once all of it is on disk; its bytes depend on source and options
-    alone. `tick` is called after every picture; what it raises stops the shard.
+    The shard is renamed to its final name once complete; its bytes depend only on source and
+    options. `tick` is called after every image; an exception from it stops the shard.
 
-    Raises OSError if it cannot be written; nothing half-written is left then.
+    Raises OSError if it cannot be written; no incomplete file remains.
     """
-    temporary = job.work / f"{piece.name}.{os.getpid()}.tmp"
     digest, size, classes = hashlib.sha256(), 0, Counter[int]()
     records = labels = captions = 0
     rejected = []
-    try:
-        with open(temporary, "wb") as file:
-            raws = job.source.read(piece.split, piece.start, piece.stop)
-            for position, raw in enumerate(raws, start=piece.start):
-                try:
-                    example = _example(raw, position, job)
-                except UnreadableError as error:
-                    rejected.append((raw.filename, str(error)))
-                else:
-                    data = frame(serialize(example))
-                    file.write(data)
-                    digest.update(data)
-                    size += len(data)
-                    records += 1
-                    captions += bool(example.captions)
-                    if example.label is not None:
-                        labels += 1
-                        classes.update(_classes(example.label))
-                tick()
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, job.directory / piece.name)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with files.atomic(job.directory / piece.name) as unfinished, open(unfinished, "wb") as file:
+        raws = job.source.read(piece.split, piece.start, piece.stop)
+        for position, raw in enumerate(raws, start=piece.start):
+            try:
+                example = _example(raw, position, job)
+            except UnreadableError as error:
+                rejected.append((escaped(raw.filename), str(error)))
+            else:
+                data = frame(serialize(example))
+                file.write(data)
+                digest.update(data)
+                size += len(data)
+                records += 1
+                captions += bool(example.captions)
+                if example.label is not None:
+                    labels += 1
+                    classes.update(_classes(example.label))
+            tick()
     info = ShardInfo(piece.name, records, size, digest.hexdigest())
     shard = Shard(info, dict(sorted(classes.items())), labels, captions, rejected)
-    write_atomically(_notes(piece, job), json.dumps(asdict(shard)).encode())
+    files.write(_notes(piece, job), json.dumps(asdict(shard)))
 
 
 def finished(piece: Slice, job: Job) -> Shard | None:
-    """The shard of this slice if it is finished, else None."""
+    """Returns the shard of this slice if it is finished, else None."""
     try:
         data = json.loads(_notes(piece, job).read_text(encoding="utf-8"))
         written = (job.directory / piece.name).stat().st_size
@@ -143,20 +138,29 @@ def _notes(piece: Slice, job: Job) -> Path:
 
 
 def _example(raw: RawExample, position: int, job: Job) -> Example:
-    """Read one picture and make a record of it; `UnreadableError` says why that cannot be."""
+    """Read one image and convert it to a record; UnreadableError if that fails."""
     try:
         data = raw.load()
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
-    picture = normalise(data, short_side=job.short_side, lossless=job.source.lossless)
+    for caption in raw.captions:
+        if escaped(caption) != caption:
+            raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")
+    encoded = normalise(
+        data,
+        short_side=job.short_side,
+        lossless=job.source.lossless,
+        first_frame=job.first_frame,
+        max_pixels=job.max_pixels,
+    )
     names = job.source.class_names
     return Example(
-        image=picture.data,
-        format=picture.format,
-        height=picture.height,
-        width=picture.width,
+        image=encoded.data,
+        format=encoded.format,
+        height=encoded.height,
+        width=encoded.width,
         id=position,
-        filename=raw.filename,
+        filename=escaped(raw.filename),
         label=raw.label,
         captions=raw.captions,
         class_name="|".join(names[label] for label in _classes(raw.label)) if names else "",

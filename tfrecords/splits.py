@@ -1,6 +1,6 @@
-"""Which pictures go where: held-out classes, train/validation and few-shot samples.
+"""Choose held-out classes, train and validation images, and few-shot samples.
 
-Pure functions of (labels, seed): the same arguments give the same answer on every machine.
+Pure functions of (labels, seed): the same arguments give the same result on every machine.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 
 
 def held_out_classes(class_count: int, count: int, *, seed: int) -> tuple[int, ...]:
-    """Choose `count` of `class_count` classes to be left out of training, in ascending order.
+    """Choose `count` of `class_count` classes to hold out from training, in ascending order.
 
-    With one seed the choices are nested: 5 held-out classes are among the 10 held-out ones.
+    With the same seed the choices are nested: the 5 held-out classes are among the 10.
 
-    Raises ValueError unless at least one class is held out and two stay.
+    Raises ValueError unless at least one class is held out and two remain.
     """
     if not 1 <= count <= class_count - 2:
         raise ValueError(
@@ -30,17 +30,17 @@ def held_out_classes(class_count: int, count: int, *, seed: int) -> tuple[int, .
 def train_validation(
     labels: Sequence[int] | np.ndarray, *, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split pictures in two so that every class keeps its share.
+    """Split images into train and validation, stratified by class.
 
     Args:
-        labels: [n] the class of each picture; all zero if there are no classes. [n, classes] of
-            0 and 1 where a picture has several: it goes by the rarest of them.
-        fraction: share of each class that goes to validation, rounded, but at least one
-            picture of a class with two or more, and never all of them.
-        seed: decides which pictures.
+        labels: [n] the class of each image; all zero if there are no classes. For multi-label
+            data 0/1 [n, classes]; an image is then stratified by its rarest class.
+        fraction: share of each class that goes to validation, rounded, but at least one image
+            of a class with two or more, and never all of them.
+        seed: of the random choice.
 
     Returns:
-        Positions of the train and of the validation pictures, each ascending.
+        Positions of the train and of the validation images, each ascending.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected a number between 0 and 1, got {fraction}")
@@ -55,14 +55,14 @@ def train_validation(
 
 
 def rarest_class(labels: Sequence[Sequence[int]]) -> np.ndarray:
-    """The class of each picture that the fewest pictures show, int [n]: its stratum.
+    """Returns each image's rarest class, int [n], as its stratum.
 
-    Splitting by it keeps about the share of every class, and exactly that of the rare ones, which
-    a split by lot could lose. (The first step of iterative stratification, Sechidis et al. 2011,
-    which starts from the label with the fewest pictures.)
+    Splitting by it keeps the share of rare classes exactly, which a random split could lose, and
+    of the others approximately. (The first step of iterative stratification, Sechidis et al. 2011,
+    which starts from the label with the fewest images.)
 
     Args:
-        labels: the classes of each picture; none is stratum -1.
+        labels: the classes of each image; an image without classes gets stratum -1.
     """
     counts = Counter(label for several in labels for label in several)
     return np.array(
@@ -72,22 +72,22 @@ def rarest_class(labels: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def few_shot(labels: Sequence[int] | np.ndarray, shots: int, *, seed: int) -> np.ndarray:
-    """Choose `shots` pictures of every class.
+    """Choose `shots` images of every class.
 
-    With one seed the samples are nested: the 1-shot sample is part of the 2-shot sample. A
-    class with fewer pictures gives each of them equally often, as far as possible.
+    With the same seed the samples are nested: the 1-shot sample is part of the 2-shot sample. A
+    class with fewer images repeats each of them as equally as possible.
 
     Returns:
-        [classes * shots] positions, all pictures of the first class first.
+        [classes * shots] positions, all images of the first class first.
     """
     if shots < 1:
-        raise ValueError(f"shots: expected at least 1 picture per class, got {shots}")
+        raise ValueError(f"shots: expected at least 1 image per class, got {shots}")
     samples = [np.resize(members, shots) for members in _shuffled_by_class(labels, seed=seed)]
     return np.concatenate(samples) if samples else np.empty(0, np.int64)
 
 
 def _shuffled_by_class(labels: Sequence[int] | np.ndarray, *, seed: int) -> list[np.ndarray]:
-    """The positions of each class, classes ascending, each in an order drawn from the seed."""
+    """Returns the positions of each class, shuffled by the seed; classes ascending."""
     labels = np.asarray(labels, dtype=np.int64)
     rng = np.random.default_rng(seed)
     return [rng.permutation(np.flatnonzero(labels == value)) for value in np.unique(labels)]

@@ -1,7 +1,7 @@
-"""From a source to a folder of records: planned, written shard by shard, resumable, summed up.
+"""Write a source to a folder of records, shard by shard; interrupted writes can be resumed.
 
-While it is being written, the folder has a hidden work folder with what was asked for and a note
-per finished shard. The manifest comes last: a folder that has one is whole.
+During writing, a hidden work folder holds the options and a note per finished shard. The
+manifest is written last: a folder that has one is complete.
 """
 
 from __future__ import annotations
@@ -13,17 +13,22 @@ import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from tfrecords import pictures, schema
-from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo, write_atomically
+from duet import files
+from tfrecords import image_files, schema
+from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
 from tfrecords.shard import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
 
 REJECTED = "rejected.csv"
+REQUEST = "request.json"
+
 RUNNERS = ("local", "beam")
+
 SHARD_SIZE = 500
 
 
@@ -32,50 +37,69 @@ def write(
     directory: str | Path,
     *,
     short_side: int | None = None,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
     shard_size: int = SHARD_SIZE,
     workers: int = 2,
     runner: str = "local",
     beam_options: str = "",
     progress: bool = True,
 ) -> Manifest:
-    """Write all pictures of a source into TFRecords, with `manifest.json` and `rejected.csv`.
+    """Write all images of a source into TFRecords, with `manifest.json` and `rejected.csv`.
 
-    If an earlier call with the same source and options was stopped, it is finished: shards that
-    are done stay as they are, and the bytes come out the same. They do not depend on `workers`
-    or `runner` either.
+    Resumes an interrupted call with the same source and options, keeping finished shards; the
+    resulting bytes are the same. They do not depend on `workers` or `runner` either. If that call
+    had finished, its manifest is returned.
 
     Args:
-        directory: is made; must be empty, or hold what an earlier call left unfinished.
-        short_side: shrink pictures to this shorter side; None keeps every pixel.
-        shard_size: pictures per shard.
-        workers: processes on this machine.
+        directory: created; must be empty, or hold the unfinished result of an earlier call.
+        short_side: shrink images to this shorter side; None keeps the original size.
+        first_frame: take the first frame of animated images and multi-page files.
+        max_pixels: largest accepted number of pixels; None for Pillow's limit (89,478,485).
+        shard_size: images per shard.
+        workers: local processes.
         runner: "local", or "beam" for Apache Beam.
-        beam_options: pipeline options for Beam as on a command line.
+        beam_options: Beam pipeline options as on a command line.
         progress: show a progress bar.
 
     Raises:
-        FileExistsError: `directory` holds something else, finished records included.
-        ValueError: an option is out of range, differs from those of the call to be finished,
-            or no picture of a split could be read.
+        FileExistsError: `directory` holds other files or other finished records.
+        InUseError: another process writes there.
+        ValueError: an option is out of range or differs from the call to be resumed, or no image
+            of a split could be read.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
-    _check(short_side=short_side, shard_size=shard_size, workers=workers, runner=runner)
+    _check(
+        runner=runner,
+        short_side=short_side,
+        max_pixels=max_pixels,
+        shard_size=shard_size,
+        workers=workers,
+    )
     directory = Path(directory)
-    job = Job(source, directory, short_side)
+    job = Job(source, directory, short_side, first_frame, max_pixels)
     plan = {
         split: slices(split, count, shard_size=shard_size) for split, count in source.splits.items()
     }
-    options = {"short_side": short_side, "shard_size": shard_size}
+    options: dict[str, Any] = {"short_side": short_side, "shard_size": shard_size}
+    options |= {"first_frame": True} if first_frame else {}
+    options |= {"max_pixels": max_pixels} if max_pixels else {}
     try:
-        _open_work_folder(job, _request(source, options))
-        todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
-        if runner == "beam":
-            run_beam(todo, job, options=beam_options)
-        else:
-            _run_with_bar(todo, job, workers=workers, progress=progress)
-        return _finish(job, plan, options)
+        request = _request(source, options)
+        _check_free(job, request)
+        with files.locked(directory):
+            if (whole := _check_free(job, request)) is not None:
+                _remove_work_folder(job)
+                return whole
+            _open_work_folder(job, request)
+            todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
+            if runner == "beam":
+                run_beam(todo, job, options=beam_options)
+            else:
+                _run_with_bar(todo, job, workers=workers, progress=progress)
+            return _finish(job, plan, options)
     except OSError as error:
-        if error.errno is None:  # one of ours, in words already
+        if error.errno is None:  # raised by Duet, already readable
             raise
         raise _write_error(error, directory) from error
 
@@ -87,14 +111,13 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
         desc=f"writing {job.directory}",
         total=total,
         initial=total - left,
-        unit=" pictures",
-        disable=not progress,
+        unit=" images",
+        **({} if progress else {"disable": True}),  # `TQDM_DISABLE` is respected too
     ) as bar:
         run_local(todo, job, workers=workers, advance=bar.update)
 
 
-def _check(*, short_side: int | None, shard_size: int, workers: int, runner: str) -> None:
-    numbers = {"short_side": short_side, "shard_size": shard_size, "workers": workers}
+def _check(*, runner: str, **numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
@@ -103,7 +126,7 @@ def _check(*, short_side: int | None, shard_size: int, workers: int, runner: str
 
 
 def _request(source: Source, options: dict) -> dict:
-    """What decides about the bytes, as it reads back from JSON."""
+    """Returns everything that determines the bytes, as it reads back from JSON."""
     request = {
         "schema": _schema(source),
         "dataset": source.name,
@@ -115,8 +138,15 @@ def _request(source: Source, options: dict) -> dict:
     return json.loads(json.dumps(request))
 
 
+def _asked_for(manifest: Manifest) -> dict:
+    """The request that finished records are the answer to."""
+    splits = {name: split.count + split.rejected for name, split in manifest.splits.items()}
+    known = {name: getattr(manifest, name) for name in ("schema", "dataset", "source")}
+    return known | {"splits": splits, "options": manifest.options, "versions": manifest.versions}
+
+
 def _is_multi_label(source: Source) -> bool:
-    return getattr(source, "multi_label", False)  # a source with one label need not say so
+    return getattr(source, "multi_label", False)  # optional for single-label sources
 
 
 def _schema(source: Source) -> int:
@@ -124,12 +154,19 @@ def _schema(source: Source) -> int:
 
 
 def _versions() -> dict[str, str]:
-    return {"duet": version("duet-vision-language"), **pictures.versions()}
+    return {"duet": version("duet-vision-language"), **image_files.versions()}
 
 
-def _open_work_folder(job: Job, request: dict) -> None:
-    """Make the folders, or make sure that what is there is the same work, unfinished."""
-    note = job.work / "request.json"
+def _check_free(job: Job, request: dict) -> Manifest | None:
+    """Make sure that nothing is there, or the same work; its manifest if that is finished."""
+    note = job.work / REQUEST
+    if (job.directory / FILE_NAME).is_file():
+        whole = Manifest.read(job.directory)
+        if _asked_for(whole) == request:
+            return whole
+        raise FileExistsError(
+            f"{job.directory} holds finished records; choose another folder or delete this one"
+        )
     if note.exists():
         earlier = json.loads(note.read_text(encoding="utf-8"))
         changed = [key for key in request if request[key] != earlier.get(key)]
@@ -138,20 +175,31 @@ def _open_work_folder(job: Job, request: dict) -> None:
                 f"{job.directory} holds unfinished records of another {' and '.join(changed)}; "
                 f"finish those with the command that began them, or delete the folder"
             )
-        return
+        return None
     if job.directory.exists() and not job.directory.is_dir():
         raise FileExistsError(f"{job.directory} is a file; expected a folder to be made")
-    if job.directory.is_dir() and any(p.name != job.work.name for p in job.directory.iterdir()):
-        what = "finished records" if (job.directory / FILE_NAME).exists() else "other files"
+    if job.directory.is_dir() and any(
+        path.name != job.work.name and not files.is_trace(path) for path in job.directory.iterdir()
+    ):
         raise FileExistsError(
-            f"{job.directory} holds {what}; choose another folder or delete this one"
+            f"{job.directory} holds other files; choose another folder or delete this one"
         )
+    return None
+
+
+def _open_work_folder(job: Job, request: dict) -> None:
+    """Make it, with the note of what was asked for, unless it is there."""
     job.work.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, json.dumps(request, indent=2).encode())
+    if not (note := job.work / REQUEST).exists():
+        files.write(note, json.dumps(request, indent=2))
+
+
+def _remove_work_folder(job: Job) -> None:
+    shutil.rmtree(job.work, ignore_errors=True)
 
 
 def _write_error(error: OSError, directory: Path) -> OSError:
-    """The same error in words that say what to do."""
+    """Returns the same error with a message that says what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OSError(
             f"no space left for {directory}; make room and start the same command again: "
@@ -161,7 +209,7 @@ def _write_error(error: OSError, directory: Path) -> OSError:
 
 
 def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
-    """Sum up the shards, write listing and manifest, and remove the work folder."""
+    """Write the list of rejected files and the manifest, and remove the work folder."""
     shards = {
         split: [shard for piece in pieces if (shard := finished(piece, job))]
         for split, pieces in plan.items()
@@ -173,7 +221,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
                 f"{job.directory}; do all workers see this folder under the same path?"
             )
     rejected = [pair for split in shards.values() for shard in split for pair in shard.rejected]
-    write_atomically(job.directory / REJECTED, _table(rejected))
+    files.write(job.directory / REJECTED, _table(rejected))
     splits = {
         split: _split_info(pieces, classes=len(job.source.class_names))
         for split, pieces in shards.items()
@@ -181,7 +229,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
     for split, info in splits.items():
         if not info.count:
             raise ValueError(
-                f"no picture of split {split} could be read, see {job.directory / REJECTED}; "
+                f"no image of split {split} could be read, see {job.directory / REJECTED}; "
                 f"repair the source, delete {job.directory} and start again"
             )
     manifest = Manifest(
@@ -198,7 +246,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
         multi_label=_is_multi_label(job.source),
     )
     manifest.write(job.directory)
-    shutil.rmtree(job.work)
+    _remove_work_folder(job)
     return manifest
 
 

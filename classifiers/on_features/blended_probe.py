@@ -51,6 +51,7 @@ def fit(task: Task, seed: int = 0, *, steps: int = STEPS) -> LinearFit:
         rows, bias = rows - rate * speeds[0], bias - rate * speeds[1]
         if (step + 1) % EVERY == 0:
             names = names - name_rate * (slope * cosines).sum(axis=0)
+    assert best is not None
     return best[2]
 
 
@@ -62,10 +63,13 @@ def _mean_cosine(task: Task, cosines: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _loss(task: Task, found: LinearFit) -> float:
+    assert task.validation is not None
     return float(losses(found.known(task.validation[0]), task.validation[1]).mean())
 
 
-def _fitted(task, rows, bias, names, step) -> LinearFit:
+def _fitted(
+    task: Task, rows: np.ndarray, bias: np.ndarray, names: np.ndarray, step: int
+) -> LinearFit:
     return linear(
         rows + names[:, None] * task.class_texts,
         bias,

@@ -1,6 +1,7 @@
 """ProKeR: kernel ridge regression of what the class names leave unsaid."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def fit(
     shots = max((n for n in BY_SHOTS if n <= task.shots), default=1)
     default = BY_SHOTS[shots] if beta is None or strength is None else (beta, strength)
 
-    def solved(setting: tuple[float, float], scale: float = task.scale, **more) -> KernelFit:
+    def solved(setting: tuple[float, float], scale: float = task.scale, **more: Any) -> KernelFit:
         duals = solve(keys, residual, weights, beta=setting[0], strength=setting[1])
         return KernelFit(
             text_scale=scale,

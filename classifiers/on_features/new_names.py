@@ -83,10 +83,13 @@ def _both_sides(
     task: Task, inside: Task, kept: np.ndarray, away: np.ndarray, *, reads: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features and columns of unseen images of trained classes, and of all images set aside."""
+    assert task.validation is not None and inside.validation is not None
     outside, away_held = np.isin(task.labels, away), np.isin(task.validation[1], away)
     if reads == "features":
         parts = (inside.validation[0], task.mean_features[outside], task.validation[0][away_held])
     else:
+        assert task.before is not None and inside.before is not None
+        assert task.before.validation is not None and inside.before.validation is not None
         before = task.before.features
         before = before if before.ndim == 2 else before.mean(axis=0)
         parts = (inside.before.validation, before[outside], task.before.validation[away_held])

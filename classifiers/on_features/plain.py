@@ -25,8 +25,8 @@ def linear_probe(task: Task, seed: int = 0) -> LinearFit:
 
     task.require_every_class("linear-probe")
     features, labels, _ = task.stacked()
-    choice = {} if task.validation is not None else {"strengths": (STRENGTH,)}
-    found = probe.fit(features, labels, validation=task.validation, **choice)
+    strengths = probe.SWEPT if task.validation is not None else (STRENGTH,)
+    found = probe.fit(features, labels, validation=task.validation, strengths=strengths)
     return linear(
         found.weights.T,
         found.bias,

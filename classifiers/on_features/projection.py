@@ -66,8 +66,10 @@ def fit(task: Task, seed: int = 0, *, pull: float | None = None) -> ProjectionFi
         return problem.fitted(
             problem.solve(pull, matrix) if np.isfinite(pull) else matrix, {"pull": pull}
         )
+    assert task.validation is not None
     wanted = task.validation[1]
     held = task.validation[0] if task.before is None else task.before.validation
+    assert held is not None
     tried, fits, matrix = {}, {}, problem.start
     for times in TIMES:
         pull = times * default

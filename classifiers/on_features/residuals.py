@@ -1,5 +1,7 @@
 """Rows trained from the class names by many small steps: cross-modal probe and TaskRes."""
 
+from typing import Any
+
 import numpy as np
 
 from classifiers.calibration import losses
@@ -82,7 +84,16 @@ def task_residual(task: Task, seed: int = 0, *, steps: int = STEPS) -> LinearFit
     )
 
 
-def _stopped(task, objective, start, *, steps, rate, decay, rows) -> LinearFit:
+def _stopped(
+    task: Task,
+    objective: Any,
+    start: np.ndarray,
+    *,
+    steps: int,
+    rate: float,
+    decay: float,
+    rows: Any,
+) -> LinearFit:
     """Train, and take the rows of the last step, or of the one that validation chooses."""
     seen: dict[int, np.ndarray] = {}
     every = max(1, steps // STOPS)

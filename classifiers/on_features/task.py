@@ -54,7 +54,7 @@ class Task:
     class_texts: np.ndarray
     scale: float
     validation: tuple[np.ndarray, np.ndarray] | None = None
-    weights: np.ndarray | None = None
+    weights: np.ndarray = None  # type: ignore[assignment]  # an array after __post_init__
     before: BeforeProjection | None = None
 
     def __post_init__(self):

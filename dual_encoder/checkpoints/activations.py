@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-from dual_encoder.transformer import gelu_tanh, quick_gelu
+from dual_encoder.towers.transformer import gelu_tanh, quick_gelu
 
 ACTIVATIONS: dict[str, str | Callable] = {
     "quick_gelu": quick_gelu,
@@ -13,6 +13,7 @@ ACTIVATIONS: dict[str, str | Callable] = {
     "gelu_pytorch_tanh": gelu_tanh,
     "gelu_new": gelu_tanh,
     "relu": "relu",
+    "silu": "silu",
 }
 
 

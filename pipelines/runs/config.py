@@ -2,20 +2,27 @@
 
 import dataclasses
 import difflib
-import os
 import re
 import types
 import typing
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import docstring_parser
 import jsonargparse
 import yaml
 
+from duet import files
+from pipelines.runs import command_line, option_help
+from pipelines.runs.option_groups import USUAL
+
 RECIPES = Path(__file__).parents[1] / "recipes"
+
 WORDS = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
+
+FROM_IMAGES = " It takes records, which `prepare --folder X --out records/X` makes of a folder."
+
 UNIONS = (types.UnionType, typing.Union)  # `int | None`, and what Python makes of `Literal | None`
+
 Options = TypeVar("Options")
 
 
@@ -26,21 +33,19 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
 
     Raises:
         ValueError: an unknown option or key, a missing one, or a value of the wrong type.
-        SystemExit: `--help` was asked for, and printed.
+        SystemExit: `--help` or `--help-all` was asked for, and printed.
     """
-    text = docstring_parser.parse(options.__doc__ or "")
-    parser = _Parser(
-        prog=f"python -m pipelines {command}",
-        allow_abbrev=False,
-        description=text.short_description,
-    )
-    recipes = f"one of {recipe_names()}, or a YAML file"
-    parser.add_argument("--config", action="config", help=recipes)
-    helps = {parameter.arg_name: parameter.description for parameter in text.params}
+    if asked := {"-h", "--help", "--help-all"} & set(argv):
+        recipes = option_help.recipes_of(command, RECIPES)
+        everything = "--help-all" in asked
+        print(option_help.text(options, command=command, everything=everything, recipes=recipes))
+        raise SystemExit(0)
+    parser = _Parser(prog=f"{command_line.program()} {command}", allow_abbrev=False)
+    parser.add_argument("--config", action="config")
     parser.hints = typing.get_type_hints(options)
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     for field in fields:
-        _add(parser, field, parser.hints[field.name], helps.get(field.name))
+        _add(parser, field, parser.hints[field.name])
     argv = _config_paths(argv)
     values = vars(parser.parse_args(argv))
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
@@ -79,9 +84,7 @@ def recipe_path(name: str, *, option: str) -> Path:
 
 def write_config(options: Any, path: Path) -> None:
     """The options as YAML: what `--config` takes to run the same again. Never half a file."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
-    os.replace(partial, path)
+    files.write(path, yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -117,6 +120,8 @@ class _Parser(jsonargparse.ArgumentParser):
         if "not accepted" not in line and "unrecognized" not in line:
             return ""
         known = {name.replace("_", "-"): name for name in self.hints}
+        if usual := self._usual(line):
+            return usual
         for word in line.replace("'", " ").replace("=", " ").split():
             dashes = "--" if word.startswith("-") else ""
             close = difflib.get_close_matches(
@@ -124,6 +129,16 @@ class _Parser(jsonargparse.ArgumentParser):
             )
             if close:
                 return f"; did you mean {dashes + close[0] if dashes else known[close[0]]}?"
+        return ""
+
+    def _usual(self, line: str) -> str:
+        """What is meant by a word that other libraries use; empty if it is none of those."""
+        for word in line.replace("=", " ").split():
+            name = word.lstrip("-").replace("-", "_") if word.startswith("--") else ""
+            meant = [each for each in USUAL.get(name, "").split() if each in self.hints]
+            if meant:
+                more = FROM_IMAGES if (name, meant[0]) == ("folder", "data") else ""
+                return f"; did you mean --{meant[0].replace('_', '-')}?{more}"
         return ""
 
 
@@ -137,14 +152,14 @@ def _words(hint: Any) -> str:
     return WORDS.get(hint, str(hint))
 
 
-def _add(parser: _Parser, field: dataclasses.Field, hint: Any, help_text: str | None) -> None:
+def _add(parser: _Parser, field: dataclasses.Field, hint: Any) -> None:
     names = ["--" + field.name.replace("_", "-")]
     if len(field.name) == 1:
         names.insert(0, f"-{field.name}")
     default: Any = field.default
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
-    extra: dict[str, Any] = {"help": help_text}
+    extra: dict[str, Any] = {}
     if default is dataclasses.MISSING:
         extra["required"] = True
     else:
@@ -152,7 +167,8 @@ def _add(parser: _Parser, field: dataclasses.Field, hint: Any, help_text: str | 
     if hint is bool:
         parser.add_argument(*names, action=jsonargparse.ActionYesNo(no_prefix="no-"), **extra)
     elif (item := _list_item(hint)) is not None:
-        parser.add_argument(*names, type=item, nargs="+", **extra)
+        nargs = field.metadata.get("nargs", "+")
+        parser.add_argument(*names, type=item, nargs=nargs, **extra)
     else:
         parser.add_argument(*names, type=hint, **extra)
 

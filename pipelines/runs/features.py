@@ -1,15 +1,16 @@
-"""What a frozen image tower makes of pictures: computed once, kept in a file."""
+"""Compute image features, with or without the projection."""
 
-import json
-import os
-from collections.abc import Callable
+import functools
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save_file
+
+EMBEDDING = "embedding"  # the view behind the image projection, not of unit length
+
+PRE_PROJECTION = "pre-projection"  # the view before it
 
 
 @dataclass(frozen=True)
@@ -18,57 +19,68 @@ class Features:
 
     Attributes:
         values: float32 [n, d].
-        labels: int32 [n], or float32 [n, classes] where pictures have several.
+        labels: int32 [n], or float32 [n, classes] where images have several.
+        seconds: that computing them took, now or when they were put into the cache.
     """
 
     values: np.ndarray
     labels: np.ndarray
+    seconds: float = 0.0
+
+
+def encoder(model: Any, view: str = EMBEDDING) -> Callable[[Any], Any]:
+    """Images [b, s, s, 3] -> one view of them by a model's image side [b, d], compiled."""
+    if view not in (EMBEDDING, PRE_PROJECTION):
+        raise ValueError(f"view: expected {EMBEDDING} or {PRE_PROJECTION}; got {view!r}")
+    projection = getattr(model, "image_projection", None) if view == EMBEDDING else None
+    return _side(model.image_tower, projection).encode_image
+
+
+@functools.lru_cache(maxsize=2)  # tracing takes seconds, and rows of a comparison share a model
+def _side(tower: Any, projection: Any) -> Any:
+    import keras
+
+    import classifiers
+
+    head = keras.layers.Dense(1, dtype="float32")
+    side = classifiers.ImageClassifier(tower, head, class_names=["-"], image_projection=projection)
+    side.build()
+    return side
 
 
 def compute(
-    encode: Callable[[Any], Any], batches: Any, *, count: int, what: str = "encoding pictures"
+    encode: Callable[[Any], Any], batches: Any, *, count: int, what: str = "encoding images"
 ) -> Features:
-    """Encode the pictures of batches (x, y, sample_weight), without the padding.
+    """Encode the images of batches (x, y, sample_weight), without the padding; keep nothing.
 
     Args:
-        encode: pictures [b, s, s, 3] -> features [b, d], such as a model's `encode_image`.
-        batches: of `tfrecords.load`: pictures as evaluation sees them, or augmented views of
+        encode: images [b, s, s, 3] -> features [b, d], such as a model's `encode_image`.
+        batches: of `tfrecords.load`: images as evaluation sees them, or augmented views of
             each in as many epochs of training.
-        count: pictures, for the progress bar.
+        count: images, for the progress bar.
         what: it says.
     """
-    from tqdm import tqdm
-
-    values, labels = [], []
-    with tqdm(total=count, desc=what, unit=" pictures", delay=2, leave=False) as bar:
-        for x, y, weight in batches:
-            real = np.asarray(weight) > 0
-            values.append(np.asarray(encode(x["image"]), np.float32)[real])
-            labels.append(np.asarray(y)[real])
-            bar.update(int(real.sum()))
-    return Features(np.concatenate(values), np.concatenate(labels))
+    begun, values, labels = time.perf_counter(), [], []
+    for rows, own in encoded(encode, batches, count=count, what=what):
+        values.append(rows)
+        labels.append(own)
+    seconds = time.perf_counter() - begun
+    return Features(np.concatenate(values), np.concatenate(labels), seconds)
 
 
 def unit(values: np.ndarray) -> np.ndarray:
-    """Rows of unit length."""
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    """Normalises rows [..., d] to unit length."""
+    return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
 
 
-def cached(path: Path, key: dict[str, Any], make: Callable[[], Features]) -> Features:
-    """The features in a file, or what `make` gives, which the file then keeps.
+def encoded(
+    encode: Callable[[Any], Any], batches: Any, *, count: int, what: str
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Features and labels of each batch, as `compute` has them."""
+    from tqdm import tqdm
 
-    Args:
-        path: a safetensors file; one whose key is another is written anew.
-        key: all that the features depend on, as JSON takes it: model, records, pictures, views.
-    """
-    text = json.dumps(key, sort_keys=True)
-    if path.is_file():
-        with safe_open(path, framework="numpy") as file:
-            if (file.metadata() or {}).get("key") == text:
-                return Features(file.get_tensor("values"), file.get_tensor("labels"))
-    made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({"values": made.values, "labels": made.labels}, partial, metadata={"key": text})
-    os.replace(partial, path)
-    return made
+    with tqdm(total=count, desc=what, unit=" images", delay=2, leave=False, disable=None) as bar:
+        for x, y, weight in batches:
+            real = np.asarray(weight) > 0
+            yield np.asarray(encode(x["image"]), np.float32)[real], np.asarray(y)[real]
+            bar.update(int(real.sum()))

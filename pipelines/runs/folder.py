@@ -1,17 +1,19 @@
-"""The folder of a run: never overwritten, and filled all at once or gone on with."""
+"""The folder of a run: never overwritten; filled atomically, or resumed."""
 
+import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from duet import files
 from pipelines.runs.config import read_config, write_config
 
 CONFIG = "config.yaml"
+
+_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk, not of whoever named it
 
 
 def check_free(out: str | Path, names: Iterable[str]) -> Path:
@@ -19,6 +21,7 @@ def check_free(out: str | Path, names: Iterable[str]) -> Path:
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; --out takes a folder")
+    files.sweep(out)
     held = [name for name in names if (out / name).exists()]
     if held:
         raise FileExistsError(f"{out} already holds {held[0]}; give another --out")
@@ -29,20 +32,43 @@ def check_free(out: str | Path, names: Iterable[str]) -> Path:
 def filled_at_once(out: Path) -> Iterator[Path]:
     """A temporary folder inside `out`, which is made; at the end its files move up into `out`.
 
-    If the block fails they are removed, and nothing of them is seen under its final name.
-    Raises PermissionError before the block where nothing can be written.
+    If the block fails, or the process is killed, nothing of them is seen under its final name.
+
+    Raises:
+        files.InUseError: another process is at work in `out`.
+        PermissionError: `out` cannot be made or written.
+        files.CannotWriteError: the disk is full or read-only.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=out, prefix=".unfinished-"))
-    except OSError as error:
-        raise PermissionError(f"{out} cannot be written: {error.strerror}") from None
-    try:
+    with held(out), files.together(out) as staging:
         yield staging
-        for path in sorted(staging.iterdir()):
-            os.replace(path, out / path.name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def held(out: Path, *, writes: bool = True) -> Iterator[None]:
+    """Hold the folder of a run for this process, if it is the one that writes.
+
+    Raises:
+        files.InUseError: another process is at work in it.
+        PermissionError: it cannot be made or written.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.locked(out) if writes else nullcontext())
+        except files.CannotWriteError as error:
+            if error.errno is None or error.errno in _FAILURES:
+                raise
+            reason = os.strerror(error.errno)
+            raise PermissionError(f"{out} cannot be written: {reason}") from None
+        yield
+
+
+def is_finished(
+    out: str | Path, options: Any, *, finished: str, free: tuple[str, ...] = ()
+) -> bool:
+    """Whether a run with the same options has come to its end in `out`; as `check_resumable`."""
+    out = Path(out)
+    begun = (out / finished).is_file() and (out / CONFIG).is_file()
+    return begun and not _changed(out, options, free)
 
 
 def check_resumable(
@@ -61,21 +87,25 @@ def check_resumable(
     if finished and (out / finished).exists():
         raise FileExistsError(f"{out} holds a finished run ({finished}); give another --out")
     if (out / CONFIG).is_file():
-        begun, wanted = read_config(out / CONFIG), asdict(options)
-        changed = [
-            f"{key} was {begun.get(key)!r}, not {value!r}"
-            for key, value in wanted.items()
-            if key not in ("out", *free)  # the folder may have been moved
-            and begun.get(key) != value
-        ]
-        if changed:
+        if changed := _changed(out, options, free):
             raise ValueError(
                 f"{out} holds a run begun with other options ({'; '.join(changed)}); "
                 "give those again to go on, or another --out"
             )
-    elif out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir()):
+    elif out.is_dir() and any(not files.is_trace(path) for path in out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give another --out")
     return out
+
+
+def _changed(out: Path, options: Any, free: tuple[str, ...]) -> list[str]:
+    """What differs between the options of a run in `out` and these, in words."""
+    begun, wanted = read_config(out / CONFIG), asdict(options)
+    return [
+        f"{key} was {begun.get(key)!r}, not {value!r}"
+        for key, value in wanted.items()
+        if key not in ("out", *free)  # the folder may have been moved
+        and begun.get(key) != value
+    ]
 
 
 def claim(out: Path, options: Any) -> None:
@@ -87,11 +117,3 @@ def claim(out: Path, options: Any) -> None:
         write_config(options, out / CONFIG)
     except OSError as error:
         raise PermissionError(f"{out} cannot be written: {error.strerror}") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, its folder made if missing: never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

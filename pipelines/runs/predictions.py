@@ -1,4 +1,4 @@
-"""What a model said of every test picture: kept, so that two models can be compared on each."""
+"""Store a model's prediction for every test image, for paired comparisons of models."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,13 +11,13 @@ FILE = "predictions.safetensors"
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of n pictures of a split, in stored order; classes are labels of the records, -1 is none.
+    """Of n images of a split, in stored order; classes are labels of the records, -1 is none.
 
     Attributes:
         labels: int32 [n], the true ones.
-        own: int32 [n], what it says among the classes of the picture's side: among those trained
-            on, or among those held out.
-        among_all: int32 [n], what it says among all classes.
+        own: int32 [n], prediction among the seen classes for images of seen classes, and among
+            the held-out classes for the others.
+        among_all: int32 [n], prediction among all classes.
     """
 
     labels: np.ndarray
@@ -26,7 +26,7 @@ class Predictions:
 
     @property
     def right(self) -> np.ndarray:
-        """Whether `own` is right, bool [n]."""
+        """Returns whether `own` is right, bool [n]."""
         return self.own == self.labels
 
 
@@ -43,7 +43,7 @@ def of(
 
 
 def _said(logits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
-    """The most probable of some classes, int32 [n]; -1 where it can name none of them."""
+    """Returns the most probable of some classes, int32 [n]; -1 if it can predict none of them."""
     if not classes or not len(logits):
         return np.full(len(logits), -1, np.int32)
     some = np.where(np.isnan(logits[:, classes]), -np.inf, logits[:, classes])

@@ -1,25 +1,25 @@
-"""`results.json`: what a run found, as data.
+"""`results.json`: the results of a run as data.
 
-One JSON object; fractions are of 1, unknown values are null. Schema 1:
+One JSON object; fractions are of 1, unknown values are null. Schema 2:
 
 ==================  ===================================================================
-schema              1
+schema              2
 command             the command that wrote it, such as "evaluate"
 created             when, ISO 8601 with the offset from UTC
 dataset, split      names; `dataset` is the manifest's
 model               what was asked for: a checkpoint's name, a file or a run's folder
 judged_by           the metric that the dataset is usually judged by
-pictures, classes   how many were measured
+images, classes     how many were measured
 metrics             the figures of `metrics.METRICS`
 intervals           95 % bootstrap interval [low, high] of each; {} where none was asked for
 per_class           list of {name, count, predicted, precision, recall, f1}; null figures for
-                    a class without pictures in the split
+a class without images in the split
 confusion_matrix    counts, row the true class, column the predicted one, as in per_class;
-                    [] of more than a thousand classes; multi-label: [[true negatives,
-                    false positives], [false negatives, true positives]] of each class
+[] of more than a thousand classes; multi-label: [[true negatives,
+false positives], [false negatives, true positives]] of each class
 calibration         list of {low, high, count, confidence, accuracy}, one per bin
-most_confused       list of {true, predicted, count, of}: class indices, and pictures
-cost                seconds, pictures_per_second, peak_rss_bytes
+most_confused       list of {true, predicted, count, of}: class indices, and images
+cost                seconds, images_per_second, peak_rss_bytes
 config              the options of the command, as config.yaml has them
 versions            of Python and of the packages that the figures depend on
 seed                of the bootstrap
@@ -30,7 +30,7 @@ thresholds were chosen; `metrics` are `multi_label_metrics.METRICS`, the rows of
 average_precision and threshold, and calibration and most_confused are left out.
 
 Of retrieval (`protocol`: "retrieval") there are `captions`, how many were measured, and `searched`,
-the pictures that they were looked for among; `metrics` are `retrieval_metrics.METRICS`, medians of
+the images that they were looked for among; `metrics` are `retrieval_metrics.METRICS`, medians of
 ranks among them, which have no interval; per_class and confusion_matrix are empty, and classes,
 calibration and most_confused are left out.
 
@@ -41,23 +41,22 @@ against: `schemas/results.schema.json`.
 """
 
 import json
-import os
 import platform
-import resource
-import sys
-import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from duet import files
+from pipelines.runs.memory import peak_rss_bytes as peak_rss_bytes
 
-from pipelines.runs import bootstrap, metrics, multi_label_metrics
+SCHEMA = 2
 
-SCHEMA = 1
 FILE = "results.json"
+
 PACKAGES = ("duet-vision-language", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
+
 REQUIRED = (
     "schema",
     "command",
@@ -73,66 +72,6 @@ REQUIRED = (
     "versions",
     "seed",
 )
-
-
-def measure(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: list[str],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """The part of the document that follows from labels [n] and probabilities [n, c] alone."""
-    figures = metrics.summary(labels, probabilities)
-    predicted = probabilities.argmax(axis=1)
-    confusion = metrics.confusion_matrix(labels, predicted, classes=len(class_names))
-    bins = metrics.calibration_bins(probabilities.max(axis=1), predicted == labels)
-    return {
-        "pictures": len(labels),
-        "classes": len(class_names),
-        "metrics": figures,
-        "intervals": bootstrap.intervals(labels, probabilities, resamples=resamples, seed=seed),
-        "per_class": metrics.per_class(confusion, class_names),
-        "confusion_matrix": confusion.tolist() if len(class_names) <= metrics.DENSE else [],
-        "calibration": bins,
-        "most_confused": metrics.most_confused(confusion),
-        "seed": seed,
-    }
-
-
-def measure_multi_label(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: list[str],
-    *,
-    thresholds: np.ndarray,
-    thresholds_from: str = "validation",
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """The same for several labels per picture: labels 0 or 1 and probabilities, both [n, c].
-
-    thresholds: [c], of `multi_label_metrics.choose_thresholds` on other pictures than these;
-    thresholds_from: the split of those.
-    """
-    from sklearn.metrics import multilabel_confusion_matrix
-
-    figures = multi_label_metrics.summary(labels, probabilities, thresholds)
-    said = multi_label_metrics.predicted(probabilities, thresholds)
-    return {
-        "multi_label": True,
-        "thresholds_from": thresholds_from,
-        "pictures": len(labels),
-        "classes": len(class_names),
-        "metrics": figures,
-        "intervals": multi_label_metrics.intervals(
-            labels, probabilities, thresholds, resamples=resamples, seed=seed
-        ),
-        "per_class": multi_label_metrics.per_class(labels, probabilities, thresholds, class_names),
-        "confusion_matrix": multilabel_confusion_matrix(labels, said).tolist(),
-        "seed": seed,
-    }
 
 
 def document(
@@ -164,6 +103,11 @@ def document(
     }
 
 
+def health(lines: Sequence[str]) -> dict[str, list[str]]:
+    """`{"health": lines}`, which pages show before any figure; nothing where there are none."""
+    return {"health": list(lines)} if lines else {}
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages in `PACKAGES` that are installed."""
     found = {"python": platform.python_version()}
@@ -175,31 +119,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def peak_rss_bytes() -> int:
-    """The most memory this process has held at once, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts kibibytes
-
-
 def write(path: str | Path, results: dict[str, Any]) -> None:
     """Writes the document under a temporary name, then renames it: never half a file.
 
-    Raises ValueError for a missing field or a number that JSON has no word for.
+    Raises ValueError for a missing field or a number that JSON cannot represent.
     """
     path = Path(path)
     missing = [field for field in REQUIRED if field not in results]
     if missing:
         raise ValueError(f"{path}: the results lack {', '.join(missing)}")
-    text = _text(results)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    files.write(path, _text(results))
 
 
 def _text(results: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which devices a run uses, and what part of every batch each of them gets."""
+"""Choose the devices of a run, and distribute batches over them."""
 
 import contextlib
 import functools
@@ -17,7 +17,7 @@ def build(name: str) -> Any:
     - `one`: TensorFlow's default, the first GPU or the CPU.
     - `mirrored`: all GPUs of this machine, or all (virtual) CPU devices where it has none.
     - `multi-worker`: one process per machine, as the environment variable TF_CONFIG lists them.
-      Waits until all of them are up. Has to be built before TensorFlow computes anything.
+    Waits until all of them are up. Has to be built before TensorFlow computes anything.
 
     Build the model, and load it, inside `with strategy.scope():`.
 

@@ -27,7 +27,7 @@ TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 2e-2, "mixed_float16": 2e-2}
 # Of learnt prompts before training: logits, and the gradient relative to its length (prompts.py).
 PROMPTS = {"prompt": 1e-5, "gradient": 1e-4}
 COLUMNS = ("image", "text", "logits", *PROMPTS)
-COUNT = 2  # pictures, and texts
+COUNT = 2  # images, and texts
 
 
 def compare(name: str, folder: Path, precision: str) -> dict:
@@ -38,7 +38,7 @@ def compare(name: str, folder: Path, precision: str) -> dict:
     import reference
 
     import dual_encoder
-    from dual_encoder.checkpoints.description import contradictions
+    from dual_encoder.checkpoints.consistency import contradictions
 
     keras.config.set_dtype_policy(precision)
     theirs = reference.build(name, folder)

@@ -50,7 +50,7 @@ def _hugging_face_text(name: str) -> Config:
     return dict(hf_model_name=name, hf_tokenizer_name=name, hf_pooler_type="mean_pooler")
 
 
-BASE_TEXT, LARGE_TEXT = _text(512, 8), _text(768, 12)
+LARGE_TEXT = _text(768, 12)
 ROBERTA = dict(pad_token_id=1, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
 IMAGENET = dict(model_type="vit", id2label={str(i): f"class {i}" for i in range(1000)})
 B_32, B_16 = _open_clip_vit(768, 12, 32), _open_clip_vit(768, 12, 16)
@@ -61,10 +61,12 @@ QUICK = dict(quick_gelu=True)
 CASES: dict[str, Config] = {
     "clip-rn50": _open_clip(1024, _residual([3, 4, 6, 3]), SMALL_TEXT, **QUICK),
     "clip-rn101": _open_clip(512, _residual([3, 4, 23, 3]), SMALL_TEXT, **QUICK),
-    "clip-vit-base-patch32": _clip(_vision(768, 12, 12, 32), BASE_TEXT, 512),
-    "clip-vit-base-patch16": _clip(_vision(768, 12, 12, 16), BASE_TEXT, 512),
+    "clip-vit-base-patch32": _open_clip(512, B_32, SMALL_TEXT, **QUICK),
+    "clip-vit-base-patch16": _open_clip(512, B_16, SMALL_TEXT, **QUICK),
     "clip-vit-large-patch14": _clip(_vision(1024, 16, 24, 14), LARGE_TEXT, 768),
-    "clip-vit-large-patch14-336": _clip(_vision(1024, 16, 24, 14, image_size=336), LARGE_TEXT, 768),
+    "clip-vit-large-patch14-336": _open_clip(
+        768, L_14 | dict(image_size=336), MIDDLE_TEXT, **QUICK
+    ),
     "clip-vit-base-patch32-laion2b": _open_clip(512, B_32, SMALL_TEXT),
     "clip-vit-base-patch32-laion400m": _open_clip(512, B_32, SMALL_TEXT, **QUICK),
     "clip-vit-base-patch32-metaclip": _open_clip(512, B_32, SMALL_TEXT, **QUICK),

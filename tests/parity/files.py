@@ -27,10 +27,11 @@ def write_settings(config: dict[str, Any], row: Checkpoint, folder: Path) -> Non
         _write(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
 
 
-def write_tokenizer(row: Checkpoint, folder: Path) -> None:
-    """What is compared takes ids, so a few words will do."""
-    words = {"<s>": 0, "<pad>": 1, "</s>": 2, "<|endoftext|>": 3}
-    end = "<|endoftext|>" if row.tokenizer == "CLIP byte pairs" else "</s>"
+def write_tokenizer(row: Checkpoint, folder: Path, *, end_id: int | None = None) -> None:
+    """What is compared takes ids, so a few words will do; `end_id` ends every text."""
+    is_clip = row.tokenizer == "CLIP byte pairs"
+    end, usual = ("<|endoftext|>", 49_407) if is_clip else ("</s>", 2)
+    words = {"<s>": 0, "<pad>": 1, end: usual if end_id is None else end_id}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<s>"))
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {end}", special_tokens=[(end, words[end])]

@@ -2,10 +2,10 @@
 
     python tests/parity/food101_study.py [--methods zero-shot vit ...]
 
-Data: 101 class folders of noise in the published layout, 3 pictures each. Weights: the recipe's two
+Data: 101 class folders of noise in the published layout, 3 images each. Weights: the recipe's two
 checkpoints at their real size, random, written by `transformers` as published, on a stand-in of the
 hub from which the command fetches them by name. Nothing of the recipes is changed but what makes
-them short: one epoch, one seed, pieces of 8 pictures. Accuracies are those of guessing; what is
+them short: one epoch, one seed, pieces of 8 images. Accuracies are those of guessing; what is
 shown is that the one command runs to its tables. Needs the extra `parity`, 10 GB of memory and, on
 2 cores, half an hour.
 """
@@ -33,13 +33,13 @@ from pipelines.runs import config
 
 NAMES = ("clip-vit-base-patch32", "vit-base-patch16-224")
 CLASSES, HELD_OUT = 101, 10
-COUNTS = {"train": 2, "test": 1}  # pictures of each class
+COUNTS = {"train": 2, "test": 1}  # images of each class
 PREPARE = "prepare --dataset food101 --data-dir food-101 --short-side 256 --out records/food101"
 COMPARE = "compare --config food101_study"  # both as the recipe's header has them
 SHORT = "--seeds 0 --epochs 1 --micro-batch 8 --validation 0.5 --bootstrap 50 --serving-seconds 0.5"
 
 
-def write_pictures(root: Path) -> None:
+def write_images(root: Path) -> None:
     """Food-101 as its archive has it: images/CLASS/NUMBER.jpg, listed in meta/."""
     names, rng = [f"dish_{i:03d}" for i in range(CLASSES)], np.random.default_rng(0)
     (root / "meta").mkdir(parents=True)
@@ -75,7 +75,8 @@ def publish(name: str, hub: HubServer) -> None:
         if CHECKPOINTS[name].context_length is not None:
             (folder / "tokenizer.json").unlink()  # of a few words
             write_clip(folder, open_clip_tokenizers())
-        hub.publish(str(CHECKPOINTS[name].repository), folder)
+        row = CHECKPOINTS[name]
+        hub.publish(str(row.repository), folder, reference=row.revision or "main")
 
 
 def check(results: dict, methods: list[str]) -> None:
@@ -90,7 +91,7 @@ def check(results: dict, methods: list[str]) -> None:
 def main(methods: list[str]) -> int:
     with tempfile.TemporaryDirectory() as parent, HubServer() as hub:
         home = Path(parent)
-        write_pictures(home / "food-101")
+        write_images(home / "food-101")
         for name in NAMES:
             publish(name, hub)
         own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home / "cache")}

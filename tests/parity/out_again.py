@@ -1,6 +1,6 @@
 """Out again at real size: a random reference, loaded here, written again, loaded there.
 
-    python tests/parity/out_again.py clip-vit-base-patch32 ...
+    python tests/parity/out_again.py clip-vit-large-patch14 ...
 
 Prints the largest difference between the reference and what `transformers` makes of the folder of
 `save_pretrained`: of its outputs and of its weights. Needs the extra `parity`.
@@ -21,7 +21,7 @@ import transformers
 import dual_encoder
 
 TOLERANCE = 1e-5
-SMALL = 2  # pictures, and texts
+SMALL = 2  # images, and texts
 
 
 def compare(name: str) -> dict[str, float]:

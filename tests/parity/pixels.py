@@ -2,7 +2,7 @@
 
     python tests/parity/pixels.py FOLDER
 
-prints one line per reference: pictures, largest and mean difference in units of 1/255. Needs
+prints one line per reference: images, largest and mean difference in units of 1/255. Needs
 transformers. The last lines show what the offset of the centre crop is worth: torchvision rounds
 it half to even, which OpenAI's and OpenCLIP's own preprocessing follows; both backends of
 transformers round it down, and so does `tfrecords`.
@@ -37,8 +37,8 @@ def check(folder: str | Path, *, count: int = 60) -> dict[str, dict[str, float]]
         count: how many of them to take, spread evenly over their sorted names.
 
     Returns:
-        By the name of the reference: `pictures`, `max` and `mean` of the absolute difference in
-        units of 1/255, and `worst`, the largest mean over one picture.
+        By the name of the reference: `images`, `max` and `mean` of the absolute difference in
+        units of 1/255, and `worst`, the largest mean over one image.
 
     Raises:
         ValueError: no JPEG files there.
@@ -54,13 +54,13 @@ def check(folder: str | Path, *, count: int = 60) -> dict[str, dict[str, float]]
         for name, (preprocessing, reference) in compared.items():
             if name == TORCHVISION and len(set(offsets(image.size, 224))) > 1:
                 name = MOVED
-            pixels = tfrecords.read_picture(file, **preprocessing).astype(int)
+            pixels = tfrecords.read_image(file, **preprocessing).astype(int)
             differences[name].append(np.abs(pixels - reference(image)))
     return {name: _figures(found) for name, found in differences.items() if found}
 
 
 def references() -> dict[str, tuple[dict, Reference]]:
-    """By name: the keywords of `read_picture`, and what should come out."""
+    """By name: the keywords of `read_image`, and what should come out."""
     from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil, ViTImageProcessorPil
 
     raw = {"do_rescale": False, "do_normalize": False}
@@ -103,7 +103,7 @@ def _figures(differences: list[np.ndarray]) -> dict[str, float]:
     means = [float(difference.mean()) for difference in differences]
     largest = max(float(difference.max()) for difference in differences)
     return {
-        "pictures": len(means),
+        "images": len(means),
         "max": largest,
         "mean": float(np.mean(means)),
         "worst": max(means),
@@ -112,11 +112,9 @@ def _figures(differences: list[np.ndarray]) -> dict[str, float]:
 
 def main() -> int:
     table = check(sys.argv[1])
-    print(f"{'reference':34}{'pictures':>9}{'max':>7}{'mean':>10}{'worst':>10}")
+    print(f"{'reference':34}{'images':>9}{'max':>7}{'mean':>10}{'worst':>10}")
     for name, row in table.items():
-        print(
-            f"{name:34}{row['pictures']:9}{row['max']:7.0f}{row['mean']:10.5f}{row['worst']:10.5f}"
-        )
+        print(f"{name:34}{row['images']:9}{row['max']:7.0f}{row['mean']:10.5f}{row['worst']:10.5f}")
     promised = [row for name, row in table.items() if name != MOVED]
     return int(any(row["max"] > LARGEST or row["mean"] > MEAN for row in promised))
 

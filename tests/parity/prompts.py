@@ -10,7 +10,7 @@ import dual_encoder
 
 WORDS = ["a", "photo", "of", "cat", "red", "dog", "old", "house", ".", "zq"]
 NAMES = ["cat", "red dog", "old red house", "photo"]
-PICTURES = 6
+IMAGES = 6
 
 
 def tokenizer_of(theirs: Reference) -> dual_encoder.Tokenizer:
@@ -39,9 +39,9 @@ def compare(ours: dual_encoder.DualEncoder, theirs: Reference) -> dict[str, floa
     `gradient`: how far its gradient is from the reference's, relative to the length of that."""
     ours.tokenizer = tokenizer_of(theirs)
     rng = np.random.default_rng(3)
-    x = rng.normal(size=(PICTURES, ours.embed_dim)).astype("float32")
+    x = rng.normal(size=(IMAGES, ours.embed_dim)).astype("float32")
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    y = np.arange(PICTURES) % len(NAMES)
+    y = np.arange(IMAGES) % len(NAMES)
     coop = dual_encoder.CoOp(ours, NAMES, words="a photo of a")
     zero_shot = dual_encoder.ZeroShotClassifier.from_names(ours, NAMES, ["a photo of a {}."])
     logits = x @ zero_shot.class_matrix.numpy()

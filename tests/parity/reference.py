@@ -16,11 +16,12 @@ FILTERS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "HAMMING", "BOX")
 
 
 def stub_torchvision() -> None:
-    """`open_clip` and `timm` import torchvision for training pictures, which nothing here needs."""
-    names = ("torchvision", "torchvision.ops", "torchvision.ops.misc", "torchvision.transforms")
-    for name in (*names, "torchvision.transforms.functional"):
-        if name in sys.modules:
-            return
+    """`open_clip` and `timm` import torchvision for training images, which nothing here needs."""
+    if "torchvision" in sys.modules:
+        return
+    parts = ("ops", "ops.misc", "transforms", "transforms.functional", "datasets", "models")
+    parts += ("models.feature_extraction",)
+    for name in ("torchvision", *(f"torchvision.{part}" for part in parts)):
         module = types.ModuleType(name)
         module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         module.__path__ = []
@@ -43,8 +44,13 @@ def scramble(model: torch.nn.Module, *, seed: int = 0) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if tensor.ndim == 1 and tensor.is_floating_point():
+            if name.endswith("inv_freq"):  # a constant, which no file has
+                continue
+            zeros = ".grn." in name or name.endswith("distillation_token")
+            if zeros or (tensor.ndim == 1 and tensor.is_floating_point()):
                 tensor.add_(0.1 * torch.rand(tensor.shape, generator=generator))
+            elif name.endswith("trunk.head.weight"):  # which timm makes a thousandth as large
+                tensor.add_(0.2 * torch.rand(tensor.shape, generator=generator) - 0.1)
             elif name.endswith("proj") and tensor.ndim == 2:
                 tensor.add_(0.01 * torch.rand(tensor.shape, generator=generator))
     return model.eval()

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import nasty_texts
 
-from dual_encoder.checkpoints.tokenizer_files import read_tokenizer
+from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 
 
 def open_clip_tokenizers() -> ModuleType:

@@ -1,65 +1,92 @@
-"""Captioned pictures: CSV with `file` and `caption`, or JSON, COCO's or Karpathy's."""
+"""Read captioned images: a table of images and captions, or COCO's or Karpathy's JSON."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tfrecords.sources.files import (
+from tfrecords.sources import metadata
+from tfrecords.sources.base import (
     SPLIT_NAMES,
     SPLITS,
     File,
     FileSource,
+    divided,
     few,
-    mixed,
+    is_file,
     require_files,
-    split_by_seed,
     split_name,
 )
+from tfrecords.sources.table import ENDINGS, Row, Table, in_rows, of_document, read_table, texts
+from tfrecords.text_files import read_json, read_lines
 
-# A split's name standing alone or before a year, as in captions_val2017.json.
+# A split name as a word or before a year, as in captions_val2017.json.
 _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
 
-Captions = dict[str, list[str]]  # picture file -> its captions, in the order of the file
+# Image folders of Flickr8k and Flickr30k, relative to their unpacked captions.
+_FOLDERS = (
+    *("Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset"),
+    *("flickr30k_images/flickr30k_images", "flickr30k_images", "flickr30k-images"),
+)
+
+_NOT_THERE = re.compile(r"\.jpg\.\d+$")  # an image with captions in Flickr8k but no file
+
+Captions = dict[str, list[str]]  # image file -> its captions, in file order
 
 
 def captions(
-    path: str | Path, *, images: str | Path | None = None, seed: int, name: str = ""
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    seed: int,
+    name: str = "",
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    test_share: float | None = None,
 ) -> FileSource:
     """Read a caption file, or a folder of `captions_*.json` / `captions_*.csv`, one per split.
 
-    A CSV has columns `file` and `caption`, one row per caption; a column `split` says which
-    split the picture belongs to, other columns are not used. A JSON is laid out as COCO's:
-    `images` with `id` and `file_name`, `annotations` with `image_id` and `caption`; pictures
-    without a caption are left out; or as Karpathy's `dataset_coco.json`: `images` with `filepath`,
-    `filename`, `split` and `sentences`, each with its text as `raw`. A file whose name says train,
-    val or test is that split; other files without splits are split by seed.
+    A table (CSV, TSV, JSON, JSON Lines: see `table.read_table`) has a column for the image and
+    one for the caption, under any of their usual names, one row per caption; an optional column
+    `split` gives the image's split; other columns are ignored. JSON may also follow COCO: `images`
+    with `id` and `file_name`, `annotations` with `image_id` and `caption` (images without a caption
+    are left out); or Karpathy's `dataset_coco.json`: `images` with `filepath`, `filename`, `split`
+    and `sentences`, each with its text as `raw`. A file named train, val or test is that split;
+    other files without splits are split by seed. A folder may also hold Hugging Face's
+    `metadata.csv` or `metadata.jsonl`, in itself or in its split folders.
 
     Args:
         path: the file or folder.
-        images: where the pictures are; by default beside the caption file. COCO's habit of one
-            picture folder per split (`captions_val2017.json` -> `val2017/`) is understood.
-        seed: mixes, and splits what comes unsplit.
+        images: folder of the images; by default that of the caption file. COCO's image folder
+            per split (`captions_val2017.json` -> `val2017/`) is recognised.
+        seed: of shuffling, and of splitting images without given splits.
+        name: of the data set.
+        image_column, caption_column: names of these columns, if unusual.
+        test_share: of images without given splits, in place of 10 %.
 
     Raises:
-        FileNotFoundError: no such file, or pictures it names are missing.
+        FileNotFoundError: no such file, or images it names are missing.
         ValueError: it is malformed, or holds no captions.
     """
     path = Path(path)
     root = Path(images) if images is not None else _default_root(path)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root} is not a folder; expected the pictures in it")
+        raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
+    columns = (image_column, caption_column)
     files: dict[str, list[File]] = {}
-    for file in _caption_files(path):
-        for split, listed in _read(file, root, seed=seed).items():
-            if split in files:
+    notes: list[str] = []
+    read = partial(_read, root=root, seed=seed, test_share=test_share)
+    for file, split in _caption_files(path):
+        prefix = f"{file.parent.name}/" if split and images is None else ""
+        listed = _by_split(file, columns, split=split, notes=notes)
+        for found, group in read(file, listed, prefix=prefix).items():
+            if found in files:
                 raise ValueError(
-                    f"{path}: several files hold split {split}, {file.name} among them"
+                    f"{path}: several files hold split {found}, {file.name} among them"
                 )
-            files[split] = listed
+            files[found] = group
     order = [*SPLITS, *files]
     return FileSource(
         name=name or path.resolve().stem,
@@ -68,93 +95,165 @@ def captions(
         seed=seed,
         files={split: files[split] for split in dict.fromkeys(order) if split in files},
         metric="recall",
+        notes=tuple(notes),
     )
 
 
-def _caption_files(path: Path) -> list[Path]:
+def _caption_files(path: Path) -> list[tuple[Path, str]]:
+    """Returns the files to read, each with the split of its folder ("" for none)."""
     if path.is_file():
-        return [path]
-    found = sorted(p for p in path.glob("captions_*") if p.suffix in (".json", ".csv"))
-    if not found:
+        return [(path, "")]
+    matches = sorted(p for p in path.glob("captions_*") if p.suffix in ENDINGS)
+    if matches:
+        return [(file, "") for file in matches]
+    files = metadata.files(path)
+    if not files:
         raise FileNotFoundError(
-            f"{path} is neither a caption file nor a folder with captions_*.json or captions_*.csv"
+            f"{path} is neither a caption file nor a folder with captions_*.json, captions_*.csv "
+            f"or {' or '.join(metadata.NAMES)}"
         )
-    return found
+    return files
 
 
 def _default_root(path: Path) -> Path:
-    """Beside the caption file, or beside COCO's folder `annotations`."""
+    """Returns the folder of the caption file, or the parent of COCO's folder `annotations`."""
     folder = path if path.is_dir() else path.parent
     return folder.parent if folder.name == "annotations" else folder
 
 
-def _read(path: Path, root: Path, *, seed: int) -> dict[str, list[File]]:
-    """The pictures of one caption file by split, mixed, each proved to exist."""
-    by_split = _read_json(path) if path.suffix == ".json" else _read_csv(path)
+def _by_split(
+    path: Path, columns: tuple[str | None, str | None], *, split: str, notes: list[str]
+) -> dict[str, Captions]:
+    """Returns the captions of one file by split; "" if unknown."""
+    document = read_json(path) if path.suffix.lower() == ".json" else None
+    if _is_coco(document):
+        by_split = _coco(path, document)
+    elif document is not None:
+        by_split = _of_table(of_document(path, document), columns)
+    else:
+        by_split = _of_table(read_table(path), columns)
+        _without_ghosts(by_split, notes)
+        by_split = _flickr8k_splits(path, by_split, notes)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
+    if path.name in metadata.NAMES and "" in by_split:
+        by_split = metadata.by_folder(by_split[""]) or by_split
     named = _SPLIT_WORD.search(path.stem.lower())
-    if "" in by_split and named:
-        by_split[SPLIT_NAMES[named.group()]] = by_split.pop("")
-    folder = _picture_folder(
-        path, root, next(name for group in by_split.values() for name in group)
-    )
+    said = split or (SPLIT_NAMES[named.group()] if named else "")
+    if "" in by_split and said:
+        by_split[said] = by_split.pop("")
+    return by_split
+
+
+def _read(
+    path: Path,
+    by_split: dict[str, Captions],
+    *,
+    root: Path,
+    seed: int,
+    prefix: str,
+    test_share: float | None,
+) -> dict[str, list[File]]:
+    """Returns the images of one caption file by split, shuffled; checks that each exists."""
+    first = next(name for group in by_split.values() for name in group)
+    folder = prefix or _image_folder(path, root, first)
     files = {
-        split: [File(folder + name, None, tuple(texts)) for name, texts in group.items()]
+        split: [File(folder + name, None, tuple(said)) for name, said in group.items()]
         for split, group in by_split.items()
     }
     require_files(
         root, (file.name for group in files.values() for file in group), listed_in=str(path)
     )
-    if "" in files:
-        return split_by_seed(files[""], seed=seed)
-    return {split: mixed(group, seed=seed) for split, group in files.items()}
+    return divided(files, seed=seed, test_share=test_share, where=path)
 
 
-def _picture_folder(path: Path, root: Path, first: str) -> str:
-    """`val2017/` if the pictures of `captions_val2017.json` are in a folder of that name."""
-    folder = path.stem.removeprefix("captions_")
-    return f"{folder}/" if (root / folder / first).is_file() else ""
+def _image_folder(path: Path, root: Path, first: str) -> str:
+    """Returns `val2017/` for `captions_val2017.json` if its images are in that folder."""
+    folder_name = path.stem.removeprefix("captions_")
+    folders = [folder_name] if is_file(root / first) else [folder_name, *_FOLDERS]
+    return next((f"{f}/" for f in folders if is_file(root / f / first)), "")
 
 
-def _read_csv(path: Path) -> dict[str, Captions]:
-    """Captions by split; "" where the file does not say."""
+def _of_table(table: Table, columns: tuple[str | None, str | None]) -> dict[str, Captions]:
+    """Returns captions by split; "" if the file has no splits."""
+    image, caption = (
+        table.place(what, given=given)
+        for what, given in zip(("image", "caption"), columns, strict=True)
+    )
+    split_at = table.place("split", needed=False)
     by_split: dict[str, Captions] = {}
     split_of: dict[str, str] = {}
-    try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
-        columns = rows.fieldnames or []
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
-    if not {"file", "caption"} <= set(columns):
-        raise ValueError(
-            f"{path}: expected columns file and caption in the first line, got {few(columns)}"
-        )
-    try:
-        for row in rows:
-            name, text = row["file"], (row["caption"] or "").strip()
-            split = split_name(row.get("split") or "")
-            if not name or not text:
-                raise ValueError("expected a file and a caption")
-            if split_of.setdefault(name, split) != split:
-                raise ValueError(f"{name} is in two splits: {split_of[name]} and {split}")
-            by_split.setdefault(split, {}).setdefault(name, []).append(text)
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
+
+    def add(row: Row) -> None:
+        name, said = str(row.cells[image]).strip(), texts(row.cells[caption])  # type: ignore[index]
+        split = "" if split_at is None else split_name(str(row.cells[split_at]).strip())
+        if not name or not all(said) or not said:
+            raise ValueError("expected a file and a caption")
+        if split_of.setdefault(name, split) != split:
+            raise ValueError(f"{name} is in two splits: {split_of[name]} and {split}")
+        by_split.setdefault(split, {}).setdefault(name, []).extend(said)
+
+    in_rows(table, add)
     if "" in by_split and len(by_split) > 1:
-        raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} pictures do not")
+        raise ValueError(
+            f"{table.path}: some rows name a split and {len(by_split[''])} images do not"
+        )
     return by_split
 
 
-def _read_json(path: Path) -> dict[str, Captions]:
-    """Captions by split; "" where the file does not say."""
+def _without_ghosts(by_split: dict[str, Captions], notes: list[str]) -> None:
+    """Remove entries of Flickr8k.token.txt whose image is missing from the archive."""
+    for group in by_split.values():
+        for name in [name for name in group if _NOT_THERE.search(name)]:
+            del group[name]
+            notes.append(f"passed over: captions of {name}, which is no image's name")
+
+
+def _flickr8k_splits(
+    path: Path, by_split: dict[str, Captions], notes: list[str]
+) -> dict[str, Captions]:
+    """Applies the splits of `Flickr_8k.{train,dev,test}Images.txt`, if beside the captions."""
+    lists = {
+        split: path.parent / f"Flickr_8k.{word}Images.txt"
+        for word, split in (("train", "train"), ("dev", "validation"), ("test", "test"))
+    }
+    if list(by_split) != [""] or not all(listing.is_file() for listing in lists.values()):
+        return by_split
+    group, found = by_split[""], {}
+    for split, listing in lists.items():
+        names = read_lines(listing)
+        missing = [name for name in names if name not in group]
+        if missing:
+            raise ValueError(f"{listing}: images without captions in {path}: {few(missing)}")
+        found[split] = {name: group[name] for name in names}
+    left = len(group) - sum(map(len, found.values()))
+    if left:
+        notes.append(f"passed over: {left:,} images that are in none of Flickr8k's splits")
+    return found
+
+
+def _is_coco(document: Any) -> bool:
+    """Returns whether the JSON follows COCO or Karpathy; True for [] to get their error."""
+    if isinstance(document, dict):
+        return "images" in document or "annotations" in document or not document
+    return document == []
+
+
+def _coco(path: Path, data: Any) -> dict[str, Captions]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
         if "annotations" not in data and any("sentences" in image for image in data["images"]):
             return _karpathy(data["images"])
-        names = {image["id"]: str(image["file_name"]) for image in data["images"]}
+        names: dict[Any, str] = {}
+        for image in data["images"]:
+            name = str(image["file_name"])
+            if names.setdefault(image["id"], name) != name:
+                raise ValueError(
+                    f"image id {image['id']!r} stands for both {names[image['id']]} and {name}"
+                )
         captions: Captions = {}
         for annotation in data["annotations"]:
+            if annotation["image_id"] not in names:
+                raise ValueError(f"no image has the id {annotation['image_id']!r} of a caption")
             _add(captions, names[annotation["image_id"]], annotation["caption"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
@@ -166,16 +265,21 @@ def _read_json(path: Path) -> dict[str, Captions]:
 
 
 def _karpathy(images: list[dict]) -> dict[str, Captions]:
-    """Captions by split as `dataset_coco.json` has them: train, restval, validation and test.
+    """Returns captions by split of `dataset_coco.json`: train, restval, validation and test.
 
     Karpathy and Fei-Fei, "Deep Visual-Semantic Alignments", 2015, section 4; restval is the part of
-    COCO's val2014 that most papers train on as well.
+    COCO's val2014 that most papers also train on.
     """
     by_split: dict[str, Captions] = {}
+    split_of: dict[str, str] = {}
     for image in images:
-        captions = by_split.setdefault(split_name(image["split"]), {})
+        split = split_name(image["split"])
+        captions = by_split.setdefault(split, {})
         folder = image.get("filepath")
         name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
+        if name in split_of:
+            raise ValueError(f"{name} is there twice")
+        split_of[name] = split
         for sentence in image["sentences"]:
             _add(captions, name, sentence["raw"])
     return by_split

@@ -1,7 +1,7 @@
-"""Sets prepared by TensorFlow Datasets, read from its shards without importing TensorFlow.
+"""Read data sets prepared by TensorFlow Datasets from its shards, without importing TensorFlow.
 
-TFDS says which records of which files make up a slice; the records are plain `tf.train.Example`
-with the pictures as they were encoded, so nothing is decoded or encoded again on the way.
+TFDS lists the files and record counts of a split; the records are plain `tf.train.Example` with
+the original encoded images, so nothing is decoded or re-encoded.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tfrecords.catalog import Dataset
 from tfrecords.framing import read_records
 from tfrecords.schema import RawExample, parse_features
-from tfrecords.sources.files import prompt_names
+from tfrecords.sources.base import prompt_names
+from tfrecords.sources.catalog import Dataset
 
 _REACH_SECONDS = 10
+
 _FILE_NAME_KEYS = ("file_name", "image/filename", "image/file_name", "id")
 
 
 @dataclass(frozen=True)
 class TfdsSource:
-    """A data set that TFDS has prepared.
+    """A data set prepared by TFDS.
 
     Args:
-        shards: split -> its files with the number of records in each, in order.
+        shards: split -> its files with their numbers of records, in order.
         Others: see `Source`.
     """
 
@@ -46,7 +47,7 @@ class TfdsSource:
         return {"kind": "tfds", "name": self.name, "version": self.version}
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """TFDS mixed the pictures when it wrote them, so they come in its order."""
+        """Yields images in TFDS's order, which is already shuffled."""
         first = 0
         for path, count in self.shards[split]:
             lower, upper = max(start - first, 0), min(stop - first, count)
@@ -57,15 +58,15 @@ class TfdsSource:
 
 
 def tfds_source(entry: Dataset, *, data_dir: str | None, download: bool) -> TfdsSource:
-    """Find a catalogue entry among what TFDS has prepared.
+    """Find the prepared TFDS data set of a catalogue entry.
 
     Args:
         data_dir: the TFDS folder; None for its default (`~/tensorflow_datasets`).
-        download: let TFDS download and prepare the set if it is not there.
+        download: let TFDS download and prepare a missing data set.
 
     Raises:
-        FileNotFoundError: it is not there and `download` is False; the message has the command.
-        ConnectionError: it is to be downloaded and its host cannot be reached.
+        FileNotFoundError: it is missing and `download` is False; the message has the command.
+        ConnectionError: its host cannot be reached for the download.
         ValueError: it was prepared in a file format other than TFRecord.
     """
     import tensorflow_datasets as tfds
@@ -119,11 +120,11 @@ def _raw_example(data: bytes, split: str, index: int) -> RawExample:
 
 
 def _reach(url: str, name: str) -> None:
-    """Fail in seconds where there is no network: TFDS itself retries for minutes."""
+    """Fails within seconds if there is no network; TFDS itself retries for minutes."""
     try:
         urllib.request.urlopen(url, timeout=_REACH_SECONDS).close()
     except urllib.error.HTTPError:
-        pass  # it answered
+        pass  # the host answered
     except OSError as error:
         raise ConnectionError(
             f"cannot download {name}: {url} cannot be reached ({error}); prepare it where there "

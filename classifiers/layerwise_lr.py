@@ -1,0 +1,82 @@
+"""Optimizers with a learning-rate factor per weight, which Keras lacks.
+
+`keras.optimizers.MultiOptimizer` uses one optimizer per group of weights instead: there is no
+single learning rate to log or schedule, and gradients are clipped per group.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from dual_encoder import AdamW, WeightByWeight
+
+if TYPE_CHECKING:
+    from keras.optimizers import Optimizer as _Optimizer
+else:
+    _Optimizer = object
+
+
+class _Scaled(_Optimizer):
+    """Mixin: scales learning rate and weight decay by a factor per weight.
+
+    `use_ema` averages the weights, but does not overwrite them with the averages at the end of
+    `fit`, because a resumed run calls `fit` twice.
+    """
+
+    def __init__(self, *args: Any, scales: Mapping[str, float] | None = None, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.scales = dict(scales or {})
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        super().build(variables)
+        self._factors = [self.scales.get(variable.path, 1.0) for variable in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        factor = self._factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, rate * factor)
+
+    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
+        """Does nothing: see the class."""
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scales": self.scales}
+
+
+@keras.saving.register_keras_serializable("duet")
+class ScaledAdamW(_Scaled, AdamW):
+    """`AdamW` with `scales`: path of a variable -> learning-rate factor, default 1."""
+
+
+@keras.saving.register_keras_serializable("duet")
+class ScaledSGD(_Scaled, WeightByWeight, keras.optimizers.SGD):
+    """Keras' SGD with `scales` and decoupled weight decay."""
+
+
+class averaged_weights:
+    """Context in which the model has its averaged weights (`use_ema`), if there are any.
+
+    On exit the previous weights are restored for further training.
+    """
+
+    def __init__(self, model: keras.Model):
+        optimizer = getattr(model, "optimizer", None)
+        self.pairs: list[tuple[keras.Variable, keras.Variable]] = []
+        if optimizer is not None and optimizer.use_ema and optimizer.iterations.numpy():
+            averages = optimizer._model_variables_moving_average
+            self.pairs = list(zip(optimizer._trainable_variables, averages, strict=True))
+
+    def __enter__(self) -> None:
+        self.before = [keras.ops.convert_to_numpy(weight) for weight, _ in self.pairs]
+        for weight, average in self.pairs:
+            weight.assign(average)
+
+    def __exit__(self, *_: Any) -> None:
+        for (weight, _), value in zip(self.pairs, self.before, strict=True):
+            weight.assign(value)
+
+
+def adopt_averages(model: keras.Model) -> None:
+    """Replace the model's weights by their averages (`use_ema`), if there are any."""
+    averaged_weights(model).__enter__()

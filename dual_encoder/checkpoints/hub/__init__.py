@@ -1,0 +1,1 @@
+"""Fetching checkpoints from the Hugging Face hub."""

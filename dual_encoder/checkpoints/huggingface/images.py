@@ -1,0 +1,243 @@
+"""What a checkpoint of `transformers` says about images: a closed list of keys.
+
+A key that changes what a model sees is honoured or refused by its name; so is a key that nobody
+knows, for nobody can say what it changes.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
+from dual_encoder.checkpoints.weight_files import PROCESSORS
+
+Config = dict[str, Any]
+
+# What the image processors of `transformers` take for keys that are left out, by `model_type`.
+CLIP: Config = dict(resample=3, do_center_crop=True, image_mean=OPENAI_MEAN, image_std=OPENAI_STD)
+
+VIT: Config = dict(resample=2, image_mean=HALF, image_std=HALF, default_to_square=True)
+
+SIGLIP = VIT | dict(resample=3)
+
+BIT = CLIP | dict(size={"shortest_edge": 224}, crop_size=224)
+
+DEIT = SIGLIP | dict(size=256, crop_size=224, do_center_crop=True)
+
+DINOV3 = VIT | dict(size=224, image_mean=(0.485, 0.456, 0.406), image_std=(0.229, 0.224, 0.225))
+
+CONVNEXT = SIGLIP | dict(size=384, crop_pct=224 / 256)
+
+DEFAULTS: Mapping[str, Config] = {
+    "clip": CLIP,
+    "clip_vision_model": CLIP | dict(size={"shortest_edge": 224}, crop_size=224),
+    "convnext": CONVNEXT,
+    "convnextv2": CONVNEXT,
+    "deit": DEIT,
+    "dinov2": BIT,
+    "dinov2_with_registers": BIT,
+    "dinov3_vit": DINOV3,
+    "siglip": SIGLIP,
+    "siglip_vision_model": SIGLIP | dict(size=224),
+    "swin": VIT | dict(size=224),
+    "vit": VIT,
+    "vit_mae": VIT | dict(size=224),
+}
+
+# From so many pixels on, ConvNeXt's images are squashed; smaller ones lose a margin.
+NO_MARGIN = 384
+
+ALWAYS: Config = dict(
+    do_resize=True, do_rescale=True, rescale_factor=1 / 255, do_normalize=True, size=None,
+    crop_size=None, default_to_square=False,
+)  # fmt: skip
+
+FILTERS = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+
+# Keys that change no pixel with these values, or with any.
+NAMES = {
+    "image_processor_type", "feature_extractor_type", "processor_class", "data_format",
+    "do_convert_rgb", "image_seq_length", "num_channels",
+    "_valid_processor_keys", "_processor_class", "transformers_version",
+}  # fmt: skip
+
+WITHOUT_EFFECT = {
+    **dict.fromkeys(
+        ("do_pad", "do_flip_channel_order", "do_reduce_labels", "do_thumbnail", "do_align_axis"),
+        (None, False),
+    ),
+    **dict.fromkeys(
+        ("input_data_format", "return_tensors", "device", "disable_grouping", "pad_size"), (None,)
+    ),
+    "rescale_offset": (None, False),
+    "offset": (None, False),
+}
+
+
+def pixels(folder: Path, image_size: int, *, kind: str) -> dict[str, Any]:
+    """What `dual_encoder.ImageTower` takes beside the size: `sized_pixels` of a model of that size.
+
+    Args:
+        folder: has preprocessor_config.json, or processor_config.json as `transformers` 5 writes.
+        image_size: height and width that the model takes.
+        kind: the `model_type` of the configuration.
+
+    Raises:
+        FileNotFoundError: neither file.
+        ValueError: a key that nobody knows, or a value that cannot be honoured; names both.
+    """
+    return sized_pixels(folder, image_size, kind=kind)[1]
+
+
+def sized_pixels(
+    folder: Path, image_size: int | None = None, *, kind: str
+) -> tuple[int, dict[str, Any]]:
+    """The side of images in pixels, and mean, deviation, resizing, filter and margin.
+
+    Without an `image_size` the side is the file's, which need not be the one that the weights were
+    trained on. The rest is as in `pixels`.
+    """
+    name, given = _read(folder)
+    where = f"{folder}: {name}"
+    _refuse_unknown(where, given, kind=kind)
+    given = {key: value for key, value in given.items() if value is not None}
+    config = ALWAYS | DEFAULTS[kind] | given
+    if not config["do_resize"]:
+        raise ValueError(f"{where}: expected do_resize true; got {given['do_resize']!r}")
+    if config["resample"] not in FILTERS:
+        raise ValueError(f"{where}: expected resample 2 or 3; got {config['resample']!r}")
+    make = _resize_of_convnext if "crop_pct" in config else _resize
+    size, resize = make(where, config, image_size)
+    statistics = _statistics(where, config)
+    return size, {**statistics, **resize, "interpolation": FILTERS[config["resample"]]}
+
+
+def _read(folder: Path) -> tuple[str, Config]:
+    """The name of the file that counts and what it says: of both, as `transformers`, the newer."""
+    newer = PROCESSORS[1]
+    if (folder / newer).is_file():
+        found = read_json(folder, newer).get("image_processor")
+        if isinstance(found, dict):
+            return newer, found
+    return PROCESSORS[0], read_json(folder, PROCESSORS[0])
+
+
+def _refuse_unknown(where: str, given: Config, *, kind: str) -> None:
+    known = NAMES | set(ALWAYS) | set(CLIP) | set(DEFAULTS[kind])
+    for key, value in given.items():
+        if key in known:
+            continue
+        if key not in WITHOUT_EFFECT:
+            raise ValueError(f"{where} says {key} = {value!r}, which is unknown")
+        if value not in WITHOUT_EFFECT[key]:
+            expected = " or ".join(
+                "null" if each is None else "false" for each in WITHOUT_EFFECT[key]
+            )
+            raise ValueError(f"{where}: expected {key} {expected}; got {value!r}")
+
+
+def _statistics(where: str, config: Config) -> dict[str, tuple[float, ...]]:
+    """Of pixels in 0-1: (factor x - mean) / std of pixels x in 0-255 in these terms."""
+    factor = 255.0 * (_number(where, config, "rescale_factor") if config["do_rescale"] else 1.0)
+    if abs(factor - 1) < 1e-6:
+        factor = 1.0
+    mean: tuple[float, ...] = (0.0,) * 3
+    std: tuple[float, ...] = (1.0,) * 3
+    if config["do_normalize"]:
+        mean, std = _three(where, config, "image_mean"), _three(where, config, "image_std")
+    if factor <= 0 or min(std) <= 0:
+        raise ValueError(f"{where}: expected rescale_factor and image_std above 0; got {std}")
+    if factor == 1:
+        return {"mean": mean, "std": std}
+    return {
+        "mean": tuple(value / factor for value in mean),
+        "std": tuple(value / factor for value in std),
+    }
+
+
+def _three(where: str, config: Config, key: str) -> tuple[float, ...]:
+    """A number for each channel; one alone is for all."""
+    value = config[key]
+    values = tuple(value) if isinstance(value, list | tuple) else (value,) * 3
+    if len(values) != 3 or not all(_is_number(each) for each in values):
+        raise ValueError(f"{where}: expected {key} with 3 numbers; got {value!r}")
+    return values
+
+
+def _number(where: str, config: Config, key: str) -> float:
+    if not _is_number(config[key]):
+        raise ValueError(f"{where}: expected a number for {key}; got {config[key]!r}")
+    return config[key]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _resize(where: str, config: Config, image_size: int | None) -> tuple[int, Config]:
+    """How images become squares of the model's size, if these settings do that to any image."""
+    size: Any = config["size"] or image_size
+    crops = config.get("do_center_crop")
+    if isinstance(size, int):  # old files; those that crop mean the shorter side
+        shorter = crops and not config["default_to_square"]
+        size = {"shortest_edge": size} if shorter else {"height": size, "width": size}
+    sides, keeps_shape = _sides(where, "size", size), "shortest_edge" in size
+    if keeps_shape and crops is False:
+        raise ValueError(
+            f"{where}: expected do_center_crop true, or a size of height and width; got {size}"
+        )
+    side = max(sides)
+    if crops:
+        crop = config["crop_size"] or image_size or side
+        crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
+        cut = _sides(where, "crop_size", crop)
+        if cut != {image_size or max(cut)}:
+            taken = image_size or "squares"
+            raise ValueError(f"{where} cuts out {_shown(crop)} pixels; the model takes {taken}")
+        image_size = max(cut)
+    expected = image_size or side
+    if len(sides) > 1 or side < expected or (side > expected and not crops):
+        raise ValueError(
+            f"{where} makes images of {_shown(size)} pixels; the model takes {expected}"
+        )
+    return expected, {"resize": "crop" if keeps_shape else "squash"} | _margin(expected, side)
+
+
+def _margin(size: int, side: int) -> Config:
+    """What is cut out of a resized image, as a share that leads back to its side."""
+    fraction = size / side
+    while int(size / fraction) < side:
+        fraction = math.nextafter(fraction, 0)
+    return {"crop_fraction": fraction} if side > size else {}
+
+
+def _resize_of_convnext(where: str, config: Config, image_size: int | None) -> tuple[int, Config]:
+    """ConvNeXt's size is that of the result, and its file says which share of a side that is."""
+    size, fraction = config["size"], _number(where, config, "crop_pct")
+    size = {"shortest_edge": size} if isinstance(size, int) else size
+    side = max(_sides(where, "size", size))
+    if "shortest_edge" not in size:
+        raise ValueError(f"{where}: expected size with shortest_edge; got {size}")
+    if side != (image_size or side):
+        raise ValueError(f"{where} makes images of {side} pixels; the model takes {image_size}")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"{where}: expected crop_pct above 0, at most 1; got {fraction}")
+    if side >= NO_MARGIN:
+        return side, {"resize": "squash"}
+    return side, {"resize": "crop"} | ({"crop_fraction": fraction} if fraction < 1 else {})
+
+
+def _sides(where: str, key: str, size: Any) -> set[int]:
+    """The lengths of a size, which has to be one that makes squares."""
+    known = isinstance(size, dict) and set(size) in ({"shortest_edge"}, {"height", "width"})
+    if not known or not all(isinstance(side, int) for side in size.values()):
+        raise ValueError(
+            f"{where}: expected {key} with height and width, or with shortest_edge; got {size!r}"
+        )
+    return set(size.values())
+
+
+def _shown(size: dict[str, int]) -> str:
+    return " x ".join(map(str, size.values()))

@@ -1,0 +1,260 @@
+"""Checkpoints as KerasHub saves presets: `config.json`, `model.weights.h5`, tokenizer assets.
+
+KerasHub reads its own files; this takes the sizes and the weights over into Duet's towers. Its BERT
+computes GELU by the tanh approximation, so this does too.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from dual_encoder.checkpoints.activations import activation
+from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.keras_hub import image_encoders
+from dual_encoder.checkpoints.keras_hub import weights as names
+from dual_encoder.checkpoints.position_embeddings import resized
+from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
+from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.checkpoints.weight_mapping import Entry, fill
+from dual_encoder.model import DualEncoder
+from dual_encoder.single_tower import ImageEncoder, TextEncoder
+from dual_encoder.tokenizer import Tokenizer
+from dual_encoder.towers.bert import Bert
+from dual_encoder.towers.text_transformer import TextTransformer
+from dual_encoder.towers.transformer import gelu_tanh
+from dual_encoder.towers.vision_transformer import VisionTransformer
+from dual_encoder.variable_names import named_variables
+
+Config = Mapping[str, Any]
+
+# Their names of the files of a tokenizer, and those of `transformers`.
+ASSETS = {
+    "vocabulary.json": "vocab.json",
+    "merges.txt": "merges.txt",
+    "vocabulary.txt": "vocab.txt",
+}
+
+# Of sentence embedders, by the names that their tasks have for them.
+ACTIVATIONS = {"gelu_approximate": gelu_tanh}
+
+POOLINGS = {"mean": "mean", "cls": "first"}
+
+# Numbers of places, and the pooler of texts that are pooled otherwise.
+IGNORED = ("*position_ids", "pooled_dense/*")
+
+
+def is_preset(folder: Path) -> bool:
+    """Whether the folder is one of KerasHub's."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and "registered_name" in config
+
+
+def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
+    """The model of a preset's folder.
+
+    Pixel statistics are those that KerasHub publishes its CLIP (OpenAI's) and ViT (0.5) with. The
+    tokenizer is there if the preset has a vocabulary in words, not only a SentencePiece model.
+
+    Raises:
+        FileNotFoundError: no weights in the folder.
+        ValueError: another architecture, or weights that cannot be read.
+    """
+    kind = read_json(folder, "config.json")["class_name"]
+    if kind not in FAMILIES:
+        raise ValueError(f"{folder}: expected a preset of {', '.join(FAMILIES)}; got {kind}")
+    if not any(folder.glob("model*.weights.h5")):
+        raise FileNotFoundError(f"{folder}: no weights here; expected model.weights.h5")
+    build, entries = FAMILIES[kind]
+    backbone = _backbone(folder)
+    model = build(backbone.get_config(), folder, image_size)
+    if not model.built:
+        model.build()
+    tensors = names.weights(backbone)
+    changed = resized(model, antialias=False)
+    fill(
+        named_variables(model),
+        entries(model),
+        tensors,
+        source=str(folder),
+        ignored=IGNORED,
+        changed=changed,
+    )
+    return model
+
+
+def _backbone(folder: Path) -> keras.Model:
+    import keras_hub
+
+    try:
+        return keras_hub.models.Backbone.from_preset(str(folder))
+    except Exception as error:  # of Keras, h5py, JSON: nothing in common
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ValueError(f"{folder}: KerasHub cannot read this preset ({reason})") from error
+
+
+def _clip(config: Config, folder: Path, image_size: int | None) -> DualEncoder:
+    vision = config["vision_encoder"]["config"]
+    text = config["text_encoder"]["config"]
+    image_tower = VisionTransformer(
+        image_size or vision["image_shape"][0],
+        vision["patch_size"],
+        pre_norm=True,
+        mean=OPENAI_MEAN,
+        std=OPENAI_STD,
+        **_sizes(vision),
+        name="image_tower",
+    )
+    context, vocabulary = text["max_sequence_length"], text["vocabulary_size"]
+    text_tower = TextTransformer(
+        vocabulary, context, end_id=vocabulary - 1, **_sizes(text), name="text_tower"
+    )
+    tokenizer = _tokenizer(folder, context, kind="CLIPTokenizer")
+    embed_dim = config["projection_dim"]
+    return DualEncoder(image_tower, text_tower, embed_dim=embed_dim, tokenizer=tokenizer)
+
+
+def _siglip(config: Config, folder: Path, image_size: int | None) -> DualEncoder:
+    """SigLIP 1 and 2: their texts are in a SentencePiece model alone, so there is no tokenizer."""
+    vision = config["vision_encoder"]["config"]
+    text = config["text_encoder"]["config"]
+    image_tower = VisionTransformer(
+        image_size or vision["image_shape"][0],
+        vision["patch_size"],
+        pooling="attention",
+        patch_bias=True,
+        crop_to_patches=True,
+        epsilon=vision["layer_norm_epsilon"],
+        mean=HALF,
+        std=HALF,
+        resize="squash",
+        **_sizes(vision),
+        name="image_tower",
+    )
+    text_tower = TextTransformer(
+        text["vocabulary_size"],
+        text["max_sequence_length"],
+        end_id=1,
+        causal=False,
+        pooling="last",
+        epsilon=text["layer_norm_epsilon"],
+        **_sizes(text),
+        name="text_tower",
+    )
+    embed_dim = text["projection_dim"]
+    return DualEncoder(
+        image_tower,
+        text_tower,
+        embed_dim=embed_dim,
+        image_projection=keras.layers.Identity(name="image_projection"),
+        text_projection=keras.layers.Dense(embed_dim, name="text_projection"),
+        loss_name="sigmoid",
+        tokenizer=_tokenizer(folder, text["max_sequence_length"], kind="SiglipTokenizer"),
+    )
+
+
+def _vit(config: Config, folder: Path, image_size: int | None) -> ImageEncoder:
+    patch = config["patch_size"]
+    tower = VisionTransformer(
+        image_size or config["image_shape"][0],
+        patch if isinstance(patch, int) else patch[0],
+        width=config["hidden_dim"],
+        depth=config["num_layers"],
+        heads=config["num_heads"],
+        mlp_ratio=config["mlp_dim"] / config["hidden_dim"],
+        patch_bias=True,
+        epsilon=config["layer_norm_epsilon"],
+        mean=HALF,
+        std=HALF,
+        resize="squash",
+        interpolation="bilinear",
+        name="image_tower",
+    )
+    return ImageEncoder(tower)
+
+
+def _bert(config: Config, folder: Path, image_size: int | None) -> TextEncoder:
+    roberta = "num_segments" not in config
+    context = config["max_sequence_length"]
+    tower = Bert(
+        config["vocabulary_size"],
+        context,
+        pad_id=1 if roberta else 0,
+        width=config["hidden_dim"],
+        depth=config["num_layers"],
+        heads=config["num_heads"],
+        mlp_ratio=config["intermediate_dim"] / config["hidden_dim"],
+        activation="gelu" if roberta else gelu_tanh,
+        pooling=_pooling(folder) or ("mean" if roberta else "pooler"),
+        segments=config.get("num_segments", 0),
+        epsilon=1e-5 if roberta else 1e-12,
+        dropout=config["dropout"],
+        name="text_tower",
+    )
+    kind = "RobertaTokenizer" if roberta else "BertTokenizer"
+    return TextEncoder(tower, tokenizer=_tokenizer(folder, context, kind=kind))
+
+
+def _pooling(folder: Path) -> str | None:
+    """Of a sentence embedder, as its task.json has it; None where there is no such task.
+
+    Its last step, division by the length, is left to whoever compares the features.
+    """
+    if not (folder / "task.json").is_file():
+        return None
+    task = read_json(folder, "task.json")
+    if not str(task.get("class_name")).endswith("TextEmbedder"):
+        return None
+    mode = task.get("config", {}).get("pooling_mode", "mean")
+    if mode not in POOLINGS:
+        raise ValueError(
+            f"{folder}: expected pooling_mode {', '.join(POOLINGS)} in task.json; got {mode!r}"
+        )
+    return POOLINGS[mode]
+
+
+def _sizes(config: Config) -> dict[str, Any]:
+    """Of one of CLIP's towers."""
+    return {
+        "width": config["hidden_dim"],
+        "depth": config["num_layers"],
+        "heads": config["num_heads"],
+        "mlp_ratio": config["intermediate_dim"] / config["hidden_dim"],
+        "activation": ACTIVATIONS.get(name := config["intermediate_activation"])
+        or activation(name),
+    }
+
+
+def _tokenizer(folder: Path, context_length: int, *, kind: str) -> Tokenizer | None:
+    """From the preset's vocabulary, under the names that published tokenizers have."""
+    assets = folder / "assets" / "tokenizer"
+    found = {
+        ours: assets / theirs for theirs, ours in ASSETS.items() if (assets / theirs).is_file()
+    }
+    if not found:
+        return None
+    with tempfile.TemporaryDirectory() as copy:
+        for name, path in found.items():
+            shutil.copy(path, Path(copy) / name)
+        (Path(copy) / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
+        return read_tokenizer(copy, context_length=context_length)
+
+
+Build = Callable[[Config, Path, int | None], keras.Model]
+
+FAMILIES: Mapping[str, tuple[Build, Callable[[keras.Model], list[Entry]]]] = {
+    "CLIPBackbone": (_clip, names.clip),
+    "ViTBackbone": (_vit, names.vit),
+    "SigLIPBackbone": (_siglip, names.siglip),
+    "DeiTBackbone": (image_encoders.deit, image_encoders.deit_entries),
+    "BertBackbone": (_bert, names.bert),
+    "RobertaBackbone": (_bert, names.bert),
+    "XLMRobertaBackbone": (_bert, names.bert),
+}

@@ -1,0 +1,278 @@
+"""One way in: a checkpoint's name, a repository, a folder or a `.keras` file to a model."""
+
+import contextlib
+import difflib
+import fnmatch
+import gc
+import importlib.util
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint, load_packed
+from dual_encoder.checkpoints.consistency import contradictions
+from dual_encoder.checkpoints.hub import fetch
+from dual_encoder.checkpoints.hub.cache import names_in, snapshot
+from dual_encoder.checkpoints.huggingface import read as huggingface_read
+from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
+from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
+from dual_encoder.checkpoints.open_clip import read as open_clip_read
+from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
+from dual_encoder.checkpoints.shards import shards
+from dual_encoder.checkpoints.weight_files import CONFIGS, INDEX, KERAS_HUB, find, nothing_found
+from dual_encoder.model import DualEncoder
+from dual_encoder.single_tower import ImageEncoder, TextEncoder
+
+HUB = "hf://"
+
+KERAS = "model.keras"  # of a run's folder, or a repository
+
+AT = "@"  # between a name and a revision
+
+# Packages of Duet in the configuration of a .keras file. Nothing else is imported for a file.
+OWNED = re.compile(r'"module": "(classifiers|dual_encoder)[."]')
+
+# What is fetched of a repository beside the weights.
+SETTINGS = ("*.json", "*.txt")  # of folders inside as well
+
+KERAS_HUB_FILES = (*SETTINGS, KERAS_HUB, "assets/*")
+
+
+def load(
+    name: str | Path, *, image_size: int | None = None, revision: str | None = None
+) -> DualEncoder | ImageEncoder | TextEncoder:
+    """Load a model with its tokenizer and pixel statistics, ready to encode or to compile.
+
+    A published checkpoint is downloaded once, into the cache of the hub's own library, whose
+    environment variables (`HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`) hold here too. What was made of
+    its weights is kept in the folder `DUET_CACHE`, `~/.cache/duet` without, and mapped into memory
+    the next time; where that variable is empty, or the disk nearly full, nothing is kept. The
+    optimizer of a training run is left behind; `keras.saving.load_model` has it.
+
+    Args:
+        name: a name of the checkpoint table (`shapes-tiny`, `clip-vit-base-patch32`), a model and
+            tag of OpenCLIP's own (`ViT-B-16-SigLIP2/webli`; see `open_clip_tags`),
+            `hf://org/repo`, a preset of KerasHub by its name or as `kaggle://...`, a folder in the
+            layout of `transformers`, `open_clip` or KerasHub, a `.keras` file, or the folder of a
+            training run. What the hub has may be followed by `@` and a revision:
+            `hf://org/repo@refs/pr/2`.
+        image_size: pixels, of a published checkpoint; the position table is interpolated as the
+            library of its layout does it.
+        revision: of a repository: a branch, a tag or a commit.
+
+    Returns:
+        A `DualEncoder`, or an `ImageEncoder` or `TextEncoder` where the checkpoint has one tower.
+        Of a `.keras` file also a classifier; whatever class it holds has to be registered with
+        Keras, those of Duet are imported by themselves. A `.keras` file keeps the precision that it
+        was saved with, as in plain Keras; all others take `keras.config.dtype_policy`.
+
+    Raises:
+        FileNotFoundError: no such checkpoint, repository, file or folder, or one without what its
+            layout needs.
+        ConnectionError: the hub cannot be reached and the cache does not have it.
+        ValueError: weights that do not match the configuration, a configuration that contradicts
+            the table, a damaged or a foreign file.
+
+    Example:
+        >>> model = dual_encoder.load("shapes-tiny")
+        >>> model.encode_text(model.tokenizer(["a red star"])).shape
+        (1, 128)
+    """
+    name, revision = with_revision(name, revision)
+    row = row_named(str(name))
+    if row is not None and row.file is not None:
+        _refuse(name, image_size=image_size, revision=revision)
+        return load_packed(row.file)
+    if row is not None:
+        return _published(row, image_size=image_size, revision=revision or row.revision)
+    if str(name) in open_clip_tags() and not Path(name).exists():
+        return _tagged(open_clip_tags()[str(name)], image_size=image_size, revision=revision)
+    if str(name).startswith(HUB):
+        path = _fetch(str(name).removeprefix(HUB), revision=revision)
+    elif not Path(name).exists() and (handle := keras_hub_fetch.handle(str(name))):
+        _refuse(name, revision=revision)
+        path = keras_hub_fetch.fetch(str(name), handle)
+    else:
+        path = Path(name)
+        _refuse(name, revision=revision)
+    if path.is_dir() and not (path / KERAS).is_file():
+        return read_folder(path, image_size=image_size)
+    _refuse(name, image_size=image_size)
+    return _read_keras(path / KERAS if path.is_dir() else path)
+
+
+def bytes_here(row: Checkpoint) -> int | None:
+    """Size of a checkpoint's weights if they are on this machine, shipped or in the cache."""
+    if row.file is not None:
+        return row.file.stat().st_size if row.file.is_file() else None
+    folder = snapshot(str(row.repository), row.revision)
+    names = names_in(folder) if folder else []
+    weights = find(names, row.layout)
+    if folder is None or weights is None:
+        return None
+    files = [folder / name for name in fnmatch.filter(names, weights.pattern)]
+    if weights.file.endswith(INDEX):
+        try:
+            files = shards(folder / weights.file)
+        except (FileNotFoundError, ValueError):
+            return None
+    return sum(file.stat().st_size for file in files)
+
+
+def read_folder(
+    folder: Path, *, image_size: int | None = None, layout: str | None = None
+) -> DualEncoder | ImageEncoder | TextEncoder:
+    """The model of a folder in a published layout.
+
+    Raises:
+        FileNotFoundError: the folder has no layout that is known, or not all of it.
+        ValueError: as `load`.
+    """
+    layout = layout or _layout(folder)
+    if layout is None:
+        raise FileNotFoundError(
+            f"{folder}: no model.keras in this folder (has the run finished?), and no config.json "
+            "or open_clip_config.json as published checkpoints have them"
+        )
+    with _collecting_nothing():
+        return READERS[layout](folder, image_size=image_size)
+
+
+def _layout(folder: Path) -> str | None:
+    """The layout of a folder, None where it has none that is known."""
+    if keras_hub_read.is_preset(folder):
+        return "keras_hub"
+    names = names_in(folder)
+    weights = find(names)
+    return weights.layout if weights else next((n for n in CONFIGS if CONFIGS[n] in names), None)
+
+
+@contextlib.contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """A model is a hundred thousand new objects: to look for those in vain takes a third of it."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def row_named(name: str) -> Checkpoint | None:
+    """The row of a name or of OpenCLIP's tag, None where there is none."""
+    by_tag = {row.tag: row for row in CHECKPOINTS.values() if row.tag}
+    return CHECKPOINTS.get(name) or by_tag.get(name)
+
+
+def _published(
+    row: Checkpoint, *, image_size: int | None, revision: str | None
+) -> DualEncoder | ImageEncoder | TextEncoder:
+    folder = _fetch(str(row.repository), layout=row.layout, revision=revision)
+    model = read_folder(folder, image_size=image_size, layout=row.layout)
+    found = contradictions(model, row, ignore_size=image_size is not None)
+    if found:
+        raise ValueError(
+            f"{row.repository}: its configuration contradicts the table of checkpoints: "
+            + "; ".join(found)
+        )
+    return model
+
+
+def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, str | None]:
+    """A name of the table or the hub without the revision after it, and that revision."""
+    plain, at, after = str(name).partition(AT)
+    if not at or not (plain.startswith(HUB) or row_named(plain)):
+        return name, revision
+    if not after or revision is not None:
+        raise ValueError(
+            f"{str(name)!r}: expected one revision after {AT}; got {revision or after!r}"
+        )
+    return plain, after
+
+
+def _tagged(tag: Tag, *, image_size: int | None, revision: str | None) -> DualEncoder:
+    """Of OpenCLIP's table, which has every model, also those that Duet has not."""
+    if tag.refusal:
+        raise ValueError(f"{tag.name}: Duet has no such model ({tag.refusal})")
+    folder = _fetch(tag.repository, layout="open_clip", revision=revision)
+    return read_folder(folder, image_size=image_size, layout="open_clip")
+
+
+def _fetch(repository: str, *, layout: str | None = None, revision: str | None = None) -> Path:
+    """The folder of a repository with its settings and one format of its weights."""
+
+    def wanted(names: list[str]) -> Sequence[str]:
+        if layout is None and KERAS in names:
+            return [KERAS]
+        if layout is None and fnmatch.filter(names, KERAS_HUB):
+            return KERAS_HUB_FILES
+        weights = find(names, layout)
+        if weights is None:
+            raise FileNotFoundError(nothing_found(repository, names, layout))
+        return (*SETTINGS, weights.pattern)
+
+    return fetch.fetch(repository, wanted, revision=revision)
+
+
+def _read_keras(path: Path) -> Any:
+    """Any model that says how it wants its images, or reads texts; its class is imported."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no model {str(path)!r}; expected a .keras file, a folder, {HUB}org/repo, or a name "
+            f"of the table of checkpoints such as {', '.join(similar(str(path)))}"
+        )
+    if path.suffix != ".keras":
+        raise ValueError(f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}")
+    _import_owners(path)
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        if found := re.match(r"Could not locate class '(\w+)'", reason):
+            reason = f"import what defines and registers the class {found[1]} first"
+        raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
+    if not (hasattr(model, "preprocessing") or isinstance(model, TextEncoder)):
+        raise ValueError(
+            f"{path}: expected a dual encoder, a tower or a classifier; got a "
+            f"{type(model).__name__}"
+        )
+    return model
+
+
+def _import_owners(path: Path) -> None:
+    """Import the packages of Duet that registered what the file is made of.
+
+    Raises ValueError for one that is not installed; damaged files are left to Keras.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            config = file.read("config.json").decode("utf-8")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return
+    for package in sorted(set(OWNED.findall(config))):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"{path}: its classes are those of {package}: import {package} first")
+        importlib.import_module(package)
+
+
+def similar(name: str) -> list[str]:
+    """Names of the table that are like this one, or its first."""
+    return difflib.get_close_matches(name, CHECKPOINTS, n=3) or list(CHECKPOINTS)[:3]
+
+
+def _refuse(name: str | Path, **options: Any) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise ValueError(f"{str(name)!r} takes no {option}; got {option}={value!r}")
+
+
+READERS: Mapping[str, Callable[..., Any]] = {
+    "open_clip": open_clip_read.read,
+    "keras_hub": keras_hub_read.read,
+    "transformers": huggingface_read.read,
+}

@@ -1,0 +1,1 @@
+"""Tokenizer files of every layout: reading and writing."""

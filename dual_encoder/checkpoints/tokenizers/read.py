@@ -1,0 +1,211 @@
+"""A published checkpoint's tokenizer from its own files, which are text: nothing is unpickled."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import normalizers
+
+from dual_encoder.checkpoints.tokenizers.legacy import (
+    WORD_END,
+    add_template,
+    byte_pairs,
+    word_pieces,
+    words_of_open_clip,
+)
+from dual_encoder.checkpoints.tokenizers.write import NOTE, read_back
+from dual_encoder.tokenizer import Tokenizer
+
+NAMES = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
+
+NEEDED = "expected tokenizer.json, or vocab.json and merges.txt, or vocab.txt"
+
+
+def read_tokenizer(
+    folder: str | Path,
+    *,
+    context_length: int,
+    cleaning: str = "none",
+    pad_to_context: bool | None = None,
+    end_as_padding: bool = False,
+) -> Tokenizer:
+    """The tokenizer of the checkpoint in `folder`, with the ids of its reference.
+
+    A tokenizer.json is taken as it is; older layouts are put together from their vocabulary. One
+    difference is meant: a text with the name of a special token in it, such as "</s>", gets no such
+    token, so a caption cannot end itself. Rows are padded with the `pad_token` of the settings;
+    CLIP's after "openai" cleaning with 0, as in open_clip. SigLIP 2's texts, byte pairs where
+    SigLIP's are unigrams, are only made lower case, as `transformers` 5.24 does it.
+
+    Args:
+        folder: holds tokenizer.json, or vocab.json and merges.txt (CLIP, RoBERTa), or vocab.txt
+            (BERT); tokenizer_config.json and special_tokens_map.json are read where they are.
+        context_length: most tokens per text.
+        cleaning: what texts go through first, a name of `CLEANINGS`.
+        pad_to_context: see `Tokenizer`; None for yes with SigLIP's, which read the last position.
+        end_as_padding: whether texts end with the padding's token, as CLIPA was trained.
+
+    Raises:
+        FileNotFoundError: none of these files.
+        ValueError: a file that cannot be read, no token to pad or to end with, no such cleaning.
+    """
+    folder = Path(folder)
+    settings = _settings(folder)
+    if NOTE in settings:
+        return _written_here(folder, settings[NOTE], context_length=context_length)
+    try:
+        tokenizer = _assembled(folder, settings)
+        tokenizer.no_truncation()  # `Tokenizer` cuts and pads
+        tokenizer.no_padding()
+        end = _end(tokenizer, settings)
+        is_siglip = cleaning in ("siglip", "canonicalize")
+        if cleaning == "siglip" and isinstance(tokenizer.model, tokenizers.models.BPE):
+            cleaning = "none"
+            _lower(tokenizer)
+        _mark(tokenizer, {settings[name] for name in NAMES if name in settings} | {end})
+        clip = getattr(tokenizer.model, "end_of_word_suffix", None) == WORD_END
+        as_open_clip = clip and cleaning == "openai"
+        (end_id,) = _ids(tokenizer, [end])
+        usual = (end,) if clip else ("<pad>", "[PAD]")
+        pad_id = 0 if as_open_clip else _pad_id(tokenizer, settings, usual=usual)
+        if end_as_padding:
+            start = tokenizer.encode("a").tokens[0]
+            add_template(tokenizer, single=[start, "$A", str(tokenizer.id_to_token(pad_id))])
+            end_id = pad_id
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # the library has no narrower one
+        raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
+    if pad_to_context is None:
+        pad_to_context = is_siglip or str(settings.get("tokenizer_class")).startswith("Siglip")
+    return Tokenizer(
+        _text(tokenizer, as_open_clip=as_open_clip),
+        context_length=context_length,
+        pad_id=pad_id,
+        end_id=end_id,
+        cleaning=cleaning,
+        pad_to_context=pad_to_context,
+    )
+
+
+def _text(tokenizer: tokenizers.Tokenizer, *, as_open_clip: bool) -> str:
+    """Its JSON, with what the library's own objects cannot say."""
+    text = tokenizer.to_str()
+    unigram = isinstance(tokenizer.model, tokenizers.models.Unigram)
+    if not as_open_clip and not unigram:
+        return text
+    content = json.loads(text)
+    if as_open_clip:
+        content |= words_of_open_clip()
+    if unigram:
+        _keep_apart(content)
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _written_here(folder: Path, note: Any, *, context_length: int) -> Tokenizer:
+    """What `write_tokenizer` wrote: the note has all that tokenizer.json has not."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: no {path.name} beside tokenizer_config.json")
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        length = min(note["context_length"], context_length)
+        return read_back(json.loads(tokenizer.to_str()), {**note, "context_length": length})
+    except Exception as error:  # the library has no narrower one
+        raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """Both files of settings, names of tokens as plain strings; tokenizer_config.json wins."""
+    settings: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            try:
+                found = json.loads((folder / name).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ValueError(f"{folder / name}: not readable as JSON: {error}") from error
+            settings |= {key: value for key, value in found.items() if value is not None}
+    tokens = {name: settings[name] for name in NAMES if name in settings}
+    return settings | {
+        name: token["content"] if isinstance(token, dict) else token
+        for name, token in tokens.items()
+    }
+
+
+def _assembled(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
+    """From what is there, the newest layout first."""
+    if (folder / "tokenizer.json").is_file():
+        return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        return byte_pairs(folder, settings)
+    if (folder / "vocab.txt").is_file():
+        return word_pieces(folder, settings)
+    models = sorted(path.name for path in folder.glob("*.model"))
+    hint = f"; {models[0]} alone is not enough: make a tokenizer.json of it" if models else ""
+    raise FileNotFoundError(f"{folder}: {NEEDED}{hint}")
+
+
+def _mark(tokenizer: tokenizers.Tokenizer, names: set[str]) -> None:
+    """As special tokens, which `decode` leaves out, those that the vocabulary has."""
+    known = (name for name in sorted(names) if tokenizer.token_to_id(name) is not None)
+    tokenizer.add_special_tokens(list(known))
+
+
+def _lower(tokenizer: tokenizers.Tokenizer) -> None:
+    """Letters become small before anything else."""
+    steps = [normalizers.Lowercase(), *filter(None, [tokenizer.normalizer])]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+
+
+def _end(tokenizer: tokenizers.Tokenizer, settings: dict[str, Any]) -> str:
+    """The token that ends every text. Where none does but the settings want one, it is added."""
+    encoding = tokenizer.encode("a")
+    if encoding.ids and encoding.special_tokens_mask[-1]:
+        return encoding.tokens[-1]
+    end = settings.get("eos_token")
+    if not settings.get("add_eos_token") or end is None:
+        raise ValueError("expected texts to end with a token of their own; they do not")
+    start = [settings["bos_token"]] if settings.get("add_bos_token") else []
+    add_template(tokenizer, single=[*start, "$A", end])
+    return end
+
+
+def _pad_id(
+    tokenizer: tokenizers.Tokenizer, settings: dict[str, Any], *, usual: tuple[str, ...]
+) -> int:
+    """Of the token that the settings name, else of the first of the `usual` that there is."""
+    names = (settings["pad_token"],) if "pad_token" in settings else usual
+    if found := _ids(tokenizer, names):
+        return found[0]
+    raise ValueError(f"pad_token: not in the vocabulary: {', '.join(names)}")
+
+
+def _ids(tokenizer: tokenizers.Tokenizer, names: Iterable[str]) -> list[int]:
+    """Of those that the vocabulary has."""
+    found = (tokenizer.token_to_id(name) for name in names)
+    return [index for index in found if index is not None]
+
+
+def _keep_apart(content: dict[str, Any]) -> None:
+    """See to it that no text can spell a special token; changes `content`.
+
+    The library passes over those that are marked as special. But Unigram vocabularies hold them as
+    pieces too, of score 0, the best there is: names found in a text are cut in two.
+    """
+    special = {token["content"] for token in content["added_tokens"] if token["special"]}
+    pieces = (piece for piece, score in content["model"]["vocab"] if score == 0)
+    special |= {piece for piece in pieces if re.fullmatch("<.+>", piece)}
+    halves = (
+        f"(?<={re.escape(name[0])}){re.escape(name[1:])}"
+        for name in sorted(special)
+        if len(name) > 1
+    )
+    pattern = {"Regex": "|".join(halves)}
+    split = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    steps = [step for step in (content["pre_tokenizer"], split) if step]
+    content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}

@@ -1,0 +1,136 @@
+"""A checkpoint's weights as the model has them, in a file of their own that is used without a copy.
+
+A published file has most matrices the other way round, and none at an address that TensorFlow can
+use. So what was made of it is written down once, and mapped into memory from then on: the second
+time a model is loaded, its weights are pages of that file, shared by all processes that read it,
+and a page is copied where training writes to it.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
+from dual_encoder.checkpoints.zero_copy import ALIGNMENT
+from duet import files
+
+SETTING, USUAL = "DUET_CACHE", "~/.cache/duet"  # environment variable of the folder; empty for none
+
+LEAST = 64 << 20  # bytes of weights from which it pays
+
+MADE_OF = "made_of"  # in a file's metadata: the published files' states, and the code's
+
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt")  # of a published checkpoint
+
+Shapes = Mapping[str, tuple[int, ...]]  # of a model's variables, by path
+
+
+def place(source: Path, tensors: Iterable[str], shapes: Shapes) -> Path | None:
+    """The file of what a checkpoint's tensors become in these shapes, whether or not it is there.
+
+    None for a small model, a checkpoint whose weights another library reads, or where the user
+    wants none. Another
+    file, layout, shape or way to read the checkpoint is another place.
+    """
+    folder, files = os.environ.get(SETTING, USUAL), _files(source)
+    if not folder or not files or _bytes(shapes) < LEAST:
+        return None
+    what = f"{_state(files)} {sorted(tensors)} {sorted(shapes.items())}"
+    key = hashlib.sha256(what.encode()).hexdigest()
+    return Path(folder).expanduser() / f"{key}.safetensors"
+
+
+def find(path: Path | None, shapes: Shapes) -> Tensors | None:
+    """Arrays by the path of their variable, if they are there: private pages of the file."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        arrays, _ = map_tensors(path, private=True)
+    except (OSError, ValueError):  # damaged: made again
+        return None
+    same = {name: array.shape for name, array in arrays.items()} == dict(shapes)
+    return arrays if same else None
+
+
+def write(path: Path, values: Mapping[str, Any], source: Path) -> None:
+    """Keep float32 tensors for the next time, and drop those of checkpoints that are gone.
+
+    A folder that cannot be written to, or has little room left, stays as it is.
+    """
+    size = _bytes({name: tuple(value.shape) for name, value in values.items()})
+    state = _state(_files(source))
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_outdated(path.parent)
+        if shutil.disk_usage(path.parent).free < 2 * size:
+            return
+        with files.atomic(path) as unfinished, open(unfinished, "wb") as file:
+            file.writelines(_pieces(values, state))
+
+
+def _pieces(values: Mapping[str, Any], state: str) -> Iterator[bytes | memoryview]:
+    """A safetensors file; what fills whole blocks of `ALIGNMENT` comes first and begins at one."""
+    sizes = {name: 4 * int(np.prod(value.shape)) for name, value in values.items()}
+    order = sorted(values, key=lambda name: (sizes[name] % ALIGNMENT != 0, name))
+    header: dict[str, Any] = {"__metadata__": {MADE_OF: state}}
+    end = 0
+    for name in order:
+        start, end = end, end + sizes[name]
+        shape = list(values[name].shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in order:
+        yield np.ascontiguousarray(values[name], "float32").reshape(-1).view(np.uint8).data
+
+
+def _files(source: Path) -> list[str]:
+    paths = (path for pattern in WEIGHTS for path in source.glob(pattern))
+    return sorted(str(path.resolve()) for path in paths)
+
+
+def _state(files: list[str]) -> str:
+    """What a published checkpoint is known by: files with size and time, and the code that reads.
+
+    Raises OSError where a file is not there.
+    """
+    stats = [(file, os.stat(file).st_size, os.stat(file).st_mtime_ns) for file in files]
+    return json.dumps({"files": stats, "code": _this_code()})
+
+
+def _drop_outdated(folder: Path) -> None:
+    """Files made of a checkpoint that is gone or is another now, or made by other code; halves."""
+    for path in folder.glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                state = (file.metadata() or {})[MADE_OF]
+        except (SafetensorError, KeyError):
+            continue  # not one of these
+        sources = [file for file, *_ in json.loads(state)["files"]]
+        if not all(map(os.path.isfile, sources)) or _state(sources) != state:
+            path.unlink(missing_ok=True)
+    files.sweep(folder)
+
+
+def _bytes(shapes: Shapes) -> int:
+    return sum(4 * int(np.prod(shape)) for shape in shapes.values())
+
+
+@cache
+def _this_code() -> str:
+    """Changes with whatever reads checkpoints."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""Where the weights of a checkpoint are: the file names of each layout, and the tensors in them."""
+
+import fnmatch
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
+from dual_encoder.checkpoints.shards import shards
+from dual_encoder.checkpoints.torch_files import map_torch_tensors
+
+INDEX = ".index.json"  # of weights in several files
+
+KERAS_HUB = "*.weights.h5"  # read by KerasHub itself
+
+# What publishers call the weights of each layout, by the kind of file. The first that is there
+# counts, safetensors in any layout before files of torch; either may be in several files.
+SAFETENSORS = {
+    "open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
+    "transformers": ("model.safetensors",),
+}
+
+TORCH = {
+    "open_clip": ("open_clip_pytorch_model.bin", "open_clip_model.bin", "*.pt"),
+    "transformers": ("pytorch_model.bin",),
+}
+
+# The configuration that a layout has, and what it has for images; in this order where both could
+# be meant.
+CONFIGS = {"open_clip": "open_clip_config.json", "transformers": "config.json"}
+
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a checkpoint: the layout of their names, and their file, or its index."""
+
+    layout: str
+    file: str
+
+    @property
+    def is_torch(self) -> bool:
+        """Whether they are in the format of `torch.save`."""
+        return not self.file.removesuffix(INDEX).endswith(".safetensors")
+
+    @property
+    def pattern(self) -> str:
+        """Matches the files: of an index all parts that may be its own."""
+        if not self.file.endswith(INDEX):
+            return self.file
+        whole = Path(self.file.removesuffix(INDEX))
+        return f"{whole.stem}*{whole.suffix}"
+
+
+def find(names: Iterable[str], layout: str | None = None) -> Weights | None:
+    """The weights among the files of a checkpoint, None where there are none.
+
+    Args:
+        names: of all its files; those of folders inside do not count.
+        layout: the only one to look for; else the one that has its configuration among them.
+    """
+    names = sorted(name for name in names if "/" not in name)
+    layouts = (layout,) if layout else tuple(name for name in CONFIGS if CONFIGS[name] in names)
+    if layouts == tuple(CONFIGS) and not set(PROCESSORS) & set(names):
+        layouts = ("open_clip",)  # timm puts a config.json of its own beside
+    tables = (SAFETENSORS, TORCH)
+    own = [(table, each, table[each]) for table in tables for each in layouts]
+    # Weights of open_clip may have the plain names, where these are not another model's.
+    plain = [(table, "open_clip", table["transformers"]) for table in tables]
+    places = own + (plain if "open_clip" in layouts else [])
+    if CONFIGS["transformers"] not in names:
+        places.sort(key=lambda place: place[0] is TORCH)
+    found = (Weights(each, file) for _, each, wanted in places if (file := _first(names, wanted)))
+    return next(found, None)
+
+
+def nothing_found(where: object, names: Iterable[str], layout: str | None = None) -> str:
+    """What an error says of a checkpoint without weights: what is there, what was looked for."""
+    names = sorted(names)
+    layouts = (layout,) if layout else tuple(CONFIGS)
+    wanted = [name for table in (SAFETENSORS, TORCH) for each in layouts for name in table[each]]
+    configs = tuple(CONFIGS[each] for each in layouts)
+    there = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+    if not set(configs) & set(names):
+        return f"{where}: expected {' or '.join(configs)} with the weights; there is {there}"
+    return (
+        f"{where}: no weights here; expected {', '.join(dict.fromkeys(wanted))}, or one of them in "
+        f"parts with its {INDEX}; there is {there}"
+    )
+
+
+def open_tensors(folder: Path, layout: str, *, rename: Callable[[str], str] = str) -> Tensors:
+    """The tensors of a folder by name, whatever their files are called.
+
+    They stay on disk until they are used, and are read-only. A file of torch is read without
+    running what it pickles. `rename` goes from a name in a file to the name here.
+
+    Raises:
+        FileNotFoundError: no weights of this layout, or a part is missing.
+        ValueError: a file is damaged, or holds something else than tensors.
+    """
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    weights = find(names, layout)
+    if weights is None:
+        raise FileNotFoundError(nothing_found(folder, names, layout))
+    file = folder / weights.file
+    files = shards(file) if weights.file.endswith(INDEX) else [file]
+    maps = [(map_torch_tensors if weights.is_torch else map_tensors)(path)[0] for path in files]
+    return {rename(name): array for arrays in maps for name, array in arrays.items()}
+
+
+def _first(names: list[str], wanted: Iterable[str]) -> str | None:
+    """The first of the names that are wanted, itself or by an index of its parts."""
+    for name in wanted:
+        for pattern in (name, f"{name}{INDEX}"):
+            if found := fnmatch.filter(names, pattern):
+                return found[0]
+    return None

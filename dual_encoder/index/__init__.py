@@ -1,0 +1,1 @@
+"""The embedding index: building, files, exact and approximate search."""

@@ -1,0 +1,155 @@
+"""Approximate search with faiss, with measured recall.
+
+Graphs: Malkov and Yashunin 2018 (arXiv:1603.09320). Inverted lists: Jegou et al. 2011. Candidates
+come from half-precision copies and are re-ranked by the index's float32 embeddings, so scores
+equal those of exact search. Only some results are missed: recall is measured when building.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dual_encoder.index.search import Hits, Index
+from duet import extras, files
+
+EXACT_UP_TO = 1_000_000  # images; above this, exact search takes seconds
+
+TARGET, AT = 0.95, 10  # recall@10 relative to exact search, by which the search effort is chosen
+
+# Per kind: faiss's name of the search effort, and its smallest and largest value.
+KINDS = {"hnsw": ("efSearch", 32, 2048), "ivf": ("nprobe", 4, 4096)}
+
+_HELD_OUT = 200
+
+_ADDED_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Approximate:
+    """A faiss index of the rows of `index`.
+
+    Attributes:
+        facts: `kind`, `file`, `effort` (see `KINDS`), and `recall_at_10` as measured at build
+            time over `queries` queries.
+    """
+
+    index: Index
+    facts: dict[str, Any]
+    faiss_index: Any
+
+    @classmethod
+    def open(cls, index: Index) -> "Approximate":
+        """Opens the faiss index of `index`, memory-mapped.
+
+        Raises:
+            ValueError: there is none, it is damaged, or faiss is not installed.
+            FileNotFoundError: its file is missing.
+        """
+        if index.facts.approximate is None:
+            raise ValueError(
+                f"{index.folder} has no index for approximate search; make one with: python -m "
+                f"pipelines retrieve --build --search hnsw --index {index.folder}"
+            )
+        faiss, path = _faiss(), index.folder / index.facts.approximate["file"]
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing; build the index again")
+        try:
+            index_file = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError:
+            raise ValueError(f"{path} is damaged; delete it and build the index again") from None
+        return cls(index, index.facts.approximate, index_file)
+
+    def search(self, queries: np.ndarray, k: int) -> Hits:
+        """Searches as `Index.search`; fills up with rows -1 and scores -inf if fewer than k."""
+        faiss, kind = _faiss(), self.facts["kind"]
+        inner = faiss.downcast_index(self.faiss_index.index)
+        setattr(inner.hnsw if kind == "hnsw" else inner, KINDS[kind][0], self.facts["effort"])
+        queries = np.ascontiguousarray(queries, np.float32)
+        _, rows = self.faiss_index.search(queries, min(k, len(self.index)))
+        embeddings = self.index.embeddings(np.maximum(rows, 0).ravel()).reshape(*rows.shape, -1)
+        scores = np.einsum("qe,qke->qk", queries, embeddings).astype(np.float32)
+        scores[rows < 0] = -np.inf
+        order = np.lexsort((rows, -scores))
+        return Hits(*(np.take_along_axis(each, order, axis=1) for each in (scores, rows)))
+
+
+def build_approximate(
+    index: Index, kind: str, *, advance: Callable[[int], object] = lambda count: None
+) -> Approximate:
+    """Builds a faiss index of all rows, stores it beside them, and measures its recall.
+
+    200 images, drawn with a fixed seed, are added last: before that they serve as queries, and the
+    search effort is raised by quarters until recall@10 reaches 0.95. Queries that are in the index
+    would overestimate recall, as the graph leads directly to them.
+
+    Args:
+        kind: "hnsw", a graph: fastest search, slow to build; or "ivf", inverted lists.
+        advance: called with the number of rows added since the last call.
+
+    Raises:
+        ValueError: an unknown kind, fewer than 1,000 rows, or faiss is not installed.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"search: expected one of exact, {', '.join(KINDS)}; got {kind!r}")
+    if len(index) < 5 * _HELD_OUT:
+        raise ValueError(f"search: {kind} needs 1,000 images or more; there are {len(index):,}")
+    rng, built = np.random.default_rng(0), _trained(index, kind)
+    held = np.sort(rng.choice(len(index), _HELD_OUT, replace=False))
+    others = np.setdiff1d(np.arange(len(index)), held)
+    for first in range(0, len(others), _ADDED_AT_ONCE):
+        rows = others[first : first + _ADDED_AT_ONCE]
+        built.add_with_ids(index.embeddings(rows), rows)
+        advance(len(rows))
+    file = f"approximate-{kind}.faiss"
+    measured = _with_effort(Approximate(index, {"kind": kind, "file": file}, built), held)
+    built.add_with_ids(index.embeddings(held), held)
+    advance(len(held))
+    with files.atomic(index.folder / file) as unfinished:
+        _faiss().write_index(built, str(unfinished))
+    facts = replace(index.facts, approximate=measured.facts)
+    facts.write(index.folder)
+    return replace(measured, index=replace(index, facts=facts))
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """Returns the share of exact results [q, k] that are among the found ones [q, k]."""
+    hits = [len(set(a) & set(b)) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]
+    return sum(hits) / exact.size
+
+
+def _trained(index: Index, kind: str) -> Any:
+    """Returns a trained, empty faiss index that stores rows with their numbers."""
+    faiss, count = _faiss(), len(index)
+    lists = max(1, min(4 * int(count**0.5), count // 40))
+    recipe = "HNSW32_SQfp16" if kind == "hnsw" else f"IVF{lists},SQfp16"
+    made = faiss.index_factory(index.facts.embed_dim, recipe, faiss.METRIC_INNER_PRODUCT)
+    if kind == "hnsw":
+        made.hnsw.efConstruction = 100
+    drawn = np.random.default_rng(1).choice(count, min(count, 64 * lists), replace=False)
+    made.train(index.embeddings(drawn))
+    return faiss.IndexIDMap(made)
+
+
+def _with_effort(candidate: Approximate, held: np.ndarray) -> Approximate:
+    """Returns it with the smallest effort that reaches `TARGET`, and the measured recall."""
+    queries, index = candidate.index.embeddings(held), candidate.index
+    every = index.search(queries, AT + len(held)).rows
+    exact = np.stack([row[~np.isin(row, held)][:AT] for row in every])
+    _, effort, most = KINDS[candidate.facts["kind"]]
+    while True:
+        candidate = replace(candidate, facts={**candidate.facts, "effort": effort})
+        reached = recall(candidate.search(queries, AT).rows, exact)
+        if reached >= TARGET or effort >= most:
+            measured = {"recall_at_10": round(reached, 4), "queries": len(held)}
+            return replace(candidate, facts={**candidate.facts, **measured})
+        effort += -(-effort // 4)
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ModuleNotFoundError:
+        raise ValueError(extras.missing("approximate search (faiss)", "faiss")) from None
+    return faiss

@@ -1,0 +1,210 @@
+"""Make models built of towers support the full API of a Keras model."""
+
+import contextlib
+import importlib.util
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from dual_encoder._keras_private import layers_of
+from dual_encoder.image_pixels import notice_fractions
+from dual_encoder.row_weights import is_weighted, weighted_by_class, without_padding
+from dual_encoder.towers.base import check_size
+
+if TYPE_CHECKING:
+    from keras import Model as _Model
+else:
+    _Model = object
+
+TOWERS = ("image_tower", "text_tower")
+
+NEEDS = {"onnx": ("tf2onnx", "onnx"), "openvino": ("openvino",)}  # packages of export formats
+
+
+class PlainKeras(_Model):
+    """Mixin of Duet's models, placed before `keras.Model`.
+
+    Towers know their input shapes, so the model is built automatically where Keras would require a
+    batch first: `compile`, `fit`, `summary`, `load_weights`, `export`, `quantize`.
+    """
+
+    def built_now(self) -> "PlainKeras":
+        """Returns the model, built if it has towers and was not built before."""
+        if not self.built and any(hasattr(self, name) for name in TOWERS):
+            tensorflow = keras.backend.backend() == "tensorflow"
+            with self.distribute_strategy.scope() if tensorflow else contextlib.nullcontext():
+                self.build()
+        return self
+
+    def input_specs(self) -> Any:
+        """The inputs as `keras.InputSpec` with any batch size, as traced by `export`."""
+        size = self.image_size
+        return keras.InputSpec(shape=(None, size, size, 3), dtype="float32", name="image")
+
+    def check_inputs(self, data: Any) -> None:
+        """Raises a one-line ValueError for an invalid batch, before Keras traces it.
+
+        Args:
+            data: the x of `fit`: arrays or a `tf.data.Dataset`; others are left to Keras.
+        """
+        images = images_of(inputs_of(data))
+        if hasattr(self, "image_tower") and hasattr(images, "shape"):
+            check_size(images, self.image_size)
+            notice_fractions(images)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As in Keras."""
+        self.built_now()
+        super().compile(*args, **kwargs)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras, with `class_weight` also for datasets with sample weights.
+
+        Raises:
+            ValueError: `epochs` together with a dataset that already contains several epochs
+                (`tfrecords.load(epochs=...)`).
+        """
+        given = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs).arguments
+        in_a_row = getattr(x, "epochs_in_a_row", 1)
+        epochs = given.get("epochs", 1) - given.get("initial_epoch", 0)
+        if in_a_row > 1 and epochs > 1 and given.get("steps_per_epoch") is None:
+            raise ValueError(
+                f"fit: the dataset holds {in_a_row} epochs in a row, so {epochs} epochs of it "
+                f"would be {epochs * in_a_row}: leave epochs= out in tfrecords.load, or give "
+                "steps_per_epoch here"
+            )
+        if given.get("class_weight") is not None and is_weighted(x):
+            given["x"] = weighted_by_class(x, given.pop("class_weight"))
+        if hasattr(x, "element_spec"):
+            given.setdefault("shuffle", False)  # Keras warns that shuffling a dataset has no effect
+        self.check_inputs(x)
+        self.built_now()
+        given.pop("self")
+        return super().fit(**given)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras."""
+        self.check_inputs(x)
+        self.built_now()
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras, with one row per image: padding rows of weight 0 are left out."""
+        self.check_inputs(x)
+        self.built_now()
+        return super().predict(without_padding(x), *args, **kwargs)
+
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """As in Keras."""
+        self.built_now()
+        super().summary(*args, **kwargs)
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As in Keras."""
+        self.built_now()
+        super().load_weights(*args, **kwargs)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As in Keras, in all formats, without calling the model first; images are float32 0-255.
+
+        Raises:
+            ImportError: a package required by the format is missing; names it.
+        """
+        for package in NEEDS.get(format, ()):
+            if importlib.util.find_spec(package) is None:
+                raise ImportError(
+                    f"export to {format} needs the package {package}: pip install {package}"
+                )
+        self.built_now()
+        signature = [self.input_specs()] if input_signature is None else input_signature
+        super().export(filepath, format, verbose, input_signature=signature, **kwargs)
+
+    def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
+        """As in Keras; a model saved afterwards loads quantized."""
+        with warnings.catch_warnings():
+            # Keras warns for each layer that it cannot quantize, such as norms.
+            warnings.filterwarnings("ignore", message="Layer .* does not have a `quantize`")
+            super().quantize(mode, config=config, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """As in Keras, with the quantization modes of layers."""
+        modes = {
+            str(place): mode
+            for place, layer in enumerate(layers_of(self))
+            if (mode := quantization_of(layer)) is not None
+        }
+        return {**super().get_config(), **({"quantized": modes} if modes else {})}
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """As in Keras; None with LoRA, whose matrices in the optimizer are not saved."""
+        if any(getattr(layer, "lora_enabled", False) for layer in layers_of(self)):
+            return None
+        return super().get_compile_config()
+
+    @classmethod
+    def made_of(cls, config: dict[str, Any]) -> Any:
+        """Returns the model of a configuration with deserialised parts, quantized as saved."""
+        config = dict(config)
+        quantized = config.pop("quantized", {})
+        model = cls(**config)
+        if quantized:
+            layers = layers_of(model.built_now())
+            for place, mode in quantized.items():
+                if quantization_of(layers[int(place)]) is None:
+                    layers[int(place)].quantize(mode)
+        return model
+
+    def enable_lora(self, rank: int, *, alpha: float | None = None) -> None:
+        """Freeze the towers and train low-rank updates of their dense matrices.
+
+        LoRA, Hu et al. 2022 (arXiv:2106.09685), with Keras' `Dense.enable_lora`; projections and
+        heads train as before. Call `compile` afterwards, and after loading: saving merges the
+        updates into the matrices.
+
+        Args:
+            rank: of the updates.
+            alpha: updates are scaled by `alpha / rank`; by 1 if None.
+
+        Raises:
+            ValueError: the towers have no dense matrices.
+        """
+        self.built_now()
+        parts = [getattr(self, name, None) for name in TOWERS]
+        layers = [layer for part in parts if part is not None for layer in layers_of(part)]
+        dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+        if not dense:
+            raise ValueError("enable_lora: expected a tower with dense matrices; this has none")
+        for part in parts:
+            for variable in part.trainable_variables if part is not None else ():
+                variable.trainable = False
+        for layer in dense:
+            layer.enable_lora(rank, lora_alpha=alpha)
+
+
+def inputs_of(data: Any) -> Any:
+    """Returns the x of a dataset as batch shapes; arrays are returned unchanged."""
+    spec = getattr(data, "element_spec", data)
+    return spec[0] if hasattr(data, "element_spec") and isinstance(spec, tuple) else spec
+
+
+def images_of(inputs: Any) -> Any:
+    """Returns the images among a model's inputs; None if there are none."""
+    if isinstance(inputs, dict):
+        return inputs.get("image")
+    return inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
+
+
+def quantization_of(layer: keras.layers.Layer) -> str | None:
+    """Returns a layer's quantization mode, such as `"int8"`; None if not quantized."""
+    if isinstance(layer, keras.Model):
+        return None
+    return getattr(layer.dtype_policy, "quantization_mode", None)

@@ -1,0 +1,1 @@
+"""Prompt learning: CoOp, CoCoOp, and learned prompts on disk."""

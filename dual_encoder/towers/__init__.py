@@ -1,0 +1,1 @@
+"""Image and text towers, and the layers they are made of."""

@@ -1,0 +1,168 @@
+"""Base classes of image and text towers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from dual_encoder import image_pixels
+
+RESIZE = ("crop", "squash")
+
+INTERPOLATION = ("bicubic", "bilinear")
+
+
+class ImageTower(keras.layers.Layer):
+    """Base of image towers: pixels 0-255 [b, s, s, 3] -> features [b, d].
+
+    A subclass sets `output_dim`, d, and calls `normalize` first.
+
+    Args:
+        image_size: height and width s in pixels.
+        mean, std: per channel, of pixels in 0-1.
+        resize: how images become squares: `"crop"` (shorter side to s, centre crop) or
+            `"squash"` (both sides to s).
+        interpolation: `"bicubic"` or `"bilinear"`, antialiased, as in Pillow.
+        crop_fraction: the share of each side of the resized image that is kept; see
+            `tfrecords.Preprocessing`.
+
+    Raises:
+        ValueError: an unknown `resize` or `interpolation`; when called, images of another size.
+    """
+
+    output_dim: int
+
+    def __init__(
+        self,
+        image_size: int,
+        *,
+        mean: Sequence[float] = (0.5, 0.5, 0.5),
+        std: Sequence[float] = (0.5, 0.5, 0.5),
+        resize: str = "crop",
+        interpolation: str = "bicubic",
+        crop_fraction: float = 1.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        for name, value, choices in (
+            ("resize", resize, RESIZE),
+            ("interpolation", interpolation, INTERPOLATION),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
+        self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
+        self.resize, self.interpolation = resize, interpolation
+        self.crop_fraction = crop_fraction
+        self.input_spec = keras.layers.InputSpec(shape=(None, image_size, image_size, 3))
+
+    def __call__(self, image, *args, **kwargs):
+        check_size(image, self.image_size)
+        return super().__call__(image, *args, **kwargs)
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """Image preprocessing, as arguments of `tfrecords.load` and `tfrecords.read_image`."""
+        names = ("image_size", "resize", "interpolation")
+        found = {name: getattr(self, name) for name in names}
+        return found | ({"crop_fraction": self.crop_fraction} if self.crop_fraction < 1 else {})
+
+    def normalize(self, image):
+        """Normalises pixels 0-255 with mean and standard deviation, in float32."""
+        mean, std = np.array(self.mean, "float32") * 255, np.array(self.std, "float32") * 255
+        return ops.cast((ops.cast(image, "float32") - mean) / std, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.output_dim)
+
+    def get_config(self):
+        names = ("image_size", "mean", "std", "resize", "interpolation", "crop_fraction")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class TakesImages:
+    """Mixin for models with an `image_tower`, which accept its images."""
+
+    image_tower: ImageTower
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.image_tower.image_size
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """Image preprocessing, as arguments of `tfrecords.load`."""
+        return self.image_tower.preprocessing
+
+    def as_pixels(self, images: Any) -> Any:
+        """Converts paths, PIL images and arrays to pixels [b, s, s, 3]; keeps batches as is."""
+        known = getattr(self.image_tower, "preprocessing", {})
+        return image_pixels.as_pixels(images, **{"image_size": self.image_size, **known})
+
+
+def check_size(images: Any, size: int) -> None:
+    """Raises a one-line ValueError unless images are [b, size, size, 3]."""
+    shape = tuple(getattr(images, "shape", ()))
+    pairs = zip(shape[1:], (size, size, 3), strict=False)
+    if len(shape) != 4 or any(n not in (None, wanted) for n, wanted in pairs):
+        raise ValueError(
+            f"images: expected pixels [b, {size}, {size}, 3], the model's image_size; got "
+            f"{list(shape)}; read or resize them at {size} x {size}"
+        )
+
+
+class TextTower(keras.layers.Layer):
+    """Base of text towers: token ids [b, n], n up to `context_length`, -> features [b, d].
+
+    A subclass defines `token_embedding` [ids, width] and `encode`. Prompt learning replaces the
+    embeddings between the two.
+
+    Attributes:
+        context_length: maximum number of tokens per text.
+        output_dim: d.
+        trims_exactly: whether padding behind the longest text can be cut without any effect.
+    """
+
+    context_length: int
+    output_dim: int
+    token_embedding: keras.Variable
+
+    def call(self, token_ids, training=None):
+        n = token_ids.shape[1]
+        if n is not None and n > self.context_length:
+            raise ValueError(
+                f"token_ids: expected at most {self.context_length} tokens per text; got {n}"
+            )
+        return self.encode(self.embed(token_ids), token_ids, training=training)
+
+    def embed(self, token_ids):
+        """Maps token ids [b, n] to embeddings [b, n, width], without positions."""
+        return ops.take(self.token_embedding, token_ids, axis=0)
+
+    def encode(self, embeddings, token_ids, training=None):
+        """Maps embeddings [b, n, width] to features [b, d]; `token_ids` [b, n] mark padding."""
+        raise NotImplementedError
+
+    def encode_alike(self, shared, rest, token_ids, training=None):
+        """Returns the features [g, c, d] of texts with a common beginning, equal to `encode`'s.
+
+        A causal tower computes the common beginning only once.
+
+        Args:
+            shared: embeddings [g, p, width] of the first tokens of all c texts, g times.
+            rest: embeddings [g, c, m, width], or [1, c, m, width], of the others.
+            token_ids: array [c, p + m].
+        """
+        g, (p, width) = ops.shape(shared)[0], shared.shape[1:]
+        c, m = rest.shape[1:3]
+        shared = ops.broadcast_to(shared[:, None], (g, c, p, width))
+        rest = ops.broadcast_to(rest, (g, c, m, width))
+        embeddings = ops.reshape(ops.concatenate([shared, rest], axis=2), (-1, p + m, width))
+        ids = ops.broadcast_to(ops.convert_to_tensor(token_ids)[None], (g, c, p + m))
+        features = self.encode(embeddings, ops.reshape(ids, (-1, p + m)), training=training)
+        return ops.reshape(features, (-1, c, self.output_dim))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.output_dim)

@@ -1,0 +1,14 @@
+"""What to type for a library that only some commands need."""
+
+PACKAGE = "duet-vision-language"
+
+
+def missing(what: str, extra: str) -> str:
+    """A line for a ValueError: `what` needs the libraries of an extra, and how they are installed.
+
+    >>> missing("serve", "serve")
+    "serve needs: pip install 'duet-vision-language[serve]', or in a clone pip install ..."
+    """
+    return (
+        f"{what} needs: pip install '{PACKAGE}[{extra}]', or in a clone pip install -e '.[{extra}]'"
+    )

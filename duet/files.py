@@ -1,0 +1,241 @@
+"""Files that are whole or not there: atomic writes, their leftovers, and locks on folders.
+
+The one place where Duet writes beside a file and renames. A name is seen with all of its content
+or not at all, whatever kills the process; what a killed process left is known by its name,
+`.unfinished.PID.NAME`, and removed by the next one that writes there.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+_PREFIX = ".unfinished."
+_REFUSED = {
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "quota exceeded",
+    errno.EROFS: "read-only file system",
+    errno.EACCES: "permission denied",
+}
+LOCK = ".lock"
+_MOVING, _NAMES = "moving", ".names"  # of `together`
+
+
+class CannotWriteError(OSError):
+    """A file that cannot be written; the message names it, the reason and the room there is."""
+
+    def __init__(self, message: str, number: int | None = None):
+        super().__init__(message)
+        self.errno = number
+
+
+class InUseError(OSError):
+    """A folder in which another process is at work."""
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, which takes its name when the block ends.
+
+    The block makes a file or a folder there. A file is flushed to the disk and gets the
+    permissions that the user's umask gives; `path` is replaced. If the block fails, `path` stays
+    as it was and nothing is left. The folder of `path` is made if it is missing.
+
+    Raises:
+        CannotWriteError: no room, no permission, or a read-only file system.
+
+    Example:
+        >>> with atomic("model.keras") as unfinished:
+        ...     model.save(unfinished)
+    """
+    path = Path(path)
+    unfinished = path.with_name(f"{_PREFIX}{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent, path.name)
+        yield unfinished
+        _settle(unfinished)
+        os.replace(unfinished, path)
+    except BaseException as error:
+        remove(unfinished)
+        if (number := _refusal(error)) is not None:
+            raise _cannot_write(path, number) from None
+        raise
+
+
+@contextlib.contextmanager
+def together(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder whose files, when the block ends, appear in `folder` all or none.
+
+    Moving several files is several steps: a process that is killed between them leaves the list of
+    what it moved, and `sweep` takes that back. Call it where none of the names is taken.
+
+    Raises:
+        CannotWriteError: no room, no permission, or a read-only file system.
+    """
+    folder = Path(folder)
+    staging = folder / f"{_PREFIX}{os.getpid()}.staging"
+    moving = staging.with_name(f"{_PREFIX}{os.getpid()}.{_MOVING}")
+    try:
+        sweep(folder)
+        staging.mkdir(parents=True)
+        yield staging
+        names = sorted(path.name for path in staging.iterdir())
+        for path in staging.rglob("*"):
+            _settle(path)
+        (staging / _NAMES).write_text(json.dumps(names), encoding="utf-8")
+        os.replace(staging, moving)
+        for name in names:
+            os.replace(moving / name, folder / name)
+        remove(moving)
+    except BaseException as error:
+        remove(staging)
+        _take_back(moving)
+        if (number := _refusal(error)) is not None:
+            raise _cannot_write(folder, number) from None
+        raise
+
+
+def write(path: str | Path, content: str | bytes) -> None:
+    """Write text, as UTF-8, or bytes under `path`, in whole or not at all; see `atomic`."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with atomic(path) as unfinished:
+        unfinished.write_bytes(data)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a killed process left this: an unfinished file whose writer is gone."""
+    if not path.name.startswith(_PREFIX):
+        return False
+    number = path.name.removeprefix(_PREFIX).split(".", 1)[0]
+    return number.isdigit() and not _is_running(int(number))
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what killed processes left unfinished in a folder and in those below it."""
+    for path in sorted(Path(folder).rglob(f"{_PREFIX}*")):
+        if is_leftover(path):
+            _take_back(path) if path.name.endswith(f".{_MOVING}") else remove(path)
+
+
+def is_trace(path: Path) -> bool:
+    """Whether it is a lock or an unfinished file: Duet's, of a process alive or dead."""
+    return path.name == LOCK or path.name.startswith(_PREFIX)
+
+
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Hold a folder, which is made if missing, for this process alone; sweeps it first.
+
+    The lock is the kernel's: it is gone with the process, however that ends. Processes started by
+    it do not hold it. A folder that was made for it and stayed empty goes with it.
+
+    Raises:
+        InUseError: another process holds it.
+        CannotWriteError: the folder cannot be made or written.
+    """
+    folder = Path(folder)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    handle = _held(folder)
+    try:
+        sweep(folder)
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)  # while it is held: nobody else's is removed
+        os.close(handle)
+        with contextlib.suppress(OSError):  # there is something in it now
+            for each in made:
+                each.rmdir()
+
+
+def _held(folder: Path) -> int:
+    """A handle on the lock of a folder, held."""
+    path = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_ino == os.fstat(handle).st_ino:
+                    return handle
+            os.close(handle)  # its holder removed it in between
+    except BlockingIOError:
+        os.close(handle)
+        raise InUseError(f"{folder} is in use by another process; wait for it") from None
+    except OSError as error:
+        raise _cannot_write(folder, error.errno) from None
+
+
+def _take_back(moving: Path) -> None:
+    """Remove what a process that was killed in `together` had moved already."""
+    if not moving.is_dir():
+        return
+    with contextlib.suppress(FileNotFoundError):
+        for name in json.loads((moving / _NAMES).read_text(encoding="utf-8")):
+            if not (moving / name).exists():
+                remove(moving.parent / name)
+    remove(moving)
+
+
+def _settle(path: Path) -> None:
+    """Flush to the disk; give the permissions that the umask gives."""
+    if path.is_dir():
+        return
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)  # some libraries write for the owner alone
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _remove_leftovers(folder: Path, name: str) -> None:
+    for path in folder.glob(f"{_PREFIX}*.{name}"):
+        if is_leftover(path):
+            remove(path)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _refusal(error: BaseException) -> int | None:
+    """The errno of a disk that refuses, also where a library tells it in words of its own."""
+    if isinstance(error, CannotWriteError | InUseError):
+        return None
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        return error.errno
+    text = str(error)
+    found = [n for n in _REFUSED if f"(os error {n})" in text or os.strerror(n) in text]
+    return found[0] if found and isinstance(error, Exception) else None
+
+
+def _cannot_write(path: Path, number: int | None) -> CannotWriteError:
+    reason = _REFUSED.get(number or 0) or os.strerror(number or errno.EIO).lower()
+    return CannotWriteError(f"{path}: cannot be written: {reason}{_room(path)}", number)
+
+
+def _room(path: Path) -> str:
+    for folder in (path, *path.parents):
+        if folder.is_dir():
+            with contextlib.suppress(OSError):
+                return f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB are free)"
+    return ""

@@ -1,0 +1,1 @@
+"""Comparing methods: plan, runs, statistics, report, recommendation."""

@@ -1,0 +1,184 @@
+"""The runs that a method of a comparison is made of, as the options of the command that does it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.comparison.options import Options
+from pipelines.comparison.recipes import Recipes
+from pipelines.fewshot import grid as fewshot_grid
+from pipelines.fewshot import options as fewshot_options
+from pipelines.finetuning import options as finetuning_options
+from pipelines.methods.method import Method
+from pipelines.runs import command_line, results
+from pipelines.training import batch_size
+
+LOG, FAILED = "log.txt", "failed.json"
+
+FEATURES = "features"  # folder of the cache that all rows share
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a method in a comparison; one of a method that `prompt` runs has all seeds.
+
+    Attributes:
+        name: for people: "flyp, seed 2".
+        method: of the table.
+        options: of the command that does the same.
+        logs: folder of what it prints, and of why it failed.
+        finished: the files that it leaves at its end.
+    """
+
+    name: str
+    method: Method
+    options: finetuning_options.Options | fewshot_options.Options
+    logs: Path
+    finished: tuple[Path, ...]
+
+    @property
+    def words(self) -> str:
+        """What to type to get the same run."""
+        return command_line.command_line(self.method.command, _not_usual(self.options))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has been run to its end, with these options."""
+        return all(path.is_file() for path in self.finished)
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed when it was last tried; None if it did not."""
+        path = self.logs / FAILED
+        return json.loads(path.read_text())["error"] if path.is_file() else None
+
+
+def of(
+    row: Method, options: Options, recipes: Recipes, *, out: Path, images: int
+) -> tuple[list[Job], list[Path]]:
+    """The runs of a method, one per seed, and the folder of its results for each.
+
+    Args:
+        out: folder of the comparison.
+        images: that there are to train on.
+    """
+    if row.command == "prompt":
+        cells = _prompt_cells(out, row, options)
+        return [_prompt_job(options, row, cells, out=out)], cells
+    seeds = options.seeds if row.draws else options.seeds[:1]
+    recipe = recipes.get(row.name)
+    own = [_finetune_job(options, row, recipe, seed=seed, out=out, images=images) for seed in seeds]
+    return own, [Path(job.options.out) for job in own]
+
+
+def _finetune_job(
+    options: Options,
+    row: Method,
+    recipe: Mapping[str, Any] | None,
+    *,
+    seed: int,
+    out: Path,
+    images: int,
+) -> Job:
+    given: dict[str, Any] = {
+        "data": options.data,
+        "model": row.network or options.model,
+        "out": str(out / "runs" / row.name / f"seed-{seed}"),
+        **_protocol(options, out),
+        "validation": options.validation,
+        "split_seed": options.seeds[0],
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "class_weight": options.class_weight,
+        "seed": seed,
+        "test": options.test,
+        "bootstrap": options.bootstrap,
+        "precision": options.precision,
+        "micro_batch": options.micro_batch,
+    }
+    if row.network:
+        given |= {"weights": options.weights, "image_size": options.image_size}
+    given |= _own_options(options, row) if recipe is None else recipe
+    given["batch_size"], given["micro_batch"] = batch_size.fitting(
+        given["batch_size"], given["micro_batch"], images=max(images, 1)
+    )
+    chosen = finetuning_options.Options(**_given(given))
+    return Job(
+        f"{row.name}, seed {seed}",
+        row,
+        chosen,
+        logs=out / "logs" / f"{row.name}-{seed}",
+        finished=(Path(chosen.out) / results.FILE,),
+    )
+
+
+def _own_options(options: Options, row: Method) -> dict[str, Any]:
+    """Of a method without a recipe."""
+    rate = options.supervised_learning_rate if row.network else options.learning_rate
+    own = {"method": row.name} | dict(row.options)
+    return {**own, **({"learning_rate": rate} if rate else {})}
+
+
+def _prompt_job(options: Options, row: Method, cells: list[Path], *, out: Path) -> Job:
+    """All of these methods share a folder."""
+    given = {
+        "data": options.data,
+        "out": str(out / "runs" / "prompt"),
+        "models": [options.model],
+        "methods": [row.name],
+        "shots": [options.shots],
+        "seeds": options.seeds,
+        **_protocol(options, out),
+        "epochs": options.prompt_epochs,
+        "n_ctx": options.n_ctx,
+        "split": options.test,
+        "bootstrap": options.bootstrap,
+    }
+    return Job(
+        row.name,
+        row,
+        fewshot_options.Options(**_given(given)),
+        logs=out / "logs" / row.name,
+        finished=tuple(path / results.FILE for path in cells),
+    )
+
+
+def _prompt_cells(out: Path, row: Method, options: Options) -> list[Path]:
+    """The folders of a method's results in the grid that `prompt` makes."""
+    grid = out / "runs" / "prompt"
+    found = fewshot_grid.cells(
+        grid, options.model, row.name, shots=[options.shots], seeds=options.seeds
+    )
+    return [cell.folder for cell in found]
+
+
+def _protocol(options: Options, out: Path) -> dict[str, Any]:
+    return {
+        "held_out": options.held_out or None,
+        "held_out_classes": options.held_out_classes,
+        "templates": options.templates,
+        "strategy": options.strategy,
+        "features": str(out / FEATURES),
+    }
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that keep their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _not_usual(options: Any) -> dict[str, Any]:
+    """The options that are not at their defaults."""
+    return {
+        each.name: value
+        for each in dataclasses.fields(options)
+        if (value := getattr(options, each.name)) != _default(each)
+    }
+
+
+def _default(each: dataclasses.Field) -> Any:
+    factory = each.default_factory
+    return each.default if factory is dataclasses.MISSING else factory()

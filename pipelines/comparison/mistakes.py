@@ -1,0 +1,71 @@
+"""The images that each method of a comparison gets wrong, small enough to embed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.reporting import page as reporting_page
+from pipelines.runs.predictions import Predictions
+from tfrecords import image_files
+
+SHOWN = 6
+
+
+def choose(
+    said: Mapping[str, Predictions], *, seen: Sequence[int], shown: int = SHOWN
+) -> dict[str, list[int]]:
+    """Places of images of seen classes that each method gets wrong.
+
+    Those first that the fewest methods get wrong: what is wrong with this one, not the image.
+    """
+    if not said:
+        return {}
+    labels = next(iter(said.values())).labels
+    wrong = {name: ~each.right & np.isin(labels, seen) for name, each in said.items()}
+    company = np.sum(list(wrong.values()), axis=0)
+    return {
+        name: (places := np.flatnonzero(rows))[np.argsort(company[places], kind="stable")][
+            :shown
+        ].tolist()
+        for name, rows in wrong.items()
+    }
+
+
+def rows(
+    data: str, split: str, said: Mapping[str, Predictions], *, seen: Sequence[int], names: list[str]
+) -> list[dict[str, Any]]:
+    """One row of images per method, as the template `confusions` takes them."""
+    import tfrecords
+
+    chosen = choose(said, seen=seen)
+    wanted = {place for places in chosen.values() for place in places}
+    images = {
+        place: image_files.jpeg(image_files.pixels(example.image))
+        for place, example in tfrecords.examples_at(data, split, wanted)
+    }
+    return [
+        {
+            "text": name,
+            "thumbnails": [
+                {
+                    "uri": reporting_page.data_uri(images[place], "jpeg"),
+                    "alt": _alt(said[name], place, names),
+                    **_truth_and_answer(said[name], place, names),
+                }
+                for place in places
+            ],
+        }
+        for name, places in chosen.items()
+        if places
+    ]
+
+
+def _alt(said: Predictions, place: int, names: list[str]) -> str:
+    words = _truth_and_answer(said, place, names)
+    return f"{words['truth']}, taken for {words['answer']}"
+
+
+def _truth_and_answer(said: Predictions, place: int, names: list[str]) -> dict[str, str]:
+    true, own = int(said.labels[place]), int(said.own[place])
+    return {"truth": names[true], "answer": names[own] if own >= 0 else "nothing"}

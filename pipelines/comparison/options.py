@@ -1,0 +1,117 @@
+"""The options of `compare`, and which of them go together."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipelines.methods.table import METHODS
+
+DEFAULT = (
+    *("zero-shot", "linear-probe", "text-probe", "gaussian", "tip-adapter", "coop", "fine-tune"),
+    *("ft-clip", "flyp", "wise-ft", "auto"),
+)
+
+
+@dataclass
+class Options:
+    """Compare methods under one protocol: seen and held-out classes, the same images, cost.
+
+    Args:
+        data: folder of records with labels, as prepare writes it.
+        out: folder of the comparison; the same command goes on with one that was stopped, and
+            skips what is finished.
+        model: the dual encoder that is adapted; see `python -m pipelines models`.
+        methods: rows of the table of methods, or all: NAMES.
+        seeds: of training; the images are divided by the first one, for all.
+        held_out: so many classes, the first ones, are not trained on, only measured.
+        held_out_classes: names of classes that are not trained on, in place of a number.
+        validation: share of every class's training images that methods choose by.
+        budget: time for all of it, such as 30m, 2h or 90s; methods that are predicted not to fit
+            are left out, and named.
+        shots: images per class of the methods that learn from few.
+        epochs: passes over the training images, of the methods that fine-tune.
+        prompt_epochs: passes of coop; without it CoOp's own number.
+        n_ctx: learnt vectors of coop and cocoop; without it their own number.
+        batch_size: images per step.
+        learning_rate: of the methods that fine-tune the dual encoder.
+        class_weight: from 0 (every image counts alike) to 1 (every class counts alike, however many
+            images it has): images are weighted by (1 / images of their class) to this power.
+            Methods that learn from --shots images of each class count every class alike anyway.
+        supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
+            their own.
+        recipes: METHOD=RECIPE: a method that fine-tunes takes all its options from a recipe or
+            YAML file of finetune; data, split, seeds and test stay those of the comparison.
+        templates: prompts with {} for the class name, or one file with a prompt per line;
+            without it those of the dataset.
+        weights: of networks of keras.applications: imagenet or random; without it imagenet.
+        image_size: pixels of the supervised networks; their own size without it.
+        strategy: one or mirrored; without it one.
+        precision: of the methods that fine-tune, float32 or mixed_bfloat16; without it float32.
+        micro_batch: of the methods that fine-tune: images that a device works on at a time, to
+            save memory; without it all at once.
+        price: of an hour of this machine, in any currency, to say what training and a million
+            answers cost.
+        serving_seconds: to measure how fast each exported network answers, one image at a time
+            and 32; 0 for not at all.
+        test: split that is measured.
+        bootstrap: resamples for intervals and differences.
+        dry_run: only say which methods would be run, and how long they are predicted to take.
+    """
+
+    data: str
+    out: str
+    model: str = "clip-vit-base-patch32"
+    methods: list[str] = field(default_factory=lambda: list(DEFAULT))
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    held_out: int = 0
+    held_out_classes: list[str] | None = None
+    validation: float = 0.2
+    budget: str | None = None
+    shots: int = 16
+    epochs: int = 10
+    prompt_epochs: int | None = None
+    n_ctx: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 0.00001
+    class_weight: float | None = None
+    supervised_learning_rate: float | None = None
+    recipes: list[str] | None = None
+    templates: list[str] | None = None
+    weights: str | None = None
+    image_size: int | None = None
+    strategy: Literal["one", "mirrored"] | None = None
+    precision: Literal["float32", "mixed_bfloat16"] | None = None
+    micro_batch: int | None = None
+    price: float | None = None
+    serving_seconds: float = 1.0
+    test: str = "test"
+    bootstrap: int = 1000
+    dry_run: bool = False
+
+
+Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
+
+RANGES = {
+    "(0, inf)": (
+        *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
+        *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
+    ),
+    "[0, inf)": ("held_out", "serving_seconds"),
+    "[0, 1]": ("class_weight",),
+    "(0, 1)": ("validation",),
+}
+
+FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
+
+
+def check(options: Options) -> None:
+    if options.methods == ["all"]:
+        options.methods = list(METHODS)
+    for name in ("methods", "seeds"):
+        values = getattr(options, name)
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"--{name}: expected one or more, each once; got {values}")
+    for method in options.methods:
+        if method not in METHODS:
+            raise ValueError(
+                f"--methods: expected all, or some of {', '.join(METHODS)}; got {method!r}"
+            )

@@ -1,0 +1,44 @@
+"""Methods of a comparison whose options are those of a recipe of `finetune`."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.comparison.options import Options
+from pipelines.finetuning import options as finetuning_options
+from pipelines.methods.table import METHODS
+from pipelines.runs import config
+
+# What a comparison says to all of its methods alike.
+SHARED = {"data", "out", "held_out", "held_out_classes", "held_out_seed", "validation"}
+
+SHARED |= {"split_seed", "seed", "test", "bootstrap"}
+
+Recipes = Mapping[str, Mapping[str, Any]]  # options by method
+
+
+def read(options: Options) -> Recipes:
+    """By method, the options of `--recipes METHOD=RECIPE` that are its own.
+
+    Raises:
+        ValueError: no such method or recipe, a method that does not fine-tune, or an option that
+            `finetune` has not.
+    """
+    found = {}
+    tuned = [name for name, each in METHODS.items() if each.command == "finetune"]
+    known = {field.name for field in dataclasses.fields(finetuning_options.Options)}
+    for text in options.recipes or ():
+        method, _, name = text.partition("=")
+        if method not in tuned or not name:
+            raise ValueError(
+                f"--recipes: expected METHOD=RECIPE with one of {', '.join(tuned)}; got {text!r}"
+            )
+        path = config.recipe_path(name, option="recipes")
+        given = config.read_config(path)
+        if strange := sorted(set(given) - known):
+            raise ValueError(
+                f"--recipes: expected a recipe of finetune; {name} has an option {strange[0]!r}"
+            )
+        kept = set() if METHODS[method].network else {"model"}
+        found[method] = {key: given[key] for key in given if key not in SHARED | kept}
+    return found

@@ -1,0 +1,146 @@
+"""Which way to adapt: one sentence, by a rule that is written down."""
+
+import math
+from typing import Any
+
+#: A method is as good as another unless the images say that it is not; of equals the cheaper one
+#: is recommended. Losing more than this on classes never seen is said beside the gain.
+NOTABLE_LOSS = 0.01
+
+TENS = 10  # how finely it is said how many more images would be needed
+
+
+def recommend(
+    rows: list[dict[str, Any]],
+    pairs: list[dict[str, Any]],
+    *,
+    chance: float = 0.0,
+    tested: int = 0,
+) -> dict[str, Any]:
+    """The method to use, what it is compared with, and the answer in words.
+
+    Of the methods that no other beats significantly on the classes trained on, the cheapest to
+    train; where classes are held out, among those of them that lose at most `NOTABLE_LOSS` on
+    these against zero-shot, if there is one. None where none is surely better than guessing; the
+    answer then says how many test images it would take.
+
+    Args:
+        rows: of the table, those that failed left out; `method`, `seen`, `unseen`, `seconds`,
+            `intervals`.
+        pairs: of `significance.pairs`.
+        chance: how often always saying the commonest class trained on is right.
+        tested: test images of the classes trained on.
+
+    Returns:
+        `method`, `runner_up` or None, `answer`, and `keeps`: whether it keeps what was known.
+    """
+    nothing = {"method": None, "runner_up": None, "keeps": None}
+    if not rows:
+        return {**nothing, "answer": "No method finished."}
+    if all(_surely(row) <= chance for row in rows):
+        first = max(rows, key=lambda row: row["seen"])
+        return {**nothing, "answer": _undecided(first, chance=chance, tested=tested)}
+    best = max(rows, key=lambda row: row["seen"])["method"]
+    beaten = {
+        pair["a"] if pair["better"] == pair["b"] else pair["b"]
+        for pair in pairs
+        if pair["better"] == best
+    }
+    equal = [row for row in rows if row["method"] not in beaten]
+    known = next((row["unseen"] for row in rows if row["method"] == "zero-shot"), None)
+    keeping = [
+        row
+        for row in equal
+        if known is not None and row["unseen"] is not None and row["unseen"] >= known - NOTABLE_LOSS
+    ]
+    chosen = min(keeping or equal, key=lambda row: (row["seconds"], -row["seen"]))
+    others = [row for row in rows if row is not chosen]
+    runner_up = max(others, key=lambda row: row["seen"], default=None)
+    return {
+        "method": chosen["method"],
+        "runner_up": runner_up and runner_up["method"],
+        "keeps": bool(keeping) if known is not None else None,
+        "answer": _words(chosen, runner_up, rows, pairs, known=known),
+    }
+
+
+def _surely(row: dict[str, Any]) -> float:
+    """The lower end of what is known of its accuracy on classes trained on."""
+    ends = row.get("intervals", {}).get("seen")
+    return ends[0] if ends else row["seen"]
+
+
+def more_needed(row: dict[str, Any], *, chance: float, tested: int) -> int | None:
+    """How many more test images would tell a row from guessing, if it is as good as it looks.
+
+    An interval is as wide as 1 / sqrt(n): of n images its lower end is `seen - low` below the
+    accuracy, and it is to be `seen - chance` at most, so that n has to grow by the square of
+    their ratio. Rounded up to tens. None where the row is no better than guessing.
+    """
+    ends = row.get("intervals", {}).get("seen")
+    if not ends or not tested or row["seen"] <= chance:
+        return None
+    needed = tested * ((row["seen"] - ends[0]) / (row["seen"] - chance)) ** 2
+    return max(TENS, math.ceil(round((needed - tested) / TENS, 6)) * TENS)
+
+
+def _undecided(row: dict[str, Any], *, chance: float, tested: int) -> str:
+    """The answer where the best row may be guessing."""
+    ends = row.get("intervals", {}).get("seen")
+    between = f", interval {100 * ends[0]:.0f}-{100 * ends[1]:.0f}" if ends else ""
+    right = f"{100 * row['seen']:.0f} %{between}"
+    guessing = f"always saying one class is right for {100 * chance:.0f} %"
+    more = more_needed(row, chance=chance, tested=tested)
+    if more is None:
+        return (
+            f"Nothing to choose yet: the best, {row['method']}, is right for {right}; {guessing}. "
+            "Look at the images and their labels, or try other class names or another model."
+        )
+    return (
+        f"Too few test images to choose: {tested:,}; {row['method']} is ahead at {right}; "
+        f"{guessing}. Label {more:,} more to test on, or give more of those you have to the "
+        "test (prepare --test-share)."
+    )
+
+
+def _words(
+    chosen: dict[str, Any],
+    runner_up: dict[str, Any] | None,
+    rows: list[dict[str, Any]],
+    pairs: list[dict[str, Any]],
+    *,
+    known: float | None,
+) -> str:
+    parts = [f"{100 * chosen['seen']:.1f} % on your classes"]
+    if runner_up is not None:
+        parts.append(_against(chosen, runner_up, pairs))
+    if known is not None and chosen["unseen"] is not None and chosen["method"] != "zero-shot":
+        lost = 100 * (known - chosen["unseen"])
+        parts.append(
+            f"loses {lost:.1f} points on new ones against zero-shot"
+            if lost > 0.05
+            else f"gains {-lost:.1f} points on new ones against zero-shot"
+            if lost < -0.05
+            else "loses nothing on new ones"
+        )
+    elif known is not None and chosen["unseen"] is None:
+        parts.append("cannot name new ones")
+    parts.append(f"takes {duration(chosen['seconds'])}")
+    return f"Use {chosen['method']}: " + ", ".join(parts) + "."
+
+
+def _against(chosen: dict[str, Any], other: dict[str, Any], pairs: list[dict[str, Any]]) -> str:
+    gain = 100 * (chosen["seen"] - other["seen"])
+    pair = next(p for p in pairs if {p["a"], p["b"]} == {chosen["method"], other["method"]})
+    if pair["better"] is None:
+        return f"not surely different from {other['method']} ({100 * other['seen']:.1f} %)"
+    side = "better" if gain > 0 else "worse"
+    return f"{abs(gain):.1f} points {side} than {other['method']}"
+
+
+def duration(seconds: float) -> str:
+    """90 as "1.5 min"."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,185 @@
+"""The one document that the results of a comparison make."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.comparison import recommendation
+from pipelines.comparison.jobs import Job
+from pipelines.comparison.options import Options
+from pipelines.comparison.plan import Plan
+from pipelines.costs import training as costs_training
+from pipelines.methods.table import METHODS
+from pipelines.metrics import significance
+from pipelines.runs import predictions, results
+from tfrecords import Manifest
+
+FIGURES = {  # of the table: from the metrics of each run
+    "seen": "top1",  # of the classes that were trained on
+    "unseen": "unseen_top1",
+    "unseen_among_all": "unseen_among_all",
+    "generalized": "generalized_top1",
+    "harmonic_mean": "harmonic_mean",
+    "macro_f1": "macro_f1",
+    "ece": "ece",
+}
+
+KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix")
+
+REFERENCES = ("vit", "fine-tune")  # what Low, Medium and High are measured by
+
+COSTS = ("seconds", "peak_rss_bytes", "parameters", "trained_parameters")
+
+
+def document(
+    made: Plan, options: Options, manifest: Manifest, *, deployed: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """The results of a comparison; see `results` and `results.schema.json`.
+
+    deployed: of each method that finished, what `serving_costs.measured` gives.
+    """
+    found = {method: _found(folders) for method, folders in made.cells.items()}
+    rows = [
+        _row(method, each, made.job_of[method])
+        | _prices(each, deployed.get(method), price=options.price)
+        for method, each in found.items()
+    ]
+    finished = [row for row in rows if row["seen"] is not None]
+    _rate_costs(rows, found)
+    pairs = significance.pairs(_right(made), resamples=options.bootstrap)
+    return results.document(
+        {
+            "metrics": {row["method"]: row["seen"] for row in finished},
+            "intervals": {row["method"]: row["intervals"]["seen"] for row in finished},
+            "per_class": [],
+            "confusion_matrix": [],
+            "seed": options.seeds[0],
+        },
+        command="compare",
+        dataset=manifest.dataset,
+        split=options.test,
+        model=options.model,
+        cost={"seconds": sum(row["seconds"] or 0 for row in rows)},
+        config=asdict(options),
+        classes=len(manifest.class_names),
+        parts=_parts(found),
+        rows=rows,
+        pairs=pairs,
+        left_out=dict(made.left_out),
+        remarks=list(made.remarks),
+        recommendation=recommendation.recommend(
+            finished,
+            pairs,
+            chance=_chance(made, options, manifest),
+            tested=sum(_tested(made, options, manifest)),
+        ),
+    )
+
+
+def said(made: Plan) -> dict[str, predictions.Predictions]:
+    """What each method said of the test images, of its first seed."""
+    return {
+        method: predictions.read(path)
+        for method, folders in made.cells.items()
+        for path in folders[:1]
+        if (path / predictions.FILE).is_file()
+    }
+
+
+def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> list[int]:
+    """The classes of test images that were trained on."""
+    return sorted(set(first.labels.tolist()) - set(held_out))
+
+
+def _chance(made: Plan, options: Options, manifest: Manifest) -> float:
+    """How often the commonest class trained on is right about test images of such classes."""
+    seen = _tested(made, options, manifest)
+    return max(seen) / sum(seen) if any(seen) else 0.0
+
+
+def _tested(made: Plan, options: Options, manifest: Manifest) -> list[int]:
+    """Test images of each class trained on."""
+    counts = manifest.split(options.test).class_counts
+    return [count for label, count in enumerate(counts) if label not in made.held_out]
+
+
+def _found(folders: list[Path]) -> list[dict[str, Any]]:
+    return [results.read(path) for path in folders if (path / results.FILE).is_file()]
+
+
+def _right(made: Plan) -> dict[str, np.ndarray]:
+    """Whether each method is right about test images of seen classes, bool [seeds, n]."""
+    found = {}
+    for method, folders in made.cells.items():
+        whole = [predictions.read(p) for p in folders if (p / predictions.FILE).is_file()]
+        if whole:
+            rows = ~np.isin(whole[0].labels, made.held_out)
+            found[method] = np.array([each.right[rows] for each in whole])
+    return found
+
+
+def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
+    """Which classes and images, as the first fine-tuning has them; None without one."""
+    whole = (each for several in found.values() for each in several)
+    return next((each["parts"] for each in whole if "parts" in each), None)
+
+
+def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str, Any]:
+    """One row of the table: means over seeds, their spread, cost and how to do it again."""
+    row_of = METHODS[method]
+    errors = [job.failure for job in jobs if job.failure]
+    first = found[0] if found else {}
+    row: dict[str, Any] = {
+        "method": method,
+        "what": row_of.what,
+        "family": "supervised" if row_of.network else "dual",
+        "command": jobs[0].words,
+        "error": None if found else (errors[0] if errors else "it has not been run"),
+        "seeds": len(found),
+        "intervals": {},
+        "spread": {},
+        "results": [each["model"] for each in found],
+    }
+    for name, key in FIGURES.items():
+        known = [value for each in found if (value := each["metrics"].get(key)) is not None]
+        row[name] = float(np.mean(known)) if known else None
+        row["spread"][name] = float(np.std(known, ddof=1)) if len(known) > 1 else None
+        row["intervals"][name] = first.get("intervals", {}).get(key)
+    for name in COSTS:
+        row[name] = _mean_cost(found, name)
+    row |= {name: first.get(name) for name in KEPT}
+    row["history"] = row["history"] or []
+    return row
+
+
+def _mean_cost(found: list[dict[str, Any]], name: str) -> float | None:
+    known = [value for each in found if (value := each["cost"].get(name)) is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _prices(
+    found: list[dict[str, Any]], deployed: dict[str, Any] | None, *, price: float | None
+) -> dict[str, Any]:
+    """What the method costs to run, and what training and a million answers cost in money."""
+    seconds, batches = _mean_cost(found, "seconds"), (deployed or {}).get("batches")
+    rate = max(each["images_per_second"] for each in batches.values()) if batches else None
+    return {
+        "deployed": deployed,
+        "price": costs_training.money(seconds, price) if price and seconds else None,
+        "price_per_million": costs_training.money_per_million(rate, price)
+        if price and rate
+        else None,
+    }
+
+
+def _rate_costs(rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]) -> None:
+    """Say Low, Medium or High of each row, by `cost.level`; None where there is no reference."""
+    trainings = {name: costs_training.training_of(each[0]) for name, each in found.items() if each}
+    reference = next((trainings[name] for name in REFERENCES if name in trainings), None)
+    for row in rows:
+        training = trainings.get(row["method"])
+        row["deployment"] = None
+        if training and reference and min(reference.device_seconds, reference.peak_bytes) > 0:
+            row["deployment"] = costs_training.level(training, reference)

@@ -1,0 +1,57 @@
+"""What workers do for a row of a comparison: fit its method, and measure what it costs to run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.comparison.about import About
+
+if TYPE_CHECKING:
+    from pipelines.comparison.jobs import Job
+    from pipelines.methods.method import Run
+
+
+def resolve(name: str) -> None:
+    """Load the compared model; the rows that follow in this process find it there.
+
+    Raises ValueError, OSError where it cannot be had, or has one tower.
+    """
+    from pipelines.runs import models, strategy
+
+    strategy.share_gpus()
+    models.check_dual_encoder(models.untouched(name), name)
+
+
+def fit(job: "Job", about: About) -> None:
+    """Do one run, and measure what its method costs, if that is not known."""
+    from pipelines.comparison import serving_costs
+    from pipelines.runs import memory, models, strategy
+
+    strategy.share_gpus()
+    if job.method.fit is None:
+        models.forget_untouched()  # it has a model of its own, and its memory is measured
+    memory.forget_peak()
+    run = _run(job)
+    if run is not None:
+        serving_costs.keep(job.method.name, about, cell=run.folder, model=run.model)
+
+
+def measure_costs(method: str, about: About, cell: Path) -> dict[str, Any]:
+    """Of a method whose runs have ended before that was done."""
+    from pipelines.comparison import serving_costs
+    from pipelines.runs import strategy
+
+    strategy.share_gpus()
+    return serving_costs.keep(method, about, cell=cell)
+
+
+def _run(job: "Job") -> "Run | None":
+    """By the command that does the same; the first of several seeds."""
+    options: Any = job.options
+    if job.method.command == "prompt":
+        from pipelines.fewshot import run as fewshot_run
+
+        runs = [run for _, run in fewshot_run.run(options)]
+        return runs[0] if runs else None
+    from pipelines.finetuning import run as finetuning_run
+
+    return finetuning_run.run(options)

@@ -1,0 +1,1 @@
+"""Training and serving costs: FLOPs, time, memory, size."""

@@ -1,0 +1,147 @@
+"""Count floating-point operations per image; a multiply-add counts as two."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from classifiers import CosineHead
+from dual_encoder import ZeroShotClassifier
+from dual_encoder.towers import attention_pooling, transformer
+
+Shape = tuple[int, ...]
+
+
+def profiled(model: keras.Model) -> int:
+    """Returns FLOPs by TensorFlow's profiler, for the graph from one image to logits.
+
+    Matmuls, convolutions, and elementwise sums, products and softmax.
+    """
+    import tensorflow as tf
+
+    side = model.preprocessing["image_size"]
+    image = tf.TensorSpec([1, side, side, 3], tf.float32)
+    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(image).graph
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
+    found = profiler.profile(graph, options=options.with_empty_output().build())
+    return int(found.total_float_ops) + _einsums(graph)
+
+
+def _einsums(graph: Any) -> int:
+    """Returns the FLOPs of einsums, which the profiler does not count."""
+    total = 0
+    for operation in graph.get_operations():
+        if operation.type == "Einsum":
+            inputs = operation.get_attr("equation").decode().split("->")[0].split(",")
+            shapes = (tensor.shape.as_list() for tensor in operation.inputs)
+            pairs = zip(inputs, shapes, strict=True)
+            sizes = {axis: n for axes, shape in pairs for axis, n in zip(axes, shape, strict=True)}
+            total += 2 * prod(sizes.values())
+    return total
+
+
+def counted(model: keras.Model) -> int:
+    """Returns FLOPs by the layers' shapes for one image: matmuls and convolutions.
+
+    Knows the relevant layers of Duet, Keras and KerasHub; others count as 0.
+    """
+    side, total = model.preprocessing["image_size"], 0
+
+    def add(layer: Any, given: Shape, made: Shape) -> None:
+        nonlocal total
+        count = next((COUNTS[cls] for cls in type(layer).__mro__ if cls in COUNTS), None)
+        total += 0 if count is None else count(layer, given, made)
+
+    with _watched(add):
+        model(np.zeros((1, side, side, 3), np.float32), training=False)
+    return total
+
+
+@contextmanager
+def _watched(seen: Callable[[Any, Shape, Shape], None]) -> Iterator[None]:
+    """Calls `seen` for each Keras layer call, with its input and output shapes."""
+    call = keras.layers.Layer.__call__
+
+    def watching(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        made = call(layer, *args, **kwargs)
+        arrays = (each for each in (*args, *kwargs.values()) if hasattr(each, "shape"))
+        given = next(arrays, None)
+        if given is not None and hasattr(made, "shape"):
+            seen(layer, tuple(given.shape), tuple(made.shape))
+        return made
+
+    setattr(keras.layers.Layer, "__call__", watching)  # noqa: B010  mypy forbids the other form
+    try:
+        yield
+    finally:
+        setattr(keras.layers.Layer, "__call__", call)  # noqa: B010
+
+
+def _einsum_dense(layer: Any, given: Shape, made: Shape) -> int:
+    """Each output is a sum over the axes that only input and kernel share."""
+    inputs, output = layer.equation.replace("...", "").split("->")
+    kernel = inputs.split(",")[1]
+    summed = [
+        size for axis, size in zip(kernel, layer.kernel.shape, strict=True) if axis not in output
+    ]
+    return 2 * prod(made) * prod(summed)
+
+
+def _convolution(layer: Any, given: Shape, made: Shape) -> int:
+    *window, channels, _ = layer.kernel.shape  # channels of a group
+    return 2 * prod(made) * prod(window) * channels
+
+
+def _depthwise(layer: Any, given: Shape, made: Shape) -> int:
+    return 2 * prod(made) * prod(layer.kernel_size)
+
+
+def _separable(layer: Any, given: Shape, made: Shape) -> int:
+    between = prod(made[:-1]) * given[-1] * layer.depth_multiplier
+    return 2 * between * (prod(layer.kernel_size) + made[-1])
+
+
+def _keras_attention(layer: Any, given: Shape, made: Shape) -> int:
+    return 4 * given[0] * given[1] ** 2 * layer.num_heads * layer.key_dim  # of a sequence to itself
+
+
+def _asking(asking: int, tokens: int, layer: Any, d: int) -> int:
+    """`transformer.attention_of_few`: keys go into queries, values come out of mixed tokens."""
+    return 4 * asking * d**2 + 4 * asking * layer.heads * tokens * d
+
+
+def _block(layer: Any, given: Shape, made: Shape) -> int:
+    rows, tokens, d = given
+    if made[1] == tokens:
+        return 4 * prod(made) * tokens
+    return rows * (2 * made[1] * d**2 + _asking(made[1], tokens, layer, d))
+
+
+def _probe_pooling(layer: Any, given: Shape, made: Shape) -> int:
+    rows, tokens, d = given
+    return rows * (2 * d**2 + _asking(1, tokens, layer, d))
+
+
+def _mean_query_pooling(layer: Any, given: Shape, made: Shape) -> int:
+    rows, height, width, d = given
+    return rows * _asking(1, height * width + 1, layer, d)
+
+
+# FLOPs of a layer itself, without its sublayers.
+COUNTS: dict[type, Callable[[Any, Shape, Shape], int]] = {
+    keras.layers.Dense: lambda layer, given, made: 2 * prod(made) * given[-1],
+    keras.layers.EinsumDense: _einsum_dense,
+    keras.layers.Conv2D: _convolution,
+    keras.layers.DepthwiseConv2D: _depthwise,
+    keras.layers.SeparableConv2D: _separable,
+    keras.layers.MultiHeadAttention: _keras_attention,
+    transformer.TransformerBlock: _block,
+    attention_pooling.ProbePooling: _probe_pooling,
+    attention_pooling.MeanQueryPooling: _mean_query_pooling,
+    CosineHead: lambda layer, given, made: 2 * prod(made) * given[-1],
+    ZeroShotClassifier: lambda layer, given, made: 2 * prod(made) * layer.embed_dim,
+}

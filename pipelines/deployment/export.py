@@ -1,0 +1,186 @@
+"""What `export` does with a classifier: write it, compare it with the Keras model, say how to run
+it.
+
+`export.json`, schema 2: format, model, created, class_names, templates, multi_label,
+preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
+`same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions.
+"""
+
+import json
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.deployment import card as deployment_card
+from pipelines.deployment import litert, quantization, saved_model
+from pipelines.deployment.classifier import Deployable
+from pipelines.runs import folder, results
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+
+CARD, ABOUT, LITERT = "README.md", "export.json", "model.tflite"
+
+FILES = {
+    "saved-model": ("saved_model.pb", "variables", "assets", "fingerprint.pb"),
+    "litert": (LITERT,),
+}
+
+TOLERANCE = 1e-4  # of probabilities
+
+COMPARED = 16  # images
+
+
+def files(format: str) -> tuple[str, ...]:
+    """Returns the names of files that an export may write."""
+    return (*FILES[format], CARD, ABOUT)
+
+
+def figures_beside(model: str, given: str | None) -> dict[str, Any] | None:
+    """Returns the results for the card: the given ones, or those beside the model, if any."""
+    path = Path(model)
+    beside = (path if path.is_dir() else path.parent) / results.FILE
+    if given is None and (not path.exists() or not beside.is_file()):
+        return None
+    return results.read(given or beside)
+
+
+def export(
+    options: Any,
+    deployable: Deployable,
+    manifest: "Manifest | None",
+    *,
+    out: Path,
+    results: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Write all files to `out` at once. Returns the content of `export.json`.
+
+    Raises:
+        RuntimeError: predictions differ from the Keras model's for a reason other than 8-bit
+            quantization.
+    """
+    with folder.filled_at_once(out) as staging:
+        images = compared_images(options, manifest)
+        write = _write_saved_model if options.format == "saved-model" else _write_litert
+        found = write(options, deployable, staging, images=images)
+        document = _document(options, deployable, staging, agreement=found)
+        if options.int8 and manifest is not None:
+            data = (staging / LITERT).read_bytes()
+            document["int8"] = quantization.measure(
+                options, deployable, manifest, litert.reader(data)
+            )
+        elif found["max_abs_difference"] > TOLERANCE:
+            raise RuntimeError(
+                f"the export's probabilities differ from those of {options.model} by up to "
+                f"{found['max_abs_difference']:.2g}; expected at most {TOLERANCE:g}"
+            )
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+        (staging / ABOUT).write_text(text + "\n", encoding="utf-8")
+        card = deployment_card.card(document, results=results)
+        (staging / CARD).write_text(card, encoding="utf-8")
+    return document
+
+
+def compared_images(options: Any, manifest: "Manifest | None") -> list[bytes]:
+    """Returns image files for the comparison: the first of the split, or synthetic ones."""
+    import tfrecords
+
+    if manifest is not None:
+        examples = tfrecords.examples(options.data, options.split)
+        return [example.image for example in islice(examples, COMPARED)]
+    return [drawn_image(seed) for seed in range(COMPARED)]
+
+
+def drawn_image(seed: int, *, side: int = 96) -> bytes:
+    """Returns a non-square PNG of coloured waves, different for each seed."""
+    import io
+
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(side // 2, 2 * side, 2)
+    down, across = np.mgrid[:height, :width, :3][:2] / side
+    (a, b, c) = rng.uniform(-12, 12, (3, 1, 1, 3))
+    buffer = io.BytesIO()
+    waves = 127.5 + 127 * np.sin(a * down + b * across + c)
+    Image.fromarray(waves.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def pixels_of(files: list[bytes], deployable: Deployable) -> np.ndarray:
+    """Preprocesses files as in evaluation of the Keras model, uint8 [b, s, s, 3]."""
+    import tfrecords
+
+    return np.stack([tfrecords.read_image(file, **deployable.preprocessing) for file in files])
+
+
+def agreement(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
+    """Compares probabilities [b, c] with those of the Keras model."""
+    return {
+        "images": len(found),
+        "max_abs_difference": float(np.abs(found - expected).max()),
+        "same_answer": float(np.mean(found.argmax(axis=1) == expected.argmax(axis=1))),
+    }
+
+
+def summary(document: dict[str, Any]) -> str:
+    """Returns a summary of the export for a terminal."""
+    found, int8 = document["agreement"], document.get("int8")
+    lines = [
+        f"{document['format']}: {len(document['class_names'])} classes, "
+        f"{document['bytes'] / 1e6:,.1f} MB",
+        f"against the Keras model: probabilities differ by {found['max_abs_difference']:.1g} at "
+        f"most, on {found['images']} images",
+    ]
+    if int8:
+        lines.append(quantization.sentence(int8))
+    return "\n".join(lines)
+
+
+def _write_saved_model(
+    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
+) -> dict[str, Any]:
+    saved_model.write(deployable, staging, top=options.top_k)
+    found = saved_model.reader(staging)(images)
+    return agreement(found, np.asarray(deployable.probabilities(pixels_of(images, deployable))))
+
+
+def _write_litert(
+    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
+) -> dict[str, Any]:
+    import tfrecords
+
+    calibration = None
+    if options.int8:
+        chosen = tfrecords.examples(options.data, options.calibration_split)
+        files = [example.image for example in islice(chosen, options.calibration_images)]
+        calibration = pixels_of(files, deployable)
+    data = litert.convert(deployable, examples=calibration)
+    (staging / LITERT).write_bytes(data)
+    pixels = pixels_of(images, deployable)
+    return agreement(litert.reader(data)(pixels), np.asarray(deployable.probabilities(pixels)))
+
+
+def _document(
+    options: Any, deployable: Deployable, staging: Path, *, agreement: dict[str, Any]
+) -> dict[str, Any]:
+    written = (path for path in staging.rglob("*") if path.is_file())
+    return {
+        "schema": 2,
+        "command": "export",
+        "format": options.format,
+        "model": options.model,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "class_names": list(deployable.class_names),
+        "templates": list(deployable.templates),
+        "multi_label": deployable.multi_label,
+        "preprocessing": deployable.preprocessing,
+        "bytes": sum(path.stat().st_size for path in written),
+        "top_k": min(options.top_k, len(deployable.class_names)),
+        "agreement": agreement,
+        "versions": results.versions(),
+    }

@@ -1,0 +1,1 @@
+"""Evaluate a model on a split of records."""

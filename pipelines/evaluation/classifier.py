@@ -1,0 +1,164 @@
+"""Evaluates a model with a classifier head on a split (`evaluate --protocol classifier`)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.evaluation import artifacts, multilabel_report, predict
+from pipelines.evaluation import measure as evaluation_measure
+from pipelines.metrics import classification
+from pipelines.metrics import multilabel as several
+from pipelines.runs import folder, results
+from pipelines.runs.class_matching import match_classes
+from pipelines.runs.config import write_config
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfrecords import Manifest
+
+
+CHOSEN_ON = "validation"  # split for choosing thresholds, if it exists
+
+HALF = 0.5  # threshold of every class otherwise
+
+Found = tuple[np.ndarray, np.ndarray]  # labels and logits of the images of a split
+
+
+def evaluate(
+    options: Any,
+    manifest: "Manifest",
+    model: "keras.Model",
+    *,
+    out: Path,
+    health: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Measure, and write the same files as zero-shot evaluation. Returns the results.
+
+    Images of classes unknown to the model are left out, in multi-label data only such labels;
+    `not_known` in the results lists these classes.
+
+    Args:
+        options: of `evaluate`.
+        manifest: of its records.
+        model: with `class_names`; returns logits.
+        out: the folder of the run.
+        health: lines on the images, for the page and the results.
+
+    Raises:
+        ValueError: the model has none of the classes, or only one of model and records is
+            multi-label.
+    """
+    several_labels = getattr(model, "multi_label", False)
+    _check_labels(several_labels, manifest, model=options.model)
+    places = match_classes(model.class_names, manifest, model=options.model)
+    start = time.perf_counter()
+    with folder.filled_at_once(out) as staging:
+        count = manifest.split(options.split).count
+        labels, logits, rate = predict.predict(model, options, count)
+        measure = _several if several_labels else _one
+        probabilities, measured = measure(
+            options, manifest, model, places=places, found=(labels, logits)
+        )
+        document = results.document(
+            measured,
+            command="evaluate",
+            dataset=manifest.dataset,
+            split=options.split,
+            model=options.model,
+            judged_by=manifest.metric if manifest.metric in measured["metrics"] else "top1",
+            cost={
+                "seconds": time.perf_counter() - start,
+                "images_per_second": rate,
+                "peak_rss_bytes": results.peak_rss_bytes(),
+            },
+            config=asdict(options),
+            protocol="classifier",
+            templates=[],
+            not_known=[manifest.spoken_names[label] for label in np.flatnonzero(places < 0)],
+            **results.health(health),
+        )
+        if several_labels:
+            _write_several(staging, options, document)
+        else:
+            artifacts.write(
+                staging,
+                options,
+                document,
+                labels=labels,
+                probabilities=probabilities,
+                places=places,
+            )
+    return document
+
+
+def _check_labels(several_labels: bool, manifest: "Manifest", *, model: str) -> None:
+    if several_labels != manifest.multi_label:
+        pair = ("one label", "several") if several_labels else ("several labels", "one")
+        raise ValueError(f"{manifest.dataset} has {pair[0]} per image; {model} says {pair[1]}")
+
+
+def _write_several(staging: Path, options: Any, document: dict[str, Any]) -> None:
+    (staging / "report.html").write_text(multilabel_report.page(document), "utf-8")
+    write_config(options, staging / "config.yaml")
+    results.write(staging / results.FILE, document)
+
+
+def left_out(document: dict[str, Any]) -> str:
+    """Returns a line on classes unknown to the model; empty if there are none."""
+    names = document["not_known"]
+    if not names:
+        return ""
+    what = "labels" if document.get("multi_label") else "images"
+    return (
+        f"{len(names)} classes that the model does not have, whose {what} are left out: "
+        f"{', '.join(names)}"
+    )
+
+
+def _one(
+    options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Evaluates a single-label classifier: probabilities, and metrics over known classes."""
+    labels, logits = found
+    probabilities, known = classification.softmax(logits), places[labels] >= 0
+    if not known.any():
+        raise ValueError(f"split {options.split!r} has no image of a class that the model has")
+    return probabilities, evaluation_measure.measure(
+        places[labels[known]],
+        probabilities[known],
+        model.class_names,
+        resamples=options.bootstrap,
+        seed=options.seed,
+    )
+
+
+def _several(
+    options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Evaluates a multi-label classifier on the classes that model and records share."""
+    (known,) = np.nonzero(places >= 0)
+
+    def common(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return labels[:, known], several.sigmoid(logits)[:, places[known]]
+
+    labels, probabilities = common(*found)
+    thresholds, chosen_on = np.full(len(known), HALF), f"no split: {HALF:g} for every class"
+    if CHOSEN_ON in manifest.splits and options.split != CHOSEN_ON:
+        other = replace(options, split=CHOSEN_ON)
+        count = manifest.split(CHOSEN_ON).count
+        others = predict.predict(model, other, count)[:2]
+        thresholds, chosen_on = several.choose_thresholds(*common(*others)), CHOSEN_ON
+    return probabilities, evaluation_measure.measure_multi_label(
+        labels,
+        probabilities,
+        [model.class_names[place] for place in places[known]],
+        thresholds=thresholds,
+        thresholds_from=chosen_on,
+        resamples=options.bootstrap,
+        seed=options.seed,
+    )

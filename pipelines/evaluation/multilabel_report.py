@@ -1,0 +1,55 @@
+"""`report.html` of a multi-label classifier."""
+
+from typing import Any
+
+import yaml
+
+from pipelines.evaluation import plots as evaluation_plots
+from pipelines.evaluation import report as evaluation_report
+from pipelines.reporting import page as reporting_page
+from pipelines.runs import command_line
+
+SHOWN = 60  # classes in the plot
+
+
+def page(results: dict[str, Any]) -> str:
+    """Returns the page of a results document of `measure_multi_label`."""
+    cost = results["cost"]
+    classes = weakest_first(results["per_class"])
+    return reporting_page.render(
+        "multi_label.html.j2",
+        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
+        headline=evaluation_report.headline(results),
+        results=results,
+        figures=evaluation_report.figure_rows(results),
+        absent=sum(row["average_precision"] is None for row in classes),
+        found=plot(results),
+        classes=classes,
+        command=command_line.command_line(results["command"], results["config"]),
+        config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
+        cost=(
+            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
+            f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most. "
+            "Nothing is ever overwritten: give it another --out."
+        ),
+    )
+
+
+def plot(results: dict[str, Any]) -> dict[str, Any]:
+    """Plots the average precision of the weakest classes; returns their number and the total."""
+    rows = weakest_first(results["per_class"])
+    measured = [row for row in rows if row["average_precision"] is not None]
+    drawn = measured[:SHOWN]
+    return {
+        "shown": len(drawn),
+        "measured": len(measured),
+        "plot": reporting_page.both_themes(
+            evaluation_plots.average_precisions, drawn, results["images"]
+        ),
+    }
+
+
+def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sorts rows of classes by average precision; classes without images come last."""
+    known = "average_precision"
+    return sorted(rows, key=lambda row: (row[known] is None, row[known] or 0.0))

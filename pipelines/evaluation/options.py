@@ -1,0 +1,87 @@
+"""The options of `evaluate`, and which of them go together."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+
+OF_ZERO_SHOT = ("templates", "class_names", "language", "prompts", "features")
+
+OF_RETRIEVAL = ("captions_per_image", "distractors")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure a model's accuracy on labelled images, or its retrieval by captions.
+
+    Args:
+        data: folder of records written by prepare.
+        model: a checkpoint's name, a .keras file or the folder of a training run.
+        out: folder for the results; created if missing, never overwritten.
+        split: split of the records to evaluate.
+        protocol: zero-shot (labels: classify by class names), classifier (labels: a model from
+            finetune, with its classes) or retrieval (captions: find the image of each caption,
+            and the captions of each image); default: by the model and the split, labels before
+            captions.
+        templates: prompt templates with {} for the class name, or one file with one per line;
+        default: those of the dataset.
+        class_names: file with one class name per line, in the order of the labels, or a CSV with
+            a column "class" and one per language; default: those of the dataset, with spaces for
+            underscores.
+        language: column of the CSV.
+        allow_equal_names: accept several classes with the same name, as in published lists; the
+            report mentions it.
+        prompts: file of prompts learnt with this model and these class names, written by
+            `prompt`, in place of templates.
+        features: folder of a feature cache, such as that of a comparison: cached images are not
+            encoded again, others are added; default: no cache.
+        captions_per_image: in retrieval, use only the first captions of each image; default: all.
+        distractors: in retrieval, further splits whose images are searched too.
+        batch_size: images per batch.
+        bootstrap: resamples for the 95 % intervals; 0 for none.
+        seed: of the bootstrap.
+    """
+
+    data: str
+    model: str
+    out: str
+    split: str = "test"
+    protocol: Literal["zero-shot", "classifier", "retrieval"] | None = None
+    templates: list[str] | None = None
+    class_names: str | None = None
+    language: str | None = None
+    allow_equal_names: bool = False
+    prompts: str | None = None
+    features: str | None = None
+    captions_per_image: int | None = None
+    distractors: list[str] | None = None
+    batch_size: int = 64
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+def check_numbers(options: Options) -> None:
+    least_of = {"batch_size": 1, "bootstrap": 0, "seed": 0, "captions_per_image": 1}
+    for name, least in least_of.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name.replace('_', '-')}: expected {least} or more; got {value}")
+
+
+def refuse(options: Options, names: tuple[str, ...], *, protocol: str) -> None:
+    for name in names:
+        if getattr(options, name) is not None:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} goes with another --protocol than {protocol}")
+
+
+def check_has(manifest: "Manifest", split: str, *, what: str) -> None:
+    """Raises ValueError unless the split has `what`: labels or captions."""
+    if not getattr(manifest.split(split), what):
+        having = [name for name, info in manifest.splits.items() if getattr(info, what)]
+        raise ValueError(
+            f"split {split!r} of {manifest.dataset} has no {what} to measure against; splits with "
+            f"{what}: {', '.join(having) or 'none'}"
+        )

@@ -1,0 +1,152 @@
+"""The report page and the terminal summary of a classifier's results."""
+
+from typing import Any
+
+import numpy as np
+
+from pipelines.evaluation import plots as evaluation_plots
+from pipelines.metrics import confusion as metrics_confusion
+from pipelines.reporting.page import both_themes, data_uri, render
+from pipelines.reporting.text import interval, percent
+from pipelines.runs.command_line import command_line
+from tfrecords import image_files
+
+FIGURES = {
+    "top1": ("Top-1 accuracy", "images whose first answer is right"),
+    "top5": ("Top-5 accuracy", "images whose class is among the first five answers"),
+    "mean_per_class": ("Mean-per-class accuracy", "every class counting the same"),
+    "macro_precision": ("Macro precision", "how often a name is right when it is given"),
+    "macro_recall": ("Macro recall", "how many of a class's images are found"),
+    "macro_f1": ("Macro F1", "harmonic mean of precision and recall, class by class"),
+    "ece": ("Calibration error", "how far confidence is from accuracy; 0 is perfect"),
+    "seen_top1": ("Seen classes", "top-1 among the classes that were trained on"),
+    "unseen_top1": ("Held-out classes", "top-1 among the classes that were not"),
+    "seen_among_all": ("Seen, among all", "images of seen classes, all classes to choose from"),
+    "unseen_among_all": (
+        "Held out, among all",
+        "images of held-out classes, all classes to choose from",
+    ),
+    "generalized_top1": ("All classes", "all images, all classes to choose from"),
+    "harmonic_mean": ("Harmonic mean", "of seen and held-out classes among themselves"),
+    "map": ("Mean average precision", "how pure the images are that a class puts first"),
+    "micro_f1": ("Micro F1", "harmonic mean of precision and recall, over all labels"),
+    "micro_precision": ("Micro precision", "labels said that are right"),
+    "micro_recall": ("Micro recall", "labels of the images that are found"),
+    "exact_match": ("Exact match", "images of which every label is right"),
+}
+
+
+def headline(results: dict[str, Any]) -> str:
+    """Returns the main result in one sentence, by the headline metric of the data set."""
+    judged_by = results["judged_by"]
+    ends = interval(results["intervals"].get(judged_by))
+    images, classes = f"{results['images']:,}", f"{results['classes']:,} classes"
+    if results.get("protocol") == "zero-shot":
+        classes += " told by their names alone"
+    value = percent(results["metrics"][judged_by])
+    spread = f" (95 % interval {ends})" if ends else ""
+    if judged_by == "top1":
+        return f"{value} of {images} {results['split']} images right{spread}, over {classes}"
+    name = FIGURES[judged_by][0]
+    name = name[0].lower() + name[1:]
+    return f"{value} {name}{spread} on {images} {results['split']} images, over {classes}"
+
+
+def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
+    """Returns the metrics table: name, meaning, value and 95 % interval, as text.
+
+    Has the metrics of `FIGURES`, in the order of the results.
+    """
+    rows = []
+    for key in filter(FIGURES.get, results["metrics"]):
+        name, what = FIGURES[key]
+        if key == "top5" and results["classes"] <= 5:
+            what = f"says nothing here: there are only {results['classes']} classes"
+        rows.append(
+            {
+                "name": name,
+                "what": what,
+                "value": percent(results["metrics"][key]),
+                "interval": interval(results["intervals"].get(key)),
+            }
+        )
+    return rows
+
+
+def terminal_table(results: dict[str, Any]) -> str:
+    """Returns the metrics table for a terminal, below the headline."""
+    rows = [(row["name"], row["value"], row["interval"]) for row in figure_rows(results)]
+    heading = ("", "", "95 % interval" if results["intervals"] else "")
+    lines = [f"{n:24}{v:>8}   {i}".rstrip() for n, v, i in (heading, *rows)]
+    return "\n".join([headline(results), *lines])
+
+
+def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str:
+    """Returns the page of a classifier's results.
+
+    results: the document of `results.document`; pairs: its `most_confused`, each with
+    `images` (uint8 arrays [h, w, 3]) and `captions` (one text per image).
+    """
+    import yaml
+
+    confusion = np.array(results["confusion_matrix"])
+    names = [row["name"] for row in results["per_class"]]
+    block = metrics_confusion.confused_classes(confusion) if len(confusion) else []
+    cost = results["cost"]
+    return render(
+        "evaluate.html.j2",
+        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
+        headline=headline(results),
+        results=results,
+        figures=figure_rows(results),
+        absent=sum(row["count"] == 0 for row in results["per_class"]),
+        plots=_plots(results["calibration"], confusion, names, block),
+        block=len(block),
+        pairs=[_thumbnails(pair, names) for pair in pairs],
+        classes=weakest_first(results["per_class"]),
+        command=command_line(results["command"], results["config"]),
+        config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
+        cost=(
+            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
+            f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most. "
+            "Nothing is ever overwritten: give it another --out."
+        ),
+    )
+
+
+def _plots(
+    bins: list[dict[str, Any]], confusion: np.ndarray, names: list[str], block: list[int]
+) -> dict[str, Any]:
+    """Returns the page's plots; `block` is None if the whole matrix is readable."""
+
+    def matrix(chosen: list[int], **options: Any) -> dict[str, Any]:
+        part = confusion[np.ix_(chosen, chosen)]
+        return both_themes(
+            evaluation_plots.confusion_matrix, part, [names[i] for i in chosen], **options
+        )
+
+    small = len(names) <= 30
+    return {
+        "reliability": both_themes(evaluation_plots.reliability, bins),
+        "confusion": (
+            matrix(metrics_confusion.similar_order(confusion).tolist(), labels=small)
+            if len(confusion)
+            else None
+        ),
+        "block": None if small or not block else matrix(block),
+    }
+
+
+def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Returns the pair with its text, and thumbnails to embed."""
+    alt = f"{names[pair['true']]}, taken for {names[pair['predicted']]}"
+    embedded = [
+        {"uri": data_uri(image_files.jpeg(image), "jpeg"), "alt": alt, "title": caption}
+        for image, caption in zip(pair["images"], pair["captions"], strict=True)
+    ]
+    return {"text": evaluation_plots.confusion_text(pair, names), "thumbnails": embedded}
+
+
+def weakest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sorts rows of classes by F1; classes without images come last."""
+    return sorted(rows, key=lambda row: (row["f1"] is None, row["f1"] or 0.0))

@@ -1,0 +1,114 @@
+"""Zero-shot evaluation of a dual encoder (`evaluate --protocol zero-shot`)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.evaluation import measure
+from pipelines.evaluation.artifacts import write
+from pipelines.evaluation.predict import predict
+from pipelines.metrics import classification
+from pipelines.runs import class_names, folder, results
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dual_encoder import DualEncoder
+    from pipelines.evaluation.options import Options
+    from tfrecords import Manifest
+
+
+FILES = (
+    "results.json",
+    "report.html",
+    "confusion_matrix.png",
+    "most_confused.png",
+    "predictions.csv",
+    "config.yaml",
+)
+
+
+def evaluate(
+    options: "Options",
+    manifest: "Manifest",
+    model: "DualEncoder",
+    *,
+    out: Path,
+    names: list[str],
+    templates: list[str],
+    health: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Measure, and write the files named in `FILES` to `out`. Returns the results.
+
+    Args:
+        options: of `evaluate`.
+        manifest: of its records.
+        model: with a tokenizer.
+        out: the folder of the run.
+        names: class names, in the order of the labels.
+        templates: prompt templates, with {} for the name.
+        health: lines on the images, for the page and the results.
+    """
+    import dual_encoder
+
+    start = time.perf_counter()
+    if options.prompts:
+        learnt = dual_encoder.load_prompts(
+            options.prompts, model, class_names=names, backbone=options.model
+        )
+        classifier = learnt.classifier()
+    else:
+        classifier = dual_encoder.ZeroShotClassifier.from_names(
+            model, names, templates, progress=True
+        )
+    with folder.filled_at_once(out) as staging:
+        if options.features and hasattr(classifier, "class_matrix"):
+            labels, logits, rate = _from_cache(classifier, options, manifest)
+        else:
+            count = manifest.split(options.split).count
+            labels, logits, rate = predict(classifier, options, count)
+        cost = {
+            "seconds": time.perf_counter() - start,
+            "images_per_second": rate,
+            "peak_rss_bytes": results.peak_rss_bytes(),
+        }
+        probabilities = classification.softmax(logits)
+        document = results.document(
+            measure.measure(
+                labels, probabilities, names, resamples=options.bootstrap, seed=options.seed
+            ),
+            command="evaluate",
+            dataset=manifest.dataset,
+            split=options.split,
+            model=options.model,
+            judged_by=manifest.metric if manifest.metric in classification.METRICS else "top1",
+            cost=cost,
+            config=asdict(options),
+            protocol="learnt prompts" if options.prompts else "zero-shot",
+            templates=classifier.templates,
+            logit_scale=float(model.logit_scale),
+            equal_names=class_names.equal_names(names),
+            **results.health(health),
+        )
+        write(staging, options, document, labels=labels, probabilities=probabilities)
+    return document
+
+
+def _from_cache(
+    classifier: Any, options: "Options", manifest: "Manifest"
+) -> tuple["np.ndarray", "np.ndarray", float]:
+    """Does the same as `predict` with the feature cache, encoding only missing images."""
+    import keras
+
+    from pipelines.runs.feature_cache import FeatureCache
+    from pipelines.runs.features import unit
+
+    cache = FeatureCache(
+        Path(str(options.features)), options.data, manifest, batch_size=options.batch_size
+    )
+    found = cache.read(classifier, options.split)
+    matrix = keras.ops.convert_to_numpy(classifier.class_matrix)
+    rate = len(found.labels) / max(found.seconds, 1e-9)
+    return found.labels, unit(found.values) @ matrix, rate

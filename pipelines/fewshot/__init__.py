@@ -1,0 +1,1 @@
+"""Learning from a few images per class, on cached embeddings."""

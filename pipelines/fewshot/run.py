@@ -1,0 +1,262 @@
+"""Runs of a grid of few-shot runs: what a model's cells share is made once, then cell by cell."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.fewshot import grid, sampling
+from pipelines.fewshot.grid import Cell
+from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
+from pipelines.fewshot.sample import BATCH, Grid, feature_folder, prompt_options
+from pipelines.methods import prompts
+from pipelines.methods.method import Fitted, Run
+from pipelines.runs import class_names, config, folder, runtime
+from pipelines.runs.feature_cache import FeatureCache
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+    from tfrecords import Manifest
+
+
+def cells_of(options: Options, out: Path) -> list[Cell]:
+    """All cells in the order of the table."""
+    return [
+        cell
+        for model in options.models
+        for method in options.methods
+        for cell in grid.cells(out, model, method, shots=options.shots, seeds=options.seeds)
+    ]
+
+
+def names_of(options: Options, manifest: "Manifest") -> list[str]:
+    """Of the classes, as the options say."""
+    return class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
+
+
+def run(options: Options) -> Iterator[tuple[Cell, Run]]:
+    """Runs the cells that have no results yet, and gives each as it ends.
+
+    Model by model, so that each is loaded, and its images are embedded, once.
+
+    Raises:
+        ValueError, FileNotFoundError, FileExistsError: options that are wrong.
+    """
+    from tfrecords import Manifest, verify_splits
+
+    config.check_ranges(options, RANGES)
+    check(options)
+    manifest = Manifest.read(options.data)
+    check_records(options, manifest)
+    names = names_of(options, manifest)
+    templates = class_names.templates(options.templates, manifest)
+    out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    cells = cells_of(options, out)
+    missing = [cell for cell in cells if not cell.finished]
+    print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
+    if not missing:
+        return
+    verify_splits(options.data, manifest, "train", options.split)
+    strategy = runtime.start(
+        options.strategy, batch_size=options.batch_size, virtual_devices=options.virtual_devices
+    )
+    with folder.held(out), strategy.scope():
+        for name in options.models:
+            own = [cell for cell in cells if cell.model == name]
+            wanted = [cell for cell in own if not cell.finished]
+            if not wanted:
+                continue
+            shared = prepare(options, manifest, name, own, names=names, templates=templates)
+            for number, cell in enumerate(wanted, start=1):
+                found = fit(cell, shared)
+                said = in_words(found.document)
+                print(f"{number} of {len(wanted)}: {cell}: {said}", flush=True)
+                yield cell, found
+
+
+def prepare(
+    options: Options,
+    manifest: "Manifest",
+    name: str,
+    cells: list[Cell],
+    *,
+    names: list[str],
+    templates: list[str],
+) -> Grid:
+    """Load a model, claim the folder, and embed what the cells learn from.
+
+    Nothing is written before it is sure that the run can begin.
+    """
+    import dual_encoder
+    from pipelines.runs import models
+
+    model = models.untouched(name)
+    if not isinstance(model, dual_encoder.DualEncoder):
+        raise ValueError(
+            "--models: expected dual encoders, which know classes by their names; "
+            f"{name} has one tower ({type(model).__name__})"
+        )
+    features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
+    seen, unseen = sides(options, manifest)
+    _check_names(options, cells, model, names)
+    _claim(options)  # before the cache is filled, by which the folder would be somebody's
+    if any(cell.row.learns for cell in cells):
+        _say_short(cells, features.labels("train")[1], manifest, seen)
+    _read_samples(cells, features, model, seen)
+    return Grid(options, manifest, model, names, templates, seen, unseen, features)
+
+
+def _read_samples(
+    cells: list[Cell], features: FeatureCache, model: "DualEncoder", seen: tuple[int, ...]
+) -> None:
+    """Puts the features of all images that some cell learns from or chooses by into the cache."""
+    places: dict[str, set[int]] = {}
+    for cell in (cell for cell in cells if cell.row.learns):
+        _, labels = features.labels("train")
+        drawn = sampling.sample(labels, classes=seen, shots=cell.shots, seed=cell.seed)
+        own = {*drawn.train.tolist(), *drawn.validation.tolist()}
+        places.setdefault(cell.row.view, set()).update(own)
+    for view, wanted in places.items():
+        features.read(model, "train", features.labels("train")[0][sorted(wanted)], view=view)
+
+
+def _claim(options: Options) -> None:
+    """Make the folder; its config says what was asked for last."""
+    out = Path(options.out)
+    folder.claim(out, options)
+    config.write_config(options, out / folder.CONFIG)
+
+
+def sides(options: Options, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Classes that are learnt, and those that are measured all the same, ascending."""
+    from pipelines.runs.class_split import held_out_classes
+
+    classes = range(len(manifest.class_names))
+    unseen = held_out_classes(manifest, count=options.held_out, names=options.held_out_classes)
+    if options.base_to_new:
+        unseen = tuple(classes[-(-len(classes) // 2) :])
+    return tuple(label for label in classes if label not in unseen), unseen
+
+
+def _check_names(
+    options: Options, cells: list[Cell], model: "DualEncoder", names: list[str]
+) -> None:
+    """Complain about names and vectors before images are embedded."""
+    for method in {cell.method for cell in cells} & set(prompts.LEARNT):
+        prompts.learner(method, model, names, prompt_options(options))
+
+
+def _say_short(
+    cells: list[Cell], labels: np.ndarray, manifest: "Manifest", seen: tuple[int, ...]
+) -> None:
+    most = max(cell.shots for cell in cells)
+    if short := sampling.short_of(labels, classes=seen, shots=most):
+        label, count = min(short.items(), key=lambda pair: pair[1])
+        print(
+            f"fewer images than {most} shots: {len(short)} of {len(seen)} classes, the fewest "
+            f"{manifest.class_names[label]!r} with {count}; each is used several times"
+        )
+
+
+def fit(cell: Cell, shared: Grid) -> Run:
+    """Learn and measure one cell, or go on with it."""
+    from pipelines.runs import memory, predictions, results
+
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    memory.forget_peak()
+    test = shared.measured(cell)
+    task, seconds = shared.task(cell)
+    start = time.perf_counter()
+    assert cell.row.fit is not None, cell.method
+    fitted = cell.row.fit(task)
+    logits = fitted.logits(test.values)
+    cost = {
+        "seconds": seconds + time.perf_counter() - start,
+        "peak_rss_bytes": memory.peak_rss_bytes(),
+        "trained_parameters": fitted.trained_parameters,
+    }
+    document = _document(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)
+    said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
+    predictions.write(cell.folder, said)
+    results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+    return Run(cell.folder, document, said, shared.model)
+
+
+def _document(
+    cell: Cell,
+    shared: Grid,
+    fitted: Fitted,
+    *,
+    labels: np.ndarray,
+    logits: np.ndarray,
+    cost: dict[str, float],
+) -> dict[str, Any]:
+    """The results of a cell."""
+    from pipelines.evaluation import measure
+    from pipelines.metrics import classification, seen_unseen
+    from pipelines.runs import results
+
+    options, metric = shared.options, shared.manifest.metric
+    rows = np.isin(labels, shared.seen) if shared.unseen else np.ones(len(labels), bool)
+    measured = measure.measure(
+        np.searchsorted(shared.seen, labels[rows]),
+        classification.softmax(logits[rows][:, list(shared.seen)]),
+        [shared.names[label] for label in shared.seen],
+        resamples=options.bootstrap,
+        seed=cell.seed,
+    )
+    if shared.unseen:
+        figures = partial(
+            seen_unseen.figures,
+            seen=shared.seen,
+            held_out=shared.unseen,
+            comparable=fitted.comparable,
+        )
+        measured["metrics"] |= {
+            name: value for name, value in figures(labels, logits).items() if value is not None
+        }
+        measured["intervals"] |= seen_unseen.intervals(
+            figures, labels, logits, resamples=options.bootstrap, seed=cell.seed
+        )
+    return results.document(
+        measured,
+        command="prompt",
+        dataset=shared.manifest.dataset,
+        split=options.split,
+        model=cell.model,
+        judged_by=metric if metric in classification.METRICS else "top1",
+        cost=cost,
+        config=asdict(options),
+        protocol=_protocol(options, shared),
+        method=cell.method,
+        shots=cell.shots,
+        **{**fitted.more, "seed": cell.seed},
+    )
+
+
+def in_words(document: dict[str, Any]) -> str:
+    """The main figures of a cell."""
+    from pipelines.reporting import text as reporting_text
+
+    figures = document["metrics"]
+    words = [reporting_text.percent(figures["top1"])]
+    if figures.get("unseen_top1") is not None:
+        words.append(f"unseen {reporting_text.percent(figures['unseen_top1'])}")
+    return ", ".join(words)
+
+
+def _protocol(options: Options, shared: Grid) -> str:
+    if options.base_to_new:
+        return "base-to-new"
+    return "held-out classes" if shared.unseen else "few-shot"

@@ -1,0 +1,131 @@
+"""What the cells of one model share, and the task that each of them makes of it."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.fewshot import sampling
+from pipelines.fewshot.grid import Cell
+from pipelines.methods.batches import resampled
+from pipelines.methods.task import PromptOptions, Rows, Task
+from pipelines.runs.feature_cache import FeatureCache
+from pipelines.runs.features import Features, compute, encoder
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+    from pipelines.fewshot.options import Options
+    from tfrecords import Manifest
+
+CROP_SCALE = (0.08, 1.0)  # of augmented views, as in CoOp
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What the cells of one model share.
+
+    Attributes:
+        options: of the command; manifest: of its records.
+        model: the dual encoder.
+        names: of all classes; templates: prompts with {} for the name.
+        seen: classes that are learnt; unseen: those that are measured all the same.
+        features: the cache.
+    """
+
+    options: "Options"
+    manifest: "Manifest"
+    model: "DualEncoder"
+    names: list[str]
+    templates: list[str]
+    seen: tuple[int, ...]
+    unseen: tuple[int, ...]
+    features: FeatureCache
+
+    def task(self, cell: Cell) -> tuple[Task, float]:
+        """What a cell learns from, and the seconds that computing its features took."""
+        shared: dict[str, Any] = {
+            "names": self.names,
+            "seen": self.seen,
+            "held_out": self.unseen,
+            "templates": tuple(self.templates),
+            "model": self.model,
+            "backbone": cell.model,
+            "dataset": self.manifest.dataset,
+            "folder": cell.folder,
+            "shots": cell.shots,
+            "seed": cell.seed,
+            "prompts": prompt_options(self.options),
+        }
+        nothing = np.empty((0, 0), np.float32), np.empty(0, np.int32)
+        if not cell.row.learns:
+            return Task(nothing, nothing, **shared), 0.0
+        ids, labels = self.features.labels("train")
+        drawn = sampling.sample(labels, classes=self.seen, shots=cell.shots, seed=cell.seed)
+        train, validation = (
+            self.features.read(self.model, "train", ids[places], view=cell.row.view)
+            for places in (drawn.train, drawn.validation)
+        )
+        views = None
+        if self.options.views:
+            views = lambda: self._views(ids[np.unique(drawn.train)], cell)  # noqa: E731
+        task = Task(self._rows(train), self._rows(validation), views=views, **shared)
+        return task, train.seconds + validation.seconds
+
+    def measured(self, cell: Cell) -> Features:
+        """Of the split that is measured, in the view of the cell's method."""
+        return self.features.read(self.model, self.options.split, view=cell.row.view)
+
+    def _rows(self, found: Features) -> Rows:
+        return found.values, np.searchsorted(self.seen, found.labels).astype(np.int32)
+
+    def _views(self, ids: np.ndarray, cell: Cell) -> Rows:
+        """Augmented views of the images of a sample: features [v, n, d] and classes [v, n].
+
+        Other crops in every view, of other images too where a class has fewer than shots.
+        """
+        count = self.options.views
+        name = f"train-augmented-{count}-{cell.seed}"
+        key = {"model": self.features.fingerprint(self.model), "ids": ids.tolist()}
+        found = self.features.once(name, key, lambda: self._augmented(ids, cell))
+        values = found.values.reshape(count, len(ids), -1)
+        labels = found.labels.reshape(count, len(ids)).astype(np.int32)
+        return resampled(values, labels, classes=len(self.seen), shots=cell.shots)
+
+    def _augmented(self, ids: np.ndarray, cell: Cell) -> Features:
+        import keras
+
+        import tfrecords
+
+        count = self.options.views
+        batches = tfrecords.load(
+            self.options.data,
+            "train",
+            batch_size=min(BATCH, len(ids)),
+            ids=tuple(ids.tolist()),
+            classes=self.seen,
+            training=True,
+            crop_scale=CROP_SCALE,
+            augment=keras.layers.RandomFlip("horizontal", seed=cell.seed),
+            seed=cell.seed,
+            epochs=count,
+            **self.model.preprocessing,
+        )
+        with tfrecords.naming_damage(self.options.data):
+            return compute(
+                encoder(self.model), batches, count=count * len(ids), what="embedding views"
+            )
+
+
+def feature_folder(options: "Options") -> Path:
+    """Of the feature cache: `--features`, or `features` in the folder of the grid."""
+    return Path(options.features or Path(options.out) / "features")
+
+
+def prompt_options(options: "Options") -> PromptOptions:
+    """Those of the command that learnt prompts have."""
+    names = [each.name for each in dataclasses.fields(PromptOptions)]
+    return PromptOptions(**{name: getattr(options, name) for name in names})

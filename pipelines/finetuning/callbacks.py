@@ -1,0 +1,32 @@
+"""The callbacks of a fine-tuning run, in the order in which they see its logs."""
+
+from functools import partial
+from pathlib import Path
+
+import keras
+
+from pipelines.finetuning.forgetting import Forgetting
+from pipelines.finetuning.model import Adapted
+from pipelines.runs import strategy
+from pipelines.training import callbacks, tensorboard
+from pipelines.training.monitors import captions
+
+
+def tuning(adapted: Adapted, *, directory: Path) -> list[keras.callbacks.Callback]:
+    """Speed, learning rate, what is gained and forgotten, TensorBoard: of a fine-tuning."""
+    model, data = adapted.model, adapted.data
+    spread = model.distribute_strategy
+    chosen = [
+        callbacks.Throughput(batch_size=data.batch_size, devices=spread.num_replicas_in_sync),
+        callbacks.Gauges(),
+        callbacks.ProgressBar(),
+        Forgetting(adapted),
+    ]
+    if strategy.is_chief(spread):
+        describe = partial(captions, model) if adapted.has_texts else data.describe
+        images = partial(data.training, model)
+        chosen += [
+            tensorboard.ImageGrid(directory, load=images, describe=describe),
+            tensorboard.Curves(directory),
+        ]
+    return chosen

@@ -1,0 +1,68 @@
+"""A fine-tuned classifier on the test images, which are read once, at the end."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pipelines.evaluation import measure as evaluation_measure
+from pipelines.finetuning.model import Adapted
+from pipelines.metrics import classification, seen_unseen
+from pipelines.metrics import multilabel as several
+from pipelines.runs import predictions
+from pipelines.runs.predictions import Predictions
+
+
+def measure(
+    adapted: Adapted, *, split: str, resamples: int, seed: int
+) -> tuple[dict[str, Any], Predictions | None]:
+    """The part of the results that follows from a whole split, and what was said of its images.
+
+    `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`.
+    Of images with several labels there are no predictions.
+    """
+    data = adapted.data
+    made = adapted.features(split, what="testing")
+    logits = adapted.logits(made.values)
+    if data.manifest.multi_label:
+        return _several(adapted, made.labels, logits, resamples=resamples, seed=seed), None
+    seen = np.isin(made.labels, data.parts.seen)
+    places = np.searchsorted(data.parts.seen, made.labels[seen])
+    document = evaluation_measure.measure(
+        places,
+        classification.softmax(logits[seen][:, list(data.parts.seen)]),
+        data.seen_names,
+        resamples=resamples,
+        seed=seed,
+    )
+    figures = partial(
+        seen_unseen.figures,
+        seen=data.parts.seen,
+        held_out=data.parts.held_out,
+        comparable=adapted.comparable,
+    )
+    found = figures(made.labels, logits)
+    document["metrics"] |= {name: value for name, value in found.items() if value is not None}
+    if data.parts.held_out:
+        document["intervals"] |= seen_unseen.intervals(
+            figures, made.labels, logits, resamples=resamples, seed=seed
+        )
+    said = predictions.of(made.labels, logits, seen=data.parts.seen, held_out=data.parts.held_out)
+    return document, said
+
+
+def _several(
+    adapted: Adapted, labels: np.ndarray, logits: np.ndarray, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Of several labels per image; their thresholds are chosen on validation."""
+    data = adapted.data
+    made = adapted.features("train", data.measured_ids, what="validating")
+    validation = several.sigmoid(adapted.logits(made.values))
+    return evaluation_measure.measure_multi_label(
+        labels,
+        several.sigmoid(logits),
+        data.seen_names,
+        thresholds=several.choose_thresholds(made.labels, validation),
+        resamples=resamples,
+        seed=seed,
+    )

@@ -1,0 +1,70 @@
+"""What fine-tuning gains and loses, measured while it happens."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from classifiers import averaged_weights
+from pipelines.finetuning.model import Adapted
+from pipelines.metrics import multilabel as several
+from pipelines.metrics import seen_unseen
+from pipelines.runs import features as runs_features
+
+
+class Forgetting(keras.callbacks.Callback):
+    """Adds the figures of `measure`, on validation, to the logs: before training, every epoch.
+
+    Images of held-out classes are measured and nothing more: put no callback that chooses by
+    these logs behind this one. Where the optimizer averages the weights, the averages count.
+    """
+
+    def __init__(self, adapted: Adapted) -> None:
+        super().__init__()
+        self.adapted = adapted
+        self._batches: tuple[Any, int] | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if logs is not None and not self.model.optimizer.iterations.numpy():
+            logs.update(self.measure())
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if logs is not None:
+            with averaged_weights(self.model):
+                logs.update(self.measure())
+
+    def measure(self) -> dict[str, float]:
+        """The figures that can be said, by the names they have in the logs."""
+        adapted = self.adapted
+        if adapted.cache is not None:
+            figures = _figures(adapted, adapted.features("train", adapted.data.measured_ids))
+        else:
+            if self._batches is None:  # read every time, but made once
+                self._batches = adapted.data.measured(adapted.model)
+            figures = measure(adapted, *self._batches)
+        return {f"val_{name}": value for name, value in figures.items() if value is not None}
+
+
+def measure(adapted: Adapted, batches: Any, count: int) -> dict[str, Any]:
+    """The figures of `seen_unseen` of the model as it is, on batches of so many images.
+
+    Where images have several labels it is `map` instead, their mean average precision.
+    """
+    made = runs_features.compute(adapted.model.encode_image, batches, count=count)
+    return _figures(adapted, made)
+
+
+def _figures(adapted: Adapted, made: runs_features.Features) -> dict[str, Any]:
+    data, logits = adapted.data, adapted.logits(made.values)
+    if data.manifest.multi_label:
+        if not np.isfinite(logits).all():
+            return {"map": np.nan}  # the run stops at it, and says so
+        precisions = several.average_precision(made.labels, several.sigmoid(logits))
+        return {"map": float(np.nanmean(precisions))}
+    return seen_unseen.figures(
+        made.labels,
+        logits,
+        seen=data.parts.seen,
+        held_out=data.parts.held_out,
+        comparable=adapted.comparable,
+    )

@@ -1,0 +1,177 @@
+"""A pretrained model prepared for a fine-tuning method, and its predictions for all classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+import classifiers
+import dual_encoder
+from classifiers import models, trainable
+from dual_encoder import class_texts
+from pipelines.finetuning.data import Labelled
+from pipelines.methods.method import Fitted, Method
+from pipelines.methods.table import METHODS, taken_by
+from pipelines.runs import models as runs_models
+from pipelines.runs import runtime
+from pipelines.runs.features import Features, compute, unit
+
+if TYPE_CHECKING:
+    from pipelines.finetuning.options import Options
+    from pipelines.runs.feature_cache import FeatureCache
+
+ONE_CLASS = ("text", "probe")  # heads for images that have one class each
+
+
+@dataclass
+class Adapted:
+    """What is trained, and the class texts it had before.
+
+    Attributes:
+        model: an `ImageClassifier` of the seen classes, or a `DualEncoder`.
+        method: of the table.
+        source: the dual encoder whose image side it shares; None for a model without texts.
+        texts: embeddings of unit length of all classes, times the logit scale, float32 [C, e];
+            None where no class is held out, and for a model that reads texts or has none.
+        data: what it is trained on.
+        cache: of features, for a method that leaves the image tower as it is.
+        fitted: what such a method made of them.
+    """
+
+    model: keras.Model
+    method: Method
+    source: dual_encoder.DualEncoder | None
+    texts: np.ndarray | None
+    data: Labelled
+    cache: "FeatureCache | None" = None
+    fitted: Fitted | None = None
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the model in training reads class names itself."""
+        return isinstance(self.model, dual_encoder.DualEncoder)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether logits of seen and of held-out classes are on one scale."""
+        if self.fitted is not None:
+            return self.fitted.comparable
+        return self.has_texts or isinstance(self.model.head, classifiers.CosineHead)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the model is what answers."""
+        return self.fitted is None or self.fitted.head is not None
+
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers training changes; of a linear probe those of the head."""
+        if self.fitted is not None:
+            return self.fitted.trained_parameters
+        return sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
+
+    def features(
+        self, split: str, ids: Sequence[int] | None = None, *, what: str = "encoding images"
+    ) -> Features:
+        """Of images of a split, or of all of it, by the model as it is; see `Features`."""
+        if self.cache is not None:
+            return self.cache.read(self.model, split, ids, view=self.method.view)
+        batches, count = self.data.images(self.model, split, ids)
+        return compute(self.model.encode_image, batches, count=count, what=what)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """What `model.encode_image` gives, [n, e] -> logits over all C classes of the set.
+
+        Classes that the model cannot name are NaN.
+        """
+        data = self.data
+        if self.fitted is not None:
+            return self.fitted.logits(features)
+        if self.has_texts:
+            return unit(features) @ class_texts(self.model, data.names, data.templates).T
+        found = np.full((len(features), len(data.names)), np.nan, np.float32)
+        found[:, list(data.parts.seen)] = np.asarray(self.model.head(features))
+        if self.texts is not None and data.parts.held_out:
+            held_out = list(data.parts.held_out)
+            found[:, held_out] = unit(features) @ self.texts[held_out].T
+        return found
+
+
+def source(options: "Options", *, untouched: bool = False) -> keras.layers.Layer:
+    """The model that `--model` names; `untouched` says that nobody will train it."""
+    if untouched and options.model not in dual_encoder.IMAGE_TOWERS and not options.image_size:
+        kept = runs_models.untouched(options.model)
+        runtime.say_kept_precision(kept, options.model)
+        return kept
+    weights = {None: models.PUBLISHED, "random": None}.get(options.weights, options.weights)
+    found = models.source(options.model, weights=weights, image_size=options.image_size)
+    runtime.say_kept_precision(found, options.model)
+    return found
+
+
+def prepare(
+    source: keras.layers.Layer, method: Method, data: Labelled, options: "Options"
+) -> Adapted:
+    """The model of a method that trains the image tower, built, with what is trained of it.
+
+    Args:
+        source: a dual encoder, an image encoder or an image tower.
+        method: of the table.
+        data: for the classes.
+        options: `head`, `last_blocks`, `lora_rank`, `recompute` of the command.
+
+    Raises:
+        ValueError: the method needs texts, blocks or one label per image, and has none of it.
+    """
+    is_dual = isinstance(source, dual_encoder.DualEncoder)
+    check(method, source, data)
+    texts = None
+    if is_dual and method.head != "text" and data.parts.held_out:
+        texts = class_texts(source, data.names, data.templates)
+    if method.head == "text":
+        model = source
+    else:
+        head = method.head if options.head is None else options.head
+        model = classifiers.from_model(
+            source,
+            classes=data.seen_names,
+            head="linear" if head == "probe" else head,
+            templates=data.templates,
+            multi_label=data.manifest.multi_label,
+        )
+        if method.trains in ("head", "last"):
+            trainable.train_only(
+                model, last_blocks=options.last_blocks if method.trains == "last" else 0
+            )
+        if method.trains == "image":
+            trainable.freeze(model, model.head.trainable_variables)
+            trainable.freeze(model, trainable.batch_norms(model))
+        if method.trains == "lora":
+            trainable.add_lora(model, rank=options.lora_rank)
+    if options.recompute:
+        trainable.recompute(model)
+    return Adapted(model, method, source if is_dual else None, texts, data)
+
+
+def check(method: Method, source: Any, data: Labelled) -> None:
+    """Raises ValueError for a method that needs texts or one label per image, and has neither."""
+    rows = [METHODS[name] for name in taken_by("finetune")]
+    is_dual = isinstance(source, dual_encoder.DualEncoder)
+    if method.reads_names and (not is_dual or source.tokenizer is None):
+        choices = [row.name for row in rows if not row.reads_names]
+        raise ValueError(
+            f"--method {method.name} needs a dual encoder, which reads class names; got "
+            f"{type(source).__name__}. Without texts: {', '.join(choices)}"
+        )
+    if data.manifest.multi_label and _takes_one_class(method):
+        raise ValueError(
+            f"--method {method.name} takes one class per image; those of {data.manifest.dataset} "
+            "have several. Expected one of "
+            + ", ".join(row.name for row in rows if not _takes_one_class(row))
+        )
+
+
+def _takes_one_class(method: Method) -> bool:
+    return method.fit is not None or method.head in ONE_CLASS

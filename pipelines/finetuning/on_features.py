@@ -1,0 +1,116 @@
+"""Methods on cached features, fitted to all training images of a run; the start of lp-ft."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import classifiers
+import dual_encoder
+from pipelines.finetuning import forgetting
+from pipelines.finetuning import model as finetuning_model
+from pipelines.finetuning.model import Adapted
+from pipelines.methods import cached
+from pipelines.methods.method import Fitted
+from pipelines.methods.table import METHODS
+from pipelines.methods.task import Rows, Task
+from pipelines.runs.feature_cache import FeatureCache
+from pipelines.runs.features import EMBEDDING
+from pipelines.training.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from pipelines.finetuning.data import Labelled
+    from pipelines.finetuning.options import Options
+
+
+def fit(
+    options: "Options", data: "Labelled", *, out: Path, claim: Callable[[], None]
+) -> tuple[Adapted, Checkpoint]:
+    """Fit the method of the options, and the head that it gives onto a classifier.
+
+    `claim` is called once it is sure that the run can begin; nothing is written before.
+    """
+    row = METHODS[options.method]
+    assert row.fit is not None, options.method
+    source = finetuning_model.source(options, untouched=True)
+    finetuning_model.check(row, source, data)
+    model = classifiers.from_model(source, classes=data.seen_names)
+    is_dual = isinstance(source, dual_encoder.DualEncoder)
+    features = feature_cache(options, data, out=out)
+    claim()
+    task, seconds = _task(model, data, features, view=row.view)
+    task = dataclasses.replace(
+        task,
+        model=source if is_dual else None,
+        backbone=options.model,
+        folder=out,
+        seed=options.seed,
+    )
+    begun = time.perf_counter()
+    fitted = row.fit(task)
+    model = _with_head(model, fitted)
+    made = Adapted(model, row, source if is_dual else None, task.texts, data, features, fitted)
+    course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
+    course.seconds = seconds + time.perf_counter() - begun
+    course.history = [{"epoch": 0, **forgetting.Forgetting(made).measure()}]
+    return made, course
+
+
+def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:
+    """Give the head the weights of the logistic regression on the features as they are."""
+    features = feature_cache(options, made.data, out=out)
+    task, _ = _task(made.model, made.data, features)
+    found = cached.probe_of(task)
+    made.model.head.kernel.assign(found.weights)
+    made.model.head.bias.assign(found.bias)
+
+
+def feature_cache(options: "Options", data: "Labelled", *, out: Path) -> FeatureCache:
+    """In the folder of `--features`, or in `features` in that of the run."""
+    folder = Path(options.features) if options.features else out / "features"
+    return FeatureCache(folder, data.directory, data.manifest)
+
+
+def _with_head(model: Any, fitted: Fitted) -> Any:
+    """The classifier with the head that was fitted, if one was."""
+    if fitted.head is None:
+        return model
+    if fitted.unit_length:
+        model = classifiers.ImageClassifier(
+            model.image_tower,
+            classifiers.CosineHead(len(model.class_names), dtype="float32", name="head"),
+            class_names=model.class_names,
+            image_projection=model.image_projection,
+        )
+        model.build()
+    model.head.kernel.assign(fitted.head[0])
+    model.head.bias.assign(fitted.head[1])
+    return model
+
+
+def _task(
+    model: Any, data: "Labelled", features: FeatureCache, *, view: str = EMBEDDING
+) -> tuple[Task, float]:
+    """The images to learn from and to choose by, and the seconds that embedding them took."""
+    parts = data.parts
+    features.read(model, "train", view=view)  # all of it at once; what follows are rows of it
+    train = features.read(model, "train", parts.train, view=view)
+    validation = features.read(model, "train", parts.validation, view=view)
+
+    def rows(values: np.ndarray, labels: np.ndarray) -> Rows:
+        return values, np.searchsorted(parts.seen, labels).astype(np.int32)
+
+    task = Task(
+        rows(train.values, train.labels),
+        rows(validation.values, validation.labels),
+        names=data.names,
+        seen=parts.seen,
+        held_out=parts.held_out,
+        templates=data.templates,
+        dataset=data.manifest.dataset,
+        class_weight=data.class_weight,
+    )
+    return task, train.seconds + validation.seconds

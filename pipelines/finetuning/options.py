@@ -1,0 +1,184 @@
+"""The options of `finetune`, and which of them go together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pipelines.methods.table import taken_by
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+
+@dataclass
+class Options:
+    """Fine-tune a pretrained model on the labels of prepared records.
+
+    Args:
+        data: folder of records with labels, as prepare writes it.
+        model: a checkpoint's name, a network such as resnet50, a .keras file or the folder of a
+            run; see `python -m pipelines models`.
+        out: folder of the run; the same command goes on with a run that was stopped.
+        method: of the table of methods; auto is what forgets least (paint, with --wise-ft
+            choose) for a dual encoder, and full for other models.
+        held_out: so many classes, the first ones, are not trained on, only measured.
+        held_out_classes: names of classes that are not trained on, in place of a number.
+        held_out_seed: draws the held-out classes instead of taking the first.
+        validation: share of every class's training images that the run chooses by.
+        split_seed: draws those images; without it the seed does.
+        head: linear or zero-shot, in place of the method's own.
+        templates: prompts with {} for the class name, or one file with a prompt per line;
+            without it those of the dataset.
+        weights: of a network of keras.applications: imagenet, a file, or random; without it
+            imagenet.
+        image_size: pixels, height and width; the model's own size without it.
+        last_blocks: how many, of the method last-blocks.
+        lora_rank: of the method lora.
+        wise_ft: whether to go from the fine-tuned weights part of the way back to those before:
+            no, curve (measure the way, end with the fine-tuned) or choose (end where validation
+            says, by training once more with some of the seen classes set aside; half of the way
+            with fewer than four of them); without it no, and choose for the method auto.
+        epochs: passes over the training images.
+        batch_size: images per step, on all devices together.
+        micro_batch: images of a step that a device works on at a time, to save memory; 0 for all
+            at once. The step is the same, contrastive losses included.
+        crop_scale: smallest share of an image that a random crop keeps; 1 for the centre crop.
+        flip: mirror half of the images.
+        rand_augment: magnitude of 10 of two random operations; 0 for none.
+        random_erasing: how often a rectangle is erased.
+        mixup: alpha; 0 for none.
+        cutmix: alpha; 0 for none.
+        label_smoothing: share of the label given to all classes.
+        class_weight: from 0 (every image counts alike) to 1 (every class counts alike, however many
+            images it has): images are weighted by (1 / images of their class) to this power.
+        optimizer: adamw or sgd.
+        learning_rate: at its highest.
+        head_multiplier: learning rate of the head in that of the rest.
+        layer_decay: learning rate of a block in that of the next.
+        beta_1: of adamw.
+        beta_2: of adamw.
+        epsilon: of adamw.
+        momentum: of sgd.
+        weight_decay: not on biases, norms and positions.
+        schedule: cosine (after the warm-up) or constant.
+        warmup_steps: steps in which a cosine schedule rises to its highest.
+        min_learning_rate: at which a cosine ends.
+        clip_norm: largest norm of the gradient over all weights; 0 for any.
+        ema: share that an average of the weights keeps of itself in a step; the run then ends
+            with the average; 0 for none.
+        early_stopping: epochs without a better validation loss before it stops, to end with the
+            best epoch's weights; 0 for never.
+        plateau: epochs without a better validation loss before the learning rate falls; 0 for
+            never.
+        plateau_factor: what the learning rate is then multiplied by.
+        features: folder of the feature cache of methods that leave the image tower as it is, which
+            several runs may share; without it "features" in --out.
+        strategy: one, mirrored or multi-worker.
+        virtual_devices: split the CPU into so many devices, to try mirrored; 0 for no.
+        precision: float32 or mixed_bfloat16.
+        recompute: compute activations again for the gradient, to save memory.
+        checkpoint_steps: steps between two checkpoints.
+        test: split that is measured once, at the end.
+        bootstrap: resamples for the 95 % intervals; 0 for none.
+        seed: of the validation images, new weights, order, crops and augmentation.
+    """
+
+    data: str
+    model: str
+    out: str
+    method: Literal["auto", *taken_by("finetune")] = "auto"  # type: ignore[valid-type]
+    held_out: int = 0
+    held_out_classes: list[str] | None = None
+    held_out_seed: int | None = None
+    validation: float = 0.2
+    split_seed: int | None = None
+    head: Literal["linear", "zero-shot"] | None = None
+    templates: list[str] | None = None
+    weights: str | None = None
+    image_size: int | None = None
+    last_blocks: int = 1
+    lora_rank: int = 8
+    wise_ft: Literal["no", "curve", "choose"] | None = None
+    epochs: int = 10
+    batch_size: int = 64
+    micro_batch: int = 0
+    crop_scale: float = 0.9
+    flip: bool = False
+    rand_augment: float = 0.0
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+    class_weight: float = 0.0
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 0.0001
+    head_multiplier: float = 1.0
+    layer_decay: float = 1.0
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    momentum: float = 0.9
+    weight_decay: float = 0.05
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = 0
+    min_learning_rate: float = 0.0
+    clip_norm: float = 1.0
+    ema: float = 0.0
+    early_stopping: int = 0
+    plateau: int = 0
+    plateau_factor: float = 0.2
+    features: str | None = None
+    strategy: Literal["one", "mirrored", "multi-worker"] = "one"
+    virtual_devices: int = 0
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    recompute: bool = False
+    checkpoint_steps: int = 200
+    test: str = "test"
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+RANGES = {
+    "(0, inf)": (
+        *("image_size", "lora_rank", "epochs", "batch_size", "learning_rate", "epsilon"),
+        *("head_multiplier", "checkpoint_steps"),
+    ),
+    "[0, inf)": (
+        *(
+            "held_out",
+            "held_out_seed",
+            "split_seed",
+            "last_blocks",
+            "rand_augment",
+            "mixup",
+            "cutmix",
+        ),
+        *("weight_decay", "warmup_steps", "min_learning_rate", "clip_norm", "early_stopping"),
+        *("plateau", "virtual_devices", "bootstrap", "seed", "micro_batch"),
+    ),
+    "(0, 1]": ("crop_scale", "layer_decay"),
+    "[0, 1]": ("random_erasing", "class_weight"),
+    "[0, 1)": ("label_smoothing", "beta_1", "beta_2", "momentum", "ema"),
+    "(0, 1)": ("validation", "plateau_factor"),
+}
+
+
+def check(options: Options) -> None:
+    from pipelines.runs import config
+
+    config.check_ranges(options, RANGES)
+    if options.plateau and options.schedule == "cosine":
+        raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
+    if options.min_learning_rate > options.learning_rate:
+        raise ValueError(
+            f"--min-learning-rate: expected at most --learning-rate, {options.learning_rate}; "
+            f"got {options.min_learning_rate}"
+        )
+
+
+def check_split(options: Options, manifest: "Manifest") -> None:
+    for name in ("train", options.test):
+        if not manifest.split(name).labels:
+            raise ValueError(f"split {name!r} of {manifest.dataset} has no labels")
+    if Path(options.out).resolve() == Path(options.data).resolve():
+        raise ValueError("--out: expected another folder than --data")

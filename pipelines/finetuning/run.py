@@ -1,0 +1,247 @@
+"""One fine-tuning run, from its options to its results."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.finetuning.options import Options, check, check_split
+from pipelines.methods.method import Run
+from pipelines.methods.table import METHODS, taken_by
+from pipelines.runs import class_split, folder, results, runtime
+
+if TYPE_CHECKING:
+    from dual_encoder import weight_space
+    from pipelines.finetuning.data import Labelled
+    from pipelines.finetuning.model import Adapted
+    from pipelines.training.checkpoint import Checkpoint
+
+    Way = tuple[weight_space.Weights, weight_space.Weights]
+
+CHECKPOINTS = "checkpoints"
+
+FREE = ("features",)  # options that may change in a run that goes on
+
+GOES_BACK = ("zero-shot", "text")  # heads of a model that knows all classes from the start
+
+
+def run(options: Options) -> Run | None:
+    """Train, or fit on features, measure, write. None on all workers but the first.
+
+    Raises:
+        ValueError, FileNotFoundError, FileExistsError: options that are wrong.
+    """
+    from pipelines.runs import strategy as strategies
+    from tfrecords import Manifest, naming_damage
+
+    check(options)
+    manifest = Manifest.read(options.data)
+    check_split(options, manifest)
+    away = class_split.held_out_classes(
+        manifest,
+        count=options.held_out,
+        names=options.held_out_classes,
+        seed=options.held_out_seed,
+    )
+    out = folder.check_resumable(options.out, options, finished=results.FILE, free=FREE)
+    strategy = runtime.start(
+        options.strategy,
+        batch_size=options.batch_size,
+        micro_batch=options.micro_batch,
+        virtual_devices=options.virtual_devices,
+        precision=options.precision,
+        seed=options.seed,
+    )
+    with naming_damage(options.data):
+        from pipelines.finetuning import data as finetuning_data
+
+        data = finetuning_data.of(options, manifest, held_out=away)
+        data.verify("train", options.test)
+        print(data.in_words())
+        with folder.held(out, writes=strategies.is_chief(strategy)):
+            return _fitted(options, data, out=out, strategy=strategy)
+
+
+def _fitted(options: Options, data: "Labelled", *, out: Path, strategy: Any) -> Run | None:
+    import keras
+
+    from pipelines.finetuning import evaluation, on_features
+    from pipelines.finetuning import report as finetuning_report
+    from pipelines.runs import predictions
+    from pipelines.runs import strategy as strategies
+
+    claim = partial(folder.claim, out, options)
+    options = _settled(options, data)
+    extra: dict[str, Any] = {"parts": data.parts.to_json(), "method": options.method}
+    keras.utils.clear_session()  # another training in this process has variables of these names
+    keras.utils.set_random_seed(options.seed)
+    if METHODS[options.method].fit is not None:
+        with strategy.scope():
+            made, course = on_features.fit(options, data, out=out, claim=claim)
+        extra |= made.fitted.more if made.fitted else {}
+    else:
+        made, course, more = _trained(options, data, out=out, strategy=strategy, claim=claim)
+        extra |= more
+    if not strategies.is_chief(strategy):
+        return None
+    measured, said = evaluation.measure(
+        made, split=options.test, resamples=options.bootstrap, seed=options.seed
+    )
+    if said is not None:
+        predictions.write(out, said)
+    document = finetuning_report.write(
+        out,
+        made,
+        options,
+        measured=measured,
+        course=course,
+        devices=strategies.describe(strategy),
+        **extra,
+    )
+    return Run(out, document, said, made.model if made.is_saved else None)
+
+
+def _trained(
+    options: Options,
+    data: "Labelled",
+    *,
+    out: Path,
+    strategy: Any,
+    claim: Callable[[], None],
+) -> tuple["Adapted", "Checkpoint", dict[str, Any]]:
+    """Of a method that trains the image tower; with keys of the results, and its way back."""
+    from dual_encoder import weight_space
+    from pipelines.finetuning import wise_ft
+
+    more: dict[str, Any] = {}
+    train = partial(_train, strategy=strategy, claim=claim)
+    if options.wise_ft == "choose":
+        devices = strategy.num_replicas_in_sync
+        more["alpha"] = wise_ft.choose_alpha(
+            train, options, data, directory=out / wise_ft.SET_ASIDE, devices=devices
+        )
+    made, course, way = train(options, data, out=out)
+    if options.wise_ft != "no" and course.writes:
+        more["wise_ft"] = wise_ft.curve(made, *way)
+    if options.wise_ft == "choose":
+        weight_space.interpolate(made.model, *way, alpha=more["alpha"]["chosen"])
+    return made, course, more
+
+
+def _settled(options: Options, data: "Labelled") -> Options:
+    """The options with what `auto` stands for; raises ValueError for what cannot be together."""
+    method, wise_ft, several = options.method, options.wise_ft, data.manifest.multi_label
+    if method == "auto":
+        names_one = not several and _kind(options.model) == "dual-encoder"
+        method, wise_ft = ("paint", wise_ft or "choose") if names_one else ("full", wise_ft)
+    wise_ft = wise_ft or "no"
+    if wise_ft == "choose" and several:
+        raise ValueError(
+            f"--wise-ft choose sets classes aside; images of {data.manifest.dataset} have "
+            "several each: expected no or curve"
+        )
+    if wise_ft != "no" and METHODS[method].head not in GOES_BACK:
+        ways = [name for name in taken_by("finetune") if METHODS[name].head in GOES_BACK]
+        raise ValueError(
+            f"--wise-ft {wise_ft}: {method} starts from a new head, with nothing to go back to; "
+            f"expected --method {', '.join(ways)}"
+        )
+    return dataclasses.replace(options, method=method, wise_ft=wise_ft)
+
+
+def _kind(name: str) -> str:
+    """Whether a model of that name reads texts, as the table has it or as it turns out."""
+    import dual_encoder
+
+    if name in dual_encoder.IMAGE_TOWERS or dual_encoder.is_hub_preset(name):
+        return "image-tower"
+    if name in dual_encoder.CHECKPOINTS:
+        return dual_encoder.CHECKPOINTS[name].kind
+    is_dual = isinstance(dual_encoder.load(name), dual_encoder.DualEncoder)
+    return "dual-encoder" if is_dual else "image-encoder"
+
+
+def _train(
+    options: Options, data: "Labelled", *, out: Path, strategy: Any, claim: Callable[[], None]
+) -> tuple["Adapted", "Checkpoint", "Way"]:
+    """Train to the end. Returns the model, its course, and its weights before and after, which
+    are empty where nothing goes back.
+
+    `claim` is called once it is sure that the run can begin; nothing is written before.
+    """
+    import keras
+
+    import dual_encoder
+    from classifiers import adopt_averages, trainable
+    from dual_encoder import weight_space
+    from pipelines.finetuning import model as finetuning_model
+    from pipelines.finetuning import on_features
+    from pipelines.finetuning.compile import compile_model
+    from pipelines.runs import strategy as strategies
+    from pipelines.training import checkpoint_file
+    from pipelines.training.checkpoint import Checkpoint
+    from pipelines.training.origin import origin
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(options.seed)
+    row = METHODS[options.method]
+    with strategy.scope():
+        source = finetuning_model.source(options)
+        if isinstance(source, dual_encoder.DualEncoder):
+            dual_encoder.refuse_equal_names(source, data.names, data.templates)
+        made = finetuning_model.prepare(source, row, data, options)
+        compile_model(made, options, steps=options.epochs * data.steps)
+    course = Checkpoint(
+        out / CHECKPOINTS,
+        steps_per_epoch=data.steps,
+        every=options.checkpoint_steps,
+        writes=strategies.is_chief(strategy),
+        origin=origin(data.manifest, options.model),
+    )
+    if course.writes:
+        claim()
+    if row.head == "probe" and not checkpoint_file.steps(out / CHECKPOINTS):
+        begun = time.perf_counter()
+        on_features.start_from_probe(made, options, out=out)
+        course.seconds += time.perf_counter() - begun
+    print(
+        f"{options.method}: {made.trained_parameters:,} of {made.model.count_params():,} "
+        f"parameters trained; steps: {options.epochs} x {data.steps:,}"
+    )
+    goes_back = options.wise_ft != "no"
+    before = weight_space.weights(made.model) if goes_back else []
+    _fit(made, options, out=out, course=course)
+    adopt_averages(made.model)
+    if row.trains == "lora":
+        with strategy.scope():
+            made.model = trainable.without_lora(made.model)
+    after = weight_space.weights(made.model) if goes_back else []
+    return made, course, (before, after)
+
+
+def _fit(made: "Adapted", options: Options, *, out: Path, course: "Checkpoint") -> None:
+    from pipelines.finetuning import callbacks
+    from pipelines.runs import strategy as strategies
+    from pipelines.training import fit
+
+    model, data = made.model, made.data
+    strategy = model.distribute_strategy
+    stopping = fit.stopping(
+        out / CHECKPOINTS,
+        early_stopping=options.early_stopping,
+        plateau=options.plateau,
+        plateau_factor=options.plateau_factor,
+        writes=course.writes,
+    )
+    fit.fit(
+        model,
+        lambda step: strategies.distribute(
+            strategy, partial(data.training, model, start_step=step)
+        ),
+        epochs=options.epochs,
+        checkpoint=course,
+        callbacks=[*callbacks.tuning(made, directory=out / "tensorboard"), *stopping],
+        validation=strategies.distribute(strategy, partial(data.validation, model)),
+    )

@@ -1,0 +1,90 @@
+"""The way from the zero-shot to the fine-tuned weights, measured; and where to stop on it."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dual_encoder import weight_space
+from duet import files
+from pipelines.finetuning import forgetting
+from pipelines.finetuning.data import Labelled
+from pipelines.finetuning.model import Adapted
+from pipelines.runs import class_split as classes
+from pipelines.training import batch_size
+
+if TYPE_CHECKING:
+    from pipelines.finetuning.options import Options
+
+ALLOWED_LOSS = 0.01  # of accuracy on classes set aside, against the start
+
+
+def curve(
+    adapted: Adapted, start: weight_space.Weights, end: weight_space.Weights
+) -> list[dict[str, Any]]:
+    """The figures on validation at every tenth of the way; the model is left at the end.
+
+    Every point passes all images through the tower once more: all its weights differ.
+    """
+    batches, count = adapted.data.measured(adapted.model)
+    rows = [
+        {"alpha": alpha, **forgetting.measure(adapted, batches, count)}
+        for alpha in weight_space.along(adapted.model, start, end)
+    ]
+    weight_space.interpolate(adapted.model, start, end, alpha=1)
+    return rows
+
+
+def choose(rows: list[dict[str, Any]]) -> float:
+    """Where the accuracy on seen classes is best, among the points that forget little.
+
+    Those lose at most `ALLOWED_LOSS` on images of classes that were not trained on, against
+    alpha 0, both among these classes and among all. Of equals the smaller alpha. The classes not
+    trained on have to be ones set aside for choosing.
+    """
+    kept = ("unseen_top1", "unseen_among_all")
+    floor = {name: rows[0][name] - ALLOWED_LOSS for name in kept}
+    allowed = [row for row in rows if all(row[name] >= floor[name] for name in kept)]
+    return max(allowed, key=lambda row: (row["seen_top1"], -row["alpha"]))["alpha"]
+
+
+SET_ASIDE = "set-aside"  # folder of the training by which alpha is chosen
+
+
+def choose_alpha(
+    train: Callable[..., Any], options: "Options", data: Labelled, *, directory: Path, devices: int
+) -> dict[str, Any]:
+    """How far to go back, from a training with some of the seen classes set aside.
+
+    Where there are too few of them it is half of the way, as WiSE-FT advises without a way to
+    choose (Wortsman et al. 2022, arXiv:2109.01903). Returns which classes, the curve, and the
+    alpha chosen on it; kept in a file, so that a run that is stopped does it once.
+    """
+    kept = directory / "alpha.json"
+    if kept.is_file():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    if len(data.parts.seen) < classes.ENOUGH:
+        print(f"alpha is 0.5: {len(data.parts.seen)} classes are too few to set some aside")
+        return {"chosen": 0.5, "classes": [], "curve": []}
+    away = classes.pseudo(data.parts, seed=options.seed)
+    print(f"choosing alpha: {len(away)} of the seen classes are set aside")
+    parts = classes.set_aside(data.parts, away, labels=data.labels)
+    batch, micro = batch_size.fitting(
+        data.batch_size, options.micro_batch, images=len(parts.train), devices=devices
+    )
+    made, course, way = train(
+        dataclasses.replace(options, micro_batch=micro or 0),
+        dataclasses.replace(data, parts=parts, batch_size=batch),
+        out=directory,
+    )
+    rows = curve(made, *way)
+    chosen = {
+        "chosen": choose(rows),
+        "classes": list(away),
+        "curve": rows,
+        "seconds": course.seconds,
+    }
+    if course.writes:
+        files.write(kept, json.dumps(chosen))
+    return chosen

@@ -1,0 +1,63 @@
+"""Classes: how many images each has, and which look alike."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+UNBALANCED = 5.0  # images of the largest class for each of the smallest
+
+ALIKE = 10  # pairs of classes that are listed
+
+MIXED_UP = 0.05  # share of the images of two classes that are taken for the other from which on
+
+
+def unbalanced(counts: Sequence[int], names: Sequence[str]) -> dict[str, Any] | None:
+    """The largest and the smallest class, where they differ more than `UNBALANCED` to 1.
+
+    Classes without an image are listed by themselves: `{largest, smallest, ratio, empty}`.
+    """
+    there = [label for label, count in enumerate(counts) if count]
+    empty = [names[label] for label, count in enumerate(counts) if not count]
+    if not there:
+        return None
+    most, least = max(there, key=lambda c: counts[c]), min(there, key=lambda c: counts[c])
+    ratio = counts[most] / counts[least]
+    if ratio <= UNBALANCED and not empty:
+        return None
+    return {
+        "largest": {"name": names[most], "images": int(counts[most])},
+        "smallest": {"name": names[least], "images": int(counts[least])},
+        "ratio": float(ratio),
+        "empty": empty,
+    }
+
+
+def alike(
+    embeddings: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The pairs of classes that are mixed up most: `{a, b, mixed_up, of, cosine}`.
+
+    Args:
+        embeddings: float [n, e], of unit length.
+        labels: int [n]; probabilities: float [n, c], out of sample; names: of the c classes.
+
+    Returns:
+        `mixed_up` images of `of` are taken for the other class; `cosine` is of the classes' mean
+        embeddings, centred by the mean of all.
+    """
+    count = len(names)
+    confusion = np.zeros((count, count), int)
+    np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
+    means = np.stack([embeddings[labels == c].mean(axis=0) for c in range(count)])
+    means = means - means.mean(axis=0)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    sizes = confusion.sum(axis=1)
+    rows: list[dict[str, Any]] = []
+    for a, b in combinations(range(count), 2):
+        mixed, of = int(confusion[a, b] + confusion[b, a]), int(sizes[a] + sizes[b])
+        if mixed > MIXED_UP * of:
+            own = {"a": names[a], "b": names[b], "mixed_up": mixed, "of": of}
+            rows.append({**own, "cosine": float(means[a] @ means[b])})
+    return sorted(rows, key=lambda row: -row["mixed_up"] / row["of"])[:ALIKE]

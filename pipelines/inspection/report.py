@@ -1,0 +1,137 @@
+"""The page of `inspect`, with the images side by side, and its lines for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.inspection.scan import Scan
+from pipelines.inspection.suspects import KINDS, Suspect
+from pipelines.reporting import page as reporting_page
+from pipelines.runs.command_line import program
+
+SHOWN = 24  # findings of a kind on the page
+
+SIDE = 160  # pixels of an image
+
+WHAT = {
+    "exact-duplicate": "The same bytes more than once. The image on the right stays, the left one "
+    "is in suspects.csv.",
+    "near-duplicate": "One image encoded, scaled or edited slightly otherwise.",
+    "similar": "Images whose embeddings are far closer than neighbours usually are: crops, "
+    "mirrored or repainted copies, or classes that the model cannot tell apart.",
+    "wrong-label": "Another class is likelier than the label, by a model that was not fitted to "
+    "this image; the surest first. A suspicion: look before you leave one out.",
+    "blank": "Hardly any contrast.",
+    "tiny": "A shorter side below 32 pixels.",
+    "blurred": "Far less sharp than the other images of this set.",
+    "odd-shape": "More than 3 to 1: most of it is lost where a model cuts a square.",
+}
+
+
+def headline(document: dict[str, Any]) -> str:
+    """The finding that matters most, in one sentence."""
+    images = sum(document["images"].values())
+    if document["across_splits"]:
+        return f"{'; '.join(crossing(document))}, of {images:,} images"
+    found = [f"{n:,} {KINDS[k].lower()}" for k, n in document["suspects"].items() if n]
+    return f"{', '.join(found) or 'Nothing suspicious'} among {images:,} images"
+
+
+def crossing(document: dict[str, Any]) -> list[str]:
+    """ "12 test images also stand in train"."""
+    lines = []
+    for pair, count in document["across_splits"].items():
+        own, other = pair.split(" in ")
+        verb = "images also stand" if count > 1 else "image also stands"
+        lines.append(f"{count:,} {own} {verb} in {other}")
+    return lines
+
+
+def balance(document: dict[str, Any]) -> list[str]:
+    """A sentence for each split whose classes are unbalanced or empty."""
+    lines = []
+    for split, found in document["unbalanced"].items():
+        most, least = found["largest"], found["smallest"]
+        text = f"{split}: {most['name']} has {most['images']:,} images, {least['name']} "
+        text += f"{least['images']:,} ({found['ratio']:.1f} to 1)"
+        if found["empty"]:
+            text += f"; {len(found['empty'])} classes have none: {', '.join(found['empty'][:5])}"
+            text += ", ..." if len(found["empty"]) > 5 else ""
+        lines.append(text)
+    return lines
+
+
+def terminal(document: dict[str, Any]) -> list[str]:
+    """The summary: what was found, what to do with it, what was not looked at."""
+    counts = ", ".join(f"{count:,} {split}" for split, count in document["images"].items())
+    lines = [f"{document['dataset']}: {counts} images", *crossing(document)]
+    width = max(map(len, KINDS.values()))
+    lines += [f"{KINDS[k]:<{width}}{n:>8,}" for k, n in document["suspects"].items() if n]
+    lines += [f"Unbalanced classes: {line}" for line in balance(document)]
+    for pair in document["alike"][:3]:
+        mixed = f"{pair['mixed_up']} of {pair['of']} images mixed up"
+        lines.append(f"Classes alike: {pair['a']} and {pair['b']} ({mixed})")
+    if not any(document["suspects"].values()):
+        lines.append("no suspicious image")
+    else:
+        lines.append(
+            f"suspects.csv: delete the rows that are fine, then {program()} prepare ... --exclude "
+            "suspects.csv"
+        )
+    return [*lines, *document["notes"]]
+
+
+def page(
+    document: dict[str, Any],
+    found: Sequence[Suspect],
+    scan: Scan,
+    *,
+    images: Mapping[int, str],
+) -> str:
+    """The page, as text; `images` are the thumbnails of rows, as addresses."""
+    kinds = _by_kind(found)
+    sections = [
+        {
+            "id": kind,
+            "title": KINDS[kind],
+            "what": WHAT[kind],
+            "total": len(some),
+            "items": [_item(each, scan, images) for each in some[:SHOWN]],
+        }
+        for kind, some in kinds.items()
+        if some
+    ]
+    return reporting_page.render(
+        "inspect.html.j2",
+        title=f"Health of {document['dataset']}",
+        headline=headline(document),
+        results=document,
+        crossing=crossing(document),
+        balance=balance(document),
+        sections=sections,
+    )
+
+
+def thumbnails(data: str, scan: Scan, found: Sequence[Suspect]) -> dict[int, str]:
+    """The images that the page shows, by row, read from the records in `data`."""
+    import tfrecords
+
+    shown = [each for some in _by_kind(found).values() for each in some[:SHOWN]]
+    rows = {each.row for each in shown} | {each.other for each in shown if each.other is not None}
+    row_of = {(scan.splits[row], int(scan.places[row])): row for row in rows}
+    made = {}
+    for split in dict.fromkeys(scan.splits):
+        places = [place for name, place in row_of if name == split]
+        for place, example in tfrecords.examples_at(data, split, places):
+            small = tfrecords.thumbnail(example.image, side=SIDE)
+            made[row_of[split, place]] = reporting_page.data_uri(small, "jpeg")
+    return made
+
+
+def _by_kind(found: Sequence[Suspect]) -> dict[str, list[Suspect]]:
+    return {kind: [each for each in found if each.kind == kind] for kind in KINDS}
+
+
+def _item(each: Suspect, scan: Scan, images: Mapping[int, str]) -> dict[str, Any]:
+    rows = [each.row] if each.other is None else [each.row, each.other]
+    named = [{"uri": images[row], "name": f"{scan.splits[row]}: {scan.files[row]}"} for row in rows]
+    return {"why": each.why, "images": named}

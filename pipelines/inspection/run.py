@@ -1,0 +1,136 @@
+"""What `inspect` does: one pass over the images, the checks, then all files at once."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.inspection import classes, duplicates, hashes, pixels, report, suspects
+from pipelines.inspection.options import FILES, Options
+from pipelines.inspection.scan import Scan, scan
+from pipelines.inspection.suspects import Suspect
+from pipelines.runs import config, folder, results
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+SCHEMA = 1
+
+
+def run(options: Options) -> list[str]:
+    """Look, and write the files named in `FILES`; returns lines for the terminal.
+
+    Raises:
+        ValueError: no such split, or a model without an image tower.
+        FileExistsError: the folder has such files already.
+    """
+    from tfrecords import Manifest
+
+    out = folder.check_free(options.out, FILES)
+    manifest = Manifest.read(options.data)
+    model = _model(options, manifest)
+    seen = scan(options.data, manifest.splits)
+    found, document = _checked(options, manifest, seen, model)
+    images = report.thumbnails(options.data, seen, found)
+    page = report.page(document, found, seen, images=images)
+    with folder.filled_at_once(out) as staging:
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        (staging / "inspection.json").write_text(text, encoding="utf-8")
+        rows = suspects.table(found, seen.files, seen.splits)
+        (staging / "suspects.csv").write_text(rows, encoding="utf-8")
+        (staging / "report.html").write_text(page, encoding="utf-8")
+        config.write_config(options, staging / "config.yaml")
+    return [*report.terminal(document), f"Written to {out}; open {Path(out) / 'report.html'}"]
+
+
+def _model(options: Options, manifest: "Manifest") -> Any:
+    """The model, if one was asked for; its split is checked first."""
+    if options.model is None:
+        return None
+    from pipelines.inspection import with_model
+    from pipelines.runs import runtime
+
+    manifest.split(options.split)
+    runtime.import_tensorflow()
+    return with_model.load(options.model)
+
+
+def _checked(
+    options: Options, manifest: "Manifest", seen: Scan, model: Any
+) -> tuple[list[Suspect], dict[str, Any]]:
+    """The suspects in order, and the document."""
+    found, groups = _copies(seen, manifest)
+    found += pixels.spoilt(seen)
+    alike, notes = [], _notes(manifest)
+    if model is None:
+        notes.append("labels and classes that look alike not checked: give --model")
+    else:
+        from pipelines.inspection import with_model
+
+        by_model = with_model.look(model, options, manifest, seen, known=groups)
+        found, alike = found + by_model.suspects, by_model.alike
+        notes += by_model.notes
+    found = suspects.ordered(found)
+    counts = {kind: sum(each.kind == kind for each in found) for kind in suspects.KINDS}
+    return found, {
+        "schema": SCHEMA,
+        "command": "inspect",
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "dataset": manifest.dataset,
+        "images": {name: split.count for name, split in manifest.splits.items()},
+        "suspects": counts,
+        "across_splits": duplicates.across(seen, groups),
+        "unbalanced": _unbalanced(manifest),
+        "alike": alike,
+        "notes": notes,
+        "config": asdict(options),
+        "versions": results.versions(),
+    }
+
+
+def _copies(seen: Scan, manifest: "Manifest") -> tuple[list[Suspect], np.ndarray]:
+    """Exact and near duplicates, and the group of each image."""
+    names, size = manifest.spoken_names, len(seen.files)
+    same = duplicates.exact(seen)
+    pairs = {(a, b): bits for a, b, bits in duplicates.near(seen)}
+    groups = duplicates.joined(size, pairs)
+
+    def say(row: int, stays: int) -> tuple[float, str]:
+        bits = int(np.bitwise_count(seen.hashes[row] ^ seen.hashes[stays]))
+        return 1 - bits / hashes.BITS, f"perceptual hashes differ in {bits} of {hashes.BITS} bits"
+
+    members: dict[int, list[int]] = {}
+    for row in sorted({row for pair in pairs for row in pair}):
+        members.setdefault(int(groups[row]), []).append(row)
+    found = duplicates.suspects(
+        seen, same, kind="exact-duplicate", say=lambda row, stays: (1.0, "the same bytes"),
+        names=names,
+    )  # fmt: skip
+    found += duplicates.suspects(
+        seen, members.values(), kind="near-duplicate", say=say, names=names
+    )
+    return found, duplicates.joined(size, same, pairs)
+
+
+def _unbalanced(manifest: "Manifest") -> dict[str, Any]:
+    """By split, those that are."""
+    found = {
+        name: classes.unbalanced(split.class_counts, manifest.spoken_names)
+        for name, split in manifest.splits.items()
+        if split.labels
+    }
+    return {name: each for name, each in found.items() if each}
+
+
+def _notes(manifest: "Manifest") -> list[str]:
+    """What there is nothing to say about."""
+    notes = []
+    if len(manifest.splits) == 1:
+        (only,) = manifest.splits
+        notes.append(f"duplicates across splits not checked: {only} is the only split")
+    if not any(split.labels for split in manifest.splits.values()):
+        notes.append("class balance not checked: the images have no labels")
+    return notes

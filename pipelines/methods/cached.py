@@ -1,0 +1,108 @@
+"""Methods on cached features: zero-shot, linear probe, Tip-Adapter. A `Task` in, a `Fitted` out."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.methods import steps
+from pipelines.methods.method import Fitted
+from pipelines.methods.task import Task
+from pipelines.runs.features import unit
+
+if TYPE_CHECKING:
+    from classifiers import probe
+
+TIP_EPOCHS = 20  # as published
+
+TEMPERATURES = (-6.0, 6.0)  # natural logarithms between which the best factor is looked for
+
+
+def zero_shot(task: Task) -> Fitted:
+    """Class names alone: cosines with their embeddings, times the logit scale."""
+    return Fitted(
+        lambda features: unit(features) @ task.require_texts().T,
+        0,
+        more={"templates": [*task.templates]},
+    )
+
+
+def linear_probe(task: Task) -> Fitted:
+    """Logistic regression. A class that it has not learnt is named by its text.
+
+    Both kinds of logits are multiplied by the factor of the lowest cross-entropy on validation, so
+    that they are on one scale.
+    """
+    found = probe_of(task)
+    features, labels = task.validation
+    factor = temperature(found.logits(features), labels)
+    weights, bias = factor * found.weights, factor * found.bias
+    text_factor = 1.0
+    if task.held_out and task.texts is not None:
+        text_factor = temperature(unit(features) @ task.texts[list(task.seen)].T, labels)
+
+    def logits(features: np.ndarray) -> np.ndarray:
+        return task.among_all(features @ weights + bias, features, text_factor=text_factor)
+
+    more = {"strength": found.strength}
+    return Fitted(logits, weights.size + bias.size, head=(weights, bias), more=more)
+
+
+def probe_of(task: Task) -> "probe.Probe":
+    """The logistic regression, its strength chosen on validation."""
+    from classifiers import probe
+
+    found = probe.fit(*task.train, validation=task.validation, class_weight=task.class_weight)
+    print(
+        f"linear probe: C = {found.strength:g}, "
+        f"{100 * found.accuracies[found.strength]:.1f} % on validation"
+    )
+    return found
+
+
+def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The factor of logits [n, c] that gives labels [n] the lowest mean cross-entropy.
+
+    Guo et al. 2017, arXiv:1706.04599, section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    rows = np.arange(len(labels))
+    scores = np.asarray(logits, np.float64)
+
+    def loss(logarithm: float) -> float:
+        return -float(log_softmax(np.exp(logarithm) * scores, axis=1)[rows, labels].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))
+
+
+def tip_adapter(task: Task) -> Fitted:
+    """A cache of few images beside the class names, which alone name what it has not learnt."""
+    return _tip_adapter(task, trained=False)
+
+
+def tip_adapter_f(task: Task) -> Fitted:
+    """The same, its keys trained."""
+    return _tip_adapter(task, trained=True)
+
+
+def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
+    import keras
+
+    import classifiers
+
+    features, labels = unit(task.train[0]), task.train[1]
+    matrix = task.require_texts()[list(task.seen)].T
+    adapter = classifiers.TipAdapter(features, labels, matrix, name="tip_adapter")
+    if trained:
+        data = steps.batches_of(features[None], labels[None], most=256, seed=task.seed)
+        rate = keras.optimizers.schedules.CosineDecay(1e-3, TIP_EPOCHS * data.steps)
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, epsilon=1e-4, name="optimizer")
+        adapter.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        steps.train(adapter, data, epochs=TIP_EPOCHS, folder=task.folder)
+    accuracy = adapter.search(unit(task.validation[0]), task.validation[1])
+    return Fitted(
+        lambda features: task.among_all(adapter.logits(unit(features)), features),
+        features.size if trained else 0,
+        more={"alpha": adapter.alpha, "beta": adapter.beta, "validation_top1": accuracy},
+    )

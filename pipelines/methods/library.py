@@ -1,0 +1,43 @@
+"""Methods of `classifiers.on_features` as rows of the table: `fit=library.method("gaussian")`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pipelines.methods.method import Fitted
+from pipelines.methods.task import Task
+
+
+def method(name: str) -> Callable[[Task], Fitted]:
+    """The fit of the method of that name."""
+    return partial(_fit, name)
+
+
+def _fit(name: str, task: Task) -> Fitted:
+    from classifiers import on_features
+
+    texts = task.require_texts()
+    scale = float(np.linalg.norm(texts[0]))
+    given = on_features.Task(*task.train, texts[list(task.seen)], scale, validation=task.validation)
+    found = on_features.with_new_names(given, on_features.METHODS[name].fit, task.seed)
+    head = None
+    if isinstance(found, on_features.LinearFit):
+        head = found.rows.T, found.bias
+    return Fitted(
+        partial(_logits, found, task),
+        found.trained,
+        head=head,
+        unit_length=True,
+        more={"chosen": found.chosen},
+    )
+
+
+def _logits(found: Any, task: Task, features: np.ndarray) -> np.ndarray:
+    """Over all classes of the set; NaN for names that it has no answer for."""
+    logits = np.full((len(features), len(task.names)), np.nan, np.float32)
+    held_out = list(task.held_out) if found.answers_new_names else []
+    new = task.require_texts()[held_out] if held_out else None
+    logits[:, [*task.seen, *held_out]] = found.logits(features, new_texts=new)
+    return logits

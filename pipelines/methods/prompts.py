@@ -1,0 +1,89 @@
+"""Learnt prompts, CoOp and CoCoOp, on cached features."""
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.methods import steps
+from pipelines.methods.method import Fitted
+from pipelines.methods.task import PromptOptions, Task
+from pipelines.runs.features import unit
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+
+FILE = "prompts.safetensors"
+
+LEARNT = ("coop", "cocoop")
+
+
+def coop(task: Task) -> Fitted:
+    """Vectors before the class name, the same for every image."""
+    from pipelines.methods import schedule
+
+    epochs = task.prompts.epochs or schedule.epochs_of(task.shots)
+    return _learnt("coop", task, most=task.prompts.batch_size, epochs=epochs)
+
+
+def cocoop(task: Task) -> Fitted:
+    """Vectors that depend on the image."""
+    options = task.prompts
+    most, epochs = options.conditional_batch_size, options.conditional_epochs
+    return _learnt("cocoop", task, most=most, epochs=epochs)
+
+
+def learner(
+    method: str, model: "DualEncoder", names: list[str], options: PromptOptions, *, seed: int = 0
+) -> Any:
+    """CoOp or CoCoOp as the options have it, untrained; its name is the same in every process."""
+    import dual_encoder
+
+    common: dict[str, Any] = {"decay": options.weight_decay, "seed": seed, "name": "prompts"}
+    if method == "cocoop":
+        words = options.conditional_words or None
+        common |= {"words": words, "n_ctx": None if words else options.n_ctx}
+        return dual_encoder.CoCoOp(
+            model, names, position=options.position, chunk=options.chunk, **common
+        )
+    return dual_encoder.CoOp(
+        model,
+        names,
+        n_ctx=options.n_ctx,
+        position=options.position,
+        class_specific=options.class_specific,
+        words=options.words,
+        **common,
+    )
+
+
+def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
+    import keras
+
+    import dual_encoder
+    from pipelines.methods import schedule
+    from pipelines.runs import models
+
+    options = task.prompts
+    assert task.model is not None, method
+    prompts = learner(method, task.model, task.seen_names, options, seed=task.seed)
+    x, y = (each[None] for each in task.train) if task.views is None else task.views()
+    data = steps.batches_of(unit(x), y, most=most, seed=task.seed)
+    rate = schedule.CoOpSchedule(options.learning_rate, steps=data.steps, epochs=epochs)
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9, name="optimizer")
+    prompts.compile(optimizer, metrics=["accuracy"])
+    history = steps.train(prompts, data, epochs=epochs, folder=task.folder)
+    dual_encoder.save_prompts(
+        prompts,
+        task.folder / FILE,
+        backbone=task.backbone,
+        dataset=task.dataset,
+        shots=task.shots,
+        seed=task.seed,
+    )
+    return Fitted(
+        lambda features: prompts.logits(unit(features), task.names if task.held_out else None),
+        models.parameters(prompts)["trained"],
+        more={
+            "history": history,
+            "template": prompts.frames.template,
+            "nearest_words": dual_encoder.nearest_words(prompts),
+        },
+    )

@@ -1,0 +1,46 @@
+"""Gradient steps on cached features, gone on with where they were stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.methods.batches import Embedded
+from pipelines.training import batch_size
+
+
+def batches_of(values: np.ndarray, labels: np.ndarray, *, most: int, seed: int) -> Embedded:
+    """Features [v, n, d] and classes [v, n] in steps of `most` rows, or of all there are."""
+    import tensorflow as tf
+
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    size = batch_size.batch_of(values.shape[1], most=most, devices=devices)
+    return Embedded(values, labels, batch_size=size, seed=seed)
+
+
+def train(model: Any, data: Embedded, *, epochs: int, folder: Path) -> list[dict[str, float]]:
+    """Train to the last epoch, from where it stopped; the logs of every epoch.
+
+    Args:
+        model: compiled.
+        folder: of the run, for its checkpoints.
+    """
+    import tensorflow as tf
+
+    from pipelines.training import fit
+    from pipelines.training.checkpoint import Checkpoint
+
+    model.optimizer.build(model.trainable_variables)
+    checkpoint = Checkpoint(
+        folder / "checkpoints", steps_per_epoch=data.steps, every=epochs * data.steps
+    )
+    with tf.distribute.get_strategy().scope():
+        fit.fit(
+            model,
+            lambda step: data.batches(epochs=epochs, start_step=step),
+            epochs=epochs,
+            checkpoint=checkpoint,
+            callbacks=[],
+            silent=True,
+        )
+    return checkpoint.history

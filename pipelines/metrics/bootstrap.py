@@ -1,0 +1,33 @@
+"""Bootstrap confidence intervals: the uncertainty of a metric due to the choice of images.
+
+The percentile bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
+chapter 13): resample n of the n images with replacement, compute every metric, repeat, and take
+percentiles. A resample is a vector of counts, so each metric is a few weighted sums.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+
+def percentiles(
+    figures: Callable[[np.ndarray], list[float]],
+    n: int,
+    *,
+    names: Sequence[str],
+    resamples: int,
+    seed: int,
+    level: float = 0.95,
+) -> dict[str, list[float]]:
+    """Returns [low, high] of each named figure, computed by a function of resample counts [n]."""
+    if resamples < 0:
+        raise ValueError(f"expected 0 or more bootstrap resamples; got {resamples}")
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level between 0 and 1; got {level}")
+    if resamples == 0:
+        return {}
+    rng = np.random.default_rng(seed)
+    draws = [figures(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(resamples)]
+    tail = 100 * (1 - level) / 2
+    ends = np.percentile(np.array(draws), [tail, 100 - tail], axis=0)
+    return {name: ends[:, i].tolist() for i, name in enumerate(names)}

@@ -1,0 +1,240 @@
+"""Metrics of a multi-label classifier: pure functions of labels and probabilities.
+
+Notation: n images, c classes; `labels` is 0 or 1 [n, c], `probabilities` is float [n, c], one
+number per class that need not sum to 1, `thresholds` is float [c]. A class is predicted for an
+image if its probability is at least its threshold. All metrics are fractions of 1.
+
+Average precision needs no threshold: the precision at each of a class's images, most probable
+first, averaged (scikit-learn's, not interpolated; equal probabilities count as one step). A class
+without images in the split has no average precision and no recall: its row of the per-class
+table holds nulls, and means over classes exclude it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipelines.metrics import bootstrap
+
+#: The metrics of an evaluation, in display order.
+METRICS = (
+    "map",
+    "micro_f1",
+    "macro_f1",
+    "micro_precision",
+    "micro_recall",
+    "exact_match",
+)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Returns probabilities [n, c] of logits [n, c], in float64."""
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
+
+
+def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """Raises ValueError unless labels and finite probabilities, both [n, c], match."""
+    if labels.ndim != 2 or labels.shape != probabilities.shape:
+        raise ValueError(
+            "expected labels and probabilities [n, classes], "
+            f"received {list(labels.shape)} and {list(probabilities.shape)}"
+        )
+    if not labels.size:
+        raise ValueError("expected at least one image to measure; got none")
+    if not np.isin(labels, (0, 1)).all():
+        bad = labels[~np.isin(labels, (0, 1))][0]
+        raise ValueError(f"expected labels 0 and 1, one for every class; got {bad:g}")
+    if not np.isfinite(probabilities).all():
+        bad = int(np.argmin(np.isfinite(probabilities).all(axis=1)))
+        raise ValueError(f"the model's output for image {bad} is not a finite number")
+    if probabilities.min() < 0 or probabilities.max() > 1:
+        raise ValueError(
+            "expected probabilities from 0 to 1 (the sigmoid of logits); "
+            f"got {probabilities.min():.4g} to {probabilities.max():.4g}"
+        )
+    if not labels.any():
+        raise ValueError("no image has a label: there is nothing to find")
+
+
+def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Returns the average precision of each class, float [c]; nan for a class without images."""
+    from sklearn.metrics import average_precision_score
+
+    check(labels, probabilities)
+    return np.array(
+        [
+            average_precision_score(*pair) if pair[0].any() else np.nan
+            for pair in zip(labels.T, probabilities.T, strict=True)
+        ]
+    )
+
+
+def choose_thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Returns the threshold of each class with the highest F1, float [c].
+
+    Use validation images: thresholds chosen on the test images would overestimate the metrics. Ties
+    go to the highest threshold. It is half-way between the lowest accepted probability and the next
+    one below it (0 if there is none). A class without images gets 0.5.
+    """
+    check(labels, probabilities)
+    return np.array([_threshold(*pair) for pair in zip(labels.T, probabilities.T, strict=True)])
+
+
+def _threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    if not labels.any():
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    sorted_, hits = probabilities[order], np.cumsum(labels[order])
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + labels.sum())
+    below = np.append(sorted_[1:], 0.0)
+    f1[sorted_ == below] = -1  # not between equal probabilities, nor below 0
+    best = int(f1.argmax())
+    return float((sorted_[best] + below[best]) / 2) if f1[best] >= 0 else 0.5
+
+
+def summary(
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
+) -> dict[str, float]:
+    """Returns the metrics of `METRICS`.
+
+    `map` is the mean of the classes' average precisions, `macro_f1` of their F1. `micro_*` pool all
+    (image, class) pairs: precision and recall of the predicted classes. Precision without any
+    prediction is 0. `exact_match` is the share of images with all classes predicted correctly.
+    """
+    from sklearn import metrics as sk
+
+    check(labels, probabilities)
+    said = predicted(probabilities, thresholds)
+    held = np.flatnonzero(labels.any(axis=0))
+    scores: dict[str, Any] = {"labels": held, "zero_division": 0}
+    micro = {"average": "micro", "zero_division": 0}
+    figures = {
+        "map": np.nanmean(average_precision(labels, probabilities)),
+        "micro_f1": sk.f1_score(labels, said, **micro),
+        "macro_f1": sk.f1_score(labels, said, average="macro", **scores),
+        "micro_precision": sk.precision_score(labels, said, **micro),
+        "micro_recall": sk.recall_score(labels, said, **micro),
+        "exact_match": sk.accuracy_score(labels, said),
+    }
+    return {name: float(figures[name]) for name in METRICS}
+
+
+def predicted(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Returns the predicted classes, 0 or 1 [n, c]; ValueError unless thresholds are [c]."""
+    thresholds = np.asarray(thresholds)
+    if thresholds.shape != probabilities.shape[1:]:
+        raise ValueError(
+            f"expected a threshold for each of {probabilities.shape[1]} classes; "
+            f"received {list(thresholds.shape)}"
+        )
+    return (probabilities >= thresholds).astype(int)
+
+
+def per_class(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray,
+    class_names: list[str],
+) -> list[dict[str, Any]]:
+    """Returns one row per class: name, count (images), predicted (times), average_precision,
+    precision, recall, f1, threshold. The four metrics are None for a class without images.
+    """
+    said = predicted(probabilities, thresholds)
+    counts, times = labels.sum(axis=0), said.sum(axis=0)
+    right = (labels * said).sum(axis=0)
+    precisions = average_precision(labels, probabilities)
+    rows = []
+    for i, name in enumerate(class_names):
+        n, hits, known = int(counts[i]), int(right[i]), counts[i] > 0
+        rows.append(
+            {
+                "name": name,
+                "count": n,
+                "predicted": int(times[i]),
+                "average_precision": float(precisions[i]) if known else None,
+                "precision": hits / max(int(times[i]), 1) if known else None,
+                "recall": hits / n if known else None,
+                "f1": 2 * hits / (n + int(times[i])) if known else None,
+                "threshold": float(thresholds[i]),
+            }
+        )
+    return rows
+
+
+def intervals(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, list[float]]:
+    """Returns [low, high] of every metric of `summary`, by bootstrap.
+
+    Images are resampled with all their labels; thresholds stay fixed.
+    """
+    check(labels, probabilities)
+    figures = weighted_summary(labels, probabilities, thresholds)
+    return bootstrap.percentiles(
+        figures, len(labels), names=METRICS, resamples=resamples, seed=seed, level=level
+    )
+
+
+def weighted_summary(
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
+) -> Callable[[np.ndarray], list[float]]:
+    """Returns a function from image counts [n] to the metrics in the order of `METRICS`.
+
+    With all counts 1 it equals `summary`.
+    """
+    truth, said = labels.astype(float), predicted(probabilities, thresholds).astype(float)
+    exact = (said == truth).all(axis=1)
+    right = truth * said
+    precisions = weighted_average_precision(labels, probabilities)
+
+    def figures(counts: np.ndarray) -> list[float]:
+        true, times, hits = counts @ truth, counts @ said, counts @ right
+        held = true > 0
+        if not held.any():  # a resample of images without labels
+            return [0.0, 0.0, 0.0, 0.0, 0.0, float(counts @ exact / counts.sum())]
+        return [
+            float(precisions(counts)[held].mean()),
+            2 * hits.sum() / (true.sum() + times.sum()),
+            (2 * hits[held] / (true[held] + times[held])).mean(),
+            hits.sum() / max(times.sum(), 1),
+            hits.sum() / true.sum(),
+            counts @ exact / counts.sum(),
+        ]
+
+    return figures
+
+
+def weighted_average_precision(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from image counts [n] to the average precision of each class, [c].
+
+    Classes are sorted once; a resample then costs two cumulative sums per class.
+    """
+    n, classes = labels.shape
+    order = np.argsort(-probabilities.T, axis=1, kind="stable")  # [c, n]
+    sorted_ = np.take_along_axis(probabilities.T, order, axis=1)
+    hit = np.take_along_axis(labels.T, order, axis=1).astype(bool)
+    # For each position the last one of its group of equal probabilities, where its step ends.
+    ends = np.hstack([sorted_[:, 1:] != sorted_[:, :-1], np.ones((classes, 1), bool)])
+    last = np.minimum.accumulate(np.where(ends, np.arange(n), n)[:, ::-1], axis=1)[:, ::-1]
+    of, place = np.nonzero(hit)  # every (class, position) of an image with the class
+    step = last[of, place]
+
+    def precisions(counts: np.ndarray) -> np.ndarray:
+        weight = counts[order].astype(float)
+        seen = np.cumsum(weight, axis=1)[of, step]
+        hits = np.cumsum(weight * hit, axis=1)
+        steps = weight[of, place] * hits[of, step] / np.maximum(seen, 1)
+        total = hits[:, -1]
+        found = np.bincount(of, steps, classes) / np.maximum(total, 1)
+        return np.where(total > 0, found, np.nan)
+
+    return precisions

@@ -1,0 +1,61 @@
+"""Significance tests of the difference between two models on the same images."""
+
+from typing import Any
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns McNemar's two-sided p-value for equal accuracy, from correctness bool [n] of each.
+
+    Exact: under the null hypothesis, each image that only one of them gets right is a fair coin
+    flip (McNemar 1947; Dietterich 1998, section 3.1). 1 if they never differ.
+    """
+    from scipy.stats import binomtest
+
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def difference(
+    a: np.ndarray, b: np.ndarray, *, resamples: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """Returns the accuracy difference of a and b with its paired bootstrap interval.
+
+    Args:
+        a, b: share of runs that are right on each image, float [n]: 0 or 1 for one run, means
+            over the seeds of several.
+        resamples: number of bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        `difference`, `low` and `high`, fractions of 1.
+    """
+    gain = np.asarray(a, float) - np.asarray(b, float)
+    rng = np.random.default_rng(seed)
+    draws = [gain[rng.integers(len(gain), size=len(gain))].mean() for _ in range(resamples)]
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail]) if draws else (np.nan, np.nan)
+    return {"difference": float(gain.mean()), "low": float(low), "high": float(high)}
+
+
+def pairs(
+    right: dict[str, np.ndarray], *, resamples: int = 1000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Returns a row for every pair of methods, a before b in the given order.
+
+    right: bool [seeds, n] of each method. `p` is McNemar's, for the first seed; `better` is a if
+    the whole interval is above 0, b if it is below, else None.
+    """
+    names, found = list(right), []
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            row = difference(
+                right[a].mean(axis=0), right[b].mean(axis=0), resamples=resamples, seed=seed
+            )
+            better = a if row["low"] > 0 else b if row["high"] < 0 else None
+            p = mcnemar(right[a][0], right[b][0])
+            found.append({"a": a, "b": b, **row, "p": p, "better": better})
+    return found

@@ -1,0 +1,27 @@
+"""Say what is on images that nobody has labelled, with any result of Duet or a zero-shot model."""
+
+from pipelines.prediction.options import RANGES, Options, check
+
+
+def run(options: Options) -> None:
+    """Predicts, writes the table and whatever else was asked for, and prints the counts."""
+    from pipelines.prediction import images
+    from pipelines.runs import config, runtime
+
+    config.check_ranges(options, RANGES)
+    check(options)
+    found = images.find(options.images)
+    runtime.import_tensorflow()
+    from pipelines.prediction import predictor
+    from pipelines.prediction import run as prediction_run
+
+    prediction_run.check_free(options)
+    model = predictor.load(
+        options.model,
+        class_names=options.class_names,
+        templates=options.templates,
+        prompts=options.prompts,
+        data=options.data,
+    )
+    print(f"model: {model.name}, {len(model.class_names):,} classes", flush=True)
+    print("\n".join(prediction_run.run(options, model, found)))

@@ -1,0 +1,100 @@
+"""Finds the images that were asked for: in folders, by name or pattern, or listed on a pipe."""
+
+import glob
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+STDIN = "-"
+RECORDS = "manifest.json"
+
+
+@dataclass
+class Found:
+    """Images by the path that opens them, each with what reads its bytes, in a fixed order.
+
+    `passed_over` counts the other files of folders, by their suffix.
+    """
+
+    loads: dict[str, Callable[[], bytes]] = field(default_factory=dict)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def find(asked: Sequence[str], *, stdin: Callable[[], str] | None = None) -> Found:
+    """The images of `asked`: folders, files, patterns, and "-" for a list of files.
+
+    A file named twice is there once. What is listed on standard input is taken as it is: a file
+    that is not there is one that cannot be read.
+
+    Raises:
+        FileNotFoundError: no such file or folder, or no file that fits a pattern.
+        ValueError: a folder without images, a folder of records, or an empty list.
+    """
+    found = Found()
+    for word in asked:
+        if word == STDIN:
+            listed = _lines((stdin or _read_stdin)())
+            if not listed:
+                raise ValueError("--images -: expected a file on each line of standard input")
+            for line in listed:
+                found.loads[line] = Path(line).read_bytes
+            continue
+        for path in _paths(word):
+            if path.is_dir():
+                _add_folder(found, path)
+            else:
+                found.loads[str(path)] = path.read_bytes
+    return found
+
+
+def _read_stdin() -> str:
+    return os.fsdecode(sys.stdin.buffer.read())
+
+
+def _lines(text: str) -> list[str]:
+    """Lines, or what `find -print0` separates."""
+    parts = text.split("\0") if "\0" in text else text.splitlines()
+    return [part for part in parts if part.strip()]
+
+
+def _paths(word: str) -> list[Path]:
+    """The file or folder of that name, or what fits the pattern."""
+    if os.path.lexists(word):
+        return [Path(word)]
+    if not glob.has_magic(word):
+        raise FileNotFoundError(f"--images: no file or folder {word}")
+    paths = [Path(path) for path in sorted(glob.glob(word, recursive=True))]
+    if "**" in word:  # it finds the files of the folders as well
+        paths = [path for path in paths if not path.is_dir()]
+    if not paths:
+        raise FileNotFoundError(f"--images: no file fits {word}")
+    return paths
+
+
+def _add_folder(found: Found, folder: Path) -> None:
+    import tfrecords
+
+    if (folder / RECORDS).is_file():
+        raise ValueError(
+            f"--images: {folder} holds records, not image files; evaluate --data {folder} says "
+            "how often a model is right about them"
+        )
+    store = tfrecords.ImageFolder(folder)
+    names = store.listing()
+    for name, stamp in names.items():
+        found.loads[str(folder / name)] = partial(store.load, name, stamp)
+    others = (path for path in _visible_files(folder) if path not in names)
+    found.passed_over.update(Path(path).suffix.lower() or "no suffix" for path in others)
+
+
+def _visible_files(folder: Path) -> Iterator[str]:
+    """Paths in the folder, hidden ones left out, as `ImageFolder` walks it."""
+    for top, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in files:
+            if not file.startswith("."):
+                yield Path(top, file).relative_to(folder).as_posix()

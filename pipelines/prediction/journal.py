@@ -1,0 +1,122 @@
+"""What is done of a long prediction, kept on disk, so that the same command goes on."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from duet import files
+from pipelines.prediction import answers
+from pipelines.prediction.answers import Answer
+
+ABOUT, ROWS = "about.json", "rows.jsonl"
+SHEET = "sheet"  # the one thing that may be another when the command is given again
+
+
+class Journal:
+    """A folder beside the file to be, `predictions.csv.unfinished`, with a line for each image.
+
+    Lines are appended batch by batch and flushed to the disk; the end of a line that a killed
+    process did not finish is cut off by the next one.
+
+    Args:
+        out: the file to be.
+        about: what must be the same for the rows to be those of the same command.
+        multi_label: whether images have several labels.
+
+    Raises:
+        ValueError: the folder holds rows of another command; names what differs.
+    """
+
+    def __init__(self, out: Path, about: dict[str, Any], *, multi_label: bool):
+        self.folder = folder_of(out)
+        self.multi_label = multi_label
+        self.done: dict[str, Answer] = {}
+        self.unreadable: dict[str, str] = {}
+        path = self.folder / ABOUT
+        if path.is_file():
+            _check_same(json.loads(path.read_text(encoding="utf-8")), about, self.folder)
+        files.write(path, json.dumps(about))
+        self._read()
+
+    def __contains__(self, file: str) -> bool:
+        return file in self.done or file in self.unreadable
+
+    def add(self, found: Sequence[Answer], unreadable: Sequence[tuple[str, str]]) -> None:
+        """Keep a batch."""
+        rows = [answers.to_json(each, multi_label=self.multi_label) for each in found]
+        rows += [{"file": file, "unreadable": reason} for file, reason in unreadable]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        try:
+            with open(self.folder / ROWS, "ab") as file:
+                file.write(text.encode("ascii"))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise files.CannotWriteError(
+                f"{self.folder / ROWS}: cannot be written: {reason}", error.errno
+            ) from None
+        self._take(rows)
+
+    def remove(self) -> None:
+        """When the file is there. What it is about goes last: by it the file is known as its."""
+        for name in (ROWS, ABOUT):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _take(self, rows: Sequence[dict[str, Any]]) -> None:
+        for row in rows:
+            if "unreadable" in row:
+                self.unreadable[row["file"]] = row["unreadable"]
+            else:
+                self.done[row["file"]] = answers.from_json(row)
+
+    def _read(self) -> None:
+        path = self.folder / ROWS
+        if not path.is_file():
+            return
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            os.truncate(path, len(whole))
+        self._take([json.loads(line) for line in whole.splitlines()])
+
+
+def folder_of(out: Path) -> Path:
+    """Of the journal of a file."""
+    return out.with_name(f"{out.name}.unfinished")
+
+
+def begun(out: Path) -> dict[str, Any] | None:
+    """What the journal of a file is about; {} if it was being removed, None if there is none."""
+    path = folder_of(out) / ABOUT
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return {} if path.parent.is_dir() else None
+
+
+@contextlib.contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold the journal of a file for this process; leave no empty folder behind."""
+    folder = folder_of(out)
+    try:
+        with files.locked(folder):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # there are rows in it
+            folder.rmdir()
+
+
+def _check_same(begun: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+    changed = [
+        f"{key} was {begun.get(key)!r}, not {value!r}"
+        for key, value in wanted.items()
+        if key != SHEET and begun.get(key) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder} holds predictions begun otherwise ({'; '.join(changed)}); give the same "
+            "again to go on, or another --out"
+        )

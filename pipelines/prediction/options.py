@@ -1,0 +1,66 @@
+"""The options of `predict`, and which of them go together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RANGES: dict[str, tuple[str, ...]] = {
+    "[1, 65536]": ("batch_size",),
+    "[1, 1000000]": ("top_k",),
+    "[0, 1]": ("threshold",),
+}
+TABLES = (".csv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Say what is on images that nobody has labelled.
+
+    Args:
+        model: the folder of a run (of finetune, compare, prompt or train), a .keras file, a
+            checkpoint's name, or an export: the folder of a SavedModel, a .tflite file.
+        images: folders, files, patterns such as "photos/*.jpg", or - for a list of files on
+            standard input.
+        out: file for the answers, .csv or .jsonl; never overwritten. Stopped at any point, the same
+            command goes on.
+        class_names: of a dual encoder: names, or one file with a name per line.
+        templates: of a dual encoder: prompts with {} for the class name, or one file with a prompt
+            per line.
+        prompts: of a dual encoder: file of learnt prompts, as prompt writes it.
+        data: of a dual encoder: folder of records whose class names and templates it reads.
+        top_k: classes listed for each image, likeliest first.
+        threshold: an image is given a class only if its probability is at least this; without it
+            the likeliest class, and where images have several labels those of at least 0.5.
+        sheet: file for a page with the images, surest first; never overwritten.
+        sort_into: folder; each image is copied into a folder of it named like its class.
+        link: with --sort-into, links in place of copies.
+        batch_size: images at a time.
+    """
+
+    model: str
+    images: list[str]
+    out: str
+    class_names: list[str] | None = None
+    templates: list[str] | None = None
+    prompts: str | None = None
+    data: str | None = None
+    top_k: int = 3
+    threshold: float | None = None
+    sheet: str | None = None
+    sort_into: str | None = None
+    link: bool = False
+    batch_size: int = 32
+
+
+def check(options: Options) -> None:
+    """Raises ValueError for options that do not go together, or a file that is no table."""
+    if Path(options.out).suffix.lower() not in TABLES:
+        raise ValueError(f"--out: expected a file that ends in .csv or .jsonl; got {options.out}")
+    if options.link and options.sort_into is None:
+        raise ValueError("--link goes with --sort-into")
+    if options.sheet and Path(options.sheet).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--sheet: expected a file that ends in .html; got {options.sheet}")
+
+
+def unreadable_file(out: Path) -> Path:
+    """Where images that cannot be read are listed: `predictions.unreadable.csv`."""
+    return out.with_name(f"{out.stem}.unreadable.csv")

@@ -1,0 +1,219 @@
+"""Any result of Duet as one thing: pixels in, probabilities of classes out."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.deployment import classifier as deployment_classifier
+from pipelines.deployment import export as deployment_export
+from pipelines.deployment import litert, litert_metadata, saved_model
+from pipelines.prediction import source as prediction_source
+from pipelines.prediction.answers import Answer, answer
+from pipelines.prediction.source import Source
+from pipelines.runs import class_names as runs_class_names
+
+SAVED_MODEL = "saved_model.pb"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A classifier of images, wherever it comes from.
+
+    Attributes:
+        class_names: c names.
+        multi_label: whether an image may have several classes, or none.
+        preprocessing: what `tfrecords.read_images` has to know.
+        probabilities: pixels uint8 [b, s, s, 3] -> float32 [b, c].
+        name: what was loaded, for people.
+    """
+
+    class_names: tuple[str, ...]
+    multi_label: bool
+    preprocessing: dict[str, Any]
+    probabilities: Callable[[np.ndarray], np.ndarray]
+    name: str
+
+
+def load(
+    model: str,
+    *,
+    class_names: Sequence[str] | None = None,
+    templates: Sequence[str] | None = None,
+    prompts: str | None = None,
+    data: str | None = None,
+) -> Predictor:
+    """Whatever Duet has saved or exported, or a checkpoint's name, as a predictor.
+
+    Args:
+        model: a run's folder (of `compare`: the recommended method), a `.keras` file, a
+            checkpoint's name, the folder of a SavedModel or a `.tflite` file.
+        class_names: of a dual encoder: names, or one file with a name per line.
+        templates: of a dual encoder: prompts with {} for the name, or one file of them.
+        prompts: of a dual encoder: file of learnt prompts.
+        data: of a dual encoder: records whose class names and templates are read.
+
+    Raises:
+        ValueError: a model that tells no classes apart, or texts for one that reads none.
+        FileNotFoundError: no such model, prompts, names or records.
+    """
+    path = Path(model)
+    if read := _exported(path):
+        given = (("class-names", class_names), ("templates", templates))
+        for flag, value in (*given, ("prompts", prompts), ("data", data)):
+            if value:
+                raise ValueError(f"--{flag}: {model} is an export, which has its classes in it")
+        return read()
+    asked = Source(model, _tuple(class_names), _tuple(templates), prompts, data)
+    return _of_keras(prediction_source.find(asked))
+
+
+def _tuple(texts: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if texts is None else tuple(texts)
+
+
+def _exported(path: Path) -> Callable[[], Predictor] | None:
+    """What reads an export; None where the path is none."""
+    if path.is_file() and path.suffix == ".tflite":
+        return lambda: _of_litert(path)
+    if (path / deployment_export.LITERT).is_file():
+        return lambda: _of_litert(path / deployment_export.LITERT)
+    if (path / SAVED_MODEL).is_file():
+        return lambda: _of_saved_model(path)
+    return None
+
+
+def _of_litert(path: Path) -> Predictor:
+    data = path.read_bytes()
+    try:
+        about = json.loads(litert_metadata.read(data)[litert_metadata.PREPROCESSING])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"--model: {path} is no LiteRT file that export wrote ({error})") from None
+    return Predictor(
+        tuple(about["class_names"]),
+        about["multi_label"],
+        about["preprocessing"],
+        litert.reader(data),
+        str(path),
+    )
+
+
+def _of_saved_model(folder: Path) -> Predictor:
+    about, probabilities = saved_model.pixels_reader(folder)
+    beside = folder / deployment_export.ABOUT
+    more = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    return Predictor(
+        tuple(about["class_names"]),
+        more.get("multi_label", False),
+        about["preprocessing"],
+        probabilities,
+        str(folder),
+    )
+
+
+def _of_keras(source: Source) -> Predictor:
+    """Of a model that Keras loads; the names of records are read by a dual encoder alone."""
+    found = deployment_classifier.load(
+        source.model,
+        class_names=_texts(source.class_names, what="--class-names", least=2),
+        templates=_texts(source.templates, what="--templates", least=1),
+        prompts=source.prompts,
+        manifest=source.manifest(),
+    )
+    return Predictor(
+        found.class_names,
+        found.multi_label,
+        found.preprocessing,
+        _compiled(found),
+        f"{source.model} ({source.said})" if source.said else source.model,
+    )
+
+
+def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str] | None:
+    """Texts as given, or the lines of the one file that is named."""
+    if given is None:
+        return None
+    found = list(given)
+    if len(given) == 1 and "{}" not in given[0] and (least > 1 or Path(given[0]).is_file()):
+        found = runs_class_names.lines(given[0], what=what)
+    twice = next((text for text in found if found.count(text) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{what}: expected each once; {twice!r} is there several times")
+    return found
+
+
+def _compiled(found: deployment_classifier.Deployable) -> Callable[[np.ndarray], np.ndarray]:
+    import tensorflow as tf
+
+    compiled = tf.function(found.probabilities, reduce_retracing=True)
+    return lambda pixels: compiled(tf.constant(pixels)).numpy()
+
+
+def predict_images(
+    model: Any,
+    paths: Iterable[str | Path],
+    *,
+    threshold: float | None = None,
+    batch_size: int = 32,
+) -> list[Answer]:
+    """What a model says of image files: classes and their probabilities, likeliest first.
+
+    Args:
+        model: of `load`, or an `ImageClassifier`, `ZeroShotClassifier` or whatever else has
+            `class_names` and `preprocessing` and gives logits.
+        paths: of image files.
+        threshold: see the command `predict`.
+        batch_size: images at a time.
+
+    Raises:
+        ValueError: a model without class names, or an image that cannot be read; names it.
+    """
+    predictor = model if isinstance(model, Predictor) else of_model(model)
+    named = ((str(path), Path(path).read_bytes) for path in paths)
+    found = []
+    for answers, unreadable in batches(
+        predictor, named, batch_size=batch_size, threshold=threshold
+    ):
+        for name, reason in unreadable:
+            raise ValueError(f"{name}: {reason}")
+        found += answers
+    return found
+
+
+def of_model(model: Any) -> Predictor:
+    """A Keras model with class names as a predictor."""
+    names = getattr(model, "class_names", None)
+    if not names or not hasattr(model, "preprocessing"):
+        raise ValueError(
+            "model: expected a classifier with class names, such as ImageClassifier or "
+            f"ZeroShotClassifier; got {type(model).__name__}"
+        )
+    several = getattr(model, "multi_label", False)
+    name = type(model).__name__
+    found = deployment_classifier.Deployable(model, tuple(names), (), several, name)
+    return Predictor(found.class_names, several, found.preprocessing, _compiled(found), name)
+
+
+def batches(
+    predictor: Predictor,
+    named: Iterable[tuple[str, Callable[[], bytes]]],
+    *,
+    batch_size: int,
+    threshold: float | None,
+    top_k: int | None = None,
+) -> Iterator[tuple[list[Answer], list[tuple[str, str]]]]:
+    """Answers of a batch of images, and those that cannot be read with the reason."""
+    import tfrecords
+
+    for batch in tfrecords.read_images(named, batch_size=batch_size, **predictor.preprocessing):
+        answers = []
+        if batch.names:
+            filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)
+            filled[: len(batch.names)] = batch.images  # one shape: another is compiled anew
+            probabilities = predictor.probabilities(filled)
+            for name, row in zip(batch.names, probabilities, strict=False):
+                answers.append(answer(name, row, predictor, threshold=threshold, top_k=top_k))
+        yield answers, batch.unreadable

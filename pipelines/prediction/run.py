@@ -1,0 +1,140 @@
+"""What `predict` does: images through a model batch by batch, kept as they come, then the files."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from duet import files
+from pipelines.prediction import answers, journal, predictor, sheet, sorting
+from pipelines.prediction.answers import Answer
+from pipelines.prediction.images import Found
+from pipelines.prediction.journal import Journal
+from pipelines.prediction.options import Options, unreadable_file
+from pipelines.prediction.predictor import Predictor
+from pipelines.runs import command_line
+
+NAMED = 5  # classes of the summary
+
+
+def check_free(options: Options) -> None:
+    """FileExistsError where a file to be is there already, unless an earlier try of it began it."""
+    out, begun = Path(options.out), journal.begun(Path(options.out))
+    taken = {"--out": [out, unreadable_file(out)] if begun is None else [], "--sheet": []}
+    theirs = None if begun is None else begun.get(journal.SHEET, options.sheet)
+    if options.sheet and theirs != options.sheet:
+        taken["--sheet"].append(Path(options.sheet))
+    for flag, paths in taken.items():
+        for path in paths:
+            if path.exists():
+                raise FileExistsError(f"{path} exists; give {flag} another name")
+
+
+def run(options: Options, model: Predictor, found: Found) -> list[str]:
+    """Predict what is not done yet and write the files. Returns what to say of it.
+
+    Raises:
+        KeyboardInterrupt: with how far it came.
+        RuntimeError: not one image could be read; the list of them is written.
+    """
+    out = Path(options.out)
+    with journal.held(out):
+        kept = Journal(out, _about(options, model), multi_label=model.multi_label)
+        try:
+            _predict(options, model, found, kept)
+        except KeyboardInterrupt:
+            done = sum(file in kept for file in found.loads)
+            raise KeyboardInterrupt(
+                f"interrupted; {done:,} of {len(found.loads):,} images are done, and the same "
+                "command goes on"
+            ) from None
+        said = [kept.done[file] for file in found.loads if file in kept.done]
+        bad = {file: kept.unreadable[file] for file in found.loads if file in kept.unreadable}
+        if options.sort_into:
+            with _bar("sorting", len(said)) as advance:
+                folder = Path(options.sort_into)
+                sorting.sort(said, folder, link=options.link, advance=advance)
+        _write(options, model, found, said, bad)
+        kept.remove()
+    if not said:
+        raise RuntimeError(
+            f"none of {len(bad):,} files can be read as an image; {unreadable_file(out)} says why"
+        )
+    return summary(options, found, said, bad)
+
+
+def _about(options: Options, model: Predictor) -> dict:
+    """What must be the same for a try to go on."""
+    return {
+        "model": model.name,
+        "class_names": list(model.class_names),
+        "templates": options.templates,
+        "prompts": options.prompts,
+        "data": options.data,
+        "top_k": options.top_k,
+        "threshold": options.threshold,
+        journal.SHEET: options.sheet,
+    }
+
+
+def _predict(options: Options, model: Predictor, found: Found, kept: Journal) -> None:
+    todo = [(file, load) for file, load in found.loads.items() if file not in kept]
+    done = len(found.loads) - len(todo)
+    with _bar("predicting", len(found.loads), initial=done) as advance:
+        for said, unreadable in predictor.batches(
+            model,
+            todo,
+            batch_size=options.batch_size,
+            threshold=options.threshold,
+            top_k=options.top_k,
+        ):
+            kept.add(said, unreadable)
+            advance(len(said) + len(unreadable))
+
+
+@contextlib.contextmanager
+def _bar(what: str, total: int, initial: int = 0) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal; nothing in a file."""
+    from tqdm import tqdm
+
+    no_bar = command_line.no_bar()
+    with tqdm(desc=what, total=total, initial=initial, unit=" images", disable=no_bar) as bar:
+        yield bar.update
+
+
+def _write(
+    options: Options, model: Predictor, found: Found, said: list[Answer], bad: dict[str, str]
+) -> None:
+    """All files; the one that was asked for comes last, and by it the command is finished."""
+    out = Path(options.out)
+    if bad:
+        rows = [("file", "reason"), *bad.items()]
+        files.write(unreadable_file(out), answers.csv_bytes(rows))
+    if options.sheet:
+        with _bar("drawing the page", min(len(said), sheet.MOST)) as advance:
+            page = sheet.page(said, found.loads, model=model.name, unreadable=bad, advance=advance)
+        files.write(options.sheet, page)
+    top_k, several = min(options.top_k, len(model.class_names)), model.multi_label
+    files.write(out, answers.table(said, out, top_k=top_k, multi_label=several))
+
+
+def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, str]) -> list[str]:
+    """The answers in a few lines for a terminal."""
+    counts = Counter(name for each in said for name in each.labels)
+    named = [f"{count:,} {name}" for name, count in counts.most_common(NAMED)]
+    if len(counts) > NAMED:
+        named.append(f"{len(counts) - NAMED:,} other classes")
+    if unsure := sum(not each.labels for each in said):
+        named.append(f"{unsure:,} not sure enough")
+    lines = [f"{len(said):,} images: {', '.join(named)}"]
+    if bad:
+        which = unreadable_file(Path(options.out))
+        lines.append(f"files that cannot be read: {len(bad):,}; {which} says why")
+    if found.passed_over:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.passed_over.most_common())
+        lines.append(f"files passed over, as they are no images by their names: {kinds}")
+    written = f"Written to {options.out}"
+    if options.sort_into:
+        written += f", sorted into {options.sort_into}"
+    lines.append(f"{written}; open {options.sheet}" if options.sheet else written)
+    return lines

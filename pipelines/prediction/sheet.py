@@ -1,0 +1,108 @@
+"""A page with the images and what was said of them, surest first: one file, thumbnails inside."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from pipelines.prediction.answers import Answer
+from pipelines.reporting import page as reporting_page
+from pipelines.runs import results
+
+SIDE = 160  # pixels of an image
+MOST = 1000  # images on a page: a megabyte for a hundred
+
+
+def page(
+    found: Sequence[Answer],
+    loads: Mapping[str, Callable[[], bytes]],
+    *,
+    model: str,
+    unreadable: Mapping[str, str],
+    advance: Callable[[int], object] = lambda count: None,
+) -> str:
+    """The page, as text.
+
+    Of more than `MOST` images those in even steps from the surest to the least sure, both ends
+    among them.
+
+    Args:
+        found: what was said.
+        loads: what reads an image, by its file.
+        model: its name.
+        unreadable: files and why.
+        advance: told of each image that is on the page.
+    """
+    ordered = sorted(found, key=lambda each: -each.confidence)
+    chosen = [ordered[i] for i in shown(len(ordered))]
+    images = []
+    for each in chosen:
+        images.append(_image(each, loads))
+        advance(1)
+    return reporting_page.render(
+        "predict.html.j2",
+        title=f"What {model} says",
+        headline=_headline(found, unreadable),
+        images=images,
+        total=len(ordered),
+        counts=_counts(found),
+        unreadable=[(_readable(file), reason) for file, reason in unreadable.items()],
+        results={
+            "command": "predict",
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "versions": results.versions(),
+        },
+    )
+
+
+def shown(count: int, most: int = MOST) -> list[int]:
+    """Which of so many images a page has: all, or `most` in even steps."""
+    if count <= most:
+        return list(range(count))
+    return np.linspace(0, count - 1, most).round().astype(int).tolist()
+
+
+def _headline(found: Sequence[Answer], unreadable: Mapping[str, str]) -> str:
+    named = sum(bool(each.labels) for each in found)
+    unsure = f", {len(found) - named:,} not sure enough" if named < len(found) else ""
+    bad = f", {len(unreadable):,} cannot be read" if unreadable else ""
+    return f"{len(found):,} images{unsure}{bad}"
+
+
+def _counts(found: Sequence[Answer]) -> list[tuple[str, int]]:
+    """Classes by how many images were given them, the commonest first."""
+    counts: dict[str, int] = {}
+    for each in found:
+        for name in each.labels:
+            counts[name] = counts.get(name, 0) + 1
+    return sorted(counts.items(), key=lambda pair: -pair[1])
+
+
+def _image(each: Answer, loads: Mapping[str, Callable[[], bytes]]) -> dict[str, Any]:
+    second = each.classes[1] if len(each.classes) > 1 else None
+    return {
+        "uri": _thumbnail(loads.get(each.file)),
+        "file": _readable(each.file),
+        "label": ", ".join(each.labels) or "not sure",
+        "said": each.classes[0],
+        "second": second,
+        "sure": bool(each.labels),
+    }
+
+
+def _thumbnail(load: Callable[[], bytes] | None) -> str | None:
+    import tfrecords
+
+    if load is None:
+        return None
+    try:
+        return reporting_page.data_uri(tfrecords.thumbnail(load(), side=SIDE), "jpeg")
+    except (OSError, tfrecords.UnreadableError):
+        return None
+
+
+def _readable(file: str) -> str:
+    """A path as text that can be printed: names of files may hold bytes that are no UTF-8."""
+    return os.fsencode(file).decode("utf-8", "replace")

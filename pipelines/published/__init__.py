@@ -1,0 +1,1 @@
+"""Figures that others published, and whether a run of ours agrees with them."""

@@ -1,0 +1,1 @@
+"""Report output: text, plots and pages."""

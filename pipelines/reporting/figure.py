@@ -1,0 +1,71 @@
+"""Draw Matplotlib figures as PNG, without pyplot's global state or a display."""
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a page and of the images on it."""
+
+    paper: str
+    ink: str
+    muted: str
+    accent: str
+
+
+LIGHT = Theme(paper="#ffffff", ink="#1b2430", muted="#69758a", accent="#1f6feb")
+
+DARK = Theme(paper="#12161c", ink="#e6eaf0", muted="#93a0b4", accent="#6cb0ff")
+
+
+def shorten(name: str, limit: int = 28) -> str:
+    """Truncates a name with an ellipsis to `limit` characters."""
+    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
+
+
+def png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, float]) -> bytes:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style: Any = {
+        "figure.facecolor": theme.paper,
+        "axes.facecolor": theme.paper,
+        "axes.edgecolor": theme.muted,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.labelcolor": theme.ink,
+        "xtick.color": theme.muted,
+        "ytick.color": theme.muted,
+        "text.color": theme.ink,
+        "text.parse_math": False,  # class names may contain "$", as "$5 or $10"
+        "font.size": 10,
+    }
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        # Scripts missing from the font are drawn as boxes; the page also lists names as text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure = Figure(figsize=size, dpi=144)
+        FigureCanvasAgg(figure)
+        draw(figure)
+        figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.15)
+    return buffer.getvalue()
+
+
+def colours(theme: Theme) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("share", [theme.paper, theme.accent])
+
+
+def root() -> Any:
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(gamma=0.4, vmin=0, vmax=1)

@@ -1,0 +1,1 @@
+"""Build and search an index of image embeddings."""

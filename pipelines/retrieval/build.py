@@ -1,0 +1,115 @@
+"""Build an index of image embeddings from records or a folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duet import files
+from pipelines.retrieval.options import Options
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder, IndexBuilder
+
+
+def build(options: Options) -> DualEncoder:
+    """Builds or updates the index; returns the model."""
+    from pipelines.runs import models
+
+    started = time.perf_counter()
+    import dual_encoder
+    import tfrecords
+
+    folder = Path(options.index)
+    name, source = _what_to_build(options)
+    store = tfrecords.images_of(**source)
+    listing = store.listing()
+    for note in getattr(store, "notes", ()):
+        print(note)
+    model = models.load_dual_encoder(name)
+    facts = dual_encoder.IndexFacts(
+        name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
+    )
+    dual_encoder.IndexBuilder(folder, listing, facts)  # complains before anything is made
+    with files.locked(folder):
+        changes = _built(options, dual_encoder.IndexBuilder(folder, listing, facts), model)
+        took = time.perf_counter() - started
+        what = f"{changes.added:,} new, {changes.dropped:,} dropped"
+        print(f"{folder}: {changes.total:,} images ({what}) in {took:.1f} s")
+        if changes.unreadable:
+            where = folder / dual_encoder.UNREADABLE
+            print(f"{changes.unreadable:,} images could not be read: see {where}")
+        _approximate(options, folder)
+    return model
+
+
+def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
+    """Embed what has no embedding yet, and make the index; the `Changes`."""
+    from pipelines.retrieval import embed
+
+    listing, facts = builder.listing, builder.facts
+    job = embed.Job(
+        builder.folder, facts, options.batch_size, options.first_frame, options.max_pixels
+    )
+    todo = [(name, listing[name]) for name in builder.missing]
+    if options.runner == "beam":
+        embed.embed_with_beam(todo, job, options=options.beam_options)
+    else:
+        _embed_with_bar(todo, job, model, total=len(listing))
+    return builder.finish()
+
+
+def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:
+    """Returns the model's name and the image source, from the options or the existing index."""
+    import dual_encoder
+    import tfrecords
+
+    source: dict[str, Any] | None = None
+    if options.folder:
+        source = tfrecords.ImageFolder(Path(options.folder)).describe()
+    elif options.data:
+        splits = tuple(options.splits or ())
+        source = tfrecords.ImageRecords(Path(options.data), splits).describe()
+    if options.splits and not options.data:
+        raise ValueError("--splits goes with --data")
+    model = options.model
+    if source is None or model is None:
+        try:
+            facts = dual_encoder.Index.open(options.index).facts
+        except FileNotFoundError:
+            missing = [n for n, v in (("--folder or --data", source), ("--model", model)) if not v]
+            raise ValueError(f"--build: expected {' and '.join(missing)}; got none") from None
+        source, model = source or facts.source, model or facts.model
+    return model, source
+
+
+def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> None:
+    from tqdm import tqdm
+
+    from pipelines.retrieval import embed
+
+    done = total - len(todo)
+    with tqdm(desc=f"embedding {job.folder}", total=total, initial=done, unit=" images") as bar:
+        embed.embed_here(todo, job, model, advance=bar.update)
+
+
+def _approximate(options: Options, folder: Path) -> None:
+    """Builds the requested faiss index, unless it exists."""
+    from tqdm import tqdm
+
+    import dual_encoder
+
+    index = dual_encoder.Index.open(folder)
+    there, kind = (index.facts.approximate or {}).get("kind"), options.search
+    if kind == "auto":
+        kind = there or ("hnsw" if len(index) > dual_encoder.EXACT_UP_TO else "exact")
+    if kind in ("exact", there):
+        return
+    with tqdm(desc=f"building {kind}", total=len(index), unit=" images") as bar:
+        found = dual_encoder.build_approximate(index, kind, advance=bar.update)
+    facts = found.facts
+    print(
+        f"{kind}: recall@10 {facts['recall_at_10']:.3f} against exact search, of "
+        f"{facts['queries']} images that were not in it yet"
+    )

@@ -1,0 +1,84 @@
+"""Encodes texts, queries and images with a dual encoder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dual_encoder import row_length
+from pipelines.retrieval.answers import Query
+
+if TYPE_CHECKING:
+    from dual_encoder import CoOp, DualEncoder
+
+
+def encode_texts(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
+    """Returns embeddings float32 [q, e] of text queries.
+
+    Raises:
+        ValueError: a text is empty, or exceeds the context length: the rest would silently be
+            ignored.
+    """
+    ids = token_ids(model, texts)
+    rows = 1 << (len(ids) - 1).bit_length()  # few shapes, as each new one is compiled again
+    ids = np.concatenate([ids, np.repeat(ids[:1], rows - len(ids), axis=0)])
+    return np.asarray(model.encode_text(ids))[: len(texts)]
+
+
+def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
+    """Returns token ids of queries, int32 [q, n], n a multiple of 8 if padding can be cut.
+
+    Raises ValueError like `encode_texts`.
+    """
+    for text in texts:
+        if not text.strip():
+            raise ValueError("query: expected words; got an empty text")
+    length = row_length(model, texts, strict=True)
+    return model.tokenizer(list(texts), length=length, strict=True)
+
+
+def encode_queries(
+    model: "DualEncoder", queries: Sequence[Query], *, prompts: "CoOp | None" = None
+) -> np.ndarray:
+    """Returns embeddings float32 [q, e] of text and image queries, in order.
+
+    With learnt prompts, text queries are class names to insert into them.
+
+    Raises:
+        ValueError: see `encode_texts`; also for an unreadable image, or class-specific prompts.
+        FileNotFoundError: no such image.
+    """
+    import tfrecords
+
+    found = np.empty((len(queries), model.embed_dim), np.float32)
+    places: dict[str, list[int]] = {"text": [], "image": []}
+    for place, query in enumerate(queries):
+        places[query.kind].append(place)
+    images = []
+    for place in places["image"]:
+        path = Path(queries[place].text)
+        if not path.is_file():
+            raise FileNotFoundError(f"--image: no file {path}")
+        images.append(tfrecords.read_image(path, **model.preprocessing))
+    if images:
+        found[places["image"]] = encode_images(model, np.stack(images), rows=min(32, len(images)))
+    if places["text"]:
+        texts = [queries[i].text for i in places["text"]]
+        matrix = None if prompts is None else prompts.class_matrix(texts)
+        found[places["text"]] = encode_texts(model, texts) if matrix is None else matrix.T
+    return found
+
+
+def encode_images(model: "DualEncoder", images: np.ndarray, *, rows: int) -> np.ndarray:
+    """Maps pixels [b, s, s, 3] to embeddings float32 [b, e], always `rows` at a time.
+
+    The last batch is padded, as another batch size would be compiled again.
+    """
+    found = [np.empty((0, model.embed_dim), np.float32)]
+    for first in range(0, len(images), rows):
+        batch = images[first : first + rows]
+        filled = np.zeros((rows, *batch.shape[1:]), batch.dtype)
+        filled[: len(batch)] = batch
+        found.append(np.asarray(model.encode_image(filled))[: len(batch)])
+    return np.concatenate(found)

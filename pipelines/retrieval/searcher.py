@@ -1,0 +1,125 @@
+"""An index with its model and images, as used by `retrieve` and `serve`.
+
+What a query in words or images becomes is decided in `embedding.encode_queries` alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from pipelines.retrieval import encode as retrieval_encode
+from pipelines.retrieval.answers import Query
+from pipelines.runs import models
+
+if TYPE_CHECKING:
+    from dual_encoder import Approximate, DualEncoder, Hits, Index
+    from tfrecords import ImageStore
+
+
+class Asked(Protocol):
+    """The options that define the search: see `retrieve.Options`."""
+
+    @property
+    def index(self) -> str: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def folder(self) -> str | None: ...
+    @property
+    def data(self) -> str | None: ...
+    @property
+    def search(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Answers queries.
+
+    Attributes:
+        index: the index to search.
+        model: the model that built it.
+        images: the store of its images; None if missing.
+        approximate: the faiss index used for searching, if any.
+    """
+
+    index: "Index"
+    model: "DualEncoder"
+    images: "ImageStore | None"
+    approximate: "Approximate | None"
+
+    @classmethod
+    def open(cls, options: Asked, model: "DualEncoder | None" = None) -> "Searcher":
+        """Opens the index of `options` and loads its model unless given.
+
+        Raises:
+            FileNotFoundError: there is no index.
+            ValueError: the index is unfinished, damaged or of another model, or does not support
+                this search.
+        """
+        import dual_encoder
+
+        index = dual_encoder.Index.open(options.index)
+        model = model or models.load_dual_encoder(options.model or index.facts.model)
+        dual_encoder.check_fingerprint(index.folder, index.facts, dual_encoder.fingerprint(model))
+        return cls(index, model, _images(index, options), _approximate(index, options.search))
+
+    @property
+    def kind(self) -> str:
+        """The kind of search."""
+        return self.approximate.facts["kind"] if self.approximate else "exact"
+
+    def encode(self, queries: Sequence[Query], *, prompts: str | None = None) -> np.ndarray:
+        """Queries -> embeddings [q, e]: see `embedding.encode_queries`.
+
+        `prompts` is a file of prompts learnt with this very model, or ValueError says why not.
+        """
+        import dual_encoder
+
+        learnt = None
+        if prompts:
+            learnt = dual_encoder.load_prompts(prompts, self.model, backbone=self.index.facts.model)
+        return retrieval_encode.encode_queries(self.model, queries, prompts=learnt)
+
+    def search(self, embeddings: np.ndarray, k: int) -> "Hits":
+        """Returns the k nearest images of each query [q, e], or all if there are fewer."""
+        return (self.approximate or self.index).search(embeddings, k)
+
+    def recall_of(self, embeddings: np.ndarray, hits: "Hits") -> float:
+        """Returns the recall of hits [q, k] relative to exact search."""
+        import dual_encoder
+
+        exact = self.index.search(embeddings, hits.rows.shape[1])
+        return dual_encoder.recall(hits.rows, exact.rows)
+
+
+def _images(index: "Index", options: Asked) -> "ImageStore | None":
+    """Returns the store of the images, at the index's or the options' location."""
+    import tfrecords
+
+    source, moved = index.facts.source, options.folder or options.data
+    if moved:
+        kind = "records" if options.data else "folder"
+        if kind != source["kind"]:
+            raise ValueError(f"{index.folder} is an index of a {source['kind']}: {source['path']}")
+        return tfrecords.images_of(**source | {"path": moved})
+    try:
+        return tfrecords.images_of(**source)
+    except FileNotFoundError:
+        return None  # results still have ids and scores
+
+
+def _approximate(index: "Index", search: str) -> "Approximate | None":
+    """Returns the faiss index to use; None for exact search."""
+    import dual_encoder
+
+    there = (index.facts.approximate or {}).get("kind")
+    if search == "exact" or (search == "auto" and there is None):
+        return None
+    if search not in ("auto", there):
+        raise ValueError(
+            f"--search {search}: {index.folder} has {there or 'exact search alone'}; "
+            f"make it with: --build --search {search}"
+        )
+    return dual_encoder.Approximate.open(index)

@@ -1,0 +1,46 @@
+"""Matches the class names of a model with those of records: by name, never by place."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+
+def match_classes(own: Sequence[str], manifest: "Manifest", *, model: str) -> np.ndarray:
+    """Where each class of the records is among the model's own, int [C]; -1 where it is not.
+
+    Case, underscores and spaces, and composed or decomposed letters make no difference; a name
+    that is spelt just the same goes first.
+
+    Raises:
+        ValueError: the model has none of the classes, or one of them may be two of its own.
+    """
+    import tfrecords
+
+    exact = {name: place for place, name in enumerate(own)}
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(own):
+        places.setdefault(tfrecords.name_key(name), []).append(place)
+    found = []
+    for name, spoken in zip(manifest.class_names, manifest.spoken_names, strict=True):
+        near = places.get(tfrecords.name_key(spoken), [])
+        same = [exact[text] for text in (name, spoken) if text in exact]
+        if len(near) > 1 and not same:
+            raise ValueError(
+                f"class {name!r} of {manifest.dataset} may be {own[near[0]]!r} or "
+                f"{own[near[1]]!r} of {model}"
+            )
+        found.append((same or near or [-1])[0])
+    if all(place < 0 for place in found):
+        raise ValueError(
+            f"{model} has none of the classes of {manifest.dataset}: expected "
+            f"{_few(manifest.spoken_names)}; it has {_few(own)}"
+        )
+    return np.array(found)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,149 @@
+"""Class names and prompt templates given on the command line or in a file."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
+
+
+def templates(given: list[str] | None, manifest: "Manifest") -> list[str]:
+    """Prompts with {} for the class name: those given, the lines of a file, or the set's own."""
+    if given is None:
+        return list(manifest.prompt_templates)
+    if len(given) == 1 and "{}" not in given[0]:
+        return lines(given[0], what="--templates")
+    return given
+
+
+def class_names(
+    path: str | None,
+    manifest: "Manifest",
+    *,
+    language: str | None = None,
+    allow_equal: bool = False,
+) -> list[str]:
+    """One name per class: the lines of a file, or the set's own, underscores read as spaces.
+
+    A CSV has a column `class` with the set's names, in any order, and a column of names for each
+    language, of which `language` chooses one; it may be left out where there is one alone.
+
+    Raises ValueError where there are not as many names as classes, names that belong to other
+    classes, the same name twice (unless `allow_equal`), or no such language.
+    """
+    if language is not None and not str(path).endswith(".csv"):
+        raise ValueError(f"--language: expected --class-names with a CSV file; got {path}")
+    if path is None:
+        names = list(manifest.spoken_names)
+    elif path.endswith(".csv"):
+        names = _translated(path, manifest, language)
+    else:
+        names = lines(path, what="--class-names")
+        _check_places(path, names, manifest)
+    if not allow_equal:
+        refuse_repeated(names)
+    return names
+
+
+def refuse_repeated(names: Sequence[str]) -> None:
+    """ValueError for a name of two classes: whatever is answered, one of them never is."""
+    twice = equal_names(names)
+    if twice:
+        name, count = next(iter(twice.items()))
+        raise ValueError(
+            f"class names: expected each name once; {name!r} is there {count} times "
+            f"(--allow-equal-names measures a published list as it is)"
+        )
+
+
+def equal_names(names: Sequence[str]) -> dict[str, int]:
+    """The names that more than one class has, and how many have it."""
+    return {name: count for name, count in Counter(names).items() if count > 1}
+
+
+def equal_names_line(names: Sequence[str]) -> str:
+    """What to say of figures with such names; empty where there are none."""
+    twice = equal_names(names)
+    if not twice:
+        return ""
+    told = ", ".join(f"{name!r} ({count})" for name, count in twice.items())
+    return f"names of several classes, which are not told apart: {told}"
+
+
+def lines(path: str, *, what: str) -> list[str]:
+    """The lines of a text file that are not empty; its errors name `what` asked for it."""
+    import tfrecords
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{what}: no file {path}")
+    try:
+        return tfrecords.read_lines(path)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+
+
+def _check_places(path: str, names: list[str], manifest: "Manifest") -> None:
+    """A list that goes by place has to be of these classes, in this order."""
+    from tfrecords import name_key
+
+    if len(names) != len(manifest.class_names):
+        raise ValueError(
+            f"--class-names: expected {len(manifest.class_names)} lines, one for each class of "
+            f"{manifest.dataset}; {path} has {len(names)}"
+        )
+    own = [name_key(name) for name in manifest.spoken_names]
+    place = {key: i for i, key in enumerate(own)}
+    for i, name in enumerate(names):
+        other = place.get(name_key(name), i)
+        if other != i and name_key(names[other]) != own[other]:
+            raise ValueError(
+                f"--class-names: line {i + 1} of {path} is {name!r}, which is the name of class "
+                f"{other + 1}, not {i + 1}, of {manifest.dataset}; expected the order of the "
+                f"labels, or a CSV with columns class and name, in any order"
+            )
+    if all(key.isdecimal() for key in own) and own != sorted(own, key=int):
+        raise ValueError(
+            f"--class-names: the classes of {manifest.dataset} are numbers in another order "
+            f"({', '.join(own[:4])}, ...) than a list's lines; expected a CSV with columns class "
+            f"and name, or records that prepare writes anew, which sorts them as numbers"
+        )
+
+
+def _translated(path: str, manifest: "Manifest", language: str | None) -> list[str]:
+    """A column of a CSV, in the order of the labels."""
+    import tfrecords
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"--class-names: no file {path}")
+    try:
+        table = tfrecords.read_table(path)
+    except ValueError as error:
+        raise ValueError(f"--class-names: {error}") from None
+    languages = [name for name in table.columns if name != "class"]
+    if "class" not in table.columns or not languages:
+        raise ValueError(
+            f"--class-names: expected columns class and one for each language; {path} has "
+            f"{', '.join(table.columns) or 'none'}"
+        )
+    if language is None and len(languages) == 1:
+        language = languages[0]
+    if language not in languages:
+        asked = "none was asked for" if language is None else f"got {language!r}"
+        raise ValueError(f"--language: expected one of {', '.join(languages)}; {asked}")
+    class_at, name_at = table.columns.index("class"), table.columns.index(language)
+    named: dict[str, str] = {}
+    for row in table.rows:
+        key, name = tfrecords.name_key(row.cells[class_at]), row.cells[name_at].strip()
+        if named.setdefault(key, name) != name:
+            raise table.error(row, f"class {row.cells[class_at]!r} has another name above")
+    keys = [tfrecords.name_key(name) for name in manifest.spoken_names]
+    missing = [name for name, key in zip(manifest.spoken_names, keys, strict=True)
+               if not named.get(key)]  # fmt: skip
+    if missing:
+        raise ValueError(
+            f"--class-names: {path} has no name in {language!r} for class {missing[0]!r} "
+            f"({len(missing)} of {len(manifest.class_names)} are missing)"
+        )
+    return [named[key] for key in keys]

@@ -1,0 +1,32 @@
+"""The command line that repeats a run."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+MODULE, SCRIPT = "python -m pipelines", "duet"
+
+
+def program() -> str:
+    """Returns how the program was started: `duet`, or `python -m pipelines`."""
+    return SCRIPT if Path(sys.argv[0]).stem == SCRIPT else MODULE
+
+
+def no_bar() -> bool | None:
+    """What tqdm takes as `disable`: a bar on a terminal alone, and none with `--quiet`."""
+    return True if os.environ.get("TQDM_DISABLE") else None
+
+
+def command_line(command: str, options: dict[str, Any]) -> str:
+    """Returns the command that repeats the run: all options that are not null, shell-quoted."""
+    words = ["python", "-m", "pipelines", command]
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            words += [f"--{flag}", *map(str, values)]
+    return shlex.join(words)

@@ -1,0 +1,192 @@
+"""The feature cache: image features of a frozen tower, computed once and stored.
+
+A folder of it holds a folder for each model, split and view. Inside are pieces, each a safetensors
+file of the ids and features of some images, written whole or not at all: a computation that was
+stopped goes on, and a request for other images of the split computes only those that are missing.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from duet import files
+from pipelines.runs.features import EMBEDDING, Features, encoded, encoder
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfrecords import Manifest
+
+PIECE = 1024  # images per file
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Features of the images of one folder of records.
+
+    Args:
+        folder: of the cache; None to keep nothing.
+        data: folder of the records; manifest: theirs.
+        batch_size: images that are encoded at a time.
+    """
+
+    folder: Path | None
+    data: str
+    manifest: "Manifest"
+    batch_size: int = 64
+    _labels: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    _fingerprints: dict[int, tuple[Any, str]] = field(default_factory=dict, repr=False)
+
+    def labels(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and labels of a split in stored order; see `tfrecords.labels`."""
+        import tfrecords
+
+        if split not in self._labels:
+            self._labels[split] = tfrecords.labels(self.data, split)
+        return self._labels[split]
+
+    def read(
+        self,
+        model: "keras.Model",
+        split: str,
+        ids: Sequence[int] | np.ndarray | None = None,
+        *,
+        view: str = EMBEDDING,
+    ) -> Features:
+        """Returns features of a split's images in the order of `ids`, computing missing ones.
+
+        Args:
+            model: with an image tower, and perhaps an image projection.
+            split: of the records.
+            ids: of images, as `labels` gives them; all of the split in stored order without.
+            view: `EMBEDDING` or `PRE_PROJECTION`.
+        """
+        every, labels = self.labels(split)
+        wanted = every if ids is None else np.asarray(ids, np.int64)
+        folder = self._folder(model, split, view)
+        pieces = list(_kept(folder))
+        known = np.concatenate([np.empty(0, np.int64), *(piece[0] for piece in pieces)])
+        missing = every[np.isin(every, np.setdiff1d(wanted, known))]  # in stored order
+        if len(missing):
+            pieces += self._computed(model, split, missing, view=view, folder=folder)
+        found = np.concatenate([piece[0] for piece in pieces])
+        values = np.concatenate([piece[1] for piece in pieces])
+        seconds = np.concatenate([np.full(len(p[0]), p[2] / len(p[0])) for p in pieces])
+        rows = _places(wanted, among=found)
+        return Features(
+            values[rows], labels[_places(wanted, among=every)], float(seconds[rows].sum())
+        )
+
+    def once(self, name: str, key: dict[str, Any], make: Callable[[], Features]) -> Features:
+        """Returns `make()`, cached under a key as a whole, for example for augmented views."""
+        from safetensors.numpy import load_file
+
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}-{_digest(key)}.safetensors"
+        if path.is_file():
+            found = load_file(path)
+            return Features(found["values"], found["labels"])
+        made = make()
+        _write(path, {"values": made.values, "labels": made.labels})
+        return made
+
+    def fingerprint(self, model: Any) -> str:
+        """Returns a hash of everything that determines a model's image features."""
+        tower = model.image_tower
+        kept = self._fingerprints.get(id(tower))
+        if kept is None or kept[0] is not tower:
+            self._fingerprints[id(tower)] = (tower, _fingerprint(model))
+        return self._fingerprints[id(tower)][1]
+
+    def _folder(self, model: Any, split: str, view: str) -> Path | None:
+        if self.folder is None:
+            return None
+        key = {
+            "model": self.fingerprint(model),
+            "shards": [shard.sha256 for shard in self.manifest.split(split).shards],
+            "preprocessing": model.preprocessing,
+            "view": view,
+        }
+        return self.folder / f"{split}-{view}-{_digest(key)}"
+
+    def _computed(
+        self, model: Any, split: str, ids: np.ndarray, *, view: str, folder: Path | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+        import tfrecords
+
+        which = None if len(ids) == self.manifest.split(split).count else tuple(ids.tolist())
+        load = partial(tfrecords.load, self.data, split, batch_size=self.batch_size, ids=which)
+        with tfrecords.naming_damage(self.data):
+            encode, batches = encoder(model, view), load(**model.preprocessing)
+            done, begun = 0, time.perf_counter()
+            for found in _in_pieces(encode, batches, count=len(ids), what=f"embedding {split}"):
+                piece, done = ids[done : done + len(found)], done + len(found)
+                seconds, begun = time.perf_counter() - begun, time.perf_counter()
+                if folder is not None:
+                    arrays = {"ids": piece, "values": found, "seconds": np.array([seconds])}
+                    _write(folder / f"{_digest(piece.tolist())}.safetensors", arrays)
+                yield piece, found, seconds
+
+
+def _in_pieces(encode: Any, batches: Any, *, count: int, what: str) -> Iterator[np.ndarray]:
+    rows: list[np.ndarray] = []
+    for values, _ in encoded(encode, batches, count=count, what=what):
+        rows.append(values)
+        if sum(map(len, rows)) >= PIECE:
+            yield np.concatenate(rows)
+            rows = []
+    if rows:
+        yield np.concatenate(rows)
+
+
+def _kept(folder: Path | None) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """Ids, features and seconds of the pieces in a folder; those that are damaged are removed."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    for path in sorted(folder.glob("*.safetensors")) if folder is not None else ():
+        try:
+            found = load_file(path)
+        except SafetensorError:
+            path.unlink()
+            continue
+        yield found["ids"], found["values"], float(found["seconds"][0])
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    from safetensors.numpy import save_file
+
+    with files.atomic(path) as unfinished:
+        save_file(arrays, unfinished)
+
+
+def _places(wanted: np.ndarray, *, among: np.ndarray) -> np.ndarray:
+    order = np.argsort(among, kind="stable")
+    return order[np.searchsorted(among, wanted, sorter=order)]
+
+
+def _digest(key: Any) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fingerprint(model: Any) -> str:
+    """BLAKE2b of the weights in order, the pixel statistics and the preprocessing."""
+    import keras
+
+    tower, projection = model.image_tower, getattr(model, "image_projection", None)
+    statistics = [getattr(tower, name, None) for name in ("mean", "std")]
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([type(tower).__name__, statistics, model.preprocessing]).encode())
+    for weight in [*tower.weights, *(projection.weights if projection is not None else ())]:
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        digest.update(f"{values.dtype} {values.shape}\n".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()

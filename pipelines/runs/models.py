@@ -1,0 +1,65 @@
+"""Loads the model that a command is given, by name, folder or run."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+
+
+def parameters(model: Any) -> dict[str, int]:
+    """Weights of a Keras model: `trained` by gradient, and in `all`."""
+
+    def count(weights: Sequence[Any]) -> int:
+        return sum(int(weight.value.shape.num_elements()) for weight in weights)
+
+    return {"trained": count(model.trainable_weights), "all": count(model.weights)}
+
+
+def load_dual_encoder(name: str) -> "DualEncoder":
+    """The model of that name; ValueError where it has one tower."""
+    model = load(name)
+    check_dual_encoder(model, name)
+    return model
+
+
+def check_dual_encoder(model: Any, name: str) -> None:
+    """Raises ValueError for a model that has one tower."""
+    import dual_encoder
+
+    if not isinstance(model, dual_encoder.DualEncoder):
+        raise ValueError(
+            "--model: expected a dual encoder, which puts images and words in one space; "
+            f"{name} has one tower ({type(model).__name__})"
+        )
+
+
+def load(name: str, **options: Any) -> Any:
+    """As `dual_encoder.load`, which then knows what `finetune` saved as well."""
+    import classifiers  # noqa: F401  Keras can read its models from here on
+    import dual_encoder
+
+    return dual_encoder.load(name, **options)
+
+
+def untouched(name: str) -> Any:
+    """Loads a model that is not trained; reuses the last one if name, strategy and precision
+    are the same."""
+    import keras
+    import tensorflow as tf
+
+    path = Path(name)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _untouched(name, changed, tf.distribute.get_strategy(), keras.config.dtype_policy().name)
+
+
+@functools.lru_cache(maxsize=1)
+def _untouched(name: str, changed: int, strategy: Any, precision: str) -> Any:
+    return load(name)
+
+
+def forget_untouched() -> None:
+    """Free the memory of the model that `untouched` keeps."""
+    _untouched.cache_clear()

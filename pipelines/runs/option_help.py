@@ -1,0 +1,198 @@
+"""The help of a command, short or whole, and what a shell completes, from its dataclass."""
+
+import argparse
+import dataclasses
+import functools
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+import docstring_parser
+
+from pipelines.runs import command_line
+from pipelines.runs.option_groups import BASIC, GROUPS
+
+MORE = "more"
+PATHS = ("data", "model", "out", "folder", "images", "index", "results", "prompts", "run", "sheet")
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def text(options: type, *, command: str, everything: bool, recipes: list[str]) -> str:
+    """What `--help` prints; with `everything`, `--help-all`, every option and the recipes."""
+    made = parser(options, command=command, everything=everything, recipes=recipes)
+    return made.format_help().rstrip("\n")
+
+
+def parser(
+    options: type,
+    *,
+    command: str,
+    everything: bool,
+    recipes: list[str],
+    within: Any = None,
+    files: Any = None,
+) -> argparse.ArgumentParser:
+    """A parser that explains the options, and parses nothing.
+
+    Args:
+        options: dataclass; command: its name.
+        everything: all options, not those needed first.
+        recipes: named at the end.
+        within: what makes it, in place of `argparse.ArgumentParser`: a command among others.
+        files: what shtab completes paths with.
+    """
+    documented = docstring_parser.parse(options.__doc__ or "")
+    helps = {each.arg_name: each.description or "" for each in documented.params}
+    hints = typing.get_type_hints(options)
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    names = list(fields) if everything else _basic(command, list(fields))
+    made = (within or argparse.ArgumentParser)(
+        prog=f"{command_line.program()} {command}",
+        usage=_usage(command, fields.values()),
+        description=documented.short_description,
+        epilog=_epilog(command, names, fields, recipes=recipes if everything else []),
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=26),
+    )
+    for title, members in _grouped(names).items():
+        group = made.add_argument_group(title)
+        for name in members:
+            action = _add(group, fields[name], hints[name], helps.get(name, ""))
+            if files and name in PATHS:
+                action.complete = files  # type: ignore[attr-defined]
+    group = made.add_argument_group("about")
+    group.add_argument("--config", help="a recipe's name, or a YAML file of options")
+    group.add_argument("-h", "--help", action="store_true", help="the options needed first")
+    group.add_argument("--help-all", action="store_true", help="all options, and the recipes")
+    return made
+
+
+def completion(commands: dict[str, type], *, shell: str) -> str:
+    """A script by which a shell completes commands, options and choices.
+
+    Raises:
+        ValueError: no such shell.
+        RuntimeError: shtab, which makes it, is not installed.
+    """
+    if shell not in SHELLS:
+        raise ValueError(f"--print-completion: expected {', '.join(SHELLS)}; got {shell!r}")
+    try:
+        import shtab
+    except ImportError:
+        raise RuntimeError("--print-completion needs shtab: pip install shtab") from None
+    whole = argparse.ArgumentParser(prog="duet", add_help=False)
+    below = whole.add_subparsers(dest="command")
+    for command, options in commands.items():
+        parser(
+            options,
+            command=command,
+            everything=True,
+            recipes=[],
+            within=functools.partial(below.add_parser, command, help=command),
+            files=shtab.FILE,
+        )
+    return shtab.complete(whole, shell)
+
+
+def _basic(command: str, names: list[str]) -> list[str]:
+    wanted = BASIC.get(command)
+    return names if wanted is None else [name for name in wanted.split() if name in names]
+
+
+def _grouped(names: list[str]) -> dict[str, list[str]]:
+    """Names by their group, in the order of `GROUPS`."""
+    found = {title: [n for n in members.split() if n in names] for title, members in GROUPS.items()}
+    known = {name for members in found.values() for name in members}
+    found[MORE] = [name for name in names if name not in known]
+    return {title: members for title, members in found.items() if members}
+
+
+def _usage(command: str, fields: Any) -> str:
+    required = [field for field in fields if _default(field) is dataclasses.MISSING]
+    words = [f"{_flag(field.name)} {_metavar(field.name, str)}" for field in required]
+    return " ".join([command_line.program(), command, *words, "[OPTIONS]"])
+
+
+def _epilog(command: str, names: list[str], fields: dict, *, recipes: list[str]) -> str | None:
+    if recipes:
+        return f"recipes for --config: {', '.join(recipes)}"
+    hidden = len(fields) - len(names)
+    if not hidden:
+        return None
+    return f"{hidden} more options: {command_line.program()} {command} --help-all"
+
+
+def _add(group: Any, field: dataclasses.Field, hint: Any, told: str) -> argparse.Action:
+    default = _default(field)
+    flags = [_flag(field.name)]
+    if len(field.name) == 1:
+        flags.insert(0, f"-{field.name}")
+    if hint is bool:
+        flags = [f"--no-{flags[-1][2:]}"] if default is True else flags
+        return group.add_argument(*flags, dest=field.name, action="store_true", help=_escaped(told))
+    choices = [str(choice) for choice in _choices(hint)]
+    several = any(typing.get_origin(each) is list for each in (hint, *typing.get_args(hint)))
+    return group.add_argument(
+        *flags,
+        dest=field.name,
+        metavar=_metavar(field.name, hint),
+        choices=choices or None,
+        nargs="+" if several else None,
+        help=_escaped(_told(told, choices, default)),
+    )
+
+
+def _told(told: str, choices: list[str], default: Any) -> str:
+    """The text of an option, its choices if it does not name them, and what it is without."""
+    told = " ".join(told.split())
+    notes = []
+    if choices and not all(re.search(rf"\b{re.escape(each)}\b", told) for each in choices):
+        notes.append(f"one of {', '.join(choices)}")
+    if default not in (None, dataclasses.MISSING, "") and default is not False:
+        shown = " ".join(map(str, default)) if isinstance(default, list) else f"{default}"
+        notes.append(f"default {shown}")
+    return f"{told} ({'; '.join(notes)})" if notes else told
+
+
+def _choices(hint: Any) -> list[Any]:
+    if typing.get_origin(hint) is typing.Literal:
+        return list(typing.get_args(hint))
+    return [choice for each in typing.get_args(hint) for choice in _choices(each)]
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _metavar(name: str, hint: Any) -> str:
+    """N of a number, and of anything else the last word of its name."""
+    kinds = _leaves(hint) - {type(None)}
+    return "N" if kinds <= {int, float} else name.split("_")[-1].upper()
+
+
+def _leaves(hint: Any) -> set[Any]:
+    """The plain types of a hint: int and None of `list[int] | None`."""
+    inner = typing.get_args(hint)
+    return set().union(*map(_leaves, inner)) if inner else {hint}
+
+
+def _escaped(told: str) -> str:
+    return told.replace("%", "%%")
+
+
+def recipes_of(command: str, folder: Path) -> list[str]:
+    """The recipes whose comment shows how this command runs them."""
+    shown = re.compile(rf"python -m pipelines {command} .*--config")
+    return sorted(
+        path.stem
+        for path in folder.glob("*.yaml")
+        if shown.search(path.read_text(encoding="utf-8").replace("\\\n#", " "))
+    )

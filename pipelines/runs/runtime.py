@@ -1,0 +1,96 @@
+"""Set up TensorFlow, devices and seeds for a training run."""
+
+import os
+from typing import Any
+
+
+def start(
+    strategy: str,
+    *,
+    batch_size: int,
+    micro_batch: int = 0,
+    virtual_devices: int = 0,
+    precision: str = "float32",
+    seed: int = 0,
+) -> Any:
+    """Start TensorFlow without its log messages, and print the devices used.
+
+    Args:
+        strategy: one, mirrored or multi-worker.
+        batch_size: of all devices together.
+        micro_batch: rows that each of them works on at a time; 0 for all of its own.
+        virtual_devices: split the CPU into so many devices; 0 for no.
+        precision: Keras' dtype policy.
+        seed: of weights and dropout.
+
+    Returns:
+        The `tf.distribute.Strategy`; build the model in its scope.
+
+    Raises:
+        ValueError: no such strategy, TF_CONFIG does not say how to be multi-worker, or the batch
+            cannot be cut into equal parts.
+    """
+    if virtual_devices and strategy != "mirrored":
+        raise ValueError(f"--virtual-devices goes with --strategy mirrored, not with {strategy}")
+    from pipelines.runs import strategy as strategies
+
+    import_tensorflow()
+    import keras
+
+    import dual_encoder  # noqa: F401  before seeding: layers may draw random numbers when imported
+
+    if virtual_devices:
+        strategies.set_virtual_devices(virtual_devices)
+    built = strategies.build(strategy)
+    devices = strategies.describe(built)
+    print(f"devices: {', '.join(devices)}")
+    if batch_size % built.num_replicas_in_sync:
+        raise ValueError(
+            f"--batch-size: expected a multiple of the {built.num_replicas_in_sync} devices; "
+            f"got {batch_size}"
+        )
+    each = batch_size // built.num_replicas_in_sync
+    if micro_batch and each % micro_batch:
+        raise ValueError(
+            f"--micro-batch: expected a divisor of the {each} images of a batch that each device "
+            f"has; got {micro_batch}"
+        )
+    keras.utils.clear_session()  # variables of a second run in this process are called the same
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(precision)
+    return built
+
+
+def say_kept_precision(model: Any, name: str) -> None:
+    """Print if a model keeps another precision than requested, as .keras files do."""
+    import keras
+
+    kept = getattr(model, "image_tower", model).dtype_policy.name
+    if kept != keras.config.dtype_policy().name:
+        print(
+            f"precision: {name} keeps {kept}, which it was saved with; "
+            f"--precision {keras.config.dtype_policy().name} changes nothing"
+        )
+
+
+def use_xla(strategy: Any) -> bool:
+    """Returns whether to use XLA: only on one accelerator, as CPUs compile for minutes in vain."""
+    import tensorflow as tf
+
+    return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow; what it says of drivers it did not find goes nowhere.
+
+    It writes these lines from C++ before any log level counts, so standard error itself is turned
+    away while the import lasts. What goes wrong is still raised as an exception.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

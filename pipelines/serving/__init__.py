@@ -1,0 +1,1 @@
+"""The web page that searches an index."""

@@ -1,0 +1,1 @@
+"""Training a model from captions, and what every training run shares."""

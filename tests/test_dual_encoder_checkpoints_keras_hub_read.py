@@ -1,0 +1,151 @@
+"""Presets as KerasHub saves them, loaded into Duet's own towers."""
+
+import json
+
+import keras_hub
+import numpy as np
+import pytest
+
+import dual_encoder
+
+RNG = np.random.default_rng(0)
+SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
+PIXELS = RNG.integers(256, size=(2, 16, 16, 3), dtype="uint8")
+IDS = np.array([[1, 5, 6, 7, 19, 19], [1, 9, 19, 19, 19, 19]])
+
+
+def clip():
+    vision = keras_hub.models.CLIPVisionEncoder(
+        patch_size=8, image_shape=(16, 16, 3), intermediate_dim=16, **SIZES
+    )
+    text = keras_hub.models.CLIPTextEncoder(
+        vocabulary_size=20,
+        embedding_dim=8,
+        intermediate_dim=16,
+        max_sequence_length=6,
+        **SIZES,
+    )
+    return keras_hub.models.CLIPBackbone(vision, text, projection_dim=4)
+
+
+def scrambled(backbone, folder):
+    """With weights that are not 0 and 1, saved as a preset."""
+    for weight in backbone.weights:
+        if "position_ids" in weight.path:  # KerasHub makes them zeros
+            weight.assign(np.arange(weight.shape[1])[None])
+        else:
+            value = np.asarray(weight.numpy())
+            weight.assign(value + 0.2 * RNG.normal(size=value.shape))
+    backbone.save_to_preset(str(folder))
+    return keras_hub.models.Backbone.from_preset(str(folder))
+
+
+def unit(x):
+    x = np.asarray(x)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def test_clip(tmp_path):
+    theirs = scrambled(clip(), tmp_path / "clip")
+    ours = dual_encoder.load(tmp_path / "clip")
+    mean, std = np.array(ours.image_tower.mean), np.array(ours.image_tower.std)
+    images = theirs.get_vision_embeddings(((PIXELS / 255 - mean) / std).astype("float32"))
+    np.testing.assert_allclose(ours.encode_image(PIXELS), unit(images), atol=1e-5)
+    texts = theirs.get_text_embeddings(IDS)
+    np.testing.assert_allclose(ours.encode_text(IDS), unit(texts), atol=1e-5)
+    scale = float(theirs.get_layer("clip_head").logit_scale.numpy())
+    assert float(ours.logit_scale) == pytest.approx(min(np.exp(scale), 100))
+    assert ours.image_tower.activation.__name__ == "quick_gelu"
+
+
+def test_vit(tmp_path):
+    vit = keras_hub.models.ViTBackbone((16, 16, 3), patch_size=(8, 8), mlp_dim=16, **SIZES)
+    theirs = scrambled(vit, tmp_path / "vit")
+    ours = dual_encoder.load(tmp_path / "vit")
+    expected = np.asarray(theirs((PIXELS / 127.5 - 1).astype("float32")))[:, 0]
+    np.testing.assert_allclose(ours.encode_image(PIXELS), expected, atol=1e-5)
+
+
+def test_siglip(tmp_path):
+    sizes = {**SIZES, "intermediate_dim": 16}
+    vision = keras_hub.models.SigLIPVisionEncoder(8, image_shape=(18, 18, 3), **sizes)
+    text = keras_hub.models.SigLIPTextEncoder(20, 8, max_sequence_length=6, **sizes)
+    theirs = scrambled(keras_hub.models.SigLIPBackbone(vision, text), tmp_path / "siglip")
+    ours = dual_encoder.load(tmp_path / "siglip")
+    pixels = RNG.integers(256, size=(2, 18, 18, 3), dtype="uint8")
+    images = theirs.vision_encoder({"images": (pixels / 127.5 - 1).astype("float32")})
+    np.testing.assert_allclose(ours.encode_image(pixels), unit(images), atol=1e-5)
+    np.testing.assert_allclose(
+        ours.encode_text(IDS), unit(theirs.text_encoder({"token_ids": IDS})), atol=1e-5
+    )
+    assert ours.tokenizer is None and ours.loss_name == "sigmoid"
+
+
+def of_converter(folder):
+    """Mean 0.5 and deviation 0.25, as a preset's own image converter says it."""
+    inner = {"scale": [4 / 255] * 3, "offset": [-2.0] * 3, "interpolation": "bicubic"}
+    document = {"config": {"image_converter": {"config": inner}}}
+    (folder / "preprocessor.json").write_text(json.dumps(document))
+    return ((PIXELS / 255 - 0.5) / 0.25).astype("float32")
+
+
+def test_deit(tmp_path):
+    sizes = {**SIZES, "intermediate_dim": 16, "image_shape": (16, 16, 3)}
+    deit = keras_hub.models.DeiTBackbone(patch_size=8, **sizes)
+    theirs = scrambled(deit, tmp_path / "preset")
+    pixels = of_converter(tmp_path / "preset")
+    ours = dual_encoder.load(tmp_path / "preset")
+    expected = np.asarray(theirs(pixels))[:, 0]
+    np.testing.assert_allclose(ours.encode_image(PIXELS), expected, atol=2e-5)
+    assert ours.preprocessing["interpolation"] == "bicubic"
+
+
+def embedder(folder, **options):
+    """A sentence embedder of KerasHub, read back from its preset."""
+    backbone = scrambled(keras_hub.models.BertBackbone(20, intermediate_dim=16, **SIZES), folder)
+    theirs = keras_hub.models.BertTextEmbedder(backbone, preprocessor=None, **options)
+    theirs.save_to_preset(str(folder))
+    return theirs
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_sentence_embedder_pools_as_its_task_says(pooling, tmp_path):
+    theirs = embedder(tmp_path / "preset", pooling_mode=pooling)
+    ours = dual_encoder.load(tmp_path / "preset")
+    ids = np.where(IDS == 19, 0, IDS)
+    inputs = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": (ids != 0).astype("int32")}
+    np.testing.assert_allclose(unit(ours.encode_text(ids)), theirs(inputs), atol=1e-5)
+
+
+def test_a_sentence_embedder_that_takes_the_largest_is_refused(tmp_path):
+    embedder(tmp_path / "preset", pooling_mode="max")
+    with pytest.raises(
+        ValueError, match=r"expected pooling_mode mean, cls in task\.json; got 'max'"
+    ):
+        dual_encoder.load(tmp_path / "preset")
+
+
+@pytest.mark.parametrize("name", ["Bert", "Roberta", "XLMRoberta"])
+def test_text_encoders(name, tmp_path):
+    make = getattr(keras_hub.models, f"{name}Backbone")
+    theirs = scrambled(make(20, intermediate_dim=16, **SIZES), tmp_path / "text")
+    ours = dual_encoder.load(tmp_path / "text")
+    pad = 0 if name == "Bert" else 1
+    ids = np.where(IDS == 19, pad, IDS)
+    ids[:, 0] = 2
+    mask = (ids != pad).astype("int32")
+    inputs = {"token_ids": ids, "padding_mask": mask}
+    if name == "Bert":
+        expected = theirs({**inputs, "segment_ids": 0 * ids})["pooled_output"]
+    else:
+        hidden = np.asarray(theirs(inputs))
+        expected = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+    np.testing.assert_allclose(ours.encode_text(ids), expected, atol=1e-5)
+
+
+def test_presets_of_something_else(tmp_path):
+    (tmp_path / "config.json").write_text(
+        json.dumps({"registered_name": "keras_hub>GemmaBackbone", "class_name": "GemmaBackbone"})
+    )
+    with pytest.raises(ValueError, match=r"expected a preset of CLIPBackbone, .* got Gemma"):
+        dual_encoder.load(tmp_path)

@@ -1,0 +1,133 @@
+"""`dual_encoder.load`: the ways in, and what each wrong one says."""
+
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import classifiers
+import dual_encoder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run, with a model as training leaves it."""
+    folder = tmp_path_factory.mktemp("run")
+    tokenizer = dual_encoder.Tokenizer.learn(["a red star"], context_length=6)
+    small = {"width": 8, "depth": 1, "heads": 2}
+    model = dual_encoder.DualEncoder(
+        dual_encoder.image_tower("vit-tiny", image_size=16, **small),
+        dual_encoder.text_tower("transformer-tiny", tokenizer, **small),
+        embed_dim=4,
+        tokenizer=tokenizer,
+    )
+    model.build()
+    model.compile("adamw")
+    model.save(folder / "model.keras")
+    return folder
+
+
+def refused(error, name):
+    with pytest.raises(error) as caught:
+        dual_encoder.load(name)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_file_and_the_folder_of_a_run(run):
+    images = np.zeros((1, 16, 16, 3), "uint8")
+    one, two = dual_encoder.load(run / "model.keras"), dual_encoder.load(str(run))
+    assert isinstance(one, dual_encoder.DualEncoder)
+    np.testing.assert_array_equal(one.encode_image(images), two.encode_image(images))
+    assert one.encode_text(one.tokenizer(["a red star"])).shape == (1, 4)
+
+
+def test_no_such_name():
+    message = refused(FileNotFoundError, "shape-tiny")
+    assert message.startswith("no model 'shape-tiny'; expected a .keras file, a folder, ")
+    assert message.endswith("such as shapes-tiny")
+
+
+def test_a_folder_without_a_model(tmp_path):
+    message = refused(FileNotFoundError, tmp_path)
+    assert message.startswith(f"{tmp_path}: no model.keras in this folder (has the run finished?)")
+
+
+def test_not_a_keras_file(tmp_path):
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"x")
+    assert refused(ValueError, path) == f"{path}: expected a .keras file; got '.h5'"
+
+
+def test_another_model(tmp_path):
+    path = tmp_path / "other.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    expected = "expected a dual encoder, a tower or a classifier"
+    assert refused(ValueError, path) == f"{path}: {expected}; got a Sequential"
+
+
+def test_damaged_files(run, tmp_path):
+    whole = (run / "model.keras").read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 3] ^= 255
+    contents = {
+        "empty": b"",
+        "text": b"not a model",
+        "half": whole[: len(whole) // 2],
+        "flipped": bytes(flipped),
+    }
+    for name, content in contents.items():
+        path = tmp_path / f"{name}.keras"
+        path.write_bytes(content)
+        assert refused(ValueError, path).startswith(f"{path}: not a readable .keras file ("), name
+
+
+def test_a_class_that_nobody_knows(tmp_path):
+    path = tmp_path / "foreign.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("metadata.json", "{}")
+        file.writestr("config.json", '{"class_name": "A", "module": "b", "registered_name": "b>A"}')
+    assert refused(ValueError, path).startswith(f"{path}: not a readable .keras file (")
+
+
+def test_a_classifier_needs_no_other_import(run, tmp_path):
+    model = classifiers.from_model(dual_encoder.load(run), classes=["star", "ring"])
+    model.save(tmp_path / "model.keras")
+    code = f"import dual_encoder; print(dual_encoder.load({str(tmp_path)!r}).class_names)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['star', 'ring']\n"
+
+
+@keras.saving.register_keras_serializable("somebody")
+class Mine(dual_encoder.DualEncoder):
+    """A class that a fresh process does not know."""
+
+
+def test_a_class_that_is_not_imported_is_named(run, tmp_path):
+    known = dual_encoder.load(run)
+    Mine.from_config(known.get_config()).built_now().save(tmp_path / "model.keras")
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in parts.items():
+            file.writestr(name, data.replace(b"Mine", b"Ours"))
+    expected = "import what defines and registers the class Ours first"
+    assert refused(ValueError, path) == f"{path}: not a readable .keras file ({expected})"
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_the_global_precision_holds_for_a_packed_file(policy):
+    expected = np.asarray(dual_encoder.load("shapes-tiny").encode_text("a red star"))
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = dual_encoder.load("shapes-tiny")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.image_tower.dtype_policy.name == model.text_tower.dtype_policy.name == policy
+    found = np.asarray(model.encode_text("a red star"))
+    assert 0 < np.abs(found - expected).max() < 0.01

@@ -1,0 +1,392 @@
+"""Habits of people who know Keras, on every model of Duet: what they type works or is refused in
+one line."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import classifiers
+import dual_encoder
+from dual_encoder import CoOp, DualEncoder, ImageEncoder, ZeroShotClassifier, _keras_private
+
+SIZE, NAMES = 16, ["red star", "blue ring", "old cat"]
+TEXTS = [f"a {name}" for name in NAMES]
+rng = np.random.default_rng(0)
+IMAGES = rng.integers(256, size=(10, SIZE, SIZE, 3), dtype=np.uint8)
+LABELS = np.arange(10, dtype=np.int32) % 3
+TOKENIZER = dual_encoder.Tokenizer.learn(TEXTS, context_length=8)
+TOKENS = TOKENIZER([TEXTS[label] for label in LABELS], length=8)
+PAIRS = {"image": IMAGES, "token_ids": TOKENS}
+SMALL = {"width": 8, "depth": 1, "heads": 2}
+
+
+def image_tower():
+    return dual_encoder.VisionTransformer(SIZE, 8, **SMALL)
+
+
+def text_tower(**options):
+    sizes = {**SMALL, **options, "end_id": TOKENIZER.end_id}
+    return dual_encoder.TextTransformer(TOKENIZER.vocabulary_size, 8, **sizes)
+
+
+def pairs_model(kind=DualEncoder):
+    return kind(image_tower(), text_tower(), embed_dim=4, tokenizer=TOKENIZER)
+
+
+def classifier():
+    return classifiers.ImageClassifier(
+        image_tower(), keras.layers.Dense(3, name="head"), class_names=NAMES
+    )
+
+
+def zero_shot():
+    return ZeroShotClassifier.from_names(pairs_model(), NAMES, ["a {}"])
+
+
+def coop():
+    return CoOp(pairs_model(), NAMES, n_ctx=2)
+
+
+EMBEDDINGS = rng.normal(size=(10, 4)).astype("float32")
+MODELS = {
+    "dual": (pairs_model, PAIRS),
+    "classifier": (classifier, IMAGES),
+    "zero-shot": (zero_shot, IMAGES),
+    "coop": (coop, EMBEDDINGS),
+}
+IMAGE_MODELS = {name: MODELS[name] for name in ("dual", "classifier", "zero-shot")}
+
+
+def each(models):
+    return pytest.mark.parametrize("make, x", models.values(), ids=models)
+
+
+def numbers(outputs):
+    return np.concatenate([np.asarray(part) for part in keras.tree.flatten(outputs)])
+
+
+def weighted(batch, **options):
+    """Ten images in batches of equal size, the last one filled up with rows of weight 0."""
+    rows = np.arange(-(-10 // batch) * batch) % 10
+    weight = (np.arange(len(rows)) < 10).astype("float32")
+    data = {key: value[rows] for key, value in PAIRS.items()}, LABELS[rows], weight
+    return tf.data.Dataset.from_tensor_slices(data).batch(batch, drop_remainder=True, **options)
+
+
+# --- Before the first batch -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [pairs_model, classifier])
+def test_there_are_weights_before_the_first_batch(make, tmp_path, capsys):
+    model = make()
+    model.summary()
+    assert f"{model.count_params():,}" in capsys.readouterr().out
+    model.save_weights(tmp_path / "a.weights.h5")
+    again = make()
+    again.load_weights(tmp_path / "a.weights.h5")
+    for variable, expected in zip(again.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(variable, expected)
+    compiled = make()
+    compiled.compile("sgd")
+    assert compiled.built
+
+
+def test_backup_and_restore_begins_before_the_first_batch(tmp_path):
+    model = pairs_model()
+    model.compile("sgd", run_eagerly=True)
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    history = model.fit(PAIRS, LABELS, batch_size=5, verbose=0, callbacks=[backup])
+    assert np.isfinite(history.history["loss"]).all()
+
+
+# --- fit --------------------------------------------------------------------------------------
+
+COMPILED = {
+    "dual": {"run_eagerly": True},
+    "classifier": {"steps_per_execution": 2, "metrics": ["accuracy"]},
+    "zero-shot": {"run_eagerly": True, "metrics": ["accuracy"]},
+    "coop": {"jit_compile": True},
+}
+
+
+@pytest.mark.parametrize("name", ["dual", "classifier", "coop"])
+def test_fits_numpy_arrays(name):
+    make, x = MODELS[name]
+    model = make()
+    model.compile("sgd", **COMPILED[name])
+    history = model.fit(x, LABELS, batch_size=5, epochs=2, verbose=0).history
+    assert len(history["loss"]) == 2 and np.isfinite(history["loss"]).all()
+
+
+def test_zero_shot_evaluates_numpy_arrays():
+    model = zero_shot()
+    model.compile(**COMPILED["zero-shot"])
+    _, accuracy = model.evaluate(IMAGES, LABELS, batch_size=5, verbose=0)
+    assert accuracy == pytest.approx(np.mean(np.argmax(model(IMAGES), axis=-1) == LABELS))
+
+
+def test_a_dual_encoder_takes_pairs_as_a_tuple():
+    model = pairs_model()
+    expected = model(PAIRS)
+    outputs = model((IMAGES, TOKENS))
+    np.testing.assert_array_equal(outputs["text"], expected["text"])
+    model.compile("sgd", run_eagerly=True)
+    model.fit((IMAGES, TOKENS), LABELS, batch_size=5, verbose=0)
+
+
+@pytest.mark.parametrize("mode", ["int", "categorical"])
+def test_a_classifier_takes_labels_of_both_modes(tmp_path, mode):
+    for name, image in zip("aabbcc", IMAGES, strict=False):
+        (tmp_path / name).mkdir(exist_ok=True)
+        keras.utils.save_img(tmp_path / name / f"{len(list(tmp_path.rglob('*.png')))}.png", image)
+    options = {"label_mode": mode, "batch_size": 6, "verbose": False}
+    model = classifier()
+    model.compile("sgd", metrics=["accuracy"], run_eagerly=True)
+    read = keras.utils.image_dataset_from_directory
+    model.fit(read(tmp_path, image_size=(SIZE, SIZE), **options), verbose=0)
+    logits = model.predict(
+        read(tmp_path, image_size=(SIZE, SIZE), shuffle=False, **options), verbose=0
+    )
+    scores = model.evaluate(
+        read(tmp_path, image_size=(SIZE, SIZE), shuffle=False, **options), verbose=0
+    )
+    chosen = logits[np.arange(6), np.arange(6) // 2]
+    expected = np.mean(np.log(np.exp(logits).sum(-1)) - chosen)
+    np.testing.assert_allclose(scores[0], expected, rtol=1e-5)
+    with pytest.raises(
+        ValueError, match=r"^images: expected pixels \[b, 16, 16, 3\].*got \[None, 24, 24"
+    ):
+        model.fit(read(tmp_path, image_size=(24, 24), **options), verbose=0)
+
+
+def test_a_loss_and_an_accuracy_of_a_dual_encoder_are_refused():
+    with pytest.raises(ValueError, match="loss: a dual encoder has its own, 'contrastive'"):
+        pairs_model().compile("sgd", loss="mse")
+    with pytest.raises(ValueError, match="metrics: the outputs of a dual encoder are embeddings"):
+        pairs_model().compile("sgd", metrics=["accuracy"])
+    model = pairs_model()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"in batches \(x, y\); got TensorSpec$"):
+        model.fit(tf.data.Dataset.from_tensor_slices((IMAGES, TOKENS)).batch(5))
+
+
+def test_class_weights_go_with_the_weights_of_padding():
+    model = classifier()
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    model.fit(weighted(8), class_weight={0: 4.0}, verbose=0)
+    logits = model(IMAGES)
+    losses = keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True)
+    expected = np.mean(np.asarray(losses) * np.where(LABELS == 0, 4.0, 1.0))
+    np.testing.assert_allclose(model.history.history["loss"], [expected], rtol=1e-5)
+
+
+class Clipped(DualEncoder):
+    """A model with a step of its own, as Keras' guide writes it."""
+
+    def train_step(self, data):
+        return {**super().train_step(data), "mine": 1.0}
+
+
+def test_a_training_step_of_ones_own_is_used():
+    model = pairs_model(Clipped)
+    model.compile("sgd", run_eagerly=True)
+    assert model.fit(PAIRS, LABELS, batch_size=5, verbose=0).history["mine"] == [1.0]
+
+
+def test_models_are_made_again_by_a_function_of_hyperparameters():
+    def build_model(rate):
+        model = classifier()
+        model.compile(keras.optimizers.Adam(rate), metrics=["accuracy"], run_eagerly=True)
+        return model
+
+    found = []
+    for rate in (1e-3, 1e-2):  # as a tuner does
+        keras.utils.set_random_seed(0)
+        model = build_model(rate)
+        history = model.fit(IMAGES, LABELS, validation_split=0.2, verbose=0, batch_size=8)
+        found.append(history.history["val_loss"][-1])
+    assert np.isfinite(found).all() and found[0] != found[1]
+
+
+# --- Rows that count --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [classifier, zero_shot])
+def test_the_loss_does_not_depend_on_the_size_of_batches(make):
+    model = make()
+    model.compile("sgd", metrics=["accuracy"])
+    found = [model.evaluate(weighted(batch), verbose=0) for batch in (2, 4, 8, 16)]
+    losses = keras.losses.sparse_categorical_crossentropy(LABELS, model(IMAGES), from_logits=True)
+    np.testing.assert_allclose([loss for loss, _ in found], float(np.mean(losses)), rtol=1e-5)
+    assert len({accuracy for _, accuracy in found}) == 1
+
+
+def test_the_training_loss_and_its_gradient_leave_padding_out():
+    whole, padded = (classifier() for _ in range(2))
+    padded.built_now(), whole.built_now()
+    padded.set_weights(whole.get_weights())
+    for model, data in ((whole, weighted(10)), (padded, weighted(16))):
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        model.fit(data, verbose=0)
+    assert whole.history.history["loss"] == pytest.approx(padded.history.history["loss"])
+    for a, b in zip(whole.get_weights(), padded.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@each(IMAGE_MODELS)
+def test_predictions_are_as_many_as_images(make, x):
+    model = make()
+    found = model.predict(weighted(8), verbose=0)
+    expected = model.predict(PAIRS if isinstance(x, dict) else x, verbose=0)
+    for ours, theirs in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+# --- Saving, exporting, quantizing ------------------------------------------------------------
+
+
+@each(MODELS)
+def test_exports_without_a_call(make, x, tmp_path):
+    model = make()
+    model.export(tmp_path / "saved", verbose=False)
+    served = tf.saved_model.load(tmp_path / "saved")
+    floats = keras.tree.map_structure(
+        lambda a: a.astype("float32") if a.dtype == np.uint8 else a, x
+    )
+    np.testing.assert_allclose(numbers(served.serve(floats)), numbers(model(x)), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+def test_exports_for_phones(tmp_path):
+    model = ImageEncoder(image_tower())
+    model.export(tmp_path / "model.tflite", format="litert", verbose=False)
+    interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
+    run = interpreter.get_signature_runner()
+    (output,) = run(**dict.fromkeys(run.get_input_details(), IMAGES[:1].astype("float32"))).values()
+    np.testing.assert_allclose(output, model(IMAGES[:1]), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_formats_whose_packages_are_missing_say_so(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=rf"export to {kind} needs the package \w+: pip install"):
+        classifier().export(tmp_path / "model", format=kind)
+
+
+@each(IMAGE_MODELS)
+def test_a_quantized_model_loads_again(make, x, tmp_path):
+    model = make()
+    model.built_now()
+    model.quantize("int8")
+    expected = numbers(model(x))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(numbers(again(x)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("make, x", [(pairs_model, PAIRS), (classifier, IMAGES)])
+def test_low_rank_changes_of_the_whole_model(make, x, tmp_path):
+    model = make()
+    model.enable_lora(2)
+    changed = [v.path for v in model.trainable_variables if "tower" in v.path or "block" in v.path]
+    assert changed and all("lora" in path for path in changed)
+    model.compile("sgd", run_eagerly=True)
+    model.fit(x, LABELS, batch_size=5, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(numbers(again(x)), numbers(model(x)), atol=1e-5)
+    with pytest.raises(ValueError, match="enable_lora: expected a tower with dense matrices"):
+        coop().enable_lora(2)
+
+
+@each(IMAGE_MODELS)
+def test_clones_have_the_same_architecture(make, x):
+    model = make()
+    clone = keras.models.clone_model(model)
+    assert clone.built_now().count_params() == model.built_now().count_params()
+
+
+def test_features_make_a_model_of_their_own():
+    model = classifier().built_now()
+    inputs = keras.Input((SIZE, SIZE, 3))
+    extractor = keras.Model(inputs, model.features(inputs))
+    np.testing.assert_allclose(
+        extractor.predict(IMAGES, verbose=0), model.encode_image(IMAGES), atol=1e-5
+    )
+
+
+# --- What people hand over --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pairs_model().built_now()
+
+
+def test_texts_are_encoded_as_they_are(model):
+    expected = model.encode_text(TOKENIZER(TEXTS[:2]))
+    np.testing.assert_allclose(model.encode_text(TEXTS[:2]), expected, atol=1e-6)
+    np.testing.assert_allclose(model.encode_text(TEXTS[0]), expected[:1], atol=1e-6)
+    np.testing.assert_allclose(model.encode_text(TOKENIZER(TEXTS[:2])[0]), expected[:1], atol=1e-6)
+    with pytest.raises(ValueError, match="expected token ids, for the model has no tokenizer"):
+        DualEncoder(image_tower(), text_tower()).encode_text("a star")
+    with pytest.raises(ValueError, match=r"texts: expected texts, or token ids \[b, n\]"):
+        model.encode_text(0.5)
+
+
+def test_images_of_every_kind_are_encoded(model, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "image.png"
+    Image.fromarray(IMAGES[0]).resize((30, 20)).save(path)
+    with Image.open(path) as opened:
+        image = opened.copy()
+    kinds = [path, str(path), image, np.asarray(image)]
+    together = np.asarray(model.encode_image(kinds))
+    np.testing.assert_allclose(together, np.repeat(together[:1], 4, axis=0), atol=1e-6)
+    for kind in kinds:
+        np.testing.assert_allclose(model.encode_image(kind), together[:1], atol=1e-6)
+    alone = model.encode_image(IMAGES[3])
+    np.testing.assert_allclose(alone, model.encode_image(IMAGES)[3:4], atol=1e-6)
+    np.testing.assert_allclose(model.encode_image(IMAGES[3].astype("float32")), alone, atol=1e-6)
+
+
+def test_images_of_no_kind_are_refused(model, tmp_path):
+    (tmp_path / "notes.jpg").write_text("no image")
+    with pytest.raises(ValueError, match=r"notes\.jpg: not a readable image"):
+        model.encode_image(tmp_path / "notes.jpg")
+    with pytest.raises(FileNotFoundError, match=r"absent\.jpg"):
+        model.encode_image("absent.jpg")
+    with pytest.raises(ValueError, match=r"expected pixels \[b, 16, 16, 3\]; got \[2, 24, 24, 3\]"):
+        model.encode_image(np.zeros((2, 24, 24, 3), "uint8"))
+    with pytest.raises(ValueError, match=r"expected a path, a PIL image, an array.*got int"):
+        model.encode_image(7)
+
+
+@pytest.mark.parametrize("use", ["encode_image", "predict"])
+def test_fractions_of_one_are_noticed(use):
+    made = ImageEncoder(image_tower())
+    with pytest.warns(UserWarning, match=r"expected pixels 0-255.*got floats of at most"):
+        getattr(made, use)(IMAGES.astype("float32") / 255)
+
+
+# --- Private names ----------------------------------------------------------------------------
+
+
+def test_private_names_of_keras_are_there():
+    """`layers_of` finds every layer: freezing, quantizing and LoRA depend on it. `added_losses` has
+    penalties on weights. `is_scoped` tells when Keras looks at a batch before it trains."""
+    inner = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(3)])
+    outer = keras.Sequential([inner])
+    assert {layer.name for layer in (outer, inner, *inner.layers)} <= {
+        layer.name for layer in _keras_private.layers_of(outer)
+    }
+    assert not _keras_private.is_scoped(outer)
+    penalised = keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L2(0.5))
+    model = keras.Sequential([keras.Input((3,)), penalised])
+    expected = 0.5 * np.sum(np.square(penalised.kernel))
+    assert float(_keras_private.added_losses(model)) == pytest.approx(expected)
+    assert callable(keras.Model._maybe_symbolic_build)  # which `ExactTraining` overrides
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        assert _keras_private.is_scoped(keras.Sequential([keras.layers.Dense(2)]))

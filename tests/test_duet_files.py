@@ -1,0 +1,140 @@
+"""Atomic writes: whole or not there, whatever happens in between."""
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import duet
+from duet import files
+
+ROOT = Path(__file__).parents[1]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_at_the_end_of_the_block(tmp_path):
+    path = tmp_path / "made" / "a.json"
+    files.write(path, "old")
+    with files.atomic(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old" and unfinished.suffix == ".json"
+    assert path.read_text() == "new" and names(path.parent) == ["a.json"]
+
+
+def test_a_folder_appears_with_all_of_its_files(tmp_path):
+    with files.atomic(tmp_path / "model") as unfinished:
+        unfinished.mkdir()
+        (unfinished / "weights").write_bytes(b"1")
+        assert not (tmp_path / "model").exists()
+    assert names(tmp_path / "model") == ["weights"] and names(tmp_path) == ["model"]
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    files.write(tmp_path / "a", b"old")
+    with pytest.raises(KeyError), files.atomic(tmp_path / "a") as unfinished:
+        unfinished.write_text("half")
+        raise KeyError("x")
+    assert (tmp_path / "a").read_bytes() == b"old" and names(tmp_path) == ["a"]
+
+
+def test_permissions_are_those_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with files.atomic(tmp_path / "a") as unfinished:
+            unfinished.touch(mode=0o600)  # as safetensors does
+        assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "quota exceeded"),
+        (OSError(errno.EROFS, "Read-only file system"), "read-only file system"),
+        (Exception("I/O error: No space left on device (os error 28)"), "no space left"),
+    ],
+)
+def test_a_disk_that_refuses_is_one_line_with_file_reason_and_room(tmp_path, error, reason):
+    said = rf"a: cannot be written: {reason} \([\d,]+ MB are free\)$"
+    with pytest.raises(files.CannotWriteError, match=said), files.atomic(tmp_path / "a"):
+        raise error
+    assert names(tmp_path) == []
+
+
+def killed(program, *arguments):
+    """Run a program that kills itself in the middle of a write."""
+    text = f"import os, sys\nfrom pathlib import Path\nfrom duet import files\n{program}"
+    done = subprocess.run([sys.executable, "-c", text, *map(str, arguments)], cwd=ROOT)
+    assert done.returncode == -9
+
+
+def test_what_a_killed_process_left_goes_at_the_next_write_of_that_file(tmp_path):
+    program = (
+        "with files.atomic(sys.argv[1]) as p:\n    p.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    killed(program, tmp_path / "a")
+    assert len(names(tmp_path)) == 1 and names(tmp_path)[0].startswith(".unfinished.")
+    files.write(tmp_path / "a", "whole")
+    assert names(tmp_path) == ["a"]
+
+
+def test_an_unfinished_file_of_a_running_process_stays(tmp_path):
+    with files.atomic(tmp_path / "a") as unfinished:
+        unfinished.touch()
+        files.sweep(tmp_path)
+        assert unfinished.exists() and not files.is_leftover(unfinished)
+
+
+def test_a_lock_is_one_process_and_dies_with_it(tmp_path):
+    out = tmp_path / "run"
+    program = "with files.locked(sys.argv[1]):\n    os.kill(os.getpid(), 9)"
+    killed(program, out)
+    (out / ".unfinished.1999999999.x").touch()
+    with files.locked(out):
+        assert not list(out.glob(".unfinished*"))
+        with pytest.raises(files.InUseError, match="is in use by another process"):
+            files.locked(out).__enter__()
+    assert names(out) == []
+
+
+def test_one_name_gives_all_packages():
+    assert duet.tfrecords.__name__ == "tfrecords" and duet.pipelines.__name__ == "pipelines"
+    assert duet.__version__ and set(duet.PACKAGES) < set(dir(duet))
+    with pytest.raises(
+        AttributeError, match="module 'duet' has no attribute 'x'; it has tfrecords"
+    ):
+        _ = duet.x
+
+
+def test_files_appear_together(tmp_path):
+    with files.together(tmp_path / "out") as staging:
+        (staging / "a").touch()
+        (staging / "b").mkdir()
+        assert not (tmp_path / "out" / "a").exists()
+    assert names(tmp_path / "out") == ["a", "b"]
+
+
+def test_what_a_killed_process_had_moved_is_taken_back(tmp_path):
+    (tmp_path / "mine").touch()
+    program = (
+        "move = os.replace\n"
+        "def replace(a, b):\n"
+        "    if Path(b).name == 'b': os.kill(os.getpid(), 9)\n"
+        "    move(a, b)\n"
+        "os.replace = replace\n"
+        "with files.together(sys.argv[1]) as p:\n"
+        "    (p / 'a').touch(), (p / 'b').touch()"
+    )
+    killed(program, tmp_path)
+    assert {"a", "mine"} < set(names(tmp_path))  # and what is not moved yet
+    files.sweep(tmp_path)
+    assert names(tmp_path) == ["mine"]

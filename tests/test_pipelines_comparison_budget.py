@@ -1,0 +1,73 @@
+"""What a comparison's methods are predicted to take, and what a budget leaves of them."""
+
+from types import SimpleNamespace
+
+import pytest
+from tiny_models import clip
+
+import dual_encoder
+from pipelines.comparison import budget
+from pipelines.costs import flops
+from pipelines.methods.table import METHODS
+
+MANIFEST = SimpleNamespace(
+    split=lambda name: SimpleNamespace(count={"train": 1000, "test": 200}[name])
+)
+SPEED = budget.Speed(flops=7.71e9, images_per_second=100.0)  # a tower as large as ResNet50
+
+
+def options(**given):
+    usual = {"model": "m", "seeds": [1, 2], "epochs": 10, "test": "test", "image_size": None}
+    usual |= {"serving_seconds": 0.0, "budget": None}
+    return SimpleNamespace(**{**usual, **given})
+
+
+def predicted(method, **given):
+    return budget.predicted(method, options(**given), MANIFEST, SPEED, {})
+
+
+def test_a_method_takes_what_its_network_computes():
+    runs = budget.OVERHEAD + (3 * 10 * 1000 + 200) / 100
+    assert predicted("fine-tune") == predicted("resnet50") == 2 * runs
+    assert predicted("zero-shot") == budget.OVERHEAD + 2  # the test images, once
+    half = predicted("resnet50", image_size=112) - 2 * budget.OVERHEAD
+    assert half == pytest.approx((predicted("resnet50") - 2 * budget.OVERHEAD) / 4)
+    served = predicted("resnet50", serving_seconds=2.0)
+    assert served == predicted("resnet50") + budget.EXPORTING + 4
+
+
+def test_what_fits_and_what_is_left_out():
+    methods = ["efficientnet-b7", "fine-tune", "zero-shot"]
+    given = options(budget="12m", methods=methods)
+    taken, left_out = budget.within(given, MANIFEST, {}, speed=SPEED)
+    assert taken == ["fine-tune", "zero-shot"]  # in the order asked for
+    assert left_out == {"efficientnet-b7": "about 1.7 h, 54 s left"}
+    with pytest.raises(ValueError, match="too little for any method; the cheapest needs about 22"):
+        budget.within(options(budget="5s", methods=methods), MANIFEST, {}, speed=SPEED)
+
+
+def test_a_dry_run_says_what_each_method_takes():
+    given = options(budget="12m", methods=["efficientnet-b7", "fine-tune", "zero-shot"])
+    assert budget.forecast(given, MANIFEST, {}, speed=SPEED) == [
+        "methods: 2, predicted to take 11.1 min on this machine",  # 2 (20 + 302) + 22 s
+        "  fine-tune        10.7 min",
+        "  zero-shot        22 s",
+        "  efficientnet-b7  left out (about 1.7 h, 54 s left)",
+    ]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "from-scratch", "vit"])
+def test_the_figures_of_the_table(name):
+    row = METHODS[name]
+    towers = {"vit": ("vit-base-16", {}), "resnet50": ("resnet50", {"weights": None})}
+    tower, given = towers.get(name, (row.network, {}))
+    tower = dual_encoder.image_tower(tower, image_size=row.image_size, **given)
+    assert flops.counted(tower) == pytest.approx(row.flops, rel=0.01)
+
+
+def test_the_speed_is_that_of_the_image_tower(tmp_path):
+    model = clip()
+    model.build()
+    model.save(tmp_path / "clip.keras")
+    speed = budget.measured_speed(str(tmp_path / "clip.keras"))
+    assert speed.flops == flops.counted(model.image_tower) and speed.images_per_second > 0

@@ -1,0 +1,106 @@
+"""Calls in processes of their own: outcomes, logs, deaths, and what ends with what."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import worker_calls
+
+from pipelines.comparison.worker import Call
+from pipelines.comparison.workers import Workers
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import worker_calls
+from pipelines.comparison.worker import Call
+from pipelines.comparison.workers import Workers
+with Workers() as workers:
+    workers.call(Call(worker_calls.wait, ({pid!r},)))
+"""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers() as started:
+        yield started
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def when(happens, *, seconds=120):
+    """Waits until it does."""
+    end = time.monotonic() + seconds
+    while not happens() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert happens()
+
+
+def test_calls_are_done_in_order_and_what_they_print_is_in_their_logs(workers, tmp_path):
+    calls = [Call(worker_calls.add, (1, i), tmp_path / f"{i}" / "log.txt") for i in range(3)]
+    assert [outcome.value for outcome in workers.run(calls)] == [1, 2, 3]
+    assert (tmp_path / "2" / "log.txt").read_text() == "adding\n"
+
+
+def test_a_call_that_raises_is_an_outcome_and_the_next_goes_on(workers, tmp_path):
+    log = tmp_path / "log.txt"
+    calls = [
+        Call(worker_calls.fail, ("no\nroom",)),
+        Call(worker_calls.stumble, (), log),
+        Call(worker_calls.add, (1, 1)),
+    ]
+    wrong, fault, right = workers.run(calls)
+    assert isinstance(wrong.error, ValueError) and str(wrong.error) == "no room"
+    assert str(fault.error) == f"KeyError: 'missing'; see {log}"
+    assert "Traceback" in log.read_text()
+    assert right.value == 2
+
+
+def test_a_call_whose_process_dies_has_failed_and_the_others_go_on_in_another(workers):
+    calls = [Call(worker_calls.add, (1, 1)), Call(worker_calls.die), Call(worker_calls.add, (2, 2))]
+    first, dead, last = workers.run(calls)
+    assert (first.value, last.value) == (2, 4)
+    assert "killed by signal 9" in str(dead.error)
+
+
+def test_one_call_raises_what_it_raised(workers):
+    with pytest.raises(ValueError, match="expected"):
+        workers.call(Call(worker_calls.fail, ("expected",)))
+
+
+def test_who_is_terminated_lets_the_worker_save_and_stop(workers, tmp_path):
+    pid = tmp_path / "pid"
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate():
+        when(lambda: pid.is_file() and pid.read_text())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        workers.call(Call(worker_calls.wait, (str(pid),)))
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert pid.with_suffix(".saved").exists() and not is_running(int(pid.read_text()))
+    assert workers.call(Call(worker_calls.add, (1, 1))) == 2  # and it can go on
+
+
+def test_a_worker_ends_with_a_process_that_is_killed(tmp_path):
+    pid, tests = str(tmp_path / "pid"), str(Path(__file__).parent)
+    script = KILLED.format(pid=pid, tests=tests)
+    root = Path(__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-c", script], cwd=root) as process:
+        when(lambda: Path(pid).is_file() and Path(pid).read_text())
+        assert is_running(int(Path(pid).read_text()))
+        process.kill()
+    when(lambda: not is_running(int(Path(pid).read_text())), seconds=20)

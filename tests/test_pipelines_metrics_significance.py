@@ -1,0 +1,149 @@
+"""Whether one method is better than another, and which one to use."""
+
+import numpy as np
+import pytest
+
+from pipelines.comparison import mistakes, recommendation
+from pipelines.metrics import significance
+from pipelines.runs import predictions
+
+
+def test_mcnemar_is_a_coin_for_every_image_that_only_one_gets_right():
+    a = np.array([1, 1, 1, 1, 1, 0, 1, 0], bool)
+    b = np.array([0, 0, 0, 0, 0, 1, 1, 0], bool)
+    assert significance.mcnemar(a, b) == pytest.approx(2 * (1 + 6) / 2**6)  # 5 of 6 heads or more
+    assert significance.mcnemar(a, b) == significance.mcnemar(b, a)
+    assert significance.mcnemar(a, a) == 1
+
+
+def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
+    rng, covered = np.random.default_rng(0), 0
+    for trial in range(200):
+        a, b = rng.random(150) < 0.8, rng.random(150) < 0.7
+        found = significance.difference(a, b, resamples=200, seed=trial)
+        covered += found["low"] <= 0.1 <= found["high"]
+    assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_better_means_that_the_interval_leaves_out_zero():
+    rng = np.random.default_rng(1)
+    good, fair = rng.random((1, 500)) < 0.9, rng.random((1, 500)) < 0.6
+    found = significance.pairs({"good": good, "fair": fair, "again": good}, resamples=200)
+    assert [(pair["a"], pair["b"]) for pair in found] == [
+        ("good", "fair"),
+        ("good", "again"),
+        ("fair", "again"),
+    ]
+    assert [pair["better"] for pair in found] == ["good", None, "again"]
+    assert found[0]["p"] < 0.001 and found[1] == {
+        "a": "good",
+        "b": "again",
+        "difference": 0,
+        "low": 0,
+        "high": 0,
+        "p": 1,
+        "better": None,
+    }
+
+
+def row(method, seen, unseen, seconds):
+    return {"method": method, "seen": seen, "unseen": unseen, "seconds": seconds}
+
+
+def pair(a, b, better):
+    return {"a": a, "b": b, "better": better, "difference": 0, "low": 0, "high": 0, "p": 1}
+
+
+def test_of_equals_the_cheaper_one_that_keeps_what_it_knew():
+    rows = [
+        row("zero-shot", 0.81, 0.80, 1),
+        row("fine-tune", 0.92, 0.30, 100),
+        row("auto", 0.915, 0.795, 250),
+        row("vit", 0.92, None, 900),
+    ]
+    pairs = [
+        pair("zero-shot", "fine-tune", "fine-tune"),
+        pair("zero-shot", "auto", "auto"),
+        pair("zero-shot", "vit", "vit"),
+        pair("fine-tune", "auto", None),
+        pair("fine-tune", "vit", None),
+        pair("auto", "vit", None),
+    ]
+    found = recommendation.recommend(rows, pairs)
+    assert (found["method"], found["keeps"]) == ("auto", True)
+    assert found["answer"] == (
+        "Use auto: 91.5 % on your classes, not surely different from fine-tune (92.0 %), "
+        "loses 0.5 points on new ones against zero-shot, takes 4.2 min."
+    )
+    rows[2]["unseen"] = 0.5
+    found = recommendation.recommend(rows, pairs)
+    assert (found["method"], found["keeps"]) == ("fine-tune", False)
+    assert "loses 50.0 points on new ones" in found["answer"]
+
+
+def test_a_method_that_is_beaten_is_not_recommended_for_being_cheap():
+    rows = [row("zero-shot", 0.7, None, 0), row("vit", 0.9, None, 4000)]
+    found = recommendation.recommend(rows, [pair("zero-shot", "vit", "vit")])
+    assert found["method"] == "vit" and found["keeps"] is None
+    assert found["answer"] == (
+        "Use vit: 90.0 % on your classes, 20.0 points better than zero-shot, takes 1.1 h."
+    )
+    assert recommendation.recommend([], [])["answer"] == "No method finished."
+
+
+LABELS = np.array([0, 1, 2, 0, 1])
+LOGITS = np.array([[3, 1, 2], [0, 1, 5], [9, 0, 1], [1, 2, 0], [0, 3, 1]], float)
+
+
+def test_none_is_recommended_that_may_be_guessing():
+    row = {"method": "auto", "seen": 0.3, "unseen": None, "seconds": 5.0}
+    rows = [{**row, "intervals": {"seen": [0.1, 0.5]}}]
+    found = recommendation.recommend(rows, [], chance=0.25, tested=20)
+    assert found["method"] is None
+    assert found["answer"] == (
+        "Too few test images to choose: 20; auto is ahead at 30 %, interval 10-50; always saying "
+        "one class is right for 25 %. Label 300 more to test on, or give more of those you have "
+        "to the test (prepare --test-share)."
+    )
+    found = recommendation.recommend(rows, [], chance=0.3, tested=20)
+    assert found["answer"] == (
+        "Nothing to choose yet: the best, auto, is right for 30 %, interval 10-50; always saying "
+        "one class is right for 30 %. Look at the images and their labels, or try other class "
+        "names or another model."
+    )
+    assert recommendation.recommend(rows, [], chance=0.05)["method"] == "auto"
+    assert recommendation.recommend([row], [], chance=0.25)["method"] == "auto"  # no interval
+
+
+def test_how_many_more_images_it_takes_follows_from_the_width_of_the_interval():
+    """20 points below at 20 images are 10 points at four times as many, 80."""
+    row = {"seen": 0.3, "intervals": {"seen": [0.1, 0.5]}}
+    assert recommendation.more_needed(row, chance=0.2, tested=20) == 60
+    assert recommendation.more_needed(row, chance=0.1, tested=20) == 10  # a little more, in tens
+    assert recommendation.more_needed(row, chance=0.15, tested=20) == 20  # 35.6 in all
+    assert recommendation.more_needed(row, chance=0.3, tested=20) is None
+    assert recommendation.more_needed({"seen": 0.3}, chance=0.2, tested=20) is None
+
+
+def test_predictions_of_each_side_and_of_all(tmp_path):
+    found = predictions.of(LABELS, LOGITS, seen=(0, 1), held_out=(2,))
+    np.testing.assert_array_equal(found.own, [0, 1, 2, 1, 1])
+    np.testing.assert_array_equal(found.among_all, [0, 2, 0, 1, 1])
+    np.testing.assert_array_equal(found.right, [True, True, True, False, True])
+    blind = np.where(np.arange(3) == 2, np.nan, LOGITS)
+    np.testing.assert_array_equal(
+        predictions.of(LABELS, blind, seen=(0, 1), held_out=(2,)).own, [0, 1, -1, 1, 1]
+    )
+    predictions.write(tmp_path, found)
+    np.testing.assert_array_equal(predictions.read(tmp_path).own, found.own)
+    with pytest.raises(FileNotFoundError, match="has the run finished"):
+        predictions.read(tmp_path / "other")
+
+
+def test_mistakes_are_those_that_a_method_makes_alone():
+    def said(*own):
+        return predictions.Predictions(LABELS, np.array(own), np.array(own))
+
+    chosen = mistakes.choose({"a": said(1, 0, 2, 0, 1), "b": said(1, 1, 2, 0, 0)}, seen=(0, 1))
+    assert chosen == {"a": [1, 0], "b": [4, 0]}
+    assert mistakes.choose({}, seen=(0,)) == {}

@@ -1,0 +1,366 @@
+"""`python -m pipelines predict`: what any result says of images that nobody has labelled."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import classifiers
+import dual_encoder
+import tfrecords
+from pipelines import prediction
+from pipelines.__main__ import main
+from pipelines.deployment.export import drawn_image
+from pipelines.prediction import images, journal, sheet, sorting, source
+from pipelines.prediction.answers import Answer, answer, from_json, to_json
+from pipelines.prediction.source import Source
+
+NAMES = ["red star", "blue ring", "ein größeres Dreieck"]
+FILES = 7
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with `photos` (seven images, one that is none, a note) and tiny models."""
+    home = tmp_path_factory.mktemp("predict")
+    (home / "photos" / "more").mkdir(parents=True)
+    for seed in range(FILES):
+        folder = home / "photos" / ("more" if seed > 3 else "")
+        (folder / f"{seed}.png").write_bytes(drawn_image(seed))
+    (home / "photos" / "broken.jpg").write_bytes(b"no image")
+    (home / "photos" / "notes.txt").write_text("a note")
+    keras.utils.set_random_seed(1)
+    words = dual_encoder.Tokenizer.learn(NAMES, context_length=16)
+    own = {"width": 16, "depth": 1, "heads": 2}
+    image = dual_encoder.VisionTransformer(32, 8, resize="squash", **own)
+    text = dual_encoder.TextTransformer(words.vocabulary_size, 16, end_id=words.end_id, **own)
+    model = dual_encoder.DualEncoder(image, text, embed_dim=8, tokenizer=words)
+    model.build()
+    model.save(home / "dual.keras")
+    classifiers.from_model(model, classes=NAMES).save(home / "classifier.keras")
+    several = classifiers.from_model(model, classes=NAMES, multi_label=True)
+    several.save(home / "several.keras")
+    return home
+
+
+def predict(home, out, *more, model="classifier.keras", photos="photos"):
+    words = ["predict", "--model", home / model, "--images", home / photos, "--out", out, *more]
+    return main([str(word) for word in words])
+
+
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def expected(home, model="classifier.keras", *, several=False):
+    """File to probabilities [c], by the Keras model on the pixels of evaluation."""
+    classifier = keras.saving.load_model(home / model)
+    paths = sorted((home / "photos").rglob("*.png"))
+    pixels = np.stack([tfrecords.read_image(path, **classifier.preprocessing) for path in paths])
+    logits = classifier(pixels, training=False)
+    found = np.asarray(keras.ops.sigmoid(logits) if several else keras.ops.softmax(logits))
+    return {str(path): row for path, row in zip(paths, found, strict=True)}
+
+
+def assert_table(found, wanted, names=NAMES):
+    """Every file once, its classes likeliest first with the right probabilities."""
+    assert sorted(row["file"] for row in found) == sorted(wanted)
+    for row in found:
+        right = wanted[row["file"]]
+        order = np.argsort(-right)
+        assert [row[f"class_{i + 1}"] for i in range(3)] == [names[i] for i in order]
+        said = [float(row[f"probability_{i + 1}"]) for i in range(3)]
+        np.testing.assert_allclose(said, right[order], atol=1e-5)
+        assert row["label"] == row["class_1"]
+
+
+def test_a_table_of_every_image_and_of_what_cannot_be_read(home, tmp_path, capsys):
+    assert predict(home, tmp_path / "p.csv", "--batch-size", 3) == 0
+    output = capsys.readouterr().out
+    assert_table(rows(tmp_path / "p.csv"), expected(home))
+    (bad,) = rows(tmp_path / "p.unreadable.csv")
+    assert bad["file"] == str(home / "photos" / "broken.jpg") and "not an image" in bad["reason"]
+    assert "7 images: " in output and "files that cannot be read: 1; " in output
+    assert "passed over, as they are no images by their names: 1 .txt" in output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv", "p.unreadable.csv"]
+
+
+def test_exports_say_the_same_without_the_keras_model(home, tmp_path):
+    for format in ("saved-model", "litert"):
+        given = [
+            "--model",
+            home / "classifier.keras",
+            "--format",
+            format,
+            "--out",
+            tmp_path / format,
+        ]
+        assert main(["export", *map(str, given)]) == 0
+        made = tmp_path / f"{format}.csv"
+        assert predict(tmp_path, made, model=format, photos=home / "photos") == 0
+        assert_table(rows(made), expected(home))
+    assert predict(tmp_path, tmp_path / "x.csv", "--class-names", "a", "b", model="litert") == 2
+
+
+def test_names_make_a_dual_encoder_a_classifier(home, tmp_path):
+    given = ("--class-names", *NAMES, "--templates", "a {}", "--top-k", 1)
+    assert predict(home, tmp_path / "p.jsonl", *given, model="dual.keras") == 0
+    lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    model = dual_encoder.load(home / "dual.keras")
+    classifier = dual_encoder.ZeroShotClassifier.from_names(model, NAMES, ["a {}"])
+    said = prediction.predict_images(classifier, [line["file"] for line in lines])
+    for line, each in zip(lines, said, strict=True):
+        ((name, value),) = [(one["class"], one["probability"]) for one in line["classes"]]
+        assert line["label"] == name == each.classes[0][0] and len(each.classes) == 3
+        assert value == pytest.approx(each.confidence, abs=1e-5)
+
+
+def test_classifiers_name_images_by_themselves(home):
+    wanted, paths = expected(home), sorted((home / "photos").rglob("*.png"))
+    classifier = keras.saving.load_model(home / "classifier.keras")
+    found = classifier.predict_images([*paths[:2], Image.open(paths[2])], top_k=2, batch_size=2)
+    assert [len(each) for each in found] == [2, 2, 2]
+    for path, each in zip(paths, found, strict=False):
+        best = np.argsort(-wanted[str(path)])[:2]
+        assert [name for name, _ in each] == [NAMES[i] for i in best]
+        said = [value for _, value in each]  # of pixels that Pillow resized, not TensorFlow
+        np.testing.assert_allclose(said, wanted[str(path)][best], atol=1e-3)
+    with pytest.raises(ValueError, match="expected a list of paths, PIL images or arrays; got str"):
+        classifier.predict_images(str(paths[0]))
+    several = keras.saving.load_model(home / "several.keras")
+    ((_, value), *_), *_ = several.predict_images(paths[:1])
+    right = expected(home, "several.keras", several=True)[str(paths[0])]
+    assert value == pytest.approx(right.max(), abs=1e-3)
+
+
+def test_an_image_with_several_labels_gets_those_above_the_threshold(home, tmp_path):
+    assert predict(home, tmp_path / "p.csv", "--threshold", 0.4, model="several.keras") == 0
+    wanted = expected(home, "several.keras", several=True)
+    for row in rows(tmp_path / "p.csv"):
+        right = wanted[row["file"]]
+        names = [NAMES[i] for i in np.argsort(-right) if right[i] >= 0.4]
+        assert row["labels"] == ";".join(names)
+
+
+def test_learnt_prompts_and_a_comparison_are_found_by_their_folders(home, tmp_path):
+    model = dual_encoder.load(home / "dual.keras")
+    cell = tmp_path / "runs" / "prompt" / "cells" / "dual" / "coop" / "2-shot" / "seed-1"
+    cell.mkdir(parents=True)
+    prompts = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0)
+    backbone = str(home / "dual.keras")
+    dual_encoder.save_prompts(prompts, cell / "prompts.safetensors", backbone=backbone)
+    tuned = tmp_path / "runs" / "linear-probe" / "seed-1"
+    tuned.mkdir(parents=True)
+    shutil.copy(home / "classifier.keras", tuned / "model.keras")
+    for method, wanted in (("coop", prompts.classifier()), ("linear-probe", None)):
+        comparison(tmp_path, method)
+        out = tmp_path / f"{method}.csv"
+        assert predict(tmp_path, out, model="", photos=home / "photos") == 0
+        if wanted is None:
+            assert_table(rows(out), expected(home))
+            given = ["export", "--model", str(tmp_path), "--format", "saved-model"]
+            assert main([*given, "--out", str(tmp_path / "served")]) == 0
+            about = json.loads((tmp_path / "served" / "export.json").read_text())
+            assert about["model"] == str(tuned) and about["class_names"] == NAMES
+        else:
+            paths = [row["file"] for row in rows(out)]
+            said = [each.label for each in prediction.predict_images(wanted, paths)]
+            assert [row["label"] for row in rows(out)] == said
+
+
+def comparison(folder, method):
+    """The results of `compare`, as far as they say what to use."""
+    document = {
+        "schema": 2,
+        "command": "compare",
+        "recommendation": {"method": method, "answer": "None: no method is surely better."},
+        "config": {"seeds": [1, 2], "templates": None, "data": "records/gone"},
+    }
+    (folder / "results.json").write_text(json.dumps(document))
+
+
+def test_a_comparison_without_a_winner_names_its_runs(tmp_path):
+    tuned = tmp_path / "runs" / "fine-tune" / "seed-1"
+    tuned.mkdir(parents=True)
+    comparison(tmp_path, None)
+    with pytest.raises(ValueError, match=r"recommends no method .*seed-1") as error:
+        source.find(Source(str(tmp_path)))
+    assert str(tuned) in str(error.value)
+    comparison(tmp_path, "tip-adapter")
+    with pytest.raises(FileNotFoundError, match="holds no run of tip-adapter"):
+        source.find(Source(str(tmp_path)))
+
+
+def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
+    comparison(tmp_path, "zero-shot")
+    cell = tmp_path / "runs" / "prompt" / "cells" / "clip" / "zero-shot" / "0-shot" / "seed-0"
+    cell.mkdir(parents=True)
+    config = {"templates": ["a {}"], "data": "records/x", "class_names": None}
+    document = {"schema": 2, "command": "prompt", "method": "zero-shot", "model": "clip"}
+    (cell / "results.json").write_text(json.dumps({**document, "config": config}))
+    found = source.find(Source(str(tmp_path)))
+    assert (found.model, found.data, found.data_templates) == ("clip", "records/x", ("a {}",))
+    named = source.find(Source(str(tmp_path), class_names=("cat", "dog")))
+    assert (named.class_names, named.data) == (("cat", "dog"), None)
+
+
+def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypatch, capsys):
+    assert predict(home, tmp_path / "whole.csv", "--batch-size", 2) == 0
+    real, batches = journal.Journal.add, []
+
+    def stop_at_third(self, *batch):
+        batches.append(batch)
+        if len(batches) == 3:
+            raise KeyboardInterrupt
+        real(self, *batch)
+
+    monkeypatch.setattr(journal.Journal, "add", stop_at_third)
+    assert predict(home, tmp_path / "p.csv", "--batch-size", 2) == 130
+    assert "4 of 8 images are done, and the same command goes on" in capsys.readouterr().err
+    assert not (tmp_path / "p.csv").exists()
+    with open(tmp_path / "p.csv.unfinished" / "rows.jsonl", "ab") as file:
+        file.write(b'{"file": "half a li')  # what a process leaves that is killed as it writes
+    assert predict(home, tmp_path / "p.csv", "--top-k", 1) == 2
+    assert "top_k was 3, not 1" in capsys.readouterr().err
+    monkeypatch.setattr(
+        journal.Journal, "add", lambda s, *batch: (batches.append(batch), real(s, *batch))
+    )
+    assert predict(home, tmp_path / "p.csv", "--batch-size", 2) == 0
+    assert len(batches) == 5  # two that were kept, one that was not, and two more
+    assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not (tmp_path / "p.csv.unfinished").exists()
+
+
+def test_images_are_sorted_and_shown(home, tmp_path):
+    more = ("--sort-into", tmp_path / "sorted", "--sheet", tmp_path / "s.html", "--threshold", 0.4)
+    assert predict(home, tmp_path / "p.csv", *more) == 0
+    for row in rows(tmp_path / "p.csv"):
+        image = Path(row["file"])
+        copy = tmp_path / "sorted" / (row["label"] or "unsure") / image.name
+        assert copy.read_bytes() == image.read_bytes() and not copy.is_symlink()
+    page = (tmp_path / "s.html").read_text()
+    assert page.count('src="data:image/jpeg') == FILES and "broken.jpg" in page
+    assert predict(home, tmp_path / "again.csv", "--sheet", tmp_path / "s.html") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--images", "nowhere"), "--images: no file or folder nowhere"),
+        (("--images", "*.gif"), "--images: no file fits *.gif"),
+        (("--out", "p.txt"), "--out: expected a file that ends in .csv or .jsonl; got p.txt"),
+        (("--link",), "--link goes with --sort-into"),
+        (("--sheet", "s.png"), "--sheet: expected a file that ends in .html; got s.png"),
+        (("--threshold", "2"), "--threshold: expected a number in [0, 1]; got 2.0"),
+        (("--class-names", "a", "b"), "has 3 class names of its own"),
+        (("--model", "nowhere"), "nowhere"),
+        (("--model", "dual.keras", "--class-names", "a", "a"), "'a' is there several times"),
+        (("--model", "dual.keras"), "--class-names: dual.keras reads class names"),
+        (("--model", "dual.keras", "--class-names", "cat"), "--class-names: no file cat"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(options, message, home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    before = sorted(home.rglob("*"))
+    given = {"--model": "classifier.keras", "--images": "photos", "--out": "p.csv"}
+    usual = [word for pair in given.items() if pair[0] not in options for word in pair]
+    assert main(["predict", *usual, *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and len(error.splitlines()) == 1 and message in error
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_file_that_is_there_is_never_overwritten(home, tmp_path, capsys):
+    (tmp_path / "p.csv").write_text("mine")
+    assert predict(home, tmp_path / "p.csv") == 2
+    assert "p.csv exists; give --out another name" in capsys.readouterr().err
+    assert (tmp_path / "p.csv").read_text() == "mine"
+
+
+def test_nothing_that_can_be_read_is_a_failure_with_a_list(home, tmp_path, capsys):
+    assert predict(home, tmp_path / "p.csv", photos="photos/broken.jpg") == 1
+    assert "none of 1 files can be read" in capsys.readouterr().err
+    assert len(rows(tmp_path / "p.unreadable.csv")) == 1
+
+
+def test_images_are_folders_files_patterns_and_lists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/1.jpg", "a/b/2.PNG", "a/.hidden.jpg", "a/x.txt", "c.jpg", "[d].jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    found = images.find(["a", "[d].jpg", "*.jpg", "c.jpg"])
+    assert list(found.loads) == ["a/1.jpg", "a/b/2.PNG", "[d].jpg", "c.jpg"]
+    assert found.loads["a/1.jpg"]() == b"a/1.jpg" and found.passed_over == {".txt": 1}
+    for listed in ("c.jpg\ngone.jpg\n", "c.jpg\0gone.jpg\0"):
+        found = images.find(["-"], stdin=lambda text=listed: text)
+        assert list(found.loads) == ["c.jpg", "gone.jpg"]
+    with pytest.raises(ValueError, match="a file on each line"):
+        images.find(["-"], stdin=lambda: "\n")
+    (tmp_path / "a" / "manifest.json").write_text("{}")
+    with pytest.raises(ValueError, match="evaluate --data a"):
+        images.find(["a"])
+
+
+def test_sorting_keeps_every_image_and_can_be_gone_on_with(tmp_path):
+    for name, colour in (("one/a.png", "red"), ("two/a.png", "blue")):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (4, 4), colour).save(tmp_path / name)
+    found = [Answer(str(tmp_path / each / "a.png"), ("x/y",), ()) for each in ("one", "two")]
+    for _ in range(2):
+        assert sorting.sort(found, tmp_path / "sorted", link=False) == 2
+        there = sorted(path.name for path in (tmp_path / "sorted" / "x_y").iterdir())
+        assert there == ["a (2).png", "a.png"]
+    for _ in range(2):
+        sorting.sort(found, tmp_path / "links", link=True)
+        links = {path.name: path.resolve() for path in (tmp_path / "links" / "x_y").iterdir()}
+        assert links == {"a.png": tmp_path / "one/a.png", "a (2).png": tmp_path / "two/a.png"}
+    assert [sorting.folder_name(name) for name in ("a/b", "..", ".x")] == ["a_b", "_", "x"]
+
+
+class OneLabel:
+    class_names = ("a", "b", "c")
+    multi_label = False
+
+
+class ManyLabels(OneLabel):
+    multi_label = True
+
+
+@pytest.mark.parametrize(
+    ("model", "threshold", "labels"),
+    [
+        (OneLabel, None, ("b",)),
+        (OneLabel, 0.8, ()),
+        (ManyLabels, None, ("b", "c")),
+        (ManyLabels, 0.6, ("b",)),
+    ],
+)
+def test_an_answer_is_what_the_model_is_sure_enough_of(model, threshold, labels):
+    found = answer("x.jpg", np.array([0.1, 0.7, 0.5]), model, threshold=threshold, top_k=2)
+    assert found == Answer("x.jpg", labels, (("b", 0.7), ("c", 0.5)))
+    assert from_json(json.loads(json.dumps(to_json(found, multi_label=model.multi_label)))) == found
+
+
+def test_a_page_of_many_images_goes_from_the_surest_to_the_least_sure():
+    assert sheet.shown(3) == [0, 1, 2]
+    assert sheet.shown(101, most=5) == [0, 25, 50, 75, 100]
+
+
+def test_names_of_files_that_are_no_text_stay_as_they_are(home, tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (tmp_path / name).write_bytes(drawn_image(0))
+    except OSError:
+        pytest.skip("the disk takes only UTF-8")
+    assert predict(home, tmp_path / "p.csv", photos=tmp_path / name) == 0
+    assert b"caf\xe9.png" in (tmp_path / "p.csv").read_bytes()
+    assert subprocess.run(["ls", tmp_path / name], capture_output=True).returncode == 0

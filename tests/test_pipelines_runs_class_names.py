@@ -1,0 +1,91 @@
+"""Class names from files: by place or by name, in whatever encoding is certain; matched by name."""
+
+import numpy as np
+import pytest
+
+from pipelines.runs import class_names
+from pipelines.runs.class_matching import match_classes
+from tfrecords import Manifest
+
+
+def manifest(*names):
+    return Manifest(1, "pets", {}, names, (), "top1", False, {}, {}, {})
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text, *, name="names.txt", encoding="utf-8"):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        return str(tmp_path / name)
+
+    return write
+
+
+PETS = manifest("house_cat", "dog")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_list_is_read_in_any_encoding_that_is_certain(written, encoding):
+    path = written("Cr\u00e8me br\u00fbl\u00e9e\n\n dog \n", encoding=encoding)
+    assert class_names.class_names(path, PETS) == ["Cr\u00e8me br\u00fbl\u00e9e", "dog"]
+
+
+@pytest.mark.parametrize("name", ["names.txt", "names.csv"])
+def test_other_encodings_are_one_line_that_names_the_file(written, name):
+    path = written("class,fr\ndog,cr\u00e8me\n", name=name, encoding="cp1252")
+    with pytest.raises(ValueError, match=r"--class-names: .*names.* line 2 has the byte 0xe8"):
+        class_names.class_names(path, PETS)
+
+
+def test_the_names_of_other_places_are_refused(written):
+    with pytest.raises(ValueError, match=r"line 1 .* is 'dog', which is the name of class 2"):
+        class_names.class_names(written("dog\nhouse cat\n"), PETS)
+    assert class_names.class_names(written("House Cat\nDOG\n"), PETS) == ["House Cat", "DOG"]
+
+
+def test_numbers_in_the_order_of_text_go_with_no_list(written):
+    folders = [str(i) for i in (1, 10, 11, 2)]
+    flowers = written("rose\ntulip\nlily\nfern\n")
+    with pytest.raises(ValueError, match="numbers in another order"):
+        class_names.class_names(flowers, manifest(*folders))
+    assert class_names.class_names(flowers, manifest("1", "2", "10", "11"))[2] == "lily"
+    table = written("class,name\n1,rose\n2,tulip\n10,lily\n11,fern\n", name="names.csv")
+    found = class_names.class_names(table, manifest(*folders))
+    assert found == ["rose", "lily", "fern", "tulip"]
+
+
+def test_a_table_is_read_by_name(written):
+    path = written("class;de;fr\nDog;Hund;chien\nhouse cat;Katze;chat\n", name="names.csv")
+    assert class_names.class_names(path, PETS, language="fr") == ["chat", "chien"]
+    with pytest.raises(ValueError, match="--language: expected one of de, fr; got 'es'"):
+        class_names.class_names(path, PETS, language="es")
+
+
+def test_a_name_of_two_classes_is_refused_unless_allowed(written):
+    path = written("missile\nmissile\n")
+    with pytest.raises(ValueError, match=r"'missile' is there 2 times \(--allow-equal-names"):
+        class_names.class_names(path, PETS)
+    names = class_names.class_names(path, PETS, allow_equal=True)
+    assert class_names.equal_names(names) == {"missile": 2}
+    assert class_names.equal_names_line(names).endswith("'missile' (2)")
+    assert class_names.equal_names_line(["a", "b"]) == ""
+
+
+def test_classes_are_matched_by_name_never_by_place():
+    records = manifest("Hen", "Zebra", "apple")
+    found = match_classes(["APPLE", "HEN", "ZEBRA"], records, model="m")
+    np.testing.assert_array_equal(found, [1, 2, 0])
+    found = match_classes(["caf\u00e9", "zebra"], manifest("cafe\u0301", "hen"), model="m")
+    np.testing.assert_array_equal(found, [0, -1])
+
+
+def test_classes_that_may_be_two_of_the_models_are_refused_unless_spelt_the_same():
+    with pytest.raises(ValueError, match="class 'HEN' of pets may be 'hen' or 'Hen' of m"):
+        match_classes(["hen", "Hen"], manifest("HEN", "dog"), model="m")
+    found = match_classes(["hen", "Hen"], manifest("Hen", "dog"), model="m")
+    np.testing.assert_array_equal(found, [1, -1])
+
+
+def test_a_model_of_other_classes_is_refused():
+    with pytest.raises(ValueError, match="m has none of the classes of pets"):
+        match_classes(["a", "b"], PETS, model="m")

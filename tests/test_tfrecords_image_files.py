@@ -1,0 +1,224 @@
+"""Every kind of image file ends up as pixels that TensorFlow decodes rightly, or is refused."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfrecords.image_files import UnreadableError, normalise, shrunk_size
+
+RAMP = np.tile(np.arange(48, dtype=np.uint8) * 5, (32, 1))  # 32 high, 48 wide, dark to bright
+COLOUR = np.stack([RAMP, RAMP[:, ::-1], np.full_like(RAMP, 90)], axis=-1)
+
+
+def encode(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def decode(image):
+    """What a plain decoder makes of it, as the reader does."""
+    decoder = tf.io.decode_jpeg if image.format == "jpeg" else tf.io.decode_png
+    pixels = decoder(image.data, channels=3).numpy()
+    assert pixels.shape == (image.height, image.width, 3)
+    return pixels.astype(int)
+
+
+def close(a, b, tolerance):
+    return np.abs(a.astype(int) - b.astype(int)).max() <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("pixels", [COLOUR, RAMP], ids=["colour", "grey"])
+def test_plain_files_keep_their_bytes(kind, pixels):
+    data = encode(Image.fromarray(pixels), kind)
+    image = normalise(data)
+    assert image.data == data
+    assert (image.format, image.height, image.width) == (kind.lower(), 32, 48)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP", "TIFF"])
+def test_other_kinds_are_encoded_again(kind):
+    image = normalise(encode(Image.fromarray(RAMP).convert("RGB"), kind))
+    assert image.format == ("jpeg" if kind == "WEBP" else "png")
+    assert close(decode(image)[..., 0], RAMP, 8)
+
+
+def test_a_jpeg_with_another_image_after_its_end_is_its_first_image():
+    data = encode(
+        Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[Image.new("L", (9, 9))]
+    )
+    image = normalise(data)
+    assert image.data == data and image.format == "jpeg"
+    assert close(decode(image), COLOUR, 12)
+
+
+def test_cmyk_becomes_rgb():
+    image = normalise(encode(Image.fromarray(COLOUR).convert("CMYK"), "JPEG", quality=95))
+    assert image.format == "jpeg"
+    assert close(decode(image)[4:-4, 4:-4], COLOUR[4:-4, 4:-4], 20)
+
+
+def test_palette_becomes_rgb():
+    image = Image.fromarray(COLOUR).quantize(64)
+    assert close(decode(normalise(encode(image, "PNG"))), np.asarray(image.convert("RGB")), 0)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_parts_are_put_on_white(mode):
+    image = Image.fromarray(RAMP).convert(mode)
+    alpha = np.zeros((32, 48), np.uint8)
+    alpha[:, :24] = 255
+    image.putalpha(Image.fromarray(alpha))
+    pixels = decode(normalise(encode(image, "PNG")))
+    assert (pixels[:, 24:] == 255).all()
+    assert (pixels[:, :24, 0] == RAMP[:, :24]).all()
+
+
+def test_a_transparent_colour_is_put_on_white():
+    image = Image.fromarray(np.where(RAMP < 100, 0, 200).astype(np.uint8)).convert("P")
+    pixels = decode(normalise(encode(image, "PNG", transparency=0)))
+    assert sorted({int(v) for v in pixels.flatten()}) == [200, 255]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_rotation_is_applied(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
+    image = normalise(encode(Image.fromarray(COLOUR), kind, exif=exif))
+    assert (image.height, image.width) == (48, 32)
+    assert close(decode(image), np.rot90(COLOUR, -1), 12)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_become_eight(kind):
+    image = Image.fromarray(RAMP.astype(np.uint16) * 257)
+    assert image.mode == "I;16"
+    assert (decode(normalise(encode(image, kind)))[..., 0] == RAMP).all()
+
+
+def test_one_bit_becomes_eight():
+    image = Image.fromarray(RAMP > 100)
+    assert (decode(normalise(encode(image, "PNG")))[..., 0] == (RAMP > 100) * 255).all()
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_jpeg_without_its_end_marker_is_mended_or_refused(missing):
+    """Pillow accepts some of these, TensorFlow none: what is stored must be good for both."""
+    data = encode(Image.fromarray(COLOUR), "JPEG")[:-missing]
+    try:
+        image = normalise(data)
+    except UnreadableError as error:
+        assert str(error) == "truncated"
+    else:
+        assert image.data != data
+        assert close(decode(image), COLOUR, 20)
+
+
+def test_shrinks_the_short_side_as_pillow_does_and_never_enlarges():
+    image = Image.fromarray(COLOUR)
+    plain = normalise(encode(image, "PNG"), short_side=20)
+    assert (plain.height, plain.width) == (20, 30)
+    assert close(decode(plain), np.asarray(image.resize((30, 20), Image.Resampling.BICUBIC)), 0)
+    data = encode(image, "JPEG")
+    assert normalise(data, short_side=32).data == data
+    small = normalise(data, short_side=16)
+    assert (small.format, small.height, small.width) == ("jpeg", 16, 24)
+
+
+def test_a_lossless_set_is_never_encoded_as_jpeg():
+    data = encode(Image.fromarray(COLOUR), "JPEG")
+    assert normalise(data, lossless=True).data == data
+    assert normalise(data, lossless=True, short_side=16).format == "png"
+    assert normalise(encode(Image.fromarray(COLOUR), "WEBP"), lossless=True).format == "png"
+
+
+def test_shrunk_size_rounds_the_long_side_down():
+    assert shrunk_size(500, 333, 224) == (336, 224)
+    assert shrunk_size(333, 500, 224) == (224, 336)
+    assert shrunk_size(300, 300, 224) == (224, 224)
+
+
+def frames(kind):
+    stills = [Image.fromarray(np.roll(COLOUR, i, axis=1)) for i in (0, 5)]
+    return encode(stills[0], kind, save_all=True, append_images=stills[1:])
+
+
+JPEG = encode(Image.fromarray(COLOUR), "JPEG")
+PNG = encode(Image.fromarray(COLOUR), "PNG")
+FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"<html>not found</html>", "not an image of a kind read here"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image of a kind read here"),
+        (JPEG[: len(JPEG) // 2], "truncated"),
+        (PNG[: len(PNG) // 2], "truncated|damaged"),
+        (FLIPPED_PNG, "damaged"),
+        (JPEG[:20], "truncated|damaged|not an image"),
+        (frames("GIF"), "2 frames, expected one"),
+        (frames("WEBP"), "2 frames, expected one"),
+        (frames("PNG"), "2 frames, expected one"),
+        (frames("TIFF"), "2 frames, expected one"),
+        (encode(Image.fromarray(RAMP.astype(np.float32)), "TIFF"), "32 bits per pixel"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_reason(data, reason):
+    with pytest.raises(UnreadableError, match=reason) as error:
+        normalise(data)
+    assert "\n" not in str(error.value)
+
+
+def test_an_image_of_monstrous_size_is_refused(monkeypatch):
+    with pytest.raises(UnreadableError, match=r"more than 1,000 pixels \(--max-pixels\)"):
+        normalise(JPEG, max_pixels=1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(UnreadableError, match="more than 500 pixels"):
+        normalise(JPEG)
+    assert normalise(JPEG, max_pixels=10**6).data == JPEG
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_the_first_frame_is_taken_if_asked(kind):
+    found = decode(normalise(frames(kind), first_frame=True, lossless=True))
+    with Image.open(io.BytesIO(frames(kind))) as image:
+        np.testing.assert_array_equal(found, np.asarray(image.convert("RGB")))
+
+
+def test_twelve_bits_in_a_file_of_sixteen_are_scaled_where_it_says_so_and_named_where_not():
+    values = ((RAMP.astype(int) * 4095 + 127) // 255).astype(np.uint16)
+    with pytest.raises(UnreadableError, match=r"no value is above 3774: 12 or fewer bits"):
+        normalise(encode(Image.fromarray(values), "PNG"))
+    said = encode(Image.fromarray(values), "TIFF", tiffinfo={281: 4095})
+    assert abs(decode(normalise(said))[..., 0] - RAMP).max() <= 1
+    black = encode(Image.fromarray(values * 0), "PNG")
+    assert decode(normalise(black)).max() == 0
+
+
+def test_a_cameras_raw_file_is_refused_by_its_content():
+    data = encode(Image.fromarray(RAMP), "TIFF", tiffinfo={254: 1})
+    with pytest.raises(UnreadableError, match="a camera's raw file"):
+        normalise(data)
+
+
+def test_heic_is_read_with_its_extra_and_named_without(monkeypatch):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    with pytest.raises(UnreadableError, match=r"needs pillow-heif: pip install .*\[heif\]"):
+        normalise(heic)
+
+
+def test_heic_and_avif_are_images_like_others():
+    image = Image.fromarray(COLOUR)
+    assert decode(normalise(encode(image, "AVIF"))).shape == COLOUR.shape
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    assert decode(normalise(encode(image, "HEIF"))).shape == COLOUR.shape

@@ -1,0 +1,146 @@
+"""Images and labels from a CSV: one label, several, or a column per class; every fault named."""
+
+import pickle
+
+import pytest
+from PIL import Image
+
+from tfrecords import sources
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A function that writes `images.csv` beside images called a.jpg, b.jpg ... l.jpg."""
+    for i, letter in enumerate("abcdefghijkl"):
+        Image.new("RGB", (8, 6), (20 * i, 90, 9)).save(tmp_path / f"{letter}.jpg")
+
+    def write(text):
+        path = tmp_path / "images.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def listing(source, split):
+    return {raw.filename: raw.label for raw in source.read(split, 0, source.splits[split])}
+
+
+def test_one_label_per_image(table):
+    path = table("file,label,split\na.jpg,house_cat,train\nb.jpg,dog,train\nc.jpg,dog,val\n")
+    source = sources.labels(path, seed=0)
+    assert (source.name, source.class_names) == ("images", ("dog", "house cat"))
+    assert (source.metric, source.multi_label) == ("top1", False)
+    assert listing(source, "train") == {"a.jpg": 1, "b.jpg": 0}
+    assert listing(source, "validation") == {"c.jpg": 0}
+    copy = pickle.loads(pickle.dumps(source))
+    assert copy.describe() == source.describe()
+
+
+def test_several_labels_are_class_numbers_in_ascending_order(table):
+    path = table("file,label,split\na.jpg,sea | boat,train\nb.jpg,sea,train\nc.jpg,beach,test\n")
+    source = sources.labels(path, seed=0)
+    assert source.class_names == ("beach", "boat", "sea")
+    assert (source.metric, source.multi_label) == ("map", True)
+    assert listing(source, "train") == {"a.jpg": (1, 2), "b.jpg": (2,)}
+    assert listing(source, "test") == {"c.jpg": (0,)}
+
+
+def test_multi_label_can_be_said_where_no_image_has_two(table):
+    path = table("file,label,split\na.jpg,sea,train\nb.jpg,boat,train\n")
+    one, several = (sources.labels(path, seed=0, multi_label=flag) for flag in (False, True))
+    assert listing(one, "train") == {"a.jpg": 1, "b.jpg": 0}
+    assert listing(several, "train") == {"a.jpg": (1,), "b.jpg": (0,)}
+    assert one.describe() != several.describe()
+
+
+def test_class_columns_as_kaggles_movie_posters_have_them(table):
+    """Names without .jpg, a column of text to leave out, images without any label."""
+    path = table(
+        "Id,Genre,Drama,Action,N/A\n"
+        "a,\"['Drama', 'Action']\",1,1,0\nb,['Action'],0,1,0\nc.jpg,[],0,0,0\n"
+        + "".join(f"{name},x,1,0,0\n" for name in "defghijkl")
+    )
+    source = sources.labels(path, seed=0, ignore=["Genre"])
+    assert source.class_names == ("Drama", "Action", "N/A")  # the order of the columns
+    assert source.multi_label
+    found = {}
+    for split in source.splits:
+        found |= listing(source, split)
+    assert len(found) == 12
+    assert (found["a.jpg"], found["b.jpg"], found["c.jpg"]) == ((0, 1), (1,), ())
+
+
+def test_images_elsewhere_and_names_with_commas(table, tmp_path):
+    path = table('file,label,split\na.jpg,"cat, large",train\nb.jpg,dog,train\n')
+    (tmp_path / "tables").mkdir()
+    moved = path.rename(tmp_path / "tables" / "t.csv")
+    source = sources.labels(moved, images=tmp_path, seed=0)
+    assert source.class_names == ("cat, large", "dog")
+    with pytest.raises(FileNotFoundError, match=r"2 of 2 images named in .*t\.csv are missing"):
+        sources.labels(moved, seed=0)
+
+
+def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
+    """40 images of the sea, 20 of them with a boat: each split gets its share of boats."""
+    names = [f"{i}.png" for i in range(40)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    rows = [f"{name},{'sea|boat' if i % 2 else 'sea'}" for i, name in enumerate(names)]
+    (tmp_path / "train.csv").write_text("\n".join(["file,label", *rows]))
+    source = sources.labels(tmp_path / "train.csv", seed=3)
+    assert source.splits == {"train": 32, "validation": 4, "test": 4}
+    boats = {split: sum(0 in label for label in listing(source, split).values())
+             for split in source.splits}  # fmt: skip
+    assert boats == {"train": 16, "validation": 2, "test": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; expected a table whose first line names its columns"),
+        ("who,label\na.jpg,x\n", "expected columns file and label"),
+        ("a.jpg,x\nb.jpg,y\n", "expected the names of the columns in the first line"),
+        ("file,label\n\n\na.jpg,x,y\n", "line 4: expected 2 columns, got 3; a comma inside"),
+        ('file,label\na.jpg,"x\n\ny"\nb.jpg,x,y\n', "line 5: expected 2 columns, got 3"),
+        ("file\na.jpg\n", "got file"),
+        ("file,label,label\na.jpg,x,y\n", "columns with the same name: label"),
+        ("file,label\n", "names no images"),
+        ("file,label\na.jpg\n", "line 2: expected 2 columns, got 1"),
+        ("file,label\na.jpg,x\n,x\n", "line 3: expected a file, got an empty cell"),
+        ("file,label\na.jpg,x\nb.jpg, \n", "line 3: expected a label, or several as a|b; got ' '"),
+        ("file,label\na.jpg,x|\n", "line 2: expected a label, or several"),
+        ("file,label\na.jpg,x|y|x\n", "line 2: a label stands twice in 'x|y|x'"),
+        ("file,label\na.jpg,x\nb.jpg,y\na.jpg,y\n", "line 4: a.jpg was in line 2 already"),
+        ("file,label\na.jpg,x\na,y\n", "has images in two rows: a.jpg"),
+        ("file,label\na.jpg,x\nb.jpg,x\n", "expected two or more classes, got x"),
+        ("file,label\na.jpg,red cat\nb.jpg,red_cat\n", "mean the same name: red cat"),
+        ("file,label,split\na.jpg,x,train\nb.jpg,y,\n", "some rows name a split and 1 do not"),
+        ("file,label,split\na.jpg,x,../train\n", "line 2: expected a split like"),
+        ("file,label\na.jpg,x\nb.jpg,y\n", "2 images are too few to split"),
+        ('file,label\na.jpg,"x\n', "line 2: unexpected end of data"),
+        ("file,x,y\na.jpg,1,2\n", "line 2: class column 'y': expected 0 or 1, got '2'"),
+        ("file,x,y\na.jpg,1,\n", "class column 'y': expected 0 or 1, got '' .*--ignore-columns"),
+        ("file,x,y\na.jpg,0,0\n", "no image has a label"),
+        ("file,x\na.jpg,1\n", "expected two or more classes, got x"),
+    ],
+)
+def test_a_bad_table_is_named_with_its_line(table, text, message):
+    path = table(text)
+    with pytest.raises(ValueError, match=message.replace("|", r"\|")) as error:
+        sources.labels(path, seed=0)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_not_there(table, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"1 of 2 images named in .* missing .*: z\.jpg"):
+        sources.labels(table("file,label\na.jpg,x\nz.jpg,y\n"), seed=0)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        sources.labels(tmp_path / "none.csv", seed=0)
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
+        sources.labels(table("file,label\n"), images=tmp_path / "none", seed=0)
+    with pytest.raises(ValueError, match="has no column Genre to ignore; it has: file, label"):
+        sources.labels(table("file,label\n"), ignore=["Genre"], seed=0)
+    (tmp_path / "images.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="is not a text in UTF-8: line 1"):
+        sources.labels(tmp_path / "images.csv", seed=0)

@@ -1,0 +1,219 @@
+"""One reader for tables of captions and labels, as people have them and as sets are published."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from tfrecords import sources
+from tfrecords.sources.table import read_table
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(12):
+        Image.new("RGB", (8, 6), (20 * i, 90, 9)).save(tmp_path / f"{i}.jpg")
+    return tmp_path
+
+
+def captions_of(source):
+    return {
+        raw.filename: raw.captions
+        for split in source.splits
+        for raw in source.read(split, 0, source.splits[split])
+    }
+
+
+def labels_of(source):
+    return {
+        raw.filename: source.class_names[raw.label]
+        for split in source.splits
+        for raw in source.read(split, 0, source.splits[split])
+    }
+
+
+EXPECTED = {f"{i}.jpg": (f"a man, a dog; number {i}",) for i in range(12)}
+
+
+def written(header, between, *, end="\n"):
+    rows = [f'{i}.jpg{between}"a man, a dog; number {i}"' for i in range(12)]
+    return end.join([header.replace(",", between), *rows]) + end
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_delimiters_and_encodings_that_are_certain_are_read(folder, between, encoding):
+    (folder / "c.csv").write_text(written("file,caption", between), encoding=encoding)
+    assert captions_of(sources.captions(folder / "c.csv", seed=0)) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Image,Caption",
+        "image_path,text",
+        "File Name,Title",
+        "FILENAME,comment",
+        "filepath,description",
+        "id,captions",
+    ],
+)
+def test_columns_by_their_usual_names_in_any_case(folder, header):
+    (folder / "c.csv").write_text(written(header, ","))
+    assert captions_of(sources.captions(folder / "c.csv", seed=0)) == EXPECTED
+
+
+def test_columns_by_the_names_the_user_gives(folder):
+    (folder / "c.csv").write_text(written("Who,What", ",", end="\r\n"))
+    source = sources.captions(folder / "c.csv", seed=0, image_column="who", caption_column="What")
+    assert captions_of(source) == EXPECTED
+    with pytest.raises(ValueError, match=r"no column 'where' \(--caption-column\); it has: Who"):
+        sources.captions(folder / "c.csv", seed=0, image_column="Who", caption_column="where")
+
+
+def test_two_columns_that_may_be_meant_are_asked_about(folder):
+    (folder / "c.csv").write_text("image,title,text\n0.jpg,a,b\n")
+    with pytest.raises(ValueError, match="columns text and title may each be the caption; say"):
+        sources.captions(folder / "c.csv", seed=0)
+    (folder / "c.csv").write_text("file,title,caption\n0.jpg,a,b\n")  # Duet's own word wins
+    with pytest.raises(ValueError, match="too few to split"):
+        sources.captions(folder / "c.csv", seed=0)
+
+
+def test_an_unquoted_comma_is_refused_with_its_line(folder):
+    (folder / "c.csv").write_text('file,caption\n0.jpg,"a\nb"\n\n1.jpg,a man, a dog\n')
+    with pytest.raises(ValueError, match=r"c\.csv, line 5: expected 2 columns, got 3; a comma"):
+        sources.captions(folder / "c.csv", seed=0)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "mac-roman"])
+def test_other_encodings_are_named_with_the_line(folder, encoding):
+    (folder / "c.csv").write_bytes("file,caption\n0.jpg,a\n1.jpg,crème\n".encode(encoding))
+    with pytest.raises(ValueError, match=r"line 3 has the byte 0x.*Windows-1252; save the file as"):
+        sources.captions(folder / "c.csv", seed=0)
+
+
+@pytest.mark.parametrize("name", ["results.csv", "captions.txt"])
+def test_flickr30k_as_kaggle_has_it(folder, name):
+    """Cells between `| `, quotes that are just quotes, and one row that lacks its second `|`."""
+    (folder / name).write_text(
+        'image_name| comment_number| comment\n0.jpg| 0| A "dog" , running .\n0.jpg| 4   A dog .\n'
+        + "".join(f"{i}.jpg| 0| number {i}\n" for i in range(1, 12))
+    )
+    found = captions_of(sources.captions(folder / name, seed=0))
+    assert found["0.jpg"] == ('A "dog" , running .', "A dog .")
+    assert len(found) == 12
+
+
+def test_flickr8k_as_its_archive_has_it(folder):
+    (folder / "Flicker8k_Dataset").mkdir()
+    for i in range(12):
+        (folder / f"{i}.jpg").rename(folder / "Flicker8k_Dataset" / f"{i}.jpg")
+    rows = [f'{i}.jpg#{k}\tnumber {i}, said "{k}" .' for i in range(12) for k in range(2)]
+    path = folder / "Flickr8k.token.txt"
+    path.write_text("\n".join([*rows, "9.jpg.1#0\tno such image"]))
+    source = sources.captions(path, seed=0)
+    found = captions_of(source)
+    assert found["Flicker8k_Dataset/3.jpg"] == ('number 3, said "0" .', 'number 3, said "1" .')
+    assert source.splits == {"train": 10, "validation": 1, "test": 1}
+    assert source.notes == ("passed over: captions of 9.jpg.1, which is no image's name",)
+    for word, names in (("train", (0, 1, 2)), ("dev", (3,)), ("test", (4, 5))):
+        listing = folder / f"Flickr_8k.{word}Images.txt"
+        listing.write_text("".join(f"{i}.jpg\n" for i in names))
+    source = sources.captions(path, seed=0)
+    assert source.splits == {"train": 3, "validation": 1, "test": 2}
+    assert source.notes[-1] == "passed over: 6 images that are in none of Flickr8k's splits"
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_json_records_with_one_caption_or_several(folder, ending):
+    records = [{"image": f"{i}.jpg", "caption": [f"a {i}", "b"]} for i in range(12)]
+    lines = "\n".join(map(json.dumps, records))
+    text = json.dumps(records) if ending == "json" else lines
+    (folder / f"c.{ending}").write_text(text, encoding="utf-8-sig")
+    found = captions_of(sources.captions(folder / f"c.{ending}", seed=0))
+    assert found == {f"{i}.jpg": (f"a {i}", "b") for i in range(12)}
+
+
+def test_json_of_names_with_their_captions_or_labels(folder):
+    path = folder / "c.json"
+    path.write_text(json.dumps({f"{i}.jpg": "cat" if i % 2 else "dog" for i in range(12)}))
+    assert captions_of(sources.captions(path, seed=0))["1.jpg"] == ("cat",)
+    path.write_text(json.dumps({f"{i}.jpg": "cat" if i % 2 else "dog" for i in range(20)}))
+    for i in range(12, 20):
+        Image.new("RGB", (8, 6)).save(folder / f"{i}.jpg")
+    assert labels_of(sources.labels(path, seed=0))["1.jpg"] == "cat"
+    path.write_text('{"0.jpg": "cat", "0.jpg": "dog"}')
+    with pytest.raises(ValueError, match=r"'0\.jpg' is there twice"):
+        sources.captions(path, seed=0)
+
+
+def test_a_broken_line_of_json_is_named(folder):
+    (folder / "c.jsonl").write_text('{"image": "0.jpg", "caption": "a"}\n{"image"\n')
+    with pytest.raises(ValueError, match=r"c\.jsonl, line 2 is not JSON"):
+        sources.captions(folder / "c.jsonl", seed=0)
+    (folder / "c.jsonl").write_text('{"image": "0.jpg", "caption": "a"}\n[1]\n')
+    with pytest.raises(ValueError, match=r"line 2: expected an object; got \[1\]"):
+        sources.captions(folder / "c.jsonl", seed=0)
+
+
+def test_labels_by_their_usual_names(folder):
+    rows = "".join(f"{i};{'cat' if i % 2 else 'dog'};train\n" for i in range(12))
+    (folder / "t.csv").write_text("Image_ID;Category;data set\n" + rows)
+    assert labels_of(sources.labels(folder / "t.csv", seed=0))["3.jpg"] == "cat"
+    rows = "".join(f"{i}.jpg,w_{i % 2}\n" for i in range(12))
+    (folder / "t.csv").write_text("Image,Id\n" + rows)
+    with pytest.raises(ValueError, match="label's column is named with --label-column"):
+        sources.labels(folder / "t.csv", seed=0)
+    (folder / "t.csv").write_text("Image,Id,split\n" + rows.replace("\n", ",test\n"))
+    assert labels_of(sources.labels(folder / "t.csv", seed=0, label_column="Id"))["3.jpg"] == "w 1"
+
+
+def test_numbered_labels_are_in_the_order_of_their_numbers(folder):
+    rows = "".join(f"{i}.jpg,{i},train\n" for i in range(12))
+    (folder / "t.csv").write_text("file,label,split\n" + rows)
+    source = sources.labels(folder / "t.csv", seed=0)
+    assert source.class_names == tuple(str(i) for i in range(12))
+    assert source.notes == ("labels are numbered, and in the order of their numbers: 0, 1, 2, ...",)
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_hugging_faces_imagefolder(folder, name, deep):
+    """`metadata` in each split folder, or one beside them whose names begin with the split."""
+
+    def text(rows):
+        if name.endswith("csv"):
+            return "file_name,text\n" + "".join(f"{a},{b}\n" for a, b in rows)
+        return "".join(json.dumps({"file_name": a, "text": b}) + "\n" for a, b in rows)
+
+    for split, numbers in (("train", range(9)), ("validation", range(9, 12))):
+        (folder / split).mkdir()
+        for i in numbers:
+            (folder / f"{i}.jpg").rename(folder / split / f"{i}.jpg")
+        if deep:
+            rows = [(f"{i}.jpg", "cat" if i % 2 else "dog") for i in numbers]
+            (folder / split / name).write_text(text(rows))
+    if not deep:
+        rows = [(f"train/{i}.jpg", "cat" if i % 2 else "dog") for i in range(9)]
+        rows += [(f"validation/{i}.jpg", "cat" if i % 2 else "dog") for i in range(9, 12)]
+        (folder / name).write_text(text(rows))
+    source = sources.captions(folder, seed=0)
+    assert source.splits == {"train": 9, "validation": 3}
+    assert captions_of(source)["validation/9.jpg"] == ("cat",)
+    source = sources.labels(folder, seed=0, label_column="text")
+    assert source.splits == {"train": 9, "validation": 3}
+    assert labels_of(source)["train/3.jpg"] == "cat"
+
+
+def test_what_excel_writes_in_the_first_line_is_understood(folder):
+    (folder / "c.csv").write_text("sep=;\n" + written("file,caption", ";"))
+    assert captions_of(sources.captions(folder / "c.csv", seed=0)) == EXPECTED
+
+
+def test_quotes_in_a_table_with_tabs_are_just_quotes_where_they_do_not_pair(folder):
+    (folder / "c.tsv").write_text('file\tcaption\n0.jpg\t"a" dog\n1.jpg\t5" long\n')
+    assert [row.cells for row in read_table(folder / "c.tsv").rows] == [
+        ("0.jpg", '"a" dog'),
+        ("1.jpg", '5" long'),
+    ]

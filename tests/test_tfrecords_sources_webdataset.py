@@ -1,0 +1,94 @@
+"""WebDataset's tar shards: captions and labels beside images, named by pattern, folder or file."""
+
+import io
+import json
+import pickle
+import tarfile
+
+import pytest
+from PIL import Image
+
+from tfrecords.sources import webdataset
+
+
+def jpeg(grey):
+    buffer = io.BytesIO()
+    Image.new("L", (8, 6), grey).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def shard(path, members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+@pytest.fixture
+def shards(tmp_path):
+    for part in range(3):
+        members = []
+        for i in range(4):
+            key = f"{part * 4 + i:04d}"
+            members += [(f"{key}.jpg", jpeg(20 * i)), (f"{key}.txt", f"number {i}".encode())]
+            members += [(f"{key}.json", json.dumps({"caption": "unused"}).encode())]
+        shard(tmp_path / "shards" / f"{part:04d}.tar", members)
+    return tmp_path / "shards"
+
+
+def listing(source):
+    return {
+        raw.filename: raw
+        for split in source.splits
+        for raw in source.read(split, 0, source.splits[split])
+    }
+
+
+@pytest.mark.parametrize("pattern", ["/{0000..0002}.tar", "/*.tar", ""])
+def test_captions_by_pattern(shards, pattern):
+    source = webdataset(f"{shards}{pattern}", seed=0)
+    assert (source.name, source.splits) == ("shards", {"train": 10, "validation": 1, "test": 1})
+    found = listing(source)
+    assert found["0001.tar/0006.jpg"].captions == ("number 2",)
+    assert found["0001.tar/0006.jpg"].load() == jpeg(40)
+    again = pickle.loads(pickle.dumps(source))
+    assert again.describe() == source.describe()
+
+
+def test_splits_by_name_and_class_names_beside_them(tmp_path):
+    """As clip-benchmark's sets are published: a folder per split, classnames.txt above them."""
+    for split, count in (("train", 6), ("test", 2)):
+        members = [(f"s{i}.webp", jpeg(9)) for i in range(count)]
+        members = [m for i in range(count) for m in (members[i], (f"s{i}.cls", b"%d" % (i % 2)))]
+        shard(tmp_path / split / "0.tar", members)
+    (tmp_path / "classnames.txt").write_text("house_cat\ndog\n")
+    source = webdataset(str(tmp_path), seed=0)
+    assert source.class_names == ("house cat", "dog")
+    assert source.splits == {"train": 6, "test": 2}
+    assert [raw.label for raw in listing(source).values()].count(1) == 4
+    shard(tmp_path / "test" / "1.tar", [("x.jpg", jpeg(9)), ("x.cls", b"7")])
+    with pytest.raises(ValueError, match=r"classnames\.txt has 2 names; a shard has class 7"):
+        webdataset(str(tmp_path), seed=0)
+
+
+def test_what_cannot_be_read_is_named(shards, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing: .*0003\.tar"):
+        webdataset(f"{shards}/{{0000..0003}}.tar", seed=0)
+    with pytest.raises(FileNotFoundError, match="found none"):
+        webdataset(f"{tmp_path}/none*.tar", seed=0)
+    (shards / "0001.tar").write_bytes(b"no tar file" * 100)
+    with pytest.raises(ValueError, match=r"0001\.tar is no tar file"):
+        webdataset(str(shards), seed=0)
+    shard(tmp_path / "bare.tar", [("1.jpg", jpeg(1)), ("2.jpg", jpeg(2))])
+    with pytest.raises(ValueError, match=r"expected captions .* or labels"):
+        webdataset(str(tmp_path / "bare.tar"), seed=0)
+
+
+def test_examples_without_an_image_are_counted(tmp_path):
+    members = [m for i in range(12) for m in ((f"{i}.jpg", jpeg(1)), (f"{i}.txt", b"a"))]
+    shard(tmp_path / "a.tar", [*members, ("lone.txt", b"a caption")])
+    source = webdataset(str(tmp_path / "a.tar"), seed=0)
+    assert sum(source.splits.values()) == 12
+    assert source.notes == ("passed over: 1 examples without an image",)

@@ -1,0 +1,49 @@
+"""Compare class names: detect spellings that mean the same class, and sort numbered names."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def name_key(name: str) -> str:
+    """Returns a key that is equal for different spellings of the same class name.
+
+    Ignores case, underscore or space, repeated spaces, and the Unicode form (NFC or NFD).
+    """
+    folded = unicodedata.normalize("NFC", name).casefold().replace("_", " ")
+    return " ".join(unicodedata.normalize("NFC", folded).split())
+
+
+def merged(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Returns the groups of two or more names with the same `name_key`, in order."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name_key(name), []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def by_number(names: Sequence[str]) -> list[str]:
+    """Sorts names; numerically (2 before 10) if they differ only in one number."""
+    numbers = _numbers(names)
+    if numbers is None:
+        return sorted(names)
+    return [name for _, name in sorted(zip(numbers, names, strict=True))]
+
+
+def _numbers(names: Sequence[str]) -> list[int] | None:
+    """Returns the number in each name, or None if the names differ in anything else."""
+    parts = [_around_digits(name) for name in names]
+    if len({(before, after) for before, _, after in parts}) != 1:
+        return None
+    if not all(digits for _, digits, _ in parts):
+        return None
+    return [int(digits) for _, digits, _ in parts]
+
+
+def _around_digits(name: str) -> tuple[str, str, str]:
+    first = next((i for i, c in enumerate(name) if c in "0123456789"), len(name))
+    last = first
+    while last < len(name) and name[last] in "0123456789":
+        last += 1
+    return name[:first], name[first:last], name[last:]

@@ -1,0 +1,151 @@
+"""Decode image files with Pillow to 8 bits per channel, or raise with the reason."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError, features
+
+from tfrecords.image_kinds import HEAD_BYTES, kind_of
+
+_DEEP = 16  # bits per channel of files that often hold only 10 or 12 bits
+
+_TWELVE_BITS = 4095
+
+# Tags of TIFF (Adobe, TIFF 6.0): NewSubfileType, BitsPerSample, MaxSampleValue.
+_SUBFILE_TYPE, _BITS_PER_SAMPLE, _MAX_SAMPLE = 254, 258, 281
+
+_REDUCED = 1  # NewSubfileType: a reduced-resolution version of another image in the file
+
+
+class UnreadableError(ValueError):
+    """An image that cannot be stored in a record; the message says why."""
+
+
+def opened(data: bytes, *, first_frame: bool, max_pixels: int | None) -> Image.Image:
+    """Decode the whole image, with checks that Pillow omits and other decoders make.
+
+    Raises UnreadableError; Pillow may raise almost any exception for damaged files.
+    """
+    kind = kind_of(data[:HEAD_BYTES])
+    if kind is None:
+        raise UnidentifiedImageError
+    _know(kind)
+    image = _image(data, kind, max_pixels)
+    frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+    if frames > 1 and not first_frame:
+        raise UnreadableError(
+            f"animated or of several pages: {frames} frames, expected one "
+            f"(--first-frame takes the first)"
+        )
+    if kind == "TIFF" and _tag(image, _SUBFILE_TYPE) == _REDUCED:
+        raise UnreadableError("a camera's raw file: what can be read of it is a thumbnail")
+    if image.format == "PNG" and frames == 1:
+        image.verify()  # checks all chunk checksums, which load() skips
+        image = _image(data, kind, max_pixels)
+    if frames > 1:
+        image.seek(0)
+    image.load()
+    return image
+
+
+def _image(data: bytes, kind: str, max_pixels: int | None) -> Image.Image:
+    """Opens the image (header only); UnreadableError if it has too many pixels."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if max_pixels is not None and limit is not None and max_pixels > limit:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's limit is per process
+    most = max_pixels or limit
+    try:
+        image = Image.open(io.BytesIO(data), formats=(kind, "MPO") if kind == "JPEG" else (kind,))
+        too_large = most is not None and image.width * image.height > most
+    except Image.DecompressionBombError:
+        too_large = True
+    if too_large:
+        raise UnreadableError(f"more than {most:,} pixels (--max-pixels)")
+    return image
+
+
+def _know(kind: str) -> None:
+    """Register the HEIF and AVIF plugins if needed; UnreadableError if not installed."""
+    if kind not in ("HEIF", "AVIF") or (kind == "AVIF" and features.check("avif")):
+        return
+    if kind == "HEIF" and "HEIF" in Image.OPEN:
+        return
+    try:
+        import pillow_heif
+    except ImportError:
+        name = "HEIC" if kind == "HEIF" else kind
+        raise UnreadableError(
+            f"a {name} image, which needs pillow-heif: pip install 'duet-vision-language[heif]'"
+        ) from None
+    pillow_heif.register_heif_opener()
+
+
+def plain(image: Image.Image, data: bytes) -> Image.Image:
+    """Converts to greyscale or RGB with 8 bits per channel, transparent parts on white.
+
+    Raises UnreadableError for 32 bits per pixel, and for 16 bits of which 12 or fewer are used
+    unless the file declares it.
+    """
+    if image.mode in ("I", "F"):
+        raise UnreadableError(f"32 bits per pixel (mode {image.mode}), expected 8 or 16")
+    key, bits = image.info.get("transparency"), _bits(image, data)
+    if key is not None and bits == _DEEP:
+        raise UnreadableError("16 bits per channel with a transparent colour, expected 8")
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image, dtype=np.float32)
+        return Image.fromarray(np.rint(grey * (255 / _white(image, grey))).astype(np.uint8))
+    if bits == _DEEP:
+        _refuse_shallow(np.asarray(image).astype(np.int32)[..., :3] * 257)
+    if bits < 8 and image.mode in ("1", "L") and isinstance(key, int):
+        image = image.convert("L")  # Pillow does not scale the transparent colour
+        image.info["transparency"] = key * 255 // (2**bits - 1)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    mode = "L" if image.mode in ("L", "1") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _white(image: Image.Image, grey: np.ndarray) -> float:
+    """Returns the value that means white: the file's maximum, or 65535."""
+    maximum = _tag(image, _MAX_SAMPLE)
+    if isinstance(maximum, int) and 255 <= maximum < 65535 and grey.max() <= maximum:
+        return maximum
+    _refuse_shallow(grey)
+    return 65535
+
+
+def _refuse_shallow(values: np.ndarray) -> None:
+    """Refuses values within 1/16 of the range: 12-bit data in 16 bits, rarely a dark image."""
+    most = int(values.max())
+    if 0 < most <= _TWELVE_BITS:
+        raise UnreadableError(
+            f"16 bits per channel of which no value is above {most}: 12 or fewer bits, which would "
+            f"be nearly black; expected values that fill the 16 bits"
+        )
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Returns bits per channel in the file; 8 if unknown."""
+    if image.format == "PNG":
+        return png_bit_depth(data)
+    if image.format == "TIFF":
+        depth = _tag(image, _BITS_PER_SAMPLE)
+        return depth if isinstance(depth, int) else 8
+    return 8
+
+
+def png_bit_depth(data: bytes) -> int:
+    """Returns bits per channel, or per palette index."""
+    return struct.unpack_from("B", data, 24)[0]  # after signature, chunk header, width and height
+
+
+def _tag(image: Image.Image, tag: int) -> Any:
+    """Returns the first value of a TIFF tag; None if it is missing."""
+    value = getattr(image, "tag_v2", {}).get(tag)
+    return value[0] if isinstance(value, tuple) and value else value

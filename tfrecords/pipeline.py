@@ -1,0 +1,159 @@
+"""Turn records into batches: parse, decode, crop, augment and tokenise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords import images, schema, stateless_random
+from tfrecords.preprocessing import Preprocessing
+from tfrecords.seeded_augmentation import augmented, mixed
+from tfrecords.selection import Selection
+
+# Skips AutoGraph: nothing here branches on a tensor in Python, and it takes a second.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
+# Random streams, so that crops, captions and augmentation use different numbers.
+_CROP, _CAPTION, _AUGMENT, _MIX = range(4)
+
+
+class Tokenizer(Protocol):
+    """Converts texts to ids: int32 [b, length], 0 or another padding id after the end."""
+
+    context_length: int
+
+    def __call__(self, texts: list[str], length: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings for processing a batch of records."""
+
+    preprocessing: Preprocessing  # training uses only the image size
+    tokenizer: Tokenizer | None
+    text_length: int | None  # tokens per text; None for the tokenizer's context length
+    crop_scale: tuple[float, float] | None  # None: preprocess as in evaluation
+    augment: Callable | None
+    mix: Callable | None
+    seed: int
+    captions: int  # pairs per image and epoch
+    rotate_captions: bool  # start at a random caption, not the first
+    prompts: Sequence[Sequence[str]] | None  # per class, in place of captions
+    rows: tuple[int, int]  # this worker's rows of the global batch, first and last + 1
+    selection: Selection  # maps labels to y
+
+
+def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
+    """Converts the batches of `order.batches` to (x, y, sample_weight), see `load`."""
+    threads = os.cpu_count() or 1
+    rows = plan.rows[1] - plan.rows[0]
+    dataset = (
+        records.map(lambda batch: _parse(batch, plan))
+        .unbatch()
+        .map(lambda row: _decode(row, plan), num_parallel_calls=threads, deterministic=True)
+        .batch(rows, drop_remainder=True)
+    )
+    if plan.augment is not None or plan.mix is not None:
+        augment = _augmentation(plan, rows=rows)
+        dataset = dataset.prefetch(1).map(augment)  # decodes the next batch meanwhile
+    options = tf.data.Options()
+    options.deterministic = True
+    # With autotuning, closing an iterator sometimes waits for seconds. Parallelism is set
+    # explicitly instead: images are spread over the threads, operations are not.
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = threads
+    options.threading.max_intra_op_parallelism = 1
+    # Each worker already reads only its rows; tf.distribute must not shard again.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.map(lambda batch: _finish(batch, plan)).prefetch(2).with_options(options)
+
+
+@_as_it_is
+def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
+    """Parses this worker's rows of a batch, and draws the random numbers of each row."""
+    mine = slice(*plan.rows)
+    features = tf.io.parse_example(batch["record"][mine], schema.features())
+    ids, number, epoch = features["image/id"], batch["number"][mine], batch["epoch"]
+    by_id = plan.tokenizer and not plan.prompts
+    rows = {
+        "encoded": features["image/encoded"],
+        "weight": batch["weight"][mine],
+        "target": tf.cast(ids, tf.int32) if by_id else plan.selection.target(features),
+    }
+    if plan.crop_scale is not None:
+        shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)
+        keys = stateless_random.key(plan.seed, _CROP, epoch, ids, number)
+        rows["window"] = images.random_windows(shapes, keys, scale=plan.crop_scale)
+    if plan.tokenizer is not None:
+        keys = stateless_random.key(plan.seed, _CAPTION, epoch, ids)
+        first = stateless_random.uniform(keys) * float(plan.rotate_captions)
+        captions = features["image/caption"]
+        if plan.prompts:
+            captions = tf.gather(tf.ragged.constant(plan.prompts), features["image/class/label"])
+        rows["caption"] = _pick(captions, first, number)
+    if plan.augment is not None or plan.mix is not None:
+        key = stateless_random.key(plan.seed, _AUGMENT, epoch, batch["step"], plan.rows[0])
+        rows["key"] = tf.fill(tf.shape(number), key)
+    return rows
+
+
+def _pick(captions: tf.RaggedTensor, first: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Picks one caption per image: the next one in each pass, starting at fraction `first`."""
+    captions = captions.with_row_splits_dtype(tf.int64)
+    lengths = captions.row_lengths()
+    start = tf.cast(first * tf.cast(lengths, tf.float32), tf.int64)
+    return tf.gather(captions.values, captions.row_starts() + (start + number) % lengths)
+
+
+@_as_it_is
+def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
+    row = dict(row)
+    encoded, window = row.pop("encoded"), row.pop("window", None)
+    if window is None:
+        row["image"] = images.to_square(encoded, plan.preprocessing)
+    else:
+        size = plan.preprocessing.image_size
+        row["image"] = images.resized_crop(encoded, size, window=window)
+    return row
+
+
+def _augmentation(plan: Plan, *, rows: int) -> Callable:
+    size = plan.preprocessing.image_size
+    shape = (rows, size, size, 3)
+    augment = augmented(plan.augment, shape) if plan.augment is not None else None
+    mix = mixed(plan.mix, shape, plan.selection.class_count) if plan.mix is not None else None
+
+    def apply(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        image, target, key = batch["image"], batch["target"], batch["key"][0]
+        if augment is not None:
+            image = augment(image, key)
+        if mix is not None:
+            image, target = mix(image, target, stateless_random.key(key, _MIX))
+        return {**batch, "image": image, "target": target}
+
+    return apply
+
+
+@_as_it_is
+def _finish(batch: dict[str, tf.Tensor], plan: Plan) -> tuple[dict, tf.Tensor, tf.Tensor]:
+    x = {"image": batch["image"]}
+    if plan.tokenizer is not None:
+        x["token_ids"] = _tokenize(batch["caption"], plan.tokenizer, plan.text_length)
+    return x, batch["target"], batch["weight"]
+
+
+def _tokenize(captions: tf.Tensor, tokenizer: Tokenizer, length: int | None) -> tf.Tensor:
+    """Tokenises outside the graph: in-graph tokenizers give different ids for digits."""
+    length = length or tokenizer.context_length
+
+    def ids(captions: np.ndarray) -> np.ndarray:
+        texts = [caption.decode() for caption in captions]
+        return np.asarray(tokenizer(texts, length=length), np.int32)
+
+    tokens = tf.numpy_function(ids, [captions], tf.int32, stateful=False)
+    return tf.ensure_shape(tokens, [captions.shape[0], length])

@@ -1,0 +1,240 @@
+"""The source interface, and sources of image files (all but TFDS and `shapes`)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from tfrecords.escaped_names import escaped
+from tfrecords.schema import Label, RawExample
+from tfrecords.splits import rarest_class, train_validation
+
+SPLITS = ("train", "validation", "test")
+
+# Common names of splits in folder and file names.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+TEST_SHARE = 0.2  # of images with one label each that come unsplit
+
+_VALIDATION_SHARE = 0.1  # of images with captions or several labels, and as many to test on
+
+_SHOWN = 3  # names in an error message
+
+_LONG = 80  # characters of a name
+
+
+class Source(Protocol):
+    """Images to be written into records. Sources can be pickled.
+
+    Attributes:
+        name: of the data set, as written to the manifest.
+        class_names: by label; () without labels.
+        templates, metric, lossless: see `catalog.Dataset`.
+        splits: split name -> number of images, rejected ones included.
+
+    Multi-label sources also have `multi_label = True`; a source that skipped or chose something
+    has `notes`, lines that say so.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def templates(self) -> tuple[str, ...]: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def lossless(self) -> bool: ...
+    @property
+    def splits(self) -> Mapping[str, int]: ...
+
+    def describe(self) -> dict[str, object]:
+        """Returns JSON-able settings; equal ones guarantee equal images in equal order."""
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        """Yields images `start` to `stop` of a split, in a fixed, shuffled order."""
+
+
+class File(NamedTuple):
+    """One image file, named relative to the root of its source, with `/`."""
+
+    name: str
+    label: Label | None = None
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A source of image files.
+
+    Args:
+        files: split name -> files, shuffled.
+        kind: the layout it was read from.
+        seed: of shuffling and splitting.
+        notes: messages about skipped files or choices made; without effect on the images.
+        Others: see `Source`.
+    """
+
+    name: str
+    kind: str
+    root: Path
+    seed: int
+    files: dict[str, list[File]]
+    class_names: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    metric: str = "top1"
+    lossless: bool = False
+    extra: dict = field(default_factory=dict)
+    multi_label: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {split: len(files) for split, files in self.files.items()}
+
+    def describe(self) -> dict:
+        """Includes a checksum of the file list, so that added or removed files are noticed."""
+        digest = hashlib.sha256(repr((self.files, self.class_names)).encode())
+        return {
+            "kind": self.kind,
+            "root": escaped(str(self.root.resolve())),
+            "seed": self.seed,
+            "listing_sha256": digest.hexdigest(),
+            **self.extra,
+        }
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        for file in self.files[split][start:stop]:
+            yield RawExample(file.name, partial(self.load, file.name), file.label, file.captions)
+
+    def load(self, name: str) -> bytes:
+        """Returns the bytes of one of its files; OSError if it cannot be read."""
+        return (self.root / name).read_bytes()
+
+
+def mixed(files: Iterable[File], *, seed: int) -> list[File]:
+    """Shuffles the files; the order depends only on their names and the seed."""
+    ordered = sorted(files, key=lambda file: file.name)
+    return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+
+
+def split_by_seed(
+    files: Sequence[File], *, seed: int, test_share: float | None = None
+) -> dict[str, list[File]]:
+    """80 % train and 20 % test of every class, each mixed.
+
+    Where somebody reads a split validation, that of captions (in training) and of several labels
+    (for thresholds), it is 80 % train, 10 % validation, 10 % test. Methods that learn one label
+    per image choose by images of train, so that a split validation would be left unused. An image
+    of several classes goes by the rarest of them.
+
+    Args:
+        seed: decides which images.
+        test_share: of every class, in place of 20 or 10 %.
+
+    Raises ValueError for too few images, or a share that leaves nothing to train on.
+    """
+    ordered = sorted(files, key=lambda file: file.name)
+    several = [file.label for file in ordered if isinstance(file.label, tuple)]
+    labels = rarest_class(several) if several else np.array([file.label or 0 for file in ordered])
+    validates = bool(several) or any(file.captions for file in ordered)
+    usual = _VALIDATION_SHARE if validates else TEST_SHARE
+    share = usual if test_share is None else test_share
+    most = 1 - _VALIDATION_SHARE if validates else 1
+    if not 0 < share < most:
+        raise ValueError(f"--test-share: expected a number between 0 and {most:g}; got {share:g}")
+    rest, test = train_validation(labels, fraction=share, seed=seed)
+    chosen = {"train": rest, "test": test}
+    if validates:
+        train, validation = train_validation(
+            labels[rest], fraction=_VALIDATION_SHARE / (1 - share), seed=seed + 1
+        )
+        chosen = {"train": rest[train], "validation": rest[validation], "test": test}
+    if not all(len(positions) for positions in chosen.values()):
+        raise ValueError(f"{len(files)} images are too few to split into {', '.join(chosen)}")
+    return {
+        split: mixed((ordered[i] for i in positions), seed=seed)
+        for split, positions in chosen.items()
+    }
+
+
+def divided(
+    files: Mapping[str, Sequence[File]], *, seed: int, test_share: float | None, where: object
+) -> dict[str, list[File]]:
+    """The files of each split, mixed; those of split "" are split by the seed.
+
+    Raises ValueError for a share of images that have splits already, which `where` names.
+    """
+    if "" in files:
+        return split_by_seed(files[""], seed=seed, test_share=test_share)
+    if test_share is not None:
+        raise ValueError(
+            f"--test-share: the images of {where} are in splits already "
+            f"({', '.join(files)}); expected images without"
+        )
+    return {split: mixed(group, seed=seed) for split, group in files.items()}
+
+
+def split_name(text: str) -> str:
+    """Returns Duet's name of a split in a table; only word characters, as file names use it."""
+    if text and not re.fullmatch(r"\w+", text, re.ASCII):
+        raise ValueError(f"expected a split like {', '.join(SPLITS)}, got {text!r}")
+    return SPLIT_NAMES.get(text.lower(), text)
+
+
+def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
+    """Raises FileNotFoundError, with count and first names, unless all exist under `root`."""
+    names = list(names)
+    missing = [name for name in names if not is_file(root / name)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(names)} images named in {listed_in} are missing under "
+            f"{root}: {few(missing)}"
+        )
+
+
+def is_file(path: Path) -> bool:
+    """Returns whether the file exists; False also for an invalid file name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or contains a zero byte
+        return False
+
+
+def few(names: Sequence[str]) -> str:
+    """Returns the first names of a list, for an error message."""
+    shown = [name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in names[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(names) > _SHOWN else "")
+
+
+def prompt_names(
+    names: Iterable[str], *, renames: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Returns class names for prompts: underscores become spaces, then `renames` apply."""
+    spaced = (name.replace("_", " ") for name in names)
+    return tuple((renames or {}).get(name, name) for name in spaced)
+
+
+def read_layout(root: Path, path: str, *, what: str) -> str:
+    """Reads a required file of a published layout; FileNotFoundError names it if missing."""
+    try:
+        return (root / path).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{root} is not {what}: {path} is missing") from None

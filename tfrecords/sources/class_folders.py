@@ -1,0 +1,127 @@
+"""Read class folders: one folder of images per class, with or without split folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_prompts import TEMPLATES
+from tfrecords.escaped_names import escaped
+from tfrecords.sources.base import (
+    File,
+    FileSource,
+    divided,
+    few,
+    prompt_names,
+)
+from tfrecords.sources.folder_layout import Tree, layout
+from tfrecords.sources.walk import said, walk
+
+
+def class_folder(
+    root: str | Path,
+    *,
+    seed: int,
+    name: str = "",
+    templates: tuple[str, ...] = TEMPLATES["any"],
+    renames: Mapping[str, str] | None = None,
+    flatten: bool = False,
+    test_share: float | None = None,
+    left_out: Callable[[str], bool] = lambda folder: False,
+) -> FileSource:
+    """Read `SPLIT/<class>/*`, `<class>/SPLIT/*`, or `<class>/*`, which is split by seed.
+
+    Accepts the usual split names (`training_set`, `seg_test`, `valid`, `dev`). Labels follow the
+    sorted folder names, sorted numerically if they differ only in a number. Hidden files, files of
+    other programs and non-images are skipped; the source's `notes` count them by kind.
+
+    Args:
+        root: the folder.
+        seed: of shuffling, and of splitting images without given splits.
+        name, templates: see `Source`.
+        renames: folder name -> class name for prompts.
+        flatten: include images in subfolders of a class folder.
+        test_share: of images without given splits, in place of 20 %.
+        left_out: whether a folder of this name is not a class.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no class folders, only one, an empty one, classes that differ between
+            splits or have the same name, or another nesting of folders.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder; expected one folder per class in it")
+    walked = walk(root)
+    tree = Tree(walked)
+    tree_layout = layout(root, tree, flatten=flatten)
+    splits = {
+        split: {name: folder for name, folder in classes.items() if not left_out(name)}
+        for split, classes in tree_layout.splits.items()
+    }
+    labels = _labels({split: list(classes) for split, classes in splits.items()}, root)
+    class_names = prompt_names(map(escaped, labels), renames=renames)
+    _refuse_merged(root, labels, class_names)
+    files = {
+        split: _images(root, tree, classes, labels=labels) for split, classes in splits.items()
+    }
+    return FileSource(
+        name=name or escaped(root.resolve().name),
+        kind="folder",
+        root=root,
+        seed=seed,
+        files=divided(files, seed=seed, test_share=test_share, where=root),
+        class_names=class_names,
+        templates=templates,
+        notes=(*tree_layout.notes, *_order(labels), *said(walked.passed)),
+    )
+
+
+def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
+    """Returns class folder -> label; ValueError unless every split has the same classes.
+
+    Args:
+        classes: split -> its class folders.
+    """
+    first, expected = next(iter(classes.items()))
+    for split, names in classes.items():
+        missing, strange = set(expected) - set(names), set(names) - set(expected)
+        if missing or strange:
+            parts = [f"{split} lacks {few(sorted(missing))}"] if missing else []
+            parts += [f"{first} lacks {few(sorted(strange))}"] if strange else []
+            raise ValueError(f"{root}: class folders differ between splits: {'; '.join(parts)}")
+    if len(expected) < 2:
+        got = f"only {expected[0]}" if expected else "none"
+        raise ValueError(f"{root}: expected a folder for each of two or more classes, got {got}")
+    return {name: label for label, name in enumerate(by_number(expected))}
+
+
+def _refuse_merged(root: Path, folders: Mapping[str, int], names: tuple[str, ...]) -> None:
+    """Raises ValueError if different folders have equivalent class names."""
+    for group in merged(names):
+        same = [folder for folder, label in folders.items() if names[label] in group]
+        raise ValueError(
+            f"{root}: several class folders mean the same name: {group[0]} ({', '.join(same)})"
+        )
+
+
+def _order(labels: Mapping[str, int]) -> list[str]:
+    """Returns a note if classes are not in alphabetical order."""
+    if list(labels) == sorted(labels):
+        return []
+    return [f"class folders are numbered, and in the order of their numbers: {few(list(labels))}"]
+
+
+def _images(
+    root: Path, tree: Tree, classes: Mapping[str, str], *, labels: Mapping[str, int]
+) -> list[File]:
+    files = []
+    for name, folder in classes.items():
+        found = tree.of(folder)
+        if not found:
+            raise ValueError(
+                f"{root / folder} is empty; expected the images of class {escaped(name)!r}"
+            )
+        files += [File(image, labels[name]) for image in found]
+    return files

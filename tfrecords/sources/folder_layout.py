@@ -1,0 +1,209 @@
+"""Infer classes and splits from a folder tree, or explain why that is impossible."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfrecords.sources.base import SPLIT_NAMES, SPLITS, few
+from tfrecords.sources.walk import Walked
+
+# Ignored words in the name of a split folder: training_set, train_images, seg_train.
+_FILLERS = frozenset(
+    ("data", "dataset", "folder", "image", "images", "img", "imgs", "photos", "seg", "set")
+)
+
+_NO_CLASSES = frozenset(("pred", "predict", "prediction", "unlabeled", "unlabelled", "unknown"))
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of each split and class.
+
+    Attributes:
+        splits: split ("" for images without given splits) -> class -> folders of its images.
+        notes: messages about skipped folders and choices made.
+    """
+
+    splits: dict[str, dict[str, str]]
+    notes: list[str] = field(default_factory=list)
+
+
+class Tree:
+    """The folders and images of a walk, by parent folder."""
+
+    def __init__(self, walked: Walked):
+        self.folders: dict[str, list[str]] = {}
+        self.images: dict[str, list[str]] = {}
+        self._below: dict[str, int] = {}
+        for folder in walked.folders:
+            self.folders.setdefault(_parent(folder), []).append(folder)
+        for name in walked.files:
+            folder = _parent(name)
+            self.images.setdefault(folder, []).append(name)
+            for above in (folder, *_parents(folder)):
+                self._below[above] = self._below.get(above, 0) + 1
+
+    def below(self, folder: str) -> int:
+        """Returns the number of images in a folder, recursively."""
+        return self._below.get(folder, 0)
+
+    def holding(self, folder: str) -> list[str]:
+        """Returns the subfolders that contain images at any depth."""
+        return [name for name in self.folders.get(folder, []) if self.below(name)]
+
+    def of(self, folder: str) -> list[str]:
+        """Returns all images of a folder, recursively."""
+        images = list(self.images.get(folder, []))
+        for inner in self.folders.get(folder, []):
+            images += self.of(inner)
+        return images
+
+
+def layout(root: Path, tree: Tree, *, flatten: bool) -> Layout:
+    """Infers `{train,test[,validation]}/<class>/*`, `<class>/{train,test}/*`, or `<class>/*`.
+
+    Args:
+        root: the folder, for messages.
+        tree: its content.
+        flatten: include images in subfolders of a class folder.
+
+    Raises:
+        ValueError: another nesting; the message describes it.
+    """
+    tops = tree.folders.get("", [])
+    splits = {f: split for f in tops if (split := _split_of(f)) and tree.holding(f)}
+    if splits:
+        result = _splits_outside(root, tree, splits)
+    else:
+        result = _splits_inside(tree, tops) or Layout({"": {_base(f): f for f in tops}})
+    strays = tree.images.get("", [])
+    if strays:
+        result.notes.append(f"passed over: {_stray(strays)} beside the folders")
+    if not flatten:
+        _refuse_deeper(root, tree, result, lone=len(tops) == 1)
+    return result
+
+
+def split_word(name: str) -> str | None:
+    """Returns the split in a folder name such as `seg_train` or `TestSet`, or None."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    splits = [SPLIT_NAMES.get(_bare(word)) for word in words if word not in _FILLERS]
+    return splits[0] if len(splits) == 1 else None
+
+
+def _bare(word: str) -> str:
+    """Strips a suffix: `trainset` -> `train`."""
+    ends = (word.removesuffix(filler) for filler in _FILLERS if word.endswith(filler))
+    return next((end for end in ends if end in SPLIT_NAMES), word)
+
+
+def _split_of(folder: str) -> str | None:
+    return split_word(_base(folder))
+
+
+def _splits_outside(root: Path, tree: Tree, splits: dict[str, str]) -> Layout:
+    tops, notes = tree.folders[""], []
+    for folder in [f for f in tops if f not in splits]:
+        flat = not tree.holding(folder)
+        words = {word.lower() for word in _WORDS.findall(folder)}
+        if not tree.below(folder):
+            notes.append(f"passed over: folder {folder}, which holds no images")
+        elif flat and (_split_of(folder) or words & _NO_CLASSES):
+            notes.append(
+                f"passed over: {tree.below(folder):,} images in {folder}, "
+                f"which has no class folders"
+            )
+        else:
+            _strangers(root, tops)
+    if len(set(splits.values())) < len(splits):
+        _strangers(root, tops)
+    by_split: dict[str, dict[str, str]] = {}
+    for split in (name for name in SPLITS if name in splits.values()):
+        folder = next(f for f, name in splits.items() if name == split)
+        base = _undoubled(tree, folder)
+        if tree.images.get(base):
+            strays = _stray(tree.images[base])
+            notes.append(f"passed over: {strays} beside the class folders of {base}")
+        by_split[split] = {_base(f): f for f in tree.folders.get(base, [])}
+    return Layout(by_split, notes)
+
+
+def _undoubled(tree: Tree, folder: str) -> str:
+    """Returns `seg_train/seg_train`, a doubling common in archives, for `seg_train`."""
+    while not tree.images.get(folder) and len(tree.folders.get(folder, [])) == 1:
+        (inner,) = tree.folders[folder]
+        if _split_of(inner) != _split_of(folder) or not tree.holding(inner):
+            break
+        folder = inner
+    return folder
+
+
+def _splits_inside(tree: Tree, tops: list[str]) -> Layout | None:
+    """Infers `<class>/{train,test}`; None unless all classes have splits inside."""
+    by_split: dict[str, dict[str, str]] = {}
+    for folder in tops:
+        inner = tree.folders.get(folder, [])
+        splits = [_split_of(name) for name in inner]
+        if (
+            not inner
+            or tree.images.get(folder)
+            or not all(splits)
+            or len(set(splits)) < len(splits)
+        ):
+            return None
+        for split, name in zip(splits, inner, strict=True):
+            by_split.setdefault(str(split), {})[_base(folder)] = name
+    return (
+        Layout({name: by_split[name] for name in SPLITS if name in by_split}) if by_split else None
+    )
+
+
+def _refuse_deeper(root: Path, tree: Tree, found: Layout, *, lone: bool) -> None:
+    """Raises ValueError if a class folder has subfolders with images."""
+    for classes in found.splits.values():
+        for folder in classes.values():
+            inner = tree.holding(folder)
+            if inner:
+                if lone and "" in found.splits:
+                    hint = f"did you mean {root / folder}?"
+                else:
+                    hint = "--flatten takes all images below a class folder as that class's"
+                seen = few([f"{name} ({tree.below(name):,} images)" for name in inner])
+                raise ValueError(
+                    f"{root}: folder {folder} holds {len(tree.images.get(folder, [])):,} images "
+                    f"and folders of its own: {seen}; expected SPLIT/CLASS/IMAGE, "
+                    f"CLASS/SPLIT/IMAGE or CLASS/IMAGE; {hint}"
+                )
+
+
+def _strangers(root: Path, tops: list[str]) -> None:
+    raise ValueError(
+        f"{root} holds {', '.join(tops)}; expected at most one folder for each of "
+        f"{', '.join(SPLITS)} and nothing else, or class folders alone"
+    )
+
+
+def _stray(names: list[str]) -> str:
+    count = "1 image" if len(names) == 1 else f"{len(names):,} images"
+    return f"{count} ({few([_base(name) for name in sorted(names)])})"
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _parents(folder: str) -> list[str]:
+    """Returns all parent folders, including "" (unless the folder is "")."""
+    parents = []
+    while folder:
+        folder = _parent(folder)
+        parents.append(folder)
+    return parents

@@ -1,0 +1,261 @@
+"""Read a table of labelled images: `file` with `label`, or with a 0/1 column per class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_prompts import TEMPLATES
+from tfrecords.escaped_names import escaped
+from tfrecords.sources import metadata
+from tfrecords.sources import table as table_file
+from tfrecords.sources.base import (
+    File,
+    FileSource,
+    divided,
+    few,
+    is_file,
+    prompt_names,
+    require_files,
+    split_name,
+)
+from tfrecords.sources.table import Table, in_rows, read_table
+
+BETWEEN = "|"  # separates the labels of one image
+
+_ENDINGS = ("", ".jpg", ".jpeg", ".png")  # some tables omit the extension
+
+Row = tuple[str, str, tuple[str, ...]]  # file, split ("" if not given), classes
+
+
+def labels(
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    seed: int,
+    multi_label: bool = False,
+    ignore: Sequence[str] = (),
+    name: str = "",
+    image_column: str | None = None,
+    label_column: str | None = None,
+    test_share: float | None = None,
+) -> FileSource:
+    """Read a table with one row per image: CSV, TSV, JSON or JSON Lines (see `table.read_table`).
+
+    Column `file` (or filename, image, id and so on) is the image, with or without .jpg or .png.
+    Either column `label` (or class, category) holds its class or classes, separated by `|`, and
+    classes are sorted by name; or every other column is a class, present (1) or absent (0), in
+    column order. Column `split` gives the image's split; without it images are split by seed,
+    whatever the file is called.
+
+    The data set is multi-label if its classes are columns, any image has two, or `multi_label` is
+    set.
+
+    Args:
+        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
+            `metadata.jsonl`, in itself or in its split folders.
+        images: folder of the images; by default that of the table.
+        seed: of shuffling, and of splitting images without given splits.
+        multi_label: treat as multi-label even if no image has two labels.
+        ignore: columns that are not classes.
+        name: of the data set.
+        image_column, label_column: names of these columns, if unusual.
+        test_share: of images without given splits, in place of 20 % (10 % of several labels).
+
+    Raises:
+        FileNotFoundError: no such file or folder, or images it names are missing.
+        ValueError: a column or a row is not as described; the message names the line.
+    """
+    path = Path(path)
+    root = Path(images) if images is not None else path if path.is_dir() else path.parent
+    rows, classes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
+    listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
+    class_names = prompt_names(listed)
+    _check_classes(path, rows, class_names)
+    multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
+    by_split = _by_split(rows, root, listed, multi_label=multi_label)
+    _check_files(path, root, [file.name for group in by_split.values() for file in group])
+    return FileSource(
+        name=name or path.resolve().stem,
+        kind="labels",
+        root=root,
+        seed=seed,
+        files=_splits(path, by_split, seed=seed, test_share=test_share),
+        class_names=class_names,
+        templates=TEMPLATES["any"],
+        metric="map" if multi_label else "top1",
+        multi_label=multi_label,
+        notes=_order(listed),
+    )
+
+
+def _order(listed: Sequence[str]) -> tuple[str, ...]:
+    """Returns a note if labels are not in alphabetical order; class columns keep their order."""
+    if list(listed) == sorted(listed) or by_number(listed) != list(listed):
+        return ()
+    return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
+
+
+def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]:
+    """Returns the rows and class columns of a table or of a folder's metadata files."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
+    files = metadata.files(path) if path.is_dir() else [(path, "")]
+    if not files or not files[0][0].is_file():
+        raise FileNotFoundError(f"there is no file {path}; expected a table of images and labels")
+    rows: list[Row] = []
+    for file, split in files:
+        found, classes = _read(read_table(file, value="label"), **columns)
+        if split:
+            found = [
+                (f"{file.parent.name}/{name}", own_split or split, c)
+                for name, own_split, c in found
+            ]
+        elif file.name in metadata.NAMES:
+            found = _by_folder(found)
+        rows += found
+    return rows, classes
+
+
+def _by_folder(rows: list[Row]) -> list[Row]:
+    """Returns the rows with splits from their folders, if no column gives them and all have one."""
+    splits = metadata.by_folder({row[0]: row for row in rows})
+    if splits is None or any(split for _, split, _ in rows):
+        return rows
+    return [
+        (name, split, classes)
+        for split, group in splits.items()
+        for name, _, classes in group.values()
+    ]
+
+
+def _by_split(
+    rows: list[Row], root: Path, classes: Sequence[str], *, multi_label: bool
+) -> dict[str, list[File]]:
+    """Returns the images by split, named as on disk, with their class indices."""
+    number = {label: i for i, label in enumerate(classes)}
+    by_split: dict[str, list[File]] = {}
+    for file, split, labels in rows:
+        numbers = tuple(sorted(number[label] for label in labels))
+        label = numbers if multi_label else numbers[0]
+        by_split.setdefault(split, []).append(File(_with_ending(root, file), label))
+    return by_split
+
+
+def _check_files(path: Path, root: Path, names: list[str]) -> None:
+    require_files(root, names, listed_in=str(path))
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:  # the same name with and without its extension
+        raise ValueError(f"{path} has images in two rows: {few(twice)}")
+
+
+def _splits(
+    path: Path, by_split: dict[str, list[File]], *, seed: int, test_share: float | None
+) -> dict[str, list[File]]:
+    if "" in by_split and len(by_split) > 1:
+        raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} do not")
+    return divided(by_split, seed=seed, test_share=test_share, where=path)
+
+
+def _with_ending(root: Path, name: str) -> str:
+    """Adds the extension that makes the name an existing file; unchanged if none does."""
+    return next((name + end for end in _ENDINGS if is_file(root / (name + end))), name)
+
+
+def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise ValueError(f"{path}: expected two or more classes, got {few(names) or 'none'}")
+    twice = merged(names)
+    if twice:
+        raise ValueError(f"{path}: several classes mean the same name: {' and '.join(twice[0])}")
+    halves = [name for name in names if escaped(name) != name]
+    if halves:
+        raise ValueError(f"{path}: a class's name has half a character in it: {escaped(halves[0])}")
+    if not any(found for _, _, found in rows):
+        raise ValueError(f"{path}: no image has a label")
+
+
+def _read(
+    table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
+) -> tuple[list[Row], list[str]]:
+    """Returns the rows and the class columns; no columns if there is a column `label`."""
+    places, classes = _columns(table, ignore=ignore, image=image, label=label)
+    if "label" in places:
+        classes_of = _named(places["label"])
+    else:
+        classes_of = _marked({table.columns.index(column): column for column in classes})
+    line_of: dict[str, int] = {}
+
+    def read(row: table_file.Row) -> Row:
+        file = str(row.cells[places["image"]]).strip()
+        if not file:
+            raise ValueError("expected a file, got an empty cell")
+        if file in line_of:
+            raise ValueError(f"{file} was in {table.unit} {line_of[file]} already")
+        line_of[file] = row.line
+        split = split_name(str(row.cells[places["split"]]).strip()) if "split" in places else ""
+        return file, split, classes_of(row.cells)
+
+    rows = in_rows(table, read)
+    if not rows:
+        raise ValueError(f"{table.path} names no images")
+    return rows, classes
+
+
+def _columns(
+    table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
+) -> tuple[dict[str, int], list[str]]:
+    """Returns the positions of image, label and split, and the remaining class columns."""
+    path, header = table.path, table.columns
+    unknown = [column for column in ignore if column not in header]
+    if unknown:
+        raise ValueError(f"{path} has no column {few(unknown)} to ignore; it has: {few(header)}")
+    used = replace(table, columns=tuple("" if c in ignore else c for c in header))
+    candidates = {
+        "image": used.place("image", given=image, needed=False),
+        "label": used.place("label", given=label, needed=False),
+        "split": used.place("split", needed=False),
+    }
+    places = {what: place for what, place in candidates.items() if place is not None}
+    others = [c for i, c in enumerate(used.columns) if c and i not in places.values()]
+    classes = [] if "label" in places else others
+    if "image" not in places or not (classes or "label" in places):
+        raise ValueError(
+            f"{path}: expected columns file and label, or file and one 0/1 column per class, "
+            f"in the first {table.unit}; got {few(header) or 'none'}"
+        )
+    return places, classes
+
+
+def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
+    def classes(cells: Sequence[Any]) -> tuple[str, ...]:
+        cell = cells[place]
+        several = cell if isinstance(cell, list) else cell.split(BETWEEN)
+        found = [label.strip() for label in several]
+        if not all(found):
+            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}")
+        if len(set(found)) < len(found):
+            raise ValueError(f"a label stands twice in {cell!r}")
+        return tuple(found)
+
+    return classes
+
+
+def _marked(columns: dict[int, str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
+    def marked(cells: Sequence[Any]) -> Iterator[str]:
+        for place, column in columns.items():
+            value = str(cells[place]).strip()
+            if value not in ("0", "1"):
+                raise ValueError(
+                    f"class column {column!r}: expected 0 or 1, got {value!r} "
+                    f"(is it a class? the label's column is named with --label-column, "
+                    f"others are left out with --ignore-columns)"
+                )
+            if value == "1":
+                yield column
+
+    return lambda cells: tuple(marked(cells))

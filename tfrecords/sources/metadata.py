@@ -1,0 +1,44 @@
+"""Hugging Face's `imagefolder`: `metadata.csv` or `metadata.jsonl` beside the images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from tfrecords.sources.folder_layout import split_word
+
+NAMES = ("metadata.csv", "metadata.jsonl")
+
+Value = TypeVar("Value")
+
+
+def files(folder: Path) -> list[tuple[Path, str]]:
+    """Returns the metadata files of a folder or its split folders, with split ("" for none).
+
+    Raises ValueError if one folder has two of them.
+    """
+    found = _in(folder)
+    if found:
+        return [(found, "")]
+    inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    pairs = [(_in(path), split_word(path.name)) for path in inner]
+    return [(file, split) for file, split in pairs if file and split]
+
+
+def by_folder(images: Mapping[str, Value]) -> dict[str, dict[str, Value]] | None:
+    """Groups images by the split named by their first folder; None if any has none."""
+    by_split: dict[str, dict[str, Value]] = {}
+    for name, value in images.items():
+        split = split_word(name.split("/", 1)[0]) if "/" in name else None
+        if split is None:
+            return None
+        by_split.setdefault(split, {})[name] = value
+    return by_split
+
+
+def _in(folder: Path) -> Path | None:
+    there = [folder / name for name in NAMES if (folder / name).is_file()]
+    if len(there) > 1:
+        raise ValueError(f"{folder} has {' and '.join(NAMES)}; expected one of them")
+    return there[0] if there else None

@@ -1,0 +1,1 @@
+"""The built-in data sets `shapes`: synthetic images with captions and classes."""

@@ -1,0 +1,257 @@
+"""Read WebDataset shards: tar files in which members with the same stem form an example."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_prompts import TEMPLATES
+from tfrecords.image_kinds import IMAGE_SUFFIXES
+from tfrecords.schema import Label
+from tfrecords.sources.base import SPLITS, File, FileSource, divided, few, prompt_names
+from tfrecords.sources.folder_layout import split_word
+from tfrecords.text_files import parse_json, read_lines
+
+_CAPTION = ("txt", "text", "caption")
+
+_LABEL = ("cls", "label")
+
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+Place = tuple[str, int, int]  # tar file, offset and number of a member's bytes
+
+
+@dataclass(frozen=True)
+class TarSource(FileSource):
+    """A source whose images are members of tar files.
+
+    Args:
+        places: name -> location of its bytes.
+        Others: see `FileSource`.
+    """
+
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def load(self, name: str) -> bytes:
+        path, start, size = self.places[name]
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The parts of one example in a shard."""
+
+    image: Place | None = None
+    ending: str = ""
+    captions: tuple[str, ...] = ()
+    label: str | None = None
+
+
+def webdataset(
+    pattern: str, *, seed: int, name: str = "", test_share: float | None = None
+) -> FileSource:
+    """Read tar shards: images with captions (`txt`, `json`), class numbers or names (`cls`).
+
+    A shard with train, val or test in its file or folder name is that split; others are split by
+    seed. Names of numbered classes are the lines of `classnames.txt` beside or above the shards.
+
+    Args:
+        pattern: `shards/{0000..0099}.tar`, a pattern with `*`, one file, or a folder.
+        seed: of shuffling, and of splitting images without given splits.
+        name: of the data set.
+        test_share: of images that come unsplit, in place of 20 % (10 % of captions).
+
+    Raises:
+        FileNotFoundError: no such shards.
+        ValueError: a shard is damaged or compressed, or examples have neither captions nor labels.
+    """
+    shards = _shards(pattern)
+    root = Path(os.path.commonpath([shard.parent.absolute() for shard in shards]))
+    places: dict[str, Place] = {}
+    by_split: dict[str, list[tuple[str, _Found]]] = {}
+    passed: Counter[str] = Counter()
+    for shard in shards:
+        split = split_word(shard.stem) or split_word(shard.parent.name) or ""
+        for key, found in _examples(shard):
+            if found.image is None:
+                passed["examples without an image"] += 1
+                continue
+            file = f"{shard.absolute().relative_to(root).as_posix()}/{key}.{found.ending}"
+            if file in places:
+                raise ValueError(f"{shard} has {key}.{found.ending} twice, or stands twice in it")
+            places[file] = found.image
+            by_split.setdefault(split, []).append((file, found))
+    class_names, labels = _classes(shards[0], [f for group in by_split.values() for _, f in group])
+    files = {
+        split: [File(file, labels(found), found.captions) for file, found in group]
+        for split, group in by_split.items()
+    }
+    _check(pattern, files)
+    return TarSource(
+        name=name or root.name,
+        kind="webdataset",
+        root=root,
+        seed=seed,
+        files=_splits(pattern, files, seed=seed, test_share=test_share),
+        class_names=class_names,
+        templates=TEMPLATES["any"] if class_names else (),
+        metric="top1" if class_names else "recall",
+        notes=tuple(f"passed over: {count:,} {what}" for what, count in passed.items()),
+        places=places,
+    )
+
+
+def _shards(pattern: str) -> list[Path]:
+    """Returns the tar files that match a pattern; FileNotFoundError if any is missing."""
+    names = _expanded(pattern)
+    if len(names) == 1 and Path(names[0]).is_dir():
+        paths = sorted(Path(names[0]).rglob("*.tar"))
+    else:
+        paths = [
+            Path(path)
+            for name in names
+            for path in (sorted(glob.glob(name)) if glob.has_magic(name) else [name])
+        ]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise FileNotFoundError(
+            f"--webdataset {pattern}: expected tar files; "
+            f"{f'missing: {few(missing)}' if missing else 'found none'}"
+        )
+    return paths
+
+
+def _expanded(pattern: str) -> list[str]:
+    """Expands every `{08..10}` to 08, 09, 10."""
+    braces = _BRACES.search(pattern)
+    if braces is None:
+        return [pattern]
+    first, last = int(braces[1]), int(braces[2])
+    if last < first or last - first > 1_000_000:
+        raise ValueError(f"--webdataset {pattern}: expected {braces[0]} to count up")
+    middle = (str(number).zfill(len(braces[1])) for number in range(first, last + 1))
+    head, tail = pattern[: braces.start()], pattern[braces.end() :]
+    return [name for number in middle for name in _expanded(head + number + tail)]
+
+
+def _examples(shard: Path) -> Iterator[tuple[str, _Found]]:
+    """Yields the examples of a shard: consecutive members with the same key."""
+    key, parts = None, _Found()
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                folder, _, base = member.name.rpartition("/")
+                stem, _, ending = base.partition(".")
+                here = f"{folder}/{stem}" if folder else stem
+                if here != key:
+                    if key is not None:
+                        yield key, parts
+                    key, parts = here, _Found()
+                parts = _with(parts, tar, member, ending.lower(), shard)
+    except tarfile.TarError as error:
+        raise ValueError(f"{shard} is no tar file that can be read (unpack .gz): {error}") from None
+    if key is not None:
+        yield key, parts
+
+
+def _with(
+    parts: _Found, tar: tarfile.TarFile, member: tarfile.TarInfo, ending: str, shard: Path
+) -> _Found:
+    if f".{ending.rpartition('.')[2]}" in IMAGE_SUFFIXES:
+        if parts.image is not None:
+            raise ValueError(f"{shard}: {member.name} is a second image of its example")
+        place = (str(shard), member.offset_data, member.size)
+        return _Found(place, ending, parts.captions, parts.label)
+    if ending not in (*_CAPTION, *_LABEL, "json"):
+        return parts
+    file = tar.extractfile(member)
+    try:
+        text = file.read().decode("utf-8-sig") if file else ""
+    except UnicodeDecodeError:
+        raise ValueError(f"{shard}: {member.name} is not a text in UTF-8") from None
+    captions, label = parts.captions, parts.label
+    if ending == "json":
+        document = parse_json(text, name=f"{shard}: {member.name}")
+        document = document if isinstance(document, dict) else {}
+        captions = captions or _texts(
+            next((document[k] for k in ("caption", "text") if k in document), ())
+        )
+        label = (
+            label
+            if label is not None
+            else next((str(document[k]) for k in _LABEL if k in document), None)
+        )
+    elif ending in _LABEL:
+        label = text.strip()
+    else:
+        captions = _texts(text)
+    return _Found(parts.image, parts.ending, captions, label)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    several = value if isinstance(value, list | tuple) else [value]
+    plain = (" ".join(str(each).split()) for each in several if each is not None)
+    return tuple(text for text in plain if text)
+
+
+def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
+    """Returns the class names, and a function from an example to its label."""
+    said = {each.label for each in found if each.label is not None}
+    if not said:
+        return (), lambda each: None
+    folders = list(shard.absolute().parents)[:2]
+    listing = next(
+        (path for path in (f / "classnames.txt" for f in folders) if path.is_file()),
+        None,
+    )
+    if listing is not None and all(label.isdecimal() for label in said):
+        names = prompt_names(read_lines(listing))
+        strange = [label for label in said if int(label) >= len(names)]
+        if strange:
+            raise ValueError(f"{listing} has {len(names)} names; a shard has class {strange[0]}")
+        number = {label: int(label) for label in said}
+    else:
+        ordered = by_number(sorted(said))
+        names, number = prompt_names(ordered), {label: i for i, label in enumerate(ordered)}
+        if merged(names):
+            raise ValueError(f"several classes mean the same name: {', '.join(merged(names)[0])}")
+    if len(names) < 2:
+        raise ValueError(f"expected two or more classes, got {few(names)}")
+
+    def label_of(each: _Found) -> Label | None:
+        return None if each.label is None else number[each.label]
+
+    return names, label_of
+
+
+def _check(pattern: str, files: dict[str, list[File]]) -> None:
+    every = [file for group in files.values() for file in group]
+    if not every:
+        raise ValueError(f"--webdataset {pattern}: the shards hold no images")
+    bare = [file.name for file in every if file.label is None and not file.captions]
+    if len(bare) == len(every):
+        raise ValueError(
+            f"--webdataset {pattern}: expected captions ({', '.join(_CAPTION)}, json) or labels "
+            f"({', '.join(_LABEL)}) beside the images; there are none"
+        )
+
+
+def _splits(
+    pattern: str, files: dict[str, list[File]], *, seed: int, test_share: float | None
+) -> dict[str, list[File]]:
+    if "" in files and len(files) > 1:
+        raise ValueError(f"--webdataset {pattern}: some shards' names say a split and others not")
+    found = divided(files, seed=seed, test_share=test_share, where=pattern)
+    return {split: found[split] for split in dict.fromkeys([*SPLITS, *found]) if split in found}

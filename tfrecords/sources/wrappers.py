@@ -1,0 +1,185 @@
+"""Sources derived from others: limited in size, with other splits, without excluded images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfrecords.schema import RawExample
+from tfrecords.sources.base import Source
+
+
+@dataclass(frozen=True)
+class _Of:
+    """Attributes taken unchanged from the wrapped source."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.source.class_names
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        return self.source.templates
+
+    @property
+    def metric(self) -> str:
+        return self.source.metric
+
+    @property
+    def lossless(self) -> bool:
+        return self.source.lossless
+
+    @property
+    def multi_label(self) -> bool:
+        return getattr(self.source, "multi_label", False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return getattr(self.source, "notes", ())
+
+
+@dataclass(frozen=True)
+class Limited(_Of):
+    """The first `limit` images of every split of another source."""
+
+    limit: int
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"limit: expected at least 1 image per split, got {self.limit}")
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {split: min(n, self.limit) for split, n in self.source.splits.items()}
+
+    def describe(self) -> dict:
+        return {**self.source.describe(), "limit": self.limit}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        return self.source.read(split, start, min(stop, self.limit))
+
+
+@dataclass(frozen=True)
+class WithValidation(_Of):
+    """Another source whose split validation is replaced by a part of its split train.
+
+    Args:
+        share: validation images, as a share of the remaining train images.
+        limit: most remaining train images.
+
+    Raises ValueError if split train is missing or too small.
+    """
+
+    share: float
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"validation_share: expected a number in (0, 1), got {self.share}")
+        if "train" not in self.source.splits:
+            raise ValueError("validation_share: expected a split train to take it from")
+        if not all(self._parts):
+            raise ValueError(
+                f"validation_share: {self.source.splits['train']} images of split train are too "
+                f"few to take a share of {self.share} from"
+            )
+
+    @property
+    def _parts(self) -> tuple[int, int]:
+        """Number of images of train, and of validation, which follow them in the source."""
+        count = self.source.splits["train"]
+        train = int(count / (1 + self.share) + 1e-9)
+        train = train if self.limit is None else min(train, self.limit)
+        return train, min(round(self.share * train), count - train)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        train, validation = self._parts
+        others = {
+            split: count
+            for split, count in self.source.splits.items()
+            if split not in ("train", "validation")
+        }
+        return {"train": train, "validation": validation, **others}
+
+    def describe(self) -> dict:
+        own = {"validation_share": self.share, "train_limit": self.limit}
+        return {**self.source.describe(), **own}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        train, validation = self._parts
+        if split == "validation":
+            return self.source.read("train", train + start, train + min(stop, validation))
+        return self.source.read(split, start, min(stop, train) if split == "train" else stop)
+
+
+@dataclass(frozen=True)
+class Merged(_Of):
+    """All images of another source as one split.
+
+    Args:
+        split: its name.
+    """
+
+    split: str
+
+    def __post_init__(self) -> None:
+        if not self.split.isidentifier() or not self.split.isascii():
+            raise ValueError(f"all_as: expected a name like test, got {self.split!r}")
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {self.split: sum(self.source.splits.values())}
+
+    def describe(self) -> dict:
+        return {**self.source.describe(), "all_as": self.split}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        first = 0
+        for part, count in self.source.splits.items():
+            begin, end = max(start - first, 0), min(stop - first, count)
+            if begin < end:
+                yield from self.source.read(part, begin, end)
+            first += count
+
+
+@dataclass(frozen=True)
+class Excluded(_Of):
+    """Another source without some of its images.
+
+    Args:
+        kept: split name -> places in it of the images that stay, ascending.
+        said: a line on how many are left out.
+    """
+
+    kept: dict[str, list[int]]
+    said: str
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {split: len(places) for split, places in self.kept.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*super().notes, self.said)
+
+    def describe(self) -> dict:
+        gone = {
+            split: sorted(set(range(count)) - set(self.kept[split]))
+            for split, count in self.source.splits.items()
+        }
+        return {**self.source.describe(), "excluded": gone}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        places = np.array(self.kept[split][start:stop], int)
+        for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1):
+            if len(run):
+                yield from self.source.read(split, int(run[0]), int(run[-1]) + 1)
