@@ -15,6 +15,9 @@ from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags as open_clip_tags
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
+from dual_encoder.distillation import feature_distance as feature_distance
+from dual_encoder.distillation import random_text_distance as random_text_distance
+from dual_encoder.distillation import random_text_matrix as random_text_matrix
 from dual_encoder.distributed_training import ExactTraining as ExactTraining
 from dual_encoder.equal_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
@@ -34,6 +37,7 @@ from dual_encoder.index.search import top_k as top_k
 from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
+from dual_encoder.model_stock import model_stock as model_stock
 from dual_encoder.naming import NamesImages as NamesImages
 from dual_encoder.presets import APPLICATIONS as APPLICATIONS
 from dual_encoder.presets import IMAGE_TOWERS as IMAGE_TOWERS

@@ -61,7 +61,8 @@ def fit(task: Task, seed: int = 0, *, alpha: float | None = None) -> GaussianFit
 
     Args:
         task: one or more images of every class; validation chooses alpha, or where there is none
-            folds of the training images.
+            folds of the training images: by cross-entropy after a temperature of its own, and of
+            equals to 0.01 the smallest.
         seed: not used, nothing is drawn.
         alpha: this one instead.
 
@@ -86,7 +87,7 @@ def fit(task: Task, seed: int = 0, *, alpha: float | None = None) -> GaussianFit
         logits = zero_shot + value * gaussian
         temperatures[value] = temperature(logits, wanted, spread=SPREAD)
         tried[value] = losses(logits / temperatures[value], wanted)
-    best = min(tried, key=lambda value: tried[value].mean())
+    best = min(tried, key=lambda value: (round(float(tried[value].mean()), 2), value))
     means = {value: float(found.mean()) for value, found in tried.items()}
     return parts.fitted(best, temperatures[best], {"tried": means})
 
