@@ -115,7 +115,9 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, more, message):
 
 
 def test_a_finished_run_is_not_overwritten(home):
-    status, said, _ = finetune(home, "flyp", "--method", "flyp")
+    method = ("--method", "linear-probe")
+    assert finetune(home, "once", *method)[0] == 0
+    status, said, _ = finetune(home, "once", *method)
     assert status == 0 and said.startswith("finished already; nothing is left to do\n")
-    status, _, error = finetune(home, "flyp", "--method", "flyp", "--seed", "9")
+    status, _, error = finetune(home, "once", *method, "--seed", "9")
     assert status == 2 and "holds a finished run" in error

@@ -135,7 +135,10 @@ def test_no_command_is_wrong_input(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "no command 'trian'; expected one of datasets, models, prepare, train, "),
+        (
+            ["trian"],
+            "no command 'trian'; expected one of datasets, models, prepare, inspect, train, ",
+        ),
         (["train"], "the following arguments are required: data, out"),
         (["train", "--dat", "x", "--out", "y"], "arguments: --dat x; did you mean --data?"),
         (["train", "--config", "nope"], "--config: no file and no recipe 'nope'; recipes: "),
