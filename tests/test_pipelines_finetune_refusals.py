@@ -108,7 +108,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(home):
         (("--held-out", "1", "--held-out-classes", "dog"), "expected one of them; got both"),
         (("--held-out-classes", "dogs"), "no class 'dogs'; did you mean dog?"),
         (("--held-out", "9", "--held-out-seed", "1"), "expected 1 to 4 of"),
-        (("--method", "lora2"), "expected one of auto, full, frozen"),
+        (("--method", "lora2"), "expected one of auto, linear-probe"),
         (("--plateau", "2"), "--plateau needs --schedule constant"),
         (("--head", "zero-shot", "--method", "lora", "--templates", "x"), "no file x"),
         (("--model", "no-such-model"), "no-such-model"),

@@ -51,7 +51,9 @@ def test_every_method_of_the_vocabulary_has_a_figure():
 def test_sets_of_the_catalogue_have_its_splits_and_as_many_classes():
     for name, facts in table.datasets().items():
         if name in DATASETS and (test := facts.splits.get("test")):
-            assert set(test.names) <= set(DATASETS[name].splits.values())
+            splits = set(DATASETS[name].splits.values())
+            # EuroSAT is published unsplit; figures are of CoOp's split.
+            assert set(test.names) <= splits or splits == {"train"}
             assert test.classes == DATASETS[name].classes
 
 

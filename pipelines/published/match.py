@@ -161,8 +161,8 @@ def _prompts(found: Measured, figure: Figure, split: Split) -> str:
     own = (known.templates if known else ()) or PLAIN
     ours = found.templates or own
     if figure.prompts == "ensemble":
-        count = len(known.templates) if known else datasets()[figure.dataset].templates
-        same = _plain(ours) == _plain(own) if known else len(ours) == count
+        count = datasets()[figure.dataset].templates or len(own)
+        same = _plain(ours) == _plain(own) if len(own) == count else len(ours) == count
         published = f"the {count} prompts of the set" if count > 1 else f'prompt "{own[0]}"'
     else:
         text = datasets()[figure.dataset].coop if figure.prompts == "coop" else figure.prompts

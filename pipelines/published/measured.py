@@ -68,5 +68,9 @@ def checkpoint(name: str) -> str:
     from dual_encoder import CHECKPOINTS
 
     plain = name.removeprefix("hf://")
-    same = (key for key, row in CHECKPOINTS.items() if plain in (row.tag, row.repository))
+    same = (
+        key
+        for key, row in CHECKPOINTS.items()
+        if plain in (row.tag, row.repository, f"openai/{key}")  # where OpenAI publishes its own
+    )
     return next(same, name)

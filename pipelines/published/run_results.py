@@ -30,6 +30,8 @@ FROM_ROW = {  # where a row of `compare` has a measure
 N_CTX = 16  # CoOp's, where none is given
 NEEDED = {"command": str, "dataset": str, "split": str, "metrics": dict, "config": dict}
 
+NAMELESS = ("imagenet",)  # whose class folders are called by WordNet ids: names have to be given
+
 
 def read(run: str) -> list[Measured]:
     """What a finished run measured; [] for a run of `train`, whose model nobody else has.
@@ -224,7 +226,7 @@ def _templates(folder: Path) -> list[str] | None:
 def _own_names(document: dict[str, Any]) -> str:
     """That a set of the catalogue was told by other names than the catalogue's."""
     names = document["config"].get("class_names")
-    known = document["dataset"] in DATASETS
+    known = document["dataset"] in DATASETS and document["dataset"] not in NAMELESS
     return f"the set's own class names, not those of {names}" if names and known else ""
 
 
