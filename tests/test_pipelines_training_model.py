@@ -151,4 +151,5 @@ def test_weights_that_cannot_be_fetched_say_what_to_do(records, tmp_path, capsys
     more = ("--text-tower", "bert-base", "--text-weights", "bert-base-uncased")
     assert train(records, tmp_path / "out", *more) == 2
     error = capsys.readouterr().err
-    assert "google-bert/bert-base-uncased: expected model*.safetensors" in error
+    assert "google-bert/bert-base-uncased: no weights" in error
+    assert "expected model.safetensors, pytorch_model.bin" in error
