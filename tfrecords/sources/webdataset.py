@@ -122,7 +122,7 @@ def _shards(pattern: str) -> list[Path]:
             for name in names
             for path in (sorted(glob.glob(name)) if glob.has_magic(name) else [name])
         ]
-    missing = [str(path) for path in paths if not path.is_file()]
+    missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
         raise FileNotFoundError(
             f"--webdataset {pattern}: expected tar files; "
