@@ -70,7 +70,7 @@ def pickled(root: Any, *, protocol: int = 2, legacy: bool = False) -> tuple[byte
     file = io.BytesIO()
     pickler = _Pickler(file, protocol)
     pickler.storages, pickler.legacy = {}, legacy
-    with patch.dict(sys.modules):  # the names are imported, to be compared
+    with patch.dict(sys.modules, STAND_INS):  # the names are imported, to be compared
         pickler.dump(root)
     return file.getvalue(), pickler.storages
 
@@ -88,33 +88,39 @@ class _Pickler(pickle.Pickler):
         key = self.storages.setdefault(value, value.key or str(len(self.storages)))
         count = size if value.count is None else value.count
         if self.legacy:  # a string of its own every time, which is then written every time
-            return "storage", stand_in(*where), (key + " ")[:-1], "cpu", count, None
-        return "storage", stand_in(*where), key, "cpu", count
+            return "storage", _imported(*where), (key + " ")[:-1], "cpu", count, None
+        return "storage", _imported(*where), key, "cpu", count
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Call):
-            made = stand_in(value.module, value.name), value.arguments
+            made = _imported(value.module, value.name), value.arguments
             return made if value.state is None else (*made, value.state)
         if not isinstance(value, Tensor):
             return NotImplemented
         if value.parameter:
             data = Tensor(value.storage, value.shape, value.strides, value.offset)
             if value.state is None:
-                return stand_in("torch._utils", "_rebuild_parameter"), (data, True, OrderedDict())
-            made = stand_in("torch._utils", "_rebuild_parameter_with_state")
+                return _imported("torch._utils", "_rebuild_parameter"), (data, True, OrderedDict())
+            made = _imported("torch._utils", "_rebuild_parameter_with_state")
             return made, (data, True, OrderedDict(), value.state)
         kind = value.storage.values.dtype.name
         places = (value.storage, value.offset, value.shape, value.strides, False, OrderedDict())
         if kind in KINDS:
-            return stand_in("torch._utils", "_rebuild_tensor_v2"), places
-        return stand_in("torch._utils", "_rebuild_tensor_v3"), (*places, stand_in("torch", kind))
+            return _imported("torch._utils", "_rebuild_tensor_v2"), places
+        return _imported("torch._utils", "_rebuild_tensor_v3"), (*places, _imported("torch", kind))
+
+
+def _imported(module: str, name: str) -> type:
+    """The stand-in, where `pickle` looks for it."""
+    value = stand_in(module, name)
+    sys.modules.update(STAND_INS)
+    return value
 
 
 def stand_in(module: str, name: str) -> type:
-    """A class that is pickled by this name of torch."""
+    """A class that is pickled by this name of torch; only `pickled` lets it be imported."""
     home = STAND_INS.setdefault(module, ModuleType(module))
-    sys.modules.setdefault(module.partition(".")[0], home)  # what a module is in comes first
-    sys.modules[module] = home
+    STAND_INS.setdefault(module.partition(".")[0], home)  # what a module is in comes first
     if not hasattr(home, name):
         setattr(home, name, type(name, (), {"__module__": module}))
     return getattr(home, name)
