@@ -16,6 +16,7 @@ from pipelines.comparison.options import Options
 from pipelines.comparison.worker import Call
 from pipelines.comparison.workers import Workers
 from pipelines.methods.table import METHODS
+from pipelines.runs import class_names
 from pipelines.training import batch_size
 from tfrecords import Manifest
 
@@ -37,6 +38,7 @@ class Plan:
         left_out: method -> why it does not fit into the budget.
         held_out: labels of the classes that are not trained on.
         remarks: what a person should know of the images before the figures.
+        names: of all classes; templates: prompts with {} for the name.
     """
 
     jobs: list[Job]
@@ -45,6 +47,8 @@ class Plan:
     left_out: Mapping[str, str]
     held_out: tuple[int, ...]
     remarks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ("{}",)
 
 
 def plan(
@@ -72,7 +76,9 @@ def plan(
         job_of[name], cells[name] = jobs.of(METHODS[name], options, recipes, out=out, images=images)
         planned += job_of[name]
     remarks = _remarks(options, manifest, held_out, images=images)
-    return Plan(planned, cells, job_of, left_out, held_out, remarks)
+    templates = class_names.templates(options.templates, manifest)
+    texts = tuple(manifest.spoken_names), tuple(templates)
+    return Plan(planned, cells, job_of, left_out, held_out, remarks, *texts)
 
 
 def batches(made: Plan) -> list[list[Job]]:
@@ -95,7 +101,8 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     """
     left = batches(made)
     needs_model = any(not job.method.network for batch in left for job in batch)
-    first = [Call(rows.resolve, (about.model,), essential=True)] if needs_model else []
+    resolve = Call(rows.resolve, (about.model, made.names, made.templates), essential=True)
+    first = [resolve] if needs_model else []
     if not first:
         claim()
     for batch in left:

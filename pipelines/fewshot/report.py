@@ -26,8 +26,8 @@ FIGURES = {
 PAGE, PLOT = "report.html", "accuracy.png"
 
 
-def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) -> str:
-    """Write `results.json`, `accuracy.png` and `report.html`. Returns the table as text."""
+def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) -> dict[str, Any]:
+    """Write `results.json`, `accuracy.png` and `report.html`. Returns the results."""
     found = [results.read(cell.folder) for cell in cells]
     rows = table(found)
     best = best_of(rows)
@@ -43,6 +43,7 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
         },
         config=asdict(options),
         protocol=found[0]["protocol"],
+        equal_names=found[0].get("equal_names", {}),
         best={key: best[key] for key in ("model", "method", "shots")},
         table=rows,
         seed=0,
@@ -50,7 +51,7 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
     results.write(out / results.FILE, document)
     (out / PLOT).write_bytes(fewshot_plots.few_shot(rows, _lines(rows)))
     (out / PAGE).write_text(page(document, found), encoding="utf-8")
-    return as_text(rows)
+    return document
 
 
 def table(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

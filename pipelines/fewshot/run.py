@@ -34,16 +34,6 @@ def cells_of(options: Options, out: Path) -> list[Cell]:
     ]
 
 
-def names_of(options: Options, manifest: "Manifest") -> list[str]:
-    """Of the classes, as the options say."""
-    return class_names.class_names(
-        options.class_names,
-        manifest,
-        language=options.language,
-        allow_equal=options.allow_equal_names,
-    )
-
-
 def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     """Runs the cells that have no results yet, and gives each as it ends.
 
@@ -58,7 +48,12 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     check(options)
     manifest = Manifest.read(options.data)
     check_records(options, manifest)
-    names = names_of(options, manifest)
+    names = class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
     templates = class_names.templates(options.templates, manifest)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     cells = cells_of(options, out)
@@ -108,7 +103,7 @@ def prepare(
         )
     features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)
-    _check_names(options, cells, model, names)
+    _check_names(options, cells, model, names, templates)
     _claim(options)  # before the cache is filled, by which the folder would be somebody's
     if any(cell.row.learns for cell in cells):
         _say_short(cells, features.labels("train")[1], manifest, seen)
@@ -149,9 +144,16 @@ def sides(options: Options, manifest: "Manifest") -> tuple[tuple[int, ...], tupl
 
 
 def _check_names(
-    options: Options, cells: list[Cell], model: "DualEncoder", names: list[str]
+    options: Options,
+    cells: list[Cell],
+    model: "DualEncoder",
+    names: list[str],
+    templates: list[str],
 ) -> None:
     """Complain about names and vectors before images are embedded."""
+    import dual_encoder
+
+    dual_encoder.refuse_equal_names(model, names, templates)
     for method in {cell.method for cell in cells} & set(prompts.LEARNT):
         prompts.learner(method, model, names, prompt_options(options))
 
@@ -239,6 +241,7 @@ def _document(
         cost=cost,
         config=asdict(options),
         protocol=_protocol(options, shared),
+        equal_names=class_names.equal_names(shared.names),
         method=cell.method,
         shots=cell.shots,
         **{**fitted.more, "seed": cell.seed},
