@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class Index:
         """
         for shard in self.shards:
             yield shard.embeddings
-            mapped = shard.embeddings
+            mapped: Any = shard.embeddings
             while isinstance(mapped, np.ndarray):
                 mapped = mapped.base
             if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
