@@ -1,8 +1,6 @@
 """`models` prints everything that can be named, as tables and as JSON."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from dual_encoder.checkpoints.open_clip import texts
 from pipelines.__main__ import main
 from pipelines.models import entries, tables
 
+CLIPA = Path(__file__).parent / "fixtures" / "pretrained" / "open_clip_clipa"
 ROW = {
     "name": "tiny",
     "kind": "dual-encoder",
@@ -34,13 +33,11 @@ TAG = {
 }
 
 
-def test_json_from_the_command_line_is_quiet():
-    command = [sys.executable, "-m", "pipelines", "models", "--json"]
-    result = subprocess.run(
-        command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=60
-    )
-    assert result.returncode == 0 and result.stderr == ""
-    found = json.loads(result.stdout)
+def test_json_from_the_command_line_is_quiet(capfd):
+    assert main(["models", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    found = json.loads(out)
     assert [row["name"] for row in found["checkpoints"]] == list(CHECKPOINTS)
     assert found["image_towers"] == list(IMAGE_TOWERS)
     assert found["text_towers"] == list(TEXT_TOWERS)
@@ -151,6 +148,15 @@ def test_rows_whose_repositories_are_gone_and_names_of_nothing(publish, capsys):
         "error: no checkpoint 'minilm'; expected hf://org/repo, or a name of the table such as "
         "minilm-l6\n"
     )
+
+
+def test_a_tag_of_open_clip_at_a_revision(hub, capsys):
+    files = {path.name: path.read_bytes() for path in CLIPA.iterdir()}
+    hub.publish("UCSC-VLAA/ViT-L-14-CLIPA-datacomp1B", files, reference="refs/pr/1")
+    status, lines = checked(capsys, "ViT-L-14-CLIPA/datacomp1b", "--revision", "refs/pr/1")
+    assert status == 0 and lines[1].split()[0] == "ViT-L-14-CLIPA/datacomp1b@refs/pr/1"
+    status, lines = checked(capsys, "ViTamin-L/datacomp1b")
+    assert status == 1 and "Duet has no such model (expected timm_model" in lines[1]
 
 
 def test_without_a_network_it_is_one_line(hub, monkeypatch, capsys):

@@ -186,7 +186,8 @@ def _published(
 def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, str | None]:
     """A name of the table or the hub without the revision after it, and that revision."""
     plain, at, after = str(name).partition(AT)
-    if not at or not (plain.startswith(HUB) or row_named(plain)):
+    known = plain.startswith(HUB) or row_named(plain) or plain in open_clip_tags()
+    if not at or not known:
         return name, revision
     if not after or revision is not None:
         raise ValueError(
