@@ -246,4 +246,4 @@ def test_every_command_that_takes_a_model_of_the_hub_takes_its_revision():
     }
     del names["expected"]  # whose model is a word of published tables
     names["retrieve"].remove("check")  # an index
-    assert revision.NAMED == {name: next(iter(each)) for name, each in names.items() if each}
+    assert {name: next(iter(each)) for name, each in names.items() if each} == revision.NAMED

@@ -10,8 +10,8 @@ AT = "@"  # as `dual_encoder.load` reads it
 
 #: The option of each command that names a model which may lie on the hub.
 NAMED = {
-    **dict.fromkeys("train finetune evaluate predict export compare".split(), "model"),
-    **dict.fromkeys("inspect retrieve serve".split(), "model"),
+    **dict.fromkeys(["train", "finetune", "evaluate", "predict", "export", "compare"], "model"),
+    **dict.fromkeys(["inspect", "retrieve", "serve"], "model"),
     "prompt": "models",
     "models": "check",
 }
