@@ -17,8 +17,9 @@ CLIPA = Path(__file__).parent / "fixtures" / "pretrained" / "open_clip_clipa"
 ROW = {
     "name": "tiny",
     "kind": "dual-encoder",
-    "parameters": 1234,
+    "parameters": 1_234_000,
     "image_size": 64,
+    "licence": "MIT",
     "zero_shot": {"shapes": 0.925},
     "bytes_here": 5_678_000,
 }
@@ -51,21 +52,34 @@ def test_a_checkpoint_says_whether_it_is_here():
     assert rows["clip-rn50"]["licence"] == "MIT"
 
 
+def test_tags_say_their_licence_or_that_none_is_stated():
+    stated = {row["name"]: row["licence"] for row in entries()["open_clip"]}
+    assert stated["ViT-H-14-378-quickgelu/dfn5b"] == "Apple-Sample-Code"
+    assert stated["ViT-L-14-CLIPA/datacomp1b"] == "not stated"
+    assert sum(name != "not stated" for name in stated.values()) > 180
+
+
 def test_tables_for_people():
     missing = {**ROW, "name": "a longer name", "bytes_here": None, "zero_shot": {}}
     text = {**ROW, "name": "words", "kind": "text-encoder", "image_size": None, "zero_shot": {}}
     found = {"checkpoints": [ROW, missing, text]}
-    other = {**TAG, "name": "Y/web", "parameters": None, "licence": "", "refusal": "no towers"}
+    other = {
+        **TAG,
+        "name": "Y/web",
+        "parameters": None,
+        "licence": "not stated",
+        "refusal": "no towers",
+    }
     found |= {"image_towers": ["vit"], "text_towers": ["bert", "gru"], "open_clip": [TAG, other]}
     lines = tables(found).splitlines()
-    assert lines[2].split() == ["tiny", "64", "1,234", "5.7", "MB", "shapes", "92.5%"]
-    assert lines[3].split() == ["a", "longer", "name", "64", "1,234", "no"]
+    cells = [" ".join(line.split()) for line in lines]
+    assert cells[2] == "tiny 64 1,234,000 5 5.7 MB MIT shapes 92.5%"
+    assert cells[3] == "a longer name 64 1,234,000 5 no MIT"
     assert lines[2].index("64") == lines[3].index("64")
-    assert ["words", "1,234", "5.7", "MB"] in [line.split() for line in lines]
+    assert "words 1,234,000 5 5.7 MB MIT" in cells
     assert "OpenCLIP's own table (--model MODEL/TAG): 1 of 2 load" in lines
-    rows = [" ".join(line.split()) for line in lines]
-    assert "ViT-X/web 224 1,000,000 MIT imagenet 62.5%, 38 sets 50.0%" in rows
-    assert "Y/web 224 does not load: no such towers" in rows
+    assert "ViT-X/web 224 1,000,000 4 MIT imagenet 62.5%, 38 sets 50.0%" in cells
+    assert "Y/web 224 not stated does not load: no such towers" in cells
     assert "image towers (--image-tower):" in lines and lines[-1] == "  bert, gru"
 
 

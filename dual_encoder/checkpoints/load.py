@@ -262,8 +262,9 @@ def _import_owners(path: Path) -> None:
 
 
 def similar(name: str) -> list[str]:
-    """Names of the table that are like this one, or its first."""
-    return difflib.get_close_matches(name, CHECKPOINTS, n=3) or list(CHECKPOINTS)[:3]
+    """Names of both tables that are like this one, or the first."""
+    known = [*CHECKPOINTS, *open_clip_tags()]
+    return difflib.get_close_matches(name, known, n=3) or known[:3]
 
 
 def _refuse(name: str | Path, **options: Any) -> None:
