@@ -81,6 +81,12 @@ def freeze(model: keras.Model, variables: Iterable[keras.Variable]) -> None:
                 variable.trainable = False
 
 
+def train_image_side(model: ImageClassifier) -> None:
+    """Freeze the head, and the batch normalisation with its statistics."""
+    freeze(model, model.head.trainable_variables)
+    freeze(model, batch_norms(model))
+
+
 def batch_norms(model: keras.Model) -> list[keras.Variable]:
     """Returns the weights of all batch normalisation layers; frozen, they keep their statistics."""
     kind = keras.layers.BatchNormalization
@@ -151,6 +157,17 @@ def without_lora(model: ImageClassifier) -> ImageClassifier:
         if getattr(source, "lora_enabled", False):
             layer.kernel.assign(source.kernel)
     return plain
+
+
+#: What a method may train (`Method.trains` of the table of methods), of a built classifier; the
+#: options are those of `finetune`.
+WAYS: dict[str, Callable[[ImageClassifier, Any], None]] = {
+    "all": lambda model, options: None,
+    "image": lambda model, options: train_image_side(model),
+    "last": lambda model, options: train_only(model, last_blocks=options.last_blocks),
+    "head": lambda model, options: train_only(model, last_blocks=0),
+    "lora": lambda model, options: add_lora(model, rank=options.lora_rank),
+}
 
 
 def recompute(model: keras.Model) -> None:

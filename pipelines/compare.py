@@ -1,6 +1,5 @@
 """Compare ways to adapt a model on one's own images: a table, a page and a recommendation."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import next_steps
+    from pipelines.comparison import folds, next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
@@ -32,6 +31,7 @@ def run(options: Options) -> int:
     away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )
+    options = folds.settled(options, manifest, away)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     if options.dry_run:
         return _dry_run(options, manifest)
@@ -43,7 +43,11 @@ def run(options: Options) -> int:
         for line in health:
             print(line, flush=True)
         about = _about(plan, options, manifest, out=out)
-        claim = partial(folder.claim, out, options)
+
+        def claim() -> None:
+            folder.claim(out, options)
+            folds.write(plan.folds)
+
         comparison_plan.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
@@ -79,7 +83,7 @@ def _written(
     said = results.said(plan)
     wrong = (
         mistakes.rows(
-            options.data,
+            [(fold.options.data, sum(fold.test)) for fold in plan.folds],
             options.test,
             said,
             seen=results.seen_labels(next(iter(said.values())), plan.held_out),

@@ -17,7 +17,14 @@ SPEED = budget.Speed(flops=7.71e9, images_per_second=100.0)  # a tower as large 
 
 
 def options(**given):
-    usual = {"model": "m", "seeds": [1, 2], "epochs": 10, "test": "test", "image_size": None}
+    usual = {
+        "model": "m",
+        "seeds": [1, 2],
+        "folds": 1,
+        "epochs": 10,
+        "test": "test",
+        "image_size": None,
+    }
     usual |= {"serving_seconds": 0.0, "budget": None}
     return SimpleNamespace(**{**usual, **given})
 

@@ -94,7 +94,7 @@ def predicted(
 ) -> float:
     """Seconds that all runs of a method take, and of a network of its own serving it."""
     row = METHODS[method]
-    runs = len(options.seeds) if row.draws else 1
+    runs = (options.folds or 1) * (len(options.seeds or ()) if row.draws else 1)
     epochs = recipes.get(method, {}).get("epochs", options.epochs)
     trained = row.passes * epochs * manifest.split("train").count
     forwards = (1 + BACKWARD) * trained + manifest.split(options.test).count
