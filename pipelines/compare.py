@@ -23,7 +23,7 @@ def run(options: Options) -> int:
     from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_split, config, folder
+    from pipelines.runs import class_split, config, folder, origin
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
@@ -33,6 +33,8 @@ def run(options: Options) -> int:
         manifest, count=options.held_out, names=options.held_out_classes
     )
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    begun = origin.of(manifest, options.model)
+    origin.check(out, begun)
     if options.dry_run:
         return _dry_run(options, manifest)
     verify_splits(options.data, manifest, "train", options.test)
@@ -43,13 +45,19 @@ def run(options: Options) -> int:
         for line in health:
             print(line, flush=True)
         about = _about(plan, options, manifest, out=out)
-        claim = partial(folder.claim, out, options)
-        comparison_plan.run(plan, workers, about, claim=claim)
+        comparison_plan.run(plan, workers, about, claim=partial(_claim, options, out, begun))
         document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
     if steps := next_steps.find(out):
         print("\n  ".join([f"What now: {steps.said}", *steps.commands]))
     return int(all(row["error"] is not None for row in document["rows"]))
+
+
+def _claim(options: Options, out: Path, begun: dict[str, Any]) -> None:
+    from pipelines.runs import folder, origin
+
+    folder.claim(out, options)
+    origin.keep(out, begun)
 
 
 def _dry_run(options: Options, manifest: "Manifest") -> int:
@@ -72,10 +80,11 @@ def _written(
     """Everything but the runs; prints the table. Returns the results."""
     from pipelines.comparison import mistakes, report, results, tensorboard
     from pipelines.comparison.worker import Call
+    from pipelines.runs import origin
     from pipelines.runs import results as runs_results
 
     document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
-    document |= runs_results.health(health)
+    document |= runs_results.health(health) | origin.noted(about.out)
     said = results.said(plan)
     wrong = (
         mistakes.rows(
