@@ -87,7 +87,7 @@ def said(out: Path) -> list[str]:
     ]
 
 
-def noted(out: Path) -> dict[str, list[str]]:
+def noted(out: Path) -> dict[str, Any]:
     """`{"went_on": lines}` for the results of a run; nothing where there are none."""
     lines = said(out)
     return {"went_on": lines} if lines else {}

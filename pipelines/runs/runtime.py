@@ -109,7 +109,8 @@ def import_tensorflow() -> None:
 def _without(*packages: str) -> Iterator[None]:
     """Importing one of these packages fails meanwhile, unless it was imported before."""
     blocked = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(blocked))  # None is what `import` refuses by
+    for name in blocked:
+        sys.modules[name] = None  # type: ignore[assignment]  # which `import` refuses
     try:
         yield
     finally:
