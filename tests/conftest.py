@@ -117,3 +117,13 @@ def spelling_clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("spelling") / "clip.keras"
     model.save(path)
     return path
+
+
+@pytest.fixture
+def eagerly():
+    """Models run without graphs, for tests that are not about them: tracing takes most of a run."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -17,12 +17,20 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def saved(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A checkpoint, and what its model gives."""
     model = scrambled(clip())
-    dual_encoder.save_pretrained(model, tmp_path / "clip")
-    return tmp_path / "clip", outputs(model)
+    folder = tmp_path_factory.mktemp("made") / "clip"
+    dual_encoder.save_pretrained(model, folder)
+    return folder, outputs(model)
+
+
+@pytest.fixture
+def saved(made, tmp_path):
+    """The same in a folder of the test's own."""
+    folder, expected = made
+    return shutil.copytree(folder, tmp_path / "clip"), expected
 
 
 def files(cache):
