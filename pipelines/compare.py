@@ -22,7 +22,7 @@ def run(options: Options) -> int:
     from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_split, config, folder
+    from pipelines.runs import class_split, config, folder, origin
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
@@ -33,6 +33,8 @@ def run(options: Options) -> int:
     )
     options = folds.settled(options, manifest, away)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    begun = origin.of(manifest, options.model)
+    origin.check(out, begun)
     if options.dry_run:
         return _dry_run(options, manifest)
     verify_splits(options.data, manifest, "train", options.test)
@@ -46,6 +48,7 @@ def run(options: Options) -> int:
 
         def claim() -> None:
             folder.claim(out, options)
+            origin.keep(out, begun)
             folds.write(plan.folds)
 
         comparison_plan.run(plan, workers, about, claim=claim)
@@ -76,10 +79,11 @@ def _written(
     """Everything but the runs; prints the table. Returns the results."""
     from pipelines.comparison import mistakes, report, results, tensorboard
     from pipelines.comparison.worker import Call
+    from pipelines.runs import origin
     from pipelines.runs import results as runs_results
 
     document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
-    document |= runs_results.health(health)
+    document |= runs_results.health(health) | origin.noted(about.out)
     said = results.said(plan)
     wrong = (
         mistakes.rows(

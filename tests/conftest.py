@@ -9,9 +9,12 @@ import pytest
 from hub_server import HubServer
 from huggingface_hub import constants
 
+from pipelines.runs import runtime
+
 # JAX, which other libraries import where it is installed, would set it to 1: the processes that
 # tests start would then say on standard error which drivers TensorFlow did not find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
 
 # Half a minute to two minutes each. They go first: what is left at the end is short, and keeps
 # both of the processes that test busy.
@@ -38,6 +41,7 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.freeze()  # what is imported stays; every `keras.utils.clear_session` would look through it
+    gc.set_threshold(50_000, 50, 20)  # graphs are made of a million objects, none of them garbage
 
 
 @pytest.fixture

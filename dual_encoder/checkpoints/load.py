@@ -186,7 +186,8 @@ def _published(
 def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, str | None]:
     """A name of the table or the hub without the revision after it, and that revision."""
     plain, at, after = str(name).partition(AT)
-    if not at or not (plain.startswith(HUB) or row_named(plain)):
+    known = plain.startswith(HUB) or row_named(plain) or plain in open_clip_tags()
+    if not at or not known:
         return name, revision
     if not after or revision is not None:
         raise ValueError(
@@ -261,8 +262,9 @@ def _import_owners(path: Path) -> None:
 
 
 def similar(name: str) -> list[str]:
-    """Names of the table that are like this one, or its first."""
-    return difflib.get_close_matches(name, CHECKPOINTS, n=3) or list(CHECKPOINTS)[:3]
+    """Names of both tables that are like this one, or the first."""
+    known = [*CHECKPOINTS, *open_clip_tags()]
+    return difflib.get_close_matches(name, known, n=3) or known[:3]
 
 
 def _refuse(name: str | Path, **options: Any) -> None:

@@ -51,7 +51,8 @@ class Pace:
     def _work(self, job: Job) -> float:
         if job.method.fit is not None:
             return self.images  # embedded, by the first of those that share the features
-        return self.images * (1 + FORWARD_AND_BACKWARD * job.method.passes * job.options.epochs)
+        epochs = job.options.epochs or 0
+        return self.images * (1 + FORWARD_AND_BACKWARD * job.method.passes * epochs)
 
 
 class Display:

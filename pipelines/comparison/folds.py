@@ -7,7 +7,7 @@ part of split train, and train on all else, the test images of the first among t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -172,4 +172,4 @@ class Division:
         }
         for each in wanted:
             example = found[each]
-            yield RawExample(example.filename, lambda e=example: e.image, example.label)
+            yield RawExample(example.filename, partial(getattr, example, "image"), example.label)

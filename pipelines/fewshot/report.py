@@ -5,10 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duet import files
 from pipelines.fewshot import plots as fewshot_plots
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import command_line, results
+from pipelines.runs import command_line, origin, results
 
 if TYPE_CHECKING:
     from pipelines.fewshot.grid import Cell
@@ -45,11 +46,12 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
         protocol=found[0]["protocol"],
         best={key: best[key] for key in ("model", "method", "shots")},
         table=rows,
+        **origin.noted(out),
         seed=0,
     )
     results.write(out / results.FILE, document)
-    (out / PLOT).write_bytes(fewshot_plots.few_shot(rows, _lines(rows)))
-    (out / PAGE).write_text(page(document, found), encoding="utf-8")
+    files.write(out / PLOT, fewshot_plots.few_shot(rows, _lines(rows)))
+    files.write(out / PAGE, page(document, found))
     return as_text(rows)
 
 
