@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check # errors alone
 
 .PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest bench shapes-tiny clean
 .DELETE_ON_ERROR:

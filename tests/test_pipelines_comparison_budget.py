@@ -61,6 +61,11 @@ def test_a_dry_run_says_what_each_method_takes():
         "  zero-shot        22 s",
         "  efficientnet-b7  left out (about 1.7 h, 54 s left)",
     ]
+    folded = options(methods=["zero-shot"], folds=5)
+    assert budget.forecast(folded, MANIFEST, {}, speed=SPEED) == [
+        "methods: 1 in 5 folds, predicted to take 1.8 min on this machine",  # 5 (20 + 2) s
+        "  zero-shot  1.8 min",
+    ]
 
 
 @pytest.mark.parametrize("name", ["resnet50", "from-scratch", "vit"])

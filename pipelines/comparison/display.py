@@ -13,7 +13,7 @@ from pipelines.reporting import text
 from pipelines.runs import results
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 FIGURES = {"seen": "top1", "held out": "unseen_top1"}  # heading, and metric of a run
 
@@ -69,7 +69,7 @@ class Display:
         if sys.stdout.isatty() and not os.environ.get("TQDM_DISABLE"):
             from rich.live import Live
 
-            live = Live(get_renderable=self.table, refresh_per_second=2, transient=True)
+            live = Live(get_renderable=self.shown, refresh_per_second=2, transient=True)
             self._live = self._stack.enter_context(live)
         return self
 
@@ -101,17 +101,18 @@ class Display:
             "  " + ", ".join([*said, recommendation.duration(seconds), *self._left()]), flush=True
         )
 
-    def table(self) -> "Table":
-        """A row for every method: how many runs have ended, and what is known of it."""
+    def shown(self) -> "Group":
+        """A line of what runs, and a row for every method with what is known of it."""
+        from rich.console import Group
         from rich.table import Table
 
-        table = Table(box=None, title=self._headline(), title_justify="left", pad_edge=False)
+        table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("method")
         for heading in ("runs", *FIGURES, "time"):
             table.add_column(heading, justify="right")
         for method in dict.fromkeys(job.method.name for job in self.jobs):
             table.add_row(*self._row(method))
-        return table
+        return Group(self._headline(), "", table)
 
     def _row(self, method: str) -> list[str]:
         jobs = [job for job in self.jobs if job.method.name == method]
