@@ -11,6 +11,8 @@ import pytest
 import classifiers
 import dual_encoder
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

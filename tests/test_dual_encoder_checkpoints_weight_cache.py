@@ -9,6 +9,8 @@ from tiny_models import FAMILIES, PIXELS, TEXTS, assert_same, clip, outputs, scr
 import dual_encoder
 from dual_encoder.checkpoints import weight_cache, weight_mapping
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):

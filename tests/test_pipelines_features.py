@@ -16,7 +16,7 @@ from pipelines.runs import feature_cache
 from pipelines.runs import features as runs_features
 from pipelines.runs.feature_cache import FeatureCache
 
-pytestmark = pytest.mark.usefixtures("eagerly")
+pytestmark = pytest.mark.usefixtures("all_eagerly")
 
 
 def batches():
