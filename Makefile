@@ -41,6 +41,7 @@ docs: .venv/dev
 parity: .venv/parity
 	$(BIN)/python tests/parity
 	$(BIN)/python tests/parity/open_clip_families.py
+	$(BIN)/python tests/parity/transformers_families.py
 	$(BIN)/python tests/parity/torch_files.py
 	$(BIN)/python tests/parity/published.py
 	KERAS_BACKEND=jax $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50
