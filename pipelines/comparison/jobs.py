@@ -1,4 +1,4 @@
-"""The runs that a method of a comparison is made of, as the options of the command that does it."""
+"""The runs of each method of a comparison, as options of their command."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Which runs a comparison is made of, and how they are run."""
+"""Plan the runs of a comparison, and run them."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

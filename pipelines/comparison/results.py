@@ -1,4 +1,4 @@
-"""The one document that the results of a comparison make."""
+"""Assemble the results document of a comparison."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs of a grid of few-shot runs: what a model's cells share is made once, then cell by cell."""
+"""Run a few-shot grid: load what the cells of a model share, then cell by cell."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""Methods on cached features, fitted to all training images of a run; the start of lp-ft."""
+"""Fit methods on cached features to all training images of a run; also the start of lp-ft."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""What a finished fine-tuning leaves: the models, their figures, and a page."""
+"""Write the results of a fine-tuning run: models, metrics, page."""
 
 from dataclasses import asdict
 from pathlib import Path
