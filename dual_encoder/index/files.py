@@ -27,6 +27,10 @@ SCHEMA = 1
 _KEY = "duet"
 
 
+class CutShortError(OSError):
+    """A file of an index that got shorter while it was in use."""
+
+
 @dataclass(frozen=True, eq=False)
 class IndexRows:
     """Rows of an index: `embeddings` float32 [n, e], `id_bytes`, `id_ends` and `stamps`."""
@@ -55,6 +59,12 @@ class IndexRows:
 
     def __len__(self) -> int:
         return len(self.id_ends)
+
+    def check_whole(self) -> None:
+        """Raises CutShortError if the file got shorter: to read it on would end the process."""
+        mapped = getattr(self.embeddings, "_mmap", None)  # of np.memmap
+        if mapped is not None and mapped.size() < len(mapped):
+            raise CutShortError("a file of the index was cut short in use; build the index again")
 
     def id(self, row: int) -> str:
         """Returns the id of one row."""
@@ -121,6 +131,9 @@ def read_facts(folder: Path) -> IndexFacts:
         if content["schema"] != SCHEMA:
             raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        outside = [shard.name for shard in shards if Path(shard.name).name != shard.name]
+        if outside:
+            raise ValueError(f"expected a file in the folder; got {outside[0]!r}")
         return IndexFacts(shards=shards, **content)
     except (FileNotFoundError, NotADirectoryError):
         if (folder / WORK_FOLDER).is_dir():

@@ -161,6 +161,7 @@ def _protocol(options: Options, out: Path) -> dict[str, Any]:
         "held_out": options.held_out or None,
         "held_out_classes": options.held_out_classes,
         "templates": options.templates,
+        "allow_equal_names": options.allow_equal_names or None,
         "strategy": options.strategy,
         "features": str(out / FEATURES),
     }

@@ -39,6 +39,8 @@ def fit(
     finetuning_model.check(row, source, data)
     model = classifiers.from_model(source, classes=data.seen_names)
     is_dual = isinstance(source, dual_encoder.DualEncoder)
+    if is_dual:
+        dual_encoder.refuse_equal_names(source, data.names, data.templates)
     features = feature_cache(options, data, out=out)
     claim()
     task, seconds = _task(model, data, features, view=row.view)

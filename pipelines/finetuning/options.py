@@ -29,6 +29,8 @@ class Options:
         head: linear or zero-shot, in place of the method's own.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
+        allow_equal_names: also where several classes have the same name, as in published lists; the
+            figures say which.
         weights: of a network of keras.applications: imagenet, a file, or random; without it
             imagenet.
         image_size: pixels, height and width; the model's own size without it.
@@ -94,6 +96,7 @@ class Options:
     split_seed: int | None = None
     head: Literal["linear", "zero-shot"] | None = None
     templates: list[str] | None = None
+    allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
     last_blocks: int = 1

@@ -76,6 +76,15 @@ REQUIRED = (
 )
 
 
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("command", "dataset", "split", "model", "method", "protocol"), str),
+    **dict.fromkeys(("metrics", "intervals", "cost", "config", "versions", "recommendation"), dict),
+    **dict.fromkeys(("per_class", "confusion_matrix", "rows", "pairs", "history", "health"), list),
+}
+
+_IN_WORDS = {str: "a text", dict: "an object", list: "a list"}
+
+
 def document(
     measured: dict[str, Any],
     *,
@@ -159,9 +168,14 @@ def read(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no results at {path}: has the run finished?")
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of the encoding, too
         raise ValueError(f"{path}: not JSON ({error})") from None
     if not isinstance(results, dict) or results.get("schema") != SCHEMA:
         found = results.get("schema") if isinstance(results, dict) else None
-        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r}")
+        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r:.60}")
+    for name, kind in _KINDS.items():
+        if name in results and not isinstance(results[name], kind):
+            raise ValueError(
+                f"{path}: {name}: expected {_IN_WORDS[kind]}; got {results[name]!r:.60}"
+            )
     return results
