@@ -1,4 +1,4 @@
-"""Write the results of a comparison: `results.json`, `results.csv`, the study's tables, the page."""
+"""Write the results of a comparison: `results.json`, `results.csv`, study tables and the page."""
 
 import csv
 import io

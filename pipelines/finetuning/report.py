@@ -83,7 +83,7 @@ def write(
         model=str(out),
         judged_by=judged_by,
         cost={
-            "seconds": course.seconds + more.get("alpha", {}).get("seconds", 0.0),
+            "seconds": course.seconds + _choosing(more),
             "images_per_second": sum(rates) / max(len(rates), 1),
             "parameters": model.count_params(),
             "trained_parameters": made.trained_parameters,
@@ -182,3 +182,8 @@ def page(document: dict[str, Any]) -> str:
 def _alpha(document: dict[str, Any]) -> float:
     """Where on the way the model is from."""
     return document["alpha"]["chosen"] if "alpha" in document else 1.0
+
+
+def _choosing(more: dict[str, Any]) -> float:
+    """Seconds in which nothing but a method or alpha was chosen."""
+    return more.get("auto", more.get("alpha", {})).get("seconds", 0.0)
