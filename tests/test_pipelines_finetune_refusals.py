@@ -114,7 +114,7 @@ def test_a_name_of_two_classes_is_measured_if_asked_and_the_figures_say_so(home,
     dataclasses.replace(manifest, class_names=names).write(tmp_path / "records")
     status, _, error = finetune(tmp_path, "twice", "--method", "linear-probe")
     assert status == 2 and f"{NAMES[1]!r} is there 2 times (--allow-equal-names" in error
-    asked = ("--method", "zero-shot", "--allow-equal-names", "--bootstrap", "0")
+    asked = ("--method", "linear-probe", "--allow-equal-names", "--bootstrap", "0")
     status, output, error = finetune(tmp_path, "twice", *asked)
     assert status == 0, error
     assert valid_results(tmp_path / "twice")["equal_names"] == {NAMES[1]: 2}

@@ -104,8 +104,12 @@ class Searcher:
         """Pixels uint8 [s, s, 3] of an image file, or of its bytes, as the model wants them."""
         import tfrecords
 
-        reading = {"first_frame": self.first_frame, "max_pixels": self.max_pixels}
-        return tfrecords.read_image(image, **reading, **self.model.preprocessing)
+        return tfrecords.read_image(
+            image,
+            first_frame=self.first_frame,
+            max_pixels=self.max_pixels,
+            **self.model.preprocessing,
+        )
 
     def search(self, embeddings: np.ndarray, k: int) -> "Hits":
         """Returns the k nearest images of each query [q, e], or all if there are fewer."""

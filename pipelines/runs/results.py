@@ -83,7 +83,7 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("per_class", "confusion_matrix", "rows", "pairs", "history", "health"), list),
 }
 
-_IN_WORDS = {str: "a text", dict: "an object", list: "a list"}
+_IN_WORDS: dict[type, str] = {str: "a text", dict: "an object", list: "a list"}
 
 
 def document(

@@ -118,7 +118,7 @@ def _named_alike(folders: list[str]) -> dict[str, str]:
     splits, others = zip(*found.values(), strict=True) if found else ((), ())
     if None in splits or len(set(splits)) < max(2, len(splits)) or len(set(others)) > 1:
         return {}
-    return {folder: split for folder, (split, _) in found.items()}
+    return {folder: split for folder, (split, _) in found.items() if split}
 
 
 def _bare(word: str) -> str:
