@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runs.columns import aligned
+
 if TYPE_CHECKING:
     from dual_encoder import Availability
 
@@ -163,9 +165,4 @@ def _megabytes(parameters: int) -> str:
 
 def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     """Cells in columns: names and figures to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for name, *numbers, figures in rows:
-        middle = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        lines.append("  ".join(["", name.ljust(widths[0]), *middle, figures]).rstrip())
-    return lines
+    return [f"  {line}" for line in aligned(rows, right=range(1, len(rows[0]) - 1))]

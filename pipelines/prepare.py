@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pipelines.runs.columns import aligned
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -281,9 +283,4 @@ def summary(manifest: Manifest) -> str:
                 f"{size:,.1f}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join(
-        row[0].ljust(widths[0])
-        + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    )
+    return "\n".join(aligned(rows, right=range(1, len(head))))

@@ -117,3 +117,16 @@ def spelling_clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("spelling") / "clip.keras"
     model.save(path)
     return path
+
+
+def _without_graphs():
+    """Models run without graphs, for tests that are not about them: tracing takes most of a run."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+eagerly = pytest.fixture(_without_graphs, name="eagerly")  # in a test
+all_eagerly = pytest.fixture(_without_graphs, name="all_eagerly", scope="module")  # in a file

@@ -8,6 +8,8 @@ import pytest
 
 import dual_encoder
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 RNG = np.random.default_rng(0)
 SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
 PIXELS = RNG.integers(256, size=(2, 16, 16, 3), dtype="uint8")

@@ -94,7 +94,12 @@ def publish(hub, monkeypatch, tmp_path):
         folder.mkdir()
         repository = published(name, folder)
         files = change(repository.files)
-        hub.publish(repository.row.repository, files, reference=repository.revision)
+        hub.publish(
+            repository.row.repository,
+            files,
+            reference=repository.revision,
+            sizes=repository.sizes,
+        )
         rows[name] = repository.row
         monkeypatch.setattr(load, "CHECKPOINTS", rows)
         return files
@@ -121,6 +126,7 @@ def test_the_hub_is_asked_without_fetching_weights(publish, hub, capsys):
     for name, line in zip(NAMES, lines[1:], strict=False):
         assert line.split()[0] == name and line.endswith("  ok")
     assert lines[-1] == f"{len(NAMES)} of {len(NAMES)} can be loaded"
+    assert lines[2].split()[2:4] == ["1,710.5", "model.safetensors"]  # MB as published
     assert "pytorch_model.bin" in lines[4] and "model.safetensors" in lines[3]
     asked = [request.path for request in hub.requests]
     assert not any(path.endswith(".bin") for path in asked)  # only their names are looked at
@@ -159,8 +165,8 @@ def test_rows_whose_repositories_are_gone_and_names_of_nothing(publish, capsys):
     assert status == 1 and "no such repository on the hub" in lines[1]
     assert main(["models", "--check", "minilm"]) == 2
     assert capsys.readouterr().err == (
-        "error: no checkpoint 'minilm'; expected hf://org/repo, or a name of the table such as "
-        "minilm-l6\n"
+        "error: no checkpoint 'minilm'; expected hf://org/repo, or a name that `python -m "
+        "pipelines models` lists; did you mean minilm-l6?\n"
     )
 
 

@@ -17,7 +17,6 @@ from dual_encoder.checkpoints.load import (
     KERAS,
     SETTINGS,
     row_named,
-    similar,
     with_revision,
 )
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
@@ -25,6 +24,7 @@ from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
 from dual_encoder.checkpoints.pretrained import Checkpoint
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.unknown_names import hint
 from dual_encoder.checkpoints.weight_files import (
     INDEX,
     KERAS_HUB,
@@ -75,8 +75,8 @@ def availability(name: str) -> Availability:
     row, tag = row_named(str(plain)), open_clip_tags().get(str(plain))
     if row is None and tag is None and not str(plain).startswith(HUB):
         raise ValueError(
-            f"no checkpoint {name!r}; expected {HUB}org/repo, or a name of the table such as "
-            f"{', '.join(similar(name))}"
+            f"no checkpoint {name!r}; expected {HUB}org/repo, or a name that "
+            f"`python -m pipelines models` lists{hint(name)}"
         )
     if row is not None and row.file is not None:
         return Availability(name, weights=row.file.name, size=row.file.stat().st_size)

@@ -10,6 +10,7 @@ from pipelines.fewshot import plots as fewshot_plots
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line, origin, results
+from pipelines.runs.columns import aligned
 
 if TYPE_CHECKING:
     from pipelines.fewshot.grid import Cell
@@ -122,11 +123,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
         lines.append(
             [row["model"], row["method"], str(row["shots"] or reporting_text.DASH), *figures]
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return "\n".join(aligned(lines))
 
 
 def page(document: dict[str, Any], found: list[dict[str, Any]]) -> str:

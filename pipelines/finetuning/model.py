@@ -38,6 +38,8 @@ class Adapted:
         data: what it is trained on.
         cache: of features, for a method that leaves the image tower as it is.
         fitted: what such a method made of them.
+        beside: factor and offset of the texts' logits, which put them on the scale of a head that
+            was trained afresh; see `pipelines.finetuning.new_names`.
     """
 
     model: keras.Model
@@ -47,6 +49,7 @@ class Adapted:
     data: Labelled
     cache: "FeatureCache | None" = None
     fitted: Fitted | None = None
+    beside: tuple[float, float] | None = None
 
     @property
     def has_texts(self) -> bool:
@@ -58,7 +61,9 @@ class Adapted:
         """Whether logits of seen and of held-out classes are on one scale."""
         if self.fitted is not None:
             return self.fitted.comparable
-        return self.has_texts or isinstance(self.model.head, classifiers.CosineHead)
+        if self.has_texts or self.beside is not None:
+            return True
+        return isinstance(self.model.head, classifiers.CosineHead)
 
     @property
     def is_saved(self) -> bool:
@@ -95,7 +100,8 @@ class Adapted:
         found[:, list(data.parts.seen)] = np.asarray(self.model.head(features))
         if self.texts is not None and data.parts.held_out:
             held_out = list(data.parts.held_out)
-            found[:, held_out] = unit(features) @ self.texts[held_out].T
+            factor, offset = self.beside or (1.0, 0.0)
+            found[:, held_out] = factor * (unit(features) @ self.texts[held_out].T) + offset
         return found
 
 

@@ -62,6 +62,12 @@ class Checkpoint(keras.callbacks.Callback):
         """Whether early stopping has ended the run."""
         return any(memory.get("stopped_epoch") for memory in self._memories)
 
+    def bytes_needed(self, model: keras.Model) -> int:
+        """Bytes of the checkpoints that are kept, while one is written, and of the model."""
+        at_once = KEPT + 2
+        there = sum(path.stat().st_size for path in self.directory.glob("step-*.safetensors"))
+        return max(at_once * checkpoint_file.size(model) - there, 0)
+
     def resume(self, model: keras.Model, peers: list[keras.callbacks.Callback]) -> int:
         """Restore the newest checkpoint, if there is one. Returns the steps already done.
 
