@@ -1,5 +1,6 @@
 """Evaluate a model on a split: by labels, zero-shot or as a classifier, or by captions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
     from pipelines.evaluation import report as evaluation_report
-    from pipelines.runs import class_names, folder, models
+    from pipelines.runs import class_names, folder
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, zero_shot.FILES)
@@ -56,7 +57,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     )
     templates = class_names.templates(options.templates, manifest)
     verify_splits(options.data, manifest, options.split)
-    model = models.load(options.model)
+    options, model = _loaded(options, manifest)
     health = _health(options)
     if _is_classifier(options, model):
         refuse(options, OF_ZERO_SHOT, protocol="classifier")
@@ -81,6 +82,17 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     return "\n".join(filter(None, lines))
 
 
+def _loaded(options: Options, manifest: "Manifest") -> tuple[Options, Any]:
+    """The model, and the options with the precision that it has."""
+    from pipelines.runs import models, precision
+
+    splits = (options.split, *(options.distractors or ()))
+    images = sum(manifest.split(split).count for split in splits)
+    model = precision.load(options.model, options.precision, images=images, read=models.load)
+    found: dict[str, Any] = {"precision": precision.policy_of(model)}
+    return replace(options, **found), model
+
+
 def _is_classifier(options: Options, model: Any) -> bool:
     """Whether the model has classes of its own, and is to be measured by them."""
     has_classes = getattr(model, "class_names", None) is not None
@@ -95,7 +107,7 @@ def _is_classifier(options: Options, model: Any) -> bool:
 def _retrieval(options: Options, manifest: "Manifest") -> str:
     """Measures by captions; returns the figures as text."""
     from pipelines.evaluation import captions, captions_report
-    from pipelines.runs import folder, models
+    from pipelines.runs import folder
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, captions.FILES)
@@ -104,7 +116,8 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
     verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
-    model = _dual_encoder(models.load(options.model), options.model)
+    options, model = _loaded(options, manifest)
+    model = _dual_encoder(model, options.model)
     document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
     return captions_report.terminal_table(document)
 

@@ -35,7 +35,7 @@ def fit(
     """
     row = METHODS[options.method]
     assert row.fit is not None, options.method
-    source = finetuning_model.source(options, untouched=True)
+    source = _source(options, data)
     finetuning_model.check(row, source, data)
     model = classifiers.from_model(source, classes=data.seen_names)
     is_dual = isinstance(source, dual_encoder.DualEncoder)
@@ -57,6 +57,17 @@ def fit(
     course.seconds = seconds + time.perf_counter() - begun
     course.history = [{"epoch": 0, **forgetting.Forgetting(made).measure()}]
     return made, course
+
+
+def _source(options: "Options", data: "Labelled") -> Any:
+    """The model, in the precision of the options."""
+    from pipelines.runs import precision
+
+    def read(_: str) -> Any:
+        return finetuning_model.source(options, untouched=True)
+
+    images = sum(split.count for split in data.manifest.splits.values())
+    return precision.load(options.model, options.precision, images=images, read=read)
 
 
 def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:
