@@ -7,10 +7,10 @@ from typing import Any
 import keras
 
 from dual_encoder import gradient_cache
-from dual_encoder._keras_private import is_scoped, layers_of
 from dual_encoder.adamw import AdamW
 from dual_encoder.plain_keras import PlainKeras
 from dual_encoder.row_weights import of_real_rows
+from duet import private_api
 
 
 class ExactTraining(PlainKeras):
@@ -157,7 +157,7 @@ class ExactTraining(PlainKeras):
         # `tfrecords.load` counts as an epoch, and averages it over replicas, which fails for the
         # PerReplica values of several workers.
         if not _spans_workers(self.distribute_strategy):
-            if iterator is not None and is_scoped(self):
+            if iterator is not None and private_api.is_scoped(self):
                 data_batch = _shapes_of(iterator)
             super()._maybe_symbolic_build(iterator if data_batch is None else None, data_batch)
             return
@@ -251,7 +251,7 @@ def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
     """
     layers = [
         layer
-        for layer in layers_of(model)
+        for layer in private_api.layers_of(model)
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
     ]
     if model.distribute_strategy.num_replicas_in_sync == 1:

@@ -24,7 +24,7 @@ from pipelines.methods.table import METHODS as TABLE
 SETTINGS = (
     *("--epochs", "1", "--batch-size", "16", "--shots", "2", "--n-ctx", "2", "--bootstrap", "20"),
     *("--learning-rate", "0.003", "--weights", "random", "--image-size", "32"),
-    *("--serving-seconds", "0.02"),
+    *("--serving-seconds", "0.02", "--folds", "1"),
 )
 METHODS = ("zero-shot", "linear-probe", "vit")
 
@@ -198,7 +198,9 @@ def planned(counts, *, held_out=(), **given):
     """The plan for so many training images of each class, and as many to test on."""
     split = SimpleNamespace(count=sum(counts), class_counts=counts)
     manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
-    options = Options("data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], **given)
+    options = Options(
+        "data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], folds=1, **given
+    )
     return comparison_plan.plan(options, manifest, Workers(), held_out=held_out, out=Path("out"))
 
 

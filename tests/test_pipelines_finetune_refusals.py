@@ -19,6 +19,8 @@ from pipelines.runs import class_split
 from tfrecords import Manifest
 from tfrecords.schema import RawExample
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @dataclass(frozen=True)
 class Few(Colours):

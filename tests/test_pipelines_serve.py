@@ -75,6 +75,19 @@ def test_words_and_images_find_images(server, home):
         assert status == 200 and image.format == "JPEG" and image.size == original.size
 
 
+def test_more_like_one_that_was_found(server):
+    _, found = ask(server, "/?q=the+red+star&k=3")
+    row = found["answers"][0]["hits"][0]["row"]
+    status, alike = ask(server, f"/?like={row}&k=4")
+    hits = alike["answers"][0]["hits"]
+    assert status == 200 and hits[0]["row"] == row and len(hits) == 4
+    assert hits[0]["score"] == pytest.approx(1.0, abs=1e-3)
+    assert (
+        f'href="/?like={row}&amp;k=3"' in ask(server, "/?q=the+red+star&k=3", accept="")[1].decode()
+    )
+    assert ask(server, "/?like=9999")[0] == 404 and ask(server, "/?like=x")[0] == 400
+
+
 def test_names_of_a_image(server, home):
     right = 0
     for image in sorted((home / "images").glob("*.jpg"))[:8]:

@@ -135,20 +135,3 @@ def test_stray_names_are_no_checkpoints(tmp_path):
         (tmp_path / f"{name}.safetensors").touch()
     (tmp_path / "step-00000008.safetensors").mkdir()
     assert checkpoint_file.steps(tmp_path) == [4]
-
-
-def test_a_run_from_something_else_is_refused_by_name(tmp_path, capsys):
-    model, own = build(), {"records": "a", "model": "b", "version": "1"}
-    state = {"step": 3, "seconds": 0.0, "history": [], "callbacks": [], "origin": own}
-    checkpoint_file.save(model, checkpoint_file.path_of(tmp_path / "checkpoints", 3), state)
-
-    def resumed(**change):
-        course = Checkpoint(tmp_path / "checkpoints", steps_per_epoch=9, origin={**own, **change})
-        return course.resume(model, [])
-
-    for key in ("records", "model"):
-        with pytest.raises(ValueError, match=f"holds a run begun with other {key} than these"):
-            resumed(**{key: "other"})
-    assert resumed() == 3 and capsys.readouterr().out == ""
-    assert resumed(version="2") == 3
-    assert capsys.readouterr().out == "the run was begun with Duet 1; this is 2\n"

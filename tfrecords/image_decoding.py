@@ -79,7 +79,7 @@ def _know(kind: str) -> None:
     except ImportError:
         name = "HEIC" if kind == "HEIF" else kind
         raise UnreadableError(
-            f"a {name} image, which needs pillow-heif: pip install 'duet-vision-language[heif]'"
+            f"a {name} image, which needs pillow-heif: pip install pillow-heif"
         ) from None
     pillow_heif.register_heif_opener()
 

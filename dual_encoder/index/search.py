@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -167,8 +167,10 @@ class Index:
         """
         for shard in self.shards:
             yield shard.embeddings
-            mapped = getattr(shard.embeddings, "_mmap", None)  # of np.memmap
-            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped: Any = shard.embeddings
+            while isinstance(mapped, np.ndarray):
+                mapped = mapped.base
+            if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 mapped.madvise(mmap.MADV_DONTNEED)
 
 

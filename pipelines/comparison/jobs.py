@@ -68,6 +68,7 @@ def of(
     if row.command == "prompt":
         cells = _prompt_cells(out, row, options)
         return [_prompt_job(options, row, cells, out=out)], cells
+    assert options.seeds
     seeds = options.seeds if row.draws else options.seeds[:1]
     recipe = recipes.get(row.name)
     own = [_finetune_job(options, row, recipe, seed=seed, out=out, images=images) for seed in seeds]
@@ -89,7 +90,7 @@ def _finetune_job(
         "out": str(out / "runs" / row.name / f"seed-{seed}"),
         **_protocol(options, out),
         "validation": options.validation,
-        "split_seed": options.seeds[0],
+        "split_seed": (options.seeds or [0])[0],
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "class_weight": options.class_weight,
@@ -151,7 +152,7 @@ def _prompt_cells(out: Path, row: Method, options: Options) -> list[Path]:
     """The folders of a method's results in the grid that `prompt` makes."""
     grid = out / "runs" / "prompt"
     found = fewshot_grid.cells(
-        grid, options.model, row.name, shots=[options.shots], seeds=options.seeds
+        grid, options.model, row.name, shots=[options.shots], seeds=options.seeds or []
     )
     return [cell.folder for cell in found]
 

@@ -21,7 +21,12 @@ class Options:
             skips what is finished.
         model: the dual encoder that is adapted; see `python -m pipelines models`.
         methods: rows of the table of methods, or all: NAMES.
-        seeds: of training; the images are divided by the first one, for all.
+        seeds: of training; the images are divided by the first one, for all. Without it 1, 2 and
+            3, or 1 where there are folds.
+        folds: so many times the images are divided anew and every method is trained, so that
+            every image is tested once; 1 for the division of the records alone. Without it as
+            many as there are test parts in the images, at most 5, where fewer than 50 test images
+            are of classes trained on, or of held-out ones; else 1.
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
         validation: share of every class's training images that methods choose by.
@@ -62,7 +67,8 @@ class Options:
     out: str
     model: str = "clip-vit-base-patch32"
     methods: list[str] = field(default_factory=lambda: list(DEFAULT))
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    seeds: list[int] | None = None
+    folds: int | None = None
     held_out: int = 0
     held_out_classes: list[str] | None = None
     validation: float = 0.2
@@ -94,14 +100,14 @@ Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
 RANGES = {
     "(0, inf)": (
         *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
-        *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
+        *("supervised_learning_rate", "price", "bootstrap", "micro_batch", "folds"),
     ),
     "[0, inf)": ("held_out", "serving_seconds"),
     "[0, 1]": ("class_weight",),
     "(0, 1)": ("validation",),
 }
 
-FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
+FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
 
 
 def check(options: Options) -> None:
@@ -109,6 +115,8 @@ def check(options: Options) -> None:
         options.methods = list(METHODS)
     for name in ("methods", "seeds"):
         values = getattr(options, name)
+        if name == "seeds" and values is None:
+            continue
         if not values or len(set(values)) < len(values):
             raise ValueError(f"--{name}: expected one or more, each once; got {values}")
     for method in options.methods:

@@ -54,6 +54,9 @@ def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
         builder.folder, facts, options.batch_size, options.first_frame, options.max_pixels
     )
     todo = [(name, listing[name]) for name in builder.missing]
+    if todo:  # parts, and the index that is made of them
+        room = 2 * 4.0 * len(todo) * facts.embed_dim
+        print(files.room(builder.folder, room, what="embeddings"))
     if options.runner == "beam":
         embed.embed_with_beam(todo, job, options=options.beam_options)
     else:

@@ -12,7 +12,7 @@ import jsonargparse
 import yaml
 
 from duet import files
-from pipelines.runs import command_line, option_help
+from pipelines.runs import command_line, option_help, revision
 from pipelines.runs.option_groups import USUAL
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -42,14 +42,15 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
         raise SystemExit(0)
     parser = _Parser(prog=f"{command_line.program()} {command}", allow_abbrev=False)
     parser.add_argument("--config", action="config")
-    parser.hints = typing.get_type_hints(options)
-    fields = dataclasses.fields(options)  # type: ignore[arg-type]
-    for field in fields:
+    accepted = revision.added(options, command=command)
+    parser.hints = typing.get_type_hints(accepted)
+    for field in dataclasses.fields(accepted):
         _add(parser, field, parser.hints[field.name])
     argv = _config_paths(argv)
-    values = vars(parser.parse_args(argv))
+    values = revision.folded(vars(parser.parse_args(argv)), command=command)
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
         _check_records(recipe, values)
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return options(**{field.name: values[field.name] for field in fields})
 
 

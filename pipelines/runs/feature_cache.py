@@ -122,6 +122,9 @@ class FeatureCache:
     ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
         import tfrecords
 
+        if folder is not None:
+            width = max(getattr(model, "embed_dim", 0), model.image_tower.output_dim)
+            files.room(folder, 4.0 * len(ids) * width, what=f"features of {split}")
         which = None if len(ids) == self.manifest.split(split).count else tuple(ids.tolist())
         load = partial(tfrecords.load, self.data, split, batch_size=self.batch_size, ids=which)
         with tfrecords.naming_damage(self.data):

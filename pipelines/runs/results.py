@@ -35,6 +35,8 @@ the images that they were looked for among; `metrics` are `retrieval_metrics.MET
 ranks among them, which have no interval; per_class and confusion_matrix are empty, and classes,
 calibration and most_confused are left out.
 
+A run that went on with another version of Duet or on other devices says so in `went_on`, in lines.
+
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
 `method`, `parts`, `history`, `wise_ft`, `alpha`; `compare`: `rows`, each with `deployed`, what its
 export costs to run, `pairs`, `recommendation`). All of it as a JSON Schema, which tests validate

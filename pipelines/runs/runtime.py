@@ -123,7 +123,7 @@ def _without(*packages: str) -> Iterator[None]:
     """Importing one of these packages fails meanwhile, unless it was imported before."""
     blocked = [name for name in packages if name not in sys.modules]
     for name in blocked:
-        sys.modules[name] = None  # type: ignore[assignment]  # what `import` refuses by
+        sys.modules[name] = None  # type: ignore[assignment]  # which `import` refuses
     try:
         yield
     finally:

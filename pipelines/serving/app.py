@@ -1,7 +1,7 @@
 """The web application of `serve`, on Starlette: the page, two queries, and the images.
 
 ===============  =====================================================================
-GET /            the page; with `q` (words) and `k`, the images found
+GET /            the page; with `q` (words) or `like` (row of an image), and `k`, what is found
 POST /similar    an image as the body, `k` and `names` (one a line) in the address: its nearest
 GET /image/N   the image in row N of the index as JPEG, at most `side` pixels
 ===============  =====================================================================
@@ -50,18 +50,21 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
 
     async def page(request: Request) -> Response:
         query = request.query_params.get("q")
-        if query is None:
+        if query is None and "like" not in request.query_params:
             return _page(finder)
         try:
             k = _number(request, "k", K)
-            answer = await finder.words(query, k)
+            if query is None:
+                answer = await finder.like(_number(request, "like", 0), k)
+            else:
+                answer = await finder.words(query, k)
         except ValueError as error:
             if _wants_json(request):
                 raise
-            return _page(finder, query=query, error=str(error), status=400)
+            return _page(finder, query=query or "", error=str(error), status=400)
         if _wants_json(request):
             return JSONResponse(answers.document([answer], finder.searcher.index, k=k))
-        return _page(finder, query=query, k=k, answer=answer)
+        return _page(finder, query=query or "", k=k, answer=answer)
 
     async def similar(request: Request) -> Response:
         names = request.query_params.get("names", "").replace(",", "\n").splitlines()
@@ -74,7 +77,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
             rows = [{"name": name, "probability": round(share, 6)} for name, share in labels]
             return JSONResponse(found | {"labels": rows})
         return HTMLResponse(
-            reporting_page.render("serve_answer.html.j2", hits=_cells(answer), labels=labels)
+            reporting_page.render("serve_answer.html.j2", hits=_cells(answer, k), labels=labels)
         )
 
     async def image(request: Request) -> Response:
@@ -121,7 +124,7 @@ def _page(
         query=query,
         k=k,
         most=MOST_IMAGES,
-        hits=_cells(answer) if answer else None,
+        hits=_cells(answer, k) if answer else None,
         error=error,
         labels=[],
         results={"command": "serve", "created": finder.created, "versions": results.versions()},
@@ -129,12 +132,13 @@ def _page(
     return HTMLResponse(html, status_code=status, headers=HEADERS)
 
 
-def _cells(answer: answers.Answer) -> list[dict[str, Any]]:
-    """Returns hits with the URLs of each image, small and large, for `parts.sheet`."""
+def _cells(answer: answers.Answer, k: int) -> list[dict[str, Any]]:
+    """Returns hits with the URLs of each image, small, large and of those like it."""
     cells = []
     for hit in answer.hits:
         small = f"/image/{hit.row}" if hit.there else None
-        cells.append({**asdict(hit), "uri": small, "link": f"{small}?side={SIDES[1]}"})
+        links = {"link": f"{small}?side={SIDES[1]}", "like": f"/?like={hit.row}&k={k}"}
+        cells.append({**asdict(hit), "uri": small, **links})
     return cells
 
 

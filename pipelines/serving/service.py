@@ -97,6 +97,23 @@ class Finder:
             labels = await loop.run_in_executor(self._model_thread, self._label, found, names)
         return self._answer(answers.Query("image", "your image"), found), labels
 
+    async def like(self, row: int, k: int) -> answers.Answer:
+        """Returns the k images nearest to that of a row, itself first; the model is not asked.
+
+        Raises IndexError: there is no such row.
+        """
+        self._check_row(row)
+        embedding, k = self.searcher.index.embeddings([row]), _checked(k)
+        hits = await asyncio.get_running_loop().run_in_executor(
+            self._readers, self.searcher.search, embedding, k
+        )
+        query = answers.Query("image", answers.readable(self.searcher.index.id(row)))
+        return self._answer(query, Found(embedding[0], hits.scores[0], hits.rows[0]))
+
+    def _check_row(self, row: int) -> None:
+        if not 0 <= row < len(self.searcher.index):
+            raise IndexError(f"the index has images 0 to {len(self.searcher.index) - 1}")
+
     async def thumbnail(self, row: int, *, side: int) -> bytes:
         """Returns the image of a row as JPEG.
 
@@ -107,8 +124,7 @@ class Finder:
         import tfrecords
 
         index, images = self.searcher.index, self.searcher.images
-        if not 0 <= row < len(index):
-            raise IndexError(f"the index has images 0 to {len(index) - 1}")
+        self._check_row(row)
 
         def read() -> bytes:
             if images is None:

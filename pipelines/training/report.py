@@ -9,7 +9,7 @@ import keras
 from duet import files
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import command_line, results
+from pipelines.runs import command_line, origin, results
 from pipelines.training import plots as training_plots
 from pipelines.training.checkpoint import Checkpoint
 
@@ -67,6 +67,7 @@ def write(
         history=history,
         steps=course.step,
         devices=devices,
+        **origin.noted(out),
         seed=options.seed,
     )
     with files.atomic(out / MODEL) as unfinished:  # last: by it the run is known to be finished

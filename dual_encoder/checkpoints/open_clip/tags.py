@@ -21,7 +21,7 @@ class Tag:
         parameters: exact count; None where the text model is only named.
         image_size: pixels.
         embed_dim: size of the space that images and texts share.
-        licence: of the weights; "" where no source is known.
+        licence: of the weights; "" where no source is known (tests/parity/licences.py has them).
         refusal: why Duet does not have the model; "" where it does.
         average: of 38 data sets, zero-shot accuracy as a fraction, as OpenCLIP's authors measured.
         imagenet: their zero-shot top-1 accuracy on ImageNet.
