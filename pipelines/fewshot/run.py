@@ -100,9 +100,10 @@ def prepare(
     `claim` is called once it is sure that the run can begin; nothing is written before.
     """
     import dual_encoder
-    from pipelines.runs import models
+    from pipelines.runs import models, precision
 
-    model = models.untouched(name)
+    images = sum(split.count for split in manifest.splits.values())
+    model = precision.load(name, options.precision, images=images, read=models.untouched)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "

@@ -53,7 +53,7 @@ def task_of(
     """What a method on cached features is given, the seconds that embedding took, and a
     classifier of the seen classes whose head is still to come."""
     row = METHODS[options.method]
-    source = finetuning_model.source(options, untouched=True)
+    source = _source(options, data)
     finetuning_model.check(row, source, data)
     model = classifiers.from_model(source, classes=data.seen_names)
     is_dual = isinstance(source, dual_encoder.DualEncoder)
@@ -70,6 +70,17 @@ def task_of(
         seed=options.seed,
     )
     return task, seconds, model
+
+
+def _source(options: "Options", data: "Labelled") -> Any:
+    """The model, in the precision of the options."""
+    from pipelines.runs import precision
+
+    def read(_: str) -> Any:
+        return finetuning_model.source(options, untouched=True)
+
+    images = sum(split.count for split in data.manifest.splits.values())
+    return precision.load(options.model, options.precision, images=images, read=read)
 
 
 def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:

@@ -54,7 +54,7 @@ def run(options: Options) -> Run | None:
         batch_size=options.batch_size,
         micro_batch=options.micro_batch,
         virtual_devices=options.virtual_devices,
-        precision=options.precision,
+        precision="float32" if options.precision == "auto" else options.precision,
         seed=options.seed,
     )
     with naming_damage(options.data):

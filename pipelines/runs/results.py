@@ -21,6 +21,7 @@ calibration         list of {low, high, count, confidence, accuracy}, one per bi
 most_confused       list of {true, predicted, count, of}: class indices, and images
 cost                seconds, images_per_second, peak_rss_bytes
 config              the options of the command, as config.yaml has them
+precision           Keras' dtype policy of the models, such as "float32"
 versions            of Python and of the packages that the figures depend on
 seed                of the bootstrap
 ==================  ===================================================================
@@ -45,6 +46,7 @@ against: `schemas/results.schema.json`.
 
 import json
 import platform
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -110,9 +112,16 @@ def document(
         **measured,
         "cost": cost,
         "config": config,
+        **_precision(),
         "versions": versions(),
         **more,
     }
+
+
+def _precision() -> dict[str, str]:
+    """That of Keras, where the command has imported it."""
+    keras = sys.modules.get("keras")
+    return {"precision": keras.config.dtype_policy().name} if keras is not None else {}
 
 
 def health(lines: Sequence[str]) -> dict[str, list[str]]:
