@@ -1,4 +1,4 @@
-"""How one follows a comparison: a table that fills, with the time left; lines in a log file."""
+"""Live progress of a comparison: a table that fills, and lines in a log file."""
 
 import os
 import sys
