@@ -9,17 +9,17 @@ import yaml
 from duet import files
 from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
-from pipelines.finetuning.model import Adapted
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import class_names, command_line, results
 from pipelines.training import plots as training_plots
 from pipelines.training import report as training_report
-from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.report import MODEL, PAGE
 
 if TYPE_CHECKING:
+    from pipelines.finetuning.model import Adapted
     from pipelines.finetuning.options import Options
+    from pipelines.training.checkpoint import Checkpoint
 
 DUAL = "dual_encoder.keras"  # the tuned image side beside the texts, for any class names
 
@@ -49,11 +49,11 @@ COLUMNS = {
 
 def write(
     out: Path,
-    made: Adapted,
+    made: "Adapted",
     options: "Options",
     *,
     measured: dict[str, Any],
-    course: Checkpoint,
+    course: "Checkpoint",
     devices: list[str],
     **more: Any,
 ) -> dict[str, Any]:
