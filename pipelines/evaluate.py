@@ -1,5 +1,6 @@
 """Evaluate a model on a split: by labels, zero-shot or as a classifier, or by captions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ def run(options: Options) -> None:
 def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
-    from pipelines.runs import class_names, folder, models
+    from pipelines.runs import class_names, folder
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, zero_shot.FILES)
@@ -55,7 +56,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     )
     templates = class_names.templates(options.templates, manifest)
     verify_splits(options.data, manifest, options.split)
-    model = models.load(options.model)
+    options, model = _loaded(options, manifest)
     health = _health(options)
     if _is_classifier(options, model):
         refuse(options, OF_ZERO_SHOT, protocol="classifier")
@@ -87,6 +88,17 @@ def _figures(document: dict[str, Any], *more: str) -> str:
     return "\n".join(filter(None, [table, *more, line]))
 
 
+def _loaded(options: Options, manifest: "Manifest") -> tuple[Options, Any]:
+    """The model, and the options with the precision that it has."""
+    from pipelines.runs import models, precision
+
+    splits = (options.split, *(options.distractors or ()))
+    images = sum(manifest.split(split).count for split in splits)
+    model = precision.load(options.model, options.precision, images=images, read=models.load)
+    found: dict[str, Any] = {"precision": precision.policy_of(model)}
+    return replace(options, **found), model
+
+
 def _is_classifier(options: Options, model: Any) -> bool:
     """Whether the model has classes of its own, and is to be measured by them."""
     has_classes = getattr(model, "class_names", None) is not None
@@ -101,7 +113,7 @@ def _is_classifier(options: Options, model: Any) -> bool:
 def _retrieval(options: Options, manifest: "Manifest") -> str:
     """Measures by captions; returns the figures as text."""
     from pipelines.evaluation import captions, captions_report
-    from pipelines.runs import folder, models
+    from pipelines.runs import folder
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, captions.FILES)
@@ -110,7 +122,8 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
     verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
-    model = _dual_encoder(models.load(options.model), options.model)
+    options, model = _loaded(options, manifest)
+    model = _dual_encoder(model, options.model)
     document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
     return captions_report.terminal_table(document)
 

@@ -1,4 +1,4 @@
-"""Find images by words or by an image: make an index of embeddings once, then ask it."""
+"""Image search by text or image: build an index of embeddings, then query it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page on this machine: type words and see images, drop an image and see its nearest."""
+"""Serve image search in a browser: by text or by image."""
 
 from __future__ import annotations
 

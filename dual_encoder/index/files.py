@@ -1,4 +1,4 @@
-"""The files of an index: rows of embeddings in safetensors, mapped into memory, and `index.json`.
+"""The files of an index: memory-mapped embeddings in safetensors, and `index.json`.
 
 A file of rows holds `embeddings` float32 [n, e]; the n ids as concatenated UTF-8 (`id_bytes`
 uint8, and `id_ends` int64 [n], the end of each); and `stamps` int64 [n, 3]: two numbers that

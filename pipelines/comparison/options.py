@@ -52,7 +52,8 @@ class Options:
         weights: of networks of keras.applications: imagenet or random; without it imagenet.
         image_size: pixels of the supervised networks; their own size without it.
         strategy: one or mirrored; without it one.
-        precision: of the methods that fine-tune, float32 or mixed_bfloat16; without it float32.
+        precision: float32, mixed_bfloat16 or mixed_float16; without it what fine-tunes computes in
+            float32, and images are embedded in what is fastest here, as `evaluate` does it.
         micro_batch: of the methods that fine-tune: images that a device works on at a time, to
             save memory; without it all at once.
         price: of an hour of this machine, in any currency, to say what training and a million
@@ -88,7 +89,7 @@ class Options:
     weights: str | None = None
     image_size: int | None = None
     strategy: Literal["one", "mirrored"] | None = None
-    precision: Literal["float32", "mixed_bfloat16"] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     micro_batch: int | None = None
     price: float | None = None
     serving_seconds: float = 1.0

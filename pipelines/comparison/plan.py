@@ -1,4 +1,4 @@
-"""Which runs a comparison is made of, and how they are run."""
+"""Plan the runs of a comparison, and run them."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,7 +134,7 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     first = [resolve] if needs_model else []
     if not first:
         claim()
-    with Display(made.jobs, images=sum(made.folds[0].train)) as display:
+    with Display(made.jobs) as display:
         for batch in left:
             calls = [*first, *(Call(rows.fit, (job, about), job.logs / LOG) for job in batch)]
             outcomes = workers.run(calls)

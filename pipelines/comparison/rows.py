@@ -1,4 +1,4 @@
-"""What workers do for a row of a comparison: fit its method, and measure what it costs to run."""
+"""Fit the method of one row, and measure its costs, in a worker process."""
 
 from collections.abc import Sequence
 from pathlib import Path

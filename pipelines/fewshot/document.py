@@ -1,4 +1,4 @@
-"""The results of a cell of the grid, as a document and in words."""
+"""The results document of one cell of the grid, and its summary."""
 
 from dataclasses import asdict
 from functools import partial

@@ -1,4 +1,4 @@
-"""The table of a grid of few-shot runs, gathered from the results of its cells."""
+"""Collect the results of a few-shot grid into a table and a page."""
 
 import statistics
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Runs of a grid of few-shot runs: what a model's cells share is made once, then cell by cell."""
+"""Run a few-shot grid: load what the cells of a model share, then cell by cell."""
 
 import shutil
 import time
@@ -61,6 +61,9 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     origin.check(out, begun)
     cells = cells_of(options, out)
     missing = [cell for cell in cells if not cell.finished]
+    for cell in cells:
+        if cell.finished:  # and perhaps killed before it was tidied up
+            _remove_checkpoints(cell)
     print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
     if not missing:
         return
@@ -100,9 +103,10 @@ def prepare(
     `claim` is called once it is sure that the run can begin; nothing is written before.
     """
     import dual_encoder
-    from pipelines.runs import models
+    from pipelines.runs import models, precision
 
-    model = models.untouched(name)
+    images = sum(split.count for split in manifest.splits.values())
+    model = precision.load(name, options.precision, images=images, read=models.untouched)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "
@@ -198,5 +202,9 @@ def fit(cell: Cell, shared: Grid) -> Run:
     said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
     predictions.write(cell.folder, said)
     results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
-    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+    _remove_checkpoints(cell)
     return Run(cell.folder, document, said, shared.model)
+
+
+def _remove_checkpoints(cell: Cell) -> None:
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""One pass over the images of records: what the checks of their pixels need of each."""
+"""Read all images once, and collect what the pixel checks need."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Finds the images that were asked for: in folders, by name or pattern, or listed on a pipe."""
+"""Find the requested images: folders, files, patterns, or names on standard input."""
 
 import glob
 import os

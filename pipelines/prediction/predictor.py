@@ -1,4 +1,4 @@
-"""Any result of Duet as one thing: pixels in, probabilities of classes out."""
+"""A common interface to all models: pixels in, class probabilities out."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What `predict` does: images through a model batch by batch, kept as they come, then the files."""
+"""Run `predict`: classify images in batches, then write the files."""
 
 import contextlib
 from collections import Counter

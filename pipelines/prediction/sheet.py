@@ -1,4 +1,4 @@
-"""A page with the images and what was said of them, surest first: one file, thumbnails inside."""
+"""Contact sheet of predicted images, sorted by confidence, in one HTML file."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

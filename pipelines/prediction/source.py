@@ -1,4 +1,4 @@
-"""What a name stands for: of a comparison its recommended method, of learnt prompts their model."""
+"""Resolve a model's name: a comparison's recommended method, or the model of learnt prompts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Matches the class names of a model with those of records: by name, never by place."""
+"""Match the class names of a model with those of records: by name, never by place."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -21,6 +21,7 @@ calibration         list of {low, high, count, confidence, accuracy}, one per bi
 most_confused       list of {true, predicted, count, of}: class indices, and images
 cost                seconds, images_per_second, peak_rss_bytes
 config              the options of the command, as config.yaml has them
+precision           Keras' dtype policy of the models, such as "float32"
 versions            of Python and of the packages that the figures depend on
 seed                of the bootstrap
 ==================  ===================================================================
@@ -37,13 +38,15 @@ calibration and most_confused are left out.
 A run that went on with another version of Duet or on other devices says so in `went_on`, in lines.
 
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
-`method`, `parts`, `history`, `wise_ft`, `alpha`; `compare`: `rows`, each with `deployed`, what its
+`method`, `parts`, `history`, `wise_ft`, `alpha`, and `auto`, which method that was and why;
+`compare`: `rows`, each with `deployed`, what its
 export costs to run, `pairs`, `recommendation`). All of it as a JSON Schema, which tests validate
 against: `schemas/results.schema.json`.
 """
 
 import json
 import platform
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -82,7 +85,7 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("per_class", "confusion_matrix", "rows", "pairs", "history", "health"), list),
 }
 
-_IN_WORDS = {str: "a text", dict: "an object", list: "a list"}
+_IN_WORDS: dict[type, str] = {str: "a text", dict: "an object", list: "a list"}
 
 
 def document(
@@ -109,9 +112,16 @@ def document(
         **measured,
         "cost": cost,
         "config": config,
+        **_precision(),
         "versions": versions(),
         **more,
     }
+
+
+def _precision() -> dict[str, str]:
+    """That of Keras, where the command has imported it."""
+    keras = sys.modules.get("keras")
+    return {"precision": keras.config.dtype_policy().name} if keras is not None else {}
 
 
 def health(lines: Sequence[str]) -> dict[str, list[str]]:

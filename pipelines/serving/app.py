@@ -1,4 +1,4 @@
-"""The web application of `serve`, on Starlette: the page, two queries, and the images.
+"""The web application of `serve`, on Starlette: page, queries, images.
 
 ===============  =====================================================================
 GET /            the page; with `q` (words) or `like` (row of an image), and `k`, what is found
