@@ -40,6 +40,8 @@ GLOBAL = ("--quiet", "--verbose")  # options of every command
 
 NO_BARS = "TQDM_DISABLE"
 
+LONGEST = 1000  # characters of an error; what a file holds may be quoted in it
+
 BROKEN_PIPE = 141  # as a shell has it of a program that SIGPIPE ends
 
 HOUSE = Path(__file__).parents[1]
@@ -163,6 +165,7 @@ def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
 def _complain(message: str, status: int) -> int:
     line = " ".join(message.split()).replace(command_line.MODULE, command_line.program())
     line = line.encode("utf-8", "backslashreplace").decode()  # names of files need not be text
+    line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
     print(f"error: {line}", file=sys.stderr)
     return status
 
