@@ -22,8 +22,8 @@ import dual_encoder
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "pretrained"
 PUBLISHED = (
-    "open_clip_vit", "open_clip_resnet", "siglip", "open_clip_convnext", "swin", "convnextv2",
-    "dinov2", "dinov2_gated", "dinov3", "deit", "open_clip_eva02",
+    "open_clip_vit", "open_clip_resnet", "siglip", "convnext", "convnextv2", "swin", "deit",
+    "dinov2", "dinov2_gated", "dinov3", "dinov3_gated",
 )  # fmt: skip
 BY_NAME = ("vit-tiny", "convnet-tiny", "mobilenet-v2", "resnet50", "xception")
 SIZE = 96  # of the networks by name
