@@ -63,6 +63,7 @@ class averaged_weights:
 
     def __init__(self, model: keras.Model):
         optimizer = getattr(model, "optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
         self.pairs: list[tuple[keras.Variable, keras.Variable]] = []
         if optimizer is not None and optimizer.use_ema and optimizer.iterations.numpy():
             self.pairs = private_api.averages(optimizer)

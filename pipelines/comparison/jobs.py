@@ -1,4 +1,4 @@
-"""The runs that a method of a comparison is made of, as the options of the command that does it."""
+"""The runs of each method of a comparison, as options of their command."""
 
 import dataclasses
 import json
@@ -97,7 +97,7 @@ def _finetune_job(
         "seed": seed,
         "test": options.test,
         "bootstrap": options.bootstrap,
-        "precision": options.precision,
+        "precision": options.precision or ("auto" if row.fit is not None else None),
         "micro_batch": options.micro_batch,
     }
     if row.network:
@@ -135,6 +135,7 @@ def _prompt_job(options: Options, row: Method, cells: list[Path], *, out: Path) 
         **_protocol(options, out),
         "epochs": options.prompt_epochs,
         "n_ctx": options.n_ctx,
+        "precision": options.precision,
         "split": options.test,
         "bootstrap": options.bootstrap,
     }
@@ -161,6 +162,7 @@ def _protocol(options: Options, out: Path) -> dict[str, Any]:
         "held_out": options.held_out or None,
         "held_out_classes": options.held_out_classes,
         "templates": options.templates,
+        "allow_equal_names": options.allow_equal_names or None,
         "strategy": options.strategy,
         "features": str(out / FEATURES),
     }

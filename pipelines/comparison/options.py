@@ -47,10 +47,13 @@ class Options:
             YAML file of finetune; data, split, seeds and test stay those of the comparison.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
+        allow_equal_names: also where several classes have the same name, as in published lists; the
+            figures say which.
         weights: of networks of keras.applications: imagenet or random; without it imagenet.
         image_size: pixels of the supervised networks; their own size without it.
         strategy: one or mirrored; without it one.
-        precision: of the methods that fine-tune, float32 or mixed_bfloat16; without it float32.
+        precision: float32, mixed_bfloat16 or mixed_float16; without it what fine-tunes computes in
+            float32, and images are embedded in what is fastest here, as `evaluate` does it.
         micro_batch: of the methods that fine-tune: images that a device works on at a time, to
             save memory; without it all at once.
         price: of an hour of this machine, in any currency, to say what training and a million
@@ -82,10 +85,11 @@ class Options:
     supervised_learning_rate: float | None = None
     recipes: list[str] | None = None
     templates: list[str] | None = None
+    allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
     strategy: Literal["one", "mirrored"] | None = None
-    precision: Literal["float32", "mixed_bfloat16"] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     micro_batch: int | None = None
     price: float | None = None
     serving_seconds: float = 1.0

@@ -65,7 +65,20 @@ def start(
     keras.utils.clear_session()  # variables of a second run in this process are called the same
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
+    if line := precision_in_words(precision):
+        print(line)
     return built
+
+
+def precision_in_words(precision: str) -> str:
+    """A line on what multiplies half precision on a CPU, and on what gains nothing; else empty."""
+    from dual_encoder.towers import bfloat16, xla
+
+    if not precision.endswith("float16") or xla.on_accelerator():
+        return ""
+    if precision.endswith("bfloat16") and bfloat16.instructions():
+        return f"precision: {precision} by {bfloat16.instructions()}, in oneDNN"
+    return f"precision: this CPU has no instructions for {precision}; float32 is no slower"
 
 
 def say_kept_precision(model: Any, name: str) -> None:
