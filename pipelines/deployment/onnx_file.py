@@ -25,9 +25,12 @@ NEEDS = {
 
 def check_packages(format: str, *, to_run: bool = False) -> None:
     """Raises RuntimeError that names the extra, if what makes or runs a format is not installed."""
-    needed = NEEDS.get(format, ())
-    needed = needed[-1:] if to_run else needed
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    needed = list(NEEDS.get(format, ()))
+    missing = [
+        name
+        for name in (needed[-1:] if to_run else needed)
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise RuntimeError(
             f"{format} needs {', '.join(missing)}: pip install 'duet-vision-language[{format}]'"
