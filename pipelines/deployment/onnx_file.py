@@ -93,10 +93,10 @@ def write_openvino(deployable: Deployable, path: Path) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         write(deployable, Path(folder) / "model.onnx")
-        model = openvino.convert_model(str(Path(folder) / "model.onnx"))
-    for key, text in _metadata(deployable).items():
-        model.set_rt_info(text, ["duet", key])
-    openvino.save_model(model, str(path), compress_to_fp16=False)
+        model = openvino.Core().read_model(str(Path(folder) / "model.onnx"))
+        for key, text in _metadata(deployable).items():
+            model.set_rt_info(text, ["duet", key])
+        openvino.save_model(model, str(path), compress_to_fp16=False)
 
 
 def openvino_reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
