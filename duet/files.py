@@ -32,6 +32,9 @@ class CannotWriteError(OSError):
         super().__init__(message)
         self.errno = number
 
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.errno)  # from a worker process
+
 
 class InUseError(OSError):
     """A folder in which another process is at work."""

@@ -61,6 +61,9 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     origin.check(out, begun)
     cells = cells_of(options, out)
     missing = [cell for cell in cells if not cell.finished]
+    for cell in cells:
+        if cell.finished:  # and perhaps killed before it was tidied up
+            _remove_checkpoints(cell)
     print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
     if not missing:
         return
@@ -199,5 +202,9 @@ def fit(cell: Cell, shared: Grid) -> Run:
     said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
     predictions.write(cell.folder, said)
     results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
-    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+    _remove_checkpoints(cell)
     return Run(cell.folder, document, said, shared.model)
+
+
+def _remove_checkpoints(cell: Cell) -> None:
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
