@@ -119,6 +119,7 @@ class PlainKeras(_Model):
 
         Raises:
             ImportError: a package required by the format is missing; names it.
+            ValueError: a model of images and texts to ONNX.
         """
         for package in NEEDS.get(format, ()):
             if importlib.util.find_spec(package) is None:
@@ -126,10 +127,16 @@ class PlainKeras(_Model):
                     f"export to {format} needs the package {package}: pip install {package}"
                 )
         self.built_now()
-        signature = [self.input_specs()] if input_signature is None else input_signature
+        specs = self.input_specs()
+        signature = [specs] if input_signature is None else input_signature
         if format != "onnx":
             super().export(filepath, format, verbose, input_signature=signature, **kwargs)
             return
+        if isinstance(specs, dict):
+            raise ValueError(
+                "export to onnx: tf2onnx takes no model of images and texts; export a "
+                "ZeroShotClassifier of it, or in format tf_saved_model"
+            )
         with onnx_graph.exporting():
             super().export(filepath, format, verbose, input_signature=signature, **kwargs)
         onnx_graph.finish(filepath)
