@@ -3,7 +3,9 @@
 import json
 
 import keras
+import numpy as np
 import pytest
+from tiny_models import clip
 
 from dual_encoder.towers import bfloat16
 from pipelines.runs import precision
@@ -77,6 +79,23 @@ def test_many_images_take_what_was_measured_once(two_ways, capsys):
         two_ways.write_text(json.dumps({key: measured(half)}))
         model = precision.load("m", "auto", images=precision.FEW, read=read)
         assert precision.policy_of(model) == wanted == keras.config.dtype_policy().name
+
+
+def test_texts_stay_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = clip()
+    model.build()
+    words = ["a red cat", "a dog"]
+    ids = model.tokenizer(words)
+    precision.texts_in_float32(model)
+    found = model.text_tower(ids)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    assert precision.policy_of(model) == "mixed_bfloat16"
+    keras.config.set_dtype_policy("float32")
+    exact = clip()
+    exact.build()
+    exact.set_weights(model.get_weights())
+    np.testing.assert_allclose(found, exact.text_tower(ids), atol=1e-6)
 
 
 def test_a_measurement_leaves_random_numbers_as_they_were(two_ways):

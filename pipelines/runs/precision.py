@@ -2,7 +2,7 @@
 
 `auto` is float32 for few images, and where the hardware multiplies nothing else. For more images
 the model is timed once in each precision, and the cache folder keeps what was found. The fastest is
-taken whose embeddings are no further than `FURTHEST` from those in float32.
+taken whose embeddings are no further than `FURTHEST` from those in float32. Texts stay float32.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import files
+from duet import files, private_api
 from pipelines.runs import runtime
 
 HALF = ("mixed_bfloat16", "mixed_float16")
@@ -51,7 +51,17 @@ def load(name: str, asked: str, *, images: int, read: Callable[[str], Any]) -> A
     keras.config.set_dtype_policy(chosen)
     if line := runtime.precision_in_words(chosen):
         print(line)
-    return read(name)
+    model = read(name)
+    if asked == "auto":
+        texts_in_float32(model)
+    return model
+
+
+def texts_in_float32(model: Any) -> None:
+    """Has texts embedded in float32: they are few, and every image is compared with them."""
+    parts = [getattr(model, part, None) for part in ("text_tower", "text_projection")]
+    for layer in (layer for part in parts if part for layer in private_api.layers_of(part)):
+        layer.dtype_policy = "float32"
 
 
 def policy_of(model: Any) -> str:
