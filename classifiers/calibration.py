@@ -1,4 +1,4 @@
-"""Make probabilities match how often they are right: temperature, and a factor for new names.
+"""Temperature scaling of logits, and a factor for class names that were not trained.
 
 Notation: n images, c classes; logits are float [n, c], labels int [n].
 """

@@ -1,4 +1,4 @@
-"""StatA: a zero-shot classifier that reads all the images it has to classify together."""
+"""StatA: transductive zero-shot classification of a batch of unlabelled images."""
 
 from typing import TYPE_CHECKING
 

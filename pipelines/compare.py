@@ -22,12 +22,13 @@ def run(options: Options) -> int:
     from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_split, config, folder, origin
+    from pipelines.runs import class_names, class_split, config, folder, origin
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
     check(options)
     manifest = Manifest.read(options.data)
+    class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
     away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )
@@ -79,7 +80,7 @@ def _written(
     """Everything but the runs; prints the table. Returns the results."""
     from pipelines.comparison import mistakes, report, results, tensorboard
     from pipelines.comparison.worker import Call
-    from pipelines.runs import origin
+    from pipelines.runs import class_names, origin
     from pipelines.runs import results as runs_results
 
     document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
@@ -99,6 +100,8 @@ def _written(
     report.write(about.out, document, wrong)
     workers.call(Call(tensorboard.write, (about.out / "tensorboard", document, wrong)))
     print(report.terminal_table(document))
+    if line := class_names.equal_names_line(document):
+        print(line)
     return document
 
 

@@ -41,7 +41,6 @@ def run(options: Options) -> None:
 def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
-    from pipelines.evaluation import report as evaluation_report
     from pipelines.runs import class_names, folder
     from tfrecords import verify_splits
 
@@ -62,8 +61,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     if _is_classifier(options, model):
         refuse(options, OF_ZERO_SHOT, protocol="classifier")
         document = classifier.evaluate(options, manifest, model, out=out, health=health)
-        lines = [evaluation_report.terminal_table(document), classifier.left_out(document)]
-        return "\n".join(filter(None, lines))
+        return _figures(document, classifier.left_out(document))
     if manifest.multi_label:
         raise ValueError(
             f"{manifest.dataset} has several labels per image; zero-shot tells one class for "
@@ -78,8 +76,16 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         templates=templates,
         health=health,
     )
-    lines = [evaluation_report.terminal_table(document), class_names.equal_names_line(names)]
-    return "\n".join(filter(None, lines))
+    return _figures(document)
+
+
+def _figures(document: dict[str, Any], *more: str) -> str:
+    """The table, and what to know of it."""
+    from pipelines.evaluation import report as evaluation_report
+    from pipelines.runs import class_names
+
+    table, line = evaluation_report.terminal_table(document), class_names.equal_names_line(document)
+    return "\n".join(filter(None, [table, *more, line]))
 
 
 def _loaded(options: Options, manifest: "Manifest") -> tuple[Options, Any]:

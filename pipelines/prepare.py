@@ -190,6 +190,8 @@ def source(options: Options) -> Source:
         got = " and ".join(f"--{name}" for name in chosen) or "none"
         choices = ", ".join(f"--{name}" for name in _SOURCES)
         raise ValueError(f"expected one of {choices}; got {got}")
+    if not given[chosen[0]]:
+        raise ValueError(f"--{chosen[0]}: expected a name; got ''")
     for name, needed in _GOES_WITH.items():
         if getattr(options, name) and chosen[0] not in needed:
             dashed, wanted = name.replace("_", "-"), " or ".join(f"--{other}" for other in needed)

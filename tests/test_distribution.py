@@ -5,6 +5,7 @@ the processes it starts: `python test_distribution.py STRATEGY DEVICES RESULT.np
 `python test_distribution.py devices FOLDER` for all that one process can show of two devices.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -71,6 +72,17 @@ def test_two_processes_train_like_one(one_device, tmp_path):
         assert_same(path, one_device, cases)
         with np.load(path) as result:
             assert list(result["devices"]) == [f"worker {index} of 2, CPU:0"]
+
+
+def test_two_devices_get_the_crops_of_one_device_bit_for_bit(devices):
+    """What differs in the end is rounding alone: sums over devices are added in another order.
+
+    Adam makes full steps of a gradient that is rounding alone, as that of a key's bias is.
+    """
+    with np.load(devices / "crops.npz") as result:
+        one, parts = result["one"], result["parts"]
+    assert one.shape == (STEPS, BATCH, IMAGE_SIZE, IMAGE_SIZE, 3) and len(np.unique(one)) > 100
+    np.testing.assert_array_equal(parts, one)
 
 
 def test_what_cannot_work_on_several_devices_is_refused_by_compile(devices):
@@ -178,6 +190,27 @@ def train(name, path, cases):
     np.savez(path, **results)
 
 
+def crop(folder):
+    """Batches of random crops as one device gets them, and as two do, put together again."""
+    from colours import Colours
+
+    import tfrecords
+
+    tfrecords.write(Colours(), folder / "records", shard_size=40, workers=1, progress=False)
+    options = {"training": True, "crop_scale": (0.9, 1.0), "seed": 0, "image_size": IMAGE_SIZE}
+    read = functools.partial(
+        tfrecords.load, folder / "records", "train", batch_size=BATCH, epochs=1, **options
+    )
+    strategy = strategies.build("mirrored")
+    shared = strategies.distribute(strategy, read).take(STEPS)
+    parts = [
+        np.concatenate(strategy.experimental_local_results(x["image"]))
+        for x, *_ in strategy.experimental_distribute_dataset(shared)  # as `fit` does
+    ]
+    one = [x["image"] for x, *_ in read().take(STEPS)]
+    np.savez(folder / "crops.npz", one=one, parts=parts)
+
+
 def refuse(path):
     """What compile says to each of the options in REFUSED, and `distribute` to an odd batch."""
     import keras
@@ -253,6 +286,7 @@ if __name__ == "__main__":
         strategies.set_virtual_devices(2)
         train("one", folder / "one.npz", CASES)
         train("mirrored", folder / "two.npz", CASES)
+        crop(folder)
         refuse(folder / "refused.npz")
         scale_losses(folder / "scaled.npz")
     else:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import re
 import stat
 import subprocess
@@ -69,6 +70,11 @@ def test_a_disk_that_refuses_is_one_line_with_file_reason_and_room(tmp_path, err
     with pytest.raises(files.CannotWriteError, match=said), files.atomic(tmp_path / "a"):
         raise error
     assert names(tmp_path) == []
+
+
+def test_a_refusal_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(files.CannotWriteError("full", errno.ENOSPC)))
+    assert (type(error), str(error), error.errno) == (files.CannotWriteError, "full", errno.ENOSPC)
 
 
 def test_room_is_said_before_a_long_run_or_the_lack_of_it(tmp_path):

@@ -13,11 +13,14 @@ from saved_runs import valid_results  # noqa: E402
 
 import dual_encoder  # noqa: E402
 import tfrecords  # noqa: E402
+from pipelines.finetuning import auto  # noqa: E402
 
 
 def test_held_out_classes_alpha_and_what_is_left(home):
     status, output, error = finetune(
-        home, "auto", "--held-out-classes", "dog", *RATE, "--head-multiplier", "2"
+        home,
+        *("auto", "--held-out-classes", "dog", *RATE, "--head-multiplier", "2"),
+        *("--wise-ft", "choose"),
     )
     assert status == 0, error
     assert "5 classes to train on" in output and "1 classes held out" in output
@@ -54,6 +57,19 @@ def test_the_saved_model_is_the_one_that_was_measured(home):
         same = np.delete(np.asarray(ours), 3, axis=1)
         np.testing.assert_allclose(same, model(x), atol=1e-3)  # paint leaves the head alone
     assert np.mean(right) == pytest.approx(valid_results(out)["metrics"]["top1"])
+
+
+def test_auto_trains_no_tower_where_features_tell_the_classes_apart(home):
+    status, output, error = finetune(home, "cheap", "--held-out", "1")
+    assert status == 0, error
+    found = valid_results(home / "cheap")
+    chosen = found["auto"]
+    assert chosen["method"] == found["method"] in auto.ROWS
+    assert "no room to tell a better one" in chosen["why"]
+    assert f"auto: {found['method']}; {chosen['why']}" in output
+    assert found["steps"] == 0 and not (home / "cheap" / "set-aside").exists()
+    model = keras.saving.load_model(home / "cheap" / "model.keras")
+    assert model.class_names == list(NAMES[1:])
 
 
 def test_the_untouched_model_is_the_zero_shot_model(home):

@@ -8,6 +8,7 @@ Example:
     >>> fitted.logits(model.encode_image(others), new_texts=texts_of_other_names)
 """
 
+from classifiers.on_features.choosing import choose as choose
 from classifiers.on_features.fitted import Fitted as Fitted
 from classifiers.on_features.fitted import LinearFit as LinearFit
 from classifiers.on_features.methods import METHODS as METHODS

@@ -1,4 +1,4 @@
-"""Whether a checkpoint can be loaded from the hub as it lies there; no weights are fetched."""
+"""Check on the hub whether a checkpoint can be loaded, without fetching its weights."""
 
 import fnmatch
 import json

@@ -1,4 +1,4 @@
-"""One way in: a checkpoint's name, a repository, a folder or a `.keras` file to a model."""
+"""Load a model by checkpoint name, hub repository, folder or `.keras` file."""
 
 import contextlib
 import fnmatch

@@ -1,4 +1,4 @@
-"""What an error says of a name, a file or a folder that is no model."""
+"""Error messages for names, files and folders that are not a model."""
 
 import difflib
 import re

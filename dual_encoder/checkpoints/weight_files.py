@@ -1,4 +1,4 @@
-"""Where the weights of a checkpoint are: the file names of each layout, and the tensors in them."""
+"""Find the weight files of a checkpoint, and open their tensors."""
 
 import fnmatch
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Which variable is which tensor: the rows that a layout's table of weight names is made of.
+"""Fill a model's variables from a checkpoint's tensors, by a table of names.
 
 A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` writes one.
 """

@@ -1,4 +1,4 @@
-"""Which methods of a comparison there is time for, by what they are predicted to take."""
+"""Predict the minutes of each method, and select those that fit the time budget."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""How one follows a comparison: a table that fills, with the time left; lines in a log file."""
+"""Live progress of a comparison: a table that fills, and lines in a log file."""
 
 import os
 import sys
@@ -17,49 +17,50 @@ if TYPE_CHECKING:
 
 FIGURES = {"seen": "top1", "held out": "unseen_top1"}  # heading, and metric of a run
 
-FORWARD_AND_BACKWARD = 3  # in forward passes
-
 
 class Pace:
     """Predicts how long what is left takes, by what the runs before it took.
 
-    A run takes as long as those of its method before it; of a method that has not been run, as
-    long as all runs have taken for as many images that go through a network.
+    A run takes as long as those of its method before it. Of a method that has not been run it is
+    that of its family: as long as the others on cached features, or by its passes over the images
+    as long as the others that train. Nothing is predicted of a family that is not known yet.
     """
 
-    def __init__(self, images: int) -> None:
-        """images: that one pass over split train has."""
-        self.images = images
+    def __init__(self) -> None:
         self.took: dict[str, list[float]] = {}
-        self.work = self.seconds = 0.0
+        self.passes: dict[str, float] = {}  # of each family, and the seconds that they took
+        self.seconds: dict[str, float] = {}
 
     def note(self, job: Job, seconds: float) -> None:
+        family = job.method.family
         self.took.setdefault(job.method.name, []).append(seconds)
-        self.work += self._work(job)
-        self.seconds += seconds
+        self.passes[family] = self.passes.get(family, 0.0) + _passes(job)
+        self.seconds[family] = self.seconds.get(family, 0.0) + seconds
 
     def left(self, jobs: Sequence[Job]) -> float | None:
-        """Seconds that these take; None before any run has ended."""
-        if not self.work:
+        """Seconds that these take; None where it is not known of one of them."""
+        found = [self._predicted(job) for job in jobs]
+        return None if None in found else float(sum(each or 0.0 for each in found))
+
+    def _predicted(self, job: Job) -> float | None:
+        own, family = self.took.get(job.method.name), job.method.family
+        if own:
+            return sum(own) / len(own)
+        if family not in self.seconds:
             return None
-        return sum(self._predicted(job) for job in jobs)
+        return self.seconds[family] / self.passes[family] * _passes(job)
 
-    def _predicted(self, job: Job) -> float:
-        own = self.took.get(job.method.name)
-        return sum(own) / len(own) if own else self.seconds / self.work * self._work(job)
 
-    def _work(self, job: Job) -> float:
-        if job.method.fit is not None:
-            return self.images  # embedded, by the first of those that share the features
-        epochs = job.options.epochs or 0
-        return self.images * (1 + FORWARD_AND_BACKWARD * job.method.passes * epochs)
+def _passes(job: Job) -> float:
+    """Over the training images; of methods on cached features alike for all."""
+    return 1.0 if job.method.fit is not None else job.method.passes * (job.options.epochs or 1)
 
 
 class Display:
     """Follows the runs of a comparison; used with `with`."""
 
-    def __init__(self, jobs: Sequence[Job], *, images: int) -> None:
-        self.jobs, self.pace = list(jobs), Pace(images)
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs, self.pace = list(jobs), Pace()
         self.now: Job | None = None
         self.since = 0.0
         self._live: Any = None

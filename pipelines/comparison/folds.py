@@ -1,4 +1,4 @@
-"""Few test images: records divided several times over, so that every image is tested once.
+"""Stratified cross-validation for small test sets: every image is tested once.
 
 The first division is that of the records. The others (stratified cross-validation, Kohavi 1995,
 "A Study of Cross-Validation and Bootstrap for Accuracy Estimation and Model Selection") test on a

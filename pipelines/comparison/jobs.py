@@ -1,4 +1,4 @@
-"""The runs that a method of a comparison is made of, as the options of the command that does it."""
+"""The runs of each method of a comparison, as options of their command."""
 
 import dataclasses
 import json
@@ -162,6 +162,7 @@ def _protocol(options: Options, out: Path) -> dict[str, Any]:
         "held_out": options.held_out or None,
         "held_out_classes": options.held_out_classes,
         "templates": options.templates,
+        "allow_equal_names": options.allow_equal_names or None,
         "strategy": options.strategy,
         "features": str(out / FEATURES),
     }

@@ -47,6 +47,8 @@ class Options:
             YAML file of finetune; data, split, seeds and test stay those of the comparison.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
+        allow_equal_names: also where several classes have the same name, as in published lists; the
+            figures say which.
         weights: of networks of keras.applications: imagenet or random; without it imagenet.
         image_size: pixels of the supervised networks; their own size without it.
         strategy: one or mirrored; without it one.
@@ -83,6 +85,7 @@ class Options:
     supervised_learning_rate: float | None = None
     recipes: list[str] | None = None
     templates: list[str] | None = None
+    allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
     strategy: Literal["one", "mirrored"] | None = None

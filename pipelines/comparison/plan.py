@@ -1,4 +1,4 @@
-"""Which runs a comparison is made of, and how they are run."""
+"""Plan the runs of a comparison, and run them."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from pipelines.comparison.options import Options
 from pipelines.comparison.worker import Call, Outcome
 from pipelines.comparison.workers import Workers
 from pipelines.methods.table import METHODS
+from pipelines.runs import class_names
 from pipelines.training import batch_size
 from tfrecords import Manifest
 
@@ -40,6 +41,7 @@ class Plan:
         held_out: labels of the classes that are not trained on.
         folds: how the images are divided; one is the division of the records.
         remarks: what a person should know of the images before the figures.
+        names: of all classes; templates: prompts with {} for the name.
     """
 
     jobs: list[Job]
@@ -49,6 +51,8 @@ class Plan:
     held_out: tuple[int, ...]
     folds: Sequence[Fold]
     remarks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ("{}",)
 
     @property
     def cells(self) -> dict[str, list[Path]]:
@@ -97,7 +101,9 @@ def plan(
         folders[name] = list(zip(*(cells for _, cells in made), strict=True))
         planned += job_of[name]
     remarks = _remarks(options, manifest, held_out, images=images, divisions=divisions)
-    return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks)
+    templates = class_names.templates(options.templates, manifest)
+    texts = tuple(manifest.spoken_names), tuple(templates)
+    return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts)
 
 
 def _of_fold(job: Job, fold: Fold) -> Job:
@@ -124,10 +130,11 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     """
     left = batches(made)
     needs_model = any(not job.method.network for batch in left for job in batch)
-    first = [Call(rows.resolve, (about.model,), essential=True)] if needs_model else []
+    resolve = Call(rows.resolve, (about.model, made.names, made.templates), essential=True)
+    first = [resolve] if needs_model else []
     if not first:
         claim()
-    with Display(made.jobs, images=sum(made.folds[0].train)) as display:
+    with Display(made.jobs) as display:
         for batch in left:
             calls = [*first, *(Call(rows.fit, (job, about), job.logs / LOG) for job in batch)]
             outcomes = workers.run(calls)

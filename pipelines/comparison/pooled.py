@@ -1,4 +1,4 @@
-"""One result of the runs of several folds, in which every image is tested once."""
+"""Pool the results of several folds into one."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a comparison leaves: `results.json`, `results.csv`, the study's tables, and the page."""
+"""Write the results of a comparison: `results.json`, `results.csv`, study tables and the page."""
 
 import csv
 import io

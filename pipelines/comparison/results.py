@@ -1,4 +1,4 @@
-"""The one document that the results of a comparison make."""
+"""Assemble the results document of a comparison."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipelines.comparison.plan import Plan
 from pipelines.costs import training as costs_training
 from pipelines.methods.table import METHODS
 from pipelines.metrics import significance
-from pipelines.runs import predictions, results
+from pipelines.runs import class_names, predictions, results
 from tfrecords import Manifest
 
 FIGURES = {  # of the table: from the metrics of each run
@@ -26,7 +26,7 @@ FIGURES = {  # of the table: from the metrics of each run
     "ece": "ece",
 }
 
-KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix")
+KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix", "auto")
 
 REFERENCES = ("vit", "fine-tune")  # what Low, Medium and High are measured by
 
@@ -68,6 +68,7 @@ def document(
         config=asdict(options),
         classes=len(manifest.class_names),
         parts=_parts(found),
+        equal_names=class_names.equal_names(manifest.spoken_names),
         rows=rows,
         pairs=pairs,
         folds=len(made.folds),
@@ -173,6 +174,8 @@ def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str,
         row[name] = _mean_cost(found, name)
     row |= {name: first.get(name) for name in KEPT}
     row["history"] = row["history"] or []
+    if row["auto"]:
+        row["what"] = f"{row['auto']['method']}: {row['auto']['why']}"
     return row
 
 

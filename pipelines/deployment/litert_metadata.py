@@ -1,4 +1,4 @@
-"""What a LiteRT file says about itself: class names, templates, preprocessing.
+"""Metadata of a LiteRT file: class names, templates, preprocessing.
 
 In the form that TensorFlow Lite Support, MediaPipe and Android's code generator read (TFLite
 metadata, `metadata_schema.fbs` 1.1.0): a flatbuffer in the model's metadata under

@@ -1,4 +1,4 @@
-"""The page of `inspect`, with the images side by side, and its lines for a terminal."""
+"""The page and the terminal summary of `inspect`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

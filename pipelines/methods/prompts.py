@@ -1,4 +1,4 @@
-"""Learnt prompts, CoOp and CoCoOp, on cached features."""
+"""Prompt learning on cached features: CoOp and CoCoOp."""
 
 from typing import TYPE_CHECKING, Any
 

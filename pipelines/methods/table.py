@@ -1,4 +1,4 @@
-"""All ways to adapt a model. One table, in the order in which a comparison shows its rows.
+"""The table of all methods, in the order in which a comparison shows them.
 
 A new method is a row here and what it calls; the commands take their choices from it.
 """
@@ -57,6 +57,17 @@ _ROWS = (
         rows_for_new_names=True,
         passes=0.1,
         fit=library.method("gaussian"),
+    ),
+    Method(
+        "blend",
+        "the mean of text-probe and gaussian, each at its temperature",
+        "CLAP, arXiv:2312.12730, and GDA, arXiv:2402.04087",
+        by=("finetune", "prompt"),
+        draws=False,
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=0.1,
+        fit=library.method("blend"),
     ),
     Method(
         "cross-modal",
@@ -241,7 +252,7 @@ _ROWS = (
     ),
     Method(
         "auto",
-        "against the class names' embeddings, then part of the way back",
+        "the best row on cached features, or paint and part of the way back, if that is better",
         rows_for_new_names=True,
         passes=2.5,
         options={"method": "auto"},

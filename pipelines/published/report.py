@@ -1,4 +1,4 @@
-"""Ours beside the published, and the table itself: as text, and as data."""
+"""Reports of own and published figures, as text and as data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict

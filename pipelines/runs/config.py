@@ -5,6 +5,7 @@ import difflib
 import re
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -54,7 +55,7 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     return options(**{field.name: values[field.name] for field in fields})
 
 
-def check_ranges(options: Any, ranges: dict[str, tuple[str, ...]]) -> None:
+def check_ranges(options: Any, ranges: Mapping[str, tuple[str, ...]]) -> None:
     """Raise a ValueError for the first number outside its range; a number may be null.
 
     `ranges` has the names of options by range, such as `{"(0, 1]": ("crop_scale",)}`: a round

@@ -1,4 +1,4 @@
-"""How the options of commands are grouped in their help, and which a person needs first.
+"""Groups of options in the help of commands, and the most important ones.
 
 An option that stands in no group here is listed last, under "more".
 """

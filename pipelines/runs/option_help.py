@@ -1,4 +1,4 @@
-"""The help of a command, short or whole, and what a shell completes, from its dataclass."""
+"""Short and full help of a command, and shell completion, from its dataclass."""
 
 import argparse
 import dataclasses

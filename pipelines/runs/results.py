@@ -38,7 +38,8 @@ calibration and most_confused are left out.
 A run that went on with another version of Duet or on other devices says so in `went_on`, in lines.
 
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
-`method`, `parts`, `history`, `wise_ft`, `alpha`; `compare`: `rows`, each with `deployed`, what its
+`method`, `parts`, `history`, `wise_ft`, `alpha`, and `auto`, which method that was and why;
+`compare`: `rows`, each with `deployed`, what its
 export costs to run, `pairs`, `recommendation`). All of it as a JSON Schema, which tests validate
 against: `schemas/results.schema.json`.
 """
@@ -76,6 +77,15 @@ REQUIRED = (
     "versions",
     "seed",
 )
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("command", "dataset", "split", "model", "method", "protocol"), str),
+    **dict.fromkeys(("metrics", "intervals", "cost", "config", "versions", "recommendation"), dict),
+    **dict.fromkeys(("per_class", "confusion_matrix", "rows", "pairs", "history", "health"), list),
+}
+
+_IN_WORDS: dict[type, str] = {str: "a text", dict: "an object", list: "a list"}
 
 
 def document(
@@ -168,9 +178,14 @@ def read(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no results at {path}: has the run finished?")
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of the encoding, too
         raise ValueError(f"{path}: not JSON ({error})") from None
     if not isinstance(results, dict) or results.get("schema") != SCHEMA:
         found = results.get("schema") if isinstance(results, dict) else None
-        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r}")
+        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r:.60}")
+    for name, kind in _KINDS.items():
+        if name in results and not isinstance(results[name], kind):
+            raise ValueError(
+                f"{path}: {name}: expected {_IN_WORDS[kind]}; got {results[name]!r:.60}"
+            )
     return results

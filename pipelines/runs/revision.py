@@ -1,4 +1,4 @@
-"""`--revision` of every command that takes a model of the hub: kept behind its name, after an @."""
+"""The option `--revision`: appended to the name of a hub model after an @."""
 
 import dataclasses
 from pathlib import Path

@@ -66,9 +66,10 @@ class Finder:
         self._class_embeddings = lru_cache(32)(self._encode_names)
 
     def warm_up(self) -> None:
-        """Encode a dummy text and image, so that the first query does not wait for compilation."""
+        """Encode one text, several, and an image, so that no query waits for compilation."""
         size = self.searcher.model.image_size
         self._find([Wanted("a", 1), Wanted(np.zeros((size, size, 3), np.uint8), 1)])
+        self._find([Wanted("a", 1), Wanted("b", 1)])
 
     async def words(self, text: str, k: int) -> answers.Answer:
         """Returns the k nearest images; ValueError for a text that is empty or too long."""
@@ -84,13 +85,9 @@ class Finder:
         Raises:
             ValueError: not an image, or damaged or animated; a single name, or too many.
         """
-        import tfrecords
-
         _check_names(names)
-        loop, preprocessing = asyncio.get_running_loop(), self.searcher.model.preprocessing
-        pixels = await loop.run_in_executor(
-            self._readers, lambda: tfrecords.read_image(data, **preprocessing)
-        )
+        loop = asyncio.get_running_loop()
+        pixels = await loop.run_in_executor(self._readers, self.searcher.read_image, data)
         found = await self.batches(Wanted(pixels, _checked(k)))
         labels = []
         if names:
@@ -131,7 +128,7 @@ class Finder:
                 raise FileNotFoundError("the folder of the images is gone")
             try:
                 data = images.load(index.id(row), index.stamp(row))
-                return tfrecords.thumbnail(data, side=side)
+                return tfrecords.thumbnail(data, side=side, max_pixels=self.searcher.max_pixels)
             except (OSError, ValueError):
                 raise FileNotFoundError("this image is no longer there") from None
 

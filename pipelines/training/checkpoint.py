@@ -168,7 +168,7 @@ class Checkpoint(keras.callbacks.Callback):
         raise RuntimeError(
             f"{what} became NaN or infinite at step {self.step}; "
             f"{kept_in or 'there is no earlier checkpoint'}. "
-            "A smaller --learning-rate, or clipping (--clip-norm 1), usually helps"
+            "A smaller --learning-rate usually helps"
         )
 
 

@@ -1,4 +1,4 @@
-"""KerasHub's DeiT and DINOv2: image encoders, with the pixels that the preset's converter makes."""
+"""Read KerasHub's DeiT and DINOv2 presets, with the preprocessing of their image converter."""
 
 from collections.abc import Mapping
 from dataclasses import replace

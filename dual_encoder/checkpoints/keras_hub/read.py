@@ -1,4 +1,4 @@
-"""Checkpoints as KerasHub saves presets: `config.json`, `model.weights.h5`, tokenizer assets.
+"""Read KerasHub presets: `config.json`, `model.weights.h5`, tokenizer assets.
 
 KerasHub reads its own files; this takes the sizes and the weights over into Duet's towers. Its BERT
 computes GELU by the tanh approximation, so this does too.

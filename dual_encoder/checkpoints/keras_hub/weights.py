@@ -1,4 +1,4 @@
-"""Weight names of KerasHub's backbones: tables from our variables to its variables."""
+"""Map variables to those of KerasHub's backbones."""
 
 import re
 from dataclasses import replace
