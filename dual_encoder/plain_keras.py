@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from dual_encoder import onnx_graph
 from dual_encoder.image_pixels import notice_fractions
 from dual_encoder.row_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
@@ -126,7 +127,12 @@ class PlainKeras(_Model):
                 )
         self.built_now()
         signature = [self.input_specs()] if input_signature is None else input_signature
-        super().export(filepath, format, verbose, input_signature=signature, **kwargs)
+        if format != "onnx":
+            super().export(filepath, format, verbose, input_signature=signature, **kwargs)
+            return
+        with onnx_graph.exporting():
+            super().export(filepath, format, verbose, input_signature=signature, **kwargs)
+        onnx_graph.finish(filepath)
 
     def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
         """As in Keras; a model saved afterwards loads quantized."""

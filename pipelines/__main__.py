@@ -29,7 +29,7 @@ COMMANDS = {
     "prompt": "prompts learnt from a few images per class, and what else can be done with these",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "predict": "what is on images that nobody has labelled: a table, a page, sorted folders",
-    "export": "a classifier anyone can run: SavedModel or LiteRT",
+    "export": "a classifier anyone can run: SavedModel, LiteRT, ONNX, OpenVINO",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
     "expected": "a run beside published figures of the same set, model and method",
     "retrieve": "images by words or by an image, from an index made once",
@@ -39,6 +39,8 @@ COMMANDS = {
 GLOBAL = ("--quiet", "--verbose")  # options of every command
 
 NO_BARS = "TQDM_DISABLE"
+
+LONGEST = 1000  # characters of an error; what a file holds may be quoted in it
 
 BROKEN_PIPE = 141  # as a shell has it of a program that SIGPIPE ends
 
@@ -163,6 +165,7 @@ def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
 def _complain(message: str, status: int) -> int:
     line = " ".join(message.split()).replace(command_line.MODULE, command_line.program())
     line = line.encode("utf-8", "backslashreplace").decode()  # names of files need not be text
+    line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
     print(f"error: {line}", file=sys.stderr)
     return status
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import json
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 # What breaks readers: other encodings, quotes, numbers that are none, deep nesting, long texts.
 PIECES = (
@@ -13,6 +17,10 @@ PIECES = (
     *(b"!!python/object:os.system", b"..", b"/", b"../../etc", b"%s", b"[" * 2000, b"x" * 5000),
     *("\ud83d".encode("utf-8", "surrogatepass"), b'"\\ud83d"', "é".encode("utf-16"), b"=", b"--"),
 )
+
+
+# What a value of JSON may be replaced by.
+VALUES = (None, [], {}, 1, -1, 10**9, 1e308, "x", "", True, [[[[]]]], {"a": {"b": 1}}, "../../etc")
 
 
 def mutants(seeds: Sequence[bytes], count: int, *, seed: int) -> Iterator[bytes]:
@@ -44,6 +52,33 @@ def mutated_words(seeds: Sequence[Sequence[str]], count: int, *, seed: int) -> I
             }
             words[place : place + 1] = draws.choice(list(choices.values()))
         yield words or [""]
+
+
+def mutated_documents(document: Any, count: int, *, seed: int) -> Iterator[bytes]:
+    """`count` texts of JSON, each the document with one or two values replaced or left out."""
+    draws = random.Random(seed)
+    places = list(_places(document))
+    for _ in range(count):
+        changed = copy.deepcopy(document)
+        for _ in range(draws.randint(1, 2)):
+            *outer, last = draws.choice(places)
+            inside = changed
+            with contextlib.suppress(KeyError, IndexError, TypeError):  # it was replaced before
+                for key in outer:
+                    inside = inside[key]
+                inside[last] = copy.deepcopy(draws.choice(VALUES))
+                if draws.random() < 0.2:
+                    del inside[last]
+        yield json.dumps(changed).encode()
+
+
+def _places(value: Any, place: tuple = ()) -> Iterator[tuple]:
+    """The way to every value in a document."""
+    if place:
+        yield place
+    if isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value[:5]):
+            yield from _places(each, (*place, key))
 
 
 def _mutated(data: bytes, draws: random.Random) -> bytes:

@@ -9,10 +9,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mutations import mutants, mutated_words
+from mutations import mutants, mutated_documents, mutated_words
 from PIL import Image
+from tiny_indexes import make_index, unit
 
+from dual_encoder import Index
 from pipelines.__main__ import main
+from pipelines.prediction.source import Source, find
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 
 COUNT = int(os.environ.get("DUET_MUTATIONS", "40"))
@@ -51,6 +54,8 @@ def faults(argv, capsys):
         return f"traceback: {lines[-1]:.200}"
     if status not in (0, 1, 2):
         return f"status {status}"
+    if lines and len(lines[-1]) > 1100:
+        return f"{len(lines[-1])} characters"
     if status == 2 and not (lines and lines[-1].startswith("error: ")):
         return f"status 2 and {lines[-1:]}"
     return ""
@@ -123,6 +128,37 @@ def test_configurations_of_checkpoints(records, capsys, kind):
     seeds = [(folder / "config.json").read_text()]
     argv = ["evaluate", "--data", "records", "--model", "checkpoint", "--out", "out"]
     check(folder / "config.json", seeds, argv, capsys, count=max(3, COUNT // 10))
+
+
+@pytest.mark.parametrize("kind", ["manifest", "index", "results"])
+def test_documents_that_duet_writes(records, kind):
+    results = {
+        "schema": 2,
+        "command": "compare",
+        "model": "m",
+        "metrics": {},
+        "per_class": [],
+        "config": {"seeds": [1]},
+        "recommendation": {"method": "zero-shot", "answer": ""},
+    }
+    (records.parent / "run").mkdir()
+    make_index(records.parent / "index", unit(20, 8))
+    path, read = {
+        "manifest": (records / "manifest.json", lambda: Manifest.read(records)),
+        "index": (records.parent / "index" / "index.json", lambda: Index.open("index")),
+        "results": (records.parent / "run" / "results.json", lambda: find(Source("run"))),
+    }[kind]
+    document = results if kind == "results" else json.loads(path.read_text())
+    wrong = []
+    texts = mutants([json.dumps(document).encode()], COUNT, seed=1)
+    for data in [*mutated_documents(document, COUNT, seed=1), *texts]:
+        path.write_bytes(data)
+        try:
+            read()
+        except Exception as error:
+            if isinstance(error, UnicodeError) or not isinstance(error, ValueError | OSError):
+                wrong.append((error, data[:80]))
+    assert not wrong, f"{len(wrong)} of {2 * COUNT}: {wrong[:5]}"[:2000]
 
 
 def test_command_lines(records, capsys):

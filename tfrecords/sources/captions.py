@@ -158,17 +158,17 @@ def _read(
     """Returns the images of one caption file by split, shuffled; checks that each exists."""
     first = next(name for group in by_split.values() for name in group)
     folder = prefix or _image_folder(path, root, first)
-    files = {}
+    files: dict[str, list[File]] = {}
     split_of: dict[str, str] = {}
     for split, group in by_split.items():
-        captions: Captions = {}
+        found: Captions = {}
         for name, said in group.items():
-            captions.setdefault(on_disk(root, folder + name), []).extend(said)
-        twice = next((name for name in captions if name in split_of), None)
+            found.setdefault(on_disk(root, folder + name), []).extend(said)
+        twice = next((name for name in found if name in split_of), None)
         if twice is not None:  # spelt in two ways
             raise ValueError(f"{path}: {twice} is in two splits: {split_of[twice]} and {split}")
-        split_of |= dict.fromkeys(captions, split)
-        files[split] = [File(name, None, tuple(said)) for name, said in captions.items()]
+        split_of |= dict.fromkeys(found, split)
+        files[split] = [File(name, None, tuple(said)) for name, said in found.items()]
     require_files(root, split_of, listed_in=str(path))
     return divided(files, seed=seed, test_share=test_share, where=path)
 

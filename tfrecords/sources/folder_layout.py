@@ -115,10 +115,9 @@ def split_among(name: str) -> tuple[str | None, tuple[str, ...]]:
 def _named_alike(folders: list[str]) -> dict[str, str]:
     """Returns folder -> split of `cars_train` and `cars_test`, whose names differ in it alone."""
     found = {folder: split_among(_base(folder)) for folder in folders}
-    splits, others = zip(*found.values(), strict=True) if found else ((), ())
-    if None in splits or len(set(splits)) < max(2, len(splits)) or len(set(others)) > 1:
-        return {}
-    return {folder: split for folder, (split, _) in found.items() if split}
+    splits = {folder: split for folder, (split, _) in found.items() if split}
+    alike = len({others for _, others in found.values()}) == 1
+    return splits if alike and 1 < len(folders) == len(set(splits.values())) else {}
 
 
 def _bare(word: str) -> str:
