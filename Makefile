@@ -3,7 +3,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements-lock.txt
+# Errors alone are said; versions are those that were tried together.
+PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check \
+    --constraint requirements-lock.txt
 
 .PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest lock bench \
     shapes-tiny clean
@@ -43,6 +45,7 @@ docs: .venv/dev
 parity: .venv/parity
 	$(BIN)/python tests/parity
 	$(BIN)/python tests/parity/open_clip_families.py
+	$(BIN)/python tests/parity/transformers_families.py
 	$(BIN)/python tests/parity/torch_files.py
 	$(BIN)/python tests/parity/published.py
 	KERAS_BACKEND=jax $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50

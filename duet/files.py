@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, their leftovers, and locks on folders.
+"""Atomic writes, removal of unfinished files, and locks on folders.
 
 The one place where Duet writes beside a file and renames. A name is seen with all of its content
 or not at all, whatever kills the process; what a killed process left is known by its name,

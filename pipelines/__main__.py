@@ -1,4 +1,4 @@
-"""`python -m pipelines COMMAND`: finds the command, and turns what goes wrong into one line.
+"""Entry point of `python -m pipelines COMMAND`: finds the command, and reports errors in one line.
 
 Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 nobody reads any more.
 """

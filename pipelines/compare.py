@@ -1,6 +1,5 @@
 """Compare ways to adapt a model on one's own images: a table, a page and a recommendation."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +17,22 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import next_steps
+    from pipelines.comparison import folds, next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_split, config, folder, origin
+    from pipelines.runs import class_names, class_split, config, folder, origin
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
     check(options)
     manifest = Manifest.read(options.data)
+    class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
     away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )
+    options = folds.settled(options, manifest, away)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     begun = origin.of(manifest, options.model)
     origin.check(out, begun)
@@ -45,19 +46,18 @@ def run(options: Options) -> int:
         for line in health:
             print(line, flush=True)
         about = _about(plan, options, manifest, out=out)
-        comparison_plan.run(plan, workers, about, claim=partial(_claim, options, out, begun))
+
+        def claim() -> None:
+            folder.claim(out, options)
+            origin.keep(out, begun)
+            folds.write(plan.folds)
+
+        comparison_plan.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
     if steps := next_steps.find(out):
         print("\n  ".join([f"What now: {steps.said}", *steps.commands]))
     return int(all(row["error"] is not None for row in document["rows"]))
-
-
-def _claim(options: Options, out: Path, begun: dict[str, Any]) -> None:
-    from pipelines.runs import folder, origin
-
-    folder.claim(out, options)
-    origin.keep(out, begun)
 
 
 def _dry_run(options: Options, manifest: "Manifest") -> int:
@@ -80,7 +80,7 @@ def _written(
     """Everything but the runs; prints the table. Returns the results."""
     from pipelines.comparison import mistakes, report, results, tensorboard
     from pipelines.comparison.worker import Call
-    from pipelines.runs import origin
+    from pipelines.runs import class_names, origin
     from pipelines.runs import results as runs_results
 
     document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
@@ -88,7 +88,7 @@ def _written(
     said = results.said(plan)
     wrong = (
         mistakes.rows(
-            options.data,
+            [(fold.options.data, sum(fold.test)) for fold in plan.folds],
             options.test,
             said,
             seen=results.seen_labels(next(iter(said.values())), plan.held_out),
@@ -100,6 +100,8 @@ def _written(
     report.write(about.out, document, wrong)
     workers.call(Call(tensorboard.write, (about.out / "tensorboard", document, wrong)))
     print(report.terminal_table(document))
+    if line := class_names.equal_names_line(document):
+        print(line)
     return document
 
 

@@ -1,4 +1,4 @@
-"""Train a dual encoder from captions, on one device or many; stop and go on at any step."""
+"""Train a dual encoder from captions, on one device or many; resumable at any step."""
 
 from functools import partial
 from pathlib import Path

@@ -5,6 +5,7 @@ import pytest
 from feature_tasks import World
 
 from classifiers.on_features import METHODS, memory, plain, projection, text_probe, with_new_names
+from classifiers.on_features.new_names import SetAside, offset, offset_in_turn
 
 WORLD = World(classes=12, width=32, off=1.5, noise=0.8)
 KNOWN = np.arange(8)
@@ -55,9 +56,34 @@ def test_it_is_the_same_for_the_same_seed_and_reads_what_the_method_reads():
     assert first.reads == "before"
 
 
+@pytest.mark.parametrize("held", [0, 4])
+def test_new_names_are_found_as_often_as_by_zero_shot(held):
+    """Also without validation, which says what known classes lose by it."""
+    task = WORLD.task(shots=8, held=held).only(KNOWN)
+    placed, named = (with_new_names(task, fit) for fit in (METHODS["ss-text"].fit, plain.zero_shot))
+    assert among_all(placed, new=True) > among_all(named, new=True) - 0.05
+    assert among_all(placed, new=False) > among_all(named, new=False)
+
+
+def test_the_offset_is_in_the_middle_of_what_neither_side_loses_by():
+    """One fitted class, one new name: new images want 2, 1 or -3, fitted ones bear 4, 3 or 1."""
+    fitted = [[4.0, 0.0], [3.0, 0.0], [1.0, 0.0]]
+    new = [[2.0, 0.0], [1.0, 0.0], [-3.0, 0.0]]
+    wanted, right = np.array([0, 0, 0, 1, 1, 1]), np.array([1, 1, 0, 1, 1, 0], bool)
+    part = SetAside(np.array(fitted + new), wanted, 1, right)  # zero-shot: two of three of each
+    assert offset([part]) == pytest.approx((1 + 3) / 2)
+    new_alone = SetAside(np.array(new), wanted[3:], 1, right[3:])
+    assert offset([new_alone]) == pytest.approx(1)
+
+
+def test_classes_are_taken_for_new_names_in_turn():
+    logits = np.array([[5.0, 1.0], [2.0, 8.0]])
+    named = np.array([[0.5, 0.0], [0.0, 0.5]])
+    # Image 0 as new needs 1 - 0.5, image 1 2 - 0.5; as fitted they bear 5 - 0 and 8 - 0.
+    assert offset_in_turn(logits, named, np.arange(2)) == pytest.approx((1.5 + 5) / 2)
+
+
 def test_where_it_cannot_be_found_it_is_zero():
-    no_validation = WORLD.task(shots=4, held=0)
-    assert with_new_names(no_validation, text_probe.fit).offset == 0
     three = WORLD.task(shots=4, held=4).only(np.arange(3))
     assert with_new_names(three, text_probe.fit).offset == 0
     probe = with_new_names(world_task(), METHODS["linear-probe"].fit)

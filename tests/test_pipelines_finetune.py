@@ -13,11 +13,14 @@ from saved_runs import valid_results  # noqa: E402
 
 import dual_encoder  # noqa: E402
 import tfrecords  # noqa: E402
+from pipelines.finetuning import auto  # noqa: E402
 
 
 def test_held_out_classes_alpha_and_what_is_left(home):
     status, output, error = finetune(
-        home, "auto", "--held-out-classes", "dog", *RATE, "--head-multiplier", "2"
+        home,
+        *("auto", "--held-out-classes", "dog", *RATE, "--head-multiplier", "2"),
+        *("--wise-ft", "choose"),
     )
     assert status == 0, error
     assert "5 classes to train on" in output and "1 classes held out" in output
@@ -56,6 +59,19 @@ def test_the_saved_model_is_the_one_that_was_measured(home):
     assert np.mean(right) == pytest.approx(valid_results(out)["metrics"]["top1"])
 
 
+def test_auto_trains_no_tower_where_features_tell_the_classes_apart(home):
+    status, output, error = finetune(home, "cheap", "--held-out", "1")
+    assert status == 0, error
+    found = valid_results(home / "cheap")
+    chosen = found["auto"]
+    assert chosen["method"] == found["method"] in auto.ROWS
+    assert "no room to tell a better one" in chosen["why"]
+    assert f"auto: {found['method']}; {chosen['why']}" in output
+    assert found["steps"] == 0 and not (home / "cheap" / "set-aside").exists()
+    model = keras.saving.load_model(home / "cheap" / "model.keras")
+    assert model.class_names == list(NAMES[1:])
+
+
 def test_the_untouched_model_is_the_zero_shot_model(home):
     status, _, error = finetune(
         home, "flyp", "--method", "flyp", "--held-out", "2", *RATE, "--wise-ft", "curve"
@@ -75,7 +91,7 @@ def test_the_untouched_model_is_the_zero_shot_model(home):
     [
         ("linear-probe", ()),
         ("lp-ft", (*RATE, "--ema", "0.5", "--label-smoothing", "0.1")),
-        ("lora", (*RATE, "--lora-rank", "2", "--mixup", "0.2", "--flip")),
+        ("lora", (*RATE, "--lora-rank", "2", "--mixup", "0.2", "--flip", "--held-out", "2")),
     ],
 )
 def test_other_methods_learn_colours(home, method, more):
@@ -84,10 +100,12 @@ def test_other_methods_learn_colours(home, method, more):
     found = valid_results(home / method)
     if method == "lora":  # little can be learnt in ten steps
         assert found["history"][-1]["loss"] < found["history"][1]["loss"]
+        assert "harmonic_mean" in found["metrics"]  # a fresh head; names it never saw by their text
+        assert "generalized_top1" in found["metrics"]
     else:
         assert found["metrics"]["top1"] > (0.9 if method == "linear-probe" else 0.3)
     assert ("linear probe: C = " in output) == (method != "lora")
-    assert found["steps"] == (0 if method == "linear-probe" else 10)
+    assert found["steps"] == {"linear-probe": 0, "lp-ft": 10, "lora": 6}[method]
     model = keras.saving.load_model(home / method / "model.keras")
     assert not any("lora" in variable.path for variable in model.variables)
 

@@ -8,7 +8,7 @@ from tiny_models import clip
 from pipelines.methods.table import METHODS
 from pipelines.methods.task import Task
 
-ROWS = ("text-probe", "gaussian", "cross-modal", "proker")
+ROWS = ("text-probe", "gaussian", "blend", "cross-modal", "proker")
 NAMES = ["red cat", "green cat", "blue cat", "dog", "black cat"]
 SEEN, HELD_OUT = (0, 1, 2, 4), (3,)
 

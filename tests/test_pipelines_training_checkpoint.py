@@ -32,6 +32,24 @@ def test_everything_comes_back(tmp_path):
             assert np.all(keras.ops.convert_to_numpy(variable) == 3), variable.path
 
 
+def test_the_loss_scale_of_half_precision_comes_back(tmp_path):
+    def scaled():
+        model = build()
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.AdamW(0.1))
+        model.compile(optimizer, "mse", jit_compile=False)
+        optimizer.build(model.trainable_variables)
+        return model
+
+    model, other = scaled(), scaled()
+    x = np.float32([[1, 2, 3]])
+    model.train_on_batch(x, np.float32([[np.inf, 0]]))  # overflows: the scale is halved
+    model.train_on_batch(x, np.float32([[1, 0]]))
+    checkpoint_file.save(model, tmp_path / "one.safetensors", {})
+    checkpoint_file.restore(other, tmp_path / "one.safetensors")
+    assert float(other.optimizer.dynamic_scale) == 2.0**14
+    assert int(other.optimizer.step_counter) == int(other.optimizer.iterations) == 1
+
+
 def test_running_means_are_added(tmp_path):
     model = build()
     total, count = model.metrics_variables

@@ -1,10 +1,11 @@
-"""The table of methods on cached features."""
+"""The table of methods that are fitted to cached features."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from classifiers.on_features import (
+    blend,
     blended_probe,
     gaussian,
     kernel_ridge,
@@ -76,6 +77,7 @@ METHODS: Mapping[str, Method] = {
     "gaussian": Method(
         "discriminant analysis beside the names", gaussian.fit, needs_every_class=True
     ),
+    "blend": Method("text probe and Gaussians together", blend.fit),
     "projection": Method(
         "ProLIP: the last projection alone", projection.fit, keeps_dual_encoder=True
     ),

@@ -1,4 +1,4 @@
-"""Does calls in processes of their own; one that dies is an error of the call that it was in."""
+"""Client of the worker processes; a process that dies is an error of its call."""
 
 import os
 import pickle

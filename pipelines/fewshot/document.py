@@ -1,4 +1,4 @@
-"""The results of a cell of the grid, as a document and in words."""
+"""The results document of one cell of the grid, and its summary."""
 
 from dataclasses import asdict
 from functools import partial
@@ -13,7 +13,7 @@ from pipelines.fewshot.sample import Grid
 from pipelines.methods.method import Fitted
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import origin, results
+from pipelines.runs import class_names, origin, results
 
 
 def results_of(
@@ -58,6 +58,7 @@ def results_of(
         cost=cost,
         config=asdict(options),
         protocol=_protocol(options, shared),
+        equal_names=class_names.equal_names(shared.names),
         **origin.noted(cell.grid),
         method=cell.method,
         shots=cell.shots,

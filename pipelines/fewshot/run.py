@@ -1,4 +1,4 @@
-"""Runs of a grid of few-shot runs: what a model's cells share is made once, then cell by cell."""
+"""Run a few-shot grid: load what the cells of a model share, then cell by cell."""
 
 import shutil
 import time
@@ -35,16 +35,6 @@ def cells_of(options: Options, out: Path) -> list[Cell]:
     ]
 
 
-def names_of(options: Options, manifest: "Manifest") -> list[str]:
-    """Of the classes, as the options say."""
-    return class_names.class_names(
-        options.class_names,
-        manifest,
-        language=options.language,
-        allow_equal=options.allow_equal_names,
-    )
-
-
 def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     """Runs the cells that have no results yet, and gives each as it ends.
 
@@ -59,7 +49,12 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     check(options)
     manifest = Manifest.read(options.data)
     check_records(options, manifest)
-    names = names_of(options, manifest)
+    names = class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
     templates = class_names.templates(options.templates, manifest)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     begun = origin.of(manifest, *options.models)
@@ -108,9 +103,10 @@ def prepare(
     `claim` is called once it is sure that the run can begin; nothing is written before.
     """
     import dual_encoder
-    from pipelines.runs import models
+    from pipelines.runs import models, precision
 
-    model = models.untouched(name)
+    images = sum(split.count for split in manifest.splits.values())
+    model = precision.load(name, options.precision, images=images, read=models.untouched)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "
@@ -118,7 +114,7 @@ def prepare(
         )
     features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)
-    _check_names(options, cells, model, names)
+    _check_names(options, cells, model, names, templates)
     claim()  # before the cache is filled, by which the folder would be somebody's
     if any(cell.row.learns for cell in cells):
         _say_short(cells, features.labels("train")[1], manifest, seen)
@@ -159,9 +155,16 @@ def sides(options: Options, manifest: "Manifest") -> tuple[tuple[int, ...], tupl
 
 
 def _check_names(
-    options: Options, cells: list[Cell], model: "DualEncoder", names: list[str]
+    options: Options,
+    cells: list[Cell],
+    model: "DualEncoder",
+    names: list[str],
+    templates: list[str],
 ) -> None:
     """Complain about names and vectors before images are embedded."""
+    import dual_encoder
+
+    dual_encoder.refuse_equal_names(model, names, templates)
     for method in {cell.method for cell in cells} & set(prompts.LEARNT):
         prompts.learner(method, model, names, prompt_options(options))
 

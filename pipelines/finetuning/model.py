@@ -38,6 +38,8 @@ class Adapted:
         data: what it is trained on.
         cache: of features, for a method that leaves the image tower as it is.
         fitted: what such a method made of them.
+        beside: factor and offset of the texts' logits, which put them on the scale of a head that
+            was trained afresh; see `pipelines.finetuning.new_names`.
     """
 
     model: keras.Model
@@ -47,6 +49,7 @@ class Adapted:
     data: Labelled
     cache: "FeatureCache | None" = None
     fitted: Fitted | None = None
+    beside: tuple[float, float] | None = None
 
     @property
     def has_texts(self) -> bool:
@@ -58,7 +61,9 @@ class Adapted:
         """Whether logits of seen and of held-out classes are on one scale."""
         if self.fitted is not None:
             return self.fitted.comparable
-        return self.has_texts or isinstance(self.model.head, classifiers.CosineHead)
+        if self.has_texts or self.beside is not None:
+            return True
+        return isinstance(self.model.head, classifiers.CosineHead)
 
     @property
     def is_saved(self) -> bool:
@@ -95,7 +100,8 @@ class Adapted:
         found[:, list(data.parts.seen)] = np.asarray(self.model.head(features))
         if self.texts is not None and data.parts.held_out:
             held_out = list(data.parts.held_out)
-            found[:, held_out] = unit(features) @ self.texts[held_out].T
+            factor, offset = self.beside or (1.0, 0.0)
+            found[:, held_out] = factor * (unit(features) @ self.texts[held_out].T) + offset
         return found
 
 
@@ -141,15 +147,7 @@ def prepare(
             templates=data.templates,
             multi_label=data.manifest.multi_label,
         )
-        if method.trains in ("head", "last"):
-            trainable.train_only(
-                model, last_blocks=options.last_blocks if method.trains == "last" else 0
-            )
-        if method.trains == "image":
-            trainable.freeze(model, model.head.trainable_variables)
-            trainable.freeze(model, trainable.batch_norms(model))
-        if method.trains == "lora":
-            trainable.add_lora(model, rank=options.lora_rank)
+        trainable.WAYS[method.trains](model, options)
     if options.recompute:
         trainable.recompute(model)
     return Adapted(model, method, source if is_dual else None, texts, data)

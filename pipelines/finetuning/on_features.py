@@ -1,4 +1,4 @@
-"""Methods on cached features, fitted to all training images of a run; the start of lp-ft."""
+"""Fit methods on cached features to all training images of a run; also the start of lp-ft."""
 
 import dataclasses
 import time
@@ -35,10 +35,30 @@ def fit(
     """
     row = METHODS[options.method]
     assert row.fit is not None, options.method
-    source = finetuning_model.source(options, untouched=True)
+    task, seconds, model = task_of(options, data, out=out, claim=claim)
+    begun = time.perf_counter()
+    fitted = row.fit(task)
+    model = _with_head(model, fitted)
+    features = feature_cache(options, data, out=out)
+    made = Adapted(model, row, task.model, task.texts, data, features, fitted)
+    course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
+    course.seconds = seconds + time.perf_counter() - begun
+    course.history = [{"epoch": 0, **forgetting.Forgetting(made).measure()}]
+    return made, course
+
+
+def task_of(
+    options: "Options", data: "Labelled", *, out: Path, claim: Callable[[], None]
+) -> tuple[Task, float, Any]:
+    """What a method on cached features is given, the seconds that embedding took, and a
+    classifier of the seen classes whose head is still to come."""
+    row = METHODS[options.method]
+    source = _source(options, data)
     finetuning_model.check(row, source, data)
     model = classifiers.from_model(source, classes=data.seen_names)
     is_dual = isinstance(source, dual_encoder.DualEncoder)
+    if is_dual:
+        dual_encoder.refuse_equal_names(source, data.names, data.templates)
     features = feature_cache(options, data, out=out)
     claim()
     task, seconds = _task(model, data, features, view=row.view)
@@ -49,14 +69,18 @@ def fit(
         folder=out,
         seed=options.seed,
     )
-    begun = time.perf_counter()
-    fitted = row.fit(task)
-    model = _with_head(model, fitted)
-    made = Adapted(model, row, source if is_dual else None, task.texts, data, features, fitted)
-    course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
-    course.seconds = seconds + time.perf_counter() - begun
-    course.history = [{"epoch": 0, **forgetting.Forgetting(made).measure()}]
-    return made, course
+    return task, seconds, model
+
+
+def _source(options: "Options", data: "Labelled") -> Any:
+    """The model, in the precision of the options."""
+    from pipelines.runs import precision
+
+    def read(_: str) -> Any:
+        return finetuning_model.source(options, untouched=True)
+
+    images = sum(split.count for split in data.manifest.splits.values())
+    return precision.load(options.model, options.precision, images=images, read=read)
 
 
 def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:

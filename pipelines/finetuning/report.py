@@ -1,4 +1,4 @@
-"""What a finished fine-tuning leaves: the models, their figures, and a page."""
+"""Write the results of a fine-tuning run: models, metrics, page."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipelines.evaluation import report as evaluation_report
 from pipelines.finetuning.model import Adapted
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import command_line, results
+from pipelines.runs import class_names, command_line, results
 from pipelines.training import plots as training_plots
 from pipelines.training import report as training_report
 from pipelines.training.checkpoint import Checkpoint
@@ -83,7 +83,7 @@ def write(
         model=str(out),
         judged_by=judged_by,
         cost={
-            "seconds": course.seconds + more.get("alpha", {}).get("seconds", 0.0),
+            "seconds": course.seconds + _choosing(more),
             "images_per_second": sum(rates) / max(len(rates), 1),
             "parameters": model.count_params(),
             "trained_parameters": made.trained_parameters,
@@ -91,6 +91,7 @@ def write(
         },
         config=asdict(options),
         protocol="fine-tuned",
+        equal_names=class_names.equal_names(manifest.spoken_names),
         templates=list(made.data.templates),
         history=course.history,
         steps=course.step,
@@ -115,6 +116,7 @@ def summary(document: dict[str, Any]) -> str:
     """A fine-tuning in a few lines for a terminal."""
     cost, out = document["cost"], document["model"]
     lines = [evaluation_report.terminal_table(document)]
+    lines += filter(None, [class_names.equal_names_line(document)])
     if "alpha" in document:
         how = "chosen with classes set aside" if document["alpha"]["classes"] else "half of the way"
         lines.append(f"alpha {_alpha(document):g}, {how}")
@@ -180,3 +182,8 @@ def page(document: dict[str, Any]) -> str:
 def _alpha(document: dict[str, Any]) -> float:
     """Where on the way the model is from."""
     return document["alpha"]["chosen"] if "alpha" in document else 1.0
+
+
+def _choosing(more: dict[str, Any]) -> float:
+    """Seconds in which nothing but a method or alpha was chosen."""
+    return more.get("auto", more.get("alpha", {})).get("seconds", 0.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
 from pipelines.methods.table import METHODS, taken_by
-from pipelines.runs import class_split, folder, origin, results, runtime
+from pipelines.runs import class_names, class_split, folder, origin, results, runtime
 from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run(options: Options) -> Run | None:
     check(options)
     manifest = Manifest.read(options.data)
     check_split(options, manifest)
+    class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
     away = class_split.held_out_classes(
         manifest,
         count=options.held_out,
@@ -53,7 +54,7 @@ def run(options: Options) -> Run | None:
         batch_size=options.batch_size,
         micro_batch=options.micro_batch,
         virtual_devices=options.virtual_devices,
-        precision=options.precision,
+        precision="float32" if options.precision == "auto" else options.precision,
         seed=options.seed,
     )
     with naming_damage(options.data):
@@ -71,20 +72,23 @@ def _fitted(
 ) -> Run | None:
     import keras
 
-    from pipelines.finetuning import evaluation, on_features
+    from pipelines.finetuning import auto, evaluation, on_features
     from pipelines.finetuning import report as finetuning_report
     from pipelines.runs import predictions
 
-    given, devices = options, strategies.describe(strategy)
+    asked, devices = options, strategies.describe(strategy)
 
     def claim() -> None:
-        folder.claim(out, given)
+        folder.claim(out, asked)
         origin.keep(out, begun, devices=devices)
 
     options = _settled(options, data)
-    extra: dict[str, Any] = {"parts": data.parts.to_json(), "method": options.method}
+    extra: dict[str, Any] = {"parts": data.parts.to_json()}
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
+    if asked.method == "auto" and asked.wise_ft is None and options.method == auto.TOWER:
+        options, extra["auto"] = _chosen(options, data, out=out, strategy=strategy, claim=claim)
+    extra["method"] = options.method
     if METHODS[options.method].fit is not None:
         with strategy.scope():
             made, course = on_features.fit(options, data, out=out, claim=claim)
@@ -112,6 +116,26 @@ def _fitted(
     return Run(out, document, said, made.model if made.is_saved else None)
 
 
+def _chosen(
+    options: "Options",
+    data: "Labelled",
+    *,
+    out: Path,
+    strategy: Any,
+    claim: Callable[[], None],
+) -> tuple["Options", dict[str, Any]]:
+    """The options of what `auto` is for these images, and why."""
+    from pipelines.finetuning import auto
+
+    train = partial(_train, strategy=strategy, claim=claim)
+    devices = strategy.num_replicas_in_sync
+    found = auto.choose(train, options, data, out=out, claim=claim, devices=devices)
+    print(f"auto: {found['method']}; {found['why']}")
+    if METHODS[found["method"]].fit is not None:
+        options = dataclasses.replace(options, method=found["method"], wise_ft="no")
+    return options, found
+
+
 def _trained(
     options: Options,
     data: "Labelled",
@@ -131,6 +155,7 @@ def _trained(
         more["alpha"] = wise_ft.choose_alpha(
             train, options, data, directory=out / wise_ft.SET_ASIDE, devices=devices
         )
+        more["alpha"].pop("right", None)
     made, course, way = train(options, data, out=out)
     if options.wise_ft != "no" and course.writes:
         more["wise_ft"] = wise_ft.curve(made, *way)

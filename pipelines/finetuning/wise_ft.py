@@ -1,10 +1,12 @@
-"""The way from the zero-shot to the fine-tuned weights, measured; and where to stop on it."""
+"""WiSE-FT: interpolate between zero-shot and fine-tuned weights, and choose alpha."""
 
 import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from dual_encoder import weight_space
 from duet import files
@@ -58,15 +60,16 @@ def choose_alpha(
     """How far to go back, from a training with some of the seen classes set aside.
 
     Where there are too few of them it is half of the way, as WiSE-FT advises without a way to
-    choose (Wortsman et al. 2022, arXiv:2109.01903). Returns which classes, the curve, and the
-    alpha chosen on it; kept in a file, so that a run that is stopped does it once.
+    choose (Wortsman et al. 2022, arXiv:2109.01903). Returns which classes, the curve, the alpha
+    chosen on it, and whether it is right about each image to choose by, among the classes that
+    were trained on; kept in a file, so that a run that is stopped does it once.
     """
     kept = directory / "alpha.json"
-    if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))
+    if kept.is_file() and "right" in (known := json.loads(kept.read_text(encoding="utf-8"))):
+        return known
     if len(data.parts.seen) < classes.ENOUGH:
         print(f"alpha is 0.5: {len(data.parts.seen)} classes are too few to set some aside")
-        return {"chosen": 0.5, "classes": [], "curve": []}
+        return {"chosen": 0.5, "classes": [], "curve": [], "right": [], "seconds": 0.0}
     away = classes.pseudo(data.parts, seed=options.seed)
     print(f"choosing alpha: {len(away)} of the seen classes are set aside")
     parts = classes.set_aside(data.parts, away, labels=data.labels)
@@ -79,12 +82,22 @@ def choose_alpha(
         out=directory,
     )
     rows = curve(made, *way)
+    alpha = choose(rows)
+    weight_space.interpolate(made.model, *way, alpha=alpha)
     chosen = {
-        "chosen": choose(rows),
+        "chosen": alpha,
         "classes": list(away),
         "curve": rows,
+        "right": _right(made),
         "seconds": course.seconds,
     }
     if course.writes:
         files.write(kept, json.dumps(chosen))
     return chosen
+
+
+def _right(made: Adapted) -> list[bool]:
+    parts = made.data.parts
+    found = made.features("train", parts.validation, what="validating")
+    said = made.logits(found.values)[:, list(parts.seen)].argmax(axis=1)
+    return (np.array(parts.seen)[said] == found.labels).tolist()

@@ -36,15 +36,48 @@ def linear_probe(task: Task) -> Fitted:
     features, labels = task.validation
     factor = temperature(found.logits(features), labels)
     weights, bias = factor * found.weights, factor * found.bias
-    text_factor = 1.0
+    text_factor, offset = 1.0, 0.0
     if task.held_out and task.texts is not None:
         text_factor = temperature(unit(features) @ task.texts[list(task.seen)].T, labels)
+        offset = _probe_offset(task, found.strength, factor=factor, text_factor=text_factor)
 
     def logits(features: np.ndarray) -> np.ndarray:
-        return task.among_all(features @ weights + bias, features, text_factor=text_factor)
+        known = features @ weights + bias
+        return task.among_all(known, features, text_factor=text_factor, offset=offset)
 
     more = {"strength": found.strength}
     return Fitted(logits, weights.size + bias.size, head=(weights, bias), more=more)
+
+
+def _probe_offset(task: Task, strength: float, *, factor: float, text_factor: float) -> float:
+    """Of the texts' logits, by probes without some of the classes; see `on_features.offset`."""
+    from classifiers import on_features, probe
+
+    (values, labels), (held, wanted) = task.train, task.validation
+    classes = len(task.seen)
+    texts = task.require_texts()[list(task.seen)]
+
+    def part(away: np.ndarray) -> on_features.SetAside:
+        columns = np.array([*np.setdiff1d(np.arange(classes), away), *away])
+        kept, place = classes - len(away), np.argsort(columns)
+        inside = place[labels] < kept
+        found = probe.fit(
+            values[inside],
+            place[labels[inside]],
+            strengths=(strength,),
+            class_weight=task.class_weight,
+        )
+        images = np.concatenate([held, values[~inside]])
+        named = (unit(images) @ texts.T)[:, columns]
+        right = place[np.concatenate([wanted, labels[~inside]])]
+        logits = [factor * found.logits(images), text_factor * named[:, kept:]]
+        return on_features.SetAside(
+            np.concatenate(logits, axis=1), right, kept, named.argmax(axis=1) == right
+        )
+
+    if classes < 4:
+        return 0.0
+    return on_features.offset([part(away) for away in on_features.groups(classes, task.seed)])
 
 
 def probe_of(task: Task) -> "probe.Probe":
@@ -90,19 +123,23 @@ def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
     import keras
 
     import classifiers
+    from classifiers import on_features
 
     features, labels = unit(task.train[0]), task.train[1]
     matrix = task.require_texts()[list(task.seen)].T
-    adapter = classifiers.TipAdapter(features, labels, matrix, name="tip_adapter")
+    given = features, labels, matrix
+    adapter = classifiers.TipAdapter(*given, name="tip_adapter", dtype="float32")
     if trained:
         data = steps.batches_of(features[None], labels[None], most=256, seed=task.seed)
         rate = keras.optimizers.schedules.CosineDecay(1e-3, TIP_EPOCHS * data.steps)
         optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, epsilon=1e-4, name="optimizer")
         adapter.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         steps.train(adapter, data, epochs=TIP_EPOCHS, folder=task.folder)
-    accuracy = adapter.search(unit(task.validation[0]), task.validation[1])
+    held, wanted = unit(task.validation[0]), task.validation[1]
+    accuracy = adapter.search(held, wanted)
+    offset = on_features.offset_in_turn(adapter.logits(held), held @ matrix, wanted)
     return Fitted(
-        lambda features: task.among_all(adapter.logits(unit(features)), features),
+        lambda features: task.among_all(adapter.logits(unit(features)), features, offset=offset),
         features.size if trained else 0,
         more={"alpha": adapter.alpha, "beta": adapter.beta, "validation_top1": accuracy},
     )

@@ -1,4 +1,4 @@
-"""Methods of `classifiers.on_features` as rows of the table: `fit=library.method("gaussian")`."""
+"""Use the methods of `classifiers.on_features` as rows: `fit=library.method("gaussian")`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,11 +16,17 @@ def method(name: str) -> Callable[[Task], Fitted]:
 
 
 def _fit(name: str, task: Task) -> Fitted:
-    from classifiers import on_features
+    from classifiers import class_weights, on_features
 
     texts = task.require_texts()
     scale = float(np.linalg.norm(texts[0]))
-    given = on_features.Task(*task.train, texts[list(task.seen)], scale, validation=task.validation)
+    given = on_features.Task(
+        *task.train,
+        texts[list(task.seen)],
+        scale,
+        validation=task.validation,
+        weights=class_weights(task.train[1], power=task.class_weight)[task.train[1]],
+    )
     found = on_features.with_new_names(given, on_features.METHODS[name].fit, task.seed)
     head = None
     if isinstance(found, on_features.LinearFit):

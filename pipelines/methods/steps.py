@@ -1,4 +1,4 @@
-"""Gradient steps on cached features, gone on with where they were stopped."""
+"""Gradient steps on cached features, resumable."""
 
 from pathlib import Path
 from typing import Any

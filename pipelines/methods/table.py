@@ -1,4 +1,4 @@
-"""All ways to adapt a model. One table, in the order in which a comparison shows its rows.
+"""The table of all methods, in the order in which a comparison shows them.
 
 A new method is a row here and what it calls; the commands take their choices from it.
 """
@@ -57,6 +57,17 @@ _ROWS = (
         rows_for_new_names=True,
         passes=0.1,
         fit=library.method("gaussian"),
+    ),
+    Method(
+        "blend",
+        "the mean of text-probe and gaussian, each at its temperature",
+        "CLAP, arXiv:2312.12730, and GDA, arXiv:2402.04087",
+        by=("finetune", "prompt"),
+        draws=False,
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=0.1,
+        fit=library.method("blend"),
     ),
     Method(
         "cross-modal",
@@ -127,6 +138,7 @@ _ROWS = (
         "Girshick et al. 2014, arXiv:1311.2524; of CLIP: FT-CLIP, Dong et al. 2022, "
         "arXiv:2212.06138",
         by=("finetune",),
+        rows_for_new_names=True,
         trains="all",
         head="linear",
     ),
@@ -135,6 +147,7 @@ _ROWS = (
         "a linear head by gradient descent, the tower as it is, images augmented",
         "Donahue et al. 2014, arXiv:1310.1531",
         by=("finetune",),
+        rows_for_new_names=True,
         passes=0.4,
         trains="head",
         head="linear",
@@ -144,6 +157,7 @@ _ROWS = (
         "the last blocks and a fresh linear head",
         "Yosinski et al. 2014, arXiv:1411.1792",
         by=("finetune",),
+        rows_for_new_names=True,
         passes=0.6,
         trains="last",
         head="linear",
@@ -153,6 +167,7 @@ _ROWS = (
         "every weight, from the linear probe's head",
         "LP-FT, Kumar et al. 2022, arXiv:2202.10054",
         by=("finetune",),
+        rows_for_new_names=True,
         passes=1.1,
         trains="all",
         head="probe",
@@ -195,6 +210,7 @@ _ROWS = (
         "low-rank changes of the blocks' matrices, and the head",
         "LoRA, Hu et al. 2022, arXiv:2106.09685",
         by=("finetune",),
+        rows_for_new_names=True,
         trains="lora",
         head="linear",
     ),
@@ -236,7 +252,7 @@ _ROWS = (
     ),
     Method(
         "auto",
-        "against the class names' embeddings, then part of the way back",
+        "the best row on cached features, or paint and part of the way back, if that is better",
         rows_for_new_names=True,
         passes=2.5,
         options={"method": "auto"},

@@ -1,4 +1,4 @@
-"""What a method on cached features is given: a sample of embedded images, and their classes."""
+"""The input of a method on cached features: a sample of embeddings, and their classes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -97,16 +97,21 @@ class Task:
         return self.texts
 
     def among_all(
-        self, logits: np.ndarray, features: np.ndarray, *, text_factor: float = 1.0
+        self,
+        logits: np.ndarray,
+        features: np.ndarray,
+        *,
+        text_factor: float = 1.0,
+        offset: float = 0.0,
     ) -> np.ndarray:
         """Logits [n, seen] as columns among all classes, [n, C].
 
         A held-out class has the cosine of its name's embedding times the logit scale and
-        `text_factor`; it is NaN where the model reads no class names.
+        `text_factor`, plus `offset`; it is NaN where the model reads no class names.
         """
         found = np.full((len(logits), len(self.names)), np.nan, np.float32)
         found[:, list(self.seen)] = logits
         if self.held_out and self.texts is not None:
             held_out = list(self.held_out)
-            found[:, held_out] = text_factor * (unit(features) @ self.texts[held_out].T)
+            found[:, held_out] = text_factor * (unit(features) @ self.texts[held_out].T) + offset
         return found

@@ -1,4 +1,4 @@
-"""What a run was begun from, in `origin.json` of its folder: it goes on from the same or not.
+"""Record what a run started from in `origin.json`, and refuse to resume from anything else.
 
 Records and models are known by their content, since other ones may lie under the same name.
 """
@@ -87,7 +87,7 @@ def said(out: Path) -> list[str]:
     ]
 
 
-def noted(out: Path) -> dict[str, list[str]]:
+def noted(out: Path) -> dict[str, Any]:
     """`{"went_on": lines}` for the results of a run; nothing where there are none."""
     lines = said(out)
     return {"went_on": lines} if lines else {}

@@ -1,4 +1,4 @@
-"""Say which of several processes that train together is gone, where TensorFlow has a traceback."""
+"""Report which worker of a distributed run is gone, in one line."""
 
 import contextlib
 import json
