@@ -213,7 +213,7 @@ class States:
 
     def __call__(self, place: Place, path: str) -> None:
         name = f"{place.number:05}{'b' if place.after else 'a'}"
-        shutil.copytree(self.work, copy := self.folder / name, symlinks=True)
+        _copy(self.work, copy := self.folder / name)
         if place.after:
             (copy / os.path.relpath(path, self.work)).write_bytes(b"")
         said = f"{'after' if place.after else 'before'} {os.path.relpath(path, self.work)}"
@@ -229,6 +229,16 @@ class States:
             for name, number, after, said, digest in rows
             if first[digest][0] == name
         ]
+
+
+def _copy(folder: Path, copy: Path) -> None:
+    """Again where another process, whose turn is over, did its change in between."""
+    while True:
+        try:
+            shutil.copytree(folder, copy, symlinks=True)
+            return
+        except (shutil.Error, FileNotFoundError):
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def _bytes_of(folder: Path) -> str:
