@@ -44,6 +44,7 @@ PATHS_OF = {"os.rename": 1, "os.link": 1, "os.symlink": 1}  # the path that is m
 SIGNALS = {"kill": signal.SIGKILL, "int": signal.SIGINT, "term": signal.SIGTERM}
 INTERRUPTED = 130
 OUTSIDE = ("user", "temporary")  # folders in which nothing may be left
+THEIRS = ("/.cache/matplotlib/", "/.keras/keras.json", "/.cache/duet/", "__autograph_generated")
 HOW = ("state", *SIGNALS)
 KEPT_OPEN = 900  # a file handle that forks do not close
 ORPHANS = 36  # PR_SET_CHILD_SUBREAPER: processes whose parent was killed become ours
@@ -160,6 +161,16 @@ def run(argv: list[str], work: Path, watched: Callable[[], Any] | None = None) -
     return status
 
 
+def _files(folder: Path) -> list[Path]:
+    """Files in a folder without those that libraries keep there: documented caches, and what
+    TensorFlow would remove at an exit that forks do not have."""
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(word in str(path) for word in THEIRS)
+    ]
+
+
 def _note_network(file: Path, event: str, args: tuple) -> None:
     """Whom a command would connect to: nobody, as all that these need is here."""
     if event in ("socket.connect", "socket.getaddrinfo"):
@@ -202,7 +213,7 @@ class States:
 
     def __call__(self, place: Place, path: str) -> None:
         name = f"{place.number:05}{'b' if place.after else 'a'}"
-        shutil.copytree(self.work, copy := self.folder / name, symlinks=True)
+        _copy(self.work, copy := self.folder / name)
         if place.after:
             (copy / os.path.relpath(path, self.work)).write_bytes(b"")
         said = f"{'after' if place.after else 'before'} {os.path.relpath(path, self.work)}"
@@ -218,6 +229,16 @@ class States:
             for name, number, after, said, digest in rows
             if first[digest][0] == name
         ]
+
+
+def _copy(folder: Path, copy: Path) -> None:
+    """Again where another process, whose turn is over, did its change in between."""
+    while True:
+        try:
+            shutil.copytree(folder, copy, symlinks=True)
+            return
+        except (shutil.Error, FileNotFoundError):
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def _bytes_of(folder: Path) -> str:
@@ -259,7 +280,7 @@ class Torture:
         self.wanted, self.places = content(self.work), states.found()
         self.elsewhere = [
             *(home / "network").read_text().splitlines(),
-            *(str(path) for name in OUTSIDE for path in (home / name).rglob("*") if path.is_file()),
+            *(str(path) for name in OUTSIDE for path in _files(home / name)),
         ]
 
     def by(self, how: str, most: int | None) -> int:
