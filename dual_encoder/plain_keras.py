@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from dual_encoder import onnx_graph
 from dual_encoder.image_pixels import notice_fractions
 from dual_encoder.row_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
@@ -118,6 +119,7 @@ class PlainKeras(_Model):
 
         Raises:
             ImportError: a package required by the format is missing; names it.
+            ValueError: a model of images and texts to ONNX.
         """
         for package in NEEDS.get(format, ()):
             if importlib.util.find_spec(package) is None:
@@ -125,8 +127,19 @@ class PlainKeras(_Model):
                     f"export to {format} needs the package {package}: pip install {package}"
                 )
         self.built_now()
-        signature = [self.input_specs()] if input_signature is None else input_signature
-        super().export(filepath, format, verbose, input_signature=signature, **kwargs)
+        specs = self.input_specs()
+        signature = [specs] if input_signature is None else input_signature
+        if format != "onnx":
+            super().export(filepath, format, verbose, input_signature=signature, **kwargs)
+            return
+        if isinstance(specs, dict):
+            raise ValueError(
+                "export to onnx: tf2onnx takes no model of images and texts; export a "
+                "ZeroShotClassifier of it, or in format tf_saved_model"
+            )
+        with onnx_graph.exporting():
+            super().export(filepath, format, verbose, input_signature=signature, **kwargs)
+        onnx_graph.finish(filepath)
 
     def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
         """As in Keras; a model saved afterwards loads quantized."""

@@ -29,7 +29,7 @@ COMMANDS = {
     "prompt": "prompts learnt from a few images per class, and what else can be done with these",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
     "predict": "what is on images that nobody has labelled: a table, a page, sorted folders",
-    "export": "a classifier anyone can run: SavedModel or LiteRT",
+    "export": "a classifier anyone can run: SavedModel, LiteRT, ONNX, OpenVINO",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
     "expected": "a run beside published figures of the same set, model and method",
     "retrieve": "images by words or by an image, from an index made once",

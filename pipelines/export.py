@@ -21,9 +21,10 @@ def run(options: Options) -> None:
     if options.templates is not None:
         templates = runs_class_names.templates(options.templates, manifest)  # type: ignore[arg-type]
     runtime.import_tensorflow()
-    from pipelines.deployment import classifier, export
+    from pipelines.deployment import classifier, export, onnx_file
     from pipelines.prediction import source
 
+    onnx_file.check_packages(options.format)
     out = folder.check_free(options.out, export.files(options.format))
     chosen = source.find(
         source.Source(

@@ -267,6 +267,27 @@ def test_exports_for_phones(tmp_path):
     np.testing.assert_allclose(output, model(IMAGES[:1]), atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore")  # of tf2onnx, under NumPy 2
+def test_exports_for_onnx(tmp_path):
+    """GELU is made of an operator that tf2onnx does not know."""
+    pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    reference = pytest.importorskip("onnx.reference")
+    model = classifier()
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    exported = onnx.load(tmp_path / "model.onnx")
+    onnx.checker.check_model(exported)
+    inputs = {exported.graph.input[0].name: IMAGES.astype("float32")}
+    (output,) = reference.ReferenceEvaluator(exported).run(None, inputs)
+    np.testing.assert_allclose(output, model(IMAGES), atol=1e-4)
+
+
+def test_a_model_of_images_and_texts_is_refused_for_onnx(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with pytest.raises(ValueError, match="takes no model of images and texts; export a Zero"):
+        pairs_model().export(tmp_path / "model.onnx", format="onnx")
+
+
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])
 def test_formats_whose_packages_are_missing_say_so(kind, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

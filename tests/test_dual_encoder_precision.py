@@ -67,6 +67,13 @@ def test_extreme_inputs_give_numbers(name, precision):
     assert np.isfinite(logits * np.array(model.logit_scale)).all()
 
 
+def test_the_mean_over_the_tokens_of_a_text_is_taken_in_float32(precision):
+    tower = dual_encoder.Bert(9, 6, pad_id=0, pooling="mean", width=8, depth=1, heads=2)
+    found = tower(np.array([[1, 2, 3, 0, 0, 0]], "int32"))
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    assert tower.blocks[0].compute_dtype == precision.removeprefix("mixed_")
+
+
 class Scaled(ExactTraining, keras.Model):
     """Two weights under a loss of 1e-8 times their sum, in float16, which ends at 6e-8."""
 

@@ -225,6 +225,17 @@ def test_models_import_without_tensorflow():
     assert wrong == []
 
 
+def test_what_a_finished_run_says_needs_no_keras():
+    """`finetune` and `train` of one read no model, and TensorFlow greets on standard error."""
+    reached, left = set(), ["pipelines.finetuning.report", "pipelines.training.report"]
+    while left:
+        by = left.pop()
+        reached.add(by)
+        found = [i for i in IMPORTS if i.by == by and not (i.deferred or i.for_types)]
+        assert not {"keras", "tensorflow"} & {each.package for each in found}, by
+        left += {module_of(each) for each in found} & set(MODULES) - reached
+
+
 PROGRAM = """
 import sys
 for name in ("tensorflow", "tensorflow_text", "tensorflow_datasets"):

@@ -1,6 +1,7 @@
 """`python -m pipelines export`: the files say what the Keras model says, wherever TensorFlow is."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -16,9 +17,10 @@ from tensorflow.lite.tools import flatbuffer_utils
 import classifiers
 import dual_encoder
 import tfrecords
+from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata
+from pipelines.deployment import litert, litert_metadata, onnx_file
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 from tfrecords.sources.shapes.source import CLASS_NAMES, ShapesSource
 
@@ -98,6 +100,41 @@ def test_a_saved_model_says_what_the_keras_model_says(home, saved):
     assert json.loads(about["preprocessing"].numpy())["resize"] == "squash"
     used = {op.type for op in model.signatures["serving_default"].graph.get_operations()}
     assert not used & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_onnx_says_what_the_keras_model_says_and_names_the_classes(format, home, tmp_path):
+    for package in onnx_file.NEEDS[format]:
+        pytest.importorskip(package)
+    texts = ("--class-names", home / "names.txt", "--templates", "a {}")
+    assert export(home, tmp_path / "out", *texts, format=format) == 0
+    classifier = zero_shot(home, NAMES, ["a {}"])
+    pixels = np.stack([tfrecords.read_image(f, **classifier.preprocessing) for f in IMAGES])
+    predictor = prediction.load(str(tmp_path / "out"))
+    run = predictor.probabilities
+    wanted = expected(classifier, IMAGES)
+    np.testing.assert_allclose(run(pixels), wanted, atol=1e-5)
+    np.testing.assert_allclose(run(pixels[:1]), wanted[:1], atol=1e-5)
+    assert predictor.class_names == tuple(NAMES) and not predictor.multi_label
+    assert predictor.preprocessing["resize"] == "squash"
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    code = card.split("```python\n")[1].split("```")[0]
+    found: dict = {}
+    here = os.getcwd()
+    os.chdir(tmp_path / "out")
+    try:
+        exec(code, found)
+    finally:
+        os.chdir(here)
+    assert found["names"] == NAMES and found["probabilities"].shape == (1, len(NAMES))
+
+
+def test_a_format_whose_packages_are_missing_names_the_extra(home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(onnx_file.NEEDS, "onnx", ("there_is_no_such_package",))
+    assert export(home, tmp_path / "out", format="onnx") == 1
+    assert capsys.readouterr().err == (
+        "error: onnx needs there_is_no_such_package: pip install 'duet-vision-language[onnx]'\n"
+    )
 
 
 def test_litert_says_what_the_keras_model_says(home, lite):

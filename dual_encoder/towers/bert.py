@@ -111,7 +111,9 @@ class Bert(TextTower):
         x = in_turn(self.blocks, x, mask, training=training)
         if self.pooling == "mean":
             weight = ops.cast(is_text, "float32")[:, :, None]
-            return ops.sum(x * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1.0)
+            return ops.sum(ops.cast(x, "float32") * weight, axis=1) / ops.maximum(
+                ops.sum(weight, axis=1), 1.0
+            )
         return x[:, 0] if self.pooler is None else self.pooler(x[:, 0])
 
     def get_config(self):

@@ -25,12 +25,12 @@ def in_turn(
     per shape by XLA: inside functions of `compiled`, and in training steps of deep towers. This
     takes no longer than tracing every layer; a transformer of twelve layers is a seventh faster,
     its training a third, and the gradient stores only the arrays marked with `kept`. In bfloat16
-    they run without XLA where the CPU has instructions for it, which only oneDNN uses.
+    they embed without XLA where the CPU has instructions for it, which only oneDNN uses.
     """
     xla = _xla_for_training(layers, x) if training else xla_in_turn.get()
     half = layers and layers[0].compute_dtype == "bfloat16"
-    if xla and half and bfloat16.instructions():
-        xla = None if training else False
+    if xla and half and not training and bfloat16.instructions():
+        xla = False
     if xla is None or len({_kind(layer) for layer in layers}) != 1:
         for layer in layers:
             x = layer(x, *given, training=training)

@@ -107,10 +107,11 @@ def predicted(
 
 def measured_speed(name: str) -> Speed:
     """Of a dual encoder by name. Raises ValueError for a model without texts."""
-    from pipelines.costs import flops
     from pipelines.runs import models, runtime, strategy
 
-    runtime.import_tensorflow()
+    runtime.import_tensorflow()  # Keras does, and would let it greet
+    from pipelines.costs import flops
+
     strategy.share_gpus()
     model = models.load_dual_encoder(name)
     images = np.zeros((16, model.image_size, model.image_size, 3), np.uint8)

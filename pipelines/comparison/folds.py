@@ -49,13 +49,19 @@ class Fold:
 def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> Options:
     """The options with how many folds there are, and which seeds.
 
-    Raises ValueError for folds of images with several labels, or fewer than one.
+    Raises ValueError for folds of images with several labels, or more than there are images for.
     """
     count = _count(options, manifest, held_out) if options.folds is None else options.folds
     if count > 1 and manifest.multi_label:
         raise ValueError(
             f"--folds: images of {manifest.dataset} have several classes; expected a set whose "
             "images have one"
+        )
+    least = manifest.split("train").count
+    if count > 1 and count - 1 > least:
+        raise ValueError(
+            f"--folds: expected at most {least + 1:,}, so that there is a training image of "
+            f"{manifest.dataset} for each to test; got {count:,}"
         )
     seeds = options.seeds or list(SEEDS[:1] if count > 1 else SEEDS)
     return replace(options, folds=count, seeds=seeds)

@@ -103,11 +103,12 @@ Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
 RANGES = {
     "(0, inf)": (
         *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
-        *("supervised_learning_rate", "price", "bootstrap", "micro_batch", "folds"),
+        *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
     ),
     "[0, inf)": ("held_out", "serving_seconds"),
     "[0, 1]": ("class_weight",),
     "(0, 1)": ("validation",),
+    "[1, 20]": ("folds",),
 }
 
 FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")

@@ -25,16 +25,43 @@ run = interpreter.get_signature_runner("serving_default")
 pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
 probabilities = run(pixels=pixels)["probabilities"]  # [1, {classes}]
 names = zipfile.ZipFile("model.tflite").read("labels.txt").decode().splitlines()""",
+    "onnx": """import json
+
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+(probabilities,) = session.run(["probabilities"], {{"pixels": pixels}})  # [1, {classes}]
+names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])""",
+    "openvino": """import json
+
+import numpy as np
+import openvino
+
+model = openvino.Core().read_model("model.xml")
+run = openvino.compile_model(model, "CPU")
+pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+probabilities = run({{"pixels": pixels}})["probabilities"]  # [1, {classes}]
+names = json.loads(model.get_rt_info(["duet", "class_names"]).astype(str))""",
 }
+
+PIXELS_IN = (
+    "It takes RGB pixels 0-255, uint8 [b, {side}, {side}, 3], and gives the probabilities of all "
+    "{classes} classes. Normalising is inside; "
+)
 
 IN_AND_OUT = {
     "saved-model": "It takes JPEG and PNG files of any size, turned as their EXIF says, and gives "
     "the first {top_k} names with their probabilities, and the probabilities of all {classes} "
     "classes. Decoding, resizing and normalising are inside. TensorFlow runs it; nothing of Duet "
     "has to be installed.",
-    "litert": "It takes RGB pixels 0-255, uint8 [b, {side}, {side}, 3], and gives the "
-    "probabilities of all {classes} classes. Normalising is inside; `labels.txt`, `templates.txt` "
-    "and `preprocessing.json` are in the file as TFLite metadata.",
+    "litert": PIXELS_IN + "`labels.txt`, `templates.txt` and `preprocessing.json` are in the file "
+    "as TFLite metadata.",
+    "onnx": PIXELS_IN + "`class_names`, `templates` and `preprocessing` are in its metadata, "
+    "as JSON.",
+    "openvino": PIXELS_IN + "`class_names`, `templates` and `preprocessing` are in its "
+    "runtime information under `duet`, as JSON.",
 }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.deployment import card as deployment_card
-from pipelines.deployment import litert, quantization, saved_model
+from pipelines.deployment import litert, onnx_file, quantization, saved_model
 from pipelines.deployment.classifier import Deployable
 from pipelines.runs import folder, results
 
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 CARD, ABOUT, LITERT = "README.md", "export.json", "model.tflite"
 
+ONNX, OPENVINO = "model.onnx", "model.xml"
+
 FILES = {
     "saved-model": ("saved_model.pb", "variables", "assets", "fingerprint.pb"),
     "litert": (LITERT,),
+    "onnx": (ONNX,),
+    "openvino": (OPENVINO, "model.bin"),
 }
 
 TOLERANCE = 1e-4  # of probabilities
@@ -64,8 +68,7 @@ def export(
     """
     with folder.filled_at_once(out) as staging:
         images = compared_images(options, manifest)
-        write = _write_saved_model if options.format == "saved-model" else _write_litert
-        found = write(options, deployable, staging, images=images)
+        found = WRITERS[options.format](options, deployable, staging, images=images)
         document = _document(options, deployable, staging, agreement=found)
         if options.int8 and manifest is not None:
             data = (staging / LITERT).read_bytes()
@@ -162,6 +165,26 @@ def _write_litert(
     (staging / LITERT).write_bytes(data)
     pixels = pixels_of(images, deployable)
     return agreement(litert.reader(data)(pixels), np.asarray(deployable.probabilities(pixels)))
+
+
+def _write_onnx(
+    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
+) -> dict[str, Any]:
+    path = staging / FILES[options.format][0]
+    write = onnx_file.write if options.format == "onnx" else onnx_file.write_openvino
+    write(deployable, path)
+    _, reader = onnx_file.READERS[options.format]
+    read = reader(path)
+    pixels = pixels_of(images, deployable)
+    return agreement(read(pixels), np.asarray(deployable.probabilities(pixels)))
+
+
+WRITERS = {
+    "saved-model": _write_saved_model,
+    "litert": _write_litert,
+    "onnx": _write_onnx,
+    "openvino": _write_onnx,
+}
 
 
 def _document(

@@ -14,7 +14,8 @@ class Options:
     Args:
         model: a .keras file, the folder of a run, or a checkpoint's name.
         format: saved-model maps JPEG or PNG files to names and probabilities; litert is a .tflite
-            file that takes uint8 pixels and carries the names as metadata.
+            file that takes uint8 pixels and carries the names as metadata; so are onnx (extra
+            `onnx`) and openvino (extra `openvino`).
         out: folder; created if missing, never overwritten.
         data: folder of records, with class names and templates for a dual encoder, and images to
             compare the export on.
@@ -33,7 +34,7 @@ class Options:
     """
 
     model: str
-    format: Literal["saved-model", "litert"]
+    format: Literal["saved-model", "litert", "onnx", "openvino"]
     out: str
     data: str | None = None
     split: str = "test"

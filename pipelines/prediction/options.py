@@ -18,7 +18,7 @@ class Options:
 
     Args:
         model: the folder of a run (of finetune, compare, prompt or train), a .keras file, a
-            checkpoint's name, or an export: the folder of a SavedModel, a .tflite file.
+            checkpoint's name, or an export: its folder, or a .tflite, .onnx or .xml file.
         images: folders, files, patterns such as "photos/*.jpg", or - for a list of files on
             standard input.
         out: file for the answers, .csv or .jsonl; never overwritten. Stopped at any point, the same

@@ -1,5 +1,6 @@
 """A common interface to all models: pixels in, class probabilities out."""
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from duet import regular_files
 from pipelines.deployment import classifier as deployment_classifier
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata, saved_model
+from pipelines.deployment import litert, litert_metadata, onnx_file, saved_model
 from pipelines.prediction import source as prediction_source
 from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.source import Source
@@ -52,7 +53,8 @@ def load(
 
     Args:
         model: a run's folder (of `compare`: the recommended method), a `.keras` file, a
-            checkpoint's name, the folder of a SavedModel or a `.tflite` file.
+            checkpoint's name, or an export: the folder of a SavedModel, a `.tflite`, `.onnx` or
+            OpenVINO's `.xml` file.
         class_names: of a dual encoder: names, or one file with a name per line.
         templates: of a dual encoder: prompts with {} for the name, or one file of them.
         prompts: of a dual encoder: file of learnt prompts.
@@ -79,10 +81,10 @@ def _tuple(texts: Sequence[str] | None) -> tuple[str, ...] | None:
 
 def _exported(path: Path) -> Callable[[], Predictor] | None:
     """What reads an export; None where the path is none."""
-    if path.is_file() and path.suffix == ".tflite":
-        return lambda: _of_litert(path)
-    if (path / deployment_export.LITERT).is_file():
-        return lambda: _of_litert(path / deployment_export.LITERT)
+    for name, read in ONE_FILE.items():
+        file = path if path.is_file() and path.suffix == Path(name).suffix else path / name
+        if file.is_file():
+            return functools.partial(read, file)
     if (path / SAVED_MODEL).is_file():
         return lambda: _of_saved_model(path)
     return None
@@ -101,6 +103,33 @@ def _of_litert(path: Path) -> Predictor:
         litert.reader(data),
         str(path),
     )
+
+
+def _of_onnx(path: Path) -> Predictor:
+    """Of an ONNX file, or of OpenVINO's .xml."""
+    format = "onnx" if path.suffix == ".onnx" else "openvino"
+    onnx_file.check_packages(format, to_run=True)
+    about, read = onnx_file.READERS[format]
+    try:
+        facts = about(path)
+    except Exception as error:  # of either library: nothing in common
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"--model: {path} is no file that export wrote ({reason})") from error
+    return Predictor(
+        tuple(facts["class_names"]),
+        facts["multi_label"],
+        facts["preprocessing"],
+        read(path),
+        str(path),
+    )
+
+
+#: What reads an export of one file, by the name that it has in the export's folder.
+ONE_FILE = {
+    deployment_export.LITERT: _of_litert,
+    deployment_export.ONNX: _of_onnx,
+    deployment_export.OPENVINO: _of_onnx,
+}
 
 
 def _of_saved_model(folder: Path) -> Predictor:

@@ -1,8 +1,9 @@
 """The precision that images are embedded in: the one asked for, or the fastest on this machine.
 
-`auto` is float32 for few images, and where the hardware multiplies nothing else. For more images
-the model is timed once in each precision, and the cache folder keeps what was found. The fastest is
-taken whose embeddings are no further than `FURTHEST` from those in float32.
+`auto` is float32 for what is done in a minute, and where the hardware multiplies nothing else. For
+more the model is timed once in each precision, and the cache folder keeps what was found. The
+fastest is taken whose embeddings are no further than `FURTHEST` from those in float32. Texts stay
+float32.
 """
 
 import contextlib
@@ -17,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from duet import files
+from duet import files, private_api
 from pipelines.runs import runtime
 
 HALF = ("mixed_bfloat16", "mixed_float16")
 
-FEW = 2000  # images, below which a measurement takes longer than it saves
+LEAST = 10**11  # images times weights: 1,100 of a ViT-B, a minute or two, or 300,000 of shapes-tiny
 
 FURTHEST = 1e-2  # cosine distance
 
-FASTER = 1.1  # times as fast as float32, at least
+FASTER = 1.25  # times as fast as float32, at least; less is not worth other figures
 
 SETTING, USUAL, FILE = "DUET_CACHE", "~/.cache/duet", "precision.json"
 
@@ -44,14 +45,32 @@ def load(name: str, asked: str, *, images: int, read: Callable[[str], Any]) -> A
     """
     import keras
 
-    chosen = asked
-    if asked == "auto":
-        alone = images < FEW or len(candidates()) == 1
-        chosen = "float32" if alone else fastest(name, read)
-    keras.config.set_dtype_policy(chosen)
-    if line := runtime.precision_in_words(chosen):
+    keras.config.set_dtype_policy("float32" if asked == "auto" else asked)
+    if line := runtime.precision_in_words(asked):
         print(line)
-    return read(name)
+    model = read(name)
+    if asked != "auto" or len(candidates()) == 1 or images * weights(model) < LEAST:
+        return model
+    chosen = fastest(name, read)
+    keras.config.set_dtype_policy(chosen)
+    if chosen != "float32":
+        print(runtime.precision_in_words(chosen) or f"precision: {chosen}")
+        model = read(name)
+        texts_in_float32(model)
+    return model
+
+
+def weights(model: Any) -> int:
+    """How many the image tower has, by which its time for an image goes."""
+    tower = getattr(model, "image_tower", model)
+    return sum(int(np.prod(weight.shape)) for weight in tower.weights)
+
+
+def texts_in_float32(model: Any) -> None:
+    """Has texts embedded in float32: they are few, and every image is compared with them."""
+    parts = [getattr(model, part, None) for part in ("text_tower", "text_projection")]
+    for layer in (layer for part in parts if part for layer in private_api.layers_of(part)):
+        layer.dtype_policy = "float32"
 
 
 def policy_of(model: Any) -> str:

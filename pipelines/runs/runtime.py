@@ -77,7 +77,7 @@ def precision_in_words(precision: str) -> str:
     if not precision.endswith("float16") or xla.on_accelerator():
         return ""
     if precision.endswith("bfloat16") and bfloat16.instructions():
-        return f"precision: {precision} by {bfloat16.instructions()}, in oneDNN"
+        return f"precision: {precision}, embeddings by {bfloat16.instructions()} in oneDNN"
     return f"precision: this CPU has no instructions for {precision}; float32 is no slower"
 
 
