@@ -3,7 +3,8 @@ it.
 
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
-`same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions.
+`same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions; of a model that was trained
+here `certainty`, its temperature and thresholds (see `metrics.certainty`).
 """
 
 import json
@@ -68,6 +69,8 @@ def export(
         write = _write_saved_model if options.format == "saved-model" else _write_litert
         found = write(options, deployable, staging, images=images)
         document = _document(options, deployable, staging, agreement=found)
+        if results and results.get("certainty"):
+            document["certainty"] = results["certainty"]
         if options.int8 and manifest is not None:
             data = (staging / LITERT).read_bytes()
             document["int8"] = quantization.measure(

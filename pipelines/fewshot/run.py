@@ -21,6 +21,7 @@ from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
+    from pipelines.methods.task import Task
     from tfrecords import Manifest
 
 
@@ -186,6 +187,8 @@ def fit(cell: Cell, shared: Grid) -> Run:
         "trained_parameters": fitted.trained_parameters,
     }
     document = _document(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)
+    if len(task.validation[1]):
+        document["certainty"] = _certainty(task, fitted, test.labels, logits)
     said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
     predictions.write(cell.folder, said)
     results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
@@ -242,6 +245,21 @@ def _document(
         method=cell.method,
         shots=cell.shots,
         **{**fitted.more, "seed": cell.seed},
+    )
+
+
+def _certainty(
+    task: "Task", fitted: Fitted, labels: np.ndarray, logits: np.ndarray
+) -> dict[str, Any]:
+    """How sure the classifier may be of the classes that it has learnt."""
+    from pipelines.metrics import certainty
+
+    held, wanted = task.validation
+    inside, seen = list(task.seen), np.isin(labels, task.seen)
+    return certainty.certainty(
+        (fitted.logits(held)[:, inside], wanted),
+        (logits[seen][:, inside], np.searchsorted(inside, labels[seen])),
+        logits[~seen][:, inside],
     )
 
 
