@@ -1,11 +1,14 @@
-# make demo · test · notebooks · torture · lint · docs · parity · edges · bench · shapes-tiny
+# make demo · test · notebooks · torture · lint · docs · parity · edges · lock · bench · shapes-tiny
 # Each sets up what it needs in .venv, from Python 3.11 and make alone; a second run reuses it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# Errors alone are said; versions are those that were tried together.
+PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check \
+    --constraint requirements-lock.txt
 
-.PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest bench shapes-tiny clean
+.PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest lock bench \
+    shapes-tiny clean
 .DELETE_ON_ERROR:
 
 demo: records/shapes-wild-4000/manifest.json
@@ -24,7 +27,8 @@ test: .venv/dev
 notebooks: .venv/dev
 	NOTEBOOKS=all $(BIN)/python -m pytest tests/test_notebooks.py
 
-# Every command killed at each of its writes, given again, and compared: an hour on 2 cores.
+# Every command killed, interrupted and terminated at each of its writes, given again, and
+# compared: hours on 2 cores. `python tests/torture.py train --how state` is one command, one way.
 torture: .venv/dev
 	$(BIN)/python tests/torture.py
 
@@ -41,6 +45,7 @@ docs: .venv/dev
 parity: .venv/parity
 	$(BIN)/python tests/parity
 	$(BIN)/python tests/parity/open_clip_families.py
+	$(BIN)/python tests/parity/transformers_families.py
 	$(BIN)/python tests/parity/torch_files.py
 	$(BIN)/python tests/parity/published.py
 	KERAS_BACKEND=jax $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50
@@ -73,6 +78,15 @@ edge-oldest edge-newest: edge-%: .venv-%/done
 	.venv-$*/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+# The versions that every other target installs, for all Pythons that are allowed; newer ones only
+# come with the next `make lock`. `make edge-newest` tries them before.
+lock:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet --disable-pip-version-check uv
+	build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev \
+	    --no-annotate --custom-compile-command 'make lock' --output-file requirements-lock.txt \
+	    pyproject.toml
+
 bench: .venv/dev
 	$(BIN)/python benchmarks/input_pipeline.py
 
@@ -82,7 +96,7 @@ shapes-tiny: records/shapes/manifest.json
 	$(BIN)/python -c "import dual_encoder as d; \
 	    d.save_packed(d.load('runs/shapes_tiny'), 'dual_encoder/checkpoints/shapes-tiny.safetensors')"
 
-.venv/base: pyproject.toml
+.venv/base: pyproject.toml requirements-lock.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch $@

@@ -1,4 +1,4 @@
-"""Make probabilities match how often they are right: temperature, and a factor for new names.
+"""Temperature scaling of logits, and a factor for class names that were not trained.
 
 Notation: n images, c classes; logits are float [n, c], labels int [n].
 """
@@ -10,9 +10,9 @@ WIDEST = 6.0  # of |log temperature| that is searched: a factor of 400 either wa
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
     """Log-softmax over classes, float64 [n, c]."""
-    shifted = np.asarray(logits, np.float64)
-    shifted = shifted - shifted.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    from scipy import special
+
+    return special.log_softmax(np.asarray(logits, np.float64), axis=1)
 
 
 def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

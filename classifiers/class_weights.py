@@ -1,4 +1,4 @@
-"""Weights by which rare classes count as much as common ones."""
+"""Class weights for unbalanced training data."""
 
 import numpy as np
 

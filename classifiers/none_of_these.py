@@ -1,4 +1,4 @@
-"""A threshold below which an image shows none of the classes."""
+"""Reject images of unknown classes: a threshold on the confidence."""
 
 from dataclasses import dataclass
 

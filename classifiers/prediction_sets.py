@@ -1,4 +1,4 @@
-"""Sets of classes that hold the true one as often as was asked for.
+"""Conformal prediction: sets of classes that contain the true one at a chosen rate.
 
 Notation: n images, c classes; probabilities are float [n, c], labels int [n].
 """

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from classifiers.models import ImageClassifier
+from duet import private_api
 
 # Names of a tower's blocks in variable paths; the first pattern that matches is used.
 BLOCKS = (
@@ -70,30 +71,34 @@ def train_only(model: ImageClassifier, *, last_blocks: int) -> None:
 def freeze(model: keras.Model, variables: Iterable[keras.Variable]) -> None:
     """Freeze these weights; a layer with only frozen weights runs in inference mode."""
     frozen = {id(variable) for variable in variables}
-    for layer in model._flatten_layers():
-        weights = layer._trainable_variables
-        if weights and not layer._layers and all(id(variable) in frozen for variable in weights):
+    for layer in private_api.layers_of(model):
+        weights = private_api.own_trainable_variables(layer)
+        alone = len(private_api.layers_of(layer)) == 1
+        if weights and alone and all(id(variable) in frozen for variable in weights):
             layer.trainable = False
         for variable in weights:
             if id(variable) in frozen:
                 variable.trainable = False
 
 
+def train_image_side(model: ImageClassifier) -> None:
+    """Freeze the head, and the batch normalisation with its statistics."""
+    freeze(model, model.head.trainable_variables)
+    freeze(model, batch_norms(model))
+
+
 def batch_norms(model: keras.Model) -> list[keras.Variable]:
     """Returns the weights of all batch normalisation layers; frozen, they keep their statistics."""
-    layers = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    kind = keras.layers.BatchNormalization
+    layers = [layer for layer in private_api.layers_of(model) if isinstance(layer, kind)]
     return [variable for layer in layers for variable in layer.trainable_variables]
 
 
 def thaw(model: keras.Model) -> None:
     """Make all weights trainable again."""
-    for layer in model._flatten_layers():
+    for layer in private_api.layers_of(model):
         layer.trainable = True
-        for variable in layer._trainable_variables:
+        for variable in private_api.own_trainable_variables(layer):
             variable.trainable = True
 
 
@@ -128,7 +133,7 @@ def add_lora(model: ImageClassifier, *, rank: int, alpha: float | None = None) -
     """
     matrices = [
         layer
-        for layer in model.image_tower._flatten_layers()
+        for layer in private_api.layers_of(model.image_tower)
         if isinstance(layer, keras.layers.Dense) and layer.name in LORA
     ]
     if not matrices:
@@ -147,11 +152,22 @@ def without_lora(model: ImageClassifier) -> ImageClassifier:
     kept = [variable for variable in model.variables if "lora" not in variable.name]
     for variable, source in zip(plain.variables, kept, strict=True):
         variable.assign(source)
-    pairs = zip(plain._flatten_layers(), model._flatten_layers(), strict=True)
+    pairs = zip(private_api.layers_of(plain), private_api.layers_of(model), strict=True)
     for layer, source in pairs:
         if getattr(source, "lora_enabled", False):
             layer.kernel.assign(source.kernel)
     return plain
+
+
+#: What a method may train (`Method.trains` of the table of methods), of a built classifier; the
+#: options are those of `finetune`.
+WAYS: dict[str, Callable[[ImageClassifier, Any], None]] = {
+    "all": lambda model, options: None,
+    "image": lambda model, options: train_image_side(model),
+    "last": lambda model, options: train_only(model, last_blocks=options.last_blocks),
+    "head": lambda model, options: train_only(model, last_blocks=0),
+    "lora": lambda model, options: add_lora(model, rank=options.lora_rank),
+}
 
 
 def recompute(model: keras.Model) -> None:

@@ -1,4 +1,4 @@
-"""StatA: a zero-shot classifier that reads all the images it has to classify together."""
+"""StatA: transductive zero-shot classification of a batch of unlabelled images."""
 
 from typing import TYPE_CHECKING
 
@@ -39,9 +39,11 @@ def stata(
     Raises:
         ValueError: shapes that do not fit, or fewer than two images or classes.
     """
+    from scipy.special import softmax
+
     x, texts = _checked(features, class_texts)
     count = len(x)
-    prior = _softmax(scale * (x @ texts.T))
+    prior = softmax(scale * (x @ texts.T), axis=1)
     z = prior
     first = (z.sum(axis=0) @ _squares(x, texts, z)) / count
     means, variances = texts, np.tile(np.maximum(first, SMALLEST), (len(texts), 1))
@@ -90,9 +92,11 @@ def _assigned(
     distances = (x * x) @ inverse.T - 2 * x @ (means * inverse).T
     distances += (means * means * inverse).sum(axis=1)
     likelihood = -0.5 * (distances + np.log(variances).sum(axis=1))
+    from scipy.special import softmax
+
     for _ in range(INNER):
         drawn = AFFINITY * (near.T @ z + near @ z)
-        z = _softmax(log_prior + SHARPNESS * (likelihood + drawn))
+        z = softmax(log_prior + SHARPNESS * (likelihood + drawn), axis=1)
     return z
 
 
@@ -100,11 +104,6 @@ def _squares(x: np.ndarray, means: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Weighted mean [c, d] of the squared distances of all images to each mean."""
     share = np.maximum(z.sum(axis=0), 1e-12)[:, None]
     return (z.T @ (x * x) - 2 * means * (z.T @ x)) / share + means * means
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from dual_encoder.index.approximate import recall as recall
 from dual_encoder.index.builder import UNREADABLE as UNREADABLE
 from dual_encoder.index.builder import IndexBuilder as IndexBuilder
 from dual_encoder.index.builder import write_part as write_part
+from dual_encoder.index.files import CutShortError as CutShortError
 from dual_encoder.index.files import IndexFacts as IndexFacts
 from dual_encoder.index.files import IndexRows as IndexRows
 from dual_encoder.index.search import Hits as Hits

@@ -1,4 +1,4 @@
-"""TensorFlow's memory allocator on a CPU."""
+"""Configure TensorFlow's memory allocator on a CPU."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Penalties that hold a dual encoder to what it knew: on its features, or against random texts."""
+"""Distillation losses that keep a fine-tuned dual encoder close to its teacher."""
 
 from typing import Any
 

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 
 from dual_encoder import gradient_cache
-from dual_encoder._keras_private import is_scoped, layers_of
 from dual_encoder.adamw import AdamW
 from dual_encoder.plain_keras import PlainKeras
 from dual_encoder.row_weights import of_real_rows
+from duet import private_api
 
 
 class ExactTraining(PlainKeras):
@@ -157,7 +157,7 @@ class ExactTraining(PlainKeras):
         # `tfrecords.load` counts as an epoch, and averages it over replicas, which fails for the
         # PerReplica values of several workers.
         if not _spans_workers(self.distribute_strategy):
-            if iterator is not None and is_scoped(self):
+            if iterator is not None and private_api.is_scoped(self):
                 data_batch = _shapes_of(iterator)
             super()._maybe_symbolic_build(iterator if data_batch is None else None, data_batch)
             return
@@ -189,26 +189,56 @@ def _global_gradients(gradients: list, optimizer: keras.Optimizer) -> list:
     gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
-    clip = _clipping(optimizer)
-    if replicas == 1 or clip is None:
+    if replicas == 1:
         return gradients  # Keras clips and sums
-    # Keras clips each replica's gradients before summing. So: sum, clip, and give every replica an
-    # equal share, whose norm is below the limit, so that Keras' clipping does not change it.
     present = [g for g in gradients if g is not None]
-    clipped = iter(clip(context.all_reduce(tf.distribute.ReduceOp.SUM, present)))
-    return [None if g is None else next(clipped) / replicas for g in gradients]
+    clip = _clipping(optimizer)
+    if clip is None and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        present[0] = _overflown_on_all(present, context)
+    elif clip is not None:
+        # Keras clips each replica's gradients before summing. So: sum, clip, and give every replica
+        # an equal share, whose norm is below the limit, so that Keras' clipping does not change it.
+        clipped = clip(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+        present = [g / replicas for g in clipped]
+    left = iter(present)
+    return [None if g is None else next(left) for g in gradients]
+
+
+def _overflown_on_all(gradients: list, context: Any) -> Any:
+    """Returns the first gradient, NaN where any gradient of any replica is not finite.
+
+    Keras' `LossScaleOptimizer` looks at those of the first replica alone.
+    """
+    import tensorflow as tf
+
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+    overflown = tf.where(finite, 0.0, 1.0)
+    overflown = context.all_reduce(tf.distribute.ReduceOp.SUM, overflown)
+    return tf.where(overflown > 0, tf.cast(float("nan"), gradients[0].dtype), gradients[0])
 
 
 def _clipping(optimizer: keras.Optimizer) -> Any | None:
-    """Returns the optimizer's clipping function, or None. Keras allows one of the three kinds."""
+    """Returns the optimizer's clipping function, or None. Keras allows one of the three kinds.
+
+    Of gradients under a loss scale the limit is as many times as large: they are clipped as if they
+    were unscaled first. What is not finite stays so.
+    """
     import tensorflow as tf
 
-    if limit := optimizer.clipnorm:
-        return lambda gradients: [tf.clip_by_norm(g, limit) for g in gradients]
-    if limit := optimizer.global_clipnorm:
-        return lambda gradients: tf.clip_by_global_norm(gradients, limit)[0]
-    if limit := optimizer.clipvalue:
-        return lambda gradients: [tf.clip_by_value(g, -limit, limit) for g in gradients]
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    scale = getattr(optimizer, "dynamic_scale", 1.0)
+    scale = tf.convert_to_tensor(getattr(scale, "value", scale))
+
+    def by_value(gradient: Any, limit: Any) -> Any:
+        clipped = tf.clip_by_value(gradient, -limit, limit)
+        return tf.where(tf.math.is_finite(gradient), clipped, gradient)
+
+    if limit := inner.clipnorm:
+        return lambda gradients: [tf.clip_by_norm(g, limit * scale) for g in gradients]
+    if limit := inner.global_clipnorm:
+        return lambda gradients: tf.clip_by_global_norm(gradients, limit * scale)[0]
+    if limit := inner.clipvalue:
+        return lambda gradients: [by_value(g, limit * scale) for g in gradients]
     return None
 
 
@@ -221,7 +251,7 @@ def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
     """
     layers = [
         layer
-        for layer in layers_of(model)
+        for layer in private_api.layers_of(model)
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
     ]
     if model.distribute_strategy.num_replicas_in_sync == 1:
@@ -247,6 +277,7 @@ def _refuse_impossible(model: keras.Model, optimizer: keras.Optimizer, options: 
     replicas = strategy.num_replicas_in_sync
     if replicas == 1 or optimizer is None:
         return
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
     refused = {
         "jit_compile=True": (
             options.get("jit_compile") is True,
@@ -257,22 +288,22 @@ def _refuse_impossible(model: keras.Model, optimizer: keras.Optimizer, options: 
             "the loop over steps cannot talk to other replicas",
         ),
         "gradient_accumulation_steps": (
-            bool(optimizer.gradient_accumulation_steps),
+            bool(inner.gradient_accumulation_steps),
             "Keras cannot update several replicas inside a condition",
         ),
         "ema_overwrite_frequency": (
-            optimizer.use_ema and bool(optimizer.ema_overwrite_frequency),
+            inner.use_ema and bool(inner.ema_overwrite_frequency),
             "Keras cannot update several replicas inside a condition; use keras.callbacks."
             "SwapEMAWeights",
         ),
         "loss_scale_factor": (
-            bool(optimizer.loss_scale_factor),
-            "clipping would act on scaled gradients",
+            bool(inner.loss_scale_factor),
+            "clipping would act on scaled gradients; use keras.optimizers.LossScaleOptimizer",
         ),
         "mixed_float16": (
-            model.dtype_policy.name == "mixed_float16"
-            or isinstance(optimizer, keras.optimizers.LossScaleOptimizer),
-            "only the first replica is checked for overflow; use mixed_bfloat16",
+            _spans_workers(strategy)
+            and (model.dtype_policy.name == "mixed_float16" or inner is not optimizer),
+            "a step of several workers cannot be skipped on overflow; use mixed_bfloat16",
         ),
     }
     for name, (present, reason) in refused.items():

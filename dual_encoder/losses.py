@@ -3,14 +3,20 @@
 Pure functions of embeddings. Under `tf.distribute` every replica compares its rows with the
 columns of all replicas and divides by the rows of the global batch, so the values (and the
 gradients, which Keras sums) of all replicas add up to those of one device.
+
+The similarities of a large batch are computed for a few rows at a time, and again for the gradient,
+so that their memory is linear in the batch.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 Tensor = Any
+
+SIMILARITIES = 1 << 22  # held at a time: 16 MiB in float32, and some ten arrays like it
 
 
 def contrastive_loss(
@@ -20,6 +26,7 @@ def contrastive_loss(
     scale: Tensor,
     ids: Tensor | None = None,
     sample_weight: Tensor | None = None,
+    chunk: int | None = None,
 ) -> Tensor:
     """Returns CLIP's symmetric softmax cross-entropy, with several positives per row.
 
@@ -35,6 +42,8 @@ def contrastive_loss(
         scale: scalar inverse temperature that multiplies the cosines.
         ids: `[b]` integers; pairs with equal ids are positives. Without ids, only row i of both.
         sample_weight: `[b]`; a row of weight 0 (padding) is neither row nor column.
+        chunk: rows that are compared with all columns at a time. Default: all that have no more
+            than `SIMILARITIES` with them.
 
     Returns:
         Scalar: this replica's share of the mean over all rows of the global batch, averaged over
@@ -46,19 +55,22 @@ def contrastive_loss(
     rows = _local_rows(image, text, ids, sample_weight)
     columns = {name: _gather(value) for name, value in rows.items()}
     present = columns["weight"][None, :] > 0
-    positive = ops.logical_and(rows["id"][:, None] == columns["id"][None, :], present)
-    positive = ops.cast(positive, rows["image"].dtype)
-    target = positive / ops.maximum(ops.sum(positive, axis=1, keepdims=True), 1)
 
-    def cross_entropy(queries: Tensor, keys: Tensor) -> Tensor:
-        logits = scale * ops.matmul(queries, ops.transpose(keys))
-        # Finite, so that its product with a target of 0 is 0, not NaN.
-        logits = ops.where(present, logits, -1e9)
-        return -ops.sum(target * ops.log_softmax(logits, axis=1), axis=1)
+    def losses(own: dict[str, Tensor], image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
+        positive = ops.logical_and(own["id"][:, None] == columns["id"][None, :], present)
+        positive = ops.cast(positive, image.dtype)
+        target = positive / ops.maximum(ops.sum(positive, axis=1, keepdims=True), 1)
 
-    loss = cross_entropy(rows["image"], columns["text"])
-    loss = (loss + cross_entropy(rows["text"], columns["image"])) / 2
-    return ops.sum(loss * rows["weight"]) / _total(columns["weight"])
+        def cross_entropy(queries: Tensor, keys: Tensor) -> Tensor:
+            logits = scale * ops.matmul(queries, ops.transpose(keys))
+            # Finite, so that its product with a target of 0 is 0, not NaN.
+            logits = ops.where(present, logits, -1e9)
+            return -ops.sum(target * ops.log_softmax(logits, axis=1), axis=1)
+
+        return (cross_entropy(own["image"], text) + cross_entropy(own["text"], image)) / 2
+
+    summed = _summed(losses, rows, columns["image"], columns["text"], scale, chunk=chunk)
+    return summed / _total(columns["weight"])
 
 
 def sigmoid_loss(
@@ -69,6 +81,7 @@ def sigmoid_loss(
     bias: Tensor,
     ids: Tensor | None = None,
     sample_weight: Tensor | None = None,
+    chunk: int | None = None,
 ) -> Tensor:
     """Returns SigLIP's loss: a binary classification of every image-text pair.
 
@@ -83,6 +96,8 @@ def sigmoid_loss(
         bias: scalar added to the logits (initially negative, as most pairs are negatives).
         ids: `[b]` integers; pairs with equal ids are positives. Without ids, only row i of both.
         sample_weight: `[b]`; a row of weight 0 (padding) is neither row nor column.
+        chunk: rows that are compared with all columns at a time. Default: all that have no more
+            than `SIMILARITIES` with them.
 
     Returns:
         Scalar: this replica's share of the loss of the global batch; on one device, that loss.
@@ -92,12 +107,62 @@ def sigmoid_loss(
     """
     rows = _local_rows(image, text, ids, sample_weight)
     columns = {name: _gather(value) for name, value in rows.items() if name != "image"}
-    logits = scale * ops.matmul(rows["image"], ops.transpose(columns["text"])) + bias
-    positive = rows["id"][:, None] == columns["id"][None, :]
-    loss = ops.softplus(ops.where(positive, -logits, logits))  # -log sigmoid(z * logit)
-    present = ops.cast(columns["weight"] > 0, loss.dtype)
-    loss = ops.sum(loss * present, axis=1)
-    return ops.sum(loss * rows["weight"]) / _total(columns["weight"])
+    present = ops.cast(columns["weight"] > 0, rows["image"].dtype)
+
+    def losses(own: dict[str, Tensor], text: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        logits = scale * ops.matmul(own["image"], ops.transpose(text)) + bias
+        positive = own["id"][:, None] == columns["id"][None, :]
+        loss = ops.softplus(ops.where(positive, -logits, logits))  # -log sigmoid(z * logit)
+        return ops.sum(loss * present, axis=1)
+
+    summed = _summed(losses, rows, columns["text"], scale, bias, chunk=chunk)
+    return summed / _total(columns["weight"])
+
+
+def _summed(
+    losses: Callable[..., Tensor], rows: dict[str, Tensor], *given: Tensor, chunk: int | None
+) -> Tensor:
+    """Returns the weighted sum of `losses(rows, *given)` [b], computed `chunk` rows at a time.
+
+    Each chunk is computed again for its gradient (gradient checkpointing, Chen et al., "Training
+    Deep Nets with Sublinear Memory Cost", 2016), so no two are in memory together.
+    """
+
+    def summed(own: dict[str, Tensor], *given: Tensor) -> Tensor:
+        return ops.sum(losses(own, *given) * own["weight"])
+
+    count = rows["image"].shape[0]
+    if chunk is None and count is not None:
+        chunk = max(SIMILARITIES // max(count * _replicas(), 1), 1)
+    if count is None or chunk is None or count <= chunk:
+        return summed(rows, *given)
+    missing = -count % chunk  # rows of weight 0
+    cut = {
+        name: ops.reshape(
+            ops.pad(value, [[0, missing], *[[0, 0]] * (len(value.shape) - 1)]),
+            (-1, chunk, *value.shape[1:]),
+        )
+        for name, value in rows.items()
+    }
+    given = tuple(map(ops.convert_to_tensor, given))
+
+    def part(own: dict[str, Tensor]) -> Tensor:
+        own, ids = dict(own), own["id"]  # integers have no gradient: TensorFlow would warn
+        del own["id"]
+        again = keras.remat(lambda own, *given: summed({**own, "id": ids}, *given))
+        return again(own, *given)
+
+    return ops.sum(_in_turn(part, cut))
+
+
+def _in_turn(function: Callable[[Any], Tensor], parts: dict[str, Tensor]) -> Tensor:
+    """Returns what `function` makes of every part, [parts]; strictly one after the other."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.map(function, parts)
+    import tensorflow as tf
+
+    dtype = parts["weight"].dtype
+    return tf.map_fn(function, parts, parallel_iterations=1, fn_output_signature=dtype)
 
 
 def _local_rows(
@@ -138,6 +203,11 @@ def _replica_context() -> Any | None:
 
     context = tf.distribute.get_replica_context()  # None while Keras builds the model
     return context if context is not None and context.num_replicas_in_sync > 1 else None
+
+
+def _replicas() -> int:
+    context = _replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
 
 
 def _first_id(batch: int) -> Tensor:

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder._keras_private import added_losses
 from dual_encoder.checkpoints.tokenizers.adopt import as_tokenizer
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
@@ -17,6 +16,7 @@ from dual_encoder.tokenizer import as_token_ids
 from dual_encoder.towers.adapters import as_image_tower, as_text_tower, most_tokens
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import compiled, is_plain
+from duet import private_api
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # initial temperature
 
@@ -225,7 +225,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             loss = sigmoid_loss(y_pred["image"], y_pred["text"], bias=self.logit_bias, **options)
         else:
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
-        return loss + added_losses(self)  # losses added by the towers
+        return loss + private_api.added_losses(self)  # losses added by the towers
 
     def compute_output_shape(self, input_shape):
         return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}

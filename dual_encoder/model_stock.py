@@ -1,4 +1,4 @@
-"""Model Stock: the average of few fine-tuned weights, pulled to the start as they disagree."""
+"""Model Stock: average a few fine-tuned models, weighted by how much they agree."""
 
 from collections.abc import Sequence
 from itertools import combinations

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from dual_encoder._keras_private import layers_of
 from dual_encoder.image_pixels import notice_fractions
 from dual_encoder.row_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
+from duet import private_api
 
 if TYPE_CHECKING:
     from keras import Model as _Model
@@ -139,14 +139,14 @@ class PlainKeras(_Model):
         """As in Keras, with the quantization modes of layers."""
         modes = {
             str(place): mode
-            for place, layer in enumerate(layers_of(self))
+            for place, layer in enumerate(private_api.layers_of(self))
             if (mode := quantization_of(layer)) is not None
         }
         return {**super().get_config(), **({"quantized": modes} if modes else {})}
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """As in Keras; None with LoRA, whose matrices in the optimizer are not saved."""
-        if any(getattr(layer, "lora_enabled", False) for layer in layers_of(self)):
+        if any(getattr(layer, "lora_enabled", False) for layer in private_api.layers_of(self)):
             return None
         return super().get_compile_config()
 
@@ -157,7 +157,7 @@ class PlainKeras(_Model):
         quantized = config.pop("quantized", {})
         model = cls(**config)
         if quantized:
-            layers = layers_of(model.built_now())
+            layers = private_api.layers_of(model.built_now())
             for place, mode in quantized.items():
                 if quantization_of(layers[int(place)]) is None:
                     layers[int(place)].quantize(mode)
@@ -178,13 +178,13 @@ class PlainKeras(_Model):
             ValueError: the towers have no dense matrices.
         """
         self.built_now()
-        parts = [getattr(self, name, None) for name in TOWERS]
-        layers = [layer for part in parts if part is not None for layer in layers_of(part)]
+        parts = [part for name in TOWERS if (part := getattr(self, name, None)) is not None]
+        layers = [layer for part in parts for layer in private_api.layers_of(part)]
         dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
         if not dense:
             raise ValueError("enable_lora: expected a tower with dense matrices; this has none")
         for part in parts:
-            for variable in part.trainable_variables if part is not None else ():
+            for variable in part.trainable_variables:
                 variable.trainable = False
         for layer in dense:
             layer.enable_lora(rank, lora_alpha=alpha)

@@ -1,4 +1,4 @@
-"""The tokenizer: texts to token ids, with Hugging Face's `tokenizers`."""
+"""Tokenizer: converts texts to token ids, with Hugging Face's `tokenizers`."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""What to type for a library that only some commands need."""
+"""Error messages that say how to install an optional dependency."""
 
 PACKAGE = "duet-vision-language"
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, their leftovers, and locks on folders.
+"""Atomic writes, removal of unfinished files, and locks on folders.
 
 The one place where Duet writes beside a file and renames. A name is seen with all of its content
 or not at all, whatever kills the process; what a killed process left is known by its name,
@@ -31,6 +31,9 @@ class CannotWriteError(OSError):
     def __init__(self, message: str, number: int | None = None):
         super().__init__(message)
         self.errno = number
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.errno)  # from a worker process
 
 
 class InUseError(OSError):
@@ -105,6 +108,24 @@ def write(path: str | Path, content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with atomic(path) as unfinished:
         unfinished.write_bytes(data)
+
+
+def room(folder: str | Path, needed: float, *, what: str) -> str:
+    """What will be written and what is free, in a line, before a long run.
+
+    Args:
+        folder: where, made or not.
+        needed: bytes, at most.
+        what: that needs them, in words.
+
+    Raises:
+        CannotWriteError: fewer bytes are free.
+    """
+    free = shutil.disk_usage(_there(Path(folder))).free
+    said = f"{what}: at most {_mb(needed)} in {folder}, where {_mb(free)} are free"
+    if free < needed:
+        raise CannotWriteError(f"no space left for {said}", errno.ENOSPC)
+    return said
 
 
 def remove(path: Path) -> None:
@@ -234,8 +255,15 @@ def _cannot_write(path: Path, number: int | None) -> CannotWriteError:
 
 
 def _room(path: Path) -> str:
-    for folder in (path, *path.parents):
-        if folder.is_dir():
-            with contextlib.suppress(OSError):
-                return f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB are free)"
+    with contextlib.suppress(OSError):
+        return f" ({_mb(shutil.disk_usage(_there(path)).free)} are free)"
     return ""
+
+
+def _there(path: Path) -> Path:
+    """The folder itself, or the lowest one above it that exists."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.is_dir())
+
+
+def _mb(number: float) -> str:
+    return f"{number / 1e6:,.{0 if number >= 1e7 else 1}f} MB"

@@ -1,4 +1,4 @@
-"""`python -m pipelines COMMAND`: finds the command, and turns what goes wrong into one line.
+"""Entry point of `python -m pipelines COMMAND`: finds the command, and reports errors in one line.
 
 Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 nobody reads any more.
 """
@@ -8,7 +8,9 @@ import difflib
 import importlib
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +51,26 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        with _bars(quiet="--quiet" in argv or not sys.stderr.isatty()):
+        with _sigterm_is_ctrl_c(), _bars(quiet="--quiet" in argv or not sys.stderr.isatty()):
             status = _main([word for word in argv if word not in GLOBAL], "--verbose" in argv)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read has seen enough, as in `duet --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+@contextlib.contextmanager
+def _sigterm_is_ctrl_c() -> Iterator[None]:
+    """Whoever stops a command tidily, as a container does, is answered as tidily."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread can listen
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Compare ways to adapt a model on one's own images: a table, a page and a recommendation."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +17,25 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import next_steps
+    from pipelines.comparison import folds, next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.worker import Call
     from pipelines.comparison.workers import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_split, config, folder
+    from pipelines.runs import class_names, class_split, config, folder, origin
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
     check(options)
     manifest = Manifest.read(options.data)
+    class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
     away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )
+    options = folds.settled(options, manifest, away)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    begun = origin.of(manifest, options.model)
+    origin.check(out, begun)
     if options.dry_run:
         return _dry_run(options, manifest)
     verify_splits(options.data, manifest, "train", options.test)
@@ -43,7 +46,12 @@ def run(options: Options) -> int:
         for line in health:
             print(line, flush=True)
         about = _about(plan, options, manifest, out=out)
-        claim = partial(folder.claim, out, options)
+
+        def claim() -> None:
+            folder.claim(out, options)
+            origin.keep(out, begun)
+            folds.write(plan.folds)
+
         comparison_plan.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
@@ -72,14 +80,15 @@ def _written(
     """Everything but the runs; prints the table. Returns the results."""
     from pipelines.comparison import mistakes, report, results, tensorboard
     from pipelines.comparison.worker import Call
+    from pipelines.runs import class_names, origin
     from pipelines.runs import results as runs_results
 
     document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
-    document |= runs_results.health(health)
+    document |= runs_results.health(health) | origin.noted(about.out)
     said = results.said(plan)
     wrong = (
         mistakes.rows(
-            options.data,
+            [(fold.options.data, sum(fold.test)) for fold in plan.folds],
             options.test,
             said,
             seen=results.seen_labels(next(iter(said.values())), plan.held_out),
@@ -91,6 +100,8 @@ def _written(
     report.write(about.out, document, wrong)
     workers.call(Call(tensorboard.write, (about.out / "tensorboard", document, wrong)))
     print(report.terminal_table(document))
+    if line := class_names.equal_names_line(document):
+        print(line)
     return document
 
 

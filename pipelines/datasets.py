@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.runs.columns import aligned
+
 if TYPE_CHECKING:
     from tfrecords import Dataset
 
@@ -62,14 +64,7 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         values = {**row, "images": f"{row['images']:,}", "here": "yes" if row["here"] else ""}
         cells.append([str(values[column]) for column in columns] + [row["home"]])
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))] + [0]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if i in (1, 2, 3) else text.ljust(width)
-            for i, (text, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    )
+    return "\n".join(aligned(cells, right=(1, 2, 3)))
 
 
 def _read_from(entry: Dataset) -> str:

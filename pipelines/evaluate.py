@@ -1,5 +1,6 @@
 """Evaluate a model on a split: by labels, zero-shot or as a classifier, or by captions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,7 @@ def run(options: Options) -> None:
 def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
-    from pipelines.evaluation import report as evaluation_report
-    from pipelines.runs import class_names, folder, models
+    from pipelines.runs import class_names, folder
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, zero_shot.FILES)
@@ -56,13 +56,12 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     )
     templates = class_names.templates(options.templates, manifest)
     verify_splits(options.data, manifest, options.split)
-    model = models.load(options.model)
+    options, model = _loaded(options, manifest)
     health = _health(options)
     if _is_classifier(options, model):
         refuse(options, OF_ZERO_SHOT, protocol="classifier")
         document = classifier.evaluate(options, manifest, model, out=out, health=health)
-        lines = [evaluation_report.terminal_table(document), classifier.left_out(document)]
-        return "\n".join(filter(None, lines))
+        return _figures(document, classifier.left_out(document))
     if manifest.multi_label:
         raise ValueError(
             f"{manifest.dataset} has several labels per image; zero-shot tells one class for "
@@ -77,8 +76,27 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         templates=templates,
         health=health,
     )
-    lines = [evaluation_report.terminal_table(document), class_names.equal_names_line(names)]
-    return "\n".join(filter(None, lines))
+    return _figures(document)
+
+
+def _figures(document: dict[str, Any], *more: str) -> str:
+    """The table, and what to know of it."""
+    from pipelines.evaluation import report as evaluation_report
+    from pipelines.runs import class_names
+
+    table, line = evaluation_report.terminal_table(document), class_names.equal_names_line(document)
+    return "\n".join(filter(None, [table, *more, line]))
+
+
+def _loaded(options: Options, manifest: "Manifest") -> tuple[Options, Any]:
+    """The model, and the options with the precision that it has."""
+    from pipelines.runs import models, precision
+
+    splits = (options.split, *(options.distractors or ()))
+    images = sum(manifest.split(split).count for split in splits)
+    model = precision.load(options.model, options.precision, images=images, read=models.load)
+    found: dict[str, Any] = {"precision": precision.policy_of(model)}
+    return replace(options, **found), model
 
 
 def _is_classifier(options: Options, model: Any) -> bool:
@@ -95,7 +113,7 @@ def _is_classifier(options: Options, model: Any) -> bool:
 def _retrieval(options: Options, manifest: "Manifest") -> str:
     """Measures by captions; returns the figures as text."""
     from pipelines.evaluation import captions, captions_report
-    from pipelines.runs import folder, models
+    from pipelines.runs import folder
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, captions.FILES)
@@ -104,7 +122,8 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     if options.split in (options.distractors or ()):
         raise ValueError(f"--distractors: expected other splits than {options.split}")
     verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
-    model = _dual_encoder(models.load(options.model), options.model)
+    options, model = _loaded(options, manifest)
+    model = _dual_encoder(model, options.model)
     document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
     return captions_report.terminal_table(document)
 

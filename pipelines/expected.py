@@ -1,4 +1,4 @@
-"""Hold a run against what others published, or list what they did."""
+"""Compare a run with published figures, or list them."""
 
 import difflib
 import json as json_format

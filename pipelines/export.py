@@ -17,8 +17,7 @@ def run(options: Options) -> None:
     templates = class_names = None
     if options.class_names is not None:
         class_names = runs_class_names.lines(options.class_names, what="--class-names")
-        if not options.allow_equal_names:
-            runs_class_names.refuse_repeated(class_names)
+        runs_class_names.refuse_repeated(class_names, unless=options.allow_equal_names)
     if options.templates is not None:
         templates = runs_class_names.templates(options.templates, manifest)  # type: ignore[arg-type]
     runtime.import_tensorflow()

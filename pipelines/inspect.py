@@ -1,4 +1,4 @@
-"""Look for what is wrong with the images and labels of records, before anything is trained."""
+"""Check records for problems with images and labels before training."""
 
 from pipelines.inspection.options import RANGES, Options
 

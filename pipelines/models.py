@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runs.columns import aligned
+
 if TYPE_CHECKING:
     from dual_encoder import Availability
 
@@ -18,10 +20,11 @@ TITLES = {
     "text-encoder": "text encoders: towers for --text-weights",
 }
 
-HEADER = ("name", "pixels", "parameters", "here", "published zero-shot top-1")
+HEADER = ("name", "pixels", "parameters", "MB", "here", "licence", "published zero-shot top-1")
 
-TAG_HEADER = ("name", "pixels", "parameters", "licence", "zero-shot top-1, as OpenCLIP measured")
+TAG_HEADER = (*HEADER[:4], "licence", "zero-shot top-1, as OpenCLIP measured")
 
+NOT_STATED = "not stated"
 
 CHECKED = ("name", "commit", "MB", "weights", "")
 
@@ -89,10 +92,15 @@ def entries() -> dict[str, Any]:
     checkpoints = []
     for name, row in CHECKPOINTS.items():
         facts = {key: value for key, value in asdict(row).items() if key != "file"}
+        if row.tag and not row.zero_shot and open_clip_tags()[row.tag].imagenet is not None:
+            facts["zero_shot"] = {"imagenet": open_clip_tags()[row.tag].imagenet}
         checkpoints.append({"name": name, **facts, "bytes_here": bytes_here(row)})
     return {
         "checkpoints": checkpoints,
-        "open_clip": [{"name": tag.name, **asdict(tag)} for tag in open_clip_tags().values()],
+        "open_clip": [
+            {"name": tag.name, **asdict(tag), "licence": tag.licence or NOT_STATED}
+            for tag in open_clip_tags().values()
+        ],
         "image_towers": list(IMAGE_TOWERS),
         "text_towers": list(TEXT_TOWERS),
     }
@@ -108,7 +116,11 @@ def tables(found: dict[str, Any]) -> str:
     loaded = sum(not row["refusal"] for row in found["open_clip"])
     title = f"OpenCLIP's own table (--model MODEL/TAG): {loaded} of {len(rows)} load"
     lines += [title, *_columns([TAG_HEADER, *rows]), ""]
-    lines += ["licences, sources and all published figures: python -m pipelines models --json", ""]
+    lines += [
+        "MB: the weights in float32; files in half precision are half as large",
+        "sources and all published figures: python -m pipelines models --json",
+        "",
+    ]
     for flag in ("image_towers", "text_towers"):
         option = "--" + flag.removesuffix("s").replace("_", "-")
         lines += [f"{flag.replace('_', ' ')} ({option}):", f"  {', '.join(found[flag])}", ""]
@@ -122,7 +134,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["name"],
         str(row["image_size"] or ""),
         f"{row['parameters']:,}",
+        _megabytes(row["parameters"]),
         "no" if here is None else f"{here / 1e6:,.1f} MB",
+        row["licence"],
         ", ".join(figures),
     )
 
@@ -138,16 +152,17 @@ def _tag_cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["name"],
         str(row["image_size"]),
         "" if parameters is None else f"{parameters:,}",
+        "" if parameters is None else _megabytes(parameters),
         row["licence"],
         ", ".join(figures) if not row["refusal"] else "does not load: no such towers",
     )
 
 
+def _megabytes(parameters: int) -> str:
+    """What the weights take in float32."""
+    return f"{4e-6 * parameters:,.0f}"
+
+
 def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     """Cells in columns: names and figures to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for name, *numbers, figures in rows:
-        middle = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        lines.append("  ".join(["", name.ljust(widths[0]), *middle, figures]).rstrip())
-    return lines
+    return [f"  {line}" for line in aligned(rows, right=range(1, len(rows[0]) - 1))]

@@ -1,4 +1,4 @@
-"""Say what is on images that nobody has labelled, with any result of Duet or a zero-shot model."""
+"""Classify unlabelled images with any result of Duet, or zero-shot."""
 
 from pipelines.prediction.options import RANGES, Options, check
 

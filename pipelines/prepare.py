@@ -8,15 +8,24 @@ stopped.
 
 from __future__ import annotations
 
+import csv
 import time
+from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from pipelines.runs.columns import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tfrecords import Manifest
     from tfrecords.sources import Source
+
+_SHOWN = 3  # reasons for which images were rejected, the commonest first
+
+_NEEDS = "which needs "  # of a reason: a package is missing, the image may be whole
 
 
 @dataclass
@@ -61,7 +70,8 @@ class Options:
         all_as: write the images of all splits as one, called so: test, to measure without
             training
         seed: draws `shapes`, mixes images, and splits those that come without splits
-        max_rejected: exit with status 1 if more images than this cannot be read
+        max_rejected: exit with status 1 if more images than this cannot be read; those of a kind
+            that needs another package are left out and said, and do not count
         shard_size: images per file
         workers: processes that read and write; the result does not depend on it
         runner: "beam" for Apache Beam (extra `beam`)
@@ -149,16 +159,25 @@ def run(options: Options) -> int:
         beam_options=options.beam_options,
     )
     print(summary(manifest))
-    rejected = sum(split.rejected for split in manifest.splits.values())
     print(f"written to {options.out} in {time.perf_counter() - started:.1f} s")
-    if rejected:
-        print(f"{rejected} images rejected: see {options.out}/{REJECTED}")
-    if rejected > options.max_rejected:
+    reasons = _rejected(Path(options.out) / REJECTED)
+    for reason, count in reasons.most_common(_SHOWN):
+        print(f"rejected: {count:,} ({reason})")
+    if reasons:
+        print(f"images rejected: {reasons.total():,}, listed in {options.out}/{REJECTED}")
+    unreadable = sum(count for reason, count in reasons.items() if _NEEDS not in reason)
+    if unreadable > options.max_rejected:
         raise RuntimeError(
-            f"{rejected} images rejected, more than --max-rejected {options.max_rejected}; "
+            f"{unreadable} images rejected, more than --max-rejected {options.max_rejected}; "
             f"the records of all others are complete"
         )
     return 0
+
+
+def _rejected(path: Path) -> Counter[str]:
+    """How many images were rejected for each reason."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return Counter(row["reason"] for row in csv.DictReader(file))
 
 
 def source(options: Options) -> Source:
@@ -171,6 +190,8 @@ def source(options: Options) -> Source:
         got = " and ".join(f"--{name}" for name in chosen) or "none"
         choices = ", ".join(f"--{name}" for name in _SOURCES)
         raise ValueError(f"expected one of {choices}; got {got}")
+    if not given[chosen[0]]:
+        raise ValueError(f"--{chosen[0]}: expected a name; got ''")
     for name, needed in _GOES_WITH.items():
         if getattr(options, name) and chosen[0] not in needed:
             dashed, wanted = name.replace("_", "-"), " or ".join(f"--{other}" for other in needed)
@@ -264,9 +285,4 @@ def summary(manifest: Manifest) -> str:
                 f"{size:,.1f}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join(
-        row[0].ljust(widths[0])
-        + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    )
+    return "\n".join(aligned(rows, right=range(1, len(head))))

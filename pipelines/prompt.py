@@ -16,7 +16,8 @@ def run(options: Options) -> None:
         pass
     out = Path(options.out)
     cells, manifest = fewshot_run.cells_of(options, out), Manifest.read(options.data)
-    print(fewshot_report.write(out, options, manifest, cells))
-    if said := class_names.equal_names_line(fewshot_run.names_of(options, manifest)):
+    document = fewshot_report.write(out, options, manifest, cells)
+    print(fewshot_report.as_text(document["table"]))
+    if said := class_names.equal_names_line(document):
         print(said)
     print(f"Written to {out}; open {out / 'report.html'}")

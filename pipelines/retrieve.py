@@ -1,4 +1,4 @@
-"""Find images by words or by an image: make an index of embeddings once, then ask it."""
+"""Image search by text or image: build an index of embeddings, then query it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def run(options: Options) -> None:
     from pipelines.runs import runtime
     from pipelines.runs.config import check_ranges
 
-    check_ranges(options, {"[1, 1000000]": ("k",), "[1, 65536]": ("batch_size",)})
+    ranges = {"[1, 1000000]": ("k",), "[1, 65536]": ("batch_size",), "[1, inf)": ("max_pixels",)}
+    check_ranges(options, ranges)
     if options.folder and options.data:
         raise ValueError("expected --folder or --data, got both")
     queries = _queries(options)
@@ -69,7 +70,9 @@ def _ask(options: Options, queries: list[Query], model: DualEncoder | None) -> N
     if options.check and asked.kind != "exact":
         how["recall_of_these"] = asked.recall_of(embeddings, hits)
     if options.html:
-        page = answers.contact_sheet(found, asked.index, asked.images)
+        page = answers.contact_sheet(
+            found, asked.index, asked.images, max_pixels=options.max_pixels
+        )
         Path(options.html).write_text(page, encoding="utf-8")
     if options.json:
         document = answers.document(found, asked.index, **how, search_seconds=round(took, 6))

@@ -1,4 +1,4 @@
-"""A page on this machine: type words and see images, drop an image and see its nearest."""
+"""Serve image search in a browser: by text or by image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"  # nobody else can reach it
 
-MOST_CONNECTIONS = 256
+MOST_CONNECTIONS = 1024
+
+RANGES = {"[0, 65535]": ("port",), "[1, 1024]": ("max_upload",), "[1, inf)": ("max_pixels",)}
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Options:
         port: of 127.0.0.1; 0 for any that is free.
         templates: prompts with {} for the names that a dropped image may be called.
         max_upload: most megabytes of a dropped image.
+        first_frame: of an animated image or a file of several pages that is dropped, take the
+            first in place of refusing it.
+        max_pixels: images of more pixels are refused; without it 89,478,485.
     """
 
     index: str
@@ -40,6 +45,8 @@ class Options:
     port: int = 8000
     templates: list[str] | None = None
     max_upload: int = 20
+    first_frame: bool = False
+    max_pixels: int | None = None
 
 
 def run(options: Options) -> None:
@@ -47,7 +54,7 @@ def run(options: Options) -> None:
     from pipelines.runs import runtime
     from pipelines.runs.config import check_ranges
 
-    check_ranges(options, {"[0, 65535]": ("port",), "[1, 1024]": ("max_upload",)})
+    check_ranges(options, RANGES)
     _check_library()
     runtime.import_tensorflow()
     server = prepared(options)
@@ -63,13 +70,15 @@ def prepared(options: Options) -> Server:
 
     from pipelines.retrieval.searcher import Searcher
     from pipelines.serving.app import application
+    from pipelines.serving.limits import Impatient
     from pipelines.serving.service import Finder
 
     finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])
     finder.warm_up()
     more: dict[str, Any] = {"log_level": "warning", "ws": "none", "lifespan": "off"}
+    more |= {"http": Impatient, "limit_concurrency": MOST_CONNECTIONS}
     app = application(finder, max_upload=options.max_upload * 10**6)
-    return uvicorn.Server(uvicorn.Config(app, limit_concurrency=MOST_CONNECTIONS, **more))
+    return uvicorn.Server(uvicorn.Config(app, **more))
 
 
 def listen(port: int) -> socket.socket:

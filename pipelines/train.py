@@ -1,4 +1,4 @@
-"""Train a dual encoder from captions, on one device or many; stop and go on at any step."""
+"""Train a dual encoder from captions, on one device or many; resumable at any step."""
 
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ TOKENIZER, MODEL = "tokenizer.json", "model.keras"
 
 def run(options: Options) -> None:
     """Trains; leaves `model.keras`, `results.json`, `report.html` and TensorBoard's files."""
-    from pipelines.runs import folder, runtime
+    from pipelines.runs import folder, origin, runtime
     from pipelines.runs import strategy as strategies
     from pipelines.training import data as training_data
     from tfrecords import Manifest
@@ -33,9 +33,11 @@ def run(options: Options) -> None:
         seed=options.seed,
     )
     check_watched(options, data)
-    if folder.is_finished(options.out, options, finished=MODEL):
+    if folder.is_finished(options.out, options, finished=MODEL, free=strategies.ELASTIC):
         return _say_finished(Path(options.out))
-    out = folder.check_resumable(options.out, options, finished=MODEL)
+    out = folder.check_resumable(options.out, options, finished=MODEL, free=strategies.ELASTIC)
+    begun = origin.of(data.manifest, options.model)
+    origin.check(out, begun)
     strategy = runtime.start(
         options.strategy,
         batch_size=options.batch_size,
@@ -46,7 +48,7 @@ def run(options: Options) -> None:
     )
     data.verify()
     with folder.held(out, writes=strategies.is_chief(strategy)):
-        _run(options, data, out=out, strategy=strategy)
+        _run(options, data, begun, out=out, strategy=strategy)
 
 
 def _say_finished(out: Path) -> None:
@@ -58,8 +60,10 @@ def _say_finished(out: Path) -> None:
     print(training_report.summary(results.read(out / results.FILE)))
 
 
-def _run(options: Options, data: "Pairs", *, out: Path, strategy: Any) -> None:
-    from pipelines.runs import folder
+def _run(
+    options: Options, data: "Pairs", begun: dict[str, Any], *, out: Path, strategy: Any
+) -> None:
+    from pipelines.runs import folder, origin
     from pipelines.runs import strategy as strategies
     from pipelines.training import vocabulary
     from tfrecords import naming_damage
@@ -74,6 +78,7 @@ def _run(options: Options, data: "Pairs", *, out: Path, strategy: Any) -> None:
     chief = strategies.is_chief(strategy)
     if chief:  # nothing is written before it is sure that the run can begin
         folder.claim(out, options)
+        origin.keep(out, begun, devices=strategies.describe(strategy))
         vocabulary.write_tokenizer(model.tokenizer, out / TOKENIZER)
     with naming_damage(options.data):
         course = _fit(model, options, data, out=out)
@@ -123,7 +128,6 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
     from pipelines.runs import strategy as strategies
     from pipelines.training import fit, monitors
     from pipelines.training.checkpoint import Checkpoint
-    from pipelines.training.origin import origin
 
     strategy = model.distribute_strategy
     chief = strategies.is_chief(strategy)
@@ -132,7 +136,6 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
         steps_per_epoch=data.steps,
         every=options.checkpoint_steps,
         writes=chief,
-        origin=origin(data.manifest, options.model),
     )
     stopping = fit.stopping(
         out / "checkpoints",

@@ -9,9 +9,12 @@ import pytest
 from hub_server import HubServer
 from huggingface_hub import constants
 
+from pipelines.runs import runtime
+
 # JAX, which other libraries import where it is installed, would set it to 1: the processes that
 # tests start would then say on standard error which drivers TensorFlow did not find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
 
 # Half a minute to two minutes each. They go first: what is left at the end is short, and keeps
 # both of the processes that test busy.
@@ -38,6 +41,7 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.freeze()  # what is imported stays; every `keras.utils.clear_session` would look through it
+    gc.set_threshold(50_000, 50, 20)  # graphs are made of a million objects, none of them garbage
 
 
 @pytest.fixture
@@ -113,3 +117,16 @@ def spelling_clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("spelling") / "clip.keras"
     model.save(path)
     return path
+
+
+def _without_graphs():
+    """Models run without graphs, for tests that are not about them: tracing takes most of a run."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+eagerly = pytest.fixture(_without_graphs, name="eagerly")  # in a test
+all_eagerly = pytest.fixture(_without_graphs, name="all_eagerly", scope="module")  # in a file

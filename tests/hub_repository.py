@@ -28,6 +28,7 @@ class Repository:
     references: dict[str, str] = field(default_factory=dict)
     private: bool = False
     messages: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)  # that the listing states, of tiny files
 
     def commit(self, files: Mapping[str, bytes], *, reference: str = "main") -> str:
         content = {name: git_id(data) for name, data in files.items()}

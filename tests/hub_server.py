@@ -61,12 +61,23 @@ class HubServer(ThreadingHTTPServer):
         self.thread.join()
         self.server_close()
 
-    def publish(self, name: str, files: Mapping[str, bytes] | Path, *, reference="main") -> str:
-        """Commit files, or those of a folder, to a repository; gives the commit's hash."""
+    def publish(
+        self,
+        name: str,
+        files: Mapping[str, bytes] | Path,
+        *,
+        reference: str = "main",
+        sizes: Mapping[str, int] | None = None,
+    ) -> str:
+        """Commit files, or those of a folder, to a repository; gives the commit's hash.
+
+        The listing states `sizes` in place of the files' own: those of the published ones.
+        """
         if isinstance(files, Path):
             paths = [path for path in files.rglob("*") if path.is_file()]
             files = {path.relative_to(files).as_posix(): path.read_bytes() for path in paths}
         repository = self.repositories.setdefault(name, Repository())
+        repository.sizes |= sizes or {}
         return repository.commit(files, reference=reference)
 
     def fault(self, part: str) -> Fault | None:
@@ -149,7 +160,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def model(self) -> None:
         siblings = [
-            entry(name, data) | {"rfilename": name, "blobId": git_id(data)}
+            entry(name, data)
+            | {"rfilename": name, "blobId": git_id(data)}
+            | {"size": self.repository.sizes.get(name, len(data))}
             for name, data in self.files.items()
         ]
         self.reply({"id": self.name, "sha": self.sha, "siblings": siblings})

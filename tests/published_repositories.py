@@ -52,6 +52,7 @@ class Published:
 
     files: dict[str, bytes]
     row: Checkpoint
+    sizes: dict[str, int]  # of the published weights, where they are known
 
     @property
     def revision(self) -> str:
@@ -74,7 +75,8 @@ def published(name: str, folder: Path) -> Published:
         file: _weights(file, tensors, legacy=facts.get("legacy", False), row=row)
         for file in facts["weights"]
     }
-    return Published(files, replace(row, **sizes))
+    known = {file: size for file, size in facts["weights"].items() if size}
+    return Published(files, replace(row, **sizes), known)
 
 
 def tiny_texts() -> dict[str, dict[str, Any]]:

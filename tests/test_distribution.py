@@ -5,6 +5,7 @@ the processes it starts: `python test_distribution.py STRATEGY DEVICES RESULT.np
 `python test_distribution.py devices FOLDER` for all that one process can show of two devices.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ CASES = {  # name: (loss, clipping)
     "clipvalue": ("sigmoid", {"clipvalue": 0.01}),
     "contrastive, a few rows at a time": ("contrastive", {"global_clipnorm": 0.3}),
     "sigmoid, a few rows at a time": ("sigmoid", {"global_clipnorm": 0.3}),
+    "contrastive, similarities in turn": ("contrastive", {"global_clipnorm": 0.3}),
 }
 FEW = [name for name in CASES if name.endswith("at a time")]  # 2 of 8 / devices; on one device 8
 REFUSED = {
@@ -30,14 +32,13 @@ REFUSED = {
     "gradient_accumulation_steps": {"gradient_accumulation_steps": 2},
     "ema_overwrite_frequency": {"use_ema": True, "ema_overwrite_frequency": 2},
     "loss_scale_factor": {"loss_scale_factor": 2.0},
-    "mixed_float16": {},
     "outside the scope": {},
 }
 
 
 @pytest.fixture(scope="module")
 def devices(tmp_path_factory):
-    """A folder with `one.npz`, `two.npz` and `refused.npz`, of one process with two devices."""
+    """A folder with what one process with two devices finds, a file for each subject."""
     folder = tmp_path_factory.mktemp("devices")
     finish(run(__file__, "devices", folder))
     return folder
@@ -73,11 +74,33 @@ def test_two_processes_train_like_one(one_device, tmp_path):
             assert list(result["devices"]) == [f"worker {index} of 2, CPU:0"]
 
 
+def test_two_devices_get_the_crops_of_one_device_bit_for_bit(devices):
+    """What differs in the end is rounding alone: sums over devices are added in another order.
+
+    Adam makes full steps of a gradient that is rounding alone, as that of a key's bias is.
+    """
+    with np.load(devices / "crops.npz") as result:
+        one, parts = result["one"], result["parts"]
+    assert one.shape == (STEPS, BATCH, IMAGE_SIZE, IMAGE_SIZE, 3) and len(np.unique(one)) > 100
+    np.testing.assert_array_equal(parts, one)
+
+
 def test_what_cannot_work_on_several_devices_is_refused_by_compile(devices):
     with np.load(devices / "refused.npz") as result:
         for name in REFUSED:
             message = str(result[name])
             assert name in message and "\n" not in message
+
+
+@pytest.mark.parametrize("clipping", ["none", "global_clipnorm", "clipvalue"])
+def test_an_overflow_on_one_device_skips_the_step_on_all(devices, clipping):
+    with np.load(devices / "scaled.npz") as result:
+        scales, steps = result[f"{clipping}/scales"], result[f"{clipping}/steps"]
+        weights = result[f"{clipping}/weights"]  # [step, device]
+    assert list(scales) == [1024, 512, 512] and list(steps) == [0, 0, 1]
+    # Gradients are 1 on the first device and 3 on the second. Clipping works on their sum.
+    moved = {"none": 4.0, "global_clipnorm": 0.5, "clipvalue": 0.25}[clipping]
+    np.testing.assert_allclose(weights, [[2, 2], [2, 2], [2 - moved, 2 - moved]])
 
 
 def batches():
@@ -145,10 +168,14 @@ def build_model(loss, *, batch_norm=True):
 def train(name, path, cases):
     import keras
 
+    from dual_encoder import losses
+
     strategy = strategies.build(name)
     results = {"devices": strategies.describe(strategy)}
     for case in cases:
         loss, clipping = CASES[case]
+        # Two of the four rows that each of two devices has, with the eight columns of all.
+        losses.SIMILARITIES = 16 if case.endswith("in turn") else BATCH**2
         data = strategies.distribute(strategy, load)
         with strategy.scope():
             model = build_model(loss, batch_norm=case not in FEW)
@@ -163,6 +190,27 @@ def train(name, path, cases):
     np.savez(path, **results)
 
 
+def crop(folder):
+    """Batches of random crops as one device gets them, and as two do, put together again."""
+    from colours import Colours
+
+    import tfrecords
+
+    tfrecords.write(Colours(), folder / "records", shard_size=40, workers=1, progress=False)
+    options = {"training": True, "crop_scale": (0.9, 1.0), "seed": 0, "image_size": IMAGE_SIZE}
+    read = functools.partial(
+        tfrecords.load, folder / "records", "train", batch_size=BATCH, epochs=1, **options
+    )
+    strategy = strategies.build("mirrored")
+    shared = strategies.distribute(strategy, read).take(STEPS)
+    parts = [
+        np.concatenate(strategy.experimental_local_results(x["image"]))
+        for x, *_ in strategy.experimental_distribute_dataset(shared)  # as `fit` does
+    ]
+    one = [x["image"] for x, *_ in read().take(STEPS)]
+    np.savez(folder / "crops.npz", one=one, parts=parts)
+
+
 def refuse(path):
     """What compile says to each of the options in REFUSED, and `distribute` to an odd batch."""
     import keras
@@ -171,7 +219,6 @@ def refuse(path):
     messages = {}
     for name, given in REFUSED.items():
         options = {k: v for k, v in given.items() if k in ("jit_compile", "steps_per_execution")}
-        keras.config.set_dtype_policy("mixed_float16" if name == "mixed_float16" else "float32")
         with strategy.scope():
             model = build_model("contrastive")
             adam = {k: v for k, v in given.items() if k not in options}
@@ -189,13 +236,59 @@ def refuse(path):
     np.savez(path, **messages)
 
 
+def scale_losses(path):
+    """A weight, the loss scale and the steps done: at the start, after an overflow on the second
+    device, and after a step."""
+    import keras
+    import tensorflow as tf
+
+    from dual_encoder.distributed_training import ExactTraining
+
+    class Sum(ExactTraining, keras.Model):
+        """The loss is weight x sum(x), in all."""
+
+        def build(self, input_shape=None):
+            self.weight = self.add_weight((), keras.initializers.Constant(2.0), name="weight")
+            self.built = True
+
+        def call(self, x, training=None):
+            return self.weight * x
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return tf.reduce_sum(y_pred)
+
+    strategy = strategies.build("mirrored")
+    results = {}
+    for name, limit in {"none": None, "global_clipnorm": 0.5, "clipvalue": 0.25}.items():
+        with strategy.scope():
+            model = Sum()
+            model.build()
+            inner = keras.optimizers.SGD(1.0, **({} if limit is None else {name: limit}))
+            model.compile(keras.optimizers.LossScaleOptimizer(inner, initial_scale=1024.0))
+            model.optimizer.build(model.trainable_variables)
+        states = []
+        for x in (None, [1.0, np.inf], [1.0, 3.0]):
+            if x is not None:
+                data = tf.data.Dataset.from_tensor_slices(np.float32(x)).batch(2)
+                model.fit(data, verbose=0)
+            optimizer, each = model.optimizer, strategy.experimental_local_results
+            weights = [float(v.numpy()) for v in each(model.weight.value)]
+            scale, steps = optimizer.dynamic_scale.numpy(), optimizer.iterations.numpy()
+            states.append((float(scale), int(steps), weights))
+        for place, key in enumerate(("scales", "steps", "weights")):
+            results[f"{name}/{key}"] = [state[place] for state in states]
+    np.savez(path, **results)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "devices":
         folder = Path(sys.argv[2])
         strategies.set_virtual_devices(2)
         train("one", folder / "one.npz", CASES)
         train("mirrored", folder / "two.npz", CASES)
+        crop(folder)
         refuse(folder / "refused.npz")
+        scale_losses(folder / "scaled.npz")
     else:
         name, count, path, *cases = sys.argv[1:]
         if int(count) > 1:

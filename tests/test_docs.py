@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ import yaml
 from pipelines.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 PATTERNS = ("*.md", "docs/**/*.md", "benchmarks/*.md", "skills/*/SKILL.md", "llms.txt")
 PAGES = sorted(page for pattern in PATTERNS for page in ROOT.glob(pattern))
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -52,15 +54,16 @@ def test_commands_that_are_shown_exist(page):
     assert shown - {"COMMAND"} <= set(COMMANDS), shown - set(COMMANDS)
 
 
-ASSISTANTS = [ROOT / "llms.txt", ROOT / "skills/duet/SKILL.md"]
-
-
-@pytest.mark.parametrize("page", ASSISTANTS, ids=lambda page: page.name)
-def test_what_assistants_are_told_to_type_is_understood(page):
-    typed = re.findall(r"^(?: {4})?python -m pipelines (.+)$", page.read_text(), re.MULTILINE)
-    assert typed
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_what_people_and_assistants_are_told_to_type_is_understood(page):
+    """Every option of every command that is shown in a block of code."""
+    lines = page.read_text().replace("\\\n", " ")
+    typed = re.findall(r"^(?: {4})?(?:python -m pipelines|duet) (\w.+)$", lines, re.MULTILINE)
+    assert typed or page not in (README, ROOT / "llms.txt", ROOT / "skills/duet/SKILL.md")
     for line in typed:
-        command, *words = shlex.split(line)
+        command, *words = shlex.split(line, comments=True)
+        if command not in COMMANDS:
+            continue  # `duet --help`, or a sentence
         given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         known = option_names(command)
         assert given <= known, f"{line}: no option {sorted(given - known)}"
@@ -96,6 +99,30 @@ def test_llms_txt_begins_as_the_format_asks():
 
 def test_the_readme_stays_readable():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 170
+
+
+def test_what_the_readme_says_was_measured_stands_in_the_documents():
+    """Figures with decimals, and how many times as fast; `docs/` says how each was measured."""
+    (measured,) = re.findall(r"^## Measured$(.*?)^## ", README.read_text(), re.M | re.S)
+    documents = "\n".join(page.read_text() for page in ROOT.glob("docs/**/*.md"))
+    figures = re.findall(r"\b\d+\.\d+(?:e-\d+)?\b|\b\d\d times\b", measured)
+    assert len(figures) >= 6
+    assert [each for each in figures if not re.search(rf"\b{re.escape(each)}\b", documents)] == []
+
+
+def test_the_demos_table_is_that_of_its_results():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs/site"))
+        import demo
+    if not demo.KEPT.is_file():
+        pytest.skip("the table is of version 0.1: make demo, python docs/site/demo.py runs/demo")
+    kept = json.loads(demo.KEPT.read_text())
+    for page in demo.PAGES:
+        assert demo.written(page.read_text(), kept) == page.read_text()
+        assert kept["recommendation"]["answer"] in page.read_text()
+    recipe = yaml.safe_load((ROOT / "pipelines/recipes/shapes_compare.yaml").read_text())
+    assert [row["method"] for row in kept["rows"]] == recipe["methods"]
+    assert {name: recipe[name] for name in demo.SETTINGS} == {n: kept[n] for n in demo.SETTINGS}
 
 
 def test_the_site_is_built_without_a_warning(tmp_path):

@@ -8,6 +8,8 @@ import pytest
 
 import dual_encoder
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 RNG = np.random.default_rng(0)
 SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
 PIXELS = RNG.integers(256, size=(2, 16, 16, 3), dtype="uint8")
@@ -98,6 +100,40 @@ def test_deit(tmp_path):
     expected = np.asarray(theirs(pixels))[:, 0]
     np.testing.assert_allclose(ours.encode_image(PIXELS), expected, atol=2e-5)
     assert ours.preprocessing["interpolation"] == "bicubic"
+
+
+@pytest.mark.parametrize("image_size", [None, 24])
+@pytest.mark.parametrize("options", [{}, {"num_register_tokens": 2, "use_swiglu_ffn": True}])
+def test_dinov2_interpolates_positions_as_keras_hub(options, image_size, tmp_path):
+    sizes = {**SIZES, "intermediate_dim": 24, "image_shape": (16, 16, 3)}
+    shape = (32, 32, 3)  # of its positions
+    backbone = keras_hub.models.DINOV2Backbone(
+        8, position_embedding_shape=shape, **sizes, **options
+    )
+    scrambled(backbone, tmp_path)
+    pixels = keras_hub.layers.DINOV2ImageConverter(
+        image_size=(16, 16), scale=[4 / 255] * 3, offset=[-2.0] * 3, interpolation="bicubic"
+    )
+    pixels.save_to_preset(str(tmp_path))
+    size = image_size or 16
+    theirs = keras_hub.models.Backbone.from_preset(str(tmp_path), image_shape=(size, size, 3))
+    ours = dual_encoder.load(tmp_path, image_size=image_size)
+    images = RNG.integers(256, size=(2, size, size, 3), dtype="uint8")
+    given = {"images": ((images / 255 - 0.5) * 4).astype("float32")}
+    expected = np.asarray(theirs(given))[:, 0]
+    np.testing.assert_allclose(ours.encode_image(images), expected, atol=2e-5)
+    assert (ours.image_size, ours.preprocessing["interpolation"]) == (size, "bicubic")
+
+
+def test_a_preset_without_a_converter_of_images_is_refused(tmp_path):
+    deit = keras_hub.models.DeiTBackbone(
+        patch_size=8, intermediate_dim=16, image_shape=(16, 16, 3), **SIZES
+    )
+    deit.save_to_preset(str(tmp_path))
+    with pytest.raises(
+        FileNotFoundError, match=r"no file image_converter\.json or preprocessor\.json"
+    ):
+        dual_encoder.load(tmp_path)
 
 
 def embedder(folder, **options):

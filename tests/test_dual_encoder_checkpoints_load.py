@@ -11,6 +11,8 @@ import pytest
 import classifiers
 import dual_encoder
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -46,10 +48,42 @@ def test_a_file_and_the_folder_of_a_run(run):
     assert one.encode_text(one.tokenizer(["a red star"])).shape == (1, 4)
 
 
-def test_no_such_name():
-    message = refused(FileNotFoundError, "shape-tiny")
-    assert message.startswith("no model 'shape-tiny'; expected a .keras file, a folder, ")
-    assert message.endswith("such as shapes-tiny")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("shape-tiny", "shapes-tiny"),
+        ("vit-b-32/openia", "ViT-B-32/openai or ViT-B-16/openai"),
+        ("ViT-L/14@336px", "ViT-L-14-336/openai"),
+        ("ViT-B/32", "ViT-B-32/openai"),
+        ("openai/nothing-like-it", "hf://openai/nothing-like-it"),
+        ("hf-hub:org/repo", "hf://org/repo"),
+        ("https://huggingface.co/org/repo/tree/v1", "hf://org/repo@v1"),
+        ("https://hf.co/org/repo/blob/main/config.json", "hf://org/repo"),
+        ("", None),
+    ],
+)
+def test_what_may_be_meant_by_a_name(name, meant):
+    message = refused(FileNotFoundError, name)
+    assert message.startswith(f"no model {name!r}; expected a .keras file, a folder, hf://")
+    assert message.endswith(f"; did you mean {meant}?" if meant else "lists")
+
+
+def test_the_folder_of_a_cache_names_its_snapshots(tmp_path):
+    (tmp_path / "snapshots" / "abc").mkdir(parents=True)
+    assert refused(FileNotFoundError, tmp_path).endswith("expected one of its snapshots: abc")
+
+
+def test_weights_alone(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"x")
+    assert refused(ValueError, path) == (
+        f"{path}: weights alone are no model; expected the folder that they lie in, with "
+        "open_clip_config.json or config.json beside them"
+    )
+    assert refused(FileNotFoundError, tmp_path) == (
+        f"{tmp_path}: expected open_clip_config.json or config.json with the weights; "
+        "there is model.safetensors"
+    )
 
 
 def test_a_folder_without_a_model(tmp_path):

@@ -31,6 +31,8 @@ from tiny_models import (
 import dual_encoder
 from dual_encoder import DualEncoder, ImageEncoder, TextEncoder
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 PROGRAM = Path(__file__).parent / "parity" / "in_transformers.py"
 
 

@@ -9,6 +9,8 @@ from tiny_models import FAMILIES, PIXELS, TEXTS, assert_same, clip, outputs, scr
 import dual_encoder
 from dual_encoder.checkpoints import weight_cache, weight_mapping
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
@@ -17,12 +19,20 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def saved(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A checkpoint, and what its model gives."""
     model = scrambled(clip())
-    dual_encoder.save_pretrained(model, tmp_path / "clip")
-    return tmp_path / "clip", outputs(model)
+    folder = tmp_path_factory.mktemp("made") / "clip"
+    dual_encoder.save_pretrained(model, folder)
+    return folder, outputs(model)
+
+
+@pytest.fixture
+def saved(made, tmp_path):
+    """The same in a folder of the test's own."""
+    folder, expected = made
+    return shutil.copytree(folder, tmp_path / "clip"), expected
 
 
 def files(cache):

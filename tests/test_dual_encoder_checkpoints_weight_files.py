@@ -126,3 +126,11 @@ def test_a_folder_without_weights(tmp_path):
     (tmp_path / CLIP).write_text("{}")
     with pytest.raises(FileNotFoundError, match=r"no weights here; .* there is config\.json"):
         open_tensors(tmp_path, "transformers")
+
+
+def test_a_pointer_of_git_lfs_is_no_file(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    path = tmp_path / "model.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ValueError, match=r"a pointer in place of the file, .* git lfs pull"):
+        open_tensors(tmp_path, "transformers")

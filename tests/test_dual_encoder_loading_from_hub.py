@@ -15,6 +15,8 @@ from dual_encoder import CHECKPOINTS
 from dual_encoder.checkpoints import load
 from dual_encoder.checkpoints.open_clip import texts
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 ROW = replace(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from dual_encoder import losses
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 
 EYE = np.eye(2, dtype="float32")
@@ -100,6 +101,47 @@ def test_padding_changes_neither_value_nor_gradient(loss):
     assert padded_value == pytest.approx(value, rel=1e-6)
     np.testing.assert_allclose(padded_gradient[:4], gradient, atol=1e-6)
     assert not padded_gradient[4:].any()
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("loss", [contrastive_loss, sigmoid_loss])
+def test_a_few_rows_at_a_time_give_the_same_value_and_gradients(loss, graph):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    weight = np.array([1, 1, 2, 0, 1, 1, 1], "float32")
+    data = {"ids": np.array([0, 1, 1, 2, 0, 3, 1]), "sample_weight": weight}
+    given = {"image": unit_rows(rng, 7), "text": unit_rows(rng, 7), "scale": np.float32(9)}
+    given |= {"bias": np.float32(-3)} if loss is sigmoid_loss else {}
+    variables = {name: tf.Variable(value) for name, value in given.items()}
+
+    def value_and_gradients(chunk):
+        with tf.GradientTape() as tape:
+            value = loss(**variables, **data, chunk=chunk)
+        return value, tape.gradient(value, variables)
+
+    run = tf.function(value_and_gradients) if graph else value_and_gradients
+    whole, gradients = run(None)
+    for chunk in (2, 7):  # four parts, of which the last is half empty, and one
+        value, found = run(chunk)
+        assert float(value) == pytest.approx(float(whole), rel=1e-6)
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(found[name], gradient, atol=1e-6, err_msg=name)
+
+
+def test_many_rows_are_compared_a_few_at_a_time_by_themselves(monkeypatch):
+    rng = np.random.default_rng(0)
+    image, text = unit_rows(rng, 6), unit_rows(rng, 6)
+    whole, shapes, in_turn = contrastive_loss(image, text, scale=5.0), [], losses._in_turn
+    monkeypatch.setattr(losses, "SIMILARITIES", 20)  # three rows have 18 with six columns
+
+    def spy(function, parts):
+        shapes.append(tuple(parts["image"].shape))
+        return in_turn(function, parts)
+
+    monkeypatch.setattr(losses, "_in_turn", spy)
+    assert float(contrastive_loss(image, text, scale=5.0)) == pytest.approx(float(whole), rel=1e-6)
+    assert shapes == [(2, 3, 5)]
 
 
 def test_nothing_but_padding_is_zero_and_not_nan():

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import classifiers
 import dual_encoder
-from dual_encoder import CoOp, DualEncoder, ImageEncoder, ZeroShotClassifier, _keras_private
+from dual_encoder import CoOp, DualEncoder, ImageEncoder, ZeroShotClassifier
 
 SIZE, NAMES = 16, ["red star", "blue ring", "old cat"]
 TEXTS = [f"a {name}" for name in NAMES]
@@ -369,24 +369,3 @@ def test_fractions_of_one_are_noticed(use):
     made = ImageEncoder(image_tower())
     with pytest.warns(UserWarning, match=r"expected pixels 0-255.*got floats of at most"):
         getattr(made, use)(IMAGES.astype("float32") / 255)
-
-
-# --- Private names ----------------------------------------------------------------------------
-
-
-def test_private_names_of_keras_are_there():
-    """`layers_of` finds every layer: freezing, quantizing and LoRA depend on it. `added_losses` has
-    penalties on weights. `is_scoped` tells when Keras looks at a batch before it trains."""
-    inner = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(3)])
-    outer = keras.Sequential([inner])
-    assert {layer.name for layer in (outer, inner, *inner.layers)} <= {
-        layer.name for layer in _keras_private.layers_of(outer)
-    }
-    assert not _keras_private.is_scoped(outer)
-    penalised = keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L2(0.5))
-    model = keras.Sequential([keras.Input((3,)), penalised])
-    expected = 0.5 * np.sum(np.square(penalised.kernel))
-    assert float(_keras_private.added_losses(model)) == pytest.approx(expected)
-    assert callable(keras.Model._maybe_symbolic_build)  # which `ExactTraining` overrides
-    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        assert _keras_private.is_scoped(keras.Sequential([keras.layers.Dense(2)]))

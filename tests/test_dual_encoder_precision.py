@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import dual_encoder
+from dual_encoder.distributed_training import ExactTraining
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "pretrained"
@@ -64,6 +65,59 @@ def test_extreme_inputs_give_numbers(name, precision):
     ids[1, 0] = model.tokenizer.end_id
     logits = np.array(model.encode_image(flat)) @ np.array(model.encode_text(ids)).T
     assert np.isfinite(logits * np.array(model.logit_scale)).all()
+
+
+class Scaled(ExactTraining, keras.Model):
+    """Two weights under a loss of 1e-8 times their sum, in float16, which ends at 6e-8."""
+
+    def build(self, input_shape=None):
+        self.pair = self.add_weight((2,), "zeros", name="pair", dtype="float32")
+        self.built = True
+
+    def call(self, x, training=None):
+        return x * self.pair  # in half precision
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return 1e-8 * keras.ops.sum(keras.ops.cast(y_pred, "float32"))
+
+
+def stepped(x, *, micro_batch=None, **options):
+    """The model after a step of SGD at rate 1."""
+    model = Scaled(dtype="mixed_float16")
+    sgd = keras.optimizers.SGD(1.0, **options)
+    model.compile(sgd, micro_batch=micro_batch, jit_compile=False)
+    model.train_on_batch(np.array(x, "float16"))
+    return model
+
+
+def test_a_loss_in_float16_is_scaled_so_that_small_gradients_count():
+    model = stepped([[3.0, 4.0]])
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    np.testing.assert_allclose(model.pair.numpy(), [-3e-8, -4e-8], rtol=2e-3)
+
+
+def test_the_gradient_is_clipped_by_its_norm_without_the_scale():
+    model = stepped([[3.0, 4.0]], global_clipnorm=1e-8)
+    np.testing.assert_allclose(model.pair.numpy(), [-0.6e-8, -0.8e-8], rtol=2e-3)
+    model = stepped([[3.0, 4.0]], global_clipnorm=1e-6)  # clips nothing
+    np.testing.assert_allclose(model.pair.numpy(), [-3e-8, -4e-8], rtol=2e-3)
+
+
+def test_a_step_that_overflows_is_skipped_and_halves_the_scale():
+    model = stepped([[np.inf, 4.0]], global_clipnorm=1.0)
+    assert not model.pair.numpy().any() and int(model.optimizer.iterations) == 0
+    assert float(model.optimizer.dynamic_scale) == 2.0**14
+    model.train_on_batch(np.array([[3.0, 4.0]], "float16"))
+    np.testing.assert_allclose(model.pair.numpy(), [-3e-8, -4e-8], rtol=2e-3)
+
+
+def test_a_float16_step_of_a_few_rows_at_a_time_is_that_of_all_rows():
+    for micro in (None, 1):
+        model = stepped([[3.0, 4.0], [1.0, 2.0]], micro_batch=micro, global_clipnorm=1.0)
+        np.testing.assert_allclose(model.pair.numpy(), [-4e-8, -6e-8], rtol=2e-3)
 
 
 def test_two_architectures_on_jax_without_tensorflow():

@@ -14,6 +14,8 @@ import dual_encoder
 import tfrecords
 from dual_encoder.checkpoints.position_embeddings import interpolated
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 FIXTURES = Path(__file__).parent / "fixtures" / "pretrained"
 NAMES = sorted(path.name for path in FIXTURES.iterdir())
 TOLERANCE = 1e-5

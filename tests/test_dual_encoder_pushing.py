@@ -5,6 +5,8 @@ from tiny_models import assert_same, bert, clip, outputs, scrambled, vit
 
 import dual_encoder
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 RESULTS = {"schema": 2, "metrics": {"top1": 0.8237}, "intervals": {"top1": [0.8071, 0.8402]}}
 # huggingface_hub 2.4 uploads over plain HTTP with an argument that its HTTP library deprecates.
 OLD_UPLOAD = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

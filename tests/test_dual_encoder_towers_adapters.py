@@ -10,6 +10,8 @@ import dual_encoder
 from dual_encoder import DualEncoder, HubTextTower, KerasImageTower, VisionTransformer
 from dual_encoder.checkpoints.tokenizers import adopt
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 IMAGES = np.random.default_rng(0).integers(256, size=(2, 16, 16, 3), dtype=np.uint8)
 BERT = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
 PAD = 0

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -64,9 +66,22 @@ def test_permissions_are_those_of_the_umask(tmp_path):
     ],
 )
 def test_a_disk_that_refuses_is_one_line_with_file_reason_and_room(tmp_path, error, reason):
-    said = rf"a: cannot be written: {reason} \([\d,]+ MB are free\)$"
+    said = rf"a: cannot be written: {reason} \([\d,.]+ MB are free\)$"
     with pytest.raises(files.CannotWriteError, match=said), files.atomic(tmp_path / "a"):
         raise error
+    assert names(tmp_path) == []
+
+
+def test_a_refusal_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(files.CannotWriteError("full", errno.ENOSPC)))
+    assert (type(error), str(error), error.errno) == (files.CannotWriteError, "full", errno.ENOSPC)
+
+
+def test_room_is_said_before_a_long_run_or_the_lack_of_it(tmp_path):
+    said = files.room(tmp_path / "a" / "run", 2.5e6, what="two checkpoints")
+    assert re.fullmatch(r"two checkpoints: at most 2\.5 MB in .*/a/run, where [\d,]+ MB .*", said)
+    with pytest.raises(files.CannotWriteError, match=r"no space left for .*1,000,000,000 MB in"):
+        files.room(tmp_path, 1e15, what="all of it")
     assert names(tmp_path) == []
 
 

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfrecords
+from tfrecords.sources import class_folder
 from tfrecords.sources.shapes.source import ShapesSource
 
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
 def run(script, *arguments):
@@ -42,8 +45,10 @@ def test_train_and_evaluate(trained):
     assert (out / "shapes" / "manifest.json").is_file() and (out / "model.keras").is_file()
 
 
-def test_own_images(trained, tmp_path):
-    folder = tmp_path / "images"
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory):
+    """Images of two classes, in a folder for each."""
+    folder = tmp_path_factory.mktemp("two") / "images"
     world = ShapesSource(counts={"test": 300})
     chosen = ("red_star", "blue_ring")
     for example in world.read("test", 0, 300):
@@ -55,9 +60,27 @@ def test_own_images(trained, tmp_path):
     for path in list(folder.rglob("*.jpg")):  # enough for a split by seed
         for copy in range(4):
             shutil.copy(path, path.with_stem(f"{path.stem}-{copy}"))
+    return folder
+
+
+def test_own_images(trained, two_classes, tmp_path):
     arguments = ("--model", trained[0], "--out", tmp_path / "records", "--templates", "the {}")
-    said = run("own_images.py", folder, *arguments)
+    said = run("own_images.py", two_classes, *arguments)
     assert re.search(r"^zero-shot top-1: \d+\.\d%$", said, re.MULTILINE)
+
+
+def test_the_lines_of_python_in_the_readme(two_classes, tmp_path, monkeypatch):
+    tfrecords.write(
+        class_folder(two_classes, seed=0), tmp_path / "records/photos", workers=1, progress=False
+    )
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    *lines, last = code.strip().splitlines()
+    found = {}
+    exec("\n".join(lines), found)
+    assert found["names"] == ("blue ring", "red star")
+    _, accuracy = eval(last, found)
+    assert accuracy > 0.9 and len(code.strip().splitlines()) <= 10
 
 
 @pytest.fixture(scope="module")

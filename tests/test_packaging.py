@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 pytest.importorskip("build", reason="the extra dev is not installed")
 
@@ -19,6 +21,27 @@ PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 NO_DATA = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SUPPORTED = ("3.11", "3.12", "3.13")
+
+
+def test_the_lock_has_every_direct_dependency_at_a_version_that_is_allowed():
+    """For each Python: a line of the lock, `name==version ; marker`, may be of some alone."""
+    lines = [
+        Requirement(line)
+        for line in (ROOT / "requirements-lock.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    asked += PROJECT["optional-dependencies"]["serve"]
+    for version in SUPPORTED:
+        python = {"python_version": version, "python_full_version": f"{version}.9"}
+        locked = {
+            canonicalize_name(line.name): next(iter(line.specifier)).version
+            for line in lines
+            if line.marker is None or line.marker.evaluate({**python, "sys_platform": "linux"})
+        }
+        for each in map(Requirement, asked):
+            if (name := canonicalize_name(each.name)) != PROJECT["name"]:
+                assert each.specifier.contains(locked[name]), (version, str(each))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,17 +15,18 @@ from report_pages import comparison_document
 from saved_runs import valid_results
 
 from pipelines.__main__ import main
-from pipelines.comparison import budget
+from pipelines.comparison import budget, rows
 from pipelines.comparison import plan as comparison_plan
 from pipelines.comparison import report as comparison_report
 from pipelines.comparison.options import Options
 from pipelines.comparison.workers import Workers
 from pipelines.methods.table import METHODS as TABLE
+from tfrecords import Manifest
 
 SETTINGS = (
     *("--epochs", "1", "--batch-size", "16", "--shots", "2", "--n-ctx", "2", "--bootstrap", "20"),
     *("--learning-rate", "0.003", "--weights", "random", "--image-size", "32"),
-    *("--serving-seconds", "0.02"),
+    *("--serving-seconds", "0.02", "--folds", "1"),
 )
 METHODS = ("zero-shot", "linear-probe", "vit")
 
@@ -162,6 +164,19 @@ def test_a_model_that_cannot_be_had_ends_the_command_before_the_first_run(home):
     assert not out.exists()
 
 
+def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_path):
+    with pytest.raises(ValueError, match="'Red' and 'red' are the same tokens to this model"):
+        rows.resolve(str(home / "clip.keras"), ["Red", "dog", "red"], ["{}"])
+    shutil.copytree(home / "records", tmp_path / "records")
+    manifest = Manifest.read(home / "records")
+    _, second, *others = manifest.class_names
+    replace(manifest, class_names=(second, second, *others)).write(tmp_path / "records")
+    shutil.copy(home / "clip.keras", tmp_path)
+    status, output, error = compare(tmp_path, "twice")
+    assert status == 2 and f"{second!r} is there 2 times (--allow-equal-names" in error
+    assert error.count("\n") == 1 and not output
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -201,7 +216,9 @@ def planned(counts, *, held_out=(), **given):
     """The plan for so many training images of each class, and as many to test on."""
     split = SimpleNamespace(count=sum(counts), class_counts=counts)
     manifest = SimpleNamespace(split=lambda name: split, multi_label=False)
-    options = Options("data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], **given)
+    options = Options(
+        "data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], folds=1, **given
+    )
     return comparison_plan.plan(options, manifest, Workers(), held_out=held_out, out=Path("out"))
 
 

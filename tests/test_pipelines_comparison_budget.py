@@ -17,7 +17,14 @@ SPEED = budget.Speed(flops=7.71e9, images_per_second=100.0)  # a tower as large 
 
 
 def options(**given):
-    usual = {"model": "m", "seeds": [1, 2], "epochs": 10, "test": "test", "image_size": None}
+    usual = {
+        "model": "m",
+        "seeds": [1, 2],
+        "folds": 1,
+        "epochs": 10,
+        "test": "test",
+        "image_size": None,
+    }
     usual |= {"serving_seconds": 0.0, "budget": None}
     return SimpleNamespace(**{**usual, **given})
 
@@ -53,6 +60,11 @@ def test_a_dry_run_says_what_each_method_takes():
         "  fine-tune        10.7 min",
         "  zero-shot        22 s",
         "  efficientnet-b7  left out (about 1.7 h, 54 s left)",
+    ]
+    folded = options(methods=["zero-shot"], folds=5)
+    assert budget.forecast(folded, MANIFEST, {}, speed=SPEED) == [
+        "methods: 1 in 5 folds, predicted to take 1.8 min on this machine",  # 5 (20 + 2) s
+        "  zero-shot  1.8 min",
     ]
 
 

@@ -1,12 +1,14 @@
 """Options from a dataclass, a YAML file and the command line."""
 
+import importlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import pytest
 
-from pipelines.runs import config, option_groups
+from pipelines.__main__ import COMMANDS
+from pipelines.runs import config, option_groups, revision
 
 
 @dataclass
@@ -198,3 +200,50 @@ def test_numbers_outside_their_range(rate):
 def test_infinity_is_not_a_positive_number():
     with pytest.raises(ValueError, match=r"--rate: expected a number in \(0, inf\); got inf"):
         config.check_ranges(Options("x", rate=float("inf")), {"(0, inf)": ("rate",)})
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Measure a model.
+
+    Args:
+        model: which.
+    """
+
+    model: str
+
+
+def revised(*argv):
+    return config.parse(Evaluated, command="evaluate", argv=list(argv))
+
+
+def test_a_revision_is_kept_behind_the_name_of_the_model(tmp_path):
+    named = Evaluated("hf://org/repo@refs/pr/2")
+    assert revised("--model", "hf://org/repo", "--revision", "refs/pr/2") == named
+    path = tmp_path / "config.yaml"
+    path.write_text("model: clip\nrevision: v1\n")
+    assert revised("--config", str(path)) == Evaluated("clip@v1")
+    assert revised("--model", "clip") == Evaluated("clip")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--model clip@v1", "--revision: --model clip@v1 has a revision already"),
+        (f"--model {sys.prefix}", "--revision: only models of the hub have one; .* lies here"),
+    ],
+)
+def test_a_model_with_a_revision_of_its_own_or_none_is_refused(argv, message):
+    with pytest.raises(ValueError, match=message):
+        revised(*argv.split(), "--revision", "v2")
+
+
+def test_every_command_that_takes_a_model_of_the_hub_takes_its_revision():
+    modules = {name: importlib.import_module(f"pipelines.{name}") for name in COMMANDS}
+    names = {
+        command: {each.name for each in fields(module.Options)} & {"model", "models", "check"}
+        for command, module in modules.items()
+    }
+    del names["expected"]  # whose model is a word of published tables
+    names["retrieve"].remove("check")  # an index
+    assert {name: next(iter(each)) for name, each in names.items() if each} == revision.NAMED

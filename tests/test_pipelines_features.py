@@ -16,6 +16,8 @@ from pipelines.runs import feature_cache
 from pipelines.runs import features as runs_features
 from pipelines.runs.feature_cache import FeatureCache
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 def batches():
     """Five images in batches of two; the last row is padding."""

@@ -1,5 +1,6 @@
 """What goes wrong with `finetune`: one clear line each, and nothing lost."""
 
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from colours import NAMES, Colours, finetune, image
 from safetensors.numpy import load_file, save_file
+from saved_runs import valid_results
 from tiny_models import vision
 
 import classifiers
@@ -18,6 +20,8 @@ from pipelines.__main__ import main
 from pipelines.runs import class_split
 from tfrecords import Manifest
 from tfrecords.schema import RawExample
+
+pytestmark = pytest.mark.usefixtures("all_eagerly")
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,24 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(home):
     status, _, error = finetune(home, "other", "--method", "frozen", "--epochs", "1")
     assert status == 2 and "a checkpoint of another model or optimizer" in error
     assert newest.read_bytes() == before and not (out / "results.json").exists()
+
+
+def test_a_name_of_two_classes_is_measured_if_asked_and_the_figures_say_so(home, tmp_path):
+    shutil.copytree(home / "records", tmp_path / "records")
+    shutil.copy(home / "clip.keras", tmp_path)
+    manifest = Manifest.read(home / "records")
+    names = (NAMES[1], *NAMES[1:])
+    dataclasses.replace(manifest, class_names=names).write(tmp_path / "records")
+    status, _, error = finetune(tmp_path, "twice", "--method", "linear-probe")
+    assert status == 2 and f"{NAMES[1]!r} is there 2 times (--allow-equal-names" in error
+    asked = ("--method", "linear-probe", "--allow-equal-names", "--bootstrap", "0")
+    status, output, error = finetune(tmp_path, "twice", *asked)
+    assert status == 0, error
+    assert valid_results(tmp_path / "twice")["equal_names"] == {NAMES[1]: 2}
+    line = f"names of several classes, which are not told apart: {NAMES[1]!r} (2)"
+    assert line in output
+    page = (tmp_path / "twice" / "report.html").read_text()
+    assert "Names of several classes, which are not told apart" in page
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -196,15 +197,15 @@ def test_a_fault_of_the_program_shows_where(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_ctrl_c_is_one_line(monkeypatch, capsys):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_whoever_terminates_get_one_line(number, monkeypatch, capsys):
     import pipelines.datasets
 
-    def interrupted():
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pipelines.datasets, "entries", interrupted)
+    before = signal.getsignal(number)
+    monkeypatch.setattr(pipelines.datasets, "entries", lambda: os.kill(os.getpid(), number))
     assert main(["datasets"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
+    assert signal.getsignal(number) is before
 
 
 @pytest.fixture(scope="module")

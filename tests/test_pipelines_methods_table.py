@@ -14,6 +14,7 @@ GUIDE = (Path(__file__).parents[1] / "docs/guides/finetuning.md").read_text()
 def test_the_guide_has_a_row_for_every_method_of_finetune():
     rows = [METHODS[name] for name in taken_by("finetune")]
     lines = [f"| `{row.name}` | {row.what} | {row.paper} |" for row in rows]
+    assert [line for line in lines if line not in GUIDE] == []
     table = "\n".join(["| method | trains | from |", "| --- | --- | --- |", *lines, ""])
     assert table in GUIDE
     assert all("arXiv:" in row.paper for row in rows)

@@ -1,8 +1,6 @@
 """`models` prints everything that can be named, as tables and as JSON."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +13,13 @@ from dual_encoder.checkpoints.open_clip import texts
 from pipelines.__main__ import main
 from pipelines.models import entries, tables
 
+CLIPA = Path(__file__).parent / "fixtures" / "pretrained" / "open_clip_clipa"
 ROW = {
     "name": "tiny",
     "kind": "dual-encoder",
-    "parameters": 1234,
+    "parameters": 1_234_000,
     "image_size": 64,
+    "licence": "MIT",
     "zero_shot": {"shapes": 0.925},
     "bytes_here": 5_678_000,
 }
@@ -34,13 +34,11 @@ TAG = {
 }
 
 
-def test_json_from_the_command_line_is_quiet():
-    command = [sys.executable, "-m", "pipelines", "models", "--json"]
-    result = subprocess.run(
-        command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=60
-    )
-    assert result.returncode == 0 and result.stderr == ""
-    found = json.loads(result.stdout)
+def test_json_from_the_command_line_is_quiet(capfd):
+    assert main(["models", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    found = json.loads(out)
     assert [row["name"] for row in found["checkpoints"]] == list(CHECKPOINTS)
     assert found["image_towers"] == list(IMAGE_TOWERS)
     assert found["text_towers"] == list(TEXT_TOWERS)
@@ -54,21 +52,34 @@ def test_a_checkpoint_says_whether_it_is_here():
     assert rows["clip-rn50"]["licence"] == "MIT"
 
 
+def test_tags_say_their_licence_or_that_none_is_stated():
+    stated = {row["name"]: row["licence"] for row in entries()["open_clip"]}
+    assert stated["ViT-H-14-378-quickgelu/dfn5b"] == "Apple-Sample-Code"
+    assert stated["ViT-L-14-CLIPA/datacomp1b"] == "not stated"
+    assert sum(name != "not stated" for name in stated.values()) > 180
+
+
 def test_tables_for_people():
     missing = {**ROW, "name": "a longer name", "bytes_here": None, "zero_shot": {}}
     text = {**ROW, "name": "words", "kind": "text-encoder", "image_size": None, "zero_shot": {}}
     found = {"checkpoints": [ROW, missing, text]}
-    other = {**TAG, "name": "Y/web", "parameters": None, "licence": "", "refusal": "no towers"}
+    other = {
+        **TAG,
+        "name": "Y/web",
+        "parameters": None,
+        "licence": "not stated",
+        "refusal": "no towers",
+    }
     found |= {"image_towers": ["vit"], "text_towers": ["bert", "gru"], "open_clip": [TAG, other]}
     lines = tables(found).splitlines()
-    assert lines[2].split() == ["tiny", "64", "1,234", "5.7", "MB", "shapes", "92.5%"]
-    assert lines[3].split() == ["a", "longer", "name", "64", "1,234", "no"]
+    cells = [" ".join(line.split()) for line in lines]
+    assert cells[2] == "tiny 64 1,234,000 5 5.7 MB MIT shapes 92.5%"
+    assert cells[3] == "a longer name 64 1,234,000 5 no MIT"
     assert lines[2].index("64") == lines[3].index("64")
-    assert ["words", "1,234", "5.7", "MB"] in [line.split() for line in lines]
+    assert "words 1,234,000 5 5.7 MB MIT" in cells
     assert "OpenCLIP's own table (--model MODEL/TAG): 1 of 2 load" in lines
-    rows = [" ".join(line.split()) for line in lines]
-    assert "ViT-X/web 224 1,000,000 MIT imagenet 62.5%, 38 sets 50.0%" in rows
-    assert "Y/web 224 does not load: no such towers" in rows
+    assert "ViT-X/web 224 1,000,000 4 MIT imagenet 62.5%, 38 sets 50.0%" in cells
+    assert "Y/web 224 not stated does not load: no such towers" in cells
     assert "image towers (--image-tower):" in lines and lines[-1] == "  bert, gru"
 
 
@@ -83,7 +94,12 @@ def publish(hub, monkeypatch, tmp_path):
         folder.mkdir()
         repository = published(name, folder)
         files = change(repository.files)
-        hub.publish(repository.row.repository, files, reference=repository.revision)
+        hub.publish(
+            repository.row.repository,
+            files,
+            reference=repository.revision,
+            sizes=repository.sizes,
+        )
         rows[name] = repository.row
         monkeypatch.setattr(load, "CHECKPOINTS", rows)
         return files
@@ -110,6 +126,7 @@ def test_the_hub_is_asked_without_fetching_weights(publish, hub, capsys):
     for name, line in zip(NAMES, lines[1:], strict=False):
         assert line.split()[0] == name and line.endswith("  ok")
     assert lines[-1] == f"{len(NAMES)} of {len(NAMES)} can be loaded"
+    assert lines[2].split()[2:4] == ["1,710.5", "model.safetensors"]  # MB as published
     assert "pytorch_model.bin" in lines[4] and "model.safetensors" in lines[3]
     asked = [request.path for request in hub.requests]
     assert not any(path.endswith(".bin") for path in asked)  # only their names are looked at
@@ -148,9 +165,18 @@ def test_rows_whose_repositories_are_gone_and_names_of_nothing(publish, capsys):
     assert status == 1 and "no such repository on the hub" in lines[1]
     assert main(["models", "--check", "minilm"]) == 2
     assert capsys.readouterr().err == (
-        "error: no checkpoint 'minilm'; expected hf://org/repo, or a name of the table such as "
-        "minilm-l6\n"
+        "error: no checkpoint 'minilm'; expected hf://org/repo, or a name that `python -m "
+        "pipelines models` lists; did you mean minilm-l6?\n"
     )
+
+
+def test_a_tag_of_open_clip_at_a_revision(hub, capsys):
+    files = {path.name: path.read_bytes() for path in CLIPA.iterdir()}
+    hub.publish("UCSC-VLAA/ViT-L-14-CLIPA-datacomp1B", files, reference="refs/pr/1")
+    status, lines = checked(capsys, "ViT-L-14-CLIPA/datacomp1b", "--revision", "refs/pr/1")
+    assert status == 0 and lines[1].split()[0] == "ViT-L-14-CLIPA/datacomp1b@refs/pr/1"
+    status, lines = checked(capsys, "ViTamin-L/datacomp1b")
+    assert status == 1 and "Duet has no such model (expected timm_model" in lines[1]
 
 
 def test_without_a_network_it_is_one_line(hub, monkeypatch, capsys):

@@ -95,6 +95,17 @@ def test_a_few_rejected_images_can_be_allowed(folder, tmp_path):
     assert prepare(tmp_path, folder=str(folder), max_rejected=1) == 0
 
 
+def test_what_another_package_reads_is_left_out_and_said(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    for name in ("IMG_1.HEIC", "IMG_2.HEIC"):
+        (folder / "train" / "cat" / name).write_bytes(heic)
+    assert prepare(tmp_path, folder=str(folder)) == 0
+    said = capsys.readouterr().out
+    assert "rejected: 2 (a HEIC image, which needs pillow-heif: pip install" in said
+
+
 def test_labels_from_a_table_with_class_columns(folder, tmp_path, capsys):
     table = folder / "table.csv"
     rows = [f"train/{name}/{i},text,{i % 2},1,0" for name in ("cat", "dog") for i in range(4)]

@@ -16,6 +16,8 @@ from tfrecords import Manifest
 from tfrecords.class_prompts import RENAMES
 from tfrecords.sources.catalog import dataset
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 RECIPES = sorted(config.RECIPES.glob("*.yaml"))
 # Monti and Mariani, Table 1; 30,000 and 6,000 images in section 3.2.
 TABLE_1 = {

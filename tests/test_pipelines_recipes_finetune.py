@@ -19,6 +19,8 @@ from tfrecords import Manifest
 from tfrecords.class_prompts import RENAMES
 from tfrecords.sources.catalog import DATASETS
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 # Fei, "Transformer-Based Fine-Tuning and Zero-Shot Learning", tables 1 and 2, section 2.2; base
 # models by the names of our table of checkpoints.
 FOOD101 = {

@@ -66,9 +66,10 @@ def test_a_name_of_two_classes_is_refused_unless_allowed(written):
     with pytest.raises(ValueError, match=r"'missile' is there 2 times \(--allow-equal-names"):
         class_names.class_names(path, PETS)
     names = class_names.class_names(path, PETS, allow_equal=True)
-    assert class_names.equal_names(names) == {"missile": 2}
-    assert class_names.equal_names_line(names).endswith("'missile' (2)")
-    assert class_names.equal_names_line(["a", "b"]) == ""
+    twice = class_names.equal_names(names)
+    assert twice == {"missile": 2}
+    assert class_names.equal_names_line({"equal_names": twice}).endswith("'missile' (2)")
+    assert class_names.equal_names_line({"equal_names": {}}) == ""
 
 
 def test_classes_are_matched_by_name_never_by_place():
@@ -77,6 +78,12 @@ def test_classes_are_matched_by_name_never_by_place():
     np.testing.assert_array_equal(found, [1, 2, 0])
     found = match_classes(["caf\u00e9", "zebra"], manifest("cafe\u0301", "hen"), model="m")
     np.testing.assert_array_equal(found, [0, -1])
+
+
+def test_of_a_name_that_two_classes_have_the_first_is_the_first():
+    published = ["crane", "dog", "crane"]
+    found = match_classes(published, manifest(*published), model="m")
+    np.testing.assert_array_equal(found, [0, 1, 2])
 
 
 def test_classes_that_may_be_two_of_the_models_are_refused_unless_spelt_the_same():

@@ -1,9 +1,12 @@
 """`python -m pipelines serve`: the server as it runs, asked over HTTP and through Chromium."""
 
+import base64
+import hashlib
 import http.client
 import importlib.util
 import io
 import json
+import shutil
 import socket
 import threading
 import time
@@ -11,14 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import browser
+import numpy as np
 import pytest
 from drawn_folders import COUNT, draw
 from PIL import Image
 
+import dual_encoder
 from pipelines import serve
 from pipelines.__main__ import main
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+
+from pipelines.serving.app import security_policy
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +80,19 @@ def test_words_and_images_find_images(server, home):
     status, small = ask(server, f"/image/{hits[0]['row']}")
     with Image.open(io.BytesIO(small)) as image, Image.open(path) as original:
         assert status == 200 and image.format == "JPEG" and image.size == original.size
+
+
+def test_more_like_one_that_was_found(server):
+    _, found = ask(server, "/?q=the+red+star&k=3")
+    row = found["answers"][0]["hits"][0]["row"]
+    status, alike = ask(server, f"/?like={row}&k=4")
+    hits = alike["answers"][0]["hits"]
+    assert status == 200 and hits[0]["row"] == row and len(hits) == 4
+    assert hits[0]["score"] == pytest.approx(1.0, abs=1e-3)
+    assert (
+        f'href="/?like={row}&amp;k=3"' in ask(server, "/?q=the+red+star&k=3", accept="")[1].decode()
+    )
+    assert ask(server, "/?like=9999")[0] == 404 and ask(server, "/?like=x")[0] == 400
 
 
 def test_names_of_a_image(server, home):
@@ -150,6 +170,10 @@ def test_what_is_no_http_and_what_comes_under_another_name(server):
         assert raw.recv(100).startswith(b"HTTP/1.1 400")
     status, answer = ask(server, "/", Host="elsewhere.example")
     assert status == 400 and answer == b"Invalid host header"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+        head = b"POST /similar HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999999999\r\n\r\n"
+        raw.sendall(head)  # and nothing of what it promises
+        assert raw.recv(100).startswith(b"HTTP/1.1 413")
     with socket.create_connection(("127.0.0.1", server.port)) as raw:  # and is gone
         raw.sendall(b"POST /similar HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999\r\n\r\nabc")
     assert lives(server)
@@ -166,6 +190,27 @@ def test_a_image_removed_since_is_gone_and_the_page_says_so(home, server):
     status, page = ask(server, "/?q=blue+ring&k=1", accept="text/html")
     assert status == 200 and b"no longer there" in page
     path.write_bytes(kept)
+
+
+def test_no_script_runs_but_those_of_the_page():
+    own = security_policy("<script>\nlet a;\n</script><p><script>b</script>")
+    directive = next(
+        part for part in own["Content-Security-Policy"].split("; ") if "script" in part
+    )
+    assert directive.count("'sha256-") == 2 and "unsafe-inline" not in directive
+    digest = hashlib.sha256(b"\nlet a;\n").digest()
+    assert f"'sha256-{base64.b64encode(digest).decode()}'" in directive
+
+
+def test_an_index_that_is_cut_short_while_it_is_served_is_noticed(home, tmp_path):
+    shutil.copytree(home / "index", tmp_path / "index")
+    found = dual_encoder.Index.open(tmp_path / "index")
+    (rows,) = (tmp_path / "index").glob("*.safetensors")
+    with open(rows, "r+b") as file:
+        file.truncate(rows.stat().st_size // 2)
+    for read in (lambda: found.search(np.ones((1, found.facts.embed_dim)), 3), lambda: found.id(0)):
+        with pytest.raises(dual_encoder.CutShortError, match="cut short in use; build the index"):
+            read()
 
 
 def test_the_page_escapes_what_was_typed(server):

@@ -107,6 +107,7 @@ def test_the_run_that_the_others_are_compared_with_reaches_a_plateau(whole):
     assert [row["epoch"] for row in whole[1].history] == list(range(len(rates)))
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("step", [1, 4, 6])
 def test_killed_in_a_step(step, whole, tmp_path):
     with pytest.raises(Killed):
@@ -114,6 +115,7 @@ def test_killed_in_a_step(step, whole, tmp_path):
     assert_same(fit(tmp_path, **STOPPING), whole)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_killed_in_the_validation_of_an_epoch(whole, tmp_path):
     with pytest.raises(Killed):
         fit(tmp_path, Die(5, validating=True), **STOPPING)
@@ -121,6 +123,7 @@ def test_killed_in_the_validation_of_an_epoch(whole, tmp_path):
     assert_same(fit(tmp_path, **STOPPING), whole)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_killed_again_and_again(whole, tmp_path):
     for step in (3, 11):
         with pytest.raises(Killed):
@@ -128,6 +131,7 @@ def test_killed_again_and_again(whole, tmp_path):
     assert_same(fit(tmp_path, **STOPPING), whole)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 3), (signal.SIGTERM, 5)])
 def test_a_signal_finishes_the_step_and_saves(number, step, whole, tmp_path):
     before = signal.getsignal(number)
@@ -138,6 +142,7 @@ def test_a_signal_finishes_the_step_and_saves(number, step, whole, tmp_path):
     assert_same(fit(tmp_path, **STOPPING), whole)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     def twice():
         signal.raise_signal(signal.SIGINT)
@@ -148,6 +153,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
     assert not str(stop.value) and checkpoint_file.steps(tmp_path) == [2]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_finished_run_does_nothing_more(whole, tmp_path, capsys):
     fit(tmp_path, **STOPPING)
     again = fit(tmp_path, Die(whole[1].step), **STOPPING)
@@ -155,6 +161,7 @@ def test_a_finished_run_does_nothing_more(whole, tmp_path, capsys):
     assert f"going on after step {whole[1].step} of 20" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_early_stopping_ends_with_the_best_weights(tmp_path):
     model, checkpoint = fit(tmp_path, early_stopping=1)
     losses = [row["val_loss"] for row in checkpoint.history]
@@ -164,6 +171,7 @@ def test_early_stopping_ends_with_the_best_weights(tmp_path):
     assert model.optimizer.iterations.numpy() == (best + 1) * STEPS
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_an_early_stop_is_not_forgotten(tmp_path):
     class DieAtTheEnd(keras.callbacks.Callback):
         def on_train_end(self, logs=None):
@@ -203,6 +211,7 @@ def test_a_weight_that_is_nan_is_not_saved(tmp_path):
     assert not checkpoint_file.steps(tmp_path)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_without_validation(tmp_path):
     model, checkpoint = build(), Checkpoint(tmp_path, steps_per_epoch=STEPS)
     training_fit.fit(model, load, epochs=1, checkpoint=checkpoint, callbacks=[])
@@ -210,6 +219,7 @@ def test_without_validation(tmp_path):
     assert checkpoint.seconds > 0
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_best_weights_of_several_epochs(tmp_path):
     path = tmp_path / "best.safetensors"
     model, best = build(), BestWeights(path)

@@ -224,7 +224,7 @@ def test_linked_folders_are_read_once_and_loops_refused(tmp_path):
     (tmp_path / "f" / "c").symlink_to(tmp_path / "f" / "a")
     source = sources.class_folder(tmp_path / "f", seed=0)
     assert source.class_names == ("a", "b") and sum(source.splits.values()) == 14
-    assert source.notes == ("passed over: 1 links to folders that are read already",)
+    assert source.notes == ("passed over: 1 links to folders that are read already (c)",)
     (tmp_path / "f" / "a" / "up").symlink_to(tmp_path / "f")
     with pytest.raises(ValueError, match=r"a/up is a link back to .*f, in which it stands"):
         sources.class_folder(tmp_path / "f", seed=0)

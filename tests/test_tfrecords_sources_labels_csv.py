@@ -108,7 +108,7 @@ def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
         ("file,label\n", "names no images"),
         ("file,label\na.jpg\n", "line 2: expected 2 columns, got 1"),
         ("file,label\na.jpg,x\n,x\n", "line 3: expected a file, got an empty cell"),
-        ("file,label\na.jpg,x\nb.jpg, \n", "line 3: expected a label, or several as a|b; got ' '"),
+        ("file,label\na.jpg,x\nb.jpg, \n", "line 3: expected a label, or several as a|b; got ''"),
         ("file,label\na.jpg,x|\n", "line 2: expected a label, or several"),
         ("file,label\na.jpg,x|y|x\n", "line 2: a label stands twice in 'x|y|x'"),
         ("file,label\na.jpg,x\nb.jpg,y\na.jpg,y\n", "line 4: a.jpg was in line 2 already"),

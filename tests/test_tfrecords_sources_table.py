@@ -217,3 +217,40 @@ def test_quotes_in_a_table_with_tabs_are_just_quotes_where_they_do_not_pair(fold
         ("0.jpg", '"a" dog'),
         ("1.jpg", '5" long'),
     ]
+
+
+def test_lists_written_as_text_are_lists(folder):
+    rows = [f"""{i}.jpg,"['cat', 'x']"\n""" for i in range(12)]
+    (folder / "t.csv").write_text("file,label\n" + "".join(rows))
+    source = sources.labels(folder / "t.csv", seed=0)
+    assert source.class_names == ("cat", "x") and source.multi_label
+    (folder / "t.csv").write_text("file,label\n" + rows[0].replace("', '", "' '"))
+    with pytest.raises(ValueError, match=r"line 2: expected a label, or .* got the list"):
+        sources.labels(folder / "t.csv", seed=0)
+    rows = [f""""[""a man, a dog; number {i}""]",{i}.jpg\n""" for i in range(12)]
+    (folder / "t.csv").write_text("raw,filename\n" + "".join(rows))  # Flickr30k on the Hub
+    assert captions_of(sources.captions(folder / "t.csv", seed=0)) == EXPECTED
+
+
+def test_blank_lines_and_blanks_before_quotes(folder):
+    text = written("file, caption", ", ")
+    (folder / "t.csv").write_text("\n\n" + text)
+    assert captions_of(sources.captions(folder / "t.csv", seed=0)) == EXPECTED
+
+
+def test_an_image_by_two_names_is_in_one_split(folder):
+    rows = [f"{i}.jpg,dog,train\n" for i in range(12)]
+    (folder / "t.csv").write_text("file,caption,split\n" + "".join(rows) + "./3.jpg,cat,train\n")
+    assert captions_of(sources.captions(folder / "t.csv", seed=0))["3.jpg"] == ("dog", "cat")
+    (folder / "t.csv").write_text("file,caption,split\n" + "".join(rows) + "./3.jpg,cat,test\n")
+    with pytest.raises(ValueError, match=r"3\.jpg is in two splits: train and test"):
+        sources.captions(folder / "t.csv", seed=0)
+
+
+def test_files_that_are_no_tables_are_named(folder):
+    (folder / "t.xlsx").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"t\.xlsx: expected CSV, .*; save the table as CSV"):
+        sources.labels(folder / "t.xlsx", seed=0)
+    (folder / "t.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(ValueError, match="is COCO's JSON, of which --captions reads captions"):
+        sources.labels(folder / "t.json", seed=0)

@@ -92,3 +92,29 @@ def test_examples_without_an_image_are_counted(tmp_path):
     source = webdataset(str(tmp_path / "a.tar"), seed=0)
     assert sum(source.splits.values()) == 12
     assert source.notes == ("passed over: 1 examples without an image",)
+
+
+def test_splits_beside_the_name_of_the_set(tmp_path):
+    for split in ("train", "val"):
+        members = [(f"{split}{i}.jpg", jpeg(i)) for i in range(3)]
+        members += [(f"{split}{i}.cls", str(i % 2).encode()) for i in range(3)]
+        shard(tmp_path / f"imagenet-{split}-000000.tar", sorted(members))
+    assert webdataset(str(tmp_path), seed=0).splits == {"train": 3, "validation": 3}
+
+
+def test_a_shard_that_is_cut_off_is_named(shards):
+    path = shards / "0001.tar"
+    path.write_bytes(path.read_bytes()[: 4 * 512])
+    with pytest.raises(ValueError, match=r"0001\.tar is cut off"):
+        webdataset(str(shards), seed=0)
+
+
+def test_what_macos_adds_is_no_example_and_what_lacks_a_caption_is_counted(tmp_path):
+    members = []
+    for i in range(12):
+        members += [(f"./._{i:02}.jpg", b"\0\5\x16\7"), (f"./{i:02}.jpg", jpeg(i))]
+        members += [(f"./{i:02}.txt", b"a dog")] if i else []
+    shard(tmp_path / "0.tar", members)
+    source = webdataset(str(tmp_path), seed=0)
+    assert sum(source.splits.values()) == 11
+    assert source.notes == ("passed over: 1 examples without a caption",)

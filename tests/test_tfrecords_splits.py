@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfrecords.splits import few_shot, held_out_classes, rarest_class, train_validation
+from tfrecords.splits import few_shot, held_out_classes, parts, rarest_class, train_validation
 
 LABELS = np.array([0] * 10 + [1] * 20 + [2] * 2 + [3])
 
@@ -72,3 +72,18 @@ def test_few_shot_samples_are_nested():
 def test_few_shot_needs_a_shot():
     with pytest.raises(ValueError, match="at least 1"):
         few_shot(LABELS, 0, seed=0)
+
+
+def test_parts_hold_every_image_once_and_the_same_share_of_each_class():
+    found = parts(LABELS, 4, seed=0)
+    assert found[-1] == -1  # the one image of its class is always left to train on
+    assert np.bincount(found[:-1]).tolist() == [8, 8, 8, 8]
+    for label in range(3):
+        sizes = np.bincount(found[label == LABELS], minlength=4)
+        assert sizes.max() - sizes.min() <= 1
+    assert (found == parts(LABELS, 4, seed=0)).all() and (found != parts(LABELS, 4, seed=1)).any()
+
+
+def test_parts_are_at_least_one():
+    with pytest.raises(ValueError, match="parts: expected 1 or more, got 0"):
+        parts(LABELS, 0, seed=0)

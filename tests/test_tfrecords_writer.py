@@ -5,10 +5,12 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -230,7 +232,7 @@ def test_killed_outright_it_leaves_whole_shards_and_no_worker(folder, finished, 
     script, out = tmp_path / "slow.py", tmp_path / "killed"
     script.write_text(KILLED)
     process = subprocess.Popen([sys.executable, str(script), str(folder), str(out)])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not list(out.glob("[!.]*.tfrecord")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
@@ -301,7 +303,7 @@ def test_a_full_disk_leaves_no_half_written_shard(folder, finished, tmp_path, mo
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OSError, match=r"no space left for .*full; make room and start the same"):
+    with pytest.raises(OSError, match=r"full/.*: no space left .*; make room and give the same"):
         write(source_of(folder), out, shard_size=9, workers=1, progress=False)
     assert sorted(path.name for path in out.iterdir()) == [
         shard.WORK_FOLDER,
@@ -311,6 +313,16 @@ def test_a_full_disk_leaves_no_half_written_shard(folder, finished, tmp_path, mo
     monkeypatch.undo()
     write(source_of(folder), out, shard_size=9, workers=1, progress=False)
     assert content(out) == content(finished)
+
+
+def test_many_shards_are_not_begun_where_there_is_no_room_for_them(folder, tmp_path, monkeypatch):
+    out = tmp_path / "full"
+    little = SimpleNamespace(free=2000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
+    with pytest.raises(OSError, match=r"no space left for all records, by the first shard: at mo"):
+        write(source_of(folder), out, shard_size=2, workers=1, progress=False)
+    monkeypatch.undo()
+    write(source_of(folder), out, shard_size=2, workers=1, progress=False)
 
 
 def test_a_place_that_cannot_be_written_to_is_named(folder, tmp_path):

@@ -1,36 +1,52 @@
 """Kills a command at each of its writes, gives it again, and compares with an undisturbed run.
 
-`python tests/torture.py [COMMAND...] [--points N]`: each command is run in a fork of this process,
-which dies (SIGKILL) just before its n-th change of a file or folder below the working folder, or,
-where that opens a file for writing, also just after. The same command must then end with status 0
-and leave the same files with the same content: no more, no fewer. Without --points, every n.
+`python tests/torture.py [COMMAND...] [--how state kill int term] [--points N]`. A place to die is
+just before a change of a file or folder below the working folder or, where that opens a file for
+writing, also just after. The same command must then end with status 0 and leave the same files
+with the same content: no more, no fewer.
+
+- state: what a kill at each place leaves is copied aside in one undisturbed run, which is as good
+  as killing it there and spares half of the work; states that are the same are tried once.
+- kill, int, term: the process as it was typed really gets SIGKILL, SIGINT or SIGTERM there. Of
+  the last two it must say so in a line, without a traceback, or end as if nothing had been.
+
+Every run is a fork of this process, which has imported TensorFlow and computed nothing; so are the
+processes that `compare` starts.
 """
 
 import argparse
 import contextlib
+import ctypes
+import fcntl
 import hashlib
-import io
-import itertools
 import json
+import mmap
 import os
 import shutil
 import signal
-import struct
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
-import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from folder_contents import content
 
 TESTS = Path(__file__).parent
 EVENTS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink")
 PATHS_OF = {"os.rename": 1, "os.link": 1, "os.symlink": 1}  # the path that is made
-# What is another at every run: times, memory, and what is made of them.
-VOLATILE = {"created", "seconds", "images_per_second", "peak_rss_bytes", "date_saved", "cost"}
+SIGNALS = {"kill": signal.SIGKILL, "int": signal.SIGINT, "term": signal.SIGTERM}
+INTERRUPTED = 130
+OUTSIDE = ("user", "temporary")  # folders in which nothing may be left
+HOW = ("state", *SIGNALS)
+KEPT_OPEN = 900  # a file handle that forks do not close
+ORPHANS = 36  # PR_SET_CHILD_SUBREAPER: processes whose parent was killed become ours
 FINETUNE = ("finetune", "--data", "records", "--model", "clip.keras", "--batch-size", "16")
 SHORT = ("--epochs", "2", "--bootstrap", "20", "--crop-scale", "1")
 
@@ -40,27 +56,252 @@ COMMANDS = {
     "retrieve": ("retrieve", "--build", "--folder", "images", "--model", "shapes-tiny"),
     "predict": ("predict", "--model", "clip.keras", "--images", "images", "--class-names",
                 "names.txt", "--batch-size", "8", "--sheet", "sheet.html"),
-    "train": ("train", "--data", "records", "--image-size", "16", "--patch-size", "8",
-              "--embed-dim", "8", "--vocabulary-size", "300", "--context-length", "8",
-              "--batch-size", "30", "--epochs", "2", "--checkpoint-steps", "2"),
     "prompt": ("prompt", "--data", "records", "--models", "clip.keras", "--methods", "zero-shot",
                "coop", "--shots", "1", "--seeds", "1", "--epochs", "2", "--n-ctx", "2",
                "--batch-size", "4", "--bootstrap", "20"),
-    "finetune": (*FINETUNE, *SHORT, "--method", "full", "--checkpoint-steps", "3"),
-    "finetune-ema": (*FINETUNE, *SHORT, "--method", "full", "--ema", "0.9", "--micro-batch", "8"),
-    "finetune-auto": (*FINETUNE, *SHORT),
     "export": ("export", "--model", "clip.keras", "--format", "saved-model", "--class-names",
                "names.txt"),
+    "train": ("train", "--data", "records", "--image-size", "32", "--embed-dim", "8",
+              "--vocabulary-size", "300", "--context-length", "8",
+              "--batch-size", "30", "--epochs", "2", "--checkpoint-steps", "2"),
+    "finetune": (*FINETUNE, *SHORT, "--method", "full", "--checkpoint-steps", "3"),
+    "finetune-features": (*FINETUNE, *SHORT, "--method", "linear-probe"),
+    "finetune-ema": (*FINETUNE, *SHORT, "--method", "full", "--ema", "0.9", "--micro-batch", "8"),
+    "finetune-auto": (*FINETUNE, *SHORT),
+    "compare": ("compare", "--data", "records", "--model", "clip.keras", "--methods", "zero-shot",
+                "linear-probe", "full", "--seeds", "1", "--epochs", "1", "--batch-size", "16",
+                "--bootstrap", "20", "--serving-seconds", "0.1"),
 }  # fmt: skip
 OUT = {"retrieve": ("--index", "index"), "predict": ("--out", "found.csv")}
+NEVER_SAME = ("sheet.html",)  # of `work`, by a word of the command
 
 
 @dataclass(frozen=True)
-class Point:
-    """Where to die: at the n-th event, from 1, before or after it."""
+class Place:
+    """Where to die: at the n-th change, from 1, before or after it."""
 
     number: int
     after: bool = False
+
+
+class Watch:
+    """Calls `at` at every change below a folder, of this process and of those that it forks.
+
+    It gets the `Place` and the path; one call at a time.
+    """
+
+    def __init__(self, work: Path, at: Callable[[Place, str], None]) -> None:
+        self.work, self.at = f"{work}/", at
+        self.count = mmap.mmap(-1, 8)  # shared with forks
+        turn = os.open(work.parent / "turn", os.O_RDWR | os.O_CREAT)
+        self.turn = fcntl.fcntl(turn, fcntl.F_DUPFD, KEPT_OPEN)
+        self.is_busy = False
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: tuple) -> None:
+        if event not in EVENTS or self.is_busy:
+            return
+        path = _changed(event, args)
+        if path is None or not path.startswith(self.work):
+            return
+        self.is_busy = True
+        fcntl.lockf(self.turn, fcntl.LOCK_EX)  # of a process: forks have their own
+        try:
+            number = int.from_bytes(self.count[:], "little") + 1
+            self.count[:] = number.to_bytes(8, "little")
+            self.at(Place(number), path)
+            if event == "open" and (args[2] & os.O_TRUNC or not os.path.lexists(path)):
+                self.at(Place(number, after=True), path)
+        finally:
+            fcntl.lockf(self.turn, fcntl.LOCK_UN)
+            self.is_busy = False
+
+
+def _changed(event: str, args: tuple) -> str | None:
+    """The path that an event changes."""
+    if event == "open":
+        path, _, flags = args
+        if not (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return None
+        where = -1
+    else:
+        path, where = args[PATHS_OF.get(event, 0)], args[-1]
+    if isinstance(path, int) or path is None:
+        return None
+    base = os.readlink(f"/proc/self/fd/{where}") if isinstance(where, int) and where >= 0 else ""
+    return os.path.join(base or os.getcwd(), os.fsdecode(path))
+
+
+def run(argv: list[str], work: Path, watched: Callable[[], Any] | None = None) -> int:
+    """Exit status of a command in a fork; negative if it was killed. Ends with all of its own."""
+    sys.stdout.flush()
+    if not (pid := os.fork()):
+        status = 70
+        try:
+            os.chdir(work.parent)
+            log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1), os.dup2(log, 2)
+            _fork_the_workers_of_compare()
+            sys.addaudithook(partial(_note_network, work.parent / "network"))
+            if watched is not None:
+                Watch(work, watched())
+            from pipelines.__main__ import main
+
+            status = main(argv)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    return status
+
+
+def _note_network(file: Path, event: str, args: tuple) -> None:
+    """Whom a command would connect to: nobody, as all that these need is here."""
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        with open(file, "a") as lines:
+            lines.write(f"{event} {args[1:] if event == 'socket.connect' else args}\n")
+
+
+def _fork_the_workers_of_compare() -> None:
+    """As `-m pipelines.comparison.worker` would do, without importing TensorFlow once more."""
+    from pipelines.comparison import worker, workers
+
+    class Forked:
+        def __init__(self, *_: object, **__: object) -> None:
+            requests, replies = os.pipe(), os.pipe()
+            if not (pid := os.fork()):
+                os.setpgid(0, 0)
+                os.dup2(requests[0], 0), os.dup2(replies[1], 1)
+                os.closerange(3, KEPT_OPEN)
+                worker.main()
+                os._exit(0)
+            os.close(requests[0]), os.close(replies[1])
+            self.pid = pid
+            self.stdin, self.stdout = os.fdopen(requests[1], "wb"), os.fdopen(replies[0], "rb")
+
+        def wait(self) -> None:
+            os.waitpid(self.pid, 0)
+
+    workers.subprocess = argparse.Namespace(PIPE=subprocess.PIPE, Popen=Forked)
+
+
+class States:
+    """What a kill at each place leaves, copied aside in one run; those that are another."""
+
+    def __init__(self, work: Path, folder: Path) -> None:
+        self.work, self.folder = work, folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        self.list = folder / "list.jsonl"
+        self.list.touch()
+
+    def __call__(self, place: Place, path: str) -> None:
+        name = f"{place.number:05}{'b' if place.after else 'a'}"
+        shutil.copytree(self.work, copy := self.folder / name, symlinks=True)
+        if place.after:
+            (copy / os.path.relpath(path, self.work)).write_bytes(b"")
+        said = f"{'after' if place.after else 'before'} {os.path.relpath(path, self.work)}"
+        with open(self.list, "a") as file:
+            file.write(json.dumps([name, place.number, place.after, said, _bytes_of(copy)]) + "\n")
+
+    def found(self) -> list[tuple[Path, Place, str]]:
+        """The first of each: the copy, the place, and that in words."""
+        rows = [json.loads(line) for line in self.list.read_text().splitlines()]
+        first = {row[-1]: row for row in reversed(rows)}
+        return [
+            (self.folder / name, Place(number, after), said)
+            for name, number, after, said, digest in rows
+            if first[digest][0] == name
+        ]
+
+
+def _bytes_of(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        digest.update(f"{path.relative_to(folder)}\n".encode())
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def send(number: int, at: Place) -> Callable[[Place, str], None]:
+    """What sends a signal to this process, as it was typed, at a place in it or in its forks."""
+    typed = os.getpid()  # asked for in the fork, see `run`
+
+    def act(place: Place, path: str) -> None:
+        if place != at:
+            return
+        if place.after:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        os.kill(typed, number)
+        if number == signal.SIGKILL:
+            os.kill(os.getpid(), number)
+
+    return act
+
+
+class Torture:
+    """One command, tried in all ways."""
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.name, self.work, self.log = name, home / "work", home / "log"
+        flag, out = OUT.get(name, ("--out", "out"))
+        words = [f"work/{word}" if word in NEVER_SAME else word for word in COMMANDS[name]]
+        self.argv = [*words, flag, f"work/{out}"]
+        self.wrong = 0
+        self._fresh()
+        states = States(self.work, home / "states")
+        self.status = run(self.argv, self.work, lambda: states)
+        self.wanted, self.places = content(self.work), states.found()
+        self.elsewhere = [
+            *(home / "network").read_text().splitlines(),
+            *(str(path) for name in OUTSIDE for path in (home / name).rglob("*") if path.is_file()),
+        ]
+
+    def by(self, how: str, most: int | None) -> int:
+        """Try all places, or `most` of them, spread, the last one among them. Returns how many."""
+        places = self.places
+        if how in ("int", "term"):
+            places = [each for each in places if not each[1].after]
+        if most is not None and most < len(places):
+            chosen = np.linspace(0, len(places) - 1, most + 1).round().astype(int)[1:]
+            places = [places[index] for index in chosen]
+        for state, place, said in places:
+            self._fresh(state if how == "state" else None)
+            problem = "" if how == "state" else self._stopped(how, place)
+            problem = problem or self._ends_well()
+            if problem:
+                self.wrong += 1
+                print(f"{self.name} {how} {place.number} {said}: {problem}", flush=True)
+        return len(places)
+
+    def _stopped(self, how: str, place: Place) -> str:
+        """Send the signal; what was wrong with how it ended."""
+        number = SIGNALS[how]
+        status = run(self.argv, self.work, lambda: send(number, place))
+        if how == "kill":
+            return "" if status == -number else f"not killed ({status}): {self.said()}"
+        quiet = status in (0, INTERRUPTED) and "Traceback" not in self.log.read_text("utf-8")
+        return "" if quiet else f"status {status}: {self.said()}"
+
+    def _ends_well(self) -> str:
+        """Give the command again; what was wrong with how that ended."""
+        status, found = run(self.argv, self.work), content(self.work)
+        every = sorted({*self.wanted, *found})
+        different = [name for name in every if self.wanted.get(name) != found.get(name)]
+        return f"status {status} {different}: {self.said()}" if status or different else ""
+
+    def _fresh(self, state: Path | None = None) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.copytree(state, self.work, symlinks=True) if state else self.work.mkdir()
+
+    def said(self) -> str:
+        """The end of what the command printed last."""
+        return " ".join(self.log.read_text(errors="replace").split())[-300:]
 
 
 def make_images(home: Path) -> None:
@@ -79,212 +320,62 @@ def make_images(home: Path) -> None:
 
 
 def make_model(home: Path) -> None:
-    """A tiny CLIP."""
-    import keras
-    from tiny_models import clip
-
-    keras.utils.set_random_seed(0)
-    model = clip()
-    model.build()
-    model.save(home / "clip.keras")
-
-
-def run(argv: list[str], home: Path, work: Path, *, point: Point | None = None) -> int:
-    """Exit status of a command in a fork; negative if it was killed. Events go to `events.json`."""
-    sys.stdout.flush()
+    """A tiny CLIP, in a process of its own: one that has computed must not be forked."""
     if not (pid := os.fork()):
-        status = 70
-        try:
-            os.chdir(home)
-            log = os.open(work.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(log, 1), os.dup2(log, 2)
-            events = _watch(work, point)
-            from pipelines.__main__ import main
+        import keras
+        from tiny_models import clip
 
-            status = main(argv)
-            (work.parent / "events.json").write_text(json.dumps(events))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def _watch(work: Path, point: Point | None) -> list[tuple[str, str]]:
-    """The changes below `work`, as they come; dies at the point."""
-    seen: list[tuple[str, str]] = []
-    owner = os.getpid()
-
-    def hook(event: str, args: tuple) -> None:
-        if event not in EVENTS or os.getpid() != owner:
-            return
-        path = _changed(event, args)
-        if path is None or not path.startswith(f"{work}/"):
-            return
-        seen.append((event, path))
-        if point and len(seen) == point.number:
-            if point.after and event == "open":
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-            os.kill(owner, signal.SIGKILL)
-
-    sys.addaudithook(hook)
-    return seen
-
-
-def _changed(event: str, args: tuple) -> str | None:
-    """The path that an event changes."""
-    if event == "open":
-        path, _, flags = args
-        if not (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            return None
-        where = -1
-    else:
-        path, where = args[PATHS_OF.get(event, 0)], args[-1]
-    if isinstance(path, int) or path is None:
-        return None
-    base = os.readlink(f"/proc/self/fd/{where}") if isinstance(where, int) and where >= 0 else ""
-    return os.path.join(base or os.getcwd(), os.fsdecode(path))
-
-
-def content(work: Path) -> dict[str, str]:
-    """Name -> a digest of what must be the same, of all files and folders."""
-    paths = sorted(path for path in work.rglob("*") if "tensorboard" not in path.parts)
-    return {
-        str(path.relative_to(work)): "folder"
-        if path.is_dir()
-        else _digest(path.name, path.read_bytes())
-        for path in paths
-    }
-
-
-def _digest(name: str, data: bytes) -> str:
-    """Of a file's content without times."""
-    ending = name.rpartition(".")[2]
-    if ending == "html":
-        return ""  # shows times
-    if ending == "json":
-        data = json.dumps(_steady(json.loads(data)), sort_keys=True).encode()
-    elif ending in ("keras", "npz"):
-        with zipfile.ZipFile(io.BytesIO(data)) as members:
-            inside = [(n, _digest(n, members.read(n))) for n in sorted(members.namelist())]
-        data = json.dumps(inside).encode()
-    elif ending == "h5":
-        data = _arrays(data)
-    elif ending == "safetensors":
-        (size,) = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8 : 8 + size])
-        header.pop("__metadata__", None)
-        order = sorted(header)
-        data = b"".join(
-            name.encode() + data[8 + size + a : 8 + size + b]
-            for name in order
-            if "seconds" not in name
-            for a, b in [header[name]["data_offsets"]]
-        )
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def _arrays(data: bytes) -> bytes:
-    import h5py
-
-    found: list[bytes] = []
-
-    def visit(name: str, each: object) -> None:
-        if isinstance(each, h5py.Dataset):
-            found.append(name.encode() + np.asarray(each).tobytes())
-
-    with h5py.File(io.BytesIO(data)) as file:
-        file.visititems(visit)
-    return b"".join(found)
-
-
-def _steady(found: object) -> object:
-    if isinstance(found, dict):
-        return {key: _steady(value) for key, value in found.items() if key not in VOLATILE}
-    return [_steady(each) for each in found] if isinstance(found, list) else found
-
-
-def points(events: list[tuple[str, str]], most: int | None) -> list[Point]:
-    """All places to die, or `most` of them: spread, the last one among them."""
-    every = list(
-        itertools.chain.from_iterable(
-            [Point(number), *([Point(number, after=True)] if event == "open" else [])]
-            for number, (event, _) in enumerate(events, start=1)
-        )
-    )
-    if most is None or most >= len(every):
-        return every
-    chosen = np.linspace(0, len(every) - 1, most + 1).round().astype(int)[1:]
-    return [every[place] for place in chosen]
-
-
-def torture(name: str, home: Path, *, most: int | None) -> tuple[int, list[str]]:
-    """How many points were tried, and what went wrong at which."""
-    work = home / "work"
-    flag, out = OUT.get(name, ("--out", "out"))
-    argv = [f"work/{word}" if word == "sheet.html" else word for word in COMMANDS[name]]
-    argv = [*argv, flag, f"work/{out}"]
-    _fresh(work)
-    if status := run(argv, home, work):
-        print(said := f"{name}: undisturbed, status {status}: {_log(home)}", flush=True)
-        return 1, [said]
-    wanted = content(work)
-    events = [tuple(event) for event in json.loads((home / "events.json").read_text())]
-    tried, wrong = points(events, most), []
-    for point in tried:
-        _fresh(work)
-        died = run(argv, home, work, point=point)
-        status = run(argv, home, work) if died == -signal.SIGKILL else f"not killed ({died})"
-        found = content(work)
-        different = sorted(k for k in {*wanted, *found} if wanted.get(k) != found.get(k))
-        if status or different:
-            event, path = events[point.number - 1]
-            where = f"{'after' if point.after else 'before'} {event} {Path(path).relative_to(work)}"
-            ended = f"status {status} {different}: {_log(home)}"
-            wrong.append(f"{name} {point.number} {where}: {ended}")
-            print(wrong[-1], flush=True)
-    return len(tried), wrong
-
-
-def _fresh(work: Path) -> None:
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-
-
-def _log(home: Path) -> str:
-    return " ".join((home / "log").read_text(errors="replace").split())[-300:]
+        keras.utils.set_random_seed(0)
+        model = clip()
+        model.build()
+        model.save(home / "clip.keras")
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commands", nargs="*", default=list(COMMANDS), metavar="COMMAND")
+    parser.add_argument("--how", nargs="+", choices=HOW, default=list(HOW))
     parser.add_argument("--points", type=int, help="places to die in each command; all without")
     options = parser.parse_args()
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
     sys.path.insert(0, str(TESTS.parent))
+    ctypes.CDLL(None).prctl(ORPHANS, 1)
     import pipelines.__main__
     import pipelines.prepare  # noqa: F401  once, not in every fork
 
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder).resolve()
+        os.environ |= {"HOME": str(home / "user"), "TMPDIR": str(home / "temporary")}
+        for name in OUTSIDE:
+            (home / name).mkdir()
+        (home / "network").touch()
+        tempfile.tempdir = None  # asks again
         make_images(home)
-        if any("clip.keras" in COMMANDS[name] for name in options.commands):
-            if not (pid := os.fork()):  # a process that has computed must not be forked
-                make_model(home)
-                os._exit(0)
-            assert os.waitpid(pid, 0)[1] == 0
         if options.commands != ["prepare"]:
-            from pipelines.runs import runtime
+            from pipelines.comparison import worker
 
-            runtime.import_tensorflow()
+            worker._import()
+        if any("clip.keras" in COMMANDS[name] for name in options.commands):
+            make_model(home)
         for name in options.commands:
-            started = time.perf_counter()
-            tried, wrong = torture(name, home, most=options.points)
-            failed += len(wrong)
-            took = f"{time.perf_counter() - started:.0f} s"
-            print(f"{name}: {tried} points, {tried - len(wrong)} survived, {took}", flush=True)
+            tried = Torture(name, home)
+            if tried.status:
+                print(f"{name}: undisturbed, status {tried.status}: {tried.said()}", flush=True)
+                failed += 1
+                continue
+            if tried.elsewhere:
+                print(f"{name}: network, or files elsewhere: {tried.elsewhere}", flush=True)
+                failed += 1
+            for how in options.how:
+                started, before = time.perf_counter(), tried.wrong
+                count = tried.by(how, options.points)
+                survived = count - (tried.wrong - before)
+                took = f"{time.perf_counter() - started:.0f} s"
+                print(f"{name}, {how}: {count} points, {survived} survived, {took}", flush=True)
+            failed += tried.wrong
     return int(failed > 0)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+# Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing.
+_UNSEEN = {ord("_"): " ", **dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0xAD))}
+
 
 def name_key(name: str) -> str:
     """Returns a key that is equal for different spellings of the same class name.
 
-    Ignores case, underscore or space, repeated spaces, and the Unicode form (NFC or NFD).
+    Ignores case, underscore or space, repeated spaces, characters that nobody sees, and the
+    Unicode form (NFC or NFD).
     """
-    folded = unicodedata.normalize("NFC", name).casefold().replace("_", " ")
+    folded = unicodedata.normalize("NFC", name).casefold().translate(_UNSEEN)
     return " ".join(unicodedata.normalize("NFC", folded).split())
 
 

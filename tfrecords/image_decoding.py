@@ -11,6 +11,8 @@ from PIL import Image, UnidentifiedImageError, features
 
 from tfrecords.image_kinds import HEAD_BYTES, kind_of
 
+MAX_PIXELS = 89_478_485  # as in Pillow: a quarter of a gigabyte of RGB
+
 _DEEP = 16  # bits per channel of files that often hold only 10 or 12 bits
 
 _TWELVE_BITS = 4095
@@ -54,13 +56,12 @@ def opened(data: bytes, *, first_frame: bool, max_pixels: int | None) -> Image.I
 
 def _image(data: bytes, kind: str, max_pixels: int | None) -> Image.Image:
     """Opens the image (header only); UnreadableError if it has too many pixels."""
-    limit = Image.MAX_IMAGE_PIXELS
-    if max_pixels is not None and limit is not None and max_pixels > limit:
-        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's limit is per process
-    most = max_pixels or limit
+    most, limit = max_pixels or MAX_PIXELS, Image.MAX_IMAGE_PIXELS
+    if limit is not None and most > limit:
+        Image.MAX_IMAGE_PIXELS = most  # Pillow's limit is per process
     try:
         image = Image.open(io.BytesIO(data), formats=(kind, "MPO") if kind == "JPEG" else (kind,))
-        too_large = most is not None and image.width * image.height > most
+        too_large = image.width * image.height > most
     except Image.DecompressionBombError:
         too_large = True
     if too_large:
@@ -79,7 +80,7 @@ def _know(kind: str) -> None:
     except ImportError:
         name = "HEIC" if kind == "HEIF" else kind
         raise UnreadableError(
-            f"a {name} image, which needs pillow-heif: pip install 'duet-vision-language[heif]'"
+            f"a {name} image, which needs pillow-heif: pip install pillow-heif"
         ) from None
     pillow_heif.register_heif_opener()
 

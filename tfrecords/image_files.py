@@ -57,8 +57,8 @@ def normalise(
             bicubic filter). Smaller images are never enlarged.
         lossless: never re-encode as JPEG.
         first_frame: take the first frame or page of files with several instead of refusing them.
-        max_pixels: largest accepted number of pixels, checked before decoding; None for Pillow's
-            limit (89,478,485).
+        max_pixels: largest accepted number of pixels, checked before decoding; None for 89,478,485,
+            which is Pillow's.
 
     Raises:
         UnreadableError: the file is empty, truncated, damaged, animated or no image at all, or
@@ -86,16 +86,17 @@ def normalise(
     return EncodedImage(_encode(image, kind), kind, image.height, image.width)
 
 
-def thumbnail(data: bytes, *, side: int) -> bytes:
+def thumbnail(data: bytes, *, side: int, max_pixels: int | None = None) -> bytes:
     """Returns a JPEG of the image, shrunk to fit a square of `side` pixels; never enlarged.
 
     Decodes as `normalise` does, so the result is always a plain JPEG; of files with several
     frames, the first.
 
     Raises:
-        UnreadableError: it is no image, or a damaged one.
+        UnreadableError: it is no image, a damaged one, or one of more than `max_pixels`.
     """
-    with Image.open(io.BytesIO(normalise(data, lossless=True, first_frame=True).data)) as image:
+    plain = normalise(data, lossless=True, first_frame=True, max_pixels=max_pixels)
+    with Image.open(io.BytesIO(plain.data)) as image:
         image.thumbnail((side, side), Image.Resampling.BICUBIC)
         return _encode(image, "jpeg", quality=85)
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from duet import regular_files
 from tfrecords import schema
 from tfrecords.escaped_names import escaped, unescaped
 from tfrecords.framing import read_records
@@ -97,7 +98,7 @@ class ImageFolder:
         if not path.is_relative_to(self.path.resolve()):
             raise PermissionError(f"{name} leads out of {self.path}")
         try:
-            return path.read_bytes()
+            return regular_files.read_regular(path)
         except FileNotFoundError:
             raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from duet import regular_files
 from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.resize import resized_centre, to_uint8
@@ -93,7 +94,7 @@ def read_image(
             received = f"{image.dtype} {list(image.shape)}"
             raise ValueError(f"image: expected pixels uint8 [height, width, 3]; got {received}")
         return pixels_to_square(tf.constant(image), preprocessing).numpy()
-    data = image if isinstance(image, bytes) else Path(image).read_bytes()
+    data = image if isinstance(image, bytes) else regular_files.read_regular(image)
     try:
         plain = normalise(data, lossless=True, first_frame=first_frame, max_pixels=max_pixels)
     except UnreadableError as error:

@@ -1,4 +1,4 @@
-"""Whether a manifest can be true: kinds of values, sums, and names of shards that stay inside.
+"""Validate a manifest: types, counts, and shard names inside the folder.
 
 What it says of a split must add up: a shard taken out, doubled or put elsewhere is noticed before
 an image is read.

@@ -16,7 +16,7 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from typing import Any
 
-from duet import extras
+from duet import extras, files
 from tfrecords.shard import Job, Slice, write_shard
 
 _POLL_SECONDS = 0.2
@@ -57,6 +57,8 @@ def run_local(
                 future.result()
     except ValueError as error:
         raise ValueError(str(error)) from error
+    except files.CannotWriteError as error:
+        raise files.CannotWriteError(str(error), error.errno) from None
     except BrokenProcessPool:
         raise RuntimeError(
             "a worker process died, perhaps for lack of memory; start the same command again "

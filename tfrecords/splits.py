@@ -54,6 +54,24 @@ def train_validation(
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
+def parts(labels: Sequence[int] | np.ndarray, count: int, *, seed: int) -> np.ndarray:
+    """Returns the part of each image, int [n] from 0 to count - 1, stratified by class.
+
+    The images of every class are shuffled and dealt out in turn, a class going on where the one
+    before it ended, so that parts differ by at most one image of a class, and by one of them all.
+    The one image of a class that has no other is in no part: -1.
+
+    Raises ValueError unless there are one or more parts.
+    """
+    if count < 1:
+        raise ValueError(f"parts: expected 1 or more, got {count}")
+    found = np.full(len(labels), -1)
+    several = [each for each in _shuffled_by_class(labels, seed=seed) if len(each) > 1]
+    dealt = np.concatenate(several) if several else np.empty(0, np.int64)
+    found[dealt] = np.arange(len(dealt)) % count
+    return found
+
+
 def rarest_class(labels: Sequence[Sequence[int]]) -> np.ndarray:
     """Returns each image's rarest class, int [n], as its stratum.
 

@@ -31,6 +31,8 @@ RUNNERS = ("local", "beam")
 
 SHARD_SIZE = 500
 
+MANY = 20  # shards: so many are not begun before it is known that there is room for them
+
 
 def write(
     source: Source,
@@ -101,7 +103,7 @@ def write(
     except OSError as error:
         if error.errno is None:  # raised by Duet, already readable
             raise
-        raise _write_error(error, directory) from error
+        raise _write_error(error, directory) from None
 
 
 def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) -> None:
@@ -114,7 +116,23 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
         unit=" images",
         **({} if progress else {"disable": True}),  # `TQDM_DISABLE` is respected too
     ) as bar:
+        if len(todo) >= MANY:
+            run_local(todo[:1], job, workers=1, advance=bar.update)
+            said = _room(todo, job)
+            todo = todo[1:]
+            if progress:
+                bar.write(said)
         run_local(todo, job, workers=workers, advance=bar.update)
+
+
+def _room(todo: list[Slice], job: Job) -> str:
+    """What shards will take, by the first of them, which is written; see `files.room`."""
+    images = sum(piece.stop - piece.start for piece in todo)
+    first = finished(todo[0], job)
+    if first is None or not first.info.records:
+        return ""
+    each = first.info.bytes / first.info.records
+    return files.room(job.directory, images * each, what="all records, by the first shard")
 
 
 def _check(*, runner: str, **numbers: int | None) -> None:
@@ -198,14 +216,14 @@ def _remove_work_folder(job: Job) -> None:
     shutil.rmtree(job.work, ignore_errors=True)
 
 
-def _write_error(error: OSError, directory: Path) -> OSError:
+def _write_error(error: OSError, directory: Path) -> files.CannotWriteError:
     """Returns the same error with a message that says what to do."""
+    said = str(error)
+    if not isinstance(error, files.CannotWriteError):
+        said = f"writing {directory} failed: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OSError(
-            f"no space left for {directory}; make room and start the same command again: "
-            f"finished shards are kept"
-        )
-    return OSError(f"writing {directory} failed: {error}")
+        said += "; make room and give the same command again: finished shards are kept"
+    return files.CannotWriteError(said, error.errno)
 
 
 def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:

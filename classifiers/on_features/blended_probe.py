@@ -1,4 +1,4 @@
-"""LP++: a linear probe with a learnt weight of every class name."""
+"""LP++: a linear probe with a learnt weight for each class name's embedding."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Choose a setting by validation, and only when the validation images tell settings apart."""
+"""Choose a setting on validation images, or keep the default where they are too few to decide."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

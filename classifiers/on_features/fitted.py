@@ -1,4 +1,4 @@
-"""What a method gives: logits over the classes it was fitted on, and over names it never saw."""
+"""The result of a method: logits of trained classes and of new class names."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any

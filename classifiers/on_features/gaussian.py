@@ -1,4 +1,4 @@
-"""Gaussian discriminant analysis beside the zero-shot classifier: nothing is trained."""
+"""Gaussian discriminant analysis added to the zero-shot classifier, in closed form."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""ProKeR: kernel ridge regression of what the class names leave unsaid."""
+"""ProKeR: kernel ridge regression of the zero-shot classifier's residuals."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tip-Adapter with a rule for new names, beside the other methods on cached features."""
+"""Tip-Adapter on cached features, with scores for new class names."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

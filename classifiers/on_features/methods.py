@@ -1,4 +1,4 @@
-"""The table of methods on cached features."""
+"""The table of methods that are fitted to cached features."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

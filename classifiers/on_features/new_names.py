@@ -1,4 +1,4 @@
-"""Put names that were never seen on one scale with those that were trained."""
+"""Calibrate the logits of new class names against those of trained classes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

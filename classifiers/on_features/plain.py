@@ -1,4 +1,4 @@
-"""What the others are measured against: class names alone, and the probe without them."""
+"""Baselines: the zero-shot classifier, and a linear probe without class names."""
 
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.task import Task

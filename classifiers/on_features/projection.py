@@ -1,4 +1,4 @@
-"""ProLIP: train the image side's last projection alone, pulled to where it was."""
+"""ProLIP: train only the image tower's last projection, regularised to its pretrained value."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Probes that start at the class names, as they were published: CLAP, ZS-LP and SS-Text."""
+"""Published probes initialised at the class names: CLAP, ZS-LP and SS-Text."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Rows trained from the class names by many small steps: cross-modal probe and TaskRes."""
+"""Classifier weights trained from the class names by gradient steps: cross-modal probe, TaskRes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The two ways to train a few rows on cached features: to the optimum, or so many steps."""
+"""Fit a linear classifier to cached features: L-BFGS to convergence, or AdamW for fixed steps."""
 
 from collections.abc import Callable
 

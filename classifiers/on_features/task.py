@@ -1,4 +1,4 @@
-"""What a method on cached features is given: features, labels, class texts, and the checks."""
+"""The input of a method on cached features: features, labels and class texts, checked."""
 
 from dataclasses import dataclass, replace
 

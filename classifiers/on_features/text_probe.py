@@ -1,4 +1,4 @@
-"""The probe that starts at the class names, and is pulled back to them."""
+"""A linear probe initialised at the class names and regularised towards them."""
 
 import numpy as np
 

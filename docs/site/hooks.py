@@ -20,6 +20,8 @@ def on_page_markdown(markdown, page, **_):
         return _home()
     if path == "reference/commands.md":
         return markdown + _commands()
+    if path == "guides/recipes.md":
+        return markdown + _recipes()
     if path == "reference/results.md":
         return markdown + _results()
     for package in PACKAGES:
@@ -68,6 +70,16 @@ def _names(package):
     text = (ROOT / package / "__init__.py").read_text(encoding="utf-8")
     found = re.findall(rf"from ({package}[\w.]*) import (\w+) as \2", text)
     return "".join(f"\n::: {module}.{name}\n" for module, name in dict.fromkeys(found))
+
+
+def _recipes():
+    """The head of every recipe."""
+    parts = []
+    for path in sorted((ROOT / "pipelines/recipes").glob("*.yaml")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        head = [line[2:] for line in lines[: next(i for i, x in enumerate(lines) if x[:1] != "#")]]
+        parts.append("\n".join([f"\n## {path.stem}\n", "```text", *head, "```"]))
+    return "\n".join(parts) + "\n"
 
 
 def _results():

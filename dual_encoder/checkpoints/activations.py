@@ -1,4 +1,4 @@
-"""Activations by the names that published configurations give them."""
+"""Activation functions by their names in published configurations."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Whether a checkpoint can be loaded from the hub as it lies there; no weights are fetched."""
+"""Check on the hub whether a checkpoint can be loaded, without fetching its weights."""
 
 import fnmatch
 import json
@@ -17,13 +17,14 @@ from dual_encoder.checkpoints.load import (
     KERAS,
     SETTINGS,
     row_named,
-    similar,
     with_revision,
 )
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
+from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
 from dual_encoder.checkpoints.pretrained import Checkpoint
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.unknown_names import hint
 from dual_encoder.checkpoints.weight_files import (
     INDEX,
     KERAS_HUB,
@@ -63,29 +64,32 @@ def availability(name: str) -> Availability:
     is known. Keras' global state is cleared afterwards.
 
     Args:
-        name: a name or tag of the table, or `hf://org/repo`; with `@` and a revision behind it, or
-            without.
+        name: a name of the table, a tag of OpenCLIP's, or `hf://org/repo`; with `@` and a revision
+            behind it, or without.
 
     Raises:
         ValueError: no such name.
         ConnectionError: the hub cannot be asked.
     """
     plain, revision = with_revision(name, None)
-    row = row_named(str(plain))
-    if row is None and not str(plain).startswith(HUB):
+    row, tag = row_named(str(plain)), open_clip_tags().get(str(plain))
+    if row is None and tag is None and not str(plain).startswith(HUB):
         raise ValueError(
-            f"no checkpoint {name!r}; expected {HUB}org/repo, or a name of the table such as "
-            f"{', '.join(similar(name))}"
+            f"no checkpoint {name!r}; expected {HUB}org/repo, or a name that "
+            f"`python -m pipelines models` lists{hint(name)}"
         )
     if row is not None and row.file is not None:
         return Availability(name, weights=row.file.name, size=row.file.stat().st_size)
-    repository = str(row.repository) if row else str(plain).removeprefix(HUB)
+    source = row or tag
+    repository = str(source.repository) if source else str(plain).removeprefix(HUB)
+    if row is None and tag is not None and tag.refusal:
+        return Availability(name, repository, problem=f"Duet has no such model ({tag.refusal})")
     try:
         commit, sizes = listing.look(repository, revision or (row.revision if row else None))
     except (FileNotFoundError, PermissionError) as error:
         return Availability(name, repository, problem=str(error))
-    layout = row.layout if row else None
-    if row is None and (own := _in_keras(sizes)):
+    layout = row.layout if row else "open_clip" if tag else None
+    if layout is None and (own := _in_keras(sizes)):
         size = _bytes([sizes[file] for file in own])
         return Availability(name, repository, commit, own[0], size)
     weights = find(sizes, layout)

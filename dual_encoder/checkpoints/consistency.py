@@ -1,4 +1,4 @@
-"""What a loaded model is, in the terms of the table of checkpoints, and where the two disagree."""
+"""Compare a loaded model with its row in the table of checkpoints."""
 
 import math
 from typing import Any

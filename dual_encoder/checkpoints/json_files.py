@@ -1,4 +1,4 @@
-"""The settings of a checkpoint's folder, which are JSON."""
+"""Read the JSON files of a checkpoint folder."""
 
 import json
 from pathlib import Path

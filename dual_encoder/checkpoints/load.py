@@ -1,7 +1,6 @@
-"""One way in: a checkpoint's name, a repository, a folder or a `.keras` file to a model."""
+"""Load a model by checkpoint name, hub repository, folder or `.keras` file."""
 
 import contextlib
-import difflib
 import fnmatch
 import gc
 import importlib.util
@@ -13,7 +12,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint, load_packed
+from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint, load_packed, unknown_names
 from dual_encoder.checkpoints.consistency import contradictions
 from dual_encoder.checkpoints.hub import fetch
 from dual_encoder.checkpoints.hub.cache import names_in, snapshot
@@ -98,6 +97,8 @@ def load(
         path = keras_hub_fetch.fetch(str(name), handle)
     else:
         path = Path(name)
+        if not name or not path.exists():
+            raise FileNotFoundError(unknown_names.no_model(str(name)))
         _refuse(name, revision=revision)
     if path.is_dir() and not (path / KERAS).is_file():
         return read_folder(path, image_size=image_size)
@@ -134,10 +135,7 @@ def read_folder(
     """
     layout = layout or _layout(folder)
     if layout is None:
-        raise FileNotFoundError(
-            f"{folder}: no model.keras in this folder (has the run finished?), and no config.json "
-            "or open_clip_config.json as published checkpoints have them"
-        )
+        raise FileNotFoundError(unknown_names.no_layout(folder, names_in(folder)))
     with _collecting_nothing():
         return READERS[layout](folder, image_size=image_size)
 
@@ -186,7 +184,8 @@ def _published(
 def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, str | None]:
     """A name of the table or the hub without the revision after it, and that revision."""
     plain, at, after = str(name).partition(AT)
-    if not at or not (plain.startswith(HUB) or row_named(plain)):
+    known = plain.startswith(HUB) or row_named(plain) or plain in open_clip_tags()
+    if not at or not known:
         return name, revision
     if not after or revision is not None:
         raise ValueError(
@@ -221,13 +220,8 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
 
 def _read_keras(path: Path) -> Any:
     """Any model that says how it wants its images, or reads texts; its class is imported."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no model {str(path)!r}; expected a .keras file, a folder, {HUB}org/repo, or a name "
-            f"of the table of checkpoints such as {', '.join(similar(str(path)))}"
-        )
     if path.suffix != ".keras":
-        raise ValueError(f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}")
+        raise ValueError(unknown_names.no_keras_file(path))
     _import_owners(path)
     try:
         model = keras.saving.load_model(path, compile=False)
@@ -258,11 +252,6 @@ def _import_owners(path: Path) -> None:
         if importlib.util.find_spec(package) is None:
             raise ValueError(f"{path}: its classes are those of {package}: import {package} first")
         importlib.import_module(package)
-
-
-def similar(name: str) -> list[str]:
-    """Names of the table that are like this one, or its first."""
-    return difflib.get_close_matches(name, CHECKPOINTS, n=3) or list(CHECKPOINTS)[:3]
 
 
 def _refuse(name: str | Path, **options: Any) -> None:

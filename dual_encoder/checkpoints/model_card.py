@@ -1,4 +1,4 @@
-"""README.md of a repository of the hub: what the model is, how to load it, what was measured."""
+"""Write the model card (README.md) of a hub repository: usage and measured results."""
 
 import json
 from collections.abc import Iterable, Mapping

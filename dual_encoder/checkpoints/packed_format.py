@@ -1,4 +1,4 @@
-"""A dual encoder as one safetensors file: weights by name, the configuration in the metadata.
+"""A dual encoder in one safetensors file: weights by name, configuration in the metadata.
 
 Floats are stored in half precision, which halves the file; `load_packed` gives float32 back.
 """

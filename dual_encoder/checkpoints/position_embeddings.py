@@ -1,4 +1,4 @@
-"""A table of positions for images of another size than the checkpoint was trained on."""
+"""Resize position embeddings for another image size."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The arrays of a safetensors file without reading them: each stays on disk until it is used."""
+"""Memory-map the arrays of a safetensors file."""
 
 import json
 from pathlib import Path

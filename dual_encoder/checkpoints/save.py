@@ -1,4 +1,4 @@
-"""The ways out: a model as a folder that `transformers` reads, and as a repository of the hub."""
+"""Save a model as a `transformers` folder or a hub repository."""
 
 import json
 import tempfile

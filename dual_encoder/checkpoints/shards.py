@@ -1,4 +1,4 @@
-"""Weights in several files, and the index that lists them."""
+"""Read weights split into several files, by their index."""
 
 import json
 from pathlib import Path

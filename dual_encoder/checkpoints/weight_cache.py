@@ -1,4 +1,4 @@
-"""A checkpoint's weights as the model has them, in a file of their own that is used without a copy.
+"""Cache of converted weights, memory-mapped on the next load.
 
 A published file has most matrices the other way round, and none at an address that TensorFlow can
 use. So what was made of it is written down once, and mapped into memory from then on: the second

@@ -1,4 +1,4 @@
-"""Where the weights of a checkpoint are: the file names of each layout, and the tensors in them."""
+"""Find the weight files of a checkpoint, and open their tensors."""
 
 import fnmatch
 from collections.abc import Callable, Iterable
@@ -8,6 +8,8 @@ from pathlib import Path
 from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
 from dual_encoder.checkpoints.shards import shards
 from dual_encoder.checkpoints.torch_files import map_torch_tensors
+
+POINTER = b"version https://git-lfs.github.com"
 
 INDEX = ".index.json"  # of weights in several files
 
@@ -28,6 +30,8 @@ TORCH = {
 # The configuration that a layout has, and what it has for images; in this order where both could
 # be meant.
 CONFIGS = {"open_clip": "open_clip_config.json", "transformers": "config.json"}
+
+ALONE = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".ckpt", ".msgpack")
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
@@ -51,6 +55,11 @@ class Weights:
             return self.file
         whole = Path(self.file.removesuffix(INDEX))
         return f"{whole.stem}*{whole.suffix}"
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of this name holds weights, and nothing of what they are of."""
+    return name.endswith(ALONE)
 
 
 def find(names: Iterable[str], layout: str | None = None) -> Weights | None:
@@ -98,7 +107,7 @@ def open_tensors(folder: Path, layout: str, *, rename: Callable[[str], str] = st
 
     Raises:
         FileNotFoundError: no weights of this layout, or a part is missing.
-        ValueError: a file is damaged, or holds something else than tensors.
+        ValueError: a file is damaged, a pointer, or holds something else than tensors.
     """
     names = [path.name for path in folder.iterdir() if path.is_file()]
     weights = find(names, layout)
@@ -106,8 +115,19 @@ def open_tensors(folder: Path, layout: str, *, rename: Callable[[str], str] = st
         raise FileNotFoundError(nothing_found(folder, names, layout))
     file = folder / weights.file
     files = shards(file) if weights.file.endswith(INDEX) else [file]
+    for path in files:
+        _refuse_pointer(path)
     maps = [(map_torch_tensors if weights.is_torch else map_tensors)(path)[0] for path in files]
     return {rename(name): array for arrays in maps for name, array in arrays.items()}
+
+
+def _refuse_pointer(path: Path) -> None:
+    with open(path, "rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise ValueError(
+                f"{path}: a pointer in place of the file, as git clone leaves it; "
+                "git lfs pull fetches the file"
+            )
 
 
 def _first(names: list[str], wanted: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Which variable is which tensor: the rows that a layout's table of weight names is made of.
+"""Fill a model's variables from a checkpoint's tensors, by a table of names.
 
 A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` writes one.
 """
@@ -16,6 +16,7 @@ import numpy as np
 
 from dual_encoder.checkpoints import weight_cache, zero_copy
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
+from duet import private_api
 
 Arrays = Sequence[np.ndarray]
 
@@ -204,8 +205,8 @@ def fill(
         else:
             value = pool.submit(zero_copy.mapped, kept[entry.variable])
         values[entry.variable] = value
-        if _waits(variable):  # Keras has no public way to say what a first value shall be
-            variable._initializer = lambda shape, dtype, value=value: value.result()
+        if _waits(variable):
+            private_api.set_initializer(variable, lambda shape, dtype, value=value: value.result())
         else:
             variable.assign(value.result())
     pool.shutdown(wait=False)

@@ -1,4 +1,4 @@
-"""Arrays into tensors of the backend that become variables' values, copied once at the most."""
+"""Convert arrays to tensors of the backend with at most one copy."""
 
 from typing import Any
 

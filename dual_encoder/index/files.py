@@ -1,4 +1,4 @@
-"""The files of an index: rows of embeddings in safetensors, mapped into memory, and `index.json`.
+"""The files of an index: memory-mapped embeddings in safetensors, and `index.json`.
 
 A file of rows holds `embeddings` float32 [n, e]; the n ids as concatenated UTF-8 (`id_bytes`
 uint8, and `id_ends` int64 [n], the end of each); and `stamps` int64 [n, 3]: two numbers that
@@ -25,6 +25,10 @@ WORK_FOLDER = ".unfinished"  # parts of an unfinished index
 SCHEMA = 1
 
 _KEY = "duet"
+
+
+class CutShortError(OSError):
+    """A file of an index that got shorter while it was in use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,12 @@ class IndexRows:
 
     def __len__(self) -> int:
         return len(self.id_ends)
+
+    def check_whole(self) -> None:
+        """Raises CutShortError if the file got shorter: to read it on would end the process."""
+        mapped = getattr(self.embeddings, "_mmap", None)  # of np.memmap
+        if mapped is not None and mapped.size() < len(mapped):
+            raise CutShortError("a file of the index was cut short in use; build the index again")
 
     def id(self, row: int) -> str:
         """Returns the id of one row."""
@@ -121,6 +131,9 @@ def read_facts(folder: Path) -> IndexFacts:
         if content["schema"] != SCHEMA:
             raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        outside = [shard.name for shard in shards if Path(shard.name).name != shard.name]
+        if outside:
+            raise ValueError(f"expected a file in the folder; got {outside[0]!r}")
         return IndexFacts(shards=shards, **content)
     except (FileNotFoundError, NotADirectoryError):
         if (folder / WORK_FOLDER).is_dir():

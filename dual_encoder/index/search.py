@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -132,6 +132,7 @@ class Index:
 
     def _place(self, row: int) -> tuple[IndexRows, int]:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        self.shards[number].check_whole()
         return self.shards[number], int(row - self._starts[number])
 
     def id(self, row: int) -> str:
@@ -157,7 +158,10 @@ class Index:
         return result
 
     def search(self, queries: np.ndarray, k: int) -> Hits:
-        """Returns the k nearest images of each query [q, e], exactly: see `top_k`."""
+        """Returns the k nearest images of each query [q, e], exactly: see `top_k`.
+
+        Raises CutShortError if one of the index's files got shorter since it was opened.
+        """
         return top_k(queries, self._embeddings_in_turn(), k)
 
     def _embeddings_in_turn(self) -> Iterator[np.ndarray]:
@@ -166,9 +170,12 @@ class Index:
         They stay in the system's file cache, from which the next search maps them again.
         """
         for shard in self.shards:
+            shard.check_whole()
             yield shard.embeddings
-            mapped = getattr(shard.embeddings, "_mmap", None)  # of np.memmap
-            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped: Any = shard.embeddings
+            while isinstance(mapped, np.ndarray):
+                mapped = mapped.base
+            if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 mapped.madvise(mmap.MADV_DONTNEED)
 
 

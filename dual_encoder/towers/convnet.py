@@ -1,4 +1,4 @@
-"""Plain convolutions for small images on a CPU, as a transformer's stem or as a tower.
+"""Small convolutional networks: a transformer's stem, or an image tower.
 
 On a CPU they train several times more images per second than attention or depthwise
 convolutions, and learn from fewer images.

@@ -1,4 +1,4 @@
-"""ConvNeXt: depthwise convolutions of 7 x 7 and mlps over channels, in four stages."""
+"""ConvNeXt image tower."""
 
 from collections.abc import Sequence
 from functools import partial

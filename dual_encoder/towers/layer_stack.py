@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from dual_encoder.towers import bfloat16
 from dual_encoder.towers.xla import on_accelerator, xla_in_turn
 
 DEEP = 6  # from this depth, compiling one layer is faster than tracing all
@@ -23,9 +24,13 @@ def in_turn(
     On a CPU, identical layers become one function of their weights, traced once and compiled once
     per shape by XLA: inside functions of `compiled`, and in training steps of deep towers. This
     takes no longer than tracing every layer; a transformer of twelve layers is a seventh faster,
-    its training a third, and the gradient stores only the arrays marked with `kept`.
+    its training a third, and the gradient stores only the arrays marked with `kept`. In bfloat16
+    they run without XLA where the CPU has instructions for it, which only oneDNN uses.
     """
     xla = _xla_for_training(layers, x) if training else xla_in_turn.get()
+    half = layers and layers[0].compute_dtype == "bfloat16"
+    if xla and half and bfloat16.instructions():
+        xla = None if training else False
     if xla is None or len({_kind(layer) for layer in layers}) != 1:
         for layer in layers:
             x = layer(x, *given, training=training)

@@ -1,4 +1,4 @@
-"""Two-dimensional rotary positions: queries and keys rotated by angles of the patch position."""
+"""Two-dimensional rotary position embeddings."""
 
 from typing import Any
 

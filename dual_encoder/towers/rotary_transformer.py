@@ -1,4 +1,4 @@
-"""Image transformers with rotary positions, gated mlps or more norms: EVA, PE-Core, DINOv3."""
+"""Image transformers with rotary positions, gated MLPs or extra norms: EVA, PE-Core, DINOv3."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""Swin: attention in windows, shifted by half their size in every other block."""
+"""Swin transformer: attention in shifted windows."""
 
 from collections.abc import Sequence
 from functools import partial

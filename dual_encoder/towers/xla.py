@@ -1,4 +1,4 @@
-"""Compiled functions of a model's variables, for calls from Python."""
+"""Compile functions of a model's variables for calls from Python."""
 
 from collections.abc import Callable
 from contextvars import ContextVar

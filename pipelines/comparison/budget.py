@@ -1,4 +1,4 @@
-"""Which methods of a comparison there is time for, by what they are predicted to take."""
+"""Predict the minutes of each method, and select those that fit the time budget."""
 
 import re
 import time
@@ -81,9 +81,10 @@ def forecast(options: Options, manifest: Manifest, recipes: Recipes, *, speed: S
     chosen, left_out = within(options, manifest, recipes, speed=speed)
     needed = {name: predicted(name, options, manifest, speed, recipes) for name in chosen}
     total = recommendation.duration(sum(needed.values()) + _serving(options))
-    width = max(map(len, options.methods))
+    width, folds = max(map(len, options.methods)), options.folds or 1
+    divided = f" in {folds} folds" if folds > 1 else ""
     return [
-        f"methods: {len(chosen)}, predicted to take {total} on this machine",
+        f"methods: {len(chosen)}{divided}, predicted to take {total} on this machine",
         *(f"  {name:{width}}  {recommendation.duration(each)}" for name, each in needed.items()),
         *(f"  {name:{width}}  left out ({reason})" for name, reason in left_out.items()),
     ]
@@ -94,7 +95,7 @@ def predicted(
 ) -> float:
     """Seconds that all runs of a method take, and of a network of its own serving it."""
     row = METHODS[method]
-    runs = len(options.seeds) if row.draws else 1
+    runs = (options.folds or 1) * (len(options.seeds or ()) if row.draws else 1)
     epochs = recipes.get(method, {}).get("epochs", options.epochs)
     trained = row.passes * epochs * manifest.split("train").count
     forwards = (1 + BACKWARD) * trained + manifest.split(options.test).count

@@ -1,4 +1,4 @@
-"""What the methods of a comparison cost to keep and to run, as tables: CSV, terminal, page."""
+"""Tables of the serving costs of all methods: CSV, terminal, page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

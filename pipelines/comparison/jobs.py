@@ -1,4 +1,4 @@
-"""The runs that a method of a comparison is made of, as the options of the command that does it."""
+"""The runs of each method of a comparison, as options of their command."""
 
 import dataclasses
 import json
@@ -68,6 +68,7 @@ def of(
     if row.command == "prompt":
         cells = _prompt_cells(out, row, options)
         return [_prompt_job(options, row, cells, out=out)], cells
+    assert options.seeds
     seeds = options.seeds if row.draws else options.seeds[:1]
     recipe = recipes.get(row.name)
     own = [_finetune_job(options, row, recipe, seed=seed, out=out, images=images) for seed in seeds]
@@ -89,14 +90,14 @@ def _finetune_job(
         "out": str(out / "runs" / row.name / f"seed-{seed}"),
         **_protocol(options, out),
         "validation": options.validation,
-        "split_seed": options.seeds[0],
+        "split_seed": (options.seeds or [0])[0],
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "class_weight": options.class_weight,
         "seed": seed,
         "test": options.test,
         "bootstrap": options.bootstrap,
-        "precision": options.precision,
+        "precision": options.precision or ("auto" if row.fit is not None else None),
         "micro_batch": options.micro_batch,
     }
     if row.network:
@@ -134,6 +135,7 @@ def _prompt_job(options: Options, row: Method, cells: list[Path], *, out: Path) 
         **_protocol(options, out),
         "epochs": options.prompt_epochs,
         "n_ctx": options.n_ctx,
+        "precision": options.precision,
         "split": options.test,
         "bootstrap": options.bootstrap,
     }
@@ -150,7 +152,7 @@ def _prompt_cells(out: Path, row: Method, options: Options) -> list[Path]:
     """The folders of a method's results in the grid that `prompt` makes."""
     grid = out / "runs" / "prompt"
     found = fewshot_grid.cells(
-        grid, options.model, row.name, shots=[options.shots], seeds=options.seeds
+        grid, options.model, row.name, shots=[options.shots], seeds=options.seeds or []
     )
     return [cell.folder for cell in found]
 
@@ -160,6 +162,7 @@ def _protocol(options: Options, out: Path) -> dict[str, Any]:
         "held_out": options.held_out or None,
         "held_out_classes": options.held_out_classes,
         "templates": options.templates,
+        "allow_equal_names": options.allow_equal_names or None,
         "strategy": options.strategy,
         "features": str(out / FEATURES),
     }

@@ -33,17 +33,27 @@ def choose(
 
 
 def rows(
-    data: str, split: str, said: Mapping[str, Predictions], *, seen: Sequence[int], names: list[str]
+    tested: Sequence[tuple[str, int]],
+    split: str,
+    said: Mapping[str, Predictions],
+    *,
+    seen: Sequence[int],
+    names: list[str],
 ) -> list[dict[str, Any]]:
-    """One row of images per method, as the template `confusions` takes them."""
+    """One row of images per method, as the template `confusions` takes them.
+
+    tested: folders of records, one of each fold, and how many images of their split were tested.
+    """
     import tfrecords
 
     chosen = choose(said, seen=seen)
     wanted = {place for places in chosen.values() for place in places}
-    images = {
-        place: image_files.jpeg(image_files.pixels(example.image))
-        for place, example in tfrecords.examples_at(data, split, wanted)
-    }
+    images, first = {}, 0
+    for data, count in tested:
+        own = {place - first for place in wanted if first <= place < first + count}
+        for place, example in tfrecords.examples_at(data, split, own):
+            images[first + place] = image_files.jpeg(image_files.pixels(example.image))
+        first += count
     return [
         {
             "text": name,

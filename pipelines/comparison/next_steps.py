@@ -1,4 +1,4 @@
-"""What to do with the answer of a comparison: where its method lies, and what uses it."""
+"""The commands that use the recommended method."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -21,7 +21,12 @@ class Options:
             skips what is finished.
         model: the dual encoder that is adapted; see `python -m pipelines models`.
         methods: rows of the table of methods, or all: NAMES.
-        seeds: of training; the images are divided by the first one, for all.
+        seeds: of training; the images are divided by the first one, for all. Without it 1, 2 and
+            3, or 1 where there are folds.
+        folds: so many times the images are divided anew and every method is trained, so that
+            every image is tested once; 1 for the division of the records alone. Without it as
+            many as there are test parts in the images, at most 5, where fewer than 50 test images
+            are of classes trained on, or of held-out ones; else 1.
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
         validation: share of every class's training images that methods choose by.
@@ -42,10 +47,13 @@ class Options:
             YAML file of finetune; data, split, seeds and test stay those of the comparison.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
+        allow_equal_names: also where several classes have the same name, as in published lists; the
+            figures say which.
         weights: of networks of keras.applications: imagenet or random; without it imagenet.
         image_size: pixels of the supervised networks; their own size without it.
         strategy: one or mirrored; without it one.
-        precision: of the methods that fine-tune, float32 or mixed_bfloat16; without it float32.
+        precision: float32, mixed_bfloat16 or mixed_float16; without it what fine-tunes computes in
+            float32, and images are embedded in what is fastest here, as `evaluate` does it.
         micro_batch: of the methods that fine-tune: images that a device works on at a time, to
             save memory; without it all at once.
         price: of an hour of this machine, in any currency, to say what training and a million
@@ -61,7 +69,8 @@ class Options:
     out: str
     model: str = "clip-vit-base-patch32"
     methods: list[str] = field(default_factory=lambda: list(DEFAULT))
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    seeds: list[int] | None = None
+    folds: int | None = None
     held_out: int = 0
     held_out_classes: list[str] | None = None
     validation: float = 0.2
@@ -76,10 +85,11 @@ class Options:
     supervised_learning_rate: float | None = None
     recipes: list[str] | None = None
     templates: list[str] | None = None
+    allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
     strategy: Literal["one", "mirrored"] | None = None
-    precision: Literal["float32", "mixed_bfloat16"] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     micro_batch: int | None = None
     price: float | None = None
     serving_seconds: float = 1.0
@@ -93,14 +103,14 @@ Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
 RANGES = {
     "(0, inf)": (
         *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
-        *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
+        *("supervised_learning_rate", "price", "bootstrap", "micro_batch", "folds"),
     ),
     "[0, inf)": ("held_out", "serving_seconds"),
     "[0, 1]": ("class_weight",),
     "(0, 1)": ("validation",),
 }
 
-FREE = ("methods", "seeds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
+FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
 
 
 def check(options: Options) -> None:
@@ -108,6 +118,8 @@ def check(options: Options) -> None:
         options.methods = list(METHODS)
     for name in ("methods", "seeds"):
         values = getattr(options, name)
+        if name == "seeds" and values is None:
+            continue
         if not values or len(set(values)) < len(values):
             raise ValueError(f"--{name}: expected one or more, each once; got {values}")
     for method in options.methods:

@@ -1,21 +1,24 @@
-"""Which runs a comparison is made of, and how they are run."""
+"""Plan the runs of a comparison, and run them."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from duet import files
-from pipelines.comparison import budget, jobs, rows
+from pipelines.comparison import budget, folds, jobs, rows
 from pipelines.comparison import recipes as comparison_recipes
 from pipelines.comparison.about import About
+from pipelines.comparison.display import Display
+from pipelines.comparison.folds import Fold
 from pipelines.comparison.jobs import FAILED, LOG, Job
 from pipelines.comparison.options import Options
-from pipelines.comparison.worker import Call
+from pipelines.comparison.worker import Call, Outcome
 from pipelines.comparison.workers import Workers
 from pipelines.methods.table import METHODS
+from pipelines.runs import class_names
 from pipelines.training import batch_size
 from tfrecords import Manifest
 
@@ -32,19 +35,34 @@ class Plan:
 
     Attributes:
         jobs: in their order.
-        cells: method -> the folder of its results for each seed.
+        folders: method -> those of its results for each seed, one of every fold.
         job_of: method -> the jobs it depends on.
         left_out: method -> why it does not fit into the budget.
         held_out: labels of the classes that are not trained on.
+        folds: how the images are divided; one is the division of the records.
         remarks: what a person should know of the images before the figures.
+        names: of all classes; templates: prompts with {} for the name.
     """
 
     jobs: list[Job]
-    cells: Mapping[str, list[Path]]
+    folders: Mapping[str, list[tuple[Path, ...]]]
     job_of: Mapping[str, list[Job]]
     left_out: Mapping[str, str]
     held_out: tuple[int, ...]
+    folds: Sequence[Fold]
     remarks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ("{}",)
+
+    @property
+    def cells(self) -> dict[str, list[Path]]:
+        """Method -> the folder of its results for each seed, of the division of the records."""
+        return {method: [each[0] for each in found] for method, found in self.folders.items()}
+
+    @property
+    def tested(self) -> list[int]:
+        """Images of each class that are tested, of all folds."""
+        return [sum(counts) for counts in zip(*(fold.test for fold in self.folds), strict=True)]
 
 
 def plan(
@@ -55,24 +73,41 @@ def plan(
     held_out: tuple[int, ...],
     out: Path,
 ) -> Plan:
-    """The runs of a comparison: one per method and seed, or per method that draws nothing.
+    """The runs of a comparison: one per fold, method and seed, or per method that draws nothing.
 
     workers: measure how fast the model is where there is a budget.
     """
+    options = folds.settled(options, manifest, held_out)
     recipes = comparison_recipes.read(options)
     speed = None
     if budget.seconds(options.budget) is not None:
         speed = workers.call(Call(budget.measured_speed, (options.model,)))
     chosen, left_out = budget.within(options, manifest, recipes, speed=speed)
-    images = _to_train_on(options, manifest, held_out)
+    divisions = folds.of(options, manifest, out)
+    images = min(_to_train_on(fold, manifest, held_out) for fold in divisions)
     planned: list[Job] = []
-    cells: dict[str, list[Path]] = {}
+    folders: dict[str, list[tuple[Path, ...]]] = {}
     job_of: dict[str, list[Job]] = {}
     for name in chosen:
-        job_of[name], cells[name] = jobs.of(METHODS[name], options, recipes, out=out, images=images)
+        made = [
+            jobs.of(METHODS[name], fold.options, recipes, out=fold.out, images=images)
+            for fold in divisions
+        ]
+        job_of[name] = [
+            _of_fold(job, fold)
+            for fold, (own, _) in zip(divisions, made, strict=True)
+            for job in own
+        ]
+        folders[name] = list(zip(*(cells for _, cells in made), strict=True))
         planned += job_of[name]
-    remarks = _remarks(options, manifest, held_out, images=images)
-    return Plan(planned, cells, job_of, left_out, held_out, remarks)
+    remarks = _remarks(options, manifest, held_out, images=images, divisions=divisions)
+    templates = class_names.templates(options.templates, manifest)
+    texts = tuple(manifest.spoken_names), tuple(templates)
+    return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts)
+
+
+def _of_fold(job: Job, fold: Fold) -> Job:
+    return job if fold.number == 1 else replace(job, name=f"{job.name}, fold {fold.number}")
 
 
 def batches(made: Plan) -> list[list[Job]]:
@@ -95,41 +130,54 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     """
     left = batches(made)
     needs_model = any(not job.method.network for batch in left for job in batch)
-    first = [Call(rows.resolve, (about.model,), essential=True)] if needs_model else []
+    resolve = Call(rows.resolve, (about.model, made.names, made.templates), essential=True)
+    first = [resolve] if needs_model else []
     if not first:
         claim()
-    for batch in left:
-        calls = [*first, *(Call(rows.fit, (job, about), job.logs / LOG) for job in batch)]
-        outcomes = workers.run(calls)
-        if first and (error := next(outcomes).error):
+    with Display(made.jobs) as display:
+        for batch in left:
+            calls = [*first, *(Call(rows.fit, (job, about), job.logs / LOG) for job in batch)]
+            outcomes = workers.run(calls)
+            if first and (error := next(outcomes).error):
+                outcomes.close()
+                raise error
+            if first:
+                claim()
+            first = []
+            _follow(batch, outcomes, display)
             outcomes.close()
-            raise error
-        if first:
-            claim()
-        first = []
-        for job in batch:
-            print(f"{made.jobs.index(job) + 1} of {len(made.jobs)}: {job.name}", flush=True)
-            (job.logs / FAILED).unlink(missing_ok=True)
-            if error := next(outcomes).error:
-                files.write(job.logs / FAILED, json.dumps({"error": str(error)}))
-                print(f"  failed: {error}", flush=True)
-        outcomes.close()
 
 
-def _to_train_on(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> int:
+def _follow(batch: list[Job], outcomes: Iterator[Outcome], display: Display) -> None:
+    """Say how each job went, and keep why it failed."""
+    for job in batch:
+        (job.logs / FAILED).unlink(missing_ok=True)
+        display.begins(job)
+        if error := next(outcomes).error:
+            files.write(job.logs / FAILED, json.dumps({"error": str(error)}))
+        display.ended(job, error)
+
+
+def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> int:
     """How many images are left to train on, without those that methods choose by."""
     from tfrecords import splits
 
-    train = manifest.split("train")
-    if manifest.multi_label or not train.class_counts:
-        return train.count
-    labels = np.repeat(np.arange(len(train.class_counts)), train.class_counts)
+    if manifest.multi_label or not fold.train:
+        return manifest.split("train").count
+    options = fold.options
+    assert options.seeds
+    labels = np.repeat(np.arange(len(fold.train)), fold.train)
     kept, _ = splits.train_validation(labels, fraction=options.validation, seed=options.seeds[0])
     return int((~np.isin(labels[kept], held_out)).sum())
 
 
 def _remarks(
-    options: Options, manifest: Manifest, held_out: tuple[int, ...], *, images: int
+    options: Options,
+    manifest: Manifest,
+    held_out: tuple[int, ...],
+    *,
+    images: int,
+    divisions: Sequence[Fold],
 ) -> tuple[str, ...]:
     found = []
     size, _ = batch_size.fitting(options.batch_size, options.micro_batch, images=max(images, 1))
@@ -139,14 +187,31 @@ def _remarks(
             "to train on."
         )
     found += _of_the_classes(options, manifest, held_out, images=images)
-    counts = manifest.split(options.test).class_counts
-    tested = sum(count for label, count in enumerate(counts) if label not in held_out)
+    if len(divisions) > 1:
+        found.append(_of_the_folds(options, manifest, divisions))
+    tested = sum(
+        count
+        for fold in divisions
+        for label, count in enumerate(fold.test)
+        if label not in held_out
+    )
     if 0 < tested < FEW:
         found.append(
             f"{tested} test images of the classes trained on: an accuracy is known to about "
             f"{98 / tested**0.5:.0f} points either way, whatever the intervals say."
         )
     return tuple(found)
+
+
+def _of_the_folds(options: Options, manifest: Manifest, divisions: Sequence[Fold]) -> str:
+    of_records, whole = (
+        sum(sum(fold.test) for fold in some) for some in (divisions[:1], divisions)
+    )
+    return (
+        f"{of_records} test images are few, so that the images are divided {len(divisions)} times "
+        f"and every method is trained as often: {whole} images are tested once each (--folds 1 "
+        "for the division of the records alone)."
+    )
 
 
 def _of_the_classes(

@@ -1,4 +1,4 @@
-"""Images of a comparison, as PNG bytes; see `plots`."""
+"""Plots of a comparison, as PNG."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Methods of a comparison whose options are those of a recipe of `finetune`."""
+"""Methods of a comparison that take their options from a `finetune` recipe."""
 
 import dataclasses
 from collections.abc import Mapping

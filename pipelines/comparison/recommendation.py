@@ -1,4 +1,4 @@
-"""Which way to adapt: one sentence, by a rule that is written down."""
+"""Recommend a method, by a documented rule."""
 
 import math
 from typing import Any

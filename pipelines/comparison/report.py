@@ -1,4 +1,4 @@
-"""What a comparison leaves: `results.json`, `results.csv`, the study's tables, and the page."""
+"""Write the results of a comparison: `results.json`, `results.csv`, study tables and the page."""
 
 import csv
 import io
@@ -15,6 +15,7 @@ from pipelines.methods.table import METHODS
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line, results
+from pipelines.runs.columns import aligned
 from pipelines.training import plots as training_plots
 
 CSV = "results.csv"
@@ -68,27 +69,15 @@ def terminal_table(document: dict[str, Any]) -> str:
     """The answer, the table, and the table of what the methods cost to run."""
     shown = _shown(document)
     head = ["method", *(SHARES[key].lower() for key in shown), "training"]
-    lines = _aligned([head, *(_cells(row, shown) for row in document["rows"])])
+    numbers = range(1, len(head))
+    lines = aligned([head, *(_cells(row, shown) for row in document["rows"])], right=numbers)
     costs = cost_table.table(document["rows"])
     if costs:
         cells = [["to run", *costs["short"]], *([r["method"], *r["cells"]] for r in costs["rows"])]
         remarks = ["", *(row["remark"] for row in costs["rows"])]
-        aligned = zip(_aligned(cells), remarks, strict=True)
-        lines += ["", *(f"{line}  {remark}".rstrip() for line, remark in aligned)]
+        rows = zip(aligned(cells, right=range(1, len(cells[0]))), remarks, strict=True)
+        lines += ["", *(f"{line}  {remark}".rstrip() for line, remark in rows)]
     return "\n".join([document["recommendation"]["answer"], "", *lines])
-
-
-def _aligned(cells: list[list[str]]) -> list[str]:
-    """Lines of columns, the first one left, the others right; a short row is not aligned."""
-    whole = [line for line in cells if len(line) == len(cells[0])]
-    first, *widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
-    first = max(first, *(len(line[0]) for line in cells))
-    lines = []
-    for name, *figures in cells:
-        if len(figures) == len(widths):
-            figures = [cell.rjust(width) for cell, width in zip(figures, widths, strict=True)]
-        lines.append("  ".join([name.ljust(first), *figures]).rstrip())
-    return lines
 
 
 def study_tables(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The one document that the results of a comparison make."""
+"""Assemble the results document of a comparison."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.comparison import recommendation
+from pipelines.comparison import pooled, recommendation
 from pipelines.comparison.jobs import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
 from pipelines.costs import training as costs_training
 from pipelines.methods.table import METHODS
 from pipelines.metrics import significance
-from pipelines.runs import predictions, results
+from pipelines.runs import class_names, predictions, results
 from tfrecords import Manifest
 
 FIGURES = {  # of the table: from the metrics of each run
@@ -40,7 +40,10 @@ def document(
 
     deployed: of each method that finished, what `serving_costs.measured` gives.
     """
-    found = {method: _found(folders) for method, folders in made.cells.items()}
+    found = {
+        method: _found(made, folders, resamples=options.bootstrap)
+        for method, folders in made.folders.items()
+    }
     rows = [
         _row(method, each, made.job_of[method])
         | _prices(each, deployed.get(method), price=options.price)
@@ -55,7 +58,7 @@ def document(
             "intervals": {row["method"]: row["intervals"]["seen"] for row in finished},
             "per_class": [],
             "confusion_matrix": [],
-            "seed": options.seeds[0],
+            "seed": (options.seeds or [0])[0],
         },
         command="compare",
         dataset=manifest.dataset,
@@ -65,27 +68,32 @@ def document(
         config=asdict(options),
         classes=len(manifest.class_names),
         parts=_parts(found),
+        equal_names=class_names.equal_names(manifest.spoken_names),
         rows=rows,
         pairs=pairs,
+        folds=len(made.folds),
         left_out=dict(made.left_out),
         remarks=list(made.remarks),
         recommendation=recommendation.recommend(
             finished,
             pairs,
-            chance=_chance(made, options, manifest),
-            tested=sum(_tested(made, options, manifest)),
+            chance=_chance(made),
+            tested=sum(_tested(made)),
         ),
     )
 
 
 def said(made: Plan) -> dict[str, predictions.Predictions]:
-    """What each method said of the test images, of its first seed."""
+    """What each method said of the test images, of its first seed; fold behind fold."""
     return {
-        method: predictions.read(path)
-        for method, folders in made.cells.items()
-        for path in folders[:1]
-        if (path / predictions.FILE).is_file()
+        method: pooled.predictions([predictions.read(path) for path in folders[0]])
+        for method, folders in made.folders.items()
+        if _is_whole(folders[0])
     }
+
+
+def _is_whole(folders: tuple[Path, ...]) -> bool:
+    return all((path / predictions.FILE).is_file() for path in folders)
 
 
 def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> list[int]:
@@ -93,27 +101,42 @@ def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> li
     return sorted(set(first.labels.tolist()) - set(held_out))
 
 
-def _chance(made: Plan, options: Options, manifest: Manifest) -> float:
+def _chance(made: Plan) -> float:
     """How often the commonest class trained on is right about test images of such classes."""
-    seen = _tested(made, options, manifest)
+    seen = _tested(made)
     return max(seen) / sum(seen) if any(seen) else 0.0
 
 
-def _tested(made: Plan, options: Options, manifest: Manifest) -> list[int]:
+def _tested(made: Plan) -> list[int]:
     """Test images of each class trained on."""
-    counts = manifest.split(options.test).class_counts
-    return [count for label, count in enumerate(counts) if label not in made.held_out]
+    return [count for label, count in enumerate(made.tested) if label not in made.held_out]
 
 
-def _found(folders: list[Path]) -> list[dict[str, Any]]:
-    return [results.read(path) for path in folders if (path / results.FILE).is_file()]
+def _found(made: Plan, folders: list[tuple[Path, ...]], *, resamples: int) -> list[dict[str, Any]]:
+    """The results of each seed that has them, of all its folds."""
+    whole = [each for each in folders if all((path / results.FILE).is_file() for path in each)]
+    return [
+        results.read(each[0])
+        if len(each) == 1
+        else pooled.document(
+            [results.read(path) for path in each],
+            pooled.predictions([predictions.read(path) for path in each]),
+            held_out=made.held_out,
+            resamples=resamples,
+        )
+        for each in whole
+    ]
 
 
 def _right(made: Plan) -> dict[str, np.ndarray]:
     """Whether each method is right about test images of seen classes, bool [seeds, n]."""
     found = {}
-    for method, folders in made.cells.items():
-        whole = [predictions.read(p) for p in folders if (p / predictions.FILE).is_file()]
+    for method, folders in made.folders.items():
+        whole = [
+            pooled.predictions([predictions.read(path) for path in each])
+            for each in folders
+            if _is_whole(each)
+        ]
         if whole:
             rows = ~np.isin(whole[0].labels, made.held_out)
             found[method] = np.array([each.right[rows] for each in whole])

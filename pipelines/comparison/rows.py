@@ -1,5 +1,6 @@
-"""What workers do for a row of a comparison: fit its method, and measure what it costs to run."""
+"""Fit the method of one row, and measure its costs, in a worker process."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,17 @@ if TYPE_CHECKING:
     from pipelines.methods.method import Run
 
 
-def resolve(name: str) -> None:
+def resolve(name: str, class_names: Sequence[str], templates: Sequence[str]) -> None:
     """Load the compared model; the rows that follow in this process find it there.
 
-    Raises ValueError, OSError where it cannot be had, or has one tower.
+    Raises ValueError, OSError where it cannot be had, has one tower, or reads two names as one.
     """
+    import dual_encoder
     from pipelines.runs import models, strategy
 
     strategy.share_gpus()
-    models.check_dual_encoder(models.untouched(name), name)
+    models.check_dual_encoder(model := models.untouched(name), name)
+    dual_encoder.refuse_equal_names(model, class_names, templates)
 
 
 def fit(job: "Job", about: About) -> None:

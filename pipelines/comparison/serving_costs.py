@@ -1,4 +1,4 @@
-"""What every finished method of a comparison costs to keep and to run, measured once and kept.
+"""Measure the serving costs of each method once, and store them.
 
 A method is measured as what `export` makes of its first seed: a SavedModel of the classes trained
 on. It is done where the method was run, on the model that the run left. Methods whose network is

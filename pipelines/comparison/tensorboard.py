@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a comparison: each method a run, with its options, figures, images.
+"""TensorBoard logs of a comparison: a run per method.
 
 Beside the curves that the runs themselves have written: `tensorboard --logdir OUT`.
 """

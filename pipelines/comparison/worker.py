@@ -1,4 +1,4 @@
-"""`python -m pipelines.comparison.worker`: forks a process for every batch of calls it is sent.
+"""Worker server: forks a process for each batch of calls.
 
 It imports TensorFlow, Keras and Duet once and computes nothing itself, so that a fork of it starts
 at once. What it is sent on standard input are pickled lists of `Call`, by the process that started

@@ -1,4 +1,4 @@
-"""Does calls in processes of their own; one that dies is an error of the call that it was in."""
+"""Client of the worker processes; a process that dies is an error of its call."""
 
 import os
 import pickle
@@ -6,9 +6,7 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from typing import IO, Any
 
 from pipelines.comparison.worker import Call, Ended, Outcome
@@ -64,7 +62,7 @@ class Workers:
         Where the process dies, the call that it was in has failed, and the others go on in another.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C or SIGTERM; the worker has been stopped in order.
+            KeyboardInterrupt: Ctrl-C; the worker has been stopped in order.
         """
         left = list(calls)
         while left:
@@ -86,15 +84,14 @@ class Workers:
         pickle.dump(calls, self._process.stdin)
         self._process.stdin.flush()
         worker = None
-        with _terminated_like_interrupted():
-            try:
-                worker = self._receive()
-                while not isinstance(reply := self._receive(), Ended):
-                    yield reply
+        try:
+            worker = self._receive()
+            while not isinstance(reply := self._receive(), Ended):
                 yield reply
-            except (KeyboardInterrupt, GeneratorExit):
-                _stop(worker, self._process.stdout)
-                raise
+            yield reply
+        except (KeyboardInterrupt, GeneratorExit):
+            _stop(worker, self._process.stdout)
+            raise
 
     def _receive(self) -> Any:
         assert self._process and self._process.stdout
@@ -102,19 +99,6 @@ class Workers:
             return pickle.load(self._process.stdout)
         except EOFError:
             raise RuntimeError("the process that starts workers has ended") from None
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(worker: int | None, replies: IO[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from math import prod
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from classifiers import CosineHead
 from dual_encoder import ZeroShotClassifier
 from dual_encoder.towers import attention_pooling, transformer
+from duet import private_api
 
 Shape = tuple[int, ...]
 
@@ -56,29 +58,40 @@ def counted(model: keras.Model) -> int:
         count = next((COUNTS[cls] for cls in type(layer).__mro__ if cls in COUNTS), None)
         total += 0 if count is None else count(layer, given, made)
 
-    with _watched(add):
-        model(np.zeros((1, side, side, 3), np.float32), training=False)
+    image = np.zeros((1, side, side, 3), np.float32)
+    with _watched(model, lambda *_: None):
+        model(image, training=False)  # makes the layers that a first call makes
+    with _watched(model, add):
+        model(image, training=False)
     return total
 
 
 @contextmanager
-def _watched(seen: Callable[[Any, Shape, Shape], None]) -> Iterator[None]:
-    """Calls `seen` for each Keras layer call, with its input and output shapes."""
-    call = keras.layers.Layer.__call__
+def _watched(model: keras.Model, seen: Callable[[Any, Shape, Shape], None]) -> Iterator[None]:
+    """Calls `seen` for each call of the model's layers, with its input and output shapes."""
+    layers = [layer for layer in private_api.layers_of(model) if "call" not in vars(layer)]
 
-    def watching(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        made = call(layer, *args, **kwargs)
-        arrays = (each for each in (*args, *kwargs.values()) if hasattr(each, "shape"))
-        given = next(arrays, None)
-        if given is not None and hasattr(made, "shape"):
-            seen(layer, tuple(given.shape), tuple(made.shape))
-        return made
+    def watch(layer: Any) -> None:
+        call = layer.call
 
-    setattr(keras.layers.Layer, "__call__", watching)  # noqa: B010  mypy forbids the other form
+        @wraps(call)
+        def watching(*args: Any, **kwargs: Any) -> Any:
+            made = call(*args, **kwargs)
+            arrays = (each for each in (*args, *kwargs.values()) if hasattr(each, "shape"))
+            given = next(arrays, None)
+            if given is not None and hasattr(made, "shape"):
+                seen(layer, tuple(given.shape), tuple(made.shape))
+            return made
+
+        layer.call = watching
+
     try:
+        for layer in layers:
+            watch(layer)
         yield
     finally:
-        setattr(keras.layers.Layer, "__call__", call)  # noqa: B010
+        for layer in layers:
+            vars(layer).pop("call", None)
 
 
 def _einsum_dense(layer: Any, given: Shape, made: Shape) -> int:

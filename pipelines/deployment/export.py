@@ -1,5 +1,4 @@
-"""What `export` does with a classifier: write it, compare it with the Keras model, say how to run
-it.
+"""Export a classifier, compare it with the Keras model, and print how to run it.
 
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from duet import private_api
 from pipelines.deployment import litert_metadata
 from pipelines.deployment.classifier import Deployable
 
@@ -69,8 +70,8 @@ def _converter(folder: str) -> Any:
 def _eight_bits(folder: str, examples: list[np.ndarray]) -> bytes:
     """Returns the file with 8-bit integers, except for layer norms."""
     import tensorflow as tf
-    from tensorflow.lite.tools import flatbuffer_utils
 
+    _, flatbuffer_utils = private_api.litert_schema()
     converter = _converter(folder)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: (

@@ -1,4 +1,4 @@
-"""What a LiteRT file says about itself: class names, templates, preprocessing.
+"""Metadata of a LiteRT file: class names, templates, preprocessing.
 
 In the form that TensorFlow Lite Support, MediaPipe and Android's code generator read (TFLite
 metadata, `metadata_schema.fbs` 1.1.0): a flatbuffer in the model's metadata under
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import flatbuffers
 
+from duet import private_api
 from pipelines.deployment.classifier import Deployable
 
 NAME = "TFLITE_METADATA"
@@ -38,9 +39,7 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
 def add(model: bytes, deployable: Deployable) -> bytes:
     """The file with its metadata and the appended files."""
-    from tensorflow.lite.python import schema_py_generated as schema
-    from tensorflow.lite.tools import flatbuffer_utils
-
+    schema, flatbuffer_utils = private_api.litert_schema()
     parsed = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     entry, buffer = schema.MetadataT(), schema.BufferT()
     buffer.data = _describe(deployable)

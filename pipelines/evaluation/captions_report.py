@@ -9,6 +9,7 @@ from pipelines.metrics import retrieval
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line
+from pipelines.runs.columns import aligned
 from tfrecords import image_files
 
 WAYS = {
@@ -61,8 +62,7 @@ def terminal_table(results: dict[str, Any]) -> str:
     """Returns the metrics table for a terminal, below the headline."""
     rows = [(row["name"], row["value"], row["interval"]) for row in figure_rows(results)]
     heading = ("", "", "95 % interval" if results["intervals"] else "")
-    lines = [f"{n:28}{v:>8}   {i}".rstrip() for n, v, i in (heading, *rows)]
-    return "\n".join([headline(results), *lines])
+    return "\n".join([headline(results), *aligned([heading, *rows], right=(1,))])
 
 
 def page(

@@ -1,4 +1,4 @@
-"""`report.html` of a multi-label classifier."""
+"""Report page of a multi-label classifier."""
 
 from typing import Any
 

@@ -8,6 +8,7 @@ from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.page import both_themes, data_uri, render
 from pipelines.reporting.text import interval, percent
+from pipelines.runs.columns import aligned
 from pipelines.runs.command_line import command_line
 from tfrecords import image_files
 
@@ -77,8 +78,7 @@ def terminal_table(results: dict[str, Any]) -> str:
     """Returns the metrics table for a terminal, below the headline."""
     rows = [(row["name"], row["value"], row["interval"]) for row in figure_rows(results)]
     heading = ("", "", "95 % interval" if results["intervals"] else "")
-    lines = [f"{n:24}{v:>8}   {i}".rstrip() for n, v, i in (heading, *rows)]
-    return "\n".join([headline(results), *lines])
+    return "\n".join([headline(results), *aligned([heading, *rows], right=(1,))])
 
 
 def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str:

@@ -1,14 +1,16 @@
-"""The table of a grid of few-shot runs, gathered from the results of its cells."""
+"""Collect the results of a few-shot grid into a table and a page."""
 
 import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duet import files
 from pipelines.fewshot import plots as fewshot_plots
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import command_line, results
+from pipelines.runs import command_line, origin, results
+from pipelines.runs.columns import aligned
 
 if TYPE_CHECKING:
     from pipelines.fewshot.grid import Cell
@@ -26,8 +28,8 @@ FIGURES = {
 PAGE, PLOT = "report.html", "accuracy.png"
 
 
-def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) -> str:
-    """Write `results.json`, `accuracy.png` and `report.html`. Returns the table as text."""
+def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) -> dict[str, Any]:
+    """Write `results.json`, `accuracy.png` and `report.html`. Returns the results."""
     found = [results.read(cell.folder) for cell in cells]
     rows = table(found)
     best = best_of(rows)
@@ -43,14 +45,16 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
         },
         config=asdict(options),
         protocol=found[0]["protocol"],
+        equal_names=found[0].get("equal_names", {}),
         best={key: best[key] for key in ("model", "method", "shots")},
         table=rows,
+        **origin.noted(out),
         seed=0,
     )
     results.write(out / results.FILE, document)
-    (out / PLOT).write_bytes(fewshot_plots.few_shot(rows, _lines(rows)))
-    (out / PAGE).write_text(page(document, found), encoding="utf-8")
-    return as_text(rows)
+    files.write(out / PLOT, fewshot_plots.few_shot(rows, _lines(rows)))
+    files.write(out / PAGE, page(document, found))
+    return document
 
 
 def table(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -120,11 +124,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
         lines.append(
             [row["model"], row["method"], str(row["shots"] or reporting_text.DASH), *figures]
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return "\n".join(aligned(lines))
 
 
 def page(document: dict[str, Any], found: list[dict[str, Any]]) -> str:

@@ -1,9 +1,8 @@
-"""Runs of a grid of few-shot runs: what a model's cells share is made once, then cell by cell."""
+"""Run a few-shot grid: load what the cells of a model share, then cell by cell."""
 
 import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.fewshot import grid, sampling
+from pipelines.fewshot.document import in_words, results_of
 from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
 from pipelines.fewshot.sample import BATCH, Grid, feature_folder, prompt_options
 from pipelines.methods import prompts
-from pipelines.methods.method import Fitted, Run
-from pipelines.runs import class_names, config, folder, runtime
+from pipelines.methods.method import Run
+from pipelines.runs import class_names, config, folder, origin, runtime
+from pipelines.runs import strategy as strategies
 from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
+    from pipelines.methods.method import Fitted
     from pipelines.methods.task import Task
     from tfrecords import Manifest
 
@@ -33,16 +35,6 @@ def cells_of(options: Options, out: Path) -> list[Cell]:
         for method in options.methods
         for cell in grid.cells(out, model, method, shots=options.shots, seeds=options.seeds)
     ]
-
-
-def names_of(options: Options, manifest: "Manifest") -> list[str]:
-    """Of the classes, as the options say."""
-    return class_names.class_names(
-        options.class_names,
-        manifest,
-        language=options.language,
-        allow_equal=options.allow_equal_names,
-    )
 
 
 def run(options: Options) -> Iterator[tuple[Cell, Run]]:
@@ -59,11 +51,21 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     check(options)
     manifest = Manifest.read(options.data)
     check_records(options, manifest)
-    names = names_of(options, manifest)
+    names = class_names.class_names(
+        options.class_names,
+        manifest,
+        language=options.language,
+        allow_equal=options.allow_equal_names,
+    )
     templates = class_names.templates(options.templates, manifest)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
+    begun = origin.of(manifest, *options.models)
+    origin.check(out, begun)
     cells = cells_of(options, out)
     missing = [cell for cell in cells if not cell.finished]
+    for cell in cells:
+        if cell.finished:  # and perhaps killed before it was tidied up
+            _remove_checkpoints(cell)
     print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
     if not missing:
         return
@@ -71,13 +73,16 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     strategy = runtime.start(
         options.strategy, batch_size=options.batch_size, virtual_devices=options.virtual_devices
     )
+    claim = partial(_claim, options, out, begun, strategies.describe(strategy))
     with folder.held(out), strategy.scope():
         for name in options.models:
             own = [cell for cell in cells if cell.model == name]
             wanted = [cell for cell in own if not cell.finished]
             if not wanted:
                 continue
-            shared = prepare(options, manifest, name, own, names=names, templates=templates)
+            shared = prepare(
+                options, manifest, name, own, names=names, templates=templates, claim=claim
+            )
             for number, cell in enumerate(wanted, start=1):
                 found = fit(cell, shared)
                 said = in_words(found.document)
@@ -93,15 +98,17 @@ def prepare(
     *,
     names: list[str],
     templates: list[str],
+    claim: Callable[[], None],
 ) -> Grid:
-    """Load a model, claim the folder, and embed what the cells learn from.
+    """Load a model and embed what the cells learn from.
 
-    Nothing is written before it is sure that the run can begin.
+    `claim` is called once it is sure that the run can begin; nothing is written before.
     """
     import dual_encoder
-    from pipelines.runs import models
+    from pipelines.runs import models, precision
 
-    model = models.untouched(name)
+    images = sum(split.count for split in manifest.splits.values())
+    model = precision.load(name, options.precision, images=images, read=models.untouched)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "
@@ -109,8 +116,8 @@ def prepare(
         )
     features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)
-    _check_names(options, cells, model, names)
-    _claim(options)  # before the cache is filled, by which the folder would be somebody's
+    _check_names(options, cells, model, names, templates)
+    claim()  # before the cache is filled, by which the folder would be somebody's
     if any(cell.row.learns for cell in cells):
         _say_short(cells, features.labels("train")[1], manifest, seen)
     _read_samples(cells, features, model, seen)
@@ -131,11 +138,11 @@ def _read_samples(
         features.read(model, "train", features.labels("train")[0][sorted(wanted)], view=view)
 
 
-def _claim(options: Options) -> None:
+def _claim(options: Options, out: Path, begun: origin.Origin, devices: list[str]) -> None:
     """Make the folder; its config says what was asked for last."""
-    out = Path(options.out)
     folder.claim(out, options)
     config.write_config(options, out / folder.CONFIG)
+    origin.keep(out, begun, devices=devices)
 
 
 def sides(options: Options, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -150,9 +157,16 @@ def sides(options: Options, manifest: "Manifest") -> tuple[tuple[int, ...], tupl
 
 
 def _check_names(
-    options: Options, cells: list[Cell], model: "DualEncoder", names: list[str]
+    options: Options,
+    cells: list[Cell],
+    model: "DualEncoder",
+    names: list[str],
+    templates: list[str],
 ) -> None:
     """Complain about names and vectors before images are embedded."""
+    import dual_encoder
+
+    dual_encoder.refuse_equal_names(model, names, templates)
     for method in {cell.method for cell in cells} & set(prompts.LEARNT):
         prompts.learner(method, model, names, prompt_options(options))
 
@@ -186,70 +200,18 @@ def fit(cell: Cell, shared: Grid) -> Run:
         "peak_rss_bytes": memory.peak_rss_bytes(),
         "trained_parameters": fitted.trained_parameters,
     }
-    document = _document(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)
+    document = results_of(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)
     if len(task.validation[1]):
         document["certainty"] = _certainty(task, fitted, test.labels, logits)
     said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
     predictions.write(cell.folder, said)
     results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
-    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+    _remove_checkpoints(cell)
     return Run(cell.folder, document, said, shared.model)
 
 
-def _document(
-    cell: Cell,
-    shared: Grid,
-    fitted: Fitted,
-    *,
-    labels: np.ndarray,
-    logits: np.ndarray,
-    cost: dict[str, float],
-) -> dict[str, Any]:
-    """The results of a cell."""
-    from pipelines.evaluation import measure
-    from pipelines.metrics import classification, seen_unseen
-    from pipelines.runs import results
-
-    options, metric = shared.options, shared.manifest.metric
-    rows = np.isin(labels, shared.seen) if shared.unseen else np.ones(len(labels), bool)
-    measured = measure.measure(
-        np.searchsorted(shared.seen, labels[rows]),
-        classification.softmax(logits[rows][:, list(shared.seen)]),
-        [shared.names[label] for label in shared.seen],
-        resamples=options.bootstrap,
-        seed=cell.seed,
-    )
-    if shared.unseen:
-        figures = partial(
-            seen_unseen.figures,
-            seen=shared.seen,
-            held_out=shared.unseen,
-            comparable=fitted.comparable,
-        )
-        measured["metrics"] |= {
-            name: value for name, value in figures(labels, logits).items() if value is not None
-        }
-        measured["intervals"] |= seen_unseen.intervals(
-            figures, labels, logits, resamples=options.bootstrap, seed=cell.seed
-        )
-    return results.document(
-        measured,
-        command="prompt",
-        dataset=shared.manifest.dataset,
-        split=options.split,
-        model=cell.model,
-        judged_by=metric if metric in classification.METRICS else "top1",
-        cost=cost,
-        config=asdict(options),
-        protocol=_protocol(options, shared),
-        method=cell.method,
-        shots=cell.shots,
-        **{**fitted.more, "seed": cell.seed},
-    )
-
-
 def _certainty(
-    task: "Task", fitted: Fitted, labels: np.ndarray, logits: np.ndarray
+    task: "Task", fitted: "Fitted", labels: np.ndarray, logits: np.ndarray
 ) -> dict[str, Any]:
     """How sure the classifier may be of the classes that it has learnt."""
     from pipelines.metrics import certainty
@@ -263,18 +225,5 @@ def _certainty(
     )
 
 
-def in_words(document: dict[str, Any]) -> str:
-    """The main figures of a cell."""
-    from pipelines.reporting import text as reporting_text
-
-    figures = document["metrics"]
-    words = [reporting_text.percent(figures["top1"])]
-    if figures.get("unseen_top1") is not None:
-        words.append(f"unseen {reporting_text.percent(figures['unseen_top1'])}")
-    return ", ".join(words)
-
-
-def _protocol(options: Options, shared: Grid) -> str:
-    if options.base_to_new:
-        return "base-to-new"
-    return "held-out classes" if shared.unseen else "few-shot"
+def _remove_checkpoints(cell: Cell) -> None:
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the cells of one model share, and the task that each of them makes of it."""
+"""The features and class texts shared by the cells of one model."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Keras' own augmentation layers, by the options of a command."""
+"""Build Keras augmentation layers from options."""
 
 from typing import Any
 

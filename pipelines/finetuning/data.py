@@ -1,4 +1,4 @@
-"""Images with labels, as a run trains on them, chooses by them and is measured on them."""
+"""Training, validation and test images of a fine-tuning run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A fine-tuned classifier on the test images, which are read once, at the end."""
+"""Evaluate a fine-tuned classifier on the test images, once, at the end."""
 
 from functools import partial
 from typing import Any

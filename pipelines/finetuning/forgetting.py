@@ -1,4 +1,4 @@
-"""What fine-tuning gains and loses, measured while it happens."""
+"""Measure accuracy on seen and held-out classes during fine-tuning."""
 
 from typing import Any
 

@@ -147,15 +147,7 @@ def prepare(
             templates=data.templates,
             multi_label=data.manifest.multi_label,
         )
-        if method.trains in ("head", "last"):
-            trainable.train_only(
-                model, last_blocks=options.last_blocks if method.trains == "last" else 0
-            )
-        if method.trains == "image":
-            trainable.freeze(model, model.head.trainable_variables)
-            trainable.freeze(model, trainable.batch_norms(model))
-        if method.trains == "lora":
-            trainable.add_lora(model, rank=options.lora_rank)
+        trainable.WAYS[method.trains](model, options)
     if options.recompute:
         trainable.recompute(model)
     return Adapted(model, method, source if is_dual else None, texts, data)

@@ -1,4 +1,4 @@
-"""Put class names that were not trained on on the scale of a head that was."""
+"""Calibrate class names that were not trained against the trained head."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Methods on cached features, fitted to all training images of a run; the start of lp-ft."""
+"""Fit methods on cached features to all training images of a run; also the start of lp-ft."""
 
 import dataclasses
 import time
@@ -53,19 +53,34 @@ def task_of(
     """What a method on cached features is given, the seconds that embedding took, and a
     classifier of the seen classes whose head is still to come."""
     row = METHODS[options.method]
-    source = finetuning_model.source(options, untouched=True)
+    source = _source(options, data)
     finetuning_model.check(row, source, data)
     model = classifiers.from_model(source, classes=data.seen_names)
+    is_dual = isinstance(source, dual_encoder.DualEncoder)
+    if is_dual:
+        dual_encoder.refuse_equal_names(source, data.names, data.templates)
+    features = feature_cache(options, data, out=out)
     claim()
-    task, seconds = _task(model, data, feature_cache(options, data, out=out), view=row.view)
+    task, seconds = _task(model, data, features, view=row.view)
     task = dataclasses.replace(
         task,
-        model=source if isinstance(source, dual_encoder.DualEncoder) else None,
+        model=source if is_dual else None,
         backbone=options.model,
         folder=out,
         seed=options.seed,
     )
     return task, seconds, model
+
+
+def _source(options: "Options", data: "Labelled") -> Any:
+    """The model, in the precision of the options."""
+    from pipelines.runs import precision
+
+    def read(_: str) -> Any:
+        return finetuning_model.source(options, untouched=True)
+
+    images = sum(split.count for split in data.manifest.splits.values())
+    return precision.load(options.model, options.precision, images=images, read=read)
 
 
 def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:

@@ -29,6 +29,8 @@ class Options:
         head: linear or zero-shot, in place of the method's own.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
+        allow_equal_names: also where several classes have the same name, as in published lists; the
+            figures say which.
         weights: of a network of keras.applications: imagenet, a file, or random; without it
             imagenet.
         image_size: pixels, height and width; the model's own size without it.
@@ -75,7 +77,8 @@ class Options:
             several runs may share; without it "features" in --out.
         strategy: one, mirrored or multi-worker.
         virtual_devices: split the CPU into so many devices, to try mirrored; 0 for no.
-        precision: float32 or mixed_bfloat16.
+        precision: float32, mixed_bfloat16, mixed_float16 (for GPUs without bfloat16, as T4 and
+            V100), or auto: float32, but for methods on features what is fastest here.
         recompute: compute activations again for the gradient, to save memory.
         checkpoint_steps: steps between two checkpoints.
         test: split that is measured once, at the end.
@@ -94,6 +97,7 @@ class Options:
     split_seed: int | None = None
     head: Literal["linear", "zero-shot"] | None = None
     templates: list[str] | None = None
+    allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
     last_blocks: int = 1
@@ -130,7 +134,7 @@ class Options:
     features: str | None = None
     strategy: Literal["one", "mirrored", "multi-worker"] = "one"
     virtual_devices: int = 0
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     recompute: bool = False
     checkpoint_steps: int = 200
     test: str = "test"

@@ -1,4 +1,4 @@
-"""What a finished fine-tuning leaves: the models, their figures, and a page."""
+"""Write the results of a fine-tuning run: models, metrics, page."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,17 +9,17 @@ import yaml
 from duet import files
 from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
-from pipelines.finetuning.model import Adapted
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import command_line, results
+from pipelines.runs import class_names, command_line, results
 from pipelines.training import plots as training_plots
 from pipelines.training import report as training_report
-from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.report import MODEL, PAGE
 
 if TYPE_CHECKING:
+    from pipelines.finetuning.model import Adapted
     from pipelines.finetuning.options import Options
+    from pipelines.training.checkpoint import Checkpoint
 
 DUAL = "dual_encoder.keras"  # the tuned image side beside the texts, for any class names
 
@@ -49,11 +49,11 @@ COLUMNS = {
 
 def write(
     out: Path,
-    made: Adapted,
+    made: "Adapted",
     options: "Options",
     *,
     measured: dict[str, Any],
-    course: Checkpoint,
+    course: "Checkpoint",
     devices: list[str],
     **more: Any,
 ) -> dict[str, Any]:
@@ -91,6 +91,7 @@ def write(
         },
         config=asdict(options),
         protocol="fine-tuned",
+        equal_names=class_names.equal_names(manifest.spoken_names),
         templates=list(made.data.templates),
         history=course.history,
         steps=course.step,
@@ -115,6 +116,7 @@ def summary(document: dict[str, Any]) -> str:
     """A fine-tuning in a few lines for a terminal."""
     cost, out = document["cost"], document["model"]
     lines = [evaluation_report.terminal_table(document)]
+    lines += filter(None, [class_names.equal_names_line(document)])
     if "alpha" in document:
         how = "chosen with classes set aside" if document["alpha"]["classes"] else "half of the way"
         lines.append(f"alpha {_alpha(document):g}, {how}")

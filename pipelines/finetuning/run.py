@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
 from pipelines.methods.table import METHODS, taken_by
-from pipelines.runs import class_split, folder, results, runtime
+from pipelines.runs import class_names, class_split, folder, origin, results, runtime
+from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
     from dual_encoder import weight_space
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoints"
 
-FREE = ("features",)  # options that may change in a run that goes on
+FREE = ("features", *strategies.ELASTIC)  # options that may change in a run that goes on
 
 GOES_BACK = ("zero-shot", "text")  # heads of a model that knows all classes from the start
 
@@ -33,12 +34,12 @@ def run(options: Options) -> Run | None:
     Raises:
         ValueError, FileNotFoundError, FileExistsError: options that are wrong.
     """
-    from pipelines.runs import strategy as strategies
     from tfrecords import Manifest, naming_damage
 
     check(options)
     manifest = Manifest.read(options.data)
     check_split(options, manifest)
+    class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
     away = class_split.held_out_classes(
         manifest,
         count=options.held_out,
@@ -46,12 +47,14 @@ def run(options: Options) -> Run | None:
         seed=options.held_out_seed,
     )
     out = folder.check_resumable(options.out, options, finished=results.FILE, free=FREE)
+    begun = origin.of(manifest, options.model)
+    origin.check(out, begun)
     strategy = runtime.start(
         options.strategy,
         batch_size=options.batch_size,
         micro_batch=options.micro_batch,
         virtual_devices=options.virtual_devices,
-        precision=options.precision,
+        precision="float32" if options.precision == "auto" else options.precision,
         seed=options.seed,
     )
     with naming_damage(options.data):
@@ -61,19 +64,25 @@ def run(options: Options) -> Run | None:
         data.verify("train", options.test)
         print(data.in_words())
         with folder.held(out, writes=strategies.is_chief(strategy)):
-            return _fitted(options, data, out=out, strategy=strategy)
+            return _fitted(options, data, begun, out=out, strategy=strategy)
 
 
-def _fitted(options: Options, data: "Labelled", *, out: Path, strategy: Any) -> Run | None:
+def _fitted(
+    options: Options, data: "Labelled", begun: origin.Origin, *, out: Path, strategy: Any
+) -> Run | None:
     import keras
 
     from pipelines.finetuning import auto, evaluation, on_features
     from pipelines.finetuning import report as finetuning_report
     from pipelines.runs import predictions
-    from pipelines.runs import strategy as strategies
 
-    claim = partial(folder.claim, out, options)
-    asked, options = options, _settled(options, data)
+    asked, devices = options, strategies.describe(strategy)
+
+    def claim() -> None:
+        folder.claim(out, asked)
+        origin.keep(out, begun, devices=devices)
+
+    options = _settled(options, data)
     extra: dict[str, Any] = {"parts": data.parts.to_json()}
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
@@ -100,7 +109,8 @@ def _fitted(options: Options, data: "Labelled", *, out: Path, strategy: Any) -> 
         options,
         measured=measured,
         course=course,
-        devices=strategies.describe(strategy),
+        devices=devices,
+        **origin.noted(out),
         **extra,
     )
     return Run(out, document, said, made.model if made.is_saved else None)
@@ -203,10 +213,8 @@ def _train(
     from pipelines.finetuning import model as finetuning_model
     from pipelines.finetuning import on_features
     from pipelines.finetuning.compile import compile_model
-    from pipelines.runs import strategy as strategies
     from pipelines.training import checkpoint_file
     from pipelines.training.checkpoint import Checkpoint
-    from pipelines.training.origin import origin
 
     keras.utils.clear_session()
     keras.utils.set_random_seed(options.seed)
@@ -222,7 +230,6 @@ def _train(
         steps_per_epoch=data.steps,
         every=options.checkpoint_steps,
         writes=strategies.is_chief(strategy),
-        origin=origin(data.manifest, options.model),
     )
     if course.writes:
         claim()
@@ -247,7 +254,6 @@ def _train(
 
 def _fit(made: "Adapted", options: Options, *, out: Path, course: "Checkpoint") -> None:
     from pipelines.finetuning import callbacks
-    from pipelines.runs import strategy as strategies
     from pipelines.training import fit
 
     model, data = made.model, made.data

@@ -1,4 +1,4 @@
-"""The way from the zero-shot to the fine-tuned weights, measured; and where to stop on it."""
+"""WiSE-FT: interpolate between zero-shot and fine-tuned weights, and choose alpha."""
 
 import dataclasses
 import json

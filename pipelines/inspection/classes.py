@@ -1,4 +1,4 @@
-"""Classes: how many images each has, and which look alike."""
+"""Class balance, and classes that look alike."""
 
 from collections.abc import Sequence
 from itertools import combinations

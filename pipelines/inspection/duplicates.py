@@ -1,4 +1,4 @@
-"""The same image more than once: byte for byte, nearly, or so similar that a model sees one."""
+"""Find duplicate images: identical files, near duplicates, and nearly equal embeddings."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence

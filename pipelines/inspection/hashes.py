@@ -1,4 +1,4 @@
-"""Perceptual hashes of 64 bits, and the pairs of them that differ in few bits."""
+"""Perceptual hashes of 64 bits, and pairs within a few bits."""
 
 from collections.abc import Iterator
 from itertools import pairwise

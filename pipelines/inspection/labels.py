@@ -1,4 +1,4 @@
-"""Labels that look wrong, by probabilities that were learnt from other images."""
+"""Find probable label errors by out-of-sample probabilities."""
 
 from dataclasses import dataclass
 

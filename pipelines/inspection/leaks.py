@@ -1,4 +1,4 @@
-"""Test images that also stand in train: what is to be said before any accuracy is."""
+"""Find test images that also stand in the training split."""
 
 from pathlib import Path
 

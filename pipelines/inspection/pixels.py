@@ -1,4 +1,4 @@
-"""Images that are blank, tiny, blurred or of an odd shape."""
+"""Find blank, tiny and blurred images, and odd aspect ratios."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The page of `inspect`, with the images side by side, and its lines for a terminal."""
+"""The page and the terminal summary of `inspect`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects import KINDS, Suspect
 from pipelines.reporting import page as reporting_page
+from pipelines.runs.columns import aligned
 from pipelines.runs.command_line import program
 
 SHOWN = 24  # findings of a kind on the page
@@ -64,8 +65,8 @@ def terminal(document: dict[str, Any]) -> list[str]:
     """The summary: what was found, what to do with it, what was not looked at."""
     counts = ", ".join(f"{count:,} {split}" for split, count in document["images"].items())
     lines = [f"{document['dataset']}: {counts} images", *crossing(document)]
-    width = max(map(len, KINDS.values()))
-    lines += [f"{KINDS[k]:<{width}}{n:>8,}" for k, n in document["suspects"].items() if n]
+    suspects = [(KINDS[kind], f"{n:,}") for kind, n in document["suspects"].items() if n]
+    lines += aligned(suspects, right=(1,)) if suspects else []
     lines += [f"Unbalanced classes: {line}" for line in balance(document)]
     for pair in document["alike"][:3]:
         mixed = f"{pair['mixed_up']} of {pair['of']} images mixed up"

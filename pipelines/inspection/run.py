@@ -1,4 +1,4 @@
-"""What `inspect` does: one pass over the images, the checks, then all files at once."""
+"""Run `inspect`: one pass over the images, the checks, then write all files together."""
 
 import json
 from dataclasses import asdict

@@ -1,9 +1,13 @@
-"""One pass over the images of records: what the checks of their pixels need of each."""
+"""Read all images once, and collect what the pixel checks need."""
 
 import hashlib
 import io
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +23,8 @@ SIDE = 512  # pixels of the longer side at which sharpness is measured, so that 
 THUMBNAIL = 16
 
 DRAFT = 64  # pixels that hashes and thumbnails need
+
+_AHEAD = 256  # images in memory
 
 UNMEASURED = (np.uint64(0), np.zeros((THUMBNAIL, THUMBNAIL, 3), np.uint8), 0.0, float("nan"))
 
@@ -75,17 +81,23 @@ def scan(data: str, splits: Iterable[str], *, sharp: bool = True, pixels: bool =
     manifest = tfrecords.Manifest.read(data)
     names = list(splits)
     total = sum(manifest.split(name).count for name in names)
-    found = []
-    with tqdm(total=total, desc="looking", unit=" images", delay=2, leave=False) as bar:
+    found: list[tuple] = []
+    look = partial(_row, sharp=sharp, pixels=pixels)
+    with (
+        tqdm(total=total, desc="looking", unit=" images", delay=2, leave=False) as bar,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         for name in names:
-            for place, example in enumerate(tfrecords.examples(data, name)):
-                found.append(_row(name, place, example, sharp=sharp, pixels=pixels))
-                bar.update(1)
+            numbered = enumerate(tfrecords.examples(data, name))
+            while some := [(name, *each) for each in islice(numbered, _AHEAD)]:
+                found += pool.map(look, some)
+                bar.update(len(some))
     return _columns(found)
 
 
-def _row(split: str, place: int, example: "Example", *, sharp: bool, pixels: bool) -> tuple:
-    """What `Scan` has of one image, in its order."""
+def _row(image: tuple[str, int, "Example"], *, sharp: bool, pixels: bool) -> tuple:
+    """What `Scan` has of one image, in its order, from its split, place and record."""
+    split, place, example = image
     digest = hashlib.blake2b(example.image, digest_size=16).digest()
     own = (split, example.filename, place, example.id, example.label, digest)
     measured = _measured(example.image, sharp) if pixels else UNMEASURED

@@ -1,4 +1,4 @@
-"""Images that something may be wrong with, as rows of `suspects.csv`."""
+"""Suspicious images, as rows of `suspects.csv`."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a model shows: labels that look wrong, images it takes for the same, classes alike."""
+"""Checks that need a model: label errors, duplicates by embedding, classes alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -127,7 +127,8 @@ def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
 
     features, labels = unit(task.train[0]), task.train[1]
     matrix = task.require_texts()[list(task.seen)].T
-    adapter = classifiers.TipAdapter(features, labels, matrix, name="tip_adapter")
+    given = features, labels, matrix
+    adapter = classifiers.TipAdapter(*given, name="tip_adapter", dtype="float32")
     if trained:
         data = steps.batches_of(features[None], labels[None], most=256, seed=task.seed)
         rate = keras.optimizers.schedules.CosineDecay(1e-3, TIP_EPOCHS * data.steps)

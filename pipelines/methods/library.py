@@ -1,4 +1,4 @@
-"""Methods of `classifiers.on_features` as rows of the table: `fit=library.method("gaussian")`."""
+"""Use the methods of `classifiers.on_features` as rows: `fit=library.method("gaussian")`."""
 
 from collections.abc import Callable
 from functools import partial

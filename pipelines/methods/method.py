@@ -1,4 +1,4 @@
-"""A way to adapt a model, as an object: what it is, what it needs, and how it is fitted.
+"""A method of adaptation as an object: its properties, and how it is fitted.
 
 `finetune --method`, `prompt --methods` and `compare --methods` take the rows of one table of these,
 `pipelines.methods.table.METHODS`. A row is of one of three kinds:

@@ -1,4 +1,4 @@
-"""Learnt prompts, CoOp and CoCoOp, on cached features."""
+"""Prompt learning on cached features: CoOp and CoCoOp."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,6 +55,7 @@ def learner(
     import dual_encoder
 
     common: dict[str, Any] = {"decay": options.weight_decay, "seed": seed, "name": "prompts"}
+    common["dtype"] = "float32"  # of the images' embeddings; the model has its own
     if method == "cocoop":
         words = options.conditional_words or None
         common |= {"words": words, "n_ctx": None if words else options.n_ctx}
@@ -90,6 +91,8 @@ def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
     data = steps.batches_of(unit(x), y, most=most, seed=task.seed)
     rate = schedule.CoOpSchedule(options.learning_rate, steps=data.steps, epochs=epochs)
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, name="optimizer")
+    if task.model.text_tower.compute_dtype == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
     prompts.compile(optimizer, metrics=["accuracy"])
     history = steps.train(prompts, data, epochs=epochs, folder=task.folder)
     dual_encoder.save_prompts(

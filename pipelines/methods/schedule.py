@@ -1,4 +1,4 @@
-"""How long a few-shot run trains, and its learning-rate schedule."""
+"""Length and learning-rate schedule of a few-shot run."""
 
 import math
 

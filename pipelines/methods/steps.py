@@ -1,4 +1,4 @@
-"""Gradient steps on cached features, gone on with where they were stopped."""
+"""Gradient steps on cached features, resumable."""
 
 from pathlib import Path
 from typing import Any
@@ -43,4 +43,7 @@ def train(model: Any, data: Embedded, *, epochs: int, folder: Path) -> list[dict
             callbacks=[],
             silent=True,
         )
+    first, last = (checkpoint.history[epoch]["loss"] for epoch in (0, -1))
+    if last > first:
+        print(f"the loss rose from {first:.3g} to {last:.3g}: try a smaller --learning-rate")
     return checkpoint.history

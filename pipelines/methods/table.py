@@ -1,4 +1,4 @@
-"""All ways to adapt a model. One table, in the order in which a comparison shows its rows.
+"""The table of all methods, in the order in which a comparison shows them.
 
 A new method is a row here and what it calls; the commands take their choices from it.
 """

@@ -1,4 +1,4 @@
-"""What a method on cached features is given: a sample of embedded images, and their classes."""
+"""The input of a method on cached features: a sample of embeddings, and their classes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

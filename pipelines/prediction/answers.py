@@ -1,4 +1,4 @@
-"""What was said of one image, and the table of it: CSV or JSON Lines."""
+"""The predictions of an image, and their table: CSV or JSON Lines."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Finds the images that were asked for: in folders, by name or pattern, or listed on a pipe."""
+"""Find the requested images: folders, files, patterns, or names on standard input."""
 
 import glob
 import os
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from duet import regular_files
 
 STDIN = "-"
 RECORDS = "manifest.json"
@@ -41,13 +43,13 @@ def find(asked: Sequence[str], *, stdin: Callable[[], str] | None = None) -> Fou
             if not listed:
                 raise ValueError("--images -: expected a file on each line of standard input")
             for line in listed:
-                found.loads[line] = Path(line).read_bytes
+                found.loads[line] = partial(regular_files.read_regular, line)
             continue
         for path in _paths(word):
             if path.is_dir():
                 _add_folder(found, path)
             else:
-                found.loads[str(path)] = path.read_bytes
+                found.loads[str(path)] = partial(regular_files.read_regular, path)
     return found
 
 

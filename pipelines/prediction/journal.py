@@ -1,4 +1,4 @@
-"""What is done of a long prediction, kept on disk, so that the same command goes on."""
+"""Record finished predictions on disk, so that an interrupted run resumes."""
 
 import contextlib
 import json

@@ -5,6 +5,7 @@ from pathlib import Path
 
 RANGES: dict[str, tuple[str, ...]] = {
     "[1, 65536]": ("batch_size",),
+    "[1, inf)": ("max_pixels",),
     "[1, 1000000]": ("top_k",),
     "[0, 1]": ("threshold",),
 }
@@ -34,6 +35,9 @@ class Options:
         sort_into: folder; each image is copied into a folder of it named like its class.
         link: with --sort-into, links in place of copies.
         batch_size: images at a time.
+        first_frame: of animated images and files of several pages, take the first in place of
+            listing them as unreadable.
+        max_pixels: images of more pixels are listed as unreadable; without it 89,478,485.
     """
 
     model: str
@@ -49,6 +53,8 @@ class Options:
     sort_into: str | None = None
     link: bool = False
     batch_size: int = 32
+    first_frame: bool = False
+    max_pixels: int | None = None
 
 
 def check(options: Options) -> None:

@@ -1,13 +1,15 @@
-"""Any result of Duet as one thing: pixels in, probabilities of classes out."""
+"""A common interface to all models: pixels in, class probabilities out."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from duet import regular_files
 from pipelines.deployment import classifier as deployment_classifier
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import litert, litert_metadata, saved_model
@@ -172,7 +174,7 @@ def predict_images(
         ValueError: a model without class names, or an image that cannot be read; names it.
     """
     predictor = model if isinstance(model, Predictor) else of_model(model)
-    named = ((str(path), Path(path).read_bytes) for path in paths)
+    named = ((str(path), partial(regular_files.read_regular, path)) for path in paths)
     found = []
     for answers, unreadable in batches(
         predictor, named, batch_size=batch_size, threshold=threshold
@@ -204,11 +206,17 @@ def batches(
     batch_size: int,
     threshold: float | None,
     top_k: int | None = None,
+    **reading: Any,
 ) -> Iterator[tuple[list[Answer], list[tuple[str, str]]]]:
-    """Answers of a batch of images, and those that cannot be read with the reason."""
+    """Answers of a batch of images, and those that cannot be read with the reason.
+
+    `reading`: first_frame and max_pixels of `tfrecords.read_images`.
+    """
     import tfrecords
 
-    for batch in tfrecords.read_images(named, batch_size=batch_size, **predictor.preprocessing):
+    for batch in tfrecords.read_images(
+        named, batch_size=batch_size, **reading, **predictor.preprocessing
+    ):
         answers = []
         if batch.names:
             filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)

@@ -1,4 +1,4 @@
-"""What `predict` does: images through a model batch by batch, kept as they come, then the files."""
+"""Run `predict`: classify images in batches, then write the files."""
 
 import contextlib
 from collections import Counter
@@ -73,6 +73,8 @@ def _about(options: Options, model: Predictor) -> dict:
         "data": options.data,
         "top_k": options.top_k,
         "threshold": options.threshold,
+        "first_frame": options.first_frame,
+        "max_pixels": options.max_pixels,
         journal.SHEET: options.sheet,
     }
 
@@ -87,6 +89,8 @@ def _predict(options: Options, model: Predictor, found: Found, kept: Journal) ->
             batch_size=options.batch_size,
             threshold=options.threshold,
             top_k=options.top_k,
+            first_frame=options.first_frame,
+            max_pixels=options.max_pixels,
         ):
             kept.add(said, unreadable)
             advance(len(said) + len(unreadable))
@@ -112,7 +116,14 @@ def _write(
         files.write(unreadable_file(out), answers.csv_bytes(rows))
     if options.sheet:
         with _bar("drawing the page", min(len(said), sheet.MOST)) as advance:
-            page = sheet.page(said, found.loads, model=model.name, unreadable=bad, advance=advance)
+            page = sheet.page(
+                said,
+                found.loads,
+                model=model.name,
+                unreadable=bad,
+                max_pixels=options.max_pixels,
+                advance=advance,
+            )
         files.write(options.sheet, page)
     top_k, several = min(options.top_k, len(model.class_names)), model.multi_label
     files.write(out, answers.table(said, out, top_k=top_k, multi_label=several))

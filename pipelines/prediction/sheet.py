@@ -1,4 +1,4 @@
-"""A page with the images and what was said of them, surest first: one file, thumbnails inside."""
+"""Contact sheet of predicted images, sorted by confidence, in one HTML file."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +21,7 @@ def page(
     *,
     model: str,
     unreadable: Mapping[str, str],
+    max_pixels: int | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> str:
     """The page, as text.
@@ -33,13 +34,14 @@ def page(
         loads: what reads an image, by its file.
         model: its name.
         unreadable: files and why.
+        max_pixels: see `tfrecords.thumbnail`.
         advance: told of each image that is on the page.
     """
     ordered = sorted(found, key=lambda each: -each.confidence)
     chosen = [ordered[i] for i in shown(len(ordered))]
     images = []
     for each in chosen:
-        images.append(_image(each, loads))
+        images.append(_image(each, loads, max_pixels))
         advance(1)
     return reporting_page.render(
         "predict.html.j2",
@@ -80,10 +82,12 @@ def _counts(found: Sequence[Answer]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: -pair[1])
 
 
-def _image(each: Answer, loads: Mapping[str, Callable[[], bytes]]) -> dict[str, Any]:
+def _image(
+    each: Answer, loads: Mapping[str, Callable[[], bytes]], max_pixels: int | None
+) -> dict[str, Any]:
     second = each.classes[1] if len(each.classes) > 1 else None
     return {
-        "uri": _thumbnail(loads.get(each.file)),
+        "uri": _thumbnail(loads.get(each.file), max_pixels),
         "file": _readable(each.file),
         "label": ", ".join(each.labels) or "not sure",
         "said": each.classes[0],
@@ -92,13 +96,14 @@ def _image(each: Answer, loads: Mapping[str, Callable[[], bytes]]) -> dict[str, 
     }
 
 
-def _thumbnail(load: Callable[[], bytes] | None) -> str | None:
+def _thumbnail(load: Callable[[], bytes] | None, max_pixels: int | None) -> str | None:
     import tfrecords
 
     if load is None:
         return None
     try:
-        return reporting_page.data_uri(tfrecords.thumbnail(load(), side=SIDE), "jpeg")
+        small = tfrecords.thumbnail(load(), side=SIDE, max_pixels=max_pixels)
+        return reporting_page.data_uri(small, "jpeg")
     except (OSError, tfrecords.UnreadableError):
         return None
 

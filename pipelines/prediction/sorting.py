@@ -1,4 +1,4 @@
-"""Images into a folder for each class: copies or links, and never over what is there."""
+"""Sort images into a folder per class, as copies or links, never overwriting."""
 
 import filecmp
 import os

@@ -1,4 +1,4 @@
-"""What a name stands for: of a comparison its recommended method, of learnt prompts their model."""
+"""Resolve a model's name: a comparison's recommended method, or the model of learnt prompts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -70,10 +70,16 @@ def find(asked: Source) -> Source:
         return _with_own_records(asked, path)
     if (path / results.FILE).is_file():
         document = results.read(path)
-        if document["command"] == "compare":
-            return _recommended(asked, path, document)
-        if document["command"] == "prompt" and not (path / PROMPTS).is_file():
-            return _of_cell(asked, path, document)
+        try:
+            if document["command"] == "compare":
+                return _recommended(asked, path, document)
+            if document["command"] == "prompt" and not (path / PROMPTS).is_file():
+                return _of_cell(asked, path, document)
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(
+                f"--model: {path / results.FILE} is not as Duet writes it "
+                f"({type(error).__name__}: {error})"
+            ) from None
     found = (
         [path / PROMPTS] if (path / PROMPTS).is_file() else sorted(path.glob(f"cells/**/{PROMPTS}"))
     )

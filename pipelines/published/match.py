@@ -1,4 +1,4 @@
-"""Whether a run and a published figure can be compared, and whether they agree.
+"""Match a run with published figures, and test whether they agree.
 
 They agree where they differ by no more than the larger of 1.5 points, and three standard errors of
 the published figure on the test images plus its published deviation over seeds. The deviation is

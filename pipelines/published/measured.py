@@ -1,4 +1,4 @@
-"""What a run measured, in the terms of the table."""
+"""The metrics of a run, named as in the table of published figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Ours beside the published, and the table itself: as text, and as data."""
+"""Reports of own and published figures, as text and as data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from pipelines.published.match import Comparison
 from pipelines.published.measured import Measured
 from pipelines.published.table import FIELDS, Figure
 from pipelines.published.vocabulary import MEASURES
+from pipelines.runs.columns import aligned
 
 NEAREST = 3  # figures to show where none can be compared
 COLUMNS = ("measure", "ours", "published", "difference", "tolerance", "", "source")
@@ -35,7 +36,7 @@ def as_text(compared: Compared) -> str:
 def _block(figures: list[Comparison]) -> list[str]:
     same = [each for each in figures if each.inside is not None]
     if same:
-        return _columns([COLUMNS, *map(_cells, same)], right=(1, 2, 3, 4))
+        return [f"  {line}" for line in aligned([COLUMNS, *map(_cells, same)], right=(1, 2, 3, 4))]
     if not figures:
         return ["  nothing published for this set, model and method"]
     nearest = [each for each in figures if len(each.reasons) == len(figures[0].reasons)][:NEAREST]
@@ -111,24 +112,9 @@ def listing(figures: Iterable[Figure]) -> str:
         )
         for figure in figures
     ]
-    return "\n".join(_columns([LISTED, *rows], right=(3, 7), indent=""))
+    return "\n".join(aligned([LISTED, *rows], right=(3, 7)))
 
 
 def listing_data(figures: Iterable[Figure]) -> list[Mapping[str, Any]]:
     """The table as JSON has it."""
     return [{name: getattr(figure, name) for name in FIELDS} for figure in figures]
-
-
-def _columns(
-    rows: Sequence[Sequence[str]], *, right: tuple[int, ...], indent: str = "  "
-) -> list[str]:
-    """Cells in columns; numbers, those in the columns `right`, to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        indent
-        + "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -1,4 +1,4 @@
-"""The figures of a finished run, from the `results.json` of each command.
+"""Read the figures of a finished run from its `results.json`.
 
 A grid of `prompt` has one in each of its cells as well, where its test images are counted.
 """

@@ -1,4 +1,4 @@
-"""The table of published figures, read from the YAML files beside it and checked.
+"""Read and check the YAML table of published figures.
 
 A file of `figures/` is a list of blocks. A block has `all`, what its figures have in common,
 `columns`, what each column has besides, and `rows`: a list that begins with what the row has, then

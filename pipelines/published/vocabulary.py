@@ -1,4 +1,4 @@
-"""The words of the table: measures, methods, prompts."""
+"""The terms of the table of published figures: measures, methods, prompts."""
 
 MEASURES = {
     "top1": "top-1 accuracy",

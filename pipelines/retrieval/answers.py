@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from duet import regular_files
 
 if TYPE_CHECKING:
     from dual_encoder import Hits, Index
@@ -103,15 +104,27 @@ def lines(found: Sequence[Answer]) -> str:
     return "\n\n".join(blocks)
 
 
-def contact_sheet(found: Sequence[Answer], index: "Index", images: "ImageStore | None") -> str:
-    """Returns a self-contained page with the images of every answer."""
+def contact_sheet(
+    found: Sequence[Answer],
+    index: "Index",
+    images: "ImageStore | None",
+    *,
+    max_pixels: int | None = None,
+) -> str:
+    """Returns a self-contained page with the images of every answer.
+
+    `max_pixels`: see `tfrecords.thumbnail`.
+    """
     from pipelines.reporting import page as reporting_page
     from pipelines.runs import results
 
     sheet = []
     for answer in found:
-        cells = [{**asdict(hit), "uri": _uri(hit, index, images)} for hit in answer.hits]
-        asked = _thumbnail_of_file(answer.query.text) if answer.query.kind == "image" else None
+        cells = [
+            {**asdict(hit), "uri": _uri(hit, index, images, max_pixels)} for hit in answer.hits
+        ]
+        of_image = answer.query.kind == "image"
+        asked = _of_file(answer.query.text, max_pixels) if of_image else None
         sheet.append({"query": answer.query, "asked": asked, "hits": cells})
     queries = f"{len(found)} queries" if len(found) > 1 else found[0].query.text
     return reporting_page.render(
@@ -127,22 +140,27 @@ def contact_sheet(found: Sequence[Answer], index: "Index", images: "ImageStore |
     )
 
 
-def _uri(hit: Hit, index: "Index", images: "ImageStore | None") -> str | None:
+def _uri(
+    hit: Hit, index: "Index", images: "ImageStore | None", max_pixels: int | None
+) -> str | None:
     """Returns the image as a data URI; None if it has been removed."""
     import tfrecords
-    from pipelines.reporting import page as reporting_page
 
     if images is None:
         return None
     try:
-        data = images.load(index.id(hit.row), index.stamp(hit.row))
-        return reporting_page.data_uri(tfrecords.thumbnail(data, side=SIDE), "jpeg")
+        return _small(images.load(index.id(hit.row), index.stamp(hit.row)), max_pixels)
     except (OSError, tfrecords.UnreadableError):
         return None
 
 
-def _thumbnail_of_file(path: str) -> str:
+def _of_file(path: str, max_pixels: int | None) -> str:
+    return _small(regular_files.read_regular(path), max_pixels)
+
+
+def _small(data: bytes, max_pixels: int | None) -> str:
     import tfrecords
     from pipelines.reporting import page as reporting_page
 
-    return reporting_page.data_uri(tfrecords.thumbnail(Path(path).read_bytes(), side=SIDE), "jpeg")
+    small = tfrecords.thumbnail(data, side=SIDE, max_pixels=max_pixels)
+    return reporting_page.data_uri(small, "jpeg")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def build(options: Options) -> DualEncoder:
     """Builds or updates the index; returns the model."""
-    from pipelines.runs import models
+    from pipelines.runs import models, precision
 
     started = time.perf_counter()
     import dual_encoder
@@ -27,7 +27,8 @@ def build(options: Options) -> DualEncoder:
     listing = store.listing()
     for note in getattr(store, "notes", ()):
         print(note)
-    model = models.load_dual_encoder(name)
+    images = len(listing) if options.runner == "local" else 0  # workers load it as it is
+    model = precision.load(name, options.precision, images=images, read=models.load_dual_encoder)
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )
@@ -53,6 +54,9 @@ def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
         builder.folder, facts, options.batch_size, options.first_frame, options.max_pixels
     )
     todo = [(name, listing[name]) for name in builder.missing]
+    if todo:  # parts, and the index that is made of them
+        room = 2 * 4.0 * len(todo) * facts.embed_dim
+        print(files.room(builder.folder, room, what="embeddings"))
     if options.runner == "beam":
         embed.embed_with_beam(todo, job, options=options.beam_options)
     else:

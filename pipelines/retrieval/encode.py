@@ -1,6 +1,6 @@
 """Encodes texts, queries and images with a dual encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from dual_encoder import CoOp, DualEncoder
 
 
+TEXTS = 8  # several texts are encoded so many at a time
+
+
 def encode_texts(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
     """Returns embeddings float32 [q, e] of text queries.
 
@@ -21,9 +24,11 @@ def encode_texts(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
             ignored.
     """
     ids = token_ids(model, texts)
-    rows = 1 << (len(ids) - 1).bit_length()  # few shapes, as each new one is compiled again
-    ids = np.concatenate([ids, np.repeat(ids[:1], rows - len(ids), axis=0)])
-    return np.asarray(model.encode_text(ids))[: len(texts)]
+    rows = 1 if len(ids) == 1 else TEXTS  # two shapes, as each new one is compiled again
+    missing = -len(ids) % rows
+    ids = np.concatenate([ids, np.repeat(ids[:1], missing, axis=0)])
+    found = [np.asarray(model.encode_text(part)) for part in np.split(ids, len(ids) // rows)]
+    return np.concatenate(found)[: len(texts)]
 
 
 def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
@@ -39,18 +44,21 @@ def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
 
 
 def encode_queries(
-    model: "DualEncoder", queries: Sequence[Query], *, prompts: "CoOp | None" = None
+    model: "DualEncoder",
+    queries: Sequence[Query],
+    *,
+    read: Callable[[Path], np.ndarray],
+    prompts: "CoOp | None" = None,
 ) -> np.ndarray:
     """Returns embeddings float32 [q, e] of text and image queries, in order.
 
-    With learnt prompts, text queries are class names to insert into them.
+    `read` returns the pixels of an image file. With learnt prompts, text queries are class names
+    to insert into them.
 
     Raises:
         ValueError: see `encode_texts`; also for an unreadable image, or class-specific prompts.
         FileNotFoundError: no such image.
     """
-    import tfrecords
-
     found = np.empty((len(queries), model.embed_dim), np.float32)
     places: dict[str, list[int]] = {"text": [], "image": []}
     for place, query in enumerate(queries):
@@ -60,7 +68,7 @@ def encode_queries(
         path = Path(queries[place].text)
         if not path.is_file():
             raise FileNotFoundError(f"--image: no file {path}")
-        images.append(tfrecords.read_image(path, **model.preprocessing))
+        images.append(read(path))
     if images:
         found[places["image"]] = encode_images(model, np.stack(images), rows=min(32, len(images)))
     if places["text"]:

@@ -5,6 +5,7 @@ What a query in words or images becomes is decided in `embedding.encode_queries`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -31,6 +32,10 @@ class Asked(Protocol):
     def data(self) -> str | None: ...
     @property
     def search(self) -> str: ...
+    @property
+    def first_frame(self) -> bool: ...
+    @property
+    def max_pixels(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,16 @@ class Searcher:
         model: the model that built it.
         images: the store of its images; None if missing.
         approximate: the faiss index used for searching, if any.
+        first_frame, max_pixels: how images that are asked about are read; see
+            `tfrecords.read_image`.
     """
 
     index: "Index"
     model: "DualEncoder"
     images: "ImageStore | None"
     approximate: "Approximate | None"
+    first_frame: bool = False
+    max_pixels: int | None = None
 
     @classmethod
     def open(cls, options: Asked, model: "DualEncoder | None" = None) -> "Searcher":
@@ -63,7 +72,14 @@ class Searcher:
         index = dual_encoder.Index.open(options.index)
         model = model or models.load_dual_encoder(options.model or index.facts.model)
         dual_encoder.check_fingerprint(index.folder, index.facts, dual_encoder.fingerprint(model))
-        return cls(index, model, _images(index, options), _approximate(index, options.search))
+        return cls(
+            index,
+            model,
+            _images(index, options),
+            _approximate(index, options.search),
+            options.first_frame,
+            options.max_pixels,
+        )
 
     @property
     def kind(self) -> str:
@@ -80,7 +96,20 @@ class Searcher:
         learnt = None
         if prompts:
             learnt = dual_encoder.load_prompts(prompts, self.model, backbone=self.index.facts.model)
-        return retrieval_encode.encode_queries(self.model, queries, prompts=learnt)
+        return retrieval_encode.encode_queries(
+            self.model, queries, read=self.read_image, prompts=learnt
+        )
+
+    def read_image(self, image: Path | bytes) -> np.ndarray:
+        """Pixels uint8 [s, s, 3] of an image file, or of its bytes, as the model wants them."""
+        import tfrecords
+
+        return tfrecords.read_image(
+            image,
+            first_frame=self.first_frame,
+            max_pixels=self.max_pixels,
+            **self.model.preprocessing,
+        )
 
     def search(self, embeddings: np.ndarray, k: int) -> "Hits":
         """Returns the k nearest images of each query [q, e], or all if there are fewer."""

@@ -1,5 +1,6 @@
-"""Matches the class names of a model with those of records: by name, never by place."""
+"""Match the class names of a model with those of records: by name, never by place."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,21 +14,26 @@ def match_classes(own: Sequence[str], manifest: "Manifest", *, model: str) -> np
     """Where each class of the records is among the model's own, int [C]; -1 where it is not.
 
     Case, underscores and spaces, and composed or decomposed letters make no difference; a name
-    that is spelt just the same goes first.
+    that is spelt just the same goes first. Of a name that several classes have in both, as in
+    published lists, the first is the first, and so on.
 
     Raises:
         ValueError: the model has none of the classes, or one of them may be two of its own.
     """
     import tfrecords
 
-    exact = {name: place for place, name in enumerate(own)}
+    exact: dict[str, list[int]] = {}
     places: dict[str, list[int]] = {}
+    met: Counter[str] = Counter()
     for place, name in enumerate(own):
+        exact.setdefault(name, []).append(place)
         places.setdefault(tfrecords.name_key(name), []).append(place)
     found = []
     for name, spoken in zip(manifest.class_names, manifest.spoken_names, strict=True):
         near = places.get(tfrecords.name_key(spoken), [])
-        same = [exact[text] for text in (name, spoken) if text in exact]
+        same = next((exact[text] for text in (name, spoken) if text in exact), [])
+        same = same[min(met[name], len(same) - 1) :] if same else []
+        met[name] += 1
         if len(near) > 1 and not same:
             raise ValueError(
                 f"class {name!r} of {manifest.dataset} may be {own[near[0]]!r} or "

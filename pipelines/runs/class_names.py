@@ -1,9 +1,9 @@
 """Class names and prompt templates given on the command line or in a file."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -42,14 +42,13 @@ def class_names(
     else:
         names = lines(path, what="--class-names")
         _check_places(path, names, manifest)
-    if not allow_equal:
-        refuse_repeated(names)
+    refuse_repeated(names, unless=allow_equal)
     return names
 
 
-def refuse_repeated(names: Sequence[str]) -> None:
-    """ValueError for a name of two classes: whatever is answered, one of them never is."""
-    twice = equal_names(names)
+def refuse_repeated(names: Sequence[str], *, unless: bool = False) -> None:
+    """ValueError for a name of two classes, `unless` that was asked for: one is never answered."""
+    twice = {} if unless else equal_names(names)
     if twice:
         name, count = next(iter(twice.items()))
         raise ValueError(
@@ -63,9 +62,9 @@ def equal_names(names: Sequence[str]) -> dict[str, int]:
     return {name: count for name, count in Counter(names).items() if count > 1}
 
 
-def equal_names_line(names: Sequence[str]) -> str:
-    """What to say of figures with such names; empty where there are none."""
-    twice = equal_names(names)
+def equal_names_line(document: Mapping[str, Any]) -> str:
+    """What to say of the figures of `results.json` with such names; empty where there are none."""
+    twice = document.get("equal_names")
     if not twice:
         return ""
     told = ", ".join(f"{name!r} ({count})" for name, count in twice.items())

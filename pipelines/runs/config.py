@@ -5,6 +5,7 @@ import difflib
 import re
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -12,7 +13,7 @@ import jsonargparse
 import yaml
 
 from duet import files
-from pipelines.runs import command_line, option_help
+from pipelines.runs import command_line, option_help, revision
 from pipelines.runs.option_groups import USUAL
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -42,18 +43,19 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
         raise SystemExit(0)
     parser = _Parser(prog=f"{command_line.program()} {command}", allow_abbrev=False)
     parser.add_argument("--config", action="config")
-    parser.hints = typing.get_type_hints(options)
-    fields = dataclasses.fields(options)  # type: ignore[arg-type]
-    for field in fields:
+    accepted = revision.added(options, command=command)
+    parser.hints = typing.get_type_hints(accepted)
+    for field in dataclasses.fields(accepted):
         _add(parser, field, parser.hints[field.name])
     argv = _config_paths(argv)
-    values = vars(parser.parse_args(argv))
+    values = revision.folded(vars(parser.parse_args(argv)), command=command)
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
         _check_records(recipe, values)
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return options(**{field.name: values[field.name] for field in fields})
 
 
-def check_ranges(options: Any, ranges: dict[str, tuple[str, ...]]) -> None:
+def check_ranges(options: Any, ranges: Mapping[str, tuple[str, ...]]) -> None:
     """Raise a ValueError for the first number outside its range; a number may be null.
 
     `ranges` has the names of options by range, such as `{"(0, 1]": ("crop_scale",)}`: a round

@@ -122,6 +122,9 @@ class FeatureCache:
     ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
         import tfrecords
 
+        if folder is not None:
+            width = max(getattr(model, "embed_dim", 0), model.image_tower.output_dim)
+            files.room(folder, 4.0 * len(ids) * width, what=f"features of {split}")
         which = None if len(ids) == self.manifest.split(split).count else tuple(ids.tolist())
         load = partial(tfrecords.load, self.data, split, batch_size=self.batch_size, ids=which)
         with tfrecords.naming_damage(self.data):
@@ -178,13 +181,15 @@ def _digest(key: Any) -> str:
 
 
 def _fingerprint(model: Any) -> str:
-    """BLAKE2b of the weights in order, the pixel statistics and the preprocessing."""
+    """BLAKE2b of weights in order, pixel statistics, preprocessing, and precision but float32."""
     import keras
 
     tower, projection = model.image_tower, getattr(model, "image_projection", None)
     statistics = [getattr(tower, name, None) for name in ("mean", "std")]
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps([type(tower).__name__, statistics, model.preprocessing]).encode())
+    facts = [type(tower).__name__, statistics, model.preprocessing]
+    facts += [tower.compute_dtype] if tower.compute_dtype != "float32" else []
+    digest.update(json.dumps(facts).encode())
     for weight in [*tower.weights, *(projection.weights if projection is not None else ())]:
         values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{values.dtype} {values.shape}\n".encode())

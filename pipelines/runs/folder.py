@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,12 @@ def check_resumable(
 def _changed(out: Path, options: Any, free: tuple[str, ...]) -> list[str]:
     """What differs between the options of a run in `out` and these, in words."""
     begun, wanted = read_config(out / CONFIG), asdict(options)
+    defaults = {field.name: field.default for field in fields(options)}
     return [
         f"{key} was {begun.get(key)!r}, not {value!r}"
         for key, value in wanted.items()
         if key not in ("out", *free)  # the folder may have been moved
-        and begun.get(key) != value
+        and begun.get(key, defaults[key]) != value  # it may have been begun by an older version
     ]
 
 

@@ -1,11 +1,11 @@
-"""How the options of commands are grouped in their help, and which a person needs first.
+"""Groups of options in the help of commands, and the most important ones.
 
 An option that stands in no group here is listed last, under "more".
 """
 
 GROUPS: dict[str, str] = {
     "data and model": """
-        data images model models index run dataset folder labels captions splits split test
+        data images model models revision index run dataset folder labels captions splits split test
         image_column caption_column label_column multi_label ignore_columns class_names language
         templates prompts data_dir download all_as validation_share test_share limit validation
         split_seed held_out held_out_classes held_out_seed distractors captions_per_image

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from duet import files
+
 FILE = "predictions.safetensors"
 
 
@@ -33,7 +35,18 @@ class Predictions:
 def of(
     labels: np.ndarray, logits: np.ndarray, *, seen: tuple[int, ...], held_out: tuple[int, ...]
 ) -> Predictions:
-    """Of logits [n, C] over all classes, NaN in the columns of those it cannot name."""
+    """Of logits [n, C] over all classes, NaN in the columns of held-out ones it cannot name.
+
+    Raises:
+        RuntimeError: any other logit is NaN or infinite: the model is broken.
+    """
+    bad = ~np.isfinite(logits)
+    bad[:, [label for label in held_out if np.isnan(logits[:, label]).all()]] = False
+    if bad.any():
+        raise RuntimeError(
+            f"the model answers {bad.any(axis=1).sum():,} of {len(logits):,} images with NaN or "
+            "infinity; a smaller --learning-rate usually helps"
+        )
     own = np.full(len(labels), -1, np.int32)
     for group in (seen, held_out):
         rows = np.isin(labels, group)
@@ -55,8 +68,8 @@ def write(folder: Path, predictions: Predictions) -> None:
     """To the folder of a run."""
     from safetensors.numpy import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(asdict(predictions), folder / FILE)
+    with files.atomic(folder / FILE) as unfinished:
+        save_file(asdict(predictions), unfinished)
 
 
 def read(folder: Path) -> Predictions:

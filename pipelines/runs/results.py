@@ -21,6 +21,7 @@ calibration         list of {low, high, count, confidence, accuracy}, one per bi
 most_confused       list of {true, predicted, count, of}: class indices, and images
 cost                seconds, images_per_second, peak_rss_bytes
 config              the options of the command, as config.yaml has them
+precision           Keras' dtype policy of the models, such as "float32"
 versions            of Python and of the packages that the figures depend on
 seed                of the bootstrap
 ==================  ===================================================================
@@ -34,6 +35,8 @@ the images that they were looked for among; `metrics` are `retrieval_metrics.MET
 ranks among them, which have no interval; per_class and confusion_matrix are empty, and classes,
 calibration and most_confused are left out.
 
+A run that went on with another version of Duet or on other devices says so in `went_on`, in lines.
+
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
 `method`, `parts`, `history`, `wise_ft`, `alpha`, and `auto`, which method that was and why;
 `compare`: `rows`, each with `deployed`, what its export costs to run, `pairs`, `recommendation`;
@@ -43,6 +46,7 @@ tests validate against: `schemas/results.schema.json`.
 
 import json
 import platform
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -75,6 +79,15 @@ REQUIRED = (
 )
 
 
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("command", "dataset", "split", "model", "method", "protocol"), str),
+    **dict.fromkeys(("metrics", "intervals", "cost", "config", "versions", "recommendation"), dict),
+    **dict.fromkeys(("per_class", "confusion_matrix", "rows", "pairs", "history", "health"), list),
+}
+
+_IN_WORDS: dict[type, str] = {str: "a text", dict: "an object", list: "a list"}
+
+
 def document(
     measured: dict[str, Any],
     *,
@@ -99,9 +112,16 @@ def document(
         **measured,
         "cost": cost,
         "config": config,
+        **_precision(),
         "versions": versions(),
         **more,
     }
+
+
+def _precision() -> dict[str, str]:
+    """That of Keras, where the command has imported it."""
+    keras = sys.modules.get("keras")
+    return {"precision": keras.config.dtype_policy().name} if keras is not None else {}
 
 
 def health(lines: Sequence[str]) -> dict[str, list[str]]:
@@ -158,9 +178,14 @@ def read(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no results at {path}: has the run finished?")
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of the encoding, too
         raise ValueError(f"{path}: not JSON ({error})") from None
     if not isinstance(results, dict) or results.get("schema") != SCHEMA:
         found = results.get("schema") if isinstance(results, dict) else None
-        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r}")
+        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r:.60}")
+    for name, kind in _KINDS.items():
+        if name in results and not isinstance(results[name], kind):
+            raise ValueError(
+                f"{path}: {name}: expected {_IN_WORDS[kind]}; got {results[name]!r:.60}"
+            )
     return results

@@ -9,6 +9,9 @@ from typing import Any
 
 STRATEGIES = ("one", "mirrored", "multi-worker")
 
+# Options that may be others when a run goes on: batches are of all devices together.
+ELASTIC = ("strategy", "virtual_devices")
+
 
 @functools.cache  # a second MirroredStrategy in one process makes the collectives of both clash
 def build(name: str) -> Any:

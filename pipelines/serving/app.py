@@ -1,20 +1,23 @@
-"""The web application of `serve`, on Starlette: the page, two queries, and the images.
+"""The web application of `serve`, on Starlette: page, queries, images.
 
 ===============  =====================================================================
-GET /            the page; with `q` (words) and `k`, the images found
+GET /            the page; with `q` (words) or `like` (row of an image), and `k`, what is found
 POST /similar    an image as the body, `k` and `names` (one a line) in the address: its nearest
 GET /image/N   the image in row N of the index as JPEG, at most `side` pixels
 ===============  =====================================================================
 
 The first two return JSON if the request accepts `application/json`. No file path is accepted or
 returned: images are requested by row, so only images of the index are accessible. Invalid
-requests get a one-line message with a 4xx status.
+requests get a one-line message with a 4xx status; what `limits` refuses, 408 or 503.
 """
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 from starlette.applications import Starlette
@@ -25,9 +28,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from dual_encoder import CutShortError
 from pipelines.reporting import page as reporting_page
 from pipelines.retrieval import answers
 from pipelines.runs import results
+from pipelines.serving.limits import Gate
 from pipelines.serving.service import MOST_IMAGES, Finder
 
 K = 24  # default number of images per answer
@@ -36,13 +41,12 @@ SIDES = (256, 1024)  # available image sizes in pixels
 
 HOSTS = ["127.0.0.1", "localhost"]  # prevents DNS rebinding from other sites
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' blob:; connect-src 'self'; "
-    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+POLICY = (
+    "default-src 'none'; img-src 'self' blob:; connect-src 'self'; style-src 'unsafe-inline'; "
+    "script-src {}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
 def application(finder: Finder, *, max_upload: int) -> Starlette:
@@ -50,18 +54,21 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
 
     async def page(request: Request) -> Response:
         query = request.query_params.get("q")
-        if query is None:
+        if query is None and "like" not in request.query_params:
             return _page(finder)
         try:
             k = _number(request, "k", K)
-            answer = await finder.words(query, k)
+            if query is None:
+                answer = await finder.like(_number(request, "like", 0), k)
+            else:
+                answer = await finder.words(query, k)
         except ValueError as error:
             if _wants_json(request):
                 raise
-            return _page(finder, query=query, error=str(error), status=400)
+            return _page(finder, query=query or "", error=str(error), status=400)
         if _wants_json(request):
             return JSONResponse(answers.document([answer], finder.searcher.index, k=k))
-        return _page(finder, query=query, k=k, answer=answer)
+        return _page(finder, query=query or "", k=k, answer=answer)
 
     async def similar(request: Request) -> Response:
         names = request.query_params.get("names", "").replace(",", "\n").splitlines()
@@ -74,7 +81,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
             rows = [{"name": name, "probability": round(share, 6)} for name, share in labels]
             return JSONResponse(found | {"labels": rows})
         return HTMLResponse(
-            reporting_page.render("serve_answer.html.j2", hits=_cells(answer), labels=labels)
+            reporting_page.render("serve_answer.html.j2", hits=_cells(answer, k), labels=labels)
         )
 
     async def image(request: Request) -> Response:
@@ -89,6 +96,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
         ValueError: _said(400),
         IndexError: _said(404),
         FileNotFoundError: _said(410),
+        CutShortError: _said(503, {"Retry-After": "60"}),
         Exception: _fault,
     }
     made = Starlette(
@@ -97,7 +105,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
             Route("/similar", similar, methods=["POST"]),
             Route("/image/{row:int}", image),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS), Middleware(Gate)],
         exception_handlers=handlers,
     )
     made.state.finder = finder
@@ -121,20 +129,29 @@ def _page(
         query=query,
         k=k,
         most=MOST_IMAGES,
-        hits=_cells(answer) if answer else None,
+        hits=_cells(answer, k) if answer else None,
         error=error,
         labels=[],
         results={"command": "serve", "created": finder.created, "versions": results.versions()},
     )
-    return HTMLResponse(html, status_code=status, headers=HEADERS)
+    return HTMLResponse(html, status_code=status, headers=HEADERS | security_policy(html))
 
 
-def _cells(answer: answers.Answer) -> list[dict[str, Any]]:
-    """Returns hits with the URLs of each image, small and large, for `parts.sheet`."""
+def security_policy(html: str) -> dict[str, str]:
+    """The header by which a browser runs the scripts of this page and no other, by their hashes."""
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    hashes = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
+    own = " ".join(f"'sha256-{each}'" for each in hashes)
+    return {"Content-Security-Policy": POLICY.format(own or "'none'")}
+
+
+def _cells(answer: answers.Answer, k: int) -> list[dict[str, Any]]:
+    """Returns hits with the URLs of each image, small, large and of those like it."""
     cells = []
     for hit in answer.hits:
         small = f"/image/{hit.row}" if hit.there else None
-        cells.append({**asdict(hit), "uri": small, "link": f"{small}?side={SIDES[1]}"})
+        links = {"link": f"{small}?side={SIDES[1]}", "like": f"/?like={hit.row}&k={k}"}
+        cells.append({**asdict(hit), "uri": small, **links})
     return cells
 
 
@@ -146,12 +163,15 @@ def _number(request: Request, name: str, default: int) -> int:
 
 
 async def _body(request: Request, *, most: int) -> bytes:
-    """Reads the body, aborting as soon as it is too long, whatever its header declares."""
+    """Reads the body, unless its header declares too much; aborts as soon as it is too long."""
+    too_long = HTTPException(413, f"expected an image of at most {most:,} bytes; got more")
+    if int(request.headers.get("content-length", "0")[:20]) > most:  # h11 lets digits alone through
+        raise too_long
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > most:
-            raise HTTPException(413, f"expected an image of at most {most:,} bytes; got more")
+            raise too_long
     return bytes(data)
 
 
@@ -159,9 +179,11 @@ def _wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
 
 
-def _said(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _said(
+    status: int, headers: dict[str, str] | None = None
+) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": " ".join(str(error).split())}, status)
+        return JSONResponse({"error": " ".join(str(error).split())}, status, headers)
 
     return answer
 

@@ -66,9 +66,10 @@ class Finder:
         self._class_embeddings = lru_cache(32)(self._encode_names)
 
     def warm_up(self) -> None:
-        """Encode a dummy text and image, so that the first query does not wait for compilation."""
+        """Encode one text, several, and an image, so that no query waits for compilation."""
         size = self.searcher.model.image_size
         self._find([Wanted("a", 1), Wanted(np.zeros((size, size, 3), np.uint8), 1)])
+        self._find([Wanted("a", 1), Wanted("b", 1)])
 
     async def words(self, text: str, k: int) -> answers.Answer:
         """Returns the k nearest images; ValueError for a text that is empty or too long."""
@@ -84,18 +85,31 @@ class Finder:
         Raises:
             ValueError: not an image, or damaged or animated; a single name, or too many.
         """
-        import tfrecords
-
         _check_names(names)
-        loop, preprocessing = asyncio.get_running_loop(), self.searcher.model.preprocessing
-        pixels = await loop.run_in_executor(
-            self._readers, lambda: tfrecords.read_image(data, **preprocessing)
-        )
+        loop = asyncio.get_running_loop()
+        pixels = await loop.run_in_executor(self._readers, self.searcher.read_image, data)
         found = await self.batches(Wanted(pixels, _checked(k)))
         labels = []
         if names:
             labels = await loop.run_in_executor(self._model_thread, self._label, found, names)
         return self._answer(answers.Query("image", "your image"), found), labels
+
+    async def like(self, row: int, k: int) -> answers.Answer:
+        """Returns the k images nearest to that of a row, itself first; the model is not asked.
+
+        Raises IndexError: there is no such row.
+        """
+        self._check_row(row)
+        embedding, k = self.searcher.index.embeddings([row]), _checked(k)
+        hits = await asyncio.get_running_loop().run_in_executor(
+            self._readers, self.searcher.search, embedding, k
+        )
+        query = answers.Query("image", answers.readable(self.searcher.index.id(row)))
+        return self._answer(query, Found(embedding[0], hits.scores[0], hits.rows[0]))
+
+    def _check_row(self, row: int) -> None:
+        if not 0 <= row < len(self.searcher.index):
+            raise IndexError(f"the index has images 0 to {len(self.searcher.index) - 1}")
 
     async def thumbnail(self, row: int, *, side: int) -> bytes:
         """Returns the image of a row as JPEG.
@@ -107,15 +121,14 @@ class Finder:
         import tfrecords
 
         index, images = self.searcher.index, self.searcher.images
-        if not 0 <= row < len(index):
-            raise IndexError(f"the index has images 0 to {len(index) - 1}")
+        self._check_row(row)
 
         def read() -> bytes:
             if images is None:
                 raise FileNotFoundError("the folder of the images is gone")
             try:
                 data = images.load(index.id(row), index.stamp(row))
-                return tfrecords.thumbnail(data, side=side)
+                return tfrecords.thumbnail(data, side=side, max_pixels=self.searcher.max_pixels)
             except (OSError, ValueError):
                 raise FileNotFoundError("this image is no longer there") from None
 

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from pipelines.training import checkpoint_file, finite_weights
-from pipelines.training.origin import Origin, check_same
 
 KEPT = 2  # checkpoints kept on disk
 
@@ -31,7 +30,6 @@ class Checkpoint(keras.callbacks.Callback):
         steps_per_epoch: steps of one pass.
         every: steps between two checkpoints inside a pass.
         writes: whether this process writes; False on all workers but the chief.
-        origin: what the run begins from; one that goes on must have begun from the same.
 
     Attributes:
         step: steps done since the run was begun.
@@ -47,12 +45,10 @@ class Checkpoint(keras.callbacks.Callback):
         steps_per_epoch: int,
         every: int = 200,
         writes: bool = True,
-        origin: Origin | None = None,
     ) -> None:
         super().__init__()
         self.directory = Path(directory)
         self.steps_per_epoch, self.every, self.writes = steps_per_epoch, every, writes
-        self.origin = origin or {}
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
@@ -66,17 +62,22 @@ class Checkpoint(keras.callbacks.Callback):
         """Whether early stopping has ended the run."""
         return any(memory.get("stopped_epoch") for memory in self._memories)
 
+    def bytes_needed(self, model: keras.Model) -> int:
+        """Bytes of the checkpoints that are kept, while one is written, and of the model."""
+        at_once = KEPT + 2
+        there = sum(path.stat().st_size for path in self.directory.glob("step-*.safetensors"))
+        return max(at_once * checkpoint_file.size(model) - there, 0)
+
     def resume(self, model: keras.Model, peers: list[keras.callbacks.Callback]) -> int:
         """Restore the newest checkpoint, if there is one. Returns the steps already done.
 
         Raises:
-            ValueError: it is damaged, of another model, or of a run begun from something else.
+            ValueError: it is damaged, or of another model.
         """
         self.peers = peers
         if found := checkpoint_file.steps(self.directory):
             path = self._resumed_from = checkpoint_file.path_of(self.directory, found[-1])
             state = checkpoint_file.restore(model, path)
-            check_same(state.get("origin", {}), self.origin, where=self.directory.parent)
             self.step, self.seconds = state["step"], state["seconds"]
             self.history, self._memories = state["history"], state["callbacks"]
         return self.step
@@ -140,7 +141,6 @@ class Checkpoint(keras.callbacks.Callback):
         self.seconds, self._clock = self.seconds + now - self._clock, now
         self._memories = [_memory(peer) for peer in self.peers]
         state = {
-            "origin": self.origin,
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
@@ -168,7 +168,7 @@ class Checkpoint(keras.callbacks.Callback):
         raise RuntimeError(
             f"{what} became NaN or infinite at step {self.step}; "
             f"{kept_in or 'there is no earlier checkpoint'}. "
-            "A smaller --learning-rate, or clipping (--clip-norm 1), usually helps"
+            "A smaller --learning-rate usually helps"
         )
 
 

@@ -8,6 +8,7 @@ must not forget. The data need none: which images come at step n follows from (s
 import contextlib
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,11 @@ def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool 
         except (OSError, SafetensorError) as error:
             raise RuntimeError(f"{path} could not be written: {error}") from None
     return True
+
+
+def size(model: keras.Model) -> int:
+    """Bytes that a checkpoint has at most: no variable has more than four a number."""
+    return sum(4 * math.prod(variable.shape) for variable in _variables(model).values())
 
 
 def restore(model: keras.Model, path: Path) -> dict[str, Any]:

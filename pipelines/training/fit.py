@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 
+from duet import files
 from pipelines.runs import strategy as strategies
+from pipelines.training import lost_workers
 from pipelines.training.callbacks import BestWeights
 from pipelines.training.checkpoint import Checkpoint
 
@@ -40,7 +42,8 @@ def fit(
     Raises:
         ValueError: the newest checkpoint is damaged, of another model, or not seen by all workers.
         KeyboardInterrupt: Ctrl-C; the state has been saved.
-        RuntimeError: the loss or a weight became NaN or infinite.
+        RuntimeError: the loss or a weight became NaN or infinite; another worker is gone.
+        files.CannotWriteError: there is no room for the checkpoints.
     """
     steps = checkpoint.steps_per_epoch
     done = checkpoint.resume(model, callbacks)
@@ -50,7 +53,10 @@ def fit(
     epoch, inside = divmod(done, steps)
     stretches = [(epoch, epoch + 1, steps - inside)] if inside else []
     stretches += [(epoch + bool(inside), epochs, steps)]
-    with checkpoint.listening():
+    said = files.room(checkpoint.directory, checkpoint.bytes_needed(model), what="checkpoints")
+    if not silent:
+        print(said)
+    with checkpoint.listening(), lost_workers.named(model.distribute_strategy):
         for first, last, length in stretches:
             if first >= last or checkpoint.stopped_early:
                 continue

@@ -49,7 +49,8 @@ class Options:
         plateau_factor: factor by which the learning rate is then multiplied.
         strategy: one, mirrored or multi-worker.
         virtual_devices: number of devices to split the CPU into, to try mirrored; 0 for no split.
-        precision: float32 or mixed_bfloat16.
+        precision: float32, mixed_bfloat16, or mixed_float16 for GPUs without bfloat16, as T4 and
+            V100: the loss is scaled, and a step that overflows is skipped.
         checkpoint_steps: steps between two checkpoints.
         seed: of weights, order, crops, captions and dropout.
     """
@@ -85,7 +86,7 @@ class Options:
     plateau_factor: float = 0.2
     strategy: Literal["one", "mirrored", "multi-worker"] = "one"
     virtual_devices: int = 0
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     checkpoint_steps: int = 200
     seed: int = 0
 

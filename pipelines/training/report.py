@@ -2,16 +2,18 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from duet import files
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import command_line, results
+from pipelines.runs import command_line, origin, results
 from pipelines.training import plots as training_plots
-from pipelines.training.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipelines.training.checkpoint import Checkpoint
 
 MODEL = "model.keras"
 
@@ -20,12 +22,12 @@ PAGE = "report.html"
 
 def write(
     out: Path,
-    model: keras.Model,
+    model: "keras.Model",
     options: Any,
     *,
     command: str,
     dataset: str,
-    course: Checkpoint,
+    course: "Checkpoint",
     ends_with_best: bool,
     devices: list[str],
 ) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def write(
         history=history,
         steps=course.step,
         devices=devices,
+        **origin.noted(out),
         seed=options.seed,
     )
     with files.atomic(out / MODEL) as unfinished:  # last: by it the run is known to be finished

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from files import write_tokenizer
+from licences import licence
 from reference import stub_torchvision
 from transformers import RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRobertaModel
 
@@ -89,9 +90,10 @@ def refusal(config: dict[str, Any]) -> str:
     return ""
 
 
-def licences() -> dict[str, str]:
-    """Of those weights that the table of checkpoints has a licence for."""
-    return {row.tag: row.licence for row in CHECKPOINTS.values() if row.tag}
+def other_name(model: str) -> str:
+    """The same weights are listed with and without this ending, and measured under one of both."""
+    ending = "-quickgelu"
+    return model.removesuffix(ending) if model.endswith(ending) else model + ending
 
 
 def main(results: Path) -> None:
@@ -99,23 +101,25 @@ def main(results: Path) -> None:
     with open(results, newline="", encoding="utf-8") as file:
         figures = {(row["name"], row["pretrained"]): row for row in csv.DictReader(file)}
     shorten()
-    known, facts, rows = licences(), {}, []
+    facts: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
     for model, tag in list_pretrained():
         config = get_model_config(model)
         if model not in facts:
             facts[model] = parameters(config), refusal(config)
         count, why = facts[model]
         settings = pretrained.get_pretrained_cfg(model, tag)
-        measured = figures.get((model, tag), {})
+        measured = figures.get((model, tag)) or figures.get((other_name(model), tag), {})
+        repository = settings["hf_hub"].rstrip("/")
         rows.append(
             {
                 "model": model,
                 "tag": tag,
-                "repository": settings["hf_hub"].rstrip("/"),
+                "repository": repository,
                 "parameters": count,
                 "image_size": config["vision_cfg"]["image_size"],
                 "embed_dim": config["embed_dim"],
-                "licence": known.get(f"{model}/{tag}", ""),
+                "licence": licence(repository.removesuffix("/pytorch_model.bin")),
                 "refusal": why,
                 **{key: measured.get(column, "") for key, column in FIGURES.items()},
             }

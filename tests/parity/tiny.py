@@ -355,9 +355,7 @@ TINY |= {
 }
 
 
-def _encoder(
-    name: str, config: str, size: int = SIZE, cut: int | None = None, **sizes: Any
-) -> Tiny:
+def encoder(name: str, config: str, size: int = SIZE, cut: int | None = None, **sizes: Any) -> Tiny:
     """An image encoder of `transformers`, shown squares of this size, cut out of larger ones."""
     sides = {"image_mean": MEAN, "image_std": STD, "resample": 3}
     sides["size"] = {"height": cut or size, "width": cut or size}
@@ -389,24 +387,24 @@ WINDOWS = dict(
 )  # fmt: skip
 TINY |= {
     # Positions of 5 x 5 patches, for images of 2 x 2.
-    "dinov2": _encoder("Dinov2Model", "Dinov2Config", **VISION | dict(image_size=40)),
-    "dinov2_gated": _encoder("Dinov2Model", "Dinov2Config", **VISION, use_swiglu_ffn=True),
-    "dinov2_registers": _encoder(
+    "dinov2": encoder("Dinov2Model", "Dinov2Config", **VISION | dict(image_size=40)),
+    "dinov2_gated": encoder("Dinov2Model", "Dinov2Config", **VISION, use_swiglu_ffn=True),
+    "dinov2_registers": encoder(
         "Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", **VISION | dict(image_size=40)
     ),
-    "dinov3": _encoder("DINOv3ViTModel", "DINOv3ViTConfig", **VISION, num_register_tokens=2),
-    "dinov3_gated": _encoder(
+    "dinov3": encoder("DINOv3ViTModel", "DINOv3ViTConfig", **VISION, num_register_tokens=2),
+    "dinov3_gated": encoder(
         "DINOv3ViTModel", "DINOv3ViTConfig", **VISION, use_gated_mlp=True, hidden_act="silu"
     ),
-    "vit_mae": _encoder("ViTMAEModel", "ViTMAEConfig", **VISION, mask_ratio=0.0),
-    "deit": _encoder("DeiTForImageClassification", "DeiTConfig", cut=18, **VISION, num_labels=3),
-    "convnext": _encoder("ConvNextForImageClassification", "ConvNextConfig", size=32, **MAPS),
-    "convnextv2": _encoder("ConvNextV2Model", "ConvNextV2Config", size=32, **MAPS),
-    "swin": _encoder("SwinForImageClassification", "SwinConfig", size=32, **WINDOWS),
-    "clip_vision": _encoder(
+    "vit_mae": encoder("ViTMAEModel", "ViTMAEConfig", **VISION, mask_ratio=0.0),
+    "deit": encoder("DeiTForImageClassification", "DeiTConfig", cut=18, **VISION, num_labels=3),
+    "convnext": encoder("ConvNextForImageClassification", "ConvNextConfig", size=32, **MAPS),
+    "convnextv2": encoder("ConvNextV2Model", "ConvNextV2Config", size=32, **MAPS),
+    "swin": encoder("SwinForImageClassification", "SwinConfig", size=32, **WINDOWS),
+    "clip_vision": encoder(
         "CLIPVisionModelWithProjection", "CLIPVisionConfig", **VISION, projection_dim=4
     ),
-    "siglip_vision": _encoder("SiglipVisionModel", "SiglipVisionConfig", **VISION),
+    "siglip_vision": encoder("SiglipVisionModel", "SiglipVisionConfig", **VISION),
     "clip_text": Tiny(
         transformers_model("CLIPTextModel", "CLIPTextConfig", **CLIP_TEXT, eos_token_id=5),
         outputs={"text": lambda model, ids, mask: model(ids).pooler_output},
@@ -437,10 +435,9 @@ TINY |= {
 }
 
 
-def write(name: str, folder: Path) -> None:
+def write(tiny: Tiny, folder: Path) -> None:
     """One fixture."""
     torch.manual_seed(0)
-    tiny = TINY[name]
     model = scramble(tiny.make()).to(tiny.dtype).float()
     folder.mkdir(parents=True)
     is_open_clip = hasattr(model, "document")
@@ -500,6 +497,6 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 if __name__ == "__main__":
     for each in sys.argv[1:] or TINY:
         shutil.rmtree(FIXTURES / each, ignore_errors=True)
-        write(each, FIXTURES / each)
+        write(TINY[each], FIXTURES / each)
     size = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())
     print(f"{len(TINY)} checkpoints, {size:,} bytes")

@@ -12,9 +12,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from duet import regular_files
 from tfrecords.escaped_names import escaped
 from tfrecords.schema import Label, RawExample
 from tfrecords.splits import rarest_class, train_validation
+from tfrecords.text_files import read_text
 
 SPLITS = ("train", "validation", "test")
 
@@ -126,7 +128,7 @@ class FileSource:
 
     def load(self, name: str) -> bytes:
         """Returns the bytes of one of its files; OSError if it cannot be read."""
-        return (self.root / name).read_bytes()
+        return regular_files.read_regular(self.root / name)
 
 
 def mixed(files: Iterable[File], *, seed: int) -> list[File]:
@@ -194,7 +196,7 @@ def divided(
 
 def split_name(text: str) -> str:
     """Returns Duet's name of a split in a table; only word characters, as file names use it."""
-    if text and not re.fullmatch(r"\w+", text, re.ASCII):
+    if text and (text.isdigit() or not re.fullmatch(r"\w+", text, re.ASCII)):
         raise ValueError(f"expected a split like {', '.join(SPLITS)}, got {text!r}")
     return SPLIT_NAMES.get(text.lower(), text)
 
@@ -227,14 +229,20 @@ def few(names: Sequence[str]) -> str:
 def prompt_names(
     names: Iterable[str], *, renames: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Returns class names for prompts: underscores become spaces, then `renames` apply."""
-    spaced = (name.replace("_", " ") for name in names)
+    """Returns class names for prompts: underscores become spaces, then `renames` apply.
+
+    Raises ValueError for a name of which nothing is left.
+    """
+    listed = list(names)
+    spaced = [" ".join(name.replace("_", " ").split()) for name in listed]
+    if "" in spaced:
+        raise ValueError(f"class {listed[spaced.index('')]!r}: expected a name of letters")
     return tuple((renames or {}).get(name, name) for name in spaced)
 
 
 def read_layout(root: Path, path: str, *, what: str) -> str:
-    """Reads a required file of a published layout; FileNotFoundError names it if missing."""
+    """Reads a required text of a published layout; FileNotFoundError names it if missing."""
     try:
-        return (root / path).read_text(encoding="utf-8")
+        return read_text(root / path)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{root} is not {what}: {path} is missing") from None

@@ -19,6 +19,7 @@ from tfrecords.sources.base import (
     require_files,
     split_name,
 )
+from tfrecords.sources.names_on_disk import on_disk
 from tfrecords.sources.table import ENDINGS, Row, Table, in_rows, of_document, read_table, texts
 from tfrecords.text_files import read_json, read_lines
 
@@ -157,13 +158,18 @@ def _read(
     """Returns the images of one caption file by split, shuffled; checks that each exists."""
     first = next(name for group in by_split.values() for name in group)
     folder = prefix or _image_folder(path, root, first)
-    files = {
-        split: [File(folder + name, None, tuple(said)) for name, said in group.items()]
-        for split, group in by_split.items()
-    }
-    require_files(
-        root, (file.name for group in files.values() for file in group), listed_in=str(path)
-    )
+    files = {}
+    split_of: dict[str, str] = {}
+    for split, group in by_split.items():
+        captions: Captions = {}
+        for name, said in group.items():
+            captions.setdefault(on_disk(root, folder + name), []).extend(said)
+        twice = next((name for name in captions if name in split_of), None)
+        if twice is not None:  # spelt in two ways
+            raise ValueError(f"{path}: {twice} is in two splits: {split_of[twice]} and {split}")
+        split_of |= dict.fromkeys(captions, split)
+        files[split] = [File(name, None, tuple(said)) for name, said in captions.items()]
+    require_files(root, split_of, listed_in=str(path))
     return divided(files, seed=seed, test_share=test_share, where=path)
 
 

@@ -8,6 +8,7 @@ Published tables of CoOp and later methods use these splits and names.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,7 @@ def coop(entry: Dataset, root: Path, *, seed: int, shots: int | None = None) -> 
     known = COOP_SETS[entry.name]
     read = {"imagenet": _imagenet, "fgvc_aircraft": _aircraft}.get(entry.name, _split_file)
     files, names = read(root, known)
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if shots is not None:
         files = _few_shot(files, shots, seed)
     for split, listed in files.items():
@@ -128,7 +130,10 @@ def coop(entry: Dataset, root: Path, *, seed: int, shots: int | None = None) -> 
         templates=(known.template,),
         lossless=entry.lossless,
         extra={} if shots is None else {"shots": shots},
-        notes=("read as CoOp's splits, names and prompt; judged by top-1 accuracy",),
+        notes=(
+            "read as CoOp's splits, names and prompt; judged by top-1 accuracy",
+            *(f"several classes are called {name}: --allow-equal-names" for name in twice),
+        ),
     )
 
 

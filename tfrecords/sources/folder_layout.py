@@ -57,9 +57,11 @@ class Tree:
 
     def of(self, folder: str) -> list[str]:
         """Returns all images of a folder, recursively."""
-        images = list(self.images.get(folder, []))
-        for inner in self.folders.get(folder, []):
-            images += self.of(inner)
+        images, waiting = [], [folder]
+        while waiting:
+            here = waiting.pop()
+            images += self.images.get(here, [])
+            waiting += reversed(self.folders.get(here, []))
         return images
 
 
@@ -76,23 +78,47 @@ def layout(root: Path, tree: Tree, *, flatten: bool) -> Layout:
     """
     tops = tree.folders.get("", [])
     splits = {f: split for f in tops if (split := _split_of(f)) and tree.holding(f)}
+    with_images = [folder for folder in tops if tree.below(folder)]
+    if not splits and all(map(tree.holding, with_images)):
+        splits = _named_alike(with_images)
     if splits:
         result = _splits_outside(root, tree, splits)
+    elif len(with_images) > 1 and all(map(_split_of, with_images)):
+        raise ValueError(
+            f"{root}: {few(with_images)} are named like splits, and hold images but no class "
+            f"folders; expected SPLIT/CLASS/IMAGE, or a table of the images' labels (--labels)"
+        )
     else:
         result = _splits_inside(tree, tops) or Layout({"": {_base(f): f for f in tops}})
     strays = tree.images.get("", [])
     if strays:
         result.notes.append(f"passed over: {_stray(strays)} beside the folders")
     if not flatten:
-        _refuse_deeper(root, tree, result, lone=len(tops) == 1)
+        _refuse_deeper(root, tree, result, lone=len(with_images) == 1)
     return result
 
 
 def split_word(name: str) -> str | None:
     """Returns the split in a folder name such as `seg_train` or `TestSet`, or None."""
+    split, others = split_among(name)
+    return None if others else split
+
+
+def split_among(name: str) -> tuple[str | None, tuple[str, ...]]:
+    """Returns the one split in a name such as `imagenet-train-0001`, or None, and other words."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    splits = [SPLIT_NAMES.get(_bare(word)) for word in words if word not in _FILLERS]
-    return splits[0] if len(splits) == 1 else None
+    named = [word for word in words if _bare(word) in SPLIT_NAMES]
+    others = tuple(word for word in words if word not in named and word not in _FILLERS)
+    return (SPLIT_NAMES[_bare(named[0])] if len(named) == 1 else None), others
+
+
+def _named_alike(folders: list[str]) -> dict[str, str]:
+    """Returns folder -> split of `cars_train` and `cars_test`, whose names differ in it alone."""
+    found = {folder: split_among(_base(folder)) for folder in folders}
+    splits, others = zip(*found.values(), strict=True) if found else ((), ())
+    if None in splits or len(set(splits)) < max(2, len(splits)) or len(set(others)) > 1:
+        return {}
+    return {folder: split for folder, (split, _) in found.items() if split}
 
 
 def _bare(word: str) -> str:

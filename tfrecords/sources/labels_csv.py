@@ -18,16 +18,14 @@ from tfrecords.sources.base import (
     FileSource,
     divided,
     few,
-    is_file,
     prompt_names,
     require_files,
     split_name,
 )
-from tfrecords.sources.table import Table, in_rows, read_table
+from tfrecords.sources.names_on_disk import on_disk
+from tfrecords.sources.table import Table, as_list, in_rows, read_table
 
 BETWEEN = "|"  # separates the labels of one image
-
-_ENDINGS = ("", ".jpg", ".jpeg", ".png")  # some tables omit the extension
 
 Row = tuple[str, str, tuple[str, ...]]  # file, split ("" if not given), classes
 
@@ -142,14 +140,14 @@ def _by_split(
     for file, split, labels in rows:
         numbers = tuple(sorted(number[label] for label in labels))
         label = numbers if multi_label else numbers[0]
-        by_split.setdefault(split, []).append(File(_with_ending(root, file), label))
+        by_split.setdefault(split, []).append(File(on_disk(root, file), label))
     return by_split
 
 
 def _check_files(path: Path, root: Path, names: list[str]) -> None:
     require_files(root, names, listed_in=str(path))
     twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:  # the same name with and without its extension
+    if twice:  # spelt in two ways, such as with and without its extension
         raise ValueError(f"{path} has images in two rows: {few(twice)}")
 
 
@@ -159,11 +157,6 @@ def _splits(
     if "" in by_split and len(by_split) > 1:
         raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} do not")
     return divided(by_split, seed=seed, test_share=test_share, where=path)
-
-
-def _with_ending(root: Path, name: str) -> str:
-    """Adds the extension that makes the name an existing file; unchanged if none does."""
-    return next((name + end for end in _ENDINGS if is_file(root / (name + end))), name)
 
 
 def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
@@ -234,7 +227,10 @@ def _columns(
 def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
     def classes(cells: Sequence[Any]) -> tuple[str, ...]:
         cell = cells[place]
-        several = cell if isinstance(cell, list) else cell.split(BETWEEN)
+        several = as_list(cell)
+        if several is None and cell.startswith("[") and cell.endswith("]"):
+            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got the list {cell!r}")
+        several = cell.split(BETWEEN) if several is None else several
         found = [label.strip() for label in several]
         if not all(found):
             raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}")
@@ -248,7 +244,7 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
 def _marked(columns: dict[int, str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
     def marked(cells: Sequence[Any]) -> Iterator[str]:
         for place, column in columns.items():
-            value = str(cells[place]).strip()
+            value = str(cells[place]).strip().removesuffix(".0")
             if value not in ("0", "1"):
                 raise ValueError(
                     f"class column {column!r}: expected 0 or 1, got {value!r} "

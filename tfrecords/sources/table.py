@@ -5,8 +5,10 @@ Every cell is text or, in JSON, a list of texts; every row has its line number, 
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from tfrecords.text_files import parse_json, read_text
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 
 ENDINGS = (".csv", ".tsv", ".txt", ".token", *JSON_ENDINGS)
+
+_OTHER_ENDINGS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".gz", ".zip")
 
 _DELIMITERS = ("\t", ";", ",", "|")
 
@@ -43,6 +47,10 @@ COLUMNS = {
 
 # A column that may be the image if no other is.
 _LAST_RESORT = ("id", "image_id", "name")
+
+_RUN_TOGETHER = re.compile(
+    r"""(['"])\s+\1"""
+)  # NumPy's `['a' 'b']`, which Python reads as one text
 
 _NUMBERED = re.compile(r"(.+\.\w+)#\d+")  # Flickr8k.token.txt: `name.jpg#0`, then a caption
 
@@ -135,6 +143,8 @@ def read_table(path: str | Path, *, value: str = "caption") -> Table:
         ValueError: it is not a valid table; the message names the line.
     """
     path = Path(path)
+    if path.suffix.lower() in _OTHER_ENDINGS:
+        raise ValueError(f"{path}: expected CSV, TSV, JSON or JSON Lines; save the table as CSV")
     text = read_text(path)
     if path.suffix.lower() == ".json":
         return of_document(path, parse_json(text, name=str(path)), value=value)
@@ -157,8 +167,24 @@ def records_table(path: Path, records: Iterable[tuple[int, Any]], *, unit: str) 
 
 def texts(cell: Any) -> list[str]:
     """Returns the texts of a cell, one or several, stripped."""
-    several = cell if isinstance(cell, list) else [cell]
-    return [" ".join(str(text).split()) for text in several]
+    return [" ".join(str(text).split()) for text in as_list(cell) or [cell]]
+
+
+def as_list(cell: Any) -> list[str] | None:
+    """Returns the texts of a list, also of one written as text (`['a', 'b']`), or None."""
+    if isinstance(cell, list):
+        return cell
+    text = str(cell).strip()
+    if not (text.startswith("[") and text.endswith("]")) or _RUN_TOGETHER.search(text):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list) and found and all(isinstance(each, str) for each in found):
+            return found
+    return None
 
 
 def _of_json_lines(path: Path, text: str) -> Table:
@@ -170,6 +196,11 @@ def _of_json_lines(path: Path, text: str) -> Table:
 def of_document(path: Path, document: Any, *, value: str = "caption") -> Table:
     """Returns a table from parsed JSON: a list of objects, or image name -> texts."""
     if isinstance(document, dict):
+        if value == "label" and "annotations" in document:
+            raise ValueError(
+                f"{path} is COCO's JSON, of which --captions reads captions; for labels expected a "
+                f"list of objects, or an object of images' names with their labels"
+            )
         if not all(isinstance(each, str | int | list) for each in document.values()):
             raise ValueError(
                 f"{path}: expected a list of objects, or an object of images' names with their "
@@ -193,7 +224,7 @@ def _cell(value: Any) -> Any:
 
 
 def _of_text(path: Path, text: str) -> Table:
-    first = text.split("\n", 1)[0].rstrip("\r")
+    first = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
     said = re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE)  # written by Excel
     delimiter = said[1] if said else max(_DELIMITERS, key=first.count)
     if _NUMBERED.fullmatch(first.split("\t")[0]):
@@ -256,6 +287,7 @@ def _split_at(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
         strict=True,
+        skipinitialspace=delimiter in ",;",
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
     )
     while True:

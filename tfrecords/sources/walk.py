@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfrecords.image_kinds import HEAD_BYTES, IMAGE_SUFFIXES, kind_of
+from tfrecords.sources.base import few
 
 # Files that programs leave beside images: thumbnails, desktop and archive metadata.
 _LEFT_BY_PROGRAMS = {
@@ -45,7 +46,11 @@ LEFT_BY_PROGRAMS = "files and folders that other programs left (thumbnails, recy
 
 LINKED_AGAIN = "links to folders that are read already"
 
+LINKED_NOWHERE = "links to nothing"
+
 NOT_FOLLOWED = "linked folders, which are not followed here"
+
+SPECIAL = "pipes, sockets and devices"
 
 Status = tuple[int, int]  # size in bytes, modification time in ns
 
@@ -83,6 +88,8 @@ def walk(root: str | Path, *, follow: bool = True) -> Walked:
         links, found.links = sorted(found.links), []
         for name in links:
             found.behind(name)
+    if found.again:
+        found.passed[f"{LINKED_AGAIN} ({few(found.again)})"] = len(found.again)
     return Walked(dict(sorted(found.files.items())), tuple(sorted(found.folders)), found.passed)
 
 
@@ -103,6 +110,7 @@ class _Walk:
     files: dict[str, Status] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
 
@@ -140,18 +148,22 @@ class _Walk:
                 f"loop of links"
             )
         if target in self.seen:
-            self.passed[LINKED_AGAIN] += 1
+            self.again.append(link)
         else:
             self.into(link)
 
     def _file(self, name: str, entry: os.DirEntry) -> None:
         ending = os.path.splitext(entry.name)[1].lower()
-        if ending in IMAGE_SUFFIXES or _is_image(entry.path):
+        if not entry.is_file() and os.path.exists(entry.path):
+            self.passed[SPECIAL] += 1  # opening one may wait for ever
+        elif ending in IMAGE_SUFFIXES or _is_image(entry.path):
             try:
                 status = entry.stat()
                 self.files[name] = (status.st_size, status.st_mtime_ns)
             except OSError:  # a broken link: reported when it is read
                 self.files[name] = (0, 0)
+        elif not os.path.exists(entry.path):
+            self.passed[LINKED_NOWHERE] += 1
         else:
             self.passed[f"files that are no images ({ending or 'without an ending'})"] += 1
 

@@ -17,7 +17,8 @@ from tfrecords.class_prompts import TEMPLATES
 from tfrecords.image_kinds import IMAGE_SUFFIXES
 from tfrecords.schema import Label
 from tfrecords.sources.base import SPLITS, File, FileSource, divided, few, prompt_names
-from tfrecords.sources.folder_layout import split_word
+from tfrecords.sources.folder_layout import split_among, split_word
+from tfrecords.sources.walk import is_left_out
 from tfrecords.text_files import parse_json, read_lines
 
 _CAPTION = ("txt", "text", "caption")
@@ -81,7 +82,7 @@ def webdataset(
     by_split: dict[str, list[tuple[str, _Found]]] = {}
     passed: Counter[str] = Counter()
     for shard in shards:
-        split = split_word(shard.stem) or split_word(shard.parent.name) or ""
+        split = split_among(shard.stem)[0] or split_word(shard.parent.name) or ""
         for key, found in _examples(shard):
             if found.image is None:
                 passed["examples without an image"] += 1
@@ -92,11 +93,14 @@ def webdataset(
             places[file] = found.image
             by_split.setdefault(split, []).append((file, found))
     class_names, labels = _classes(shards[0], [f for group in by_split.values() for _, f in group])
-    files = {
-        split: [File(file, labels(found), found.captions) for file, found in group]
-        for split, group in by_split.items()
-    }
-    _check(pattern, files)
+    files: dict[str, list[File]] = {}
+    for split, group in by_split.items():
+        for file, found in group:
+            if found.label is None and (class_names or not found.captions):
+                passed[f"examples without a {'label' if class_names else 'caption'}"] += 1
+            else:
+                files.setdefault(split, []).append(File(file, labels(found), found.captions))
+    _check(pattern, files, found=bool(by_split))
     return TarSource(
         name=name or root.name,
         kind="webdataset",
@@ -150,7 +154,9 @@ def _examples(shard: Path) -> Iterator[tuple[str, _Found]]:
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                if not member.isfile():
+                if not member.isfile() or any(
+                    map(is_left_out, member.name.removeprefix("./").split("/"))
+                ):
                     continue
                 folder, _, base = member.name.rpartition("/")
                 stem, _, ending = base.partition(".")
@@ -160,10 +166,22 @@ def _examples(shard: Path) -> Iterator[tuple[str, _Found]]:
                         yield key, parts
                     key, parts = here, _Found()
                 parts = _with(parts, tar, member, ending.lower(), shard)
+            _check_end(shard, tar.offset)
     except tarfile.TarError as error:
         raise ValueError(f"{shard} is no tar file that can be read (unpack .gz): {error}") from None
     if key is not None:
         yield key, parts
+
+
+def _check_end(shard: Path, end: int) -> None:
+    """Raises ValueError unless the block of zeros that ends every tar file comes next.
+
+    `tarfile` takes a file that was cut off between two members for a whole one.
+    """
+    with open(shard, "rb") as file:
+        file.seek(max(0, end - tarfile.BLOCKSIZE))
+        if not file.read(2 * tarfile.BLOCKSIZE).count(bytes(tarfile.BLOCKSIZE)):
+            raise ValueError(f"{shard} is cut off: a tar file ends with a block of zeros")
 
 
 def _with(
@@ -236,12 +254,10 @@ def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
     return names, label_of
 
 
-def _check(pattern: str, files: dict[str, list[File]]) -> None:
-    every = [file for group in files.values() for file in group]
-    if not every:
+def _check(pattern: str, files: dict[str, list[File]], *, found: bool) -> None:
+    if not found:
         raise ValueError(f"--webdataset {pattern}: the shards hold no images")
-    bare = [file.name for file in every if file.label is None and not file.captions]
-    if len(bare) == len(every):
+    if not files:
         raise ValueError(
             f"--webdataset {pattern}: expected captions ({', '.join(_CAPTION)}, json) or labels "
             f"({', '.join(_LABEL)}) beside the images; there are none"

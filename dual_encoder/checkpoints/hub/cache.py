@@ -1,4 +1,4 @@
-"""Where the shared cache of huggingface_hub holds a repository's files, as its manual lays it out.
+"""Find files in the shared cache of huggingface_hub.
 
 `refs/BRANCH` names a commit, `snapshots/COMMIT/` has that commit's files as links into `blobs/`.
 """

@@ -1,4 +1,4 @@
-"""What went wrong with the hub: one line that names the repository and says what to do."""
+"""Errors of the hub in one line: the repository, and what to do."""
 
 import contextlib
 import errno

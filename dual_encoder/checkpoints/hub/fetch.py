@@ -1,4 +1,4 @@
-"""The hub: files of a repository fetched into the shared cache and checked, folders pushed to it.
+"""Download files of a hub repository into the shared cache, and upload folders.
 
 Cache, token, endpoint and offline mode are where huggingface_hub looks for them: HF_HOME, HF_TOKEN,
 HF_ENDPOINT, HF_HUB_OFFLINE.

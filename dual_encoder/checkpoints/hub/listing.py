@@ -1,4 +1,4 @@
-"""What the hub says of a repository: its commit, its files, the shapes in a file of safetensors."""
+"""List a hub repository: its commit, its files, and the tensor shapes of a safetensors file."""
 
 import re
 from collections.abc import Sequence

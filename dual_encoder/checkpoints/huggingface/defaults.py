@@ -1,4 +1,4 @@
-"""What `transformers` documents for keys that a configuration leaves out."""
+"""Default values of the keys that a `transformers` configuration may leave out."""
 
 from typing import Any
 

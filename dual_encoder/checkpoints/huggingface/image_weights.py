@@ -1,4 +1,4 @@
-"""Weight names of image encoders of `transformers`: from our variables to its tensors."""
+"""Map variables to the tensor names of image encoders of `transformers`."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a checkpoint of `transformers` says about images: a closed list of keys.
+"""Read image preprocessing from a `transformers` checkpoint: a closed list of keys.
 
 A key that changes what a model sees is honoured or refused by its name; so is a key that nobody
 knows, for nobody can say what it changes.

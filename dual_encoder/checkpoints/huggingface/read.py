@@ -1,4 +1,4 @@
-"""Checkpoints as `transformers` publishes them: `config.json`, `model.safetensors`, tokenizer.
+"""Read `transformers` checkpoints: `config.json`, `model.safetensors`, tokenizer.
 
 Dual encoders (CLIP, SigLIP), image classifiers (ViT) and text encoders (BERT, RoBERTa, XLM-R). The
 configuration gives the architecture; keys it leaves out have the values that `transformers`

@@ -1,4 +1,4 @@
-"""Weight names of `transformers`: tables from our variables to its tensors."""
+"""Map variables to the tensor names of `transformers`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The way back of `hugging_face`: from a model to what `transformers` says of it.
+"""Write a model as a `transformers` checkpoint.
 
 A model has a layout if `transformers` has its architecture exactly. Nothing is rounded or left out.
 """

@@ -1,4 +1,4 @@
-"""Any image backbone of KerasHub as an image tower: by the name of its preset, or of a folder."""
+"""Use any image backbone of KerasHub as an image tower, by preset name or folder."""
 
 import importlib.util
 import json

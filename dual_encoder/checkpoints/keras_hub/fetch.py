@@ -1,4 +1,4 @@
-"""KerasHub's presets by their name or by their address on Kaggle, fetched into Kaggle's own cache.
+"""Download KerasHub presets by name or Kaggle handle, into Kaggle's cache.
 
 Cache and credentials are where kagglehub looks for them: KAGGLEHUB_CACHE, KAGGLE_USERNAME,
 KAGGLE_KEY.

@@ -1,4 +1,4 @@
-"""Checkpoints as KerasHub saves presets: `config.json`, `model.weights.h5`, tokenizer assets.
+"""Read KerasHub presets: `config.json`, `model.weights.h5`, tokenizer assets.
 
 KerasHub reads its own files; this takes the sizes and the weights over into Duet's towers. Its BERT
 computes GELU by the tanh approximation, so this does too.
@@ -42,10 +42,15 @@ ASSETS = {
 # Of sentence embedders, by the names that their tasks have for them.
 ACTIVATIONS = {"gelu_approximate": gelu_tanh}
 
+OWN_SIZES = "DINOV2Backbone"  # interpolates its positions itself
+
 POOLINGS = {"mean": "mean", "cls": "first"}
 
 # Numbers of places, and the pooler of texts that are pooled otherwise.
-IGNORED = ("*position_ids", "pooled_dense/*")
+IGNORED = (
+    *("*position_ids", "pooled_dense/*"),
+    *("embeddings/mask_token", "embeddings/position_embeddings"),  # DINOv2's, in training
+)
 
 
 def is_preset(folder: Path) -> bool:
@@ -73,7 +78,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
     if not any(folder.glob("model*.weights.h5")):
         raise FileNotFoundError(f"{folder}: no weights here; expected model.weights.h5")
     build, entries = FAMILIES[kind]
-    backbone = _backbone(folder)
+    backbone = _backbone(folder, image_size=image_size if kind == OWN_SIZES else None)
     model = build(backbone.get_config(), folder, image_size)
     if not model.built:
         model.build()
@@ -90,11 +95,12 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
     return model
 
 
-def _backbone(folder: Path) -> keras.Model:
+def _backbone(folder: Path, *, image_size: int | None) -> keras.Model:
     import keras_hub
 
+    options = {} if image_size is None else {"image_shape": (image_size, image_size, 3)}
     try:
-        return keras_hub.models.Backbone.from_preset(str(folder))
+        return keras_hub.models.Backbone.from_preset(str(folder), **options)
     except Exception as error:  # of Keras, h5py, JSON: nothing in common
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ValueError(f"{folder}: KerasHub cannot read this preset ({reason})") from error
@@ -254,6 +260,7 @@ FAMILIES: Mapping[str, tuple[Build, Callable[[keras.Model], list[Entry]]]] = {
     "ViTBackbone": (_vit, names.vit),
     "SigLIPBackbone": (_siglip, names.siglip),
     "DeiTBackbone": (image_encoders.deit, image_encoders.deit_entries),
+    "DINOV2Backbone": (image_encoders.dinov2, image_encoders.dinov2_entries),
     "BertBackbone": (_bert, names.bert),
     "RobertaBackbone": (_bert, names.bert),
     "XLMRobertaBackbone": (_bert, names.bert),

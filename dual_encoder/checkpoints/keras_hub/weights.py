@@ -1,4 +1,4 @@
-"""Weight names of KerasHub's backbones: tables from our variables to its variables."""
+"""Map variables to those of KerasHub's backbones."""
 
 import re
 from dataclasses import replace
@@ -106,7 +106,7 @@ def bert(model: keras.Model) -> list[Entry]:
     if tower.segments:
         table += array("segment_embedding", "segment_embedding/embeddings")
     if tower.pooler is not None:
-        table += _dense("pooler", "pooled_dense")
+        table += dense("pooler", "pooled_dense")
     return under("text_tower", "", table)
 
 
@@ -139,7 +139,7 @@ def siglip(model: keras.Model) -> list[Entry]:
         + array("logit_bias", "siglip_head/logit_bias")
         + under("image_tower", "vision_encoder/", vision)
         + under("text_tower", "text_encoder/", text)
-        + _dense("text_projection", "text_encoder/head")
+        + dense("text_projection", "text_encoder/head")
     )
 
 
@@ -153,8 +153,8 @@ def block(attention: str, norm_1: str, norm_2: str, hidden: str, output: str) ->
         *array("attention_output/bias", f"{attention}/attention_output/bias"),
         *norm("norm_1", norm_1),
         *norm("norm_2", norm_2),
-        *_dense("mlp_hidden", hidden),
-        *_dense("mlp_output", output),
+        *dense("mlp_hidden", hidden),
+        *dense("mlp_output", output),
     ]
 
 
@@ -170,5 +170,5 @@ def norm(ours: str, theirs: str) -> list[Entry]:
     return array(f"{ours}/gamma", f"{theirs}/gamma") + array(f"{ours}/beta", f"{theirs}/beta")
 
 
-def _dense(ours: str, theirs: str) -> list[Entry]:
+def dense(ours: str, theirs: str) -> list[Entry]:
     return array(f"{ours}/kernel", f"{theirs}/kernel") + array(f"{ours}/bias", f"{theirs}/bias")

@@ -1,4 +1,4 @@
-"""Image towers and their projections, from the `vision_cfg` of OpenCLIP's configurations."""
+"""Build image towers and projections from the `vision_cfg` of OpenCLIP configurations."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""Checkpoints as OpenCLIP publishes them.
+"""Read OpenCLIP checkpoints.
 
 `open_clip_config.json`, `open_clip_model.safetensors` and a tokenizer. Image towers: ViT, CLIP's
 residual networks, and those of timm that `timm_towers` knows. Text towers: OpenCLIP's own, and

@@ -1,4 +1,4 @@
-"""Text towers, projections and tokenizers, from the `text_cfg` of OpenCLIP's configurations."""
+"""Build text towers, projections and tokenizers from the `text_cfg` of OpenCLIP configurations."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""Image towers that OpenCLIP's configurations name instead of describing: sizes by name.
+"""Sizes of the timm image towers that OpenCLIP configurations refer to by name.
 
 The names are those of timm; sizes are those of its models (timm 1.0.31) and of the papers.
 """

@@ -1,4 +1,4 @@
-"""Weight names of timm's models, OpenCLIP's `visual.trunk`: from our variables to its tensors."""
+"""Map variables to the tensor names of timm's models (OpenCLIP's `visual.trunk`)."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Weight names of OpenCLIP: tables from our variables to its tensors."""
+"""Map variables to the tensor names of OpenCLIP."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Tokenizers of other libraries, `transformers` and KerasHub, as Duet's own."""
+"""Convert tokenizers of `transformers` and KerasHub to Duet's."""
 
 import json
 import tempfile

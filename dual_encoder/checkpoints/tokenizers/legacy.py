@@ -1,4 +1,4 @@
-"""Tokenizers put together from the files that came before tokenizer.json."""
+"""Build tokenizers from the files that predate tokenizer.json."""
 
 import json
 from pathlib import Path

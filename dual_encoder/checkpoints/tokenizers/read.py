@@ -1,4 +1,4 @@
-"""A published checkpoint's tokenizer from its own files, which are text: nothing is unpickled."""
+"""Read the tokenizer of a published checkpoint from its text files; nothing is unpickled."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A model's tokenizer as files that `transformers` reads, and that `read_tokenizer` reads back."""
+"""Write a tokenizer as files that `transformers` and `read_tokenizer` read."""
 
 import json
 from dataclasses import dataclass

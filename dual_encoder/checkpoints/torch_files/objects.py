@@ -1,4 +1,4 @@
-"""All that a pickle of torch may name, and what stands for it here: tensors by their place.
+"""The allow-list of names in a torch pickle, and what each stands for.
 
 Nothing is imported for a name. A name that is not in `NAMES` is an error.
 """

@@ -1,4 +1,4 @@
-"""The containers that torch writes: zip archives, TorchScript, and files of before torch 1.6."""
+"""Read torch's file formats: zip archives, TorchScript, and files from before torch 1.6."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""The tensors of what a torch file holds, by their names in its state dict."""
+"""Extract the state dict, tensors by name, from the content of a torch file."""
 
 import re
 from collections.abc import Callable, Mapping

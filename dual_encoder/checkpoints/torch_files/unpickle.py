@@ -1,4 +1,4 @@
-"""An interpreter of the pickles that torch writes, which knows tensors and runs nothing.
+"""Interpret torch's pickles without executing anything: tensors and plain containers only.
 
 A pickle is a program for a machine with a stack and a memo. Two kinds of its instructions make it
 dangerous: those that import what they name, and those that call it. Here a name is looked up in a

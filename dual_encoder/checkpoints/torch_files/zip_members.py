@@ -1,4 +1,4 @@
-"""Where the members of a zip archive lie in it; its directory is checked before it is used.
+"""Locate the members of a zip archive, and check its directory.
 
 The format is PKWARE's APPNOTE 6.3, as far as torch writes it: stored or deflated, one disk, no
 comment, zip64 or not.

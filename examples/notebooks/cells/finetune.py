@@ -24,6 +24,9 @@ gpus = tf.config.list_physical_devices("GPU")
 DEVICES = ["--strategy", "mirrored" if len(gpus) > 1 else "one"]
 if gpus and MODEL != "shapes-tiny":
     DEVICES += ["--micro-batch", 32]  # the whole batch's gradients, in pieces that fit 16 GB
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    old = min(each["compute_capability"] for each in details) < (8, 0)  # such as a T4
+    DEVICES += ["--precision", "mixed_float16" if old else "mixed_bfloat16"]
 print(len(gpus), "GPUs:", *DEVICES)
 
 # %% [markdown]
@@ -50,8 +53,8 @@ if RECORDS is None:
 # - `auto` trains the image side against the texts, which stay as they are (PAINT), and then goes
 #   back towards the weights before as far as classes set aside ask for (WiSE-FT).
 #
-# A T4 has no fast bfloat16, so both compute in float32. What was stopped goes on with the same
-# cell.
+# A T4 has no bfloat16, so CLIP is trained there in float16, with a scaled loss. What was stopped
+# goes on with the same cell.
 
 # %%
 METHODS = {"plain": "zero-shot-head", "auto": "auto"}

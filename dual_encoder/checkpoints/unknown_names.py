@@ -1,0 +1,73 @@
+"""Error messages for names, files and folders that are not a model."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from dual_encoder.checkpoints import CHECKPOINTS
+from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
+from dual_encoder.checkpoints.weight_files import CONFIGS, is_weights, nothing_found
+
+# As other libraries and a browser write what is `hf://org/repo` here.
+ELSEWHERE = re.compile(
+    r"(?:hf-hub:|local-dir:|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/+)?"
+    r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(?:/(?:tree|resolve|blob)/(?P<revision>[^/]+).*)?/?"
+)
+
+
+def no_model(name: str) -> str:
+    """Of a name that is neither a file, a folder nor in a table."""
+    return (
+        f"no model {name!r}; expected a .keras file, a folder, hf://org/repo, or a name that "
+        f"`python -m pipelines models` lists{hint(name)}"
+    )
+
+
+def hint(name: str) -> str:
+    """A question that ends an error, if there are names like this one; else nothing."""
+    close = _similar(name)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _similar(name: str) -> list[str]:
+    """The hub's name, if it may be one, and those of both tables that are like it."""
+    known = {each.lower(): each for each in (*CHECKPOINTS, *open_clip_tags())}
+    openai = f"{re.sub('[/@]', '-', name).removesuffix('px')}/openai".lower()
+    if openai in known:  # ViT-L/14@336px, as OpenAI's own package has it
+        return [known[openai]]
+    close = difflib.get_close_matches(name.lower(), known, n=2)
+    return _on_the_hub(name) + [known[each] for each in close]
+
+
+def _on_the_hub(name: str) -> list[str]:
+    found = ELSEWHERE.fullmatch(name)
+    models = {tag.model.lower() for tag in open_clip_tags().values()}
+    if not found or name.split("/")[0].lower() in models:
+        return []
+    revision = f"@{found['revision']}" if found["revision"] not in (None, "main") else ""
+    return [f"hf://{found['repository']}{revision}"]
+
+
+def no_keras_file(path: Path) -> str:
+    """Of a file that Keras did not write."""
+    if is_weights(path.name):
+        return (
+            f"{path}: weights alone are no model; expected the folder that they lie in, with "
+            f"{' or '.join(CONFIGS.values())} beside them"
+        )
+    return f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}"
+
+
+def no_layout(folder: Path, names: Iterable[str]) -> str:
+    """Of a folder whose files are of no layout that is known."""
+    names = list(names)
+    if (folder / "snapshots").is_dir():
+        snapshots = sorted(path.name for path in (folder / "snapshots").iterdir())
+        return f"{folder}: expected one of its snapshots: {', '.join(snapshots) or 'it has none'}"
+    if any(map(is_weights, names)):
+        return nothing_found(folder, names)
+    return (
+        f"{folder}: no model.keras in this folder (has the run finished?), and no "
+        f"{' or '.join(CONFIGS.values())} as published checkpoints have them"
+    )

@@ -1,0 +1,34 @@
+"""Whether this machine's CPU multiplies bfloat16 numbers faster than float32 ones."""
+
+import functools
+import os
+from pathlib import Path
+
+# As Linux lists them: Intel and AMD since 2020, AMX since 2023, ARM since 2021.
+INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "ARM BF16"}
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def instructions(cpuinfo: str | None = None) -> str:
+    """Returns the name of the CPU's bfloat16 instructions that TensorFlow uses; empty for none.
+
+    Only oneDNN uses them. XLA on a CPU, like Eigen, multiplies bfloat16 numbers as float32 ones
+    (TensorFlow 2.21, measured with AVX512-BF16: a product of matrices takes as long in both).
+
+    Args:
+        cpuinfo: the text of /proc/cpuinfo; by default this machine's, empty on other systems.
+    """
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") == "0":
+        return ""
+    flags = set((_cpuinfo() if cpuinfo is None else cpuinfo).split())
+    return next((name for flag, name in INSTRUCTIONS.items() if flag in flags), "")
+
+
+@functools.cache
+def _cpuinfo() -> str:
+    """The part on the first core, of which the others are copies."""
+    try:
+        return CPUINFO.read_text().split("\n\n")[0]
+    except OSError:
+        return ""

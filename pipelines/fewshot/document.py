@@ -1,0 +1,81 @@
+"""The results document of one cell of the grid, and its summary."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pipelines.evaluation import measure
+from pipelines.fewshot.grid import Cell
+from pipelines.fewshot.options import Options
+from pipelines.fewshot.sample import Grid
+from pipelines.methods.method import Fitted
+from pipelines.metrics import classification, seen_unseen
+from pipelines.reporting import text as reporting_text
+from pipelines.runs import class_names, origin, results
+
+
+def results_of(
+    cell: Cell,
+    shared: Grid,
+    fitted: Fitted,
+    *,
+    labels: np.ndarray,
+    logits: np.ndarray,
+    cost: dict[str, float],
+) -> dict[str, Any]:
+    """The results of a cell."""
+    options, metric = shared.options, shared.manifest.metric
+    rows = np.isin(labels, shared.seen) if shared.unseen else np.ones(len(labels), bool)
+    measured = measure.measure(
+        np.searchsorted(shared.seen, labels[rows]),
+        classification.softmax(logits[rows][:, list(shared.seen)]),
+        [shared.names[label] for label in shared.seen],
+        resamples=options.bootstrap,
+        seed=cell.seed,
+    )
+    if shared.unseen:
+        figures = partial(
+            seen_unseen.figures,
+            seen=shared.seen,
+            held_out=shared.unseen,
+            comparable=fitted.comparable,
+        )
+        measured["metrics"] |= {
+            name: value for name, value in figures(labels, logits).items() if value is not None
+        }
+        measured["intervals"] |= seen_unseen.intervals(
+            figures, labels, logits, resamples=options.bootstrap, seed=cell.seed
+        )
+    return results.document(
+        measured,
+        command="prompt",
+        dataset=shared.manifest.dataset,
+        split=options.split,
+        model=cell.model,
+        judged_by=metric if metric in classification.METRICS else "top1",
+        cost=cost,
+        config=asdict(options),
+        protocol=_protocol(options, shared),
+        equal_names=class_names.equal_names(shared.names),
+        **origin.noted(cell.grid),
+        method=cell.method,
+        shots=cell.shots,
+        **{**fitted.more, "seed": cell.seed},
+    )
+
+
+def in_words(document: dict[str, Any]) -> str:
+    """The main figures of a cell."""
+    figures = document["metrics"]
+    words = [reporting_text.percent(figures["top1"])]
+    if figures.get("unseen_top1") is not None:
+        words.append(f"unseen {reporting_text.percent(figures['unseen_top1'])}")
+    return ", ".join(words)
+
+
+def _protocol(options: Options, shared: Grid) -> str:
+    if options.base_to_new:
+        return "base-to-new"
+    return "held-out classes" if shared.unseen else "few-shot"

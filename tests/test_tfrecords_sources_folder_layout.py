@@ -1,0 +1,78 @@
+"""Which folders are splits, which are classes, and what is refused because it may be either."""
+
+import os
+
+import pytest
+
+from tfrecords import sources
+from tfrecords.sources.folder_layout import Tree
+from tfrecords.sources.walk import Walked
+
+
+def put(root, *folders, count=5):
+    for folder in folders:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            (root / folder / f"{i}.jpg").write_bytes(b"\xff\xd8\xff")
+
+
+def read(root, **options):
+    return sources.class_folder(root, seed=0, **options)
+
+
+def test_splits_without_class_folders_are_no_classes(tmp_path):
+    put(tmp_path, "train", "test1")  # as Kaggle has Dogs vs. Cats
+    with pytest.raises(ValueError, match="test1, train are named like splits, and hold images"):
+        read(tmp_path)
+
+
+def test_a_class_may_be_called_train_among_others(tmp_path):
+    put(tmp_path, "train", "bus", "car")
+    assert read(tmp_path).class_names == ("bus", "car", "train")
+
+
+def test_split_folders_may_have_the_name_of_their_set(tmp_path):
+    put(tmp_path, *(f"cars_{split}/{name}" for split in ("train", "test") for name in "ab"))
+    source = read(tmp_path)
+    assert source.class_names == ("a", "b") and source.splits == {"train": 10, "test": 10}
+
+
+def test_folders_of_two_sets_are_not_taken_for_splits(tmp_path):
+    put(tmp_path, "cars_train/a", "cars_train/b", "bikes_test/a", "bikes_test/b")
+    with pytest.raises(ValueError, match="folder bikes_test holds 0 images and folders"):
+        read(tmp_path)
+
+
+def test_the_folder_of_images_beside_others_is_named(tmp_path):
+    put(tmp_path, "images/a", "images/b")
+    put(tmp_path, "annotations", count=0)
+    with pytest.raises(ValueError, match=r"did you mean .*/images\?"):
+        read(tmp_path)
+
+
+def test_however_deep_the_folders_are():
+    folders = ["/".join("d" * depth) for depth in range(1, 3000)]
+    tree = Tree(Walked({f"{folders[-1]}/x.jpg": (0, 0)}, tuple(folders), {}))
+    assert tree.of("d") == [f"{folders[-1]}/x.jpg"] and tree.below("d") == 1
+
+
+def test_what_is_neither_file_nor_folder_is_passed_over_and_links_are_named(tmp_path):
+    put(tmp_path / "data", "cat", "dog")
+    os.mkfifo(tmp_path / "data" / "cat" / "pipe.jpg")
+    (tmp_path / "data" / "feline").symlink_to("cat")
+    (tmp_path / "data" / "gone").symlink_to("nowhere")
+    source = read(tmp_path / "data")
+    assert source.class_names == ("cat", "dog") and sum(source.splits.values()) == 10
+    assert source.notes == (
+        "passed over: 1 links to folders that are read already (feline)",
+        "passed over: 1 links to nothing",
+        "passed over: 1 pipes, sockets and devices",
+    )
+
+
+def test_names_of_classes_are_words(tmp_path):
+    put(tmp_path, "a", "hot__air\nballoon ")
+    assert read(tmp_path).class_names == ("a", "hot air balloon")
+    put(tmp_path, "_")
+    with pytest.raises(ValueError, match="class '_': expected a name of letters"):
+        read(tmp_path)
