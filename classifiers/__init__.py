@@ -1,6 +1,5 @@
 """Image classifiers, and tools to fine-tune them."""
 
-from classifiers.calibration import losses as losses
 from classifiers.class_weights import class_weights as class_weights
 from classifiers.layerwise_lr import ScaledAdamW as ScaledAdamW
 from classifiers.layerwise_lr import ScaledSGD as ScaledSGD

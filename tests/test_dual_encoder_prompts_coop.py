@@ -132,6 +132,21 @@ def test_only_the_context_learns(clip):
     assert [weight.trainable for weight in clip.weights] == trainable
 
 
+def test_texts_can_be_held_to_those_of_templates(clip):
+    """KgCoOp's term: nothing where they are the same words, and all that counts if it is large."""
+    template = {"templates": ["a photo of a {}."]}
+    same = CoOp(clip, NAMES, words="a photo of a", pull=8.0, **template)
+    assert float(same.losses[0]) == pytest.approx(0, abs=1e-5)
+    other = CoOp(clip, NAMES, n_ctx=4, seed=1, pull=100.0, **template)
+    cosines = (other.class_matrix() * same.class_matrix()).sum(axis=0)
+    assert float(other.losses[0]) == pytest.approx(100 * (1 - cosines.mean()), rel=1e-4)
+    x, y = images(clip, 4), np.arange(4)
+    other.compile(keras.optimizers.SGD(1e-4))
+    other.fit(x, y, epochs=5, verbose=0)
+    held = (other.class_matrix() * same.class_matrix()).sum(axis=0)
+    assert held.mean() > cosines.mean()
+
+
 @pytest.mark.parametrize("n_ctx", [1, 5, 16])
 @pytest.mark.parametrize("position", PLACED)
 def test_vectors_stand_around_the_name(clip, n_ctx, position):

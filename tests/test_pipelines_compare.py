@@ -100,6 +100,9 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
     assert float(table["linear-probe"]["latency_p95_ms_1"]) == pytest.approx(served)
     assert "Food-101 study" not in page and "python -m pipelines finetune" in page
     assert "One class is held out" in page and "said: " in page
+    assert rows["zero-shot"]["certainty"] is None  # it has no images to choose by
+    assert set(rows["linear-probe"]["certainty"]) >= {"temperature", "sets", "none_of_these"}
+    assert "How sure?" in page
     assert "What now" in page and f"predict --model {out} --images IMAGES" in page
     assert 'src="http' not in page and 'href="http' not in page
     assert (out / "tensorboard" / "zero-shot").is_dir()

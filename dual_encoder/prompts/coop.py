@@ -12,7 +12,7 @@ from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.layout import Frames, frames
 from dual_encoder.towers.base import TextTower
 from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
-from dual_encoder.zero_shot import ZeroShotClassifier, check_texts
+from dual_encoder.zero_shot import ZeroShotClassifier, check_texts, class_embeddings
 
 
 class CoOp(ExactTraining, keras.Model):
@@ -37,6 +37,9 @@ class CoOp(ExactTraining, keras.Model):
         words: initial words of the vectors, such as "a photo of a"; by default, vectors are
             random, normal with standard deviation 0.02.
         decay: weight decay, added to the gradient.
+        pull: weight of what holds the texts to those of `templates`: 1 minus the mean over classes
+            of their cosines; 8 in KgCoOp (Yao et al. 2023, arXiv:2303.13283, section 3.3).
+        templates: prompts with {} for the class name, whose texts they are held to.
         seed: of the random initialisation.
 
     Raises:
@@ -64,6 +67,8 @@ class CoOp(ExactTraining, keras.Model):
         class_specific: bool = False,
         words: str | None = None,
         decay: float = 0.0,
+        pull: float = 0.0,
+        templates: Sequence[str] = ("a photo of a {}.",),
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -75,6 +80,9 @@ class CoOp(ExactTraining, keras.Model):
         self._frozen = _Frozen(model)
         self._given_n_ctx, self._decay, self._seed = n_ctx, decay, seed
         self.frames = self.frames_of(class_names)
+        self._pull, self._held_to = pull, None
+        if pull:
+            self._held_to = class_embeddings(model, self.class_names, templates)
         self.build()
 
     def frames_of(self, class_names: Sequence[str]) -> Frames:
@@ -109,18 +117,25 @@ class CoOp(ExactTraining, keras.Model):
         shape = (self.n_ctx, tower.token_embedding.shape[1])
         if self.class_specific:
             shape = (len(self.class_names), *shape)
+        l2 = keras.regularizers.L2(self._decay / 2) if self._decay else None
         self.context = self.add_weight(
             shape,
             keras.initializers.RandomNormal(stddev=0.02, seed=self._seed),
             name="context",
             dtype="float32",
             autocast=False,
-            regularizer=keras.regularizers.L2(self._decay / 2) if self._decay else None,
+            regularizer=self._penalty if self._pull else l2,
         )
         if self.frames.words is not None:
             spelt = ops.convert_to_numpy(tower.embed(self.frames.words))
             self.context.assign(np.broadcast_to(spelt, shape))
         self.built = True
+
+    def _penalty(self, context):
+        """Half the decay times the squared length, and the pull towards the templates' texts."""
+        cosines = ops.sum(self.class_embeddings() * self._held_to, axis=-1)
+        long = self._decay / 2 * ops.sum(ops.square(context))
+        return long + self._pull * (1 - ops.mean(cosines))
 
     def call(self, inputs, training=None):
         """Maps image embeddings [b, e] of any length to logits [b, c]."""

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from duet import files
-from pipelines.comparison import cost_table, next_steps, recommendation
+from pipelines.comparison import certainty_table, cost_table, next_steps, recommendation
 from pipelines.comparison import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.methods.table import METHODS
@@ -135,6 +135,8 @@ def page(
         columns=[SHARES[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
         costs=cost_table.table(document["rows"]),
+        sure=certainty_table.table(rows),
+        sure_headings=certainty_table.HEADINGS,
         scatter=reporting_page.both_themes(comparison_plots.scatter, rows) if keeps else None,
         losses=reporting_page.both_themes(comparison_plots.losses, trained) if trained else None,
         accuracies=reporting_page.both_themes(comparison_plots.accuracies, rows) if rows else None,

@@ -26,7 +26,7 @@ FIGURES = {  # of the table: from the metrics of each run
     "ece": "ece",
 }
 
-KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix", "auto")
+KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix", "auto", "certainty")
 
 REFERENCES = ("vit", "fine-tune")  # what Low, Medium and High are measured by
 

@@ -2,7 +2,8 @@
 
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
-`same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions.
+`same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions; of a model that was trained
+here `certainty`, its temperature and thresholds (see `metrics.certainty`).
 """
 
 import json
@@ -70,6 +71,8 @@ def export(
         images = compared_images(options, manifest)
         found = WRITERS[options.format](options, deployable, staging, images=images)
         document = _document(options, deployable, staging, agreement=found)
+        if results and results.get("certainty"):
+            document["certainty"] = results["certainty"]
         if options.int8 and manifest is not None:
             data = (staging / LITERT).read_bytes()
             document["int8"] = quantization.measure(

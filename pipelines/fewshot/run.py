@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
+    from pipelines.methods.method import Fitted
+    from pipelines.methods.task import Task
     from tfrecords import Manifest
 
 
@@ -199,11 +201,28 @@ def fit(cell: Cell, shared: Grid) -> Run:
         "trained_parameters": fitted.trained_parameters,
     }
     document = results_of(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)
+    if len(task.validation[1]):
+        document["certainty"] = _certainty(task, fitted, test.labels, logits)
     said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
     predictions.write(cell.folder, said)
     results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
     _remove_checkpoints(cell)
     return Run(cell.folder, document, said, shared.model)
+
+
+def _certainty(
+    task: "Task", fitted: "Fitted", labels: np.ndarray, logits: np.ndarray
+) -> dict[str, Any]:
+    """How sure the classifier may be of the classes that it has learnt."""
+    from pipelines.metrics import certainty
+
+    held, wanted = task.validation
+    inside, seen = list(task.seen), np.isin(labels, task.seen)
+    return certainty.certainty(
+        (fitted.logits(held)[:, inside], wanted),
+        (logits[seen][:, inside], np.searchsorted(inside, labels[seen])),
+        logits[~seen][:, inside],
+    )
 
 
 def _remove_checkpoints(cell: Cell) -> None:

@@ -128,4 +128,4 @@ def feature_folder(options: "Options") -> Path:
 def prompt_options(options: "Options") -> PromptOptions:
     """Those of the command that learnt prompts have."""
     names = [each.name for each in dataclasses.fields(PromptOptions)]
-    return PromptOptions(**{name: getattr(options, name) for name in names})
+    return PromptOptions(**{name: getattr(options, name) for name in names if name != "pull"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import classifiers
+from classifiers import calibration
 from classifiers import on_features as library
 from duet import files
 from pipelines.finetuning import on_features, wise_ft
@@ -91,7 +91,7 @@ def _best_row(
         fit = METHODS[name].fit
         assert fit is not None, name
         logits[name] = fit(task).logits(features)[:, list(task.seen)]
-    tried = {name: classifiers.losses(each, labels) for name, each in logits.items()}
+    tried = {name: calibration.losses(each, labels) for name, each in logits.items()}
     row = library.choose(tried, ROWS[0])
     return row, logits[row].argmax(axis=1) == labels, time.perf_counter() - begun
 

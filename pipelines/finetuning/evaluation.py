@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.evaluation import measure as evaluation_measure
 from pipelines.finetuning import new_names
 from pipelines.finetuning.model import Adapted
-from pipelines.metrics import classification, seen_unseen
+from pipelines.metrics import certainty, classification, seen_unseen
 from pipelines.metrics import multilabel as several
 from pipelines.runs import predictions
 from pipelines.runs.predictions import Predictions
@@ -48,6 +48,15 @@ def measure(
         document["intervals"] |= seen_unseen.intervals(
             figures, made.labels, logits, resamples=resamples, seed=seed
         )
+    inside, validation = list(data.parts.seen), adapted.features("train", data.parts.validation)
+    document["certainty"] = certainty.certainty(
+        (
+            adapted.logits(validation.values)[:, inside],
+            np.searchsorted(inside, validation.labels),
+        ),
+        (logits[seen][:, inside], places),
+        logits[~seen][:, inside],
+    )
     said = predictions.of(made.labels, logits, seen=data.parts.seen, held_out=data.parts.held_out)
     return document, said
 

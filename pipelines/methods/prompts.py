@@ -1,5 +1,7 @@
 """Prompt learning on cached features: CoOp and CoCoOp."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.methods import steps
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
 
 FILE = "prompts.safetensors"
 
-LEARNT = ("coop", "cocoop")
+LEARNT = ("coop", "kgcoop", "cocoop")
+
+KG_PULL, KG_WORDS = 8.0, "a photo of a"  # as published
 
 
 def coop(task: Task) -> Fitted:
@@ -23,6 +27,14 @@ def coop(task: Task) -> Fitted:
     return _learnt("coop", task, most=task.prompts.batch_size, epochs=epochs)
 
 
+def kgcoop(task: Task) -> Fitted:
+    """The same vectors, their texts held to those of the templates, from words."""
+    given = replace(
+        task.prompts, position="end", class_specific=False, pull=KG_PULL, n_ctx=None, words=KG_WORDS
+    )
+    return coop(replace(task, prompts=given))
+
+
 def cocoop(task: Task) -> Fitted:
     """Vectors that depend on the image."""
     options = task.prompts
@@ -31,7 +43,13 @@ def cocoop(task: Task) -> Fitted:
 
 
 def learner(
-    method: str, model: "DualEncoder", names: list[str], options: PromptOptions, *, seed: int = 0
+    method: str,
+    model: "DualEncoder",
+    names: list[str],
+    options: PromptOptions,
+    *,
+    seed: int = 0,
+    templates: Sequence[str] = ("a photo of a {}.",),
 ) -> Any:
     """CoOp or CoCoOp as the options have it, untrained; its name is the same in every process."""
     import dual_encoder
@@ -51,6 +69,8 @@ def learner(
         position=options.position,
         class_specific=options.class_specific,
         words=options.words,
+        pull=options.pull,
+        templates=templates,
         **common,
     )
 
@@ -64,7 +84,9 @@ def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
 
     options = task.prompts
     assert task.model is not None, method
-    prompts = learner(method, task.model, task.seen_names, options, seed=task.seed)
+    prompts = learner(
+        method, task.model, task.seen_names, options, seed=task.seed, templates=task.templates
+    )
     x, y = (each[None] for each in task.train) if task.views is None else task.views()
     data = steps.batches_of(unit(x), y, most=most, seed=task.seed)
     rate = schedule.CoOpSchedule(options.learning_rate, steps=data.steps, epochs=epochs)

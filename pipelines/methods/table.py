@@ -123,6 +123,16 @@ _ROWS = (
         fit=prompts.coop,
     ),
     Method(
+        "kgcoop",
+        "learnt prompts that are held to the template's texts",
+        "KgCoOp, Yao et al. 2023, arXiv:2303.13283",
+        by=("prompt",),
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=0.1,
+        fit=prompts.kgcoop,
+    ),
+    Method(
         "cocoop",
         "prompts learnt for each image",
         "CoCoOp, Zhou et al. 2022, arXiv:2203.05557",

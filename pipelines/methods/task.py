@@ -32,6 +32,7 @@ class PromptOptions:
     chunk: int = 512
     learning_rate: float = 0.002
     weight_decay: float = 0.0005
+    pull: float = 0.0
 
 
 @dataclass(frozen=True)
