@@ -48,7 +48,11 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     for field in dataclasses.fields(accepted):
         _add(parser, field, parser.hints[field.name])
     argv = _config_paths(argv)
-    values = revision.folded(vars(parser.parse_args(argv)), command=command)
+    try:
+        parsed = parser.parse_args(argv)
+    except IndexError:  # PyYAML, of a value such as `!!int`
+        raise ValueError("a value on the command line is not YAML; quote it") from None
+    values = revision.folded(vars(parsed), command=command)
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
         _check_records(recipe, values)
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
