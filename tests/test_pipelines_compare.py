@@ -212,15 +212,16 @@ def test_the_studys_tables_have_a_line_for_every_method():
     ]
 
 
+def records(split, names=()):
+    """A manifest with one split, whatever it is called."""
+    about = {"multi_label": False, "spoken_names": names, "prompt_templates": ("a {}",)}
+    return SimpleNamespace(split=lambda name: split, **about)
+
+
 def planned(counts, *, held_out=(), **given):
     """The plan for so many training images of each class, and as many to test on."""
     split = SimpleNamespace(count=sum(counts), class_counts=counts)
-    manifest = SimpleNamespace(
-        split=lambda name: split,
-        multi_label=False,
-        prompt_templates=("a {}",),
-        spoken_names=("a", "b"),
-    )
+    manifest = records(split)
     options = Options(
         "data", "out", methods=["fine-tune", "from-scratch"], seeds=[0], folds=1, **given
     )
@@ -245,9 +246,7 @@ def test_few_images_make_small_batches_and_it_is_said():
 def test_classes_that_differ_much_are_named_and_can_be_weighted():
     names = ("cat", "dog", "bird")
     split = SimpleNamespace(count=330, class_counts=[300, 20, 10])
-    manifest = SimpleNamespace(
-        split=lambda name: split, multi_label=False, prompt_templates=("a {}",), spoken_names=names
-    )
+    manifest = records(split, names)
     options = Options("data", "out", methods=["linear-probe", "coop"], class_weight=0.5)
     made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=Path("out"))
     (said,) = (remark for remark in made.remarks if remark.startswith("Classes differ"))
@@ -262,12 +261,7 @@ def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):
     Path("records/food101").mkdir(parents=True)
     study = options_of("compare", "--config", "food101_study")
     split = SimpleNamespace(count=75_750, class_counts=[750] * 101)
-    manifest = SimpleNamespace(
-        split=lambda name: split,
-        multi_label=False,
-        prompt_templates=("a {}",),
-        spoken_names=("a", "b"),
-    )
+    manifest = records(split)
     away = tuple(range(10))
     made = comparison_plan.plan(study, manifest, Workers(), held_out=away, out=Path("out"))
     jobs = {job.name: job for job in made.jobs}
@@ -282,12 +276,7 @@ def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):
 
 def test_rows_on_features_share_a_process_and_every_other_run_has_its_own(tmp_path):
     split = SimpleNamespace(count=80, class_counts=[40, 40])
-    manifest = SimpleNamespace(
-        split=lambda name: split,
-        multi_label=False,
-        prompt_templates=("a {}",),
-        spoken_names=("a", "b"),
-    )
+    manifest = records(split)
     methods = ["flyp", "zero-shot", "linear-probe", "vit"]
     options = Options("data", str(tmp_path), methods=methods, seeds=[0])
     made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
