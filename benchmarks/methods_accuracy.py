@@ -18,7 +18,7 @@ from classifiers import calibration
 from classifiers.on_features import choose
 from pipelines.fewshot import sampling
 from pipelines.finetuning.auto import ROWS
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.methods.task import Task
 from pipelines.metrics import seen_unseen
 from pipelines.runs import class_split, models

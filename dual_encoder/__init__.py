@@ -19,8 +19,9 @@ from dual_encoder.distillation import feature_distance as feature_distance
 from dual_encoder.distillation import random_text_distance as random_text_distance
 from dual_encoder.distillation import random_text_matrix as random_text_matrix
 from dual_encoder.distributed_training import ExactTraining as ExactTraining
-from dual_encoder.equal_names import refuse_equal_names as refuse_equal_names
+from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
+from dual_encoder.image_prediction import NamesImages as NamesImages
 from dual_encoder.index.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.index.approximate import Approximate as Approximate
 from dual_encoder.index.approximate import build_approximate as build_approximate
@@ -39,7 +40,6 @@ from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
 from dual_encoder.model_stock import model_stock as model_stock
-from dual_encoder.naming import NamesImages as NamesImages
 from dual_encoder.presets import APPLICATIONS as APPLICATIONS
 from dual_encoder.presets import IMAGE_TOWERS as IMAGE_TOWERS
 from dual_encoder.presets import TEXT_TOWERS as TEXT_TOWERS
@@ -53,8 +53,8 @@ from dual_encoder.prompts.files import describe_prompts as describe_prompts
 from dual_encoder.prompts.files import load_prompts as load_prompts
 from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
-from dual_encoder.row_weights import row_mean as row_mean
-from dual_encoder.row_weights import weighted_by_class as weighted_by_class
+from dual_encoder.sample_weights import row_mean as row_mean
+from dual_encoder.sample_weights import weighted_by_class as weighted_by_class
 from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard

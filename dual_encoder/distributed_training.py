@@ -8,8 +8,8 @@ import keras
 
 from dual_encoder import gradient_cache
 from dual_encoder.adamw import AdamW
-from dual_encoder.plain_keras import PlainKeras
-from dual_encoder.row_weights import of_real_rows
+from dual_encoder.keras_model_api import PlainKeras
+from dual_encoder.sample_weights import of_real_rows
 from duet import private_api
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.distributed_training import ExactTraining
-from dual_encoder.equal_names import refuse_equal_rows
+from dual_encoder.duplicate_class_names import refuse_equal_rows
+from dual_encoder.image_prediction import NamesImages
 from dual_encoder.model import DualEncoder
-from dual_encoder.naming import NamesImages
-from dual_encoder.row_weights import row_mean
+from dual_encoder.sample_weights import row_mean
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from pipelines.comparison.options import FREE, RANGES, Options, check
 
 if TYPE_CHECKING:
-    from pipelines.comparison.about import About
     from pipelines.comparison.plan import Plan
-    from pipelines.comparison.workers import Workers
+    from pipelines.comparison.shared_context import About
+    from pipelines.comparison.worker_pool import Workers
     from tfrecords import Manifest
 
 
@@ -20,7 +20,7 @@ def run(options: Options) -> int:
     from pipelines.comparison import folds, next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.worker import Call
-    from pipelines.comparison.workers import Workers
+    from pipelines.comparison.worker_pool import Workers
     from pipelines.inspection import leaks
     from pipelines.runs import class_names, class_split, config, folder, origin
     from tfrecords import Manifest, verify_splits
@@ -115,7 +115,7 @@ def _say(plan: "Plan") -> None:
 
 
 def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -> "About":
-    from pipelines.comparison.about import About
+    from pipelines.comparison.shared_context import About
 
     spoken = enumerate(manifest.spoken_names)
     return About(
@@ -132,8 +132,8 @@ def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -
 
 def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[str, Any]]:
     """What each method that has finished costs to run; measured now where it is not known."""
-    from pipelines.comparison import about as comparison_about
-    from pipelines.comparison import rows
+    from pipelines.comparison import fit_and_measure
+    from pipelines.comparison import shared_context as comparison_about
     from pipelines.comparison.worker import Call
     from pipelines.runs import results
 
@@ -144,6 +144,6 @@ def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[s
             continue
         row = comparison_about.costs(method, about)
         if row is None:
-            row = workers.call(Call(rows.measure_costs, (method, about, cell)))
+            row = workers.call(Call(fit_and_measure.measure_costs, (method, about, cell)))
         found[method] = row
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
     from tfrecords import Dataset

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
     from dual_encoder import Availability

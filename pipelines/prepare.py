@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -142,7 +142,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
 
 
 def test_the_flops_of_networks_are_those_of_the_table_of_methods():
-    from pipelines.methods.table import METHODS
+    from pipelines.methods.registry import METHODS
 
     page = (ROOT / "docs/tutorials/phone.md").read_text()
     shown = dict(re.findall(r"\| `([\w-]+)`[^|]*\| ([\d.]+) \|", page))

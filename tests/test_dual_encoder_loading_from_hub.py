@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 import dual_encoder
 from dual_encoder import CHECKPOINTS
 from dual_encoder.checkpoints import load
-from dual_encoder.checkpoints.open_clip import texts
+from dual_encoder.checkpoints.open_clip import text_towers
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -192,7 +192,7 @@ def test_sizes_of_published_files_are_those_of_the_parameters(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_row_loads_from_the_files_that_are_there(name, hub, table, monkeypatch, tmp_path):
-    monkeypatch.setattr(texts, "HF_TEXT", tiny_texts())
+    monkeypatch.setattr(text_towers, "HF_TEXT", tiny_texts())
     folder = tmp_path / "settings"
     folder.mkdir()
     repository = published(name, folder)

@@ -8,7 +8,7 @@ from tiny_models import clip
 import dual_encoder
 from pipelines.comparison import budget
 from pipelines.costs import flops
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 
 MANIFEST = SimpleNamespace(
     split=lambda name: SimpleNamespace(count={"train": 1000, "test": 200}[name])

@@ -11,10 +11,10 @@ import pytest
 import tfrecords
 from pipelines.comparison import folds, pooled, results
 from pipelines.comparison import plan as comparison_plan
-from pipelines.comparison.about import About
 from pipelines.comparison.options import Options
+from pipelines.comparison.shared_context import About
 from pipelines.comparison.worker import Call, Outcome
-from pipelines.comparison.workers import Workers
+from pipelines.comparison.worker_pool import Workers
 from pipelines.evaluation import measure
 from pipelines.metrics import classification, seen_unseen
 from pipelines.runs import predictions

@@ -7,7 +7,7 @@ from tiny_models import clip
 
 import classifiers
 from pipelines.comparison import cost_table, serving_costs
-from pipelines.comparison.about import About
+from pipelines.comparison.shared_context import About
 from pipelines.costs import flops, training
 from pipelines.reporting import text as reporting_text
 

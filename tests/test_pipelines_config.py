@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from pipelines.__main__ import COMMANDS
-from pipelines.runs import config, option_groups, revision
+from pipelines.runs import config, hub_revision, option_groups
 
 
 @dataclass
@@ -246,4 +246,4 @@ def test_every_command_that_takes_a_model_of_the_hub_takes_its_revision():
     }
     del names["expected"]  # whose model is a word of published tables
     names["retrieve"].remove("check")  # an index
-    assert {name: next(iter(each)) for name, each in names.items() if each} == revision.NAMED
+    assert {name: next(iter(each)) for name, each in names.items() if each} == hub_revision.NAMED

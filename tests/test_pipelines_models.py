@@ -9,7 +9,7 @@ from published_repositories import published, tiny_texts
 
 from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS
 from dual_encoder.checkpoints import load
-from dual_encoder.checkpoints.open_clip import texts
+from dual_encoder.checkpoints.open_clip import text_towers
 from pipelines.__main__ import main
 from pipelines.models import entries, tables
 
@@ -86,7 +86,7 @@ def test_tables_for_people():
 @pytest.fixture
 def publish(hub, monkeypatch, tmp_path):
     """Put a row's repository on the stand-in of the hub, its tiny model's sizes in the table."""
-    monkeypatch.setattr(texts, "HF_TEXT", tiny_texts())
+    monkeypatch.setattr(text_towers, "HF_TEXT", tiny_texts())
     rows = {}
 
     def put(name, change=dict):

@@ -180,7 +180,7 @@ def _note_network(file: Path, event: str, args: tuple) -> None:
 
 def _fork_the_workers_of_compare() -> None:
     """As `-m pipelines.comparison.worker` would do, without importing TensorFlow once more."""
-    from pipelines.comparison import worker, workers
+    from pipelines.comparison import worker, worker_pool
 
     class Forked:
         def __init__(self, *_: object, **__: object) -> None:
@@ -198,7 +198,7 @@ def _fork_the_workers_of_compare() -> None:
         def wait(self) -> None:
             os.waitpid(self.pid, 0)
 
-    workers.subprocess = argparse.Namespace(PIPE=subprocess.PIPE, Popen=Forked)
+    worker_pool.subprocess = argparse.Namespace(PIPE=subprocess.PIPE, Popen=Forked)
 
 
 class States:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.image_files import UnreadableError as UnreadableError
     from tfrecords.image_files import thumbnail as thumbnail
+    from tfrecords.image_ops import read_image as read_image
     from tfrecords.image_store import ImageFolder as ImageFolder
     from tfrecords.image_store import ImageRecords as ImageRecords
     from tfrecords.image_store import ImageStore as ImageStore
     from tfrecords.image_store import examples_at as examples_at
     from tfrecords.image_store import images_of as images_of
-    from tfrecords.images import read_image as read_image
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch

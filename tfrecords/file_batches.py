@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords.image_files import UnreadableError, normalise
-from tfrecords.images import to_square
+from tfrecords.image_ops import to_square
 from tfrecords.preprocessing import Preprocessing
 
 _AHEAD = 3  # prefetched batches

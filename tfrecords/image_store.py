@@ -15,7 +15,7 @@ from typing import Protocol
 
 from duet import regular_files
 from tfrecords import schema
-from tfrecords.escaped_names import escaped, unescaped
+from tfrecords.file_name_escaping import escaped, unescaped
 from tfrecords.framing import read_records
 from tfrecords.image_kinds import WORDS
 from tfrecords.manifest import Manifest

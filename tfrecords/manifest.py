@@ -8,7 +8,7 @@ from pathlib import Path
 
 from duet import files
 from tfrecords import schema
-from tfrecords.manifest_check import check
+from tfrecords.manifest_validation import check
 
 FILE_NAME = "manifest.json"
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from duet import files
-from tfrecords.escaped_names import escaped
+from tfrecords.file_name_escaping import escaped
 from tfrecords.framing import frame
 from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo

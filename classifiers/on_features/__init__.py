@@ -13,11 +13,11 @@ from classifiers.on_features.fitted import Fitted as Fitted
 from classifiers.on_features.fitted import LinearFit as LinearFit
 from classifiers.on_features.methods import METHODS as METHODS
 from classifiers.on_features.methods import Method as Method
-from classifiers.on_features.new_names import SetAside as SetAside
-from classifiers.on_features.new_names import groups as groups
-from classifiers.on_features.new_names import offset as offset
-from classifiers.on_features.new_names import offset_in_turn as offset_in_turn
-from classifiers.on_features.new_names import with_new_names as with_new_names
+from classifiers.on_features.new_class_calibration import SetAside as SetAside
+from classifiers.on_features.new_class_calibration import groups as groups
+from classifiers.on_features.new_class_calibration import offset as offset
+from classifiers.on_features.new_class_calibration import offset_in_turn as offset_in_turn
+from classifiers.on_features.new_class_calibration import with_new_names as with_new_names
 from classifiers.on_features.projection import ProjectionFit as ProjectionFit
 from classifiers.on_features.task import BeforeProjection as BeforeProjection
 from classifiers.on_features.task import Task as Task

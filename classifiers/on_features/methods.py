@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from classifiers.on_features import (
+    baselines,
     blend,
-    blended_probe,
+    cache_model,
     gaussian,
     kernel_ridge,
-    memory,
-    plain,
+    lp_plus_plus,
     projection,
     published_text_probes,
     residuals,
@@ -49,10 +49,10 @@ class Method:
 
 #: In the order of a table: what learns nothing, probes, closed forms, the rest.
 METHODS: Mapping[str, Method] = {
-    "zero-shot": Method("class names alone", plain.zero_shot, learns=False, uses_views=False),
+    "zero-shot": Method("class names alone", baselines.zero_shot, learns=False, uses_views=False),
     "linear-probe": Method(
         "logistic regression that knows no names",
-        plain.linear_probe,
+        baselines.linear_probe,
         reads_names=False,
         answers_new_names=False,
         needs_every_class=True,
@@ -68,11 +68,11 @@ METHODS: Mapping[str, Method] = {
     ),
     "ss-text": Method("SS-Text+: names plus image sums", published_text_probes.ss_text),
     "lp-plus-plus": Method(
-        "LP++: probe plus weighted names", blended_probe.fit, needs_every_class=True
+        "LP++: probe plus weighted names", lp_plus_plus.fit, needs_every_class=True
     ),
     "cross-modal": Method("names as training samples", residuals.cross_modal),
     "task-residual": Method("TaskRes: names plus a residual", residuals.task_residual),
-    "tip-adapter": Method("memory of the images", memory.fit),
+    "tip-adapter": Method("memory of the images", cache_model.fit),
     "proker": Method("kernel ridge regression beside the names", kernel_ridge.fit),
     "gaussian": Method(
         "discriminant analysis beside the names", gaussian.fit, needs_every_class=True

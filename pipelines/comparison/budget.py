@@ -10,7 +10,7 @@ from pipelines.comparison import recommendation
 from pipelines.comparison.options import Options
 from pipelines.comparison.recipes import Recipes
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from tfrecords import Manifest
 
 UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600}

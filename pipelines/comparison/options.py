@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 
 DEFAULT = (
     *("zero-shot", "linear-probe", "text-probe", "gaussian", "tip-adapter", "coop", "fine-tune"),

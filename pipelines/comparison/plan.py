@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from duet import files
-from pipelines.comparison import budget, folds, jobs, rows
+from pipelines.comparison import budget, fit_and_measure, folds, jobs
 from pipelines.comparison import recipes as comparison_recipes
-from pipelines.comparison.about import About
 from pipelines.comparison.display import Display
 from pipelines.comparison.folds import Fold
 from pipelines.comparison.jobs import FAILED, LOG, Job
 from pipelines.comparison.options import Options
+from pipelines.comparison.shared_context import About
 from pipelines.comparison.worker import Call, Outcome
-from pipelines.comparison.workers import Workers
-from pipelines.methods.table import METHODS
+from pipelines.comparison.worker_pool import Workers
+from pipelines.methods.registry import METHODS
 from pipelines.runs import class_names
 from pipelines.training import batch_size
 from tfrecords import Manifest
@@ -130,13 +130,18 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     """
     left = batches(made)
     needs_model = any(not job.method.network for batch in left for job in batch)
-    resolve = Call(rows.resolve, (about.model, made.names, made.templates), essential=True)
+    resolve = Call(
+        fit_and_measure.resolve, (about.model, made.names, made.templates), essential=True
+    )
     first = [resolve] if needs_model else []
     if not first:
         claim()
     with Display(made.jobs) as display:
         for batch in left:
-            calls = [*first, *(Call(rows.fit, (job, about), job.logs / LOG) for job in batch)]
+            calls = [
+                *first,
+                *(Call(fit_and_measure.fit, (job, about), job.logs / LOG) for job in batch),
+            ]
             outcomes = workers.run(calls)
             if first and (error := next(outcomes).error):
                 outcomes.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.comparison.options import Options
 from pipelines.finetuning import options as finetuning_options
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.runs import config
 
 # What a comparison says to all of its methods alike.

@@ -11,11 +11,11 @@ from duet import files
 from pipelines.comparison import certainty_table, cost_table, next_steps, recommendation
 from pipelines.comparison import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line, results
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 from pipelines.training import plots as training_plots
 
 CSV = "results.csv"

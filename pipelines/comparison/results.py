@@ -11,7 +11,7 @@ from pipelines.comparison.jobs import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
 from pipelines.costs import training as costs_training
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.metrics import significance
 from pipelines.runs import class_names, predictions, results
 from tfrecords import Manifest

@@ -17,13 +17,13 @@ import classifiers
 import dual_encoder
 import tfrecords
 from duet import files
-from pipelines.comparison.about import COSTS, About, costs
+from pipelines.comparison.shared_context import COSTS, About, costs
 from pipelines.costs import flops, serving
 from pipelines.deployment import saved_model
 from pipelines.deployment.classifier import Deployable
 from pipelines.methods import prompts
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.runs import models
 from pipelines.training.report import MODEL
 

@@ -9,7 +9,7 @@ from pipelines.metrics import retrieval
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 from tfrecords import image_files
 
 WAYS = {

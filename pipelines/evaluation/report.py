@@ -8,8 +8,8 @@ from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.page import both_themes, data_uri, render
 from pipelines.reporting.text import interval, percent
-from pipelines.runs.columns import aligned
 from pipelines.runs.command_line import command_line
+from pipelines.runs.text_table import aligned
 from tfrecords import image_files
 
 FIGURES = {

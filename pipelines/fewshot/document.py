@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.evaluation import measure
+from pipelines.fewshot.cell_tasks import Grid
 from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import Options
-from pipelines.fewshot.sample import Grid
 from pipelines.methods.method import Fitted
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import text as reporting_text

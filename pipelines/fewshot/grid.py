@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipelines.methods.table import taken_by
+from pipelines.methods.registry import taken_by
 
 if TYPE_CHECKING:
     from tfrecords import Manifest

@@ -10,7 +10,7 @@ from pipelines.fewshot import plots as fewshot_plots
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line, origin, results
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
     from pipelines.fewshot.grid import Cell

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.fewshot import grid, sampling
+from pipelines.fewshot.cell_tasks import BATCH, Grid, feature_folder, prompt_options
 from pipelines.fewshot.document import in_words, results_of
 from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
-from pipelines.fewshot.sample import BATCH, Grid, feature_folder, prompt_options
 from pipelines.methods import prompts
 from pipelines.methods.method import Run
 from pipelines.runs import class_names, config, folder, origin, runtime
@@ -185,10 +185,10 @@ def _say_short(
 
 def fit(cell: Cell, shared: Grid) -> Run:
     """Learn and measure one cell, or go on with it."""
-    from pipelines.runs import memory, predictions, results
+    from pipelines.runs import peak_memory, predictions, results
 
     cell.folder.mkdir(parents=True, exist_ok=True)
-    memory.forget_peak()
+    peak_memory.forget_peak()
     test = shared.measured(cell)
     task, seconds = shared.task(cell)
     start = time.perf_counter()
@@ -197,7 +197,7 @@ def fit(cell: Cell, shared: Grid) -> Run:
     logits = fitted.logits(test.values)
     cost = {
         "seconds": seconds + time.perf_counter() - start,
-        "peak_rss_bytes": memory.peak_rss_bytes(),
+        "peak_rss_bytes": peak_memory.peak_rss_bytes(),
         "trained_parameters": fitted.trained_parameters,
     }
     document = results_of(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)

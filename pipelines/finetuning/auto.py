@@ -13,7 +13,7 @@ from classifiers import calibration
 from classifiers import on_features as library
 from duet import files
 from pipelines.finetuning import on_features, wise_ft
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.runs import class_split
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.evaluation import measure as evaluation_measure
-from pipelines.finetuning import new_names
+from pipelines.finetuning import new_class_calibration
 from pipelines.finetuning.model import Adapted
 from pipelines.metrics import certainty, classification, seen_unseen
 from pipelines.metrics import multilabel as several
@@ -22,7 +22,7 @@ def measure(
     `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`.
     Of images with several labels there are no predictions.
     """
-    data, adapted = adapted.data, new_names.placed(adapted)
+    data, adapted = adapted.data, new_class_calibration.placed(adapted)
     made = adapted.features(split, what="testing")
     logits = adapted.logits(made.values)
     if data.manifest.multi_label:

@@ -13,7 +13,7 @@ from classifiers import models, trainable
 from dual_encoder import class_texts
 from pipelines.finetuning.data import Labelled
 from pipelines.methods.method import Fitted, Method
-from pipelines.methods.table import METHODS, taken_by
+from pipelines.methods.registry import METHODS, taken_by
 from pipelines.runs import models as runs_models
 from pipelines.runs import runtime
 from pipelines.runs.features import Features, compute, unit
@@ -39,7 +39,7 @@ class Adapted:
         cache: of features, for a method that leaves the image tower as it is.
         fitted: what such a method made of them.
         beside: factor and offset of the texts' logits, which put them on the scale of a head that
-            was trained afresh; see `pipelines.finetuning.new_names`.
+            was trained afresh; see `pipelines.finetuning.new_class_calibration`.
     """
 
     model: keras.Model

@@ -15,7 +15,7 @@ from pipelines.finetuning import model as finetuning_model
 from pipelines.finetuning.model import Adapted
 from pipelines.methods import cached
 from pipelines.methods.method import Fitted
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.methods.task import Rows, Task
 from pipelines.runs.feature_cache import FeatureCache
 from pipelines.runs.features import EMBEDDING

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.methods.table import taken_by
+from pipelines.methods.registry import taken_by
 
 if TYPE_CHECKING:
     from tfrecords import Manifest

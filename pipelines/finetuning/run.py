@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
-from pipelines.methods.table import METHODS, taken_by
+from pipelines.methods.registry import METHODS, taken_by
 from pipelines.runs import class_names, class_split, folder, origin, results, runtime
 from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
-    from dual_encoder import weight_space
+    from dual_encoder import weight_interpolation
     from pipelines.finetuning.data import Labelled
     from pipelines.finetuning.model import Adapted
     from pipelines.training.checkpoint import Checkpoint
 
-    Way = tuple[weight_space.Weights, weight_space.Weights]
+    Way = tuple[weight_interpolation.Weights, weight_interpolation.Weights]
 
 CHECKPOINTS = "checkpoints"
 
@@ -145,7 +145,7 @@ def _trained(
     claim: Callable[[], None],
 ) -> tuple["Adapted", "Checkpoint", dict[str, Any]]:
     """Of a method that trains the image tower; with keys of the results, and its way back."""
-    from dual_encoder import weight_space
+    from dual_encoder import weight_interpolation
     from pipelines.finetuning import wise_ft
 
     more: dict[str, Any] = {}
@@ -160,7 +160,7 @@ def _trained(
     if options.wise_ft != "no" and course.writes:
         more["wise_ft"] = wise_ft.curve(made, *way)
     if options.wise_ft == "choose":
-        weight_space.interpolate(made.model, *way, alpha=more["alpha"]["chosen"])
+        weight_interpolation.interpolate(made.model, *way, alpha=more["alpha"]["chosen"])
     return made, course, more
 
 
@@ -209,7 +209,7 @@ def _train(
 
     import dual_encoder
     from classifiers import adopt_averages, trainable
-    from dual_encoder import weight_space
+    from dual_encoder import weight_interpolation
     from pipelines.finetuning import model as finetuning_model
     from pipelines.finetuning import on_features
     from pipelines.finetuning.compile import compile_model
@@ -242,13 +242,13 @@ def _train(
         f"parameters trained; steps: {options.epochs} x {data.steps:,}"
     )
     goes_back = options.wise_ft != "no"
-    before = weight_space.weights(made.model) if goes_back else []
+    before = weight_interpolation.weights(made.model) if goes_back else []
     _fit(made, options, out=out, course=course)
     adopt_averages(made.model)
     if row.trains == "lora":
         with strategy.scope():
             made.model = trainable.without_lora(made.model)
-    after = weight_space.weights(made.model) if goes_back else []
+    after = weight_interpolation.weights(made.model) if goes_back else []
     return made, course, (before, after)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dual_encoder import weight_space
+from dual_encoder import weight_interpolation
 from duet import files
 from pipelines.finetuning import forgetting
 from pipelines.finetuning.data import Labelled
@@ -23,7 +23,7 @@ ALLOWED_LOSS = 0.01  # of accuracy on classes set aside, against the start
 
 
 def curve(
-    adapted: Adapted, start: weight_space.Weights, end: weight_space.Weights
+    adapted: Adapted, start: weight_interpolation.Weights, end: weight_interpolation.Weights
 ) -> list[dict[str, Any]]:
     """The figures on validation at every tenth of the way; the model is left at the end.
 
@@ -32,9 +32,9 @@ def curve(
     batches, count = adapted.data.measured(adapted.model)
     rows = [
         {"alpha": alpha, **forgetting.measure(adapted, batches, count)}
-        for alpha in weight_space.along(adapted.model, start, end)
+        for alpha in weight_interpolation.along(adapted.model, start, end)
     ]
-    weight_space.interpolate(adapted.model, start, end, alpha=1)
+    weight_interpolation.interpolate(adapted.model, start, end, alpha=1)
     return rows
 
 
@@ -83,7 +83,7 @@ def choose_alpha(
     )
     rows = curve(made, *way)
     alpha = choose(rows)
-    weight_space.interpolate(made.model, *way, alpha=alpha)
+    weight_interpolation.interpolate(made.model, *way, alpha=alpha)
     chosen = {
         "chosen": alpha,
         "classes": list(away),

@@ -6,8 +6,8 @@ from typing import Any
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects import KINDS, Suspect
 from pipelines.reporting import page as reporting_page
-from pipelines.runs.columns import aligned
 from pipelines.runs.command_line import program
+from pipelines.runs.text_table import aligned
 
 SHOWN = 24  # findings of a kind on the page
 

@@ -1,7 +1,7 @@
 """A method of adaptation as an object: its properties, and how it is fitted.
 
 `finetune --method`, `prompt --methods` and `compare --methods` take the rows of one table of these,
-`pipelines.methods.table.METHODS`. A row is of one of three kinds:
+`pipelines.methods.registry.METHODS`. A row is of one of three kinds:
 
 - fitted on cached features (`fit`): nothing passes through the image tower in training;
 - trained through the image tower (`trains`, `head`), by `finetune`;

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.published.match import Comparison
-from pipelines.published.measured import Measured
+from pipelines.published.run_measurement import Measured
 from pipelines.published.table import FIELDS, Figure
 from pipelines.published.vocabulary import MEASURES
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 
 NEAREST = 3  # figures to show where none can be compared
 COLUMNS = ("measure", "ours", "published", "difference", "tolerance", "", "source")

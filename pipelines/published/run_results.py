@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.published.measured import Measured, checkpoint, on_all_classes
+from pipelines.published.run_measurement import Measured, checkpoint, on_all_classes
 from pipelines.published.vocabulary import ALL
 from tfrecords import DATASETS
 

@@ -13,7 +13,7 @@ import jsonargparse
 import yaml
 
 from duet import files
-from pipelines.runs import command_line, option_help, revision
+from pipelines.runs import command_line, hub_revision, option_help
 from pipelines.runs.option_groups import USUAL
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -43,7 +43,7 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
         raise SystemExit(0)
     parser = _Parser(prog=f"{command_line.program()} {command}", allow_abbrev=False)
     parser.add_argument("--config", action="config")
-    accepted = revision.added(options, command=command)
+    accepted = hub_revision.added(options, command=command)
     parser.hints = typing.get_type_hints(accepted)
     for field in dataclasses.fields(accepted):
         _add(parser, field, parser.hints[field.name])
@@ -52,7 +52,7 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
         parsed = parser.parse_args(argv)
     except IndexError:  # PyYAML, of a value such as `!!int`
         raise ValueError("a value on the command line is not YAML; quote it") from None
-    values = revision.folded(vars(parsed), command=command)
+    values = hub_revision.folded(vars(parsed), command=command)
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
         _check_records(recipe, values)
     fields = dataclasses.fields(options)  # type: ignore[arg-type]

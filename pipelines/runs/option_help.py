@@ -10,7 +10,7 @@ from typing import Any
 
 import docstring_parser
 
-from pipelines.runs import command_line, revision
+from pipelines.runs import command_line, hub_revision
 from pipelines.runs.option_groups import BASIC, GROUPS
 
 MORE = "more"
@@ -42,7 +42,7 @@ def parser(
         within: what makes it, in place of `argparse.ArgumentParser`: a command among others.
         files: what shtab completes paths with.
     """
-    options = revision.added(options, command=command)
+    options = hub_revision.added(options, command=command)
     documented = docstring_parser.parse(options.__doc__ or "")
     helps = {each.arg_name: each.description or "" for each in documented.params}
     hints = typing.get_type_hints(options)

@@ -54,7 +54,7 @@ from pathlib import Path
 from typing import Any
 
 from duet import files
-from pipelines.runs.memory import peak_rss_bytes as peak_rss_bytes
+from pipelines.runs.peak_memory import peak_rss_bytes as peak_rss_bytes
 
 SCHEMA = 2
 

@@ -23,7 +23,7 @@ from reference import stub_torchvision
 from transformers import RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRobertaModel
 
 from dual_encoder import CHECKPOINTS
-from dual_encoder.checkpoints.open_clip import read, tags, texts, timm_towers
+from dual_encoder.checkpoints.open_clip import read, tags, text_towers, timm_towers
 
 assert RobertaModel and XLMRobertaModel  # imported before there is a torchvision to find
 stub_torchvision()
@@ -64,7 +64,7 @@ def parameters(config: dict[str, Any]) -> int | None:
 
 def shorten() -> None:
     """One block in each named tower: whether it is known does not depend on how many there are."""
-    named = (timm_towers.SIGLIP, timm_towers.PLAIN, timm_towers.ROTARY, texts.HF_TEXT)
+    named = (timm_towers.SIGLIP, timm_towers.PLAIN, timm_towers.ROTARY, text_towers.HF_TEXT)
     for sizes in (each for table in named for each in table.values()):
         sizes["depth"] = 1
     for sizes in timm_towers.CONVNEXT.values():

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tfrecords.sources import metadata
+from tfrecords.sources import imagefolder
 from tfrecords.sources.base import (
     SPLIT_NAMES,
     SPLITS,
@@ -56,7 +56,7 @@ def captions(
     are left out); or Karpathy's `dataset_coco.json`: `images` with `filepath`, `filename`, `split`
     and `sentences`, each with its text as `raw`. A file named train, val or test is that split;
     other files without splits are split by seed. A folder may also hold Hugging Face's
-    `metadata.csv` or `metadata.jsonl`, in itself or in its split folders.
+    `imagefolder.csv` or `imagefolder.jsonl`, in itself or in its split folders.
 
     Args:
         path: the file or folder.
@@ -107,11 +107,11 @@ def _caption_files(path: Path) -> list[tuple[Path, str]]:
     matches = sorted(p for p in path.glob("captions_*") if p.suffix in ENDINGS)
     if matches:
         return [(file, "") for file in matches]
-    files = metadata.files(path)
+    files = imagefolder.files(path)
     if not files:
         raise FileNotFoundError(
             f"{path} is neither a caption file nor a folder with captions_*.json, captions_*.csv "
-            f"or {' or '.join(metadata.NAMES)}"
+            f"or {' or '.join(imagefolder.NAMES)}"
         )
     return files
 
@@ -137,8 +137,8 @@ def _by_split(
         by_split = _flickr8k_splits(path, by_split, notes)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
-    if path.name in metadata.NAMES and "" in by_split:
-        by_split = metadata.by_folder(by_split[""]) or by_split
+    if path.name in imagefolder.NAMES and "" in by_split:
+        by_split = imagefolder.by_folder(by_split[""]) or by_split
     named = _SPLIT_WORD.search(path.stem.lower())
     said = split or (SPLIT_NAMES[named.group()] if named else "")
     if "" in by_split and said:

@@ -10,8 +10,8 @@ from typing import Any
 
 from tfrecords.class_name_keys import by_number, merged
 from tfrecords.class_prompts import TEMPLATES
-from tfrecords.escaped_names import escaped
-from tfrecords.sources import metadata
+from tfrecords.file_name_escaping import escaped
+from tfrecords.sources import imagefolder
 from tfrecords.sources import table as table_file
 from tfrecords.sources.base import (
     File,
@@ -54,8 +54,8 @@ def labels(
     set.
 
     Args:
-        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
-            `metadata.jsonl`, in itself or in its split folders.
+        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `imagefolder.csv` or
+            `imagefolder.jsonl`, in itself or in its split folders.
         images: folder of the images; by default that of the table.
         seed: of shuffling, and of splitting images without given splits.
         multi_label: treat as multi-label even if no image has two labels.
@@ -102,7 +102,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]
     """Returns the rows and class columns of a table or of a folder's metadata files."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
-    files = metadata.files(path) if path.is_dir() else [(path, "")]
+    files = imagefolder.files(path) if path.is_dir() else [(path, "")]
     if not files or not files[0][0].is_file():
         raise FileNotFoundError(f"there is no file {path}; expected a table of images and labels")
     rows: list[Row] = []
@@ -113,7 +113,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]
                 (f"{file.parent.name}/{name}", own_split or split, c)
                 for name, own_split, c in found
             ]
-        elif file.name in metadata.NAMES:
+        elif file.name in imagefolder.NAMES:
             found = _by_folder(found)
         rows += found
     return rows, classes
@@ -121,7 +121,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]
 
 def _by_folder(rows: list[Row]) -> list[Row]:
     """Returns the rows with splits from their folders, if no column gives them and all have one."""
-    splits = metadata.by_folder({row[0]: row for row in rows})
+    splits = imagefolder.by_folder({row[0]: row for row in rows})
     if splits is None or any(split for _, split, _ in rows):
         return rows
     return [

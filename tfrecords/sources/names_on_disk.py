@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfrecords.escaped_names import unescaped
+from tfrecords.file_name_escaping import unescaped
 from tfrecords.sources.base import is_file
 
 _ENDINGS = ("", ".jpg", ".jpeg", ".png")  # some tables omit the extension

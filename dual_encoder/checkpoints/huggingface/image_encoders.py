@@ -12,7 +12,7 @@ import keras
 
 from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_weights
-from dual_encoder.checkpoints.huggingface.images import sized_pixels
+from dual_encoder.checkpoints.huggingface.preprocessing import sized_pixels
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weight_mapping import Entry
 from dual_encoder.single_tower import ImageEncoder

@@ -16,7 +16,7 @@ from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_encoders
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.huggingface.defaults import Config
-from dual_encoder.checkpoints.huggingface.images import pixels
+from dual_encoder.checkpoints.huggingface.preprocessing import pixels
 from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors

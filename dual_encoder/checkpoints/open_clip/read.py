@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.json_files import read_json
-from dual_encoder.checkpoints.open_clip import images, texts
+from dual_encoder.checkpoints.open_clip import image_towers, text_towers
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.weight_files import open_tensors
@@ -87,18 +87,18 @@ def unbuilt(folder: Path, *, image_size: int | None = None) -> DualEncoder:
     named = "hf_model_name" in text
     if named:
         text = {OLD_TEXT_KEYS.get(key, key): value for key, value in text.items()}
-    keys = images.TIMM_KEYS if vision.get("timm_model_name") else images.KEYS
+    keys = image_towers.TIMM_KEYS if vision.get("timm_model_name") else image_towers.KEYS
     _refuse_unknown(folder, "vision_cfg", vision, keys)
-    _refuse_unknown(folder, "text_cfg", text, texts.HF_KEYS if named else texts.KEYS)
+    _refuse_unknown(folder, "text_cfg", text, text_towers.HF_KEYS if named else text_towers.KEYS)
     _refuse_unknown(folder, "preprocess_cfg", pixels, PIXEL_KEYS, others=PIXEL_DEFAULTS)
     activation = quick_gelu if config.get("quick_gelu") else "gelu"
     embed_dim = config["embed_dim"]
     options = {"activation": activation, **_preprocessing(folder, pixels)}
     try:
-        image, image_projection = images.image_tower(
+        image, image_projection = image_towers.image_tower(
             vision, embed_dim, image_size=image_size, **options
         )
-        make_text = texts.hf_text if named else texts.clip_text
+        make_text = text_towers.hf_text if named else text_towers.clip_text
         tower, text_projection, tokenizer = make_text(folder, text, embed_dim, activation)
     except ValueError as error:
         about = "" if str(error).startswith(str(folder)) else f"{folder}: {CONFIG}: "

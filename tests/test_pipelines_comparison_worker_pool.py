@@ -12,7 +12,7 @@ import pytest
 import worker_calls
 
 from pipelines.comparison.worker import Call
-from pipelines.comparison.workers import Workers
+from pipelines.comparison.worker_pool import Workers
 
 KILLED = """
 import sys
@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import worker_calls
 from pipelines.comparison.worker import Call
-from pipelines.comparison.workers import Workers
+from pipelines.comparison.worker_pool import Workers
 with Workers() as workers:
     workers.call(Call(worker_calls.wait, ({pid!r},)))
 """

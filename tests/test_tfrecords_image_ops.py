@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrecords import images, stateless_random
+from tfrecords import image_ops, stateless_random
 from tfrecords.preprocessing import Preprocessing
 
 
@@ -78,7 +78,7 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def to_square():
-    return tf.function(images.to_square, reduce_retracing=True)
+    return tf.function(image_ops.to_square, reduce_retracing=True)
 
 
 @pytest.mark.parametrize(("resize", "interpolation"), COMBINATIONS)
@@ -98,7 +98,7 @@ def test_squares_have_the_pixels_of_pillow(shape, resize, interpolation, to_squa
 def test_squares_of_other_sizes(size, resize, interpolation):
     how = Preprocessing(size, resize, interpolation=interpolation)
     data = encoded(photograph(211, 160, seed=size))
-    assert_agree(images.to_square(data, how).numpy(), pillow_square(data, how))
+    assert_agree(image_ops.to_square(data, how).numpy(), pillow_square(data, how))
 
 
 @pytest.mark.parametrize(("resize", "interpolation"), COMBINATIONS)
@@ -117,7 +117,7 @@ def test_a_crop_fraction_leaves_a_margin(fraction, resize):
     how = Preprocessing(224, resize, crop_fraction=fraction)
     assert how.resized_side == {0.875: 256, 0.95: 235}[fraction]
     data = encoded(photograph(301, 467))
-    assert_agree(images.to_square(data, how).numpy(), pillow_square(data, how))
+    assert_agree(image_ops.to_square(data, how).numpy(), pillow_square(data, how))
 
 
 def test_every_combination_is_itself_and_no_other():
@@ -128,7 +128,7 @@ def test_every_combination_is_itself_and_no_other():
     }
     for names in COMBINATIONS:
         pixels = (
-            images.to_square(data, Preprocessing(64, names[0], interpolation=names[1]))
+            image_ops.to_square(data, Preprocessing(64, names[0], interpolation=names[1]))
             .numpy()
             .astype(int)
         )
@@ -144,24 +144,24 @@ def test_the_offset_of_a_centre_crop_is_rounded_down(length, offset):
     for turned in (pixels, pixels.transpose(1, 0, 2)):
         data = encoded(Image.fromarray(turned), "png")
         cut = turned[tuple(slice(offset if n > 8 else 0, None) for n in turned.shape[:2])][:8, :8]
-        np.testing.assert_array_equal(images.to_square(data, Preprocessing(8)), cut)
+        np.testing.assert_array_equal(image_ops.to_square(data, Preprocessing(8)), cut)
 
 
 @pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}])
 def test_decode_is_pillows_bit_for_bit(options):
     data = encoded(photograph(123, 77), "jpeg", quality=70, **options)
     expected = np.asarray(Image.open(io.BytesIO(data)))
-    np.testing.assert_array_equal(images.decode(data), expected)
+    np.testing.assert_array_equal(image_ops.decode(data), expected)
 
 
 def test_what_is_no_image_is_an_error():
     with pytest.raises(tf.errors.InvalidArgumentError):
-        images.decode(b"not an image")
+        image_ops.decode(b"not an image")
 
 
 def windows(count: int, shape: tuple[int, int], **options) -> np.ndarray:
     shapes = tf.fill([count, 1], 1) * tf.constant(shape)
-    return images.random_windows(
+    return image_ops.random_windows(
         shapes, stateless_random.key(7, tf.range(count)), **options
     ).numpy()
 
@@ -191,7 +191,7 @@ def test_a_window_of_one_pixel_is_possible():
 def test_windows_depend_on_their_key_alone():
     together = windows(5, (400, 300), scale=(0.2, 0.8))
     assert len(np.unique(together, axis=0)) == 5
-    alone = images.random_windows(
+    alone = image_ops.random_windows(
         tf.constant([400, 300]), stateless_random.key(7, 3), scale=(0.2, 0.8)
     )
     np.testing.assert_array_equal(together[3], alone)
@@ -213,7 +213,7 @@ def test_resized_crop_is_antialiased_as_pillow_is(shape, window, kind):
     whole = Image.open(io.BytesIO(data))
     box = (left, top, left + width, top + height)
     expected = np.asarray(whole.crop(box).resize((224, 224), Image.Resampling.BICUBIC))
-    pixels = images.resized_crop(data, 224, window=window).numpy()
+    pixels = image_ops.resized_crop(data, 224, window=window).numpy()
     # Pillow rounds between the passes, and libjpeg's fast transform is a little off.
     assert np.abs(pixels.astype(int) - expected).mean() < 0.6
 
@@ -226,7 +226,7 @@ def test_large_windows_are_decoded_small_and_stay_close(reduction):
     cut = Image.open(io.BytesIO(data)).crop((left, top, left + width, top + height))
     expected = np.asarray(cut.resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
     aliased = np.asarray(cut.resize((64, 64), Image.Resampling.NEAREST)).astype(int)
-    pixels = images.resized_crop(data, 64, window=window).numpy()
+    pixels = image_ops.resized_crop(data, 64, window=window).numpy()
     distance = np.abs(pixels - expected).mean()
     assert distance < 6
     assert distance < 0.6 * np.abs(aliased - expected).mean()
@@ -238,5 +238,5 @@ def test_stripes_finer_than_the_result_become_grey():
     stripes[:, ::2] = 255
     for side in (400, 500):  # the first is resized at once, the second by libjpeg first
         data = encoded(Image.fromarray(stripes), quality=100)
-        pixels = images.resized_crop(data, 224, window=(3, 3, side, side)).numpy().astype(int)
+        pixels = image_ops.resized_crop(data, 224, window=(3, 3, side, side)).numpy().astype(int)
         assert np.abs(pixels[5:-5, 5:-5] - 127).max() < 12

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from feature_tasks import World
 
-from classifiers.on_features import METHODS, memory, plain, projection, text_probe, with_new_names
-from classifiers.on_features.new_names import SetAside, offset, offset_in_turn
+from classifiers.on_features import (
+    METHODS,
+    baselines,
+    cache_model,
+    projection,
+    text_probe,
+    with_new_names,
+)
+from classifiers.on_features.new_class_calibration import SetAside, offset, offset_in_turn
 
 WORLD = World(classes=12, width=32, off=1.5, noise=0.8)
 KNOWN = np.arange(8)
@@ -23,7 +30,7 @@ def among_all(found, *, new):
     return right[labels >= 8].mean() if new else right[labels < 8].mean()
 
 
-@pytest.mark.parametrize("fit", [memory.fit, METHODS["ss-text"].fit])
+@pytest.mark.parametrize("fit", [cache_model.fit, METHODS["ss-text"].fit])
 def test_it_gives_new_names_a_chance(fit):
     task = world_task()
     plainly, placed = fit(task, 0), with_new_names(task, fit)
@@ -41,11 +48,11 @@ def test_it_finds_a_bias_that_was_put_in():
     """Zero-shot logits whose known classes were raised by 5: the offset takes them back."""
 
     def raised(task, seed):
-        found = plain.zero_shot(task, seed)
+        found = baselines.zero_shot(task, seed)
         return found.__class__(rows=found.rows, bias=found.bias + 5, text_scale=found.text_scale)
 
     task = World(classes=12, width=32, off=0.3).task(shots=4, held=4)
-    fair = with_new_names(task, plain.zero_shot).offset
+    fair = with_new_names(task, baselines.zero_shot).offset
     assert with_new_names(task, raised).offset == pytest.approx(fair + 5, abs=1e-3)
 
 
@@ -60,7 +67,9 @@ def test_it_is_the_same_for_the_same_seed_and_reads_what_the_method_reads():
 def test_new_names_are_found_as_often_as_by_zero_shot(held):
     """Also without validation, which says what known classes lose by it."""
     task = WORLD.task(shots=8, held=held).only(KNOWN)
-    placed, named = (with_new_names(task, fit) for fit in (METHODS["ss-text"].fit, plain.zero_shot))
+    placed, named = (
+        with_new_names(task, fit) for fit in (METHODS["ss-text"].fit, baselines.zero_shot)
+    )
     assert among_all(placed, new=True) > among_all(named, new=True) - 0.05
     assert among_all(placed, new=False) > among_all(named, new=False)
 

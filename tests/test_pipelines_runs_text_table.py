@@ -1,6 +1,6 @@
 """Columns of a text table."""
 
-from pipelines.runs.columns import aligned
+from pipelines.runs.text_table import aligned
 
 
 def test_cells_stand_in_columns_to_the_left_or_to_the_right():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.finetuning.options import Options
-from pipelines.methods.table import METHODS, taken_by
+from pipelines.methods.registry import METHODS, taken_by
 
 GUIDE = (Path(__file__).parents[1] / "docs/guides/finetuning.md").read_text()
 

@@ -5,7 +5,7 @@ A new method is a row here and what it calls; the commands take their choices fr
 
 from collections.abc import Mapping
 
-from pipelines.methods import cached, library, prompts
+from pipelines.methods import cached, feature_methods, prompts
 from pipelines.methods.method import Method
 
 ZERO_SHOT_HEAD = {"method": "zero-shot-head"}
@@ -45,7 +45,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
-        fit=library.method("text-probe"),
+        fit=feature_methods.method("text-probe"),
     ),
     Method(
         "gaussian",
@@ -56,7 +56,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
-        fit=library.method("gaussian"),
+        fit=feature_methods.method("gaussian"),
     ),
     Method(
         "blend",
@@ -67,7 +67,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
-        fit=library.method("blend"),
+        fit=feature_methods.method("blend"),
     ),
     Method(
         "cross-modal",
@@ -77,7 +77,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
-        fit=library.method("cross-modal"),
+        fit=feature_methods.method("cross-modal"),
     ),
     Method(
         "proker",
@@ -88,7 +88,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
-        fit=library.method("proker"),
+        fit=feature_methods.method("proker"),
     ),
     Method(
         "tip-adapter",

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dual_encoder import weight_space
+from dual_encoder import weight_interpolation
 
 
 def model(units=2, seed=0):
@@ -20,11 +20,11 @@ def model(units=2, seed=0):
 
 def test_the_ends_are_bit_equal_and_the_middle_is_the_mean():
     net = model()
-    start = weight_space.weights(model(seed=1))
+    start = weight_interpolation.weights(model(seed=1))
     end = [value + np.float32(1 / 3) for value in start]
     seen = {}
-    for alpha in weight_space.along(net, start, end, alphas=(0, 0.5, 1)):
-        seen[alpha] = weight_space.weights(net)
+    for alpha in weight_interpolation.along(net, start, end, alphas=(0, 0.5, 1)):
+        seen[alpha] = weight_interpolation.weights(net)
     for i, (first, last) in enumerate(zip(start, end, strict=True)):
         np.testing.assert_array_equal(seen[0][i], first)
         np.testing.assert_array_equal(seen[1][i], last)
@@ -34,11 +34,11 @@ def test_the_ends_are_bit_equal_and_the_middle_is_the_mean():
 
 def test_weights_of_another_model():
     net = model()
-    start, other = weight_space.weights(net), weight_space.weights(model(units=4))
-    before = weight_space.weights(net)
+    start, other = weight_interpolation.weights(net), weight_interpolation.weights(model(units=4))
+    before = weight_interpolation.weights(net)
     with pytest.raises(ValueError, match=r"kernel: expected shape \[3, 2\]; got \[3, 4\]"):
-        weight_space.interpolate(net, start, other, alpha=0.5)
+        weight_interpolation.interpolate(net, start, other, alpha=0.5)
     with pytest.raises(ValueError, match="expected 6 of this model; got 1"):
-        weight_space.interpolate(net, start, start[:1], alpha=0.5)
-    for value, kept in zip(weight_space.weights(net), before, strict=True):
+        weight_interpolation.interpolate(net, start, start[:1], alpha=0.5)
+    for value, kept in zip(weight_interpolation.weights(net), before, strict=True):
         np.testing.assert_array_equal(value, kept)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tfrecords
-from dual_encoder.checkpoints.huggingface.images import pixels, sized_pixels
+from dual_encoder.checkpoints.huggingface.preprocessing import pixels, sized_pixels
 
 USUAL = {
     "do_resize": True, "size": {"shortest_edge": 16}, "resample": 3, "do_center_crop": True,

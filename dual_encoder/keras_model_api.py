@@ -10,7 +10,7 @@ import keras
 
 from dual_encoder import onnx_graph
 from dual_encoder.image_pixels import notice_fractions
-from dual_encoder.row_weights import is_weighted, weighted_by_class, without_padding
+from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
 from duet import private_api
 

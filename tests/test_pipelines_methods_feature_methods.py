@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny_models import clip
 
-from pipelines.methods.table import METHODS
+from pipelines.methods.registry import METHODS
 from pipelines.methods.task import Task
 
 ROWS = ("text-probe", "gaussian", "blend", "cross-modal", "proker")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.comparison.about import About
+from pipelines.comparison.shared_context import About
 
 if TYPE_CHECKING:
     from pipelines.comparison.jobs import Job
@@ -27,12 +27,12 @@ def resolve(name: str, class_names: Sequence[str], templates: Sequence[str]) -> 
 def fit(job: "Job", about: About) -> None:
     """Do one run, and measure what its method costs, if that is not known."""
     from pipelines.comparison import serving_costs
-    from pipelines.runs import memory, models, strategy
+    from pipelines.runs import models, peak_memory, strategy
 
     strategy.share_gpus()
     if job.method.fit is None:
         models.forget_untouched()  # it has a model of its own, and its memory is measured
-    memory.forget_peak()
+    peak_memory.forget_peak()
     run = _run(job)
     if run is not None:
         serving_costs.keep(job.method.name, about, cell=run.folder, model=run.model)

@@ -5,7 +5,7 @@ import pytest
 from feature_tasks import World, accuracy, unit
 from sklearn.neighbors import NearestNeighbors
 
-from classifiers import unlabelled
+from classifiers import transductive
 
 WORLD = World(classes=6, width=32, off=1.2, noise=1.0)
 IMAGES, LABELS = WORLD.images(40, seed=3)
@@ -18,7 +18,7 @@ def softmax(logits):
 
 
 def test_no_round_is_zero_shot():
-    found = unlabelled.stata(3 * IMAGES, 2 * WORLD.texts, scale=20.0, rounds=0)
+    found = transductive.stata(3 * IMAGES, 2 * WORLD.texts, scale=20.0, rounds=0)
     np.testing.assert_allclose(found, softmax(20 * IMAGES @ WORLD.texts.T), rtol=1e-4)
 
 
@@ -56,39 +56,39 @@ def test_one_round_is_the_published_sums():
         spread = z[:, c] @ (x - means[c]) ** 2 / z[:, c].sum()
         v[c] = beta * spread + (1 - beta) * (v0 + (t[c] - means[c]) ** 2)
     expected = assigned(z, means, v)
-    found = unlabelled.stata(x, t, scale=20.0, rounds=1)
+    found = transductive.stata(x, t, scale=20.0, rounds=1)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_images_that_inform_each_other_beat_the_names_alone():
     names = accuracy(IMAGES @ WORLD.texts.T, LABELS)
-    assert accuracy(unlabelled.stata(IMAGES, WORLD.texts, scale=20.0), LABELS) > names
+    assert accuracy(transductive.stata(IMAGES, WORLD.texts, scale=20.0), LABELS) > names
 
 
 def test_names_without_images_do_no_harm():
     """A batch of two classes among six names: at least as good as the names alone."""
     few = np.isin(LABELS, [1, 4])
-    found = unlabelled.stata(IMAGES[few], WORLD.texts, scale=20.0)
+    found = transductive.stata(IMAGES[few], WORLD.texts, scale=20.0)
     assert found.shape == (80, 6)
     assert accuracy(found, LABELS[few]) >= accuracy(IMAGES[few] @ WORLD.texts.T, LABELS[few])
 
 
 def test_another_order_of_images_is_another_order_of_answers():
     order = np.random.default_rng(1).permutation(len(IMAGES))
-    found = unlabelled.stata(IMAGES, WORLD.texts, scale=20.0)
-    again = unlabelled.stata(IMAGES[order], WORLD.texts, scale=20.0)
+    found = transductive.stata(IMAGES, WORLD.texts, scale=20.0)
+    again = transductive.stata(IMAGES[order], WORLD.texts, scale=20.0)
     np.testing.assert_allclose(again, found[order], atol=1e-4)
 
 
 def test_duplicates_of_an_image_agree():
     twice = np.concatenate([IMAGES[:60], IMAGES[:1]])
-    found = unlabelled.stata(twice, WORLD.texts, scale=20.0)
+    found = transductive.stata(twice, WORLD.texts, scale=20.0)
     np.testing.assert_allclose(found[0], found[60], atol=1e-3)
 
 
 def test_neighbours_are_scikit_learns_in_blocks_of_any_size(monkeypatch):
-    monkeypatch.setattr(unlabelled, "BLOCK", 1000)
-    found = unlabelled.neighbours(IMAGES.astype(float), 3).toarray()
+    monkeypatch.setattr(transductive, "BLOCK", 1000)
+    found = transductive.neighbours(IMAGES.astype(float), 3).toarray()
     reference = NearestNeighbors(n_neighbors=3, metric="cosine").fit(IMAGES)
     graph = reference.kneighbors_graph(mode="distance").toarray()
     expected = np.where(graph > 0, 1 - graph, 0)
@@ -105,4 +105,4 @@ def test_neighbours_are_scikit_learns_in_blocks_of_any_size(monkeypatch):
 )
 def test_what_does_not_fit_is_refused(features, texts):
     with pytest.raises(ValueError, match=r"expected features \[n, d\] and class_texts \[c, d\]"):
-        unlabelled.stata(features, texts)
+        transductive.stata(features, texts)
