@@ -125,5 +125,5 @@ def test_alpha_of_few_classes_is_half(capsys, tmp_path):
     """They are too few to set some aside; nothing more is trained."""
     data = SimpleNamespace(parts=class_split.Parts((0, 1), (), (0, 1, 2), (3,), ()))
     found = wise_ft.choose_alpha(None, None, data, directory=tmp_path, devices=1)
-    assert found == {"chosen": 0.5, "classes": [], "curve": []}
+    assert found == {"chosen": 0.5, "classes": [], "curve": [], "right": [], "seconds": 0.0}
     assert "2 classes are too few" in capsys.readouterr().out

@@ -122,7 +122,8 @@ def test_a_finished_run_leaves_its_files(uninterrupted):
     files = {path.name for path in uninterrupted.iterdir()}
     folders = {"checkpoints", "tensorboard"}
     assert files - folders == {
-        *("config.yaml", "model.keras", "report.html", "results.json", "tokenizer.json")
+        *("config.yaml", "model.keras", "origin.json", "report.html"),
+        *("results.json", "tokenizer.json"),
     }
     found = results(uninterrupted)
     assert found["command"] == "train" and found["config"]["dropout"] == 0.1
