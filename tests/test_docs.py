@@ -102,7 +102,7 @@ def test_the_readme_stays_readable():
 
 
 def test_what_the_readme_says_was_measured_stands_in_the_documents():
-    """Figures with decimals, and how many times as fast; the documents say how each was measured."""
+    """Figures with decimals, and how many times as fast; other pages say how each was measured."""
     (measured,) = re.findall(r"^## Measured$(.*?)^## ", README.read_text(), re.M | re.S)
     pages = (ROOT / "benchmarks/README.md", *ROOT.glob("docs/**/*.md"))
     documents = "\n".join(page.read_text() for page in pages)

@@ -50,7 +50,7 @@ _LAZY = {
     "load": "reader",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
-    "read_image": "images",
+    "read_image": "image_ops",
     "read_images": "file_batches",
     "read_lines": "text_files",
     "read_table": "sources.table",
