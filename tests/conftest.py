@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 
 import huggingface_hub
 import pytest
@@ -14,6 +15,9 @@ from pipelines.runs import runtime
 # JAX, which other libraries import where it is installed, would set it to 1: the processes that
 # tests start would then say on standard error which drivers TensorFlow did not find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # shells let background processes ignore it
 runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
 
 # Half a minute to two minutes each. They go first: what is left at the end is short, and keeps

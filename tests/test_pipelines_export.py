@@ -312,7 +312,7 @@ def test_int8_says_what_it_loses(home, tmp_path, capsys):
         ("dual.keras", ("--data", "nowhere"), "nowhere holds no records"),
         ("dual.keras", ("--top-k", "0"), "--top-k: expected a number in [1, inf); got 0"),
         ("dual.keras", ("--results", "nowhere"), "no results at nowhere"),
-        ("dual.keras", ("--format", "onnx"), "expected one of saved-model, litert"),
+        ("dual.keras", ("--format", "pdf"), "expected one of saved-model, litert, onnx, openvino"),
         ("classifier.keras", ("--templates", "a {}"), "--templates goes with a dual encoder"),
         ("nowhere.keras", (), "nowhere.keras"),
         ("names.txt", (), "names.txt: expected a .keras file"),

@@ -202,7 +202,7 @@ def test_ctrl_c_and_whoever_terminates_get_one_line(number, monkeypatch, capsys)
     import pipelines.datasets
 
     before = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-    found = signal.signal(number, before)  # a shell's background processes ignore Ctrl-C
+    found = signal.signal(number, before)
     monkeypatch.setattr(pipelines.datasets, "entries", lambda: os.kill(os.getpid(), number))
     assert main(["datasets"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
