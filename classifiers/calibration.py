@@ -45,7 +45,7 @@ def temperature(
     """
     from scipy.optimize import minimize_scalar
 
-    logits, labels = _checked(logits, labels)
+    logits, labels = checked(logits, labels)
     share = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
 
     def cost(log_temperature: float) -> float:
@@ -93,15 +93,18 @@ def _nearest(texts: np.ndarray, trained: np.ndarray, *, count: int) -> np.ndarra
     return np.sqrt(np.maximum(np.sort(squares, axis=1)[:, :count], 0))
 
 
-def _checked(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
+def checked(
+    scores: np.ndarray, labels: np.ndarray, *, what: str = "logits"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores in float64, and labels; ValueError, naming `what`, unless they match."""
+    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
+    if scores.ndim != 2 or labels.shape != scores.shape[:1] or not len(labels):
         raise ValueError(
-            "expected logits [n, classes] and labels [n] of one or more images; got "
-            f"{list(logits.shape)} and {list(labels.shape)}"
+            f"expected {what} [n, classes] and labels [n] of one or more images; got "
+            f"{list(scores.shape)} and {list(labels.shape)}"
         )
-    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+    if labels.min() < 0 or labels.max() >= scores.shape[1]:
         raise ValueError(
-            f"labels: expected 0 to {logits.shape[1] - 1}; got {labels.min()} to {labels.max()}"
+            f"labels: expected 0 to {scores.shape[1] - 1}; got {labels.min()} to {labels.max()}"
         )
-    return logits, labels
+    return scores, labels

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from classifiers.calibration import checked
+
 
 @dataclass(frozen=True)
 class PredictionSets:
@@ -79,15 +81,5 @@ def measure(
 
 
 def _of_true_class(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
-    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
-        raise ValueError(
-            "expected probabilities [n, classes] and labels [n] of one or more images; got "
-            f"{list(probabilities.shape)} and {list(labels.shape)}"
-        )
-    if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
-        raise ValueError(
-            f"labels: expected 0 to {probabilities.shape[1] - 1}; got {labels.min()} to "
-            f"{labels.max()}"
-        )
+    probabilities, labels = checked(probabilities, labels, what="probabilities")
     return probabilities[np.arange(len(labels)), labels]

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from pipelines.evaluation import plots as evaluation_plots
+from pipelines.evaluation.report import metrics_table
 from pipelines.metrics import retrieval
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
 from pipelines.runs import command_line
-from pipelines.runs.text_table import aligned
 from tfrecords import image_files
 
 WAYS = {
@@ -60,9 +60,7 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
 
 def terminal_table(results: dict[str, Any]) -> str:
     """Returns the metrics table for a terminal, below the headline."""
-    rows = [(row["name"], row["value"], row["interval"]) for row in figure_rows(results)]
-    heading = ("", "", "95 % interval" if results["intervals"] else "")
-    return "\n".join([headline(results), *aligned([heading, *rows], right=(1,))])
+    return metrics_table(headline(results), figure_rows(results), intervals=results["intervals"])
 
 
 def page(

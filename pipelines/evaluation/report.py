@@ -76,9 +76,14 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
 
 def terminal_table(results: dict[str, Any]) -> str:
     """Returns the metrics table for a terminal, below the headline."""
-    rows = [(row["name"], row["value"], row["interval"]) for row in figure_rows(results)]
-    heading = ("", "", "95 % interval" if results["intervals"] else "")
-    return "\n".join([headline(results), *aligned([heading, *rows], right=(1,))])
+    return metrics_table(headline(results), figure_rows(results), intervals=results["intervals"])
+
+
+def metrics_table(first: str, figures: list[dict[str, str]], *, intervals: Any) -> str:
+    """Returns a line, and below it each figure's name, value and interval, where there are any."""
+    rows = [(row["name"], row["value"], row["interval"]) for row in figures]
+    heading = ("", "", "95 % interval" if intervals else "")
+    return "\n".join([first, *aligned([heading, *rows], right=(1,))])
 
 
 def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str:
