@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import worker_calls
 
+from pipelines.comparison import worker
 from pipelines.comparison.worker import Call
 from pipelines.comparison.worker_pool import Workers
 
@@ -20,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import worker_calls
 from pipelines.comparison.worker import Call
+from pipelines.comparison import worker
 from pipelines.comparison.worker_pool import Workers
 with Workers() as workers:
     workers.call(Call(worker_calls.wait, ({pid!r},)))
@@ -102,3 +104,11 @@ def test_a_worker_ends_with_a_process_that_is_killed(tmp_path):
         assert is_running(int(Path(pid).read_text()))
         process.kill()
     when(lambda: not is_running(int(Path(pid).read_text())), seconds=20)
+
+
+def test_where_an_error_came_from_is_told_to_the_log_alone(workers, tmp_path, capsys):
+    assert str(worker._done(Call(worker_calls.fail, ("no such model",))).error) == "no such model"
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ValueError, match="no such model"):
+        workers.call(Call(worker_calls.fail, ("no such model",), tmp_path / "log.txt"))
+    assert "Traceback" in (tmp_path / "log.txt").read_text()

@@ -113,7 +113,8 @@ def _done(call: Call) -> Outcome:
         try:
             return Outcome(call.function(*call.arguments))
         except (ValueError, OSError, RuntimeError) as error:
-            traceback.print_exc()
+            if call.log:  # on standard error, the one line that the command prints is enough
+                traceback.print_exc()
             return Outcome(error=_plain(error))
         except Exception as error:
             traceback.print_exc()
