@@ -1,10 +1,9 @@
 """Calls in processes of their own: outcomes, logs, deaths, and what ends with what."""
 
-import os
+import contextlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,16 +14,17 @@ from pipelines.comparison import worker
 from pipelines.comparison.worker import Call
 from pipelines.comparison.worker_pool import Workers
 
-KILLED = """
+WAITS = """
 import sys
-from pathlib import Path
 sys.path.insert(0, {tests!r})
 import worker_calls
 from pipelines.comparison.worker import Call
-from pipelines.comparison import worker
 from pipelines.comparison.worker_pool import Workers
 with Workers() as workers:
-    workers.call(Call(worker_calls.wait, ({pid!r},)))
+    try:
+        workers.call(Call(worker_calls.wait, ({pid!r},)))
+    except KeyboardInterrupt:
+        print(workers.call(Call(worker_calls.add, (1, 1))))
 """
 
 
@@ -47,6 +47,17 @@ def when(happens, *, seconds=120):
     while not happens() and time.monotonic() < end:
         time.sleep(0.05)
     assert happens()
+
+
+@contextlib.contextmanager
+def waiting(folder, **options):
+    """A process whose worker waits, and the number of the worker's."""
+    pid, here = folder / "pid", Path(__file__).parent
+    script = WAITS.format(pid=str(pid), tests=str(here))
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=here.parent, **options) as process:
+        when(lambda: pid.is_file() and pid.read_text())
+        yield process, int(pid.read_text())
 
 
 def test_calls_are_done_in_order_and_what_they_print_is_in_their_logs(workers, tmp_path):
@@ -81,29 +92,19 @@ def test_one_call_raises_what_it_raised(workers):
         workers.call(Call(worker_calls.fail, ("expected",)))
 
 
-def test_who_is_interrupted_lets_the_worker_save_and_stop(workers, tmp_path):
-    pid = tmp_path / "pid"
-
-    def interrupt():
-        when(lambda: pid.is_file() and pid.read_text())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        workers.call(Call(worker_calls.wait, (str(pid),)))
-    assert pid.with_suffix(".saved").exists() and not is_running(int(pid.read_text()))
-    assert workers.call(Call(worker_calls.add, (1, 1))) == 2  # and it can go on
+def test_who_is_interrupted_lets_the_worker_save_and_stop(tmp_path):
+    with waiting(tmp_path, stdout=subprocess.PIPE, text=True) as (process, pid):
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=120)
+    assert (tmp_path / "pid.saved").exists() and not is_running(pid)
+    assert said == "2\n"  # and it can go on
 
 
 def test_a_worker_ends_with_a_process_that_is_killed(tmp_path):
-    pid, tests = str(tmp_path / "pid"), str(Path(__file__).parent)
-    script = KILLED.format(pid=pid, tests=tests)
-    root = Path(__file__).parents[1]
-    with subprocess.Popen([sys.executable, "-c", script], cwd=root) as process:
-        when(lambda: Path(pid).is_file() and Path(pid).read_text())
-        assert is_running(int(Path(pid).read_text()))
+    with waiting(tmp_path) as (process, pid):
+        assert is_running(pid)
         process.kill()
-    when(lambda: not is_running(int(Path(pid).read_text())), seconds=20)
+    when(lambda: not is_running(pid), seconds=20)
 
 
 def test_where_an_error_came_from_is_told_to_the_log_alone(workers, tmp_path, capsys):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from processes import press
 from saved_runs import weights
 
 import duet
@@ -203,7 +204,7 @@ def test_ctrl_c_and_whoever_terminates_get_one_line(number, monkeypatch, capsys)
 
     before = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
     found = signal.signal(number, before)
-    monkeypatch.setattr(pipelines.datasets, "entries", lambda: os.kill(os.getpid(), number))
+    monkeypatch.setattr(pipelines.datasets, "entries", lambda: press(number))
     assert main(["datasets"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
     assert signal.signal(number, found) is before

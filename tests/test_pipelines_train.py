@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import press
 
 from pipelines.runs import runtime
 
@@ -96,7 +97,7 @@ def interrupted(records, uninterrupted, tmp_path_factory):
 
 def ctrl_c_in_step_14(self, batch, logs=None):
     if self.model.optimizer.iterations.numpy() == 13:
-        signal.raise_signal(signal.SIGINT)
+        press(signal.SIGINT)
 
 
 def newest_step(out):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import press
 
 from pipelines.training import checkpoint_file
 from pipelines.training import fit as training_fit
@@ -136,7 +137,7 @@ def test_killed_again_and_again(whole, tmp_path):
 def test_a_signal_finishes_the_step_and_saves(number, step, whole, tmp_path):
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match=f"after step {step}; the same command"):
-        fit(tmp_path, Die(step, how=lambda: signal.raise_signal(number)), **STOPPING)
+        fit(tmp_path, Die(step, how=lambda: press(number)), **STOPPING)
     assert signal.getsignal(number) is before
     assert checkpoint_file.steps(tmp_path)[-1] == step
     assert_same(fit(tmp_path, **STOPPING), whole)
@@ -145,8 +146,8 @@ def test_a_signal_finishes_the_step_and_saves(number, step, whole, tmp_path):
 @pytest.mark.usefixtures("eagerly")
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     def twice():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
+        press(signal.SIGINT)
+        press(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt) as stop:
         fit(tmp_path, Die(3, how=twice))

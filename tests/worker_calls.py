@@ -25,8 +25,8 @@ def die():
 
 def wait(pid_file, *, seconds=60):
     """Tells where it runs, and ends in order when it is asked to stop."""
-    Path(pid_file).write_text(str(os.getpid()))
     signal.signal(signal.SIGTERM, lambda *_: save(pid_file))
+    Path(pid_file).write_text(str(os.getpid()))
     time.sleep(seconds)
 
 
