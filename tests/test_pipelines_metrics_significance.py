@@ -46,8 +46,9 @@ def test_better_means_that_the_interval_leaves_out_zero():
     }
 
 
-def row(method, seen, unseen, seconds):
-    return {"method": method, "seen": seen, "unseen": unseen, "seconds": seconds}
+def row(method, seen, unseen, seconds, among_all=None):
+    figures = {"seen": seen, "unseen": unseen, "unseen_among_all": among_all}
+    return {"method": method, "seconds": seconds, **figures}
 
 
 def pair(a, b, better):
@@ -79,6 +80,22 @@ def test_of_equals_the_cheaper_one_that_keeps_what_it_knew():
     found = recommendation.recommend(rows, pairs)
     assert (found["method"], found["keeps"]) == ("fine-tune", False)
     assert "loses 50.0 points on new ones" in found["answer"]
+
+
+def test_who_names_new_classes_among_themselves_alone_has_not_kept_them():
+    rows = [
+        row("zero-shot", 0.70, 0.80, 1, among_all=0.34),
+        row("text-probe", 0.90, 0.80, 5, among_all=0.08),
+        row("auto", 0.90, 0.81, 60, among_all=0.34),
+    ]
+    pairs = [pair("zero-shot", "text-probe", "text-probe"), pair("zero-shot", "auto", "auto")]
+    pairs.append(pair("text-probe", "auto", None))
+    found = recommendation.recommend(rows, pairs)
+    assert (found["method"], found["keeps"]) == ("auto", True)
+    assert "loses nothing on new ones among all classes, takes" in found["answer"]
+    found = recommendation.recommend(rows[:2], pairs[:1])
+    assert (found["method"], found["keeps"]) == ("text-probe", False)
+    assert "loses 26.0 points on new ones among all classes against zero-shot" in found["answer"]
 
 
 def test_a_method_that_is_beaten_is_not_recommended_for_being_cheap():

@@ -7,6 +7,9 @@ from typing import Any
 #: is recommended. Losing more than this on classes never seen is said beside the gain.
 NOTABLE_LOSS = 0.01
 
+#: What a row says of classes never seen, and in words: a method keeps them where it keeps both.
+OF_NEW = {"unseen": "new ones", "unseen_among_all": "new ones among all classes"}
+
 TENS = 10  # how finely it is said how many more images would be needed
 
 
@@ -21,12 +24,13 @@ def recommend(
 
     Of the methods that no other beats significantly on the classes trained on, the cheapest to
     train; where classes are held out, among those of them that lose at most `NOTABLE_LOSS` on
-    these against zero-shot, if there is one. None where none is surely better than guessing; the
-    answer then says how many test images it would take.
+    these against zero-shot, both among themselves and among all classes, if there is one. None
+    where none is surely better than guessing; the answer then says how many test images it would
+    take.
 
     Args:
-        rows: of the table, those that failed left out; `method`, `seen`, `unseen`, `seconds`,
-            `intervals`.
+        rows: of the table, those that failed left out; `method`, `seen`, `unseen`,
+            `unseen_among_all`, `seconds`, `intervals`.
         pairs: of `significance.pairs`.
         chance: how often always saying the commonest class trained on is right.
         tested: test images of the classes trained on.
@@ -47,21 +51,28 @@ def recommend(
         if pair["better"] == best
     }
     equal = [row for row in rows if row["method"] not in beaten]
-    known = next((row["unseen"] for row in rows if row["method"] == "zero-shot"), None)
-    keeping = [
-        row
-        for row in equal
-        if known is not None and row["unseen"] is not None and row["unseen"] >= known - NOTABLE_LOSS
-    ]
+    known = next((row for row in rows if row["method"] == "zero-shot"), {})
+    keeping = [row for row in equal if (lost := _lost(row, known)) and lost[1] <= NOTABLE_LOSS]
     chosen = min(keeping or equal, key=lambda row: (row["seconds"], -row["seen"]))
     others = [row for row in rows if row is not chosen]
     runner_up = max(others, key=lambda row: row["seen"], default=None)
     return {
         "method": chosen["method"],
         "runner_up": runner_up and runner_up["method"],
-        "keeps": bool(keeping) if known is not None else None,
+        "keeps": bool(keeping) if _lost(known, known) else None,
         "answer": _words(chosen, runner_up, rows, pairs, known=known),
     }
+
+
+def _lost(row: dict[str, Any], known: dict[str, Any]) -> tuple[str, float] | None:
+    """Of the figures of `OF_NEW`, the one that loses most against zero-shot, and how much.
+
+    None where no class is held out, or the method cannot name such classes.
+    """
+    said = [name for name in OF_NEW if known.get(name) is not None]
+    if not said or any(row.get(name) is None for name in said):
+        return None
+    return max(((name, known[name] - row[name]) for name in said), key=lambda lost: lost[1])
 
 
 def _surely(row: dict[str, Any]) -> float:
@@ -109,24 +120,25 @@ def _words(
     rows: list[dict[str, Any]],
     pairs: list[dict[str, Any]],
     *,
-    known: float | None,
+    known: dict[str, Any],
 ) -> str:
     parts = [f"{100 * chosen['seen']:.1f} % on your classes"]
     if runner_up is not None:
         parts.append(_against(chosen, runner_up, pairs))
-    if known is not None and chosen["unseen"] is not None and chosen["method"] != "zero-shot":
-        lost = 100 * (known - chosen["unseen"])
-        parts.append(
-            f"loses {lost:.1f} points on new ones against zero-shot"
-            if lost > 0.05
-            else f"gains {-lost:.1f} points on new ones against zero-shot"
-            if lost < -0.05
-            else "loses nothing on new ones"
-        )
-    elif known is not None and chosen["unseen"] is None:
+    if lost := _lost(chosen, known):
+        if chosen is not known:
+            parts.append(_of_new(OF_NEW[lost[0]], 100 * lost[1]))
+    elif _lost(known, known):
         parts.append("cannot name new ones")
     parts.append(f"takes {duration(chosen['seconds'])}")
     return f"Use {chosen['method']}: " + ", ".join(parts) + "."
+
+
+def _of_new(classes: str, points: float) -> str:
+    if abs(points) <= 0.05:
+        return f"loses nothing on {classes}"
+    verb = "loses" if points > 0 else "gains"
+    return f"{verb} {abs(points):.1f} points on {classes} against zero-shot"
 
 
 def _against(chosen: dict[str, Any], other: dict[str, Any], pairs: list[dict[str, Any]]) -> str:
