@@ -75,6 +75,15 @@ def averages(
     return list(zip(optimizer._trainable_variables, found, strict=True))
 
 
+def name_for_export(model: "keras.Model") -> None:
+    """Renames TensorFlow's variables whose names no SavedModel takes: those that begin with `_`, as
+    layers of networks converted from PyTorch may. Keras' own names and paths stay."""
+    for variable in model.variables:
+        name = getattr(variable.value, "_handle_name", "")
+        if name.startswith("_"):
+            variable.value._handle_name = f"v{name}"
+
+
 def litert_schema() -> tuple[ModuleType, ModuleType]:
     """Returns TensorFlow's modules of a `.tflite` file: its classes, and how to read and write."""
     from tensorflow.lite.python import schema_py_generated

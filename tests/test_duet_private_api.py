@@ -117,3 +117,23 @@ def test_a_litert_file_can_be_read_and_written():
     assert hasattr(schema, "MetadataT") and hasattr(schema, "BufferT")
     for name in ("convert_bytearray_to_object", "convert_object_to_bytearray", "opcode_to_name"):
         assert callable(getattr(files, name))
+
+
+def test_variables_get_names_that_a_saved_model_takes(tmp_path):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(1, name="_head")(inputs))
+    images = np.ones((3, 2), "float32")
+
+    def write():
+        archive = keras.export.ExportArchive()
+        signature = [tf.TensorSpec((None, 2), tf.float32)]
+        archive.add_endpoint("serve", lambda x: model(x), input_signature=signature)
+        archive.write_out(str(tmp_path / "out"), verbose=False)
+
+    with pytest.raises(ValueError, match="root scope name"):
+        write()
+    private_api.name_for_export(model)
+    write()
+    loaded = tf.saved_model.load(str(tmp_path / "out"))
+    np.testing.assert_allclose(loaded.serve(tf.constant(images)), model(images), rtol=1e-6)
+    assert {each.path for each in model.variables} == {"_head/kernel", "_head/bias"}

@@ -16,15 +16,22 @@ import tfrecords  # noqa: E402
 from pipelines.finetuning import auto  # noqa: E402
 
 
-def test_held_out_classes_alpha_and_what_is_left(home):
+@pytest.fixture(scope="module")
+def tuned(home):
+    """What the command printed, and the folder of its run."""
     status, output, error = finetune(
         home,
         *("auto", "--held-out-classes", "dog", *RATE, "--head-multiplier", "2"),
         *("--wise-ft", "choose"),
     )
     assert status == 0, error
+    return output, home / "auto"
+
+
+def test_held_out_classes_alpha_and_what_is_left(tuned):
+    output, out = tuned
     assert "5 classes to train on" in output and "1 classes held out" in output
-    found = valid_results(home / "auto")
+    found = valid_results(out)
     assert found["method"] == "paint" and found["config"]["wise_ft"] == "choose"
     assert found["parts"]["held_out"] == [3] and found["classes"] == 5
     metrics, history = found["metrics"], found["history"]
@@ -38,13 +45,13 @@ def test_held_out_classes_alpha_and_what_is_left(home):
     assert 3 not in alpha["classes"] and set(alpha["classes"]) <= set(found["parts"]["seen"])
     assert alpha["chosen"] in [row["alpha"] for row in alpha["curve"]]
     assert set(found["intervals"]) >= {"top1", "unseen_among_all", "generalized_top1"}
-    page = (home / "auto" / "report.html").read_text()
+    page = (out / "report.html").read_text()
     assert "Interpolation between the weights before and after" in page and "http" not in page
 
 
-def test_the_saved_model_is_the_one_that_was_measured(home):
+def test_the_saved_model_is_the_one_that_was_measured(home, tuned):
     """And the dual encoder beside it has the tuned image side."""
-    out = home / "auto"
+    _, out = tuned
     model = keras.saving.load_model(out / "model.keras")
     assert model.class_names == [name for name in NAMES if name != "dog"]
     dual = dual_encoder.load(out / "dual_encoder.keras")

@@ -9,6 +9,7 @@ from keras import ops
 
 import classifiers
 import dual_encoder
+from duet import private_api
 from pipelines.runs import models
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Deployable:
     templates: tuple[str, ...]
     multi_label: bool
     name: str
+
+    def __post_init__(self) -> None:
+        private_api.name_for_export(self.model)
 
     @property
     def preprocessing(self) -> dict[str, Any]:
