@@ -122,6 +122,8 @@ def test_none_is_recommended_that_may_be_guessing():
         "one class is right for 25 %. Label 300 more to test on, or give more of those you have "
         "to the test (prepare --test-share)."
     )
+    found = recommendation.recommend(rows, [], chance=0.25, tested=20, folds=True)
+    assert found["answer"].endswith("Label 300 more to test on.")
     found = recommendation.recommend(rows, [], chance=0.3, tested=20)
     assert found["answer"] == (
         "Nothing to choose yet: the best, auto, is right for 30 %, interval 10-50; always saying "

@@ -19,6 +19,7 @@ def recommend(
     *,
     chance: float = 0.0,
     tested: int = 0,
+    folds: bool = False,
 ) -> dict[str, Any]:
     """The method to use, what it is compared with, and the answer in words.
 
@@ -34,6 +35,7 @@ def recommend(
         pairs: of `significance.pairs`.
         chance: how often always saying the commonest class trained on is right.
         tested: test images of the classes trained on.
+        folds: whether every image is tested already.
 
     Returns:
         `method`, `runner_up` or None, `answer`, and `keeps`: whether it keeps what was known.
@@ -43,7 +45,7 @@ def recommend(
         return {**nothing, "answer": "No method finished."}
     if all(_surely(row) <= chance for row in rows):
         first = max(rows, key=lambda row: row["seen"])
-        return {**nothing, "answer": _undecided(first, chance=chance, tested=tested)}
+        return {**nothing, "answer": _undecided(first, chance=chance, tested=tested, folds=folds)}
     best = max(rows, key=lambda row: row["seen"])["method"]
     beaten = {
         pair["a"] if pair["better"] == pair["b"] else pair["b"]
@@ -95,7 +97,7 @@ def more_needed(row: dict[str, Any], *, chance: float, tested: int) -> int | Non
     return max(TENS, math.ceil(round((needed - tested) / TENS, 6)) * TENS)
 
 
-def _undecided(row: dict[str, Any], *, chance: float, tested: int) -> str:
+def _undecided(row: dict[str, Any], *, chance: float, tested: int, folds: bool) -> str:
     """The answer where the best row may be guessing."""
     ends = row.get("intervals", {}).get("seen")
     between = f", interval {100 * ends[0]:.0f}-{100 * ends[1]:.0f}" if ends else ""
@@ -107,10 +109,10 @@ def _undecided(row: dict[str, Any], *, chance: float, tested: int) -> str:
             f"Nothing to choose yet: the best, {row['method']}, is right for {right}; {guessing}. "
             "Look at the images and their labels, or try other class names or another model."
         )
+    share = ", or give more of those you have to the test (prepare --test-share)"
     return (
         f"Too few test images to choose: {tested:,}; {row['method']} is ahead at {right}; "
-        f"{guessing}. Label {more:,} more to test on, or give more of those you have to the "
-        "test (prepare --test-share)."
+        f"{guessing}. Label {more:,} more to test on{'' if folds else share}."
     )
 
 

@@ -79,6 +79,7 @@ def document(
             pairs,
             chance=_chance(made),
             tested=sum(_tested(made)),
+            folds=len(made.folds) > 1,
         ),
     )
 
