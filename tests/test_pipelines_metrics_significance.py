@@ -76,6 +76,8 @@ def test_of_equals_the_cheaper_one_that_keeps_what_it_knew():
         "Use auto: 91.5 % on your classes, not surely different from fine-tune (92.0 %), "
         "loses 0.5 points on new ones against zero-shot, takes 4.2 min."
     )
+    rows[2]["unseen"] = 0.79  # a point is not too much
+    assert recommendation.recommend(rows, pairs)["keeps"]
     rows[2]["unseen"] = 0.5
     found = recommendation.recommend(rows, pairs)
     assert (found["method"], found["keeps"]) == ("fine-tune", False)

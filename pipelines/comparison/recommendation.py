@@ -74,7 +74,8 @@ def _lost(row: dict[str, Any], known: dict[str, Any]) -> tuple[str, float] | Non
     said = [name for name in OF_NEW if known.get(name) is not None]
     if not said or any(row.get(name) is None for name in said):
         return None
-    return max(((name, known[name] - row[name]) for name in said), key=lambda lost: lost[1])
+    losses = ((name, round(known[name] - row[name], 9)) for name in said)  # 0.80 - 0.79 is 0.01
+    return max(losses, key=lambda lost: lost[1])
 
 
 def _surely(row: dict[str, Any]) -> float:
