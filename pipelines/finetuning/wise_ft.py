@@ -80,6 +80,7 @@ def choose_alpha(
         dataclasses.replace(options, micro_batch=micro or 0),
         dataclasses.replace(data, parts=parts, batch_size=batch),
         out=directory,
+        watched=False,
     )
     rows = curve(made, *way)
     alpha = choose(rows)
