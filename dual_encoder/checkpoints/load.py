@@ -151,7 +151,7 @@ def _layout(folder: Path) -> str | None:
 
 @contextlib.contextmanager
 def _collecting_nothing() -> Iterator[None]:
-    """A model is a hundred thousand new objects: to look for those in vain takes a third of it."""
+    """Pauses garbage collection, which takes a third of the time for 100,000 new objects."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -239,7 +239,7 @@ def _read_keras(path: Path) -> Any:
 
 
 def _import_owners(path: Path) -> None:
-    """Import the packages of Duet that registered what the file is made of.
+    """Import the packages of Duet that registered the classes in the file.
 
     Raises ValueError for one that is not installed; damaged files are left to Keras.
     """

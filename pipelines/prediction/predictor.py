@@ -249,7 +249,7 @@ def batches(
         answers = []
         if batch.names:
             filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)
-            filled[: len(batch.names)] = batch.images  # one shape: another is compiled anew
+            filled[: len(batch.names)] = batch.images  # one shape: another would be compiled again
             probabilities = predictor.probabilities(filled)
             for name, row in zip(batch.names, probabilities, strict=False):
                 answers.append(answer(name, row, predictor, threshold=threshold, top_k=top_k))

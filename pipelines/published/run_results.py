@@ -34,7 +34,7 @@ NAMELESS = ("imagenet",)  # whose class folders are called by WordNet ids: names
 
 
 def read(run: str) -> list[Measured]:
-    """What a finished run measured; [] for a run of `train`, whose model nobody else has.
+    """What a finished run measured; [] for a run of `train`, for which nothing is published.
 
     Args:
         run: its folder, or its `results.json`.

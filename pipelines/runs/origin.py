@@ -52,7 +52,7 @@ def check(out: Path, now: Origin) -> None:
         if begun.get(MODELS, {}).get(name, digest) != digest
     ]
     if begun.get(RECORDS, now[RECORDS]) != now[RECORDS]:
-        others.insert(0, "records (written anew since)")
+        others.insert(0, "records (rewritten since)")
     if others:
         raise ValueError(
             f"{out} holds a run begun from other {' and '.join(others)}; give another --out"
