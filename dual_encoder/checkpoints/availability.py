@@ -15,8 +15,8 @@ from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.load import (
     HUB,
     KERAS,
-    SETTINGS,
     row_named,
+    settings,
     with_revision,
 )
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
@@ -120,7 +120,7 @@ def _bytes(sizes: list[int | None]) -> int | None:
 def _problem(repository: str, commit: str, weights: Weights, row: Checkpoint | None) -> str | None:
     """Why the weights of a commit cannot be loaded, None where nothing is in the way."""
     try:
-        folder = fetch.fetch(repository, SETTINGS, revision=commit)
+        folder = fetch.fetch(repository, settings, revision=commit)
         tensors = _tensors(repository, commit, weights, folder)
         with keras.StatelessScope(initialize_variables=False):
             model = _fitting(folder, weights, tensors)
