@@ -136,7 +136,7 @@ def read_folder(
     layout = layout or _layout(folder)
     if layout is None:
         raise FileNotFoundError(unknown_names.no_layout(folder, names_in(folder)))
-    with _collecting_nothing():
+    with _collecting_nothing(), understood(folder):
         return READERS[layout](folder, image_size=image_size)
 
 
@@ -147,6 +147,15 @@ def _layout(folder: Path) -> str | None:
     names = names_in(folder)
     weights = find(names)
     return weights.layout if weights else next((n for n in CONFIGS if CONFIGS[n] in names), None)
+
+
+@contextlib.contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Names the folder where settings that no table knows lead its reader astray."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{folder}: its settings are not understood ({error!r:.300})") from error
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers import calibration
 from classifiers import on_features as library
-from duet import files
+from duet import documents, files
 from pipelines.finetuning import on_features, wise_ft
 from pipelines.methods.registry import METHODS
 from pipelines.runs import class_split
@@ -59,7 +59,7 @@ def choose(
     """
     kept = out / FILE
     if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))
+        return documents.read(kept, TABLE, hint="delete it, and the choice is made again")
     aside, away = data, tuple[int, ...]()
     if len(data.parts.seen) >= class_split.ENOUGH:
         away = class_split.pseudo(data.parts, seed=options.seed)
@@ -76,6 +76,14 @@ def choose(
         found |= _against_tower(train, options, data, row, right, low=low, out=out, devices=devices)
     files.write(kept, json.dumps(found))
     return found
+
+
+TABLE = {
+    "method": documents.one_of(TOWER, *ROWS),
+    "why": str,
+    "tried": {"*": documents.NUMBER},
+    "seconds": documents.NUMBER,
+}
 
 
 def _best_row(
