@@ -149,7 +149,8 @@ def _words(kind: Any) -> str:
         return kind.words
     if isinstance(kind, tuple):
         return " or ".join(map(_words, kind))
-    return _WORDS[type(kind) if isinstance(kind, dict | list) else kind]
+    named: Any = type(kind) if isinstance(kind, dict | list) else kind
+    return _WORDS[named]
 
 
 def _refuse(value: Any, kind: Any, where: str) -> None:

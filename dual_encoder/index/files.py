@@ -109,7 +109,7 @@ class IndexRows:
         """CRC-32 of all arrays, 2 GB/s: any byte that changed on the disk changes it."""
         found = 0
         for array in vars(self).values():
-            found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), found)
+            found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
         return found
 
     def release(self) -> None:
