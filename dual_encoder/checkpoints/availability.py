@@ -17,6 +17,7 @@ from dual_encoder.checkpoints.load import (
     KERAS,
     row_named,
     settings,
+    understood,
     with_revision,
 )
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
@@ -122,13 +123,11 @@ def _problem(repository: str, commit: str, weights: Weights, row: Checkpoint | N
     try:
         folder = fetch.fetch(repository, settings, revision=commit)
         tensors = _tensors(repository, commit, weights, folder)
-        with keras.StatelessScope(initialize_variables=False):
+        with understood(folder), keras.StatelessScope(initialize_variables=False):
             model = _fitting(folder, weights, tensors)
         found = contradictions(model, row) if row else []
     except (ValueError, FileNotFoundError) as error:
         return " ".join(str(error).split())
-    except (LookupError, TypeError) as error:  # of a setting that is not what it should be
-        return f"its configuration is not understood ({error!r})"
     finally:
         keras.utils.clear_session()  # or Keras gives them their weights at the next occasion
     return f"it contradicts the table: {'; '.join(found)}" if found else None

@@ -136,8 +136,19 @@ def read_folder(
     layout = layout or _layout(folder)
     if layout is None:
         raise FileNotFoundError(unknown_names.no_layout(folder, names_in(folder)))
-    with _collecting_nothing():
+    with _collecting_nothing(), understood(folder):
         return READERS[layout](folder, image_size=image_size)
+
+
+@contextlib.contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Turn what Python says of a setting that is not what it should be into a ValueError."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ArithmeticError, StopIteration) as error:
+        reason = " ".join(str(error).split())
+        reason = f"no {reason}" if isinstance(error, KeyError) else reason or type(error).__name__
+        raise ValueError(f"{folder}: its configuration is not understood ({reason})") from error
 
 
 def _layout(folder: Path) -> str | None:
