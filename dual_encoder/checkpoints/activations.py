@@ -23,7 +23,7 @@ def activation(name: str) -> str | Callable:
     Raises:
         ValueError: an unknown one.
     """
-    if not isinstance(name, str) or name not in ACTIVATIONS:
+    if name not in ACTIVATIONS:
         raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}; got {name!r}")
     return ACTIVATIONS[name]
 

@@ -4,7 +4,6 @@ KerasHub reads its own files; this takes the sizes and the weights over into Due
 computes GELU by the tanh approximation, so this does too.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
-from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
@@ -47,10 +46,9 @@ IGNORED = (
 def is_preset(folder: Path) -> bool:
     """Whether the folder is one of KerasHub's."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return "registered_name" in read_json(folder, "config.json")
+    except (OSError, ValueError):
         return False
-    return isinstance(config, dict) and "registered_name" in config
 
 
 def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
@@ -62,7 +60,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         FileNotFoundError: no weights in the folder.
         ValueError: another architecture, or weights that cannot be read.
     """
-    kind = read_json(folder, "config.json")["class_name"]
+    kind = read_json(folder, "config.json", KERAS_HUB)["class_name"]
     if kind not in FAMILIES:
         raise ValueError(f"{folder}: expected a preset of {', '.join(FAMILIES)}; got {kind}")
     if not any(folder.glob("model*.weights.h5")):

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.json_files import read_config
+from dual_encoder.checkpoints.json_files import OPEN_CLIP, read_json
 from dual_encoder.checkpoints.open_clip import image_towers, text_towers
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.position_embeddings import resized
@@ -81,7 +81,7 @@ def unbuilt(folder: Path, *, image_size: int | None = None) -> DualEncoder:
     Raises:
         ValueError: the configuration, which it names, is of another architecture.
     """
-    document = read_config(folder, CONFIG)
+    document = read_json(folder, CONFIG, OPEN_CLIP)
     config, pixels = document["model_cfg"], document.get("preprocess_cfg", {})
     vision, text = config["vision_cfg"], config["text_cfg"]
     named = "hf_model_name" in text
@@ -122,12 +122,8 @@ def _preprocessing(folder: Path, config: Config) -> dict[str, Any]:
             f"{folder}: expected resize_mode {', '.join(resize)} in {CONFIG}; got {mode!r}"
         )
     for key in ("mean", "std"):
-        values: Any = config.get(key)
-        numbers = isinstance(values, list) and all(isinstance(each, int | float) for each in values)
-        if not numbers or len(values) != 3:
-            raise ValueError(
-                f"{folder}: expected preprocess_cfg with 3 numbers for {key!r} in {CONFIG}"
-            )
+        if key not in config:
+            raise ValueError(f"{folder}: expected preprocess_cfg with {key!r} in {CONFIG}")
     return {
         "mean": config["mean"],
         "std": config["std"],
