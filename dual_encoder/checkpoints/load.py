@@ -154,7 +154,14 @@ def understood(folder: Path) -> Iterator[None]:
     """Names the folder where settings that no table knows lead its reader astray."""
     try:
         yield
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        StopIteration,
+        RecursionError,
+    ) as error:
         raise ValueError(f"{folder}: its settings are not understood ({error!r:.300})") from error
 
 
