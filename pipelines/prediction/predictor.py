@@ -18,6 +18,7 @@ from pipelines.prediction import source as prediction_source
 from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.source import Source
 from pipelines.runs import class_names as runs_class_names
+from pipelines.runs import class_prompts
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -150,7 +151,7 @@ def _of_keras(source: Source) -> Predictor:
     found = deployment_classifier.load(
         source.model,
         class_names=_texts(source.class_names, what="--class-names", least=2),
-        templates=_texts(source.templates, what="--templates", least=1),
+        templates=_templates(source),
         prompts=source.prompts,
         manifest=source.manifest(),
     )
@@ -161,6 +162,19 @@ def _of_keras(source: Source) -> Predictor:
         _compiled(found),
         f"{source.model} ({source.said})" if source.said else source.model,
     )
+
+
+def _templates(source: Source) -> list[str] | None:
+    """As given, or of the file that is named."""
+    given = source.templates
+    if (
+        given is None
+        or len(given) > 1
+        or Path(given[0]).suffix.lower() not in class_prompts.SUFFIXES
+    ):
+        return _texts(given, what="--templates", least=1)
+    names = _texts(source.class_names, what="--class-names", least=2)
+    return runs_class_names.templates(list(given), source.manifest(), names=names)
 
 
 def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str] | None:
