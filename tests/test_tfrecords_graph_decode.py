@@ -124,6 +124,41 @@ def test_png_is_turned_as_its_exif_says(squares):
     assert (expected != squares([encoded(photograph(), "PNG")])[1]).any()
 
 
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def with_chunk(data, name, content, *, last=False):
+    """A PNG with another chunk, before its pixels or after them."""
+    at = data.rindex(b"IEND" if last else b"IDAT") - 4
+    chunk = struct.pack(">I", len(content)) + name + content
+    return data[:at] + chunk + struct.pack(">I", crc32(name + content)) + data[at:]
+
+
+def test_images_are_turned_as_xmp_says_where_exif_does_not(squares):
+    plain, text = encoded(photograph(), "PNG"), b"XML:com.adobe.xmp\0%c\0\0\0%b"
+    upright = Image.Exif()
+    upright[0x0112] = 1
+    files = [encoded(photograph(), xmp=XMP), encoded(photograph(), xmp=XMP, exif=upright)]
+    files += [with_chunk(plain, b"iTXt", text % (0, XMP)), plain, encoded(photograph())]
+    found, expected = squares(files)
+    np.testing.assert_array_equal(found, expected)
+    assert (expected[0] != expected[1]).any() and (expected[2] != expected[3]).any()
+    hidden = [with_chunk(plain, b"iTXt", text % (1, compress(XMP)))]
+    hidden += [with_chunk(plain, b"zTXt", b"Raw profile type exif\0\0" + compress(b"\n" * 4))]
+    for file in hidden:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="EXIF as text or compressed XMP"):
+            squares([file])
+
+
+def test_exif_after_the_pixels_of_a_png_and_cut_short(squares):
+    plain = encoded(photograph(), "PNG")
+    exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    files = [with_chunk(plain, b"eXIf", exif, last=True), with_chunk(plain, b"eXIf", exif[:20])]
+    found, expected = squares(files)
+    np.testing.assert_array_equal(found, expected)
+    assert (expected[0] != expected[1]).any()
+
+
 def test_cmyk_with_adobes_marker_is_read_and_without_refused(squares):
     data = encoded(photograph(mode="CMYK"), quality=95)
     found, expected = squares([data])

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -39,6 +40,34 @@ def test_plain_files_keep_their_bytes(kind, pixels):
     image = normalise(data)
     assert image.data == data
     assert (image.format, image.height, image.width) == (kind.lower(), 32, 48)
+
+
+def chunk(name, content):
+    body = name + content
+    return len(content).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+
+
+PNG_CHANGES = {
+    "damaged end": lambda png: png[:-1] + b"x",
+    "no end": lambda png: png[:-12],
+    "unknown chunk": lambda png: png[:-12] + chunk(b"ABCD", b"12") + png[-12:],
+    "two headers": lambda png: png[:33] + png[8:33] + png[33:],
+    "pixels too many": lambda png: png[:-12] + chunk(b"IDAT", b"x" * 99) + png[-12:],
+}
+
+
+@pytest.mark.parametrize("what", PNG_CHANGES)
+@pytest.mark.parametrize("pixels", [COLOUR, RAMP], ids=["colour", "grey"])
+def test_png_that_other_decoders_refuse_is_mended(what, pixels):
+    """Pillow overlooks these; TensorFlow would fail in the midst of a training."""
+    data = PNG_CHANGES[what](encode(Image.fromarray(pixels), "PNG"))
+    try:
+        image = normalise(data)
+    except UnreadableError:
+        assert what == "no end"
+    else:
+        assert image.data != data
+        assert (decode(image) == (pixels if pixels.ndim == 3 else pixels[..., None])).all()
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP", "TIFF"])

@@ -37,6 +37,20 @@ def test_split_folders_may_have_the_name_of_their_set(tmp_path):
     assert source.class_names == ("a", "b") and source.splits == {"train": 10, "test": 10}
 
 
+def test_folders_in_folders_of_the_same_name_as_kaggle_has_them(tmp_path):
+    """Intel Image Classification: seg_train/seg_train/CLASS, and seg_pred/seg_pred/IMAGE."""
+    put(tmp_path, *(f"{s}/{s}/{name}" for s in ("seg_train", "seg_test") for name in "ab"))
+    put(tmp_path, "seg_pred/seg_pred")
+    source = read(tmp_path)
+    assert source.class_names == ("a", "b") and source.splits == {"train": 10, "test": 10}
+    assert source.notes == ("passed over: 5 images in seg_pred, which has no class folders",)
+
+
+def test_evaluation_is_the_test_split(tmp_path):
+    put(tmp_path, *(f"{split}/{name}" for split in ("training", "evaluation") for name in "ab"))
+    assert read(tmp_path).splits == {"train": 10, "test": 10}
+
+
 def test_folders_of_two_sets_are_not_taken_for_splits(tmp_path):
     put(tmp_path, "cars_train/a", "cars_train/b", "bikes_test/a", "bikes_test/b")
     with pytest.raises(ValueError, match="folder bikes_test holds 0 images and folders"):

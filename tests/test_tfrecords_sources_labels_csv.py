@@ -71,6 +71,18 @@ def test_class_columns_as_kaggles_movie_posters_have_them(table):
     assert (found["a.jpg"], found["b.jpg"], found["c.jpg"]) == ((0, 1), (1,), ())
 
 
+def test_class_columns_as_pandas_writes_them_and_columns_that_are_not_read(table):
+    rows = "".join(f"{name}.jpg,{name in 'abcd'},{name > 'c'}\n" for name in "abcdefghijkl")
+    source = sources.labels(table(f"file,cat,dog\n{rows}"), seed=0)
+    found = {}
+    for split in source.splits:
+        found |= listing(source, split)
+    assert (found["a.jpg"], found["d.jpg"], found["l.jpg"]) == ((0,), (0, 1), (1,))
+    rows = "".join(f"{name}.jpg,{name > 'c'},9\n" for name in "abcdefghijkl")
+    source = sources.labels(table(f"file,label,fold\n{rows}"), seed=0)
+    assert source.notes == ("columns not read: fold",)
+
+
 def test_images_elsewhere_and_names_with_commas(table, tmp_path):
     path = table('file,label,split\na.jpg,"cat, large",train\nb.jpg,dog,train\n')
     (tmp_path / "tables").mkdir()
@@ -117,6 +129,7 @@ def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
         ("file,label\na.jpg,red cat\nb.jpg,red_cat\n", "mean the same name: red cat"),
         ("file,label,split\na.jpg,x,train\nb.jpg,y,\n", "some rows name a split and 1 do not"),
         ("file,label,split\na.jpg,x,../train\n", "line 2: expected a split like"),
+        ("file,label,split\na.jpg,x,val\nb.jpg,y,dev\n", "dev and val are both split validation"),
         ("file,label\na.jpg,x\nb.jpg,y\n", "2 images are too few to split"),
         ('file,label\na.jpg,"x\n', "line 2: unexpected end of data"),
         ("file,x,y\na.jpg,1,2\n", "line 2: class column 'y': expected 0 or 1, got '2'"),

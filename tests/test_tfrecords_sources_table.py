@@ -254,3 +254,31 @@ def test_files_that_are_no_tables_are_named(folder):
     (folder / "t.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(ValueError, match="is COCO's JSON, of which --captions reads captions"):
         sources.labels(folder / "t.json", seed=0)
+
+
+def test_two_folders_of_imagefolder_for_one_split_are_refused(folder):
+    for split in ("val", "dev"):
+        (folder / split).mkdir()
+        (folder / split / "metadata.csv").write_text("file_name,label\n")
+    for read in (sources.captions, sources.labels):
+        with pytest.raises(ValueError, match="dev and val are both split validation"):
+            read(folder, seed=0)
+        rows = "file_name,label\ndev/1.jpg,a\nval/2.jpg,b\n"
+        (folder / "metadata.csv").write_text(rows)
+
+
+@pytest.mark.parametrize("value", [{"en": "a dog"}, [{"raw": "a dog"}], [["a dog"]]])
+def test_objects_in_place_of_texts_are_refused(folder, value):
+    record = {"file": "1.jpg", "caption": value, "label": value}
+    (folder / "c.json").write_text(json.dumps([{"file": "0.jpg", "caption": "a"}, record]))
+    with pytest.raises(ValueError, match="record 2: caption: expected a caption; got "):
+        sources.captions(folder / "c.json", seed=0)
+    with pytest.raises(ValueError, match="record 2: label: expected a label; got "):
+        sources.labels(folder / "c.json", seed=0)
+
+
+def test_a_caption_of_coco_that_is_no_text_is_named(folder):
+    images, captions = [{"id": 1, "file_name": "1.jpg"}], [{"image_id": 1, "caption": None}]
+    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": captions}))
+    with pytest.raises(ValueError, match=r"the caption of 1\.jpg: expected a text; got None"):
+        sources.captions(folder / "c.json", seed=0)

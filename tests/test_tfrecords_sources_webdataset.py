@@ -118,3 +118,37 @@ def test_what_macos_adds_is_no_example_and_what_lacks_a_caption_is_counted(tmp_p
     source = webdataset(str(tmp_path), seed=0)
     assert sum(source.splits.values()) == 11
     assert source.notes == ("passed over: 1 examples without a caption",)
+
+
+def test_a_text_that_cannot_be_read_stops_nothing_else(tmp_path):
+    members = []
+    texts = {3: ("txt", b"caf\xe9"), 4: ("json", b"{"), 5: ("json", b'{"caption": {"en": "a"}}')}
+    texts[6] = ("json", b'{"caption": null, "text": "a dog"}')
+    for i in range(12):
+        ending, text = texts.get(i, ("txt", b"a dog"))
+        members += [(f"{i:02}.jpg", jpeg(i)), (f"{i:02}.{ending}", text)]
+    shard(tmp_path / "0.tar", members)
+    source = webdataset(str(tmp_path), seed=0)
+    assert {raw.captions for raw in listing(source).values()} == {("a dog",)}
+    assert sum(source.splits.values()) == 9
+    (note,) = source.notes
+    assert note.startswith("passed over: 3 examples whose text cannot be read (0.tar: 03.txt: not")
+    shard(tmp_path / "0.tar", members[6:8])
+    with pytest.raises(ValueError, match=r"no example has a text that can be read: 0\.tar"):
+        webdataset(str(tmp_path), seed=0)
+
+
+def test_names_and_splits_that_are_the_same_are_refused(tmp_path):
+    members = [m for i in range(9) for m in ((f"{i}.jpg", jpeg(1)), (f"{i}.cls", b"%d" % (i % 3)))]
+    shard(tmp_path / "val-0.tar", members)
+    (tmp_path / "classnames.txt").write_text("hen\nhen\ncat\n")  # as OpenAI's of ImageNet
+    assert (
+        "several classes are called hen: --allow-equal-names"
+        in webdataset(str(tmp_path), seed=0).notes
+    )
+    (tmp_path / "classnames.txt").write_text("hen\nHen\ncat\n")
+    with pytest.raises(ValueError, match=r"classnames\.txt: several classes mean the same name"):
+        webdataset(str(tmp_path), seed=0)
+    shard(tmp_path / "dev-0.tar", members)
+    with pytest.raises(ValueError, match="dev and val are both split validation"):
+        webdataset(str(tmp_path), seed=0)

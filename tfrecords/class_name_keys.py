@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 # Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing.
@@ -12,7 +13,7 @@ _UNSEEN = {ord("_"): " ", **dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0xAD))}
 def name_key(name: str) -> str:
     """Returns a key that is equal for different spellings of the same class name.
 
-    Ignores case, underscore or space, repeated spaces, characters that nobody sees, and the
+    Ignores case, underscore or space, repeated spaces, invisible characters, and the
     Unicode form (NFC or NFD).
     """
     folded = unicodedata.normalize("NFC", name).casefold().translate(_UNSEEN)
@@ -25,6 +26,20 @@ def merged(names: Sequence[str]) -> list[tuple[str, ...]]:
     for name in names:
         groups.setdefault(name_key(name), []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def refuse_merged(names: Sequence[str], *, where: object) -> None:
+    """Raises ValueError if differently spelt names mean the same class."""
+    for group in merged(names):
+        if len(set(group)) > 1:
+            spelt = " and ".join(dict.fromkeys(group))
+            raise ValueError(f"{where}: several classes mean the same name: {spelt}")
+
+
+def said_twice(names: Sequence[str]) -> list[str]:
+    """Returns a note for each name of several classes, as some published lists have."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    return [f"several classes are called {name}: --allow-equal-names" for name in twice]
 
 
 def by_number(names: Sequence[str]) -> list[str]:

@@ -22,6 +22,11 @@ _ENTRY = 12  # bytes per EXIF entry
 
 _EXIF = 1 << 16  # most EXIF bytes searched
 
+# Regular expressions of RE2, where \C is any byte. Pillow too takes XMP's where EXIF has none.
+_IN_XMP = r'(?s)^\C*?tiff:Orientation(?:="|>)([0-9])\C*$'
+
+_HIDDEN = r"(?s)^\C*(?:[tz]TXtRaw profile type exif|iTXtXML:com\.adobe\.xmp\x00\x01)\C*$"
+
 
 def uploads_to_squares(encoded: tf.Tensor, **preprocessing: Any) -> tf.Tensor:
     """Decodes and preprocesses JPEG and PNG files in a graph, within 2 of 255 of `read_image`.
@@ -90,12 +95,25 @@ def _of_png(encoded: tf.Tensor) -> tf.Tensor:
     pixels = tf.cond(has_key, lambda: _keyed(encoded, chunks["tRNS"], pixels), lambda: pixels)
     with tf.control_dependencies([_check_depth(encoded, depth)]):
         pixels = tf.identity(pixels)
-    found = tf.cond(
-        chunks["eXIf"] >= 0,
-        lambda: _orientation_at(_bytes(encoded, chunks["eXIf"], _EXIF), tf.constant(0)),
-        lambda: tf.constant(1),
-    )
-    return _turned(pixels, found)
+    return _turned(pixels, _png_orientation(encoded, chunks["eXIf"]))
+
+
+def _png_orientation(encoded: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
+    """Returns the orientation, 1 to 8, from the chunk eXIf at `exif` (-1 if none) or from XMP.
+
+    Refuses EXIF that ImageMagick writes as text, and compressed XMP.
+    """
+
+    def of_exif() -> tf.Tensor:
+        sizes = _bytes(encoded, exif - 8, 4)
+        size = tf.minimum(256 * _byte(sizes, tf.constant(2)) + _byte(sizes, tf.constant(3)), _EXIF)
+        return _orientation_at(_bytes(encoded, exif, size), tf.constant(0))
+
+    found = tf.cond(exif >= 0, of_exif, lambda: -1)
+    hidden = (found < 0) & tf.strings.regex_full_match(encoded, _HIDDEN)
+    message = "EXIF as text or compressed XMP in a PNG, which may turn it; save it upright"
+    with tf.control_dependencies([tf.debugging.Assert(~hidden, [message])]):
+        return _or_xmp(found, encoded)
 
 
 def _check_depth(encoded: tf.Tensor, depth: tf.Tensor) -> tf.Operation:
@@ -129,31 +147,30 @@ def _bytes(encoded: tf.Tensor, at: tf.Tensor | int, count: tf.Tensor | int) -> t
 
 
 def png_chunks(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the offset of each chunk's data before the pixels, int32; -1 if it is missing.
+    """Returns the offset of data of the chunks tRNS, acTL (both before the pixels) and eXIf.
 
-    Reference: PNG (W3C, third edition), section 5.3.
+    Offsets are int32; -1 if it is missing. Reference: PNG (W3C, third edition), section 5.3.
     """
     names, size = ("tRNS", "acTL", "eXIf"), tf.strings.length(encoded)
 
     def kind(at: tf.Tensor) -> tf.Tensor:
         return tf.strings.substr(encoded, at + 4, 4)
 
-    def more(at: tf.Tensor, *places: tf.Tensor) -> tf.Tensor:
-        inside = (at >= 8) & (at + 12 <= size)
-        return tf.cond(inside, lambda: kind(at) != b"IDAT", lambda: False)
+    def more(at: tf.Tensor, pixels: tf.Tensor, *places: tf.Tensor) -> tf.Tensor:
+        return (at >= 8) & (at + 12 <= size)
 
-    def step(at: tf.Tensor, *places: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def step(at: tf.Tensor, pixels: tf.Tensor, *places: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.cast(_bytes(encoded, at, 4), tf.int64)
         length = tf.reduce_sum(parts * tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64))
         offsets = [
-            tf.where(kind(at) == name, at + 8, place)
+            tf.where((kind(at) == name) & ((name == "eXIf") | ~pixels), at + 8, place)
             for name, place in zip(names, places, strict=True)
         ]
         after = tf.minimum(tf.cast(at, tf.int64) + 12 + length, tf.cast(size, tf.int64))
-        return (tf.cast(after, tf.int32), *offsets)
+        return (tf.cast(after, tf.int32), pixels | (kind(at) == b"IDAT"), *offsets)
 
-    none = tf.constant(-1)
-    _, *offsets = tf.while_loop(more, step, (tf.constant(8), none, none, none))
+    start = (tf.constant(8), tf.constant(False), *[tf.constant(-1)] * len(names))
+    _, _, *offsets = tf.while_loop(more, step, start)
     return dict(zip(names, offsets, strict=True))
 
 
@@ -218,7 +235,7 @@ def _turned(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns a JPEG's EXIF orientation, int32, 1 (upright) to 8; 1 if it has none.
+    """Returns a JPEG's orientation from EXIF or XMP, int32, 1 (upright) to 8; 1 if it has none.
 
     Reference: CIPA DC-008 (Exif 2.32), section 4.6.4.A and annex on the APP1 segment.
     """
@@ -236,19 +253,32 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
     (at,) = tf.while_loop(
         is_other_segment, lambda at: (at + 2 + _two(data, at + 2),), (tf.constant(2),)
     )
-    return tf.where((at + 10 < last) & is_exif(at), _orientation_at(data, at + 10), 1)
+    found = tf.where((at + 10 < last) & is_exif(at), _orientation_at(data, at + 10), -1)
+    return _or_xmp(found, tf.strings.substr(encoded, 0, _SEARCHED))
+
+
+def _or_xmp(found: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """Returns the orientation that EXIF gave, or if it has none (-1), that of XMP; else 1."""
+    text = tf.strings.regex_replace(encoded, _IN_XMP, r"\1")
+    in_xmp = tf.cond(
+        tf.strings.length(text) == 1,
+        lambda: tf.strings.to_number(text, tf.int32),
+        lambda: tf.constant(1),
+    )
+    value = tf.where(found < 0, in_xmp, found)
+    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def _orientation_at(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    """Returns the orientation in the EXIF data whose TIFF header is at `start`; 1 if none."""
+    """Returns the orientation in the EXIF data whose TIFF header is at `start`; -1 if none."""
     little = _byte(data, start) == 0x49
     # A four-byte offset; valid ones are within the first 64 KiB.
     table = start + _two(data, tf.where(little, start + 4, start + 6), little)
     entries = table + 2 + _ENTRY * tf.range(tf.minimum(_two(data, table, little), 256))
-    is_it = _two(data, entries, little) == _ORIENTATION
-    values = tf.where(is_it, _two(data, entries + 8, little), 0)
-    value = tf.reduce_max(tf.concat([values, [0]], 0))
-    return tf.where((value >= 1) & (value <= 8), value, 1)
+    whole = entries + _ENTRY <= tf.size(data)
+    is_it = whole & (_two(data, entries, little) == _ORIENTATION)
+    values = tf.where(is_it, _two(data, entries + 8, little), -1)
+    return tf.reduce_max(tf.concat([values, [-1]], 0))
 
 
 def _byte(data: tf.Tensor, at: tf.Tensor) -> tf.Tensor:

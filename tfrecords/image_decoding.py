@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,12 @@ MAX_PIXELS = 89_478_485  # as in Pillow: a quarter of a gigabyte of RGB
 _DEEP = 16  # bits per channel of files that often hold only 10 or 12 bits
 
 _TWELVE_BITS = 4095
+
+# Chunks of a PNG in order, `_` for those that need not be understood; and its last chunk.
+_PNG_ORDER = re.compile(rb"IHDR( _)*( PLTE)?( _)*( IDAT)+( _)* IEND")
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+_RGB = 2  # colour type of a PNG
 
 # Tags of TIFF (Adobe, TIFF 6.0): NewSubfileType, BitsPerSample, MaxSampleValue.
 _SUBFILE_TYPE, _BITS_PER_SAMPLE, _MAX_SAMPLE = 254, 258, 281
@@ -139,6 +147,31 @@ def _bits(image: Image.Image, data: bytes) -> int:
         depth = _tag(image, _BITS_PER_SAMPLE)
         return depth if isinstance(depth, int) else 8
     return 8
+
+
+def is_simple_png(data: bytes) -> bool:
+    """Returns whether a grey or RGB PNG has 8 bits per channel and nothing strict decoders refuse.
+
+    Pillow overlooks chunks in a wrong order, unknown ones that matter, pixels too many, and a
+    damaged end.
+    """
+    kinds: list[bytes] = []
+    pixels: list[bytes] = []
+    at = 8
+    while at + 12 <= len(data) and kinds[-1:] != [b"IEND"]:
+        size, kind = struct.unpack_from(">I4s", data, at)
+        kinds.append(kind)
+        pixels += [data[at + 8 : at + 8 + size]] if kind == b"IDAT" else []
+        at += 12 + size
+    order = b" ".join(kind if kind[:1].isupper() else b"_" for kind in kinds)
+    if not _PNG_ORDER.fullmatch(order) or not data.startswith(_PNG_END, at - len(_PNG_END)):
+        return False
+    head, width, height, depth, colours, interlaced = struct.unpack_from(">I4xIIBB2xB", data, 8)
+    expected = height * (1 + width * (3 if colours == _RGB else 1))
+    inflated = zlib.decompressobj()
+    count = len(inflated.decompress(b"".join(pixels), 2 * expected + 1))
+    whole = inflated.eof and not inflated.unused_data and (interlaced or count == expected)
+    return bool(whole) and (head, depth) == (13, 8)
 
 
 def png_bit_depth(data: bytes) -> int:

@@ -121,7 +121,7 @@ def _is_plain(image: Image.Image, data: bytes) -> bool:
     if image.format not in ("JPEG", "MPO", "PNG") or image.mode not in ("RGB", "L"):
         return False
     if image.format == "PNG":
-        if "transparency" in image.info or image_decoding.png_bit_depth(data) != 8:
+        if "transparency" in image.info or not image_decoding.is_simple_png(data):
             return False
     elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         return False  # no end marker after the last scan: Pillow accepts it, TensorFlow does not

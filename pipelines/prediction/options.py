@@ -14,7 +14,7 @@ TABLES = (".csv", ".jsonl")
 
 @dataclass(frozen=True)
 class Options:
-    """Say what is on images that nobody has labelled.
+    """Predict the classes of unlabelled images.
 
     Args:
         model: the folder of a run (of finetune, compare, prompt or train), a .keras file, a
@@ -34,7 +34,7 @@ class Options:
         sure: of a run or an export that says how sure it is (all that learn do): probabilities at
             its temperature, no class where none is as likely as for 95 % of images of known
             classes, and a column `candidates`: classes that hold the true one for 90 %.
-        sheet: file for a page with the images, surest first; never overwritten.
+        sheet: file for a page with the images, most confident first; never overwritten.
         sort_into: folder; each image is copied into a folder of it named like its class.
         link: with --sort-into, links in place of copies.
         batch_size: images at a time.

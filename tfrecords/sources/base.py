@@ -30,6 +30,8 @@ SPLIT_NAMES = {
     "dev": "validation",
     "test": "test",
     "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
 }
 
 TEST_SHARE = 0.2  # of images with one label each that come unsplit
@@ -199,6 +201,21 @@ def split_name(text: str) -> str:
     if text and (text.isdigit() or not re.fullmatch(r"\w+", text, re.ASCII)):
         raise ValueError(f"expected a split like {', '.join(SPLITS)}, got {text!r}")
     return SPLIT_NAMES.get(text.lower(), text)
+
+
+def refuse_same_split(split_of: Mapping[str, str], *, where: object) -> None:
+    """Raises ValueError if two words, such as val and dev, mean the same split.
+
+    Args:
+        split_of: a word or folder -> its split.
+        where: what to name in the message.
+    """
+    first: dict[str, str] = {}
+    for word, split in sorted(split_of.items()):
+        if first.setdefault(split, word) != word:
+            raise ValueError(
+                f"{where}: {first[split]} and {word} are both split {split}; expected one of them"
+            )
 
 
 def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:

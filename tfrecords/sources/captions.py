@@ -130,9 +130,9 @@ def _by_split(
     if _is_coco(document):
         by_split = _coco(path, document)
     elif document is not None:
-        by_split = _of_table(of_document(path, document), columns)
+        by_split = _of_table(of_document(path, document), columns, notes)
     else:
-        by_split = _of_table(read_table(path), columns)
+        by_split = _of_table(read_table(path), columns, notes)
         _without_ghosts(by_split, notes)
         by_split = _flickr8k_splits(path, by_split, notes)
     if not any(by_split.values()):
@@ -180,13 +180,16 @@ def _image_folder(path: Path, root: Path, first: str) -> str:
     return next((f"{f}/" for f in folders if is_file(root / f / first)), "")
 
 
-def _of_table(table: Table, columns: tuple[str | None, str | None]) -> dict[str, Captions]:
+def _of_table(
+    table: Table, columns: tuple[str | None, str | None], notes: list[str]
+) -> dict[str, Captions]:
     """Returns captions by split; "" if the file has no splits."""
     image, caption = (
         table.place(what, given=given)
         for what, given in zip(("image", "caption"), columns, strict=True)
     )
     split_at = table.place("split", needed=False)
+    notes += table.not_read({image, caption, split_at})
     by_split: dict[str, Captions] = {}
     split_of: dict[str, str] = {}
 
@@ -291,7 +294,9 @@ def _karpathy(images: list[dict]) -> dict[str, Captions]:
     return by_split
 
 
-def _add(captions: Captions, name: str, text: str) -> None:
+def _add(captions: Captions, name: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise ValueError(f"the caption of {name}: expected a text; got {text!r:.60}")
     text = " ".join(text.split())
     if text:
         captions.setdefault(name, []).append(text)

@@ -8,12 +8,12 @@ Published tables of CoOp and later methods use these splits and names.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfrecords.class_name_keys import said_twice
 from tfrecords.sources.base import (
     File,
     FileSource,
@@ -115,7 +115,6 @@ def coop(entry: Dataset, root: Path, *, seed: int, shots: int | None = None) -> 
     known = COOP_SETS[entry.name]
     read = {"imagenet": _imagenet, "fgvc_aircraft": _aircraft}.get(entry.name, _split_file)
     files, names = read(root, known)
-    twice = [name for name, count in Counter(names).items() if count > 1]
     if shots is not None:
         files = _few_shot(files, shots, seed)
     for split, listed in files.items():
@@ -132,7 +131,7 @@ def coop(entry: Dataset, root: Path, *, seed: int, shots: int | None = None) -> 
         extra={} if shots is None else {"shots": shots},
         notes=(
             "read as CoOp's splits, names and prompt; judged by top-1 accuracy",
-            *(f"several classes are called {name}: --allow-equal-names" for name in twice),
+            *said_twice(names),
         ),
     )
 

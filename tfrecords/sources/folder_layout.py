@@ -100,22 +100,22 @@ def layout(root: Path, tree: Tree, *, flatten: bool) -> Layout:
 
 def split_word(name: str) -> str | None:
     """Returns the split in a folder name such as `seg_train` or `TestSet`, or None."""
-    split, others = split_among(name)
-    return None if others else split
+    word, others = split_among(name)
+    return SPLIT_NAMES[word] if word and not others else None
 
 
-def split_among(name: str) -> tuple[str | None, tuple[str, ...]]:
-    """Returns the one split in a name such as `imagenet-train-0001`, or None, and other words."""
+def split_among(name: str) -> tuple[str, tuple[str, ...]]:
+    """Returns the one word for a split in a name such as `coco-val-0001`, or "", and the others."""
     words = [word.lower() for word in _WORDS.findall(name)]
     named = [word for word in words if _bare(word) in SPLIT_NAMES]
     others = tuple(word for word in words if word not in named and word not in _FILLERS)
-    return (SPLIT_NAMES[_bare(named[0])] if len(named) == 1 else None), others
+    return (_bare(named[0]) if len(named) == 1 else ""), others
 
 
 def _named_alike(folders: list[str]) -> dict[str, str]:
     """Returns folder -> split of `cars_train` and `cars_test`, whose names differ in it alone."""
     found = {folder: split_among(_base(folder)) for folder in folders}
-    splits = {folder: split for folder, (split, _) in found.items() if split}
+    splits = {folder: SPLIT_NAMES[word] for folder, (word, _) in found.items() if word}
     alike = len({others for _, others in found.values()}) == 1
     return splits if alike and 1 < len(folders) == len(set(splits.values())) else {}
 
@@ -133,7 +133,7 @@ def _split_of(folder: str) -> str | None:
 def _splits_outside(root: Path, tree: Tree, splits: dict[str, str]) -> Layout:
     tops, notes = tree.folders[""], []
     for folder in [f for f in tops if f not in splits]:
-        flat = not tree.holding(folder)
+        flat = not tree.holding(_undoubled(tree, folder))
         words = {word.lower() for word in _WORDS.findall(folder)}
         if not tree.below(folder):
             notes.append(f"passed over: folder {folder}, which holds no images")
@@ -161,7 +161,9 @@ def _undoubled(tree: Tree, folder: str) -> str:
     """Returns `seg_train/seg_train`, a doubling common in archives, for `seg_train`."""
     while not tree.images.get(folder) and len(tree.folders.get(folder, [])) == 1:
         (inner,) = tree.folders[folder]
-        if _split_of(inner) != _split_of(folder) or not tree.holding(inner):
+        if _base(inner) != _base(folder) and (
+            _split_of(inner) != _split_of(folder) or not tree.holding(inner)
+        ):
             break
         folder = inner
     return folder

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from tfrecords.sources.base import refuse_same_split
 from tfrecords.sources.folder_layout import split_word
 
 NAMES = ("metadata.csv", "metadata.jsonl")
@@ -18,22 +19,26 @@ def files(folder: Path) -> list[tuple[Path, str]]:
 
     Raises ValueError if one folder has two of them.
     """
-    found = _in(folder)
-    if found:
-        return [(found, "")]
+    own = _in(folder)
+    if own:
+        return [(own, "")]
     inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     pairs = [(_in(path), split_word(path.name)) for path in inner]
-    return [(file, split) for file, split in pairs if file and split]
+    found = [(file, split) for file, split in pairs if file and split]
+    refuse_same_split({file.parent.name: split for file, split in found}, where=folder)
+    return found
 
 
 def by_folder(images: Mapping[str, Value]) -> dict[str, dict[str, Value]] | None:
     """Groups images by the split named by their first folder; None if any has none."""
+    tops = {name.split("/", 1)[0] if "/" in name else "" for name in images}
+    split_of = {top: split for top in tops if (split := split_word(top))}
+    if len(split_of) < len(tops):
+        return None
+    refuse_same_split(split_of, where="the images' folders")
     by_split: dict[str, dict[str, Value]] = {}
     for name, value in images.items():
-        split = split_word(name.split("/", 1)[0]) if "/" in name else None
-        if split is None:
-            return None
-        by_split.setdefault(split, {})[name] = value
+        by_split.setdefault(split_of[name.split("/", 1)[0]], {})[name] = value
     return by_split
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_name_keys import by_number, refuse_merged
 from tfrecords.class_prompts import TEMPLATES
 from tfrecords.file_name_escaping import escaped
 from tfrecords.sources import imagefolder
@@ -26,6 +26,9 @@ from tfrecords.sources.names_on_disk import on_disk
 from tfrecords.sources.table import Table, as_list, in_rows, read_table
 
 BETWEEN = "|"  # separates the labels of one image
+
+# What class columns say; pandas' dummies are True and False.
+_MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "False": False, "True": True}
 
 Row = tuple[str, str, tuple[str, ...]]  # file, split ("" if not given), classes
 
@@ -70,10 +73,10 @@ def labels(
     """
     path = Path(path)
     root = Path(images) if images is not None else path if path.is_dir() else path.parent
-    rows, classes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
+    rows, classes, notes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
     listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
     class_names = prompt_names(listed)
-    _check_classes(path, rows, class_names)
+    _check_classes(path, rows, listed)
     multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
     _check_files(path, root, [file.name for group in by_split.values() for file in group])
@@ -87,7 +90,7 @@ def labels(
         templates=TEMPLATES["any"],
         metric="map" if multi_label else "top1",
         multi_label=multi_label,
-        notes=_order(listed),
+        notes=(*notes, *_order(listed)),
     )
 
 
@@ -98,16 +101,19 @@ def _order(listed: Sequence[str]) -> tuple[str, ...]:
     return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
 
 
-def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]:
-    """Returns the rows and class columns of a table or of a folder's metadata files."""
+def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str], list[str]]:
+    """Returns the rows, class columns and notes of a table or of a folder's metadata files."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
     files = imagefolder.files(path) if path.is_dir() else [(path, "")]
     if not files or not files[0][0].is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected a table of images and labels")
+        what = f"no file {path}"
+        if path.is_dir():
+            what = f"no {' or '.join(imagefolder.NAMES)} in {path} or in its split folders"
+        raise FileNotFoundError(f"there is {what}; expected a table of images and labels")
     rows: list[Row] = []
     for file, split in files:
-        found, classes = _read(read_table(file, value="label"), **columns)
+        found, classes, notes = _read(read_table(file, value="label"), **columns)
         if split:
             found = [
                 (f"{file.parent.name}/{name}", own_split or split, c)
@@ -116,7 +122,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str]]
         elif file.name in imagefolder.NAMES:
             found = _by_folder(found)
         rows += found
-    return rows, classes
+    return rows, classes, notes
 
 
 def _by_folder(rows: list[Row]) -> list[Row]:
@@ -159,13 +165,11 @@ def _splits(
     return divided(by_split, seed=seed, test_share=test_share, where=path)
 
 
-def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
-    if len(names) < 2:
-        raise ValueError(f"{path}: expected two or more classes, got {few(names) or 'none'}")
-    twice = merged(names)
-    if twice:
-        raise ValueError(f"{path}: several classes mean the same name: {' and '.join(twice[0])}")
-    halves = [name for name in names if escaped(name) != name]
+def _check_classes(path: Path, rows: list[Row], listed: Sequence[str]) -> None:
+    if len(listed) < 2:
+        raise ValueError(f"{path}: expected two or more classes, got {few(listed) or 'none'}")
+    refuse_merged(listed, where=path)
+    halves = [name for name in listed if escaped(name) != name]
     if halves:
         raise ValueError(f"{path}: a class's name has half a character in it: {escaped(halves[0])}")
     if not any(found for _, _, found in rows):
@@ -174,8 +178,8 @@ def _check_classes(path: Path, rows: list[Row], names: Sequence[str]) -> None:
 
 def _read(
     table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
-) -> tuple[list[Row], list[str]]:
-    """Returns the rows and the class columns; no columns if there is a column `label`."""
+) -> tuple[list[Row], list[str], list[str]]:
+    """Returns the rows, the class columns (none if there is a column `label`) and notes."""
     places, classes = _columns(table, ignore=ignore, image=image, label=label)
     if "label" in places:
         classes_of = _named(places["label"])
@@ -196,7 +200,8 @@ def _read(
     rows = in_rows(table, read)
     if not rows:
         raise ValueError(f"{table.path} names no images")
-    return rows, classes
+    left = {table.columns.index(column) for column in [*ignore, *classes]}
+    return rows, classes, table.not_read({*places.values(), *left})
 
 
 def _columns(
@@ -244,14 +249,14 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
 def _marked(columns: dict[int, str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
     def marked(cells: Sequence[Any]) -> Iterator[str]:
         for place, column in columns.items():
-            value = str(cells[place]).strip().removesuffix(".0")
-            if value not in ("0", "1"):
+            value = str(cells[place]).strip()
+            if value not in _MARKS:
                 raise ValueError(
                     f"class column {column!r}: expected 0 or 1, got {value!r} "
                     f"(is it a class? the label's column is named with --label-column, "
                     f"others are left out with --ignore-columns)"
                 )
-            if value == "1":
+            if _MARKS[value]:
                 yield column
 
     return lambda cells: tuple(marked(cells))

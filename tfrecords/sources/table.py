@@ -10,13 +10,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfrecords.image_kinds import IMAGE_SUFFIXES
-from tfrecords.sources.base import few
+from tfrecords.sources.base import SPLIT_NAMES, few, refuse_same_split
 from tfrecords.text_files import parse_json, read_text
 
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
@@ -57,7 +57,10 @@ _NUMBERED = re.compile(r"(.+\.\w+)#\d+")  # Flickr8k.token.txt: `name.jpg#0`, th
 
 @dataclass(frozen=True)
 class Row:
-    """A row: its line number from 1 (in JSON, record number), and its cells."""
+    """A row: its line number from 1 (in JSON, record number), and its cells.
+
+    A cell is a text, a list, or an object that nothing can be read from.
+    """
 
     line: int
     cells: tuple[Any, ...]
@@ -103,7 +106,8 @@ class Table:
                     f"{', '.join(self.columns)}"
                 )
             exact = given in self.columns
-            return self.columns.index(given) if exact else plain.index(plain_name(given))
+            place = self.columns.index(given) if exact else plain.index(plain_name(given))
+            return self._checked(place, what)
         matches = [name for name in COLUMNS[what] if name in plain]
         if what == "image" and not matches:
             matches = [name for name in _LAST_RESORT if name in plain][:1]
@@ -119,7 +123,25 @@ class Table:
                 f"{', '.join(COLUMNS[what][:4])}) in the first {self.unit}, or --{what}-column; "
                 f"got {few(self.columns) or 'none'}"
             )
-        return plain.index(matches[0]) if matches else None
+        return self._checked(plain.index(matches[0]), what) if matches else None
+
+    def _checked(self, place: int, what: str) -> int:
+        """Raises ValueError for cells with an object in them, and two words for one split."""
+        for row in self.rows:
+            cell = row.cells[place]
+            parts = cell if isinstance(cell, list) else [cell]
+            if not all(isinstance(part, str) for part in parts):
+                raise self.error(row, f"{self.columns[place]}: expected a {what}; got {cell!r:.60}")
+        if what == "split":
+            words = {str(row.cells[place]).strip().lower() for row in self.rows}
+            split_of = {word: SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
+            refuse_same_split(split_of, where=self.path)
+        return place
+
+    def not_read(self, places: Collection[int | None]) -> list[str]:
+        """Returns a note that names the columns which are in none of these places."""
+        rest = [name for i, name in enumerate(self.columns) if name and i not in places]
+        return [f"columns not read: {few(rest)}"] if rest else []
 
 
 def plain_name(column: str) -> str:
@@ -218,8 +240,10 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, dict):
+        return value
     if isinstance(value, list):
-        return [str(each) for each in value]
+        return ["" if each is None else _cell(each) for each in value]
     return str(value).strip()
 
 

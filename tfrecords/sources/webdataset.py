@@ -8,15 +8,24 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_name_keys import by_number, refuse_merged, said_twice
 from tfrecords.class_prompts import TEMPLATES
+from tfrecords.file_name_escaping import escaped
 from tfrecords.image_kinds import IMAGE_SUFFIXES
 from tfrecords.schema import Label
-from tfrecords.sources.base import SPLITS, File, FileSource, divided, few, prompt_names
+from tfrecords.sources.base import (
+    SPLITS,
+    File,
+    FileSource,
+    divided,
+    few,
+    prompt_names,
+    refuse_same_split,
+)
 from tfrecords.sources.folder_layout import split_among, split_word
 from tfrecords.sources.walk import is_left_out
 from tfrecords.text_files import parse_json, read_lines
@@ -50,12 +59,13 @@ class TarSource(FileSource):
 
 @dataclass(frozen=True)
 class _Found:
-    """The parts of one example in a shard."""
+    """The parts of one example in a shard; `fault` says which text of it cannot be read."""
 
     image: Place | None = None
     ending: str = ""
     captions: tuple[str, ...] = ()
     label: str | None = None
+    fault: str = ""
 
 
 def webdataset(
@@ -81,11 +91,14 @@ def webdataset(
     places: dict[str, Place] = {}
     by_split: dict[str, list[tuple[str, _Found]]] = {}
     passed: Counter[str] = Counter()
-    for shard in shards:
-        split = split_among(shard.stem)[0] or split_word(shard.parent.name) or ""
+    faults: list[str] = []
+    for shard, split in _split_of(shards, pattern).items():
         for key, found in _examples(shard):
             if found.image is None:
                 passed["examples without an image"] += 1
+                continue
+            if found.fault:
+                faults.append(found.fault)
                 continue
             file = f"{shard.absolute().relative_to(root).as_posix()}/{key}.{found.ending}"
             if file in places:
@@ -100,7 +113,9 @@ def webdataset(
                 passed[f"examples without a {'label' if class_names else 'caption'}"] += 1
             else:
                 files.setdefault(split, []).append(File(file, labels(found), found.captions))
-    _check(pattern, files, found=bool(by_split))
+    if faults:
+        passed[f"examples whose text cannot be read ({few(faults)})"] = len(faults)
+    _check(pattern, files, faults, found=bool(by_split))
     return TarSource(
         name=name or root.name,
         kind="webdataset",
@@ -110,7 +125,10 @@ def webdataset(
         class_names=class_names,
         templates=TEMPLATES["any"] if class_names else (),
         metric="top1" if class_names else "recall",
-        notes=tuple(f"passed over: {count:,} {what}" for what, count in passed.items()),
+        notes=(
+            *said_twice(class_names),
+            *(f"passed over: {count:,} {what}" for what, count in passed.items()),
+        ),
         places=places,
     )
 
@@ -133,6 +151,17 @@ def _shards(pattern: str) -> list[Path]:
             f"{f'missing: {few(missing)}' if missing else 'found none'}"
         )
     return paths
+
+
+def _split_of(shards: list[Path], pattern: str) -> dict[Path, str]:
+    """Returns the split of each shard, from its name or that of its folder; "" for none."""
+    words = {}
+    for shard in shards:
+        folder = shard.parent.name.lower()
+        words[shard] = split_among(shard.stem)[0] or (folder if split_word(folder) else "")
+    splits = {word: split_word(word) or "" for word in words.values()}
+    refuse_same_split(splits, where=f"--webdataset {pattern}")
+    return {shard: splits[word] for shard, word in words.items()}
 
 
 def _expanded(pattern: str) -> list[str]:
@@ -190,36 +219,42 @@ def _with(
     if f".{ending.rpartition('.')[2]}" in IMAGE_SUFFIXES:
         if parts.image is not None:
             raise ValueError(f"{shard}: {member.name} is a second image of its example")
-        place = (str(shard), member.offset_data, member.size)
-        return _Found(place, ending, parts.captions, parts.label)
+        return replace(parts, image=(str(shard), member.offset_data, member.size), ending=ending)
     if ending not in (*_CAPTION, *_LABEL, "json"):
         return parts
     file = tar.extractfile(member)
     try:
-        text = file.read().decode("utf-8-sig") if file else ""
+        return _with_text(parts, file.read().decode("utf-8-sig") if file else "", ending)
     except UnicodeDecodeError:
-        raise ValueError(f"{shard}: {member.name} is not a text in UTF-8") from None
-    captions, label = parts.captions, parts.label
-    if ending == "json":
-        document = parse_json(text, name=f"{shard}: {member.name}")
-        document = document if isinstance(document, dict) else {}
-        captions = captions or _texts(
-            next((document[k] for k in ("caption", "text") if k in document), ())
-        )
-        label = (
-            label
-            if label is not None
-            else next((str(document[k]) for k in _LABEL if k in document), None)
-        )
-    elif ending in _LABEL:
-        label = text.strip()
-    else:
-        captions = _texts(text)
-    return _Found(parts.image, parts.ending, captions, label)
+        reason = "not UTF-8"
+    except ValueError as error:
+        reason = str(error)
+    return replace(parts, fault=f"{shard.name}: {escaped(member.name)}: {reason}")
+
+
+def _with_text(parts: _Found, text: str, ending: str) -> _Found:
+    """Adds the captions and the label of a text member; ValueError if it has neither's form."""
+    if ending in _LABEL:
+        return replace(parts, label=text.strip())
+    if ending != "json":
+        return replace(parts, captions=_texts(text))
+    document = parse_json(text, name="it")
+    document = document if isinstance(document, dict) else {}
+    said = next((document[k] for k in ("caption", "text") if document.get(k) is not None), ())
+    label = next((document[k] for k in _LABEL if document.get(k) is not None), None)
+    if isinstance(label, dict | list):
+        raise ValueError(f"expected a label; got {label!r:.60}")
+    return replace(
+        parts,
+        captions=parts.captions or _texts(said),
+        label=str(label) if parts.label is None and label is not None else parts.label,
+    )
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     several = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(each, dict | list) for each in several):
+        raise ValueError(f"expected a caption or a list of captions; got {value!r:.60}")
     plain = (" ".join(str(each).split()) for each in several if each is not None)
     return tuple(text for text in plain if text)
 
@@ -235,7 +270,9 @@ def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
         None,
     )
     if listing is not None and all(label.isdecimal() for label in said):
-        names = prompt_names(read_lines(listing))
+        lines = read_lines(listing)
+        refuse_merged(lines, where=listing)
+        names = prompt_names(lines)
         strange = [label for label in said if int(label) >= len(names)]
         if strange:
             raise ValueError(f"{listing} has {len(names)} names; a shard has class {strange[0]}")
@@ -243,8 +280,7 @@ def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
     else:
         ordered = by_number(sorted(said))
         names, number = prompt_names(ordered), {label: i for i, label in enumerate(ordered)}
-        if merged(names):
-            raise ValueError(f"several classes mean the same name: {', '.join(merged(names)[0])}")
+        refuse_merged(ordered, where="the shards' labels")
     if len(names) < 2:
         raise ValueError(f"expected two or more classes, got {few(names)}")
 
@@ -254,7 +290,11 @@ def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
     return names, label_of
 
 
-def _check(pattern: str, files: dict[str, list[File]], *, found: bool) -> None:
+def _check(pattern: str, files: dict[str, list[File]], faults: list[str], *, found: bool) -> None:
+    if faults and not files:
+        raise ValueError(
+            f"--webdataset {pattern}: no example has a text that can be read: {few(faults)}"
+        )
     if not found:
         raise ValueError(f"--webdataset {pattern}: the shards hold no images")
     if not files:
