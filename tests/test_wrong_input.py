@@ -13,6 +13,7 @@ from mutations import mutants, mutated_documents, mutated_words
 from PIL import Image
 from tiny_indexes import make_index, unit
 
+import dual_encoder
 from dual_encoder import Index
 from pipelines.__main__ import main
 from pipelines.prediction.source import Source, find
@@ -121,13 +122,52 @@ def test_configurations(images, capsys):
     check(images / "c.yaml", seeds, argv, capsys)
 
 
-@pytest.mark.parametrize("kind", ["clip_gelu_bfloat16", "siglip", "vit_pooler"])
-def test_configurations_of_checkpoints(records, capsys, kind):
-    folder = records.parent / "checkpoint"
-    shutil.copytree(CHECKPOINTS / kind, folder)
-    seeds = [(folder / "config.json").read_text()]
-    argv = ["evaluate", "--data", "records", "--model", "checkpoint", "--out", "out"]
-    check(folder / "config.json", seeds, argv, capsys, count=max(3, COUNT // 10))
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        ("clip_gelu_bfloat16", "config.json"),
+        ("vit_pooler", "config.json"),
+        ("siglip", "tokenizer_config.json"),
+        ("siglip", "preprocessor_config.json"),
+    ],
+)
+def test_configurations_of_checkpoints(tmp_path, kind, file):
+    path = tmp_path / "checkpoint" / file
+    shutil.copytree(CHECKPOINTS / kind, path.parent)
+    text, count, wrong = path.read_bytes(), max(4, COUNT // 8), []
+    documents = mutated_documents(json.loads(text), count, seed=1)
+    for data in [*documents, *mutants([text], count, seed=1)]:
+        path.write_bytes(data)
+        try:
+            dual_encoder.load(path.parent)
+        except Exception as error:
+            is_kind = isinstance(error, ValueError | OSError) and not isinstance(
+                error, UnicodeError
+            )
+            if not is_kind or "\n" in str(error) or str(path.parent) not in str(error):
+                wrong.append((error, data[:80]))
+    assert not wrong, f"{len(wrong)} of {2 * count}: {wrong[:5]}"[:2000]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("vision_config", "x", "vision_config: expected an object; got 'x'"),
+        ("hidden_size", 0, "hidden_size: expected a whole number from 1 to 2,147,483,647; got 0"),
+        ("num_hidden_layers", 10**9, "num_hidden_layers: expected a whole number from 1 to 1,000"),
+        ("patch_size", [8, "8"], "patch_size: expected a whole number .*; got '8'"),
+        ("hidden_act", ["gelu"], r"no model can be made of its configuration \(TypeError: unhash"),
+    ],
+)
+def test_values_of_a_configuration_are_named(tmp_path, key, value, message):
+    path = tmp_path / "checkpoint" / "config.json"
+    shutil.copytree(CHECKPOINTS / "clip_gelu_bfloat16", path.parent)
+    config = json.loads(path.read_text())
+    (config["vision_config"] if key != "vision_config" else config)[key] = value
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message) as error:
+        dual_encoder.load(path.parent)
+    assert str(error.value).startswith(str(path.parent))
 
 
 @pytest.mark.parametrize("kind", ["manifest", "index", "results"])

@@ -5,6 +5,7 @@ import fnmatch
 import gc
 import importlib.util
 import re
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,11 @@ OWNED = re.compile(r'"module": "(classifiers|dual_encoder)[."]')
 
 # What is fetched of a repository beside the weights.
 SETTINGS = ("*.json", "*.txt")  # of folders inside as well
+
+# What a value of the wrong kind raises where it is used.
+_OF_VALUES = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+_SHOWN = 300  # characters of an error
 
 KERAS_HUB_FILES = (*SETTINGS, KERAS_HUB, "assets/*")
 
@@ -136,8 +142,28 @@ def read_folder(
     layout = layout or _layout(folder)
     if layout is None:
         raise FileNotFoundError(unknown_names.no_layout(folder, names_in(folder)))
-    with _collecting_nothing():
+    with _collecting_nothing(), _in_one_line(folder):
         return READERS[layout](folder, image_size=image_size)
+
+
+@contextlib.contextmanager
+def _in_one_line(folder: Path) -> Iterator[None]:
+    """Makes what a configuration's odd values lead to, in Keras or here, one ValueError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (ValueError, *_OF_VALUES) as error:
+        raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+        is_own = raised_in.is_relative_to(Path(__file__).parents[1])
+        if is_own and isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+            if str(folder) in str(error):
+                raise
+            raise ValueError(f"{folder}: {error}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
+        raise ValueError(
+            f"{folder}: no model can be made of its configuration ({reason})"
+        ) from error
 
 
 def _layout(folder: Path) -> str | None:

@@ -144,7 +144,7 @@ def read_facts(folder: Path) -> IndexFacts:
             f"{folder} holds no index ({FILE} is missing); make one with: python -m pipelines "
             f"retrieve --build --folder IMAGES --model MODEL --index {folder}"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not readable ({error}); delete it and build again") from None
 
 
@@ -169,6 +169,6 @@ def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
         return IndexRows(**arrays), json.loads(metadata[_KEY])
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing; delete the index and build it again") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path} is damaged ({reason}); delete the index, build again") from None

@@ -131,7 +131,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             about = json.loads((file.metadata() or {}).get("duet", "{}"))
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: expected a safetensors file of prompts ({error})") from None
     if about.get("format") != FORMAT or about.get("method") not in METHODS:
         raise ValueError(f"{path}: holds no learnt prompts, as `python -m pipelines prompt` writes")

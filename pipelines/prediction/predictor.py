@@ -94,7 +94,7 @@ def _of_litert(path: Path) -> Predictor:
     data = path.read_bytes()
     try:
         about = json.loads(litert_metadata.read(data)[litert_metadata.PREPROCESSING])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"--model: {path} is no LiteRT file that export wrote ({error})") from None
     return Predictor(
         tuple(about["class_names"]),

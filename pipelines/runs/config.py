@@ -101,7 +101,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML ({error})") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path}: expected lines like `epochs: 10`; got {found!r}")

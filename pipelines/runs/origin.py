@@ -123,6 +123,6 @@ def _read(out: Path) -> Origin:
             raise TypeError
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path} is damaged; give another --out") from None
     return found

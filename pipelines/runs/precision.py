@@ -92,7 +92,7 @@ def fastest(name: str, read: Callable[[str], Any]) -> str:
     folder, key = os.environ.get(SETTING, USUAL), _key(name)
     path = Path(folder).expanduser() / FILE if folder else None
     kept: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         kept = json.loads(path.read_text()) if path else {}
     if key not in kept:
         kept = {**kept, key: _measured(name, read)}

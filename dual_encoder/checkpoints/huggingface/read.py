@@ -17,7 +17,7 @@ from dual_encoder.checkpoints.huggingface import defaults, image_encoders
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.huggingface.defaults import Config
 from dual_encoder.checkpoints.huggingface.preprocessing import pixels
-from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.json_files import check_sizes, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
@@ -74,6 +74,7 @@ def build(
 ) -> tuple[Family, keras.Model]:
     """The model of a folder's configuration, with the weights that it was initialised with."""
     config = read_json(folder, "config.json")
+    check_sizes(folder, "config.json", config)
     if "model_type" not in config and "type_vocab_size" in config:  # BERT's of before 2020
         config["model_type"] = "bert"
     kind = str(config.get("model_type"))

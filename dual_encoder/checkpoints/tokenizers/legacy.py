@@ -1,11 +1,12 @@
 """Build tokenizers from the files that predate tokenizer.json."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+from dual_encoder.checkpoints.json_files import read_json
 
 WORD_END = "</w>"  # of CLIP's byte pairs
 
@@ -26,7 +27,7 @@ def byte_pairs(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
     Raises:
         ValueError: neither; the vocabulary has not the tokens that begin and end their texts.
     """
-    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary = read_json(folder, "vocab.json")
     build = _clip if any(token.endswith(WORD_END) for token in vocabulary) else _roberta
     return build(folder, settings, vocabulary=vocabulary)
 

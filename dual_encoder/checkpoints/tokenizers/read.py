@@ -9,6 +9,7 @@ from typing import Any
 import tokenizers
 from tokenizers import normalizers
 
+from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.tokenizers.legacy import (
     WORD_END,
     add_template,
@@ -125,14 +126,11 @@ def _settings(folder: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
-            try:
-                found = json.loads((folder / name).read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise ValueError(f"{folder / name}: not readable as JSON: {error}") from error
+            found = read_json(folder, name)
             settings |= {key: value for key, value in found.items() if value is not None}
     tokens = {name: settings[name] for name in NAMES if name in settings}
     return settings | {
-        name: token["content"] if isinstance(token, dict) else token
+        name: token.get("content") if isinstance(token, dict) else token
         for name, token in tokens.items()
     }
 
