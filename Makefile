@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check \
     --constraint requirements-lock.txt
 
 .PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest lock bench \
-    shapes-tiny clean
+    shapes-tiny clean parity-rows parity-jax parity-next
 .DELETE_ON_ERROR:
 
 demo: records/shapes-wild-4000/manifest.json
@@ -41,18 +41,32 @@ lint: .venv/dev
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-# Every published checkpoint at its real size, against the library that it comes from.
-parity: .venv/parity
+# Every published checkpoint at its real size, against the library that it comes from. `make -k`
+# goes on after one that differs; `make parity-jax` is one of them alone.
+PARITY := $(addprefix parity-,published torch_files onnx_towers open_clip_families \
+    transformers_families rows jax mixed_bfloat16 mixed_float16 next food101_study)
+NEXT := transformers==5.24.0
+
+parity: $(PARITY)
+
+parity-%: .venv/parity
+	$(BIN)/python tests/parity/$*.py
+
+parity-rows: .venv/parity
 	$(BIN)/python tests/parity
-	$(BIN)/python tests/parity/open_clip_families.py
-	$(BIN)/python tests/parity/transformers_families.py
-	$(BIN)/python tests/parity/torch_files.py
-	$(BIN)/python tests/parity/published.py
+
+parity-jax: .venv/parity
 	KERAS_BACKEND=jax $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50
-	for precision in mixed_bfloat16 mixed_float16; do \
-	    $(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50 siglip-base-patch16-224 \
-	        --precision $$precision || exit 1; done
-	$(BIN)/python tests/parity/food101_study.py
+
+parity-mixed_%: .venv/parity
+	$(BIN)/python tests/parity clip-vit-base-patch32 clip-rn50 siglip-base-patch16-224 \
+	    --precision mixed_$*
+
+# The version of transformers after the one that the extra pins.
+parity-next: .venv/parity
+	$(PIP) --no-deps --upgrade --target .venv/next $(NEXT)
+	PYTHONPATH=.venv/next $(BIN)/python tests/parity/transformers_families.py
+	PYTHONPATH=.venv/next $(BIN)/python tests/parity clip-vit-base-patch32 minilm-l6
 
 # The oldest and the newest versions of every dependency that pyproject.toml allows.
 EDGE_TESTS := $(patsubst %,tests/test_%.py,classifiers_probe pipelines_config \

@@ -66,8 +66,8 @@ class TipAdapter(keras.Model):
         """Maps embeddings [b, e] of any length to logits [b, c]."""
         images = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
         likeness = ops.matmul(images, ops.transpose(self.keys))
-        loud = ops.transpose(ops.exp(self.beta * (likeness - 1.0)))
-        remembered = ops.segment_sum(loud, self._labels, num_segments=self._classes)
+        weights = ops.transpose(ops.exp(self.beta * (likeness - 1.0)))
+        remembered = ops.segment_sum(weights, self._labels, num_segments=self._classes)
         return ops.matmul(images, self._matrix) + self.alpha * ops.transpose(remembered)
 
     def compute_output_shape(self, input_shape):

@@ -35,7 +35,7 @@ def finish(
     The exact GELU is written with `Erfc`, which ONNX has not: 1 - Erf takes its place.
 
     Args:
-        path: of the file, which is written anew.
+        path: of the file, which is rewritten.
         output: a name for its only output.
         metadata: texts by name, for the file's metadata.
 

@@ -174,7 +174,9 @@ def locked(folder: str | Path) -> Iterator[None]:
         sweep(folder)
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)  # while it is held: nobody else's is removed
+        (folder / LOCK).unlink(
+            missing_ok=True
+        )  # while it is held, so that no other process's lock is removed
         os.close(handle)
         with contextlib.suppress(OSError):  # there is something in it now
             for each in made:

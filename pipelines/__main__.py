@@ -1,6 +1,6 @@
 """Entry point of `python -m pipelines COMMAND`: finds the command, and reports errors in one line.
 
-Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 nobody reads any more.
+Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 the reader closed the pipe.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ COMMANDS = {
     "finetune": "a pretrained model on labelled images, without forgetting",
     "prompt": "prompts learnt from a few images per class, and what else can be done with these",
     "evaluate": "a model on a split: zero-shot by labels, retrieval by captions",
-    "predict": "what is on images that nobody has labelled: a table, a page, sorted folders",
+    "predict": "predict the classes of unlabelled images: a table, a page, sorted folders",
     "export": "a classifier anyone can run: SavedModel, LiteRT, ONNX, OpenVINO",
     "compare": "ways to adapt a model: a table, a page and a recommendation",
     "expected": "a run beside published figures of the same set, model and method",
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             status = _main([word for word in argv if word not in GLOBAL], "--verbose" in argv)
         sys.stdout.flush()
         return status
-    except BrokenPipeError:  # whoever read has seen enough, as in `duet --help | head`
+    except BrokenPipeError:  # the reader closed the pipe, as in `duet --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
     from tfrecords.sources import Source
 
-_SHOWN = 3  # reasons for which images were rejected, the commonest first
+_SHOWN = 3  # reasons for rejection, the most frequent first
 
 _NEEDS = "which needs "  # of a reason: a package is missing, the image may be whole
 

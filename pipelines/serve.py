@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
 
-HOST = "127.0.0.1"  # nobody else can reach it
+HOST = "127.0.0.1"  # reachable from this machine only
 
 MOST_CONNECTIONS = 1024
 

@@ -1,12 +1,15 @@
 """Presets as KerasHub saves them, loaded into Duet's own towers."""
 
+import io
 import json
 
 import keras_hub
 import numpy as np
 import pytest
+import sentencepiece
 
 import dual_encoder
+from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -71,8 +74,9 @@ def test_vit(tmp_path):
 def test_siglip(tmp_path):
     sizes = {**SIZES, "intermediate_dim": 16}
     vision = keras_hub.models.SigLIPVisionEncoder(8, image_shape=(18, 18, 3), **sizes)
-    text = keras_hub.models.SigLIPTextEncoder(20, 8, max_sequence_length=6, **sizes)
+    text = keras_hub.models.SigLIPTextEncoder(90, 8, max_sequence_length=6, **sizes)
     theirs = scrambled(keras_hub.models.SigLIPBackbone(vision, text), tmp_path / "siglip")
+    siglip_tokenizer().save_to_preset(str(tmp_path / "siglip"))
     ours = dual_encoder.load(tmp_path / "siglip")
     pixels = RNG.integers(256, size=(2, 18, 18, 3), dtype="uint8")
     images = theirs.vision_encoder({"images": (pixels / 127.5 - 1).astype("float32")})
@@ -80,7 +84,85 @@ def test_siglip(tmp_path):
     np.testing.assert_allclose(
         ours.encode_text(IDS), unit(theirs.text_encoder({"token_ids": IDS})), atol=1e-5
     )
-    assert ours.tokenizer is None and ours.loss_name == "sigmoid"
+    assert ours.loss_name == "sigmoid"
+    assert ours.tokenizer(["CAT!"]).tolist() == ours.tokenizer(["cat"]).tolist()
+    assert ours.tokenizer([""]).tolist() == [[1] * 6]
+
+
+SENTENCES = ["A photo of 2 cats, and a dog!", "café   on\tthe mat", "ÀB東", ""]
+LETTERS = sorted({*"".join(SENTENCES).lower(), *"abcdefgh"} - {" ", "\t"})
+
+
+def pieces(**options):
+    """A small SentencePiece model."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([text.lower() for text in SENTENCES * 3]),
+        model_writer=model,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        num_threads=1,
+        **{"vocab_size": 90} | options,
+    )
+    return model.getvalue()
+
+
+def gemma():
+    options = {"model_type": "bpe", "byte_fallback": True, "add_dummy_prefix": False}
+    options |= {"remove_extra_whitespaces": False, "normalization_rule_name": "identity"}
+    ids = {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3}
+    names = {"pad_piece": "<pad>", "eos_piece": "<eos>", "bos_piece": "<bos>"}
+    model = pieces(**{**options, **ids, **names, "vocab_size": 330})
+    return keras_hub.models.GemmaTokenizer(model)
+
+
+def siglip_tokenizer():
+    model = pieces(pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    return keras_hub.models.SigLIPTokenizer(model, add_eos=True)
+
+
+def bert_tokenizer(**options):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{c}" for c in LETTERS)]
+    return keras_hub.models.BertTokenizer([*words, "A", "photo"], **options)
+
+
+def read_tokenizer_of(tokenizer, folder, *, kind, **reading):
+    tokenizer.save_to_preset(str(folder))
+    return keras_hub_read._tokenizer(folder, 24, kind=kind, **reading)
+
+
+@pytest.mark.parametrize("make", [siglip_tokenizer, gemma])
+def test_texts_of_siglip_are_those_of_its_preprocessor(make, tmp_path):
+    theirs = keras_hub.models.SigLIPPreprocessor(make(), sequence_length=24)
+    images = np.zeros((len(SENTENCES), 2, 2, 3))
+    ours = read_tokenizer_of(theirs.tokenizer, tmp_path, kind="SigLIPTokenizer", cleaning="siglip")
+    ours.cleaning = "siglip"
+    given = [text.replace("À", "à") for text in SENTENCES]  # KerasHub lowers ASCII's letters only
+    expected = theirs({"images": images, "prompts": given})["token_ids"]
+    np.testing.assert_array_equal(ours(SENTENCES), expected)
+
+
+def test_texts_of_xlm_roberta_are_those_of_its_preprocessor(tmp_path):
+    tokenizer = keras_hub.models.XLMRobertaTokenizer(pieces())
+    theirs = keras_hub.models.XLMRobertaTextClassifierPreprocessor(tokenizer, sequence_length=24)
+    ours = read_tokenizer_of(tokenizer, tmp_path, kind="RobertaTokenizer")
+    np.testing.assert_array_equal(ours(SENTENCES, length=24), theirs(SENTENCES)["token_ids"])
+
+
+@pytest.mark.parametrize("options", [{}, {"lowercase": True}, {"strip_accents": True}])
+def test_texts_of_bert_keep_case_and_accents_as_the_preset_says(options, tmp_path):
+    tokenizer = bert_tokenizer(**options)
+    theirs = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=24)
+    ours = read_tokenizer_of(tokenizer, tmp_path, kind="BertTokenizer")
+    np.testing.assert_array_equal(ours(SENTENCES, length=24), theirs(SENTENCES)["token_ids"])
+
+
+def test_a_tokenizer_of_another_class_is_refused(tmp_path):
+    (tmp_path / "assets" / "tokenizer").mkdir(parents=True)
+    (tmp_path / "assets" / "tokenizer" / "vocabulary.spm").write_bytes(b"")
+    (tmp_path / "tokenizer.json").write_text('{"class_name": "AlbertTokenizer"}')
+    with pytest.raises(ValueError, match=r"in tokenizer\.json; got 'AlbertTokenizer'"):
+        keras_hub_read._tokenizer(tmp_path, 8, kind="BertTokenizer")
 
 
 def of_converter(folder):

@@ -10,6 +10,7 @@ import pytest
 
 import classifiers
 import dual_encoder
+from dual_encoder.checkpoints.load import settings
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -165,3 +166,8 @@ def test_the_global_precision_holds_for_a_packed_file(policy):
     assert model.image_tower.dtype_policy.name == model.text_tower.dtype_policy.name == policy
     found = np.asarray(model.encode_text("a red star"))
     assert 0 < np.abs(found - expected).max() < 0.01
+
+
+def test_a_sentencepiece_model_is_fetched_where_there_is_no_tokenizer_json():
+    assert "spiece.model" in settings(["config.json", "spiece.model"])
+    assert "spiece.model" not in settings(["spiece.model", "tokenizer.json"])

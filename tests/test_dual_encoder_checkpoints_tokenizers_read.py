@@ -241,11 +241,8 @@ def test_refused_folders(folder, tmp_path):
     (folder / "merges.txt").write_text("#version: 0.2\n")
     refused(ValueError, r"not in the vocabulary: \['<s>', '</s>'\]")
     (folder / "vocab.json").unlink()
-    refused(
-        FileNotFoundError, "expected tokenizer.json, or vocab.json and merges.txt, or vocab.txt$"
-    )
-    (folder / "spiece.model").write_bytes(b"")
-    refused(FileNotFoundError, "spiece.model alone is not enough: make a tokenizer.json of it")
+    needed = "expected tokenizer.json, vocab.json and merges.txt, vocab.txt, or spiece.model or "
+    refused(FileNotFoundError, needed)
 
 
 @pytest.fixture

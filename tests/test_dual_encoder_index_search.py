@@ -95,6 +95,25 @@ def test_names_that_are_no_ascii_and_no_unicode(tmp_path):
     assert rows.ids() == names and facts == {"a": 1}
 
 
+@pytest.mark.parametrize("at", [-1, -3000, 700])
+def test_any_flipped_byte_of_its_rows_is_noticed_when_an_index_is_opened(tmp_path, at):
+    make_index(tmp_path / "index", unit(100, 16))
+    shard = tmp_path / "index" / "embeddings-00000.safetensors"
+    data = bytearray(shard.read_bytes())
+    data[at] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(ValueError, match=r"00000.safetensors is damaged \("):
+        Index.open(tmp_path / "index")
+
+
+def test_an_index_leads_to_no_file_elsewhere(tmp_path):
+    make_index(tmp_path / "index", unit(3, 4))
+    facts = tmp_path / "index" / "index.json"
+    facts.write_text(facts.read_text().replace("embeddings-00000", "../index/embeddings-00000"))
+    with pytest.raises(ValueError, match=r"shards\[0\].name: expected the name of a file"):
+        Index.open(tmp_path / "index")
+
+
 def test_an_index_that_is_missing_half_built_damaged_or_anothers(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no index .* retrieve --build"):
         Index.open(tmp_path / "nowhere")
@@ -111,7 +130,7 @@ def test_an_index_that_is_missing_half_built_damaged_or_anothers(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"00000.safetensors is missing"):
         Index.open(folder)
     (folder / "index.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"index.json is not readable"):
+    with pytest.raises(ValueError, match=r"index.json: embed_dim is missing; delete it"):
         Index.open(folder)
     (folder / "index.json").unlink()
     (folder / ".unfinished").mkdir()

@@ -118,7 +118,7 @@ def test_page_of_a_faultless_classifier_has_no_mistakes_to_show():
     measured = measure.measure(labels, np.eye(40), [str(i) for i in range(40)], resamples=5)
     assert measured["most_confused"] == []
     found = {**document(), **measured}
-    assert "No image was mistaken." in evaluation_report.evaluation_page(found, [])
+    assert "There are no mistakes." in evaluation_report.evaluation_page(found, [])
 
 
 def test_plots_follow_the_theme():

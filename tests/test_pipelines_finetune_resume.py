@@ -113,6 +113,7 @@ def test_alpha_is_chosen_as_if_its_training_had_not_stopped(home, tmp_path, eage
     given = prepared(home, tmp_path, "zero-shot-head")
     choose = partial(wise_ft.choose_alpha, *given, devices=1)
     found = choose(directory=tmp_path / "whole")
+    assert not list(tmp_path.rglob("*tfevents*"))  # nobody looks at this training
     stop_in_the_middle(*(tmp_path / name / CHECKPOINTS for name in ("whole", "stopped")))
     again = choose(directory=tmp_path / "stopped")
     assert choose(directory=tmp_path / "stopped") == again  # from the file

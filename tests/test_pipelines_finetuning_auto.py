@@ -53,8 +53,9 @@ def test_a_tower_that_is_as_good_within_the_error_is_not(trained):
     assert trained(0.6, other.tolist())[0]["method"] == "blend"
 
 
-def test_few_passes_are_not_tried_before(trained):
-    assert trained(0.1, RIGHT.tolist(), epochs=1)[1] == [("set-aside", 1)]
+@pytest.mark.parametrize("epochs", (1, 4))
+def test_few_passes_are_not_tried_before(trained, epochs):
+    assert trained(0.1, RIGHT.tolist(), epochs=epochs)[1] == [("set-aside", epochs)]
 
 
 def test_the_interval_of_an_accuracy():

@@ -55,5 +55,5 @@ def test_a_run_of_before_goes_on_and_a_damaged_origin_is_named(out):
     origin.check(out, origin.of(MANIFEST))
     for damage in ("{", "[]", "null", '{"models": [], "records": ""}'):
         (out / origin.FILE).write_text(damage)
-        with pytest.raises(ValueError, match=r"origin\.json is damaged; give another --out"):
+        with pytest.raises(ValueError, match=r"origin\.json is damaged: .*; give another --out"):
             origin.check(out, origin.of(MANIFEST))

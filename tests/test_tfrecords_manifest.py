@@ -56,9 +56,9 @@ def test_a_folder_without_manifest_says_what_to_run(tmp_path):
     ("text", "message"),
     [
         ("{", "is damaged"),
-        ("[]", "schema version None, expected 1 or 2"),
+        ("[]", "is damaged: expected an object; got a list"),
         ('{"schema": 99}', "schema version 99, expected 1 or 2"),
-        ('{"schema": 1}', "unexpected content"),
+        ('{"schema": 1}', "captions|class_names is missing"),
         ('{"schema": 2}', "damaged: schema version 2 with multi_label None"),
         ('{"schema": 1, "multi_label": true}', "damaged: schema version 1 with multi_label True"),
     ],

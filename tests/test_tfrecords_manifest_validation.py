@@ -55,7 +55,7 @@ CASES = {
         lambda d: shards(split(d)).append(shards(split(d))[0]),
         "3 shards are listed",
     ),
-    "no shards": (lambda d: shards(split(d)).clear(), "shards: expected a list of shards, one at"),
+    "no shards": (lambda d: shards(split(d)).clear(), "splits.train.shards: expected a shard at"),
     "another folder": (
         lambda d: shards(split(d))[0].update(name="../train-00000-of-00002.tfrecord"),
         "is no name of one of its shards",
@@ -64,12 +64,21 @@ CASES = {
     "more records": (lambda d: split(d).update(count=6), "shards have 5 records, not 6"),
     "fewer labels": (lambda d: split(d).update(class_counts=[2, 2]), "come to 4, not 5"),
     "a class too many": (lambda d: split(d).update(class_counts=[2, 2, 1]), "3 classes, of 2 name"),
-    "a text for a number": (lambda d: split(d).update(count="5"), "count: expected a number, got"),
-    "true for a number": (lambda d: split(d).update(count=True), "count: expected a number, got T"),
-    "null for a list": (lambda d: d.update(class_names=None), "class_names: expected a list of te"),
-    "no splits": (lambda d: d.update(splits={}), "splits: expected a mapping of splits, got {}"),
-    "a key missing": (lambda d: d.pop("metric"), "unexpected content: without metric"),
-    "a key too many": (lambda d: split(d).update(x=1), "split 'train': unexpected content: x"),
+    "a text for a number": (
+        lambda d: split(d).update(count="5"),
+        "splits.train.count: expected a whole number from 0; got '5'",
+    ),
+    "true for a number": (
+        lambda d: split(d).update(count=True),
+        "count: expected a whole number from 0; got True",
+    ),
+    "null for a list": (
+        lambda d: d.update(class_names=None),
+        "class_names: expected a list; got None",
+    ),
+    "no splits": (lambda d: d.update(splits={}), "splits: expected a split at least; got {}"),
+    "a key missing": (lambda d: d.pop("metric"), "metric is missing"),
+    "a key too many": (lambda d: split(d).update(x=1), "splits.train: 'x' is not known here"),
 }
 
 

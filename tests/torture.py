@@ -71,7 +71,7 @@ COMMANDS = {
     "finetune-auto": (*FINETUNE, *SHORT),
     "compare": ("compare", "--data", "records", "--model", "clip.keras", "--methods", "zero-shot",
                 "linear-probe", "full", "--seeds", "1", "--epochs", "1", "--batch-size", "16",
-                "--bootstrap", "20", "--serving-seconds", "0.1"),
+                "--bootstrap", "20", "--serving-seconds", "0.1", "--folds", "1"),
 }  # fmt: skip
 OUT = {"retrieve": ("--index", "index"), "predict": ("--out", "found.csv")}
 NEVER_SAME = ("sheet.html",)  # of `work`, by a word of the command

@@ -13,7 +13,7 @@ _UNSEEN = {ord("_"): " ", **dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0xAD))}
 def name_key(name: str) -> str:
     """Returns a key that is equal for different spellings of the same class name.
 
-    Ignores case, underscore or space, repeated spaces, characters that nobody sees, and the
+    Ignores case, underscore or space, repeated spaces, invisible characters, and the
     Unicode form (NFC or NFD).
     """
     folded = unicodedata.normalize("NFC", name).casefold().translate(_UNSEEN)

@@ -155,7 +155,9 @@ def is_simple_png(data: bytes) -> bool:
     Pillow overlooks chunks in a wrong order, unknown ones that matter, pixels too many, and a
     damaged end.
     """
-    kinds, pixels, at = [], [], 8
+    kinds: list[bytes] = []
+    pixels: list[bytes] = []
+    at = 8
     while at + 12 <= len(data) and kinds[-1:] != [b"IEND"]:
         size, kind = struct.unpack_from(">I4s", data, at)
         kinds.append(kind)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from duet import files
+from duet import documents, files
 from tfrecords import schema
 from tfrecords.manifest_validation import check
 
@@ -84,15 +84,13 @@ class Manifest:
         """
         path = Path(directory) / FILE_NAME
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = documents.read(path, name=f"{path} is damaged")
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(
                 f"{directory} holds no records ({FILE_NAME} is missing); make them with: "
                 f"python -m pipelines prepare {_preparation(Path(directory))}"
             ) from None
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from None
-        version = data.get("schema") if isinstance(data, dict) else None
+        version = data.get("schema")
         versions = (schema.VERSION, schema.MULTI_LABEL_VERSION)
         if version not in versions:
             raise ValueError(
@@ -105,7 +103,7 @@ class Manifest:
                 f"{data.get('multi_label')}"
             )
         try:
-            check(data, cls, SplitInfo, ShardInfo)
+            check(data)
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from None
         return _from_json(data)

@@ -7,98 +7,54 @@ an image is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, fields
 from typing import Any
+
+from duet import documents
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.tfrecord")
 
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 62
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_switch(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _are(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(map(kind, value))
-
-
-_MANIFEST = {
-    "schema": ("a number", _is_count),
-    "dataset": ("a text", _is_text),
-    "source": ("a mapping", _is_mapping),
-    "class_names": ("a list of texts", _are(_is_text)),
-    "templates": ("a list of texts", _are(_is_text)),
-    "metric": ("a text", _is_text),
-    "lossless": ("true or false", _is_switch),
-    "splits": ("a mapping of splits", lambda v: _is_mapping(v) and bool(v)),
-    "options": ("a mapping", _is_mapping),
-    "versions": ("a mapping", _is_mapping),
-    "multi_label": ("true or false", _is_switch),
+SHARD_FILE = {
+    "name": str,
+    "records": documents.COUNT,
+    "bytes": documents.COUNT,
+    "sha256": str,
+    "*": documents.NO_OTHERS,
 }
 _SPLIT = {
-    "count": ("a number", _is_count),
-    "labels": ("true or false", _is_switch),
-    "captions": ("true or false", _is_switch),
-    "class_counts": ("a list of numbers", _are(_is_count)),
-    "shards": ("a list of shards, one at least", lambda v: _are(_is_mapping)(v) and bool(v)),
-    "rejected": ("a number", _is_count),
+    "count": documents.COUNT,
+    "labels": bool,
+    "captions": bool,
+    "class_counts": [documents.COUNT],
+    "shards": [SHARD_FILE],
+    "rejected?": documents.COUNT,
+    "*": documents.NO_OTHERS,
 }
-_SHARD_FILE = {
-    "name": ("a file name", _is_text),
-    "records": ("a number", _is_count),
-    "bytes": ("a number", _is_count),
-    "sha256": ("a text", _is_text),
+MANIFEST = {
+    "schema": documents.COUNT,
+    "dataset": str,
+    "source": dict,
+    "class_names": [str],
+    "templates": [str],
+    "metric": str,
+    "lossless": bool,
+    "splits": {"*": _SPLIT},
+    "options": dict,
+    "versions": dict,
+    "multi_label?": bool,
+    "*": documents.NO_OTHERS,
 }
 
 
-def check(data: dict[str, Any], manifest: type, split: type, shard: type) -> None:
-    """Raise a ValueError that names what is wrong with a manifest, as JSON has it.
-
-    Args:
-        manifest, split, shard: the dataclasses that are made of it.
-    """
-    _check_kinds(data, manifest, _MANIFEST, where="")
-    for name, each in data["splits"].items():
-        if not _is_mapping(each):
-            raise ValueError(f"split {name!r}: expected a mapping")
-        where = f"split {name!r}: "
-        _check_kinds(each, split, _SPLIT, where=where)
-        for number, file in enumerate(each["shards"]):
-            _check_kinds(file, shard, _SHARD_FILE, where=f"{where}shard {number}: ")
-        _check_names(name, [file["name"] for file in each["shards"]])
-        _check_sums(name, each, data)
-
-
-def _check_kinds(
-    data: dict[str, Any], made: type, kinds: dict[str, tuple[str, Any]], *, where: str
-) -> None:
-    needed = {f.name for f in fields(made) if f.default is MISSING}
-    _complain_of(needed - data.keys(), f"{where}unexpected content: without")
-    _complain_of(data.keys() - kinds.keys(), f"{where}unexpected content:")
-    for key, value in data.items():
-        expected, fits = kinds[key]
-        if not fits(value):
-            got = repr(value)
-            raise ValueError(
-                f"{where}{key}: expected {expected}, got {got[:60]}{'...' * (len(got) > 60)}"
-            )
-
-
-def _complain_of(keys: Iterable[str], what: str) -> None:
-    if found := sorted(keys):
-        raise ValueError(f"{what} {', '.join(found)}"[:200])
+def check(data: dict[str, Any]) -> None:
+    """Raise a ValueError that names what is wrong with a manifest, as JSON has it."""
+    documents.check(data, MANIFEST)
+    if not data["splits"]:
+        raise ValueError("splits: expected a split at least; got {}")
+    for name, split in data["splits"].items():
+        if not split["shards"]:
+            raise ValueError(f"splits.{name}.shards: expected a shard at least; got []")
+        _check_names(name, [file["name"] for file in split["shards"]])
+        _check_sums(name, split, data)
 
 
 def _check_names(split: str, names: list[str]) -> None:

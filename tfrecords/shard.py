@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from duet import files
+from duet import documents, files
 from tfrecords.file_name_escaping import escaped
 from tfrecords.framing import frame
 from tfrecords.image_files import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo
+from tfrecords.manifest_validation import SHARD_FILE
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
 
@@ -111,7 +112,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
 def finished(piece: Slice, job: Job) -> Shard | None:
     """Returns the shard of this slice if it is finished, else None."""
     try:
-        data = json.loads(_notes(piece, job).read_text(encoding="utf-8"))
+        data = documents.read(_notes(piece, job), TABLE, hint="delete it")
         written = (job.directory / piece.name).stat().st_size
     except FileNotFoundError:
         return None
@@ -125,6 +126,15 @@ def finished(piece: Slice, job: Job) -> Shard | None:
         captions=data["captions"],
         rejected=[(file, reason) for file, reason in data["rejected"]],
     )
+
+
+TABLE = {
+    "info": SHARD_FILE,
+    "class_counts": {"*": documents.COUNT},
+    "labels": documents.COUNT,
+    "captions": documents.COUNT,
+    "rejected": [[str]],
+}
 
 
 def _classes(label: Label | None) -> tuple[int, ...]:

@@ -84,7 +84,7 @@ def naming_damage(directory: str | Path) -> Iterator[None]:
 
 
 def _state(path: Path, shard: ShardInfo) -> _State:
-    """A file as it is now: whoever changes it changes this."""
+    """The state of a file; it differs once the file is changed."""
     found = path.stat()
     times = found.st_mtime_ns, found.st_ctime_ns
     return (str(path.absolute()), found.st_size, found.st_ino, *times, shard.sha256)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from duet import files
+from duet import documents, files
 from tfrecords import image_files, schema
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
@@ -186,7 +186,7 @@ def _check_free(job: Job, request: dict) -> Manifest | None:
             f"{job.directory} holds finished records; choose another folder or delete this one"
         )
     if note.exists():
-        earlier = json.loads(note.read_text(encoding="utf-8"))
+        earlier = documents.read(note, hint="delete the folder")
         changed = [key for key in request if request[key] != earlier.get(key)]
         if changed:
             raise ValueError(

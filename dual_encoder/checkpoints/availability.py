@@ -1,7 +1,6 @@
 """Check on the hub whether a checkpoint can be loaded, without fetching its weights."""
 
 import fnmatch
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,13 @@ import numpy as np
 from dual_encoder.checkpoints.consistency import contradictions
 from dual_encoder.checkpoints.hub import fetch, listing
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
+from dual_encoder.checkpoints.json_files import CONFIG, WEIGHT_MAP, read_json
 from dual_encoder.checkpoints.load import (
     HUB,
     KERAS,
-    SETTINGS,
     row_named,
+    settings,
+    understood,
     with_revision,
 )
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
@@ -120,15 +121,13 @@ def _bytes(sizes: list[int | None]) -> int | None:
 def _problem(repository: str, commit: str, weights: Weights, row: Checkpoint | None) -> str | None:
     """Why the weights of a commit cannot be loaded, None where nothing is in the way."""
     try:
-        folder = fetch.fetch(repository, SETTINGS, revision=commit)
+        folder = fetch.fetch(repository, settings, revision=commit)
         tensors = _tensors(repository, commit, weights, folder)
-        with keras.StatelessScope(initialize_variables=False):
+        with keras.StatelessScope(initialize_variables=False), understood(folder):
             model = _fitting(folder, weights, tensors)
         found = contradictions(model, row) if row else []
     except (ValueError, FileNotFoundError) as error:
         return " ".join(str(error).split())
-    except (LookupError, TypeError) as error:  # of a setting that is not what it should be
-        return f"its configuration is not understood ({error!r})"
     finally:
         keras.utils.clear_session()  # or Keras gives them their weights at the next occasion
     return f"it contradicts the table: {'; '.join(found)}" if found else None
@@ -140,7 +139,7 @@ def _tensors(repository: str, commit: str, weights: Weights, folder: Path) -> Te
         return _heads(folder)
     files = [weights.file]
     if weights.file.endswith(INDEX):
-        index = json.loads((folder / weights.file).read_text(encoding="utf-8"))
+        index = read_json(folder, weights.file, WEIGHT_MAP)
         files = sorted(set(index["weight_map"].values()))
     shapes = listing.headers(repository, files, revision=commit)
     return {name: np.broadcast_to(np.int8(0), shape) for name, shape in shapes.items()}
@@ -148,8 +147,7 @@ def _tensors(repository: str, commit: str, weights: Weights, folder: Path) -> Te
 
 def _heads(folder: Path) -> Tensors:
     """What a configuration of `transformers` lets one expect beside its towers."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config = read_json(folder, "config.json", CONFIG) if (folder / "config.json").is_file() else {}
     wide = config.get("hidden_size", 1)
     if any("Classification" in name for name in config.get("architectures") or ()):
         return {

@@ -1,51 +1,98 @@
-"""Read the JSON files of a checkpoint folder."""
+"""Read the JSON files of a checkpoint folder, with tables of what their settings hold."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-# Keys of published configurations: objects, numbers of layers, and other sizes.
-_PARTS = {"vision_config", "text_config", "model_cfg", "vision_cfg", "text_cfg", "preprocess_cfg"}
-_LAYERS = {"num_hidden_layers", "num_layers", "layers", "depths"}
-_SIZES = _LAYERS | {
-    *("hidden_size", "hidden_sizes", "intermediate_size", "num_attention_heads", "num_channels"),
-    *("image_size", "patch_size", "vocab_size", "max_position_embeddings", "type_vocab_size"),
-    *("projection_dim", "embed_dim", "width", "heads", "context_length", "num_heads"),
+from duet import documents
+
+_SIZE, _WIDTH, _DEPTH = documents.up_to(1 << 14), documents.up_to(1 << 17), documents.up_to(1 << 10)
+
+_VOCABULARY = documents.up_to(1 << 24)
+
+_TOWER = {  # whatever layout and family: keys of one name mean one thing
+    "attention_dropout?": (None, documents.NUMBER),
+    "depths?": [_DEPTH],
+    "eos_token_id?": (None, documents.COUNT, [documents.COUNT]),
+    "hidden_act?": str,
+    "hidden_dropout_prob?": (None, documents.NUMBER),
+    "hidden_size?": _WIDTH,
+    "hidden_sizes?": [_WIDTH],
+    "id2label?": (None, dict, list),
+    "image_size?": _SIZE,
+    "intermediate_size?": _WIDTH,
+    "layer_norm_eps?": documents.POSITIVE,
+    "max_position_embeddings?": _VOCABULARY,
+    "mlp_ratio?": documents.POSITIVE,
+    "num_attention_heads?": _DEPTH,
+    "num_channels?": documents.COUNT,
+    "num_heads?": (_DEPTH, [_DEPTH]),
+    "num_hidden_layers?": _DEPTH,
+    "num_register_tokens?": documents.COUNT,
+    "pad_token_id?": (None, documents.COUNT),
+    "patch_size?": _SIZE,
+    "projection_dim?": _WIDTH,
+    "projection_size?": (None, _WIDTH),
+    "rope_theta?": documents.POSITIVE,
+    "type_vocab_size?": documents.COUNT,
+    "vocab_size?": _VOCABULARY,
+    "window_size?": _SIZE,
 }
-_MOST_LAYERS, _MOST = 1000, 2**31 - 1
+
+CONFIG = _TOWER | {
+    "model_type?": str,
+    **dict.fromkeys(
+        ("text_config?", "vision_config?", "text_config_dict?", "vision_config_dict?"),
+        (None, _TOWER),
+    ),
+}
+
+_OPEN_CLIP_TOWER = {
+    "context_length?": _VOCABULARY,
+    "head_width?": (None, _WIDTH),
+    "heads?": (None, _DEPTH),
+    "hf_model_name?": str,
+    "image_size?": (None, _SIZE),
+    "layers?": (None, _DEPTH, [_DEPTH]),
+    "mlp_ratio?": (None, documents.POSITIVE),
+    "patch_size?": (None, _SIZE),
+    "timm_model_name?": (None, str),
+    "vocab_size?": _VOCABULARY,
+    "width?": (None, _WIDTH),
+}
+
+OPEN_CLIP = {
+    "model_cfg": {
+        "embed_dim": _WIDTH,
+        "vision_cfg": _OPEN_CLIP_TOWER,
+        "text_cfg": _OPEN_CLIP_TOWER,
+    },
+    "preprocess_cfg?": {"mean?": [documents.NUMBER], "std?": [documents.POSITIVE]},
+}
+
+KERAS_HUB = {"class_name": str, "registered_name?": str, "config?": dict}
+
+POOLING = {"*": (None, bool, str, documents.NUMBER)}
+
+TOKENS = {  # of special_tokens_map.json and tokenizer_config.json
+    **{
+        f"{name}_token?": (None, str, {"content": str})
+        for name in ("bos", "cls", "eos", "mask", "pad", "sep", "unk")
+    },
+    "model_max_length?": (None, documents.NUMBER),
+    "tokenizer_class?": (None, str),
+}
+
+WEIGHT_MAP = {"weight_map": {"*": documents.FILE_NAME}}  # of weights in several files
 
 
-def read_json(folder: Path, name: str) -> dict:
+def read_json(folder: Path, name: str, table: dict[str, Any] | None = None) -> dict:
     """A JSON file of the folder.
 
     Raises:
         FileNotFoundError: it is not there.
-        ValueError: it is not JSON, or not an object.
+        ValueError: it is not JSON, not an object, or not as the table has it.
     """
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no {name} here")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected an object; got a {type(found).__name__}")
-    return found
-
-
-def check_sizes(folder: Path, name: str, config: Any) -> None:
-    """Raises ValueError, naming the key, for sizes in a configuration that no model can have."""
-    for key, value in config.items():
-        if key in _PARTS and value is not None:
-            if not isinstance(value, dict):
-                raise ValueError(f"{folder}: {name}: {key}: expected an object; got {value!r:.60}")
-            check_sizes(folder, name, value)
-        if key in _SIZES and value is not None:
-            most = _MOST_LAYERS if key in _LAYERS else _MOST
-            for size in value if isinstance(value, list) and value else [value]:
-                if type(size) is not int or not 1 <= size <= most:
-                    raise ValueError(
-                        f"{folder}: {name}: {key}: expected a whole number from 1 to {most:,}; "
-                        f"got {size!r:.60}"
-                    )
+    return documents.read(path, table)

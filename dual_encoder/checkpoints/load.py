@@ -5,7 +5,6 @@ import fnmatch
 import gc
 import importlib.util
 import re
-import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
 from dual_encoder.checkpoints.shards import shards
+from dual_encoder.checkpoints.tokenizers.sentence_pieces import FILES as SENTENCE_PIECES
 from dual_encoder.checkpoints.weight_files import CONFIGS, INDEX, KERAS_HUB, find, nothing_found
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower import ImageEncoder, TextEncoder
@@ -36,13 +36,7 @@ AT = "@"  # between a name and a revision
 # Packages of Duet in the configuration of a .keras file. Nothing else is imported for a file.
 OWNED = re.compile(r'"module": "(classifiers|dual_encoder)[."]')
 
-# What is fetched of a repository beside the weights.
 SETTINGS = ("*.json", "*.txt")  # of folders inside as well
-
-# What a value of the wrong kind raises where it is used.
-_OF_VALUES = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-
-_SHOWN = 300  # characters of an error
 
 KERAS_HUB_FILES = (*SETTINGS, KERAS_HUB, "assets/*")
 
@@ -142,28 +136,8 @@ def read_folder(
     layout = layout or _layout(folder)
     if layout is None:
         raise FileNotFoundError(unknown_names.no_layout(folder, names_in(folder)))
-    with _collecting_nothing(), _in_one_line(folder):
+    with _collecting_nothing(), understood(folder):
         return READERS[layout](folder, image_size=image_size)
-
-
-@contextlib.contextmanager
-def _in_one_line(folder: Path) -> Iterator[None]:
-    """Makes what a configuration's odd values lead to, in Keras or here, one ValueError."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (ValueError, *_OF_VALUES) as error:
-        raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-        is_own = raised_in.is_relative_to(Path(__file__).parents[1])
-        if is_own and isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-            if str(folder) in str(error):
-                raise
-            raise ValueError(f"{folder}: {error}") from error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
-        raise ValueError(
-            f"{folder}: no model can be made of its configuration ({reason})"
-        ) from error
 
 
 def _layout(folder: Path) -> str | None:
@@ -176,8 +150,21 @@ def _layout(folder: Path) -> str | None:
 
 
 @contextlib.contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Names the folder where settings that no table knows lead its reader astray."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{folder}: its settings are not understood ({error!r:.300})") from error
+    except ValueError as error:
+        if str(folder) in str(error):
+            raise
+        raise ValueError(f"{folder}: {' '.join(str(error).split()):.300}") from error
+
+
+@contextlib.contextmanager
 def _collecting_nothing() -> Iterator[None]:
-    """A model is a hundred thousand new objects: to look for those in vain takes a third of it."""
+    """Pauses garbage collection, which takes a third of the time for 100,000 new objects."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -239,9 +226,15 @@ def _fetch(repository: str, *, layout: str | None = None, revision: str | None =
         weights = find(names, layout)
         if weights is None:
             raise FileNotFoundError(nothing_found(repository, names, layout))
-        return (*SETTINGS, weights.pattern)
+        return (*settings(names), weights.pattern)
 
     return fetch.fetch(repository, wanted, revision=revision)
+
+
+def settings(names: Sequence[str]) -> Sequence[str]:
+    """What is fetched beside the weights, of a repository with these files."""
+    pieces = [name for name in SENTENCE_PIECES if name in names]
+    return SETTINGS if "tokenizer.json" in names else (*SETTINGS, *pieces)
 
 
 def _read_keras(path: Path) -> Any:
@@ -265,7 +258,7 @@ def _read_keras(path: Path) -> Any:
 
 
 def _import_owners(path: Path) -> None:
-    """Import the packages of Duet that registered what the file is made of.
+    """Import the packages of Duet that registered the classes in the file.
 
     Raises ValueError for one that is not installed; damaged files are left to Keras.
     """

@@ -1,6 +1,5 @@
 """Write the model card (README.md) of a hub repository: usage and measured results."""
 
-import json
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -10,6 +9,7 @@ import keras
 import yaml
 
 from dual_encoder.checkpoints.consistency import describe
+from duet import documents
 
 SCHEMA = 2  # of results.json
 
@@ -63,10 +63,7 @@ def read_results(results: str | Path | Mapping[str, Any] | None) -> dict[str, An
         where = str(path)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such results; expected a {FILE} or its folder")
-        try:
-            results = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path}: not readable as JSON ({error})") from error
+        results = documents.read(path)
     if not isinstance(results, Mapping) or results.get("schema") != SCHEMA:
         found = results.get("schema") if isinstance(results, Mapping) else None
         raise ValueError(f"{where}: expected results of schema {SCHEMA}; got {found!r}")

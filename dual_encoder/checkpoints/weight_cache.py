@@ -110,7 +110,7 @@ def _state(files: list[str]) -> str:
 
 
 def _drop_outdated(folder: Path) -> None:
-    """Files made of a checkpoint that is gone or is another now, or made by other code; halves."""
+    """Removes files of a checkpoint that is gone or has changed, of other code, and halves."""
     for path in folder.glob("*.safetensors"):
         try:
             with safe_open(path, framework="numpy") as file:

@@ -5,8 +5,10 @@ come from half-precision copies and are re-ranked by the index's float32 embeddi
 equal those of exact search. Only some results are missed: recall is measured when building.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,10 +57,14 @@ class Approximate:
         faiss, path = _faiss(), index.folder / index.facts.approximate["file"]
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing; build the index again")
+        if index.facts.approximate.get("crc32", found := _checksum(path)) != found:
+            raise ValueError(f"{path} is damaged (its checksum is another); delete it, build again")
         try:
             index_file = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError:
             raise ValueError(f"{path} is damaged; delete it and build the index again") from None
+        if index_file.ntotal != len(index):
+            raise ValueError(f"{path} is of {index_file.ntotal} images; build the index again")
         return cls(index, index.facts.approximate, index_file)
 
     def search(self, queries: np.ndarray, k: int) -> Hits:
@@ -108,9 +114,18 @@ def build_approximate(
     advance(len(held))
     with files.atomic(index.folder / file) as unfinished:
         _faiss().write_index(built, str(unfinished))
-    facts = replace(index.facts, approximate=measured.facts)
+    approximate = {**measured.facts, "crc32": _checksum(index.folder / file)}
+    facts = replace(index.facts, approximate=approximate)
     facts.write(index.folder)
-    return replace(measured, index=replace(index, facts=facts))
+    return replace(measured, index=replace(index, facts=facts), facts=approximate)
+
+
+def _checksum(path: Path) -> int:
+    found = 0
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            found = zlib.crc32(part, found)
+    return found
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:

@@ -8,6 +8,7 @@ continues from its parts.
 import csv
 import hashlib
 import io
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,11 @@ from typing import Any
 from dual_encoder.index import files as index_files
 from dual_encoder.index.files import WORK_FOLDER, IndexFacts, IndexRows, Shard, map_rows, write_rows
 from dual_encoder.index.search import Index, check_fingerprint
-from duet import files
+from duet import documents, files
 
 SHARD_ROWS = 65_536
+
+SHARD_NAME = re.compile(r"embeddings-(\d+)\.safetensors")
 
 UNREADABLE = "unreadable.csv"
 
@@ -75,7 +78,7 @@ class IndexBuilder:
             self._old = Index.open(self.folder, fingerprint=self.facts.fingerprint)
         elif self.folder.is_dir() and any(not self._is_own(p) for p in self.folder.iterdir()):
             raise FileExistsError(f"{self.folder} holds other files; give another --index")
-        begun = [IndexFacts(**facts["begun"]) for _, facts in self._parts()]
+        begun = [IndexFacts.from_json(facts["begun"]) for _, facts in self._parts()]
         for facts in [self._old.facts, *begun] if self._old else begun:
             check_fingerprint(self.folder, facts, self.facts.fingerprint)
             _check_source(self.folder, facts.source, self.facts.source)
@@ -118,7 +121,10 @@ class IndexBuilder:
 
     def _parts(self) -> list[tuple[IndexRows, dict[str, Any]]]:
         paths = sorted((self.folder / WORK_FOLDER).glob("part-*.safetensors"))
-        return [map_rows(path) for path in paths]
+        parts = [map_rows(path) for path in paths]
+        for path, (_, facts) in zip(paths, parts, strict=True):
+            documents.check(facts, index_files.PART, where=str(path))
+        return parts
 
     def _have(self) -> dict[str, Place]:
         """Returns the location of each valid embedding, by image id."""
@@ -156,7 +162,7 @@ class IndexBuilder:
         have, written = self._have(), list[Shard]()
         # What no index names, a killed process left: its numbers are taken again.
         named = self._old.facts.shards if self._old else ()
-        taken = [int(Path(shard.name).stem.split("-")[1]) for shard in named]
+        taken = [int(found[1]) for shard in named if (found := SHARD_NAME.fullmatch(shard.name))]
         for first in range(0, len(names), self.shard_rows):
             ids = names[first : first + self.shard_rows]
             stamps = [self.listing[name] for name in ids]

@@ -6,6 +6,8 @@ change when the image does, and its position if it is not a separate file.
 """
 
 import json
+import mmap
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from dual_encoder.checkpoints.safetensors_mmap import map_tensors
-from duet import files
+from duet import documents, files
 
 FILE = "index.json"
 
@@ -24,7 +26,32 @@ WORK_FOLDER = ".unfinished"  # parts of an unfinished index
 
 SCHEMA = 1
 
-_KEY = "duet"
+_KEY, _SUM = "duet", "crc32"  # in the metadata of a file of rows
+
+_FACTS = {
+    "model": str,
+    "fingerprint": str,
+    "embed_dim": documents.up_to(1 << 24),
+    "source": {"path": str, "splits?": [str]},
+    "shards": [{"name": documents.FILE_NAME, "count": documents.COUNT, "*": documents.NO_OTHERS}],
+    "*": documents.NO_OTHERS,
+}
+
+PART = {"begun": _FACTS, "unreadable": [[str]]}  # of the facts of an unfinished index's part
+
+TABLE = _FACTS | {
+    "schema": documents.one_of(SCHEMA),
+    "unreadable?": documents.COUNT,
+    "approximate?": (
+        None,
+        {
+            "kind": documents.one_of("hnsw", "ivf"),
+            "file": documents.FILE_NAME,
+            "effort": documents.COUNT,
+            "crc32?": documents.COUNT,
+        },
+    ),
+}
 
 
 class CutShortError(OSError):
@@ -65,6 +92,33 @@ class IndexRows:
         mapped = getattr(self.embeddings, "_mmap", None)  # of np.memmap
         if mapped is not None and mapped.size() < len(mapped):
             raise CutShortError("a file of the index was cut short in use; build the index again")
+
+    def check_shapes(self) -> None:
+        """Raises ValueError if the arrays are not those of n rows."""
+        count, ends = len(self.stamps), self.id_ends
+        kinds = {"embeddings": "float32", "id_bytes": "uint8", "id_ends": "int64"}
+        found = {name: str(getattr(self, name).dtype) for name in kinds}
+        if found != kinds or self.embeddings.ndim != 2 or self.stamps.shape != (count, 3):
+            raise ValueError(f"expected {kinds}; got {found} of other shapes")
+        if len(self.embeddings) != count or ends.shape != (count,):
+            raise ValueError("as many embeddings, ids and stamps were expected")
+        if count and (np.diff(ends, prepend=0).min() < 0 or ends[-1] != len(self.id_bytes)):
+            raise ValueError("its ids do not end where they should")
+
+    def checksum(self) -> int:
+        """CRC-32 of all arrays, 2 GB/s: any byte that changed on the disk changes it."""
+        found = 0
+        for array in vars(self).values():
+            found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
+        return found
+
+    def release(self) -> None:
+        """Gives back the memory of the pages read, which stay in the system's file cache."""
+        mapped: Any = self.embeddings
+        while isinstance(mapped, np.ndarray):
+            mapped = mapped.base
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def id(self, row: int) -> str:
         """Returns the id of one row."""
@@ -113,6 +167,12 @@ class IndexFacts:
         """Number of images."""
         return sum(shard.count for shard in self.shards)
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "IndexFacts":
+        """Of what `TABLE` describes."""
+        shards = tuple(Shard(**shard) for shard in content["shards"])
+        return cls(**{**content, "shards": shards})
+
     def write(self, folder: Path) -> None:
         """Write the folder's `index.json`, atomically."""
         files.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
@@ -127,14 +187,7 @@ def read_facts(folder: Path) -> IndexFacts:
     """
     path = folder / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
-        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
-        outside = [shard.name for shard in shards if Path(shard.name).name != shard.name]
-        if outside:
-            raise ValueError(f"expected a file in the folder; got {outside[0]!r}")
-        return IndexFacts(shards=shards, **content)
+        content = documents.read(path, TABLE, hint="delete it and build again")
     except (FileNotFoundError, NotADirectoryError):
         if (folder / WORK_FOLDER).is_dir():
             raise ValueError(
@@ -144,21 +197,21 @@ def read_facts(folder: Path) -> IndexFacts:
             f"{folder} holds no index ({FILE} is missing); make one with: python -m pipelines "
             f"retrieve --build --folder IMAGES --model MODEL --index {folder}"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is not readable ({error}); delete it and build again") from None
+    return IndexFacts.from_json(content)
 
 
 def write_rows(path: Path, rows: IndexRows, facts: dict[str, Any]) -> None:
-    """Write rows atomically, with `facts` in the metadata."""
+    """Write rows atomically, with `facts` and a checksum in the metadata."""
+    metadata = {_KEY: json.dumps(facts), _SUM: str(rows.checksum())}
     try:
         with files.atomic(path) as unfinished:
-            save_file(vars(rows), unfinished, metadata={_KEY: json.dumps(facts)})
+            save_file(vars(rows), unfinished, metadata=metadata)
     except SafetensorError as error:
         raise OSError(f"{path} could not be written: {error}") from None
 
 
 def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
-    """Returns memory-mapped rows and the facts stored with them.
+    """Returns memory-mapped rows and the facts stored with them, after reading them all once.
 
     Raises:
         FileNotFoundError: no such file.
@@ -166,9 +219,14 @@ def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
     """
     try:
         arrays, metadata = map_tensors(path)
-        return IndexRows(**arrays), json.loads(metadata[_KEY])
+        rows = IndexRows(**arrays)
+        rows.check_shapes()
+        if metadata.get(_SUM, str(found := rows.checksum())) != str(found):
+            raise ValueError("its checksum is another")
+        rows.release()
+        return rows, documents.parse(metadata[_KEY], name="its facts")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing; delete the index and build it again") from None
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path} is damaged ({reason}); delete the index, build again") from None

@@ -3,12 +3,11 @@
 Needs neither a model nor TensorFlow. Embeddings have unit length, so a dot product is a cosine.
 """
 
-import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -114,7 +113,7 @@ class Index:
         facts = read_facts(folder)
         if fingerprint is not None:
             check_fingerprint(folder, facts, fingerprint)
-        shards = tuple(map_rows(folder / shard.name)[0] for shard in facts.shards)
+        shards = tuple(map_rows(folder / shard.name)[0] for shard in facts.shards)  # all are read
         for shard, rows in zip(facts.shards, shards, strict=True):
             if rows.embeddings.shape != (shard.count, facts.embed_dim):
                 raise ValueError(
@@ -172,11 +171,7 @@ class Index:
         for shard in self.shards:
             shard.check_whole()
             yield shard.embeddings
-            mapped: Any = shard.embeddings
-            while isinstance(mapped, np.ndarray):
-                mapped = mapped.base
-            if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-                mapped.madvise(mmap.MADV_DONTNEED)
+            shard.release()
 
 
 def check_fingerprint(folder: Path, facts: IndexFacts, fingerprint: str) -> None:

@@ -14,11 +14,24 @@ from dual_encoder.fingerprint import fingerprint
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.cocoop import CoCoOp
 from dual_encoder.prompts.coop import CoOp
-from duet import files
+from duet import documents, files
 
 FORMAT = 1
 
 METHODS = {"coop": CoOp, "cocoop": CoCoOp}
+
+TABLE = {
+    "format": documents.one_of(FORMAT),
+    "method": documents.one_of(*METHODS),
+    "class_names": [str],
+    "n_ctx": documents.up_to(1 << 10),
+    "position": str,
+    "class_specific": bool,
+    "words": (None, str),
+    "template": (None, str),
+    "backbone": str,
+    "fingerprint": str,
+}
 
 
 def save_prompts(prompts: CoOp, path: str | Path, *, backbone: str, **more: Any) -> None:
@@ -128,13 +141,16 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise FileNotFoundError(f"no prompts at {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("duet", "{}"))
+            text = (file.metadata() or {}).get("duet")
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
+    except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: expected a safetensors file of prompts ({error})") from None
-    if about.get("format") != FORMAT or about.get("method") not in METHODS:
+    if text is None:
         raise ValueError(f"{path}: holds no learnt prompts, as `python -m pipelines prompt` writes")
+    about = documents.parse(text, TABLE, name=f"{path}: its metadata")
+    if about["n_ctx"] != tensors.get("context", np.empty((0, 0))).shape[-2]:
+        raise ValueError(f"{path}: expected n_ctx vectors of each context; got others")
     if not all(np.isfinite(value).all() for value in tensors.values()):
         raise ValueError(f"{path}: NaN or infinite values among the vectors")
     return about, tensors

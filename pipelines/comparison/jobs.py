@@ -1,12 +1,12 @@
 """The runs of each method of a comparison, as options of their command."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from duet import documents
 from pipelines.comparison.options import Options
 from pipelines.comparison.recipes import Recipes
 from pipelines.fewshot import grid as fewshot_grid
@@ -53,7 +53,7 @@ class Job:
     def failure(self) -> str | None:
         """Why it failed when it was last tried; None if it did not."""
         path = self.logs / FAILED
-        return json.loads(path.read_text())["error"] if path.is_file() else None
+        return documents.read(path, {"error": str})["error"] if path.is_file() else None
 
 
 def of(

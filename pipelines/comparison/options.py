@@ -23,10 +23,10 @@ class Options:
         methods: rows of the table of methods, or all: NAMES.
         seeds: of training; the images are divided by the first one, for all. Without it 1, 2 and
             3, or 1 where there are folds.
-        folds: so many times the images are divided anew and every method is trained, so that
-            every image is tested once; 1 for the division of the records alone. Without it as
-            many as there are test parts in the images, at most 5, where fewer than 50 test images
-            are of classes trained on, or of held-out ones; else 1.
+        folds: number of folds: every method is trained once per fold, and every image is tested
+            once; 1 uses the division of the records. Without it as many as there are test parts
+            in the images, at most 5, where fewer than 50 test images are of trained classes, or
+            of held-out ones; else 1.
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
         validation: share of every class's training images that methods choose by.

@@ -24,7 +24,7 @@ from tfrecords import Manifest
 
 FEW_TO_CHOOSE_BY = 30  # images: one of them is 3 points of the accuracy that is chosen by
 
-UNBALANCED = 5  # times as many images of the commonest class as of the rarest
+UNBALANCED = 5  # ratio of the largest class to the smallest from which the page warns
 
 FEW = 200  # test images, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
 

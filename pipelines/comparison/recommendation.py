@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 #: A method is as good as another unless the images say that it is not; of equals the cheaper one
-#: is recommended. Losing more than this on classes never seen is said beside the gain.
+#: is recommended. A larger loss on held-out classes is reported beside the gain.
 NOTABLE_LOSS = 0.01
 
 #: What a row says of classes never seen, and in words: a method keeps them where it keeps both.
 OF_NEW = {"unseen": "new ones", "unseen_among_all": "new ones among all classes"}
 
-TENS = 10  # how finely it is said how many more images would be needed
+TENS = 10  # rounding of how many more images would be needed
 
 
 def recommend(
@@ -33,7 +33,7 @@ def recommend(
         rows: of the table, those that failed left out; `method`, `seen`, `unseen`,
             `unseen_among_all`, `seconds`, `intervals`.
         pairs: of `significance.pairs`.
-        chance: how often always saying the commonest class trained on is right.
+        chance: accuracy of always predicting the most frequent trained class.
         tested: test images of the classes trained on.
         folds: whether every image is tested already.
 

@@ -103,7 +103,7 @@ def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> li
 
 
 def _chance(made: Plan) -> float:
-    """How often the commonest class trained on is right about test images of such classes."""
+    """Accuracy of the most frequent trained class, on test images of trained classes."""
     seen = _tested(made)
     return max(seen) / sum(seen) if any(seen) else 0.0
 

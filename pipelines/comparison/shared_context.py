@@ -1,9 +1,10 @@
 """What all rows of a comparison share, and where their costs are kept."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from duet import documents
 
 COSTS = "deployment"  # folder in that of the comparison: what each method costs to run
 
@@ -37,5 +38,5 @@ def costs(method: str, about: About) -> dict[str, Any] | None:
     path = about.out / COSTS / f"{method}.json"
     if not path.is_file():
         return None
-    row = json.loads(path.read_text(encoding="utf-8"))
+    row = documents.read(path, {"serving_seconds": documents.NUMBER}, hint="delete it")
     return row if row.pop("serving_seconds") == about.seconds else None

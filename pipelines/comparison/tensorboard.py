@@ -21,7 +21,7 @@ def write(directory: Path, document: dict[str, Any], mistakes: list[dict[str, An
     """A folder of events for every method that has finished.
 
     Args:
-        directory: `tensorboard` in the folder of the comparison; written anew.
+        directory: `tensorboard` in the folder of the comparison; rewritten.
         document: of `compared.document`.
         mistakes: of `mistakes.rows`.
     """

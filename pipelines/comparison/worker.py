@@ -154,7 +154,7 @@ class _printing_to:
 
 
 def _die_with_sender(pipe: int) -> None:
-    """Waits until nobody can send any more, whatever ended the sender."""
+    """Waits until the pipe's other end is closed, however its process ended."""
     ends = select.poll()
     ends.register(pipe, 0)  # an end that hung up is reported without being asked for
     ends.poll()

@@ -99,7 +99,7 @@ def _description(document: dict[str, Any]) -> str:
         ("Pixels of a side", str(preprocessing["image_size"])),
         ("Resizing", f"{how}; {preprocessing.get('interpolation', 'bicubic')}, antialiased"),
         ("Classes", ", ".join(document["class_names"])),
-        ("Probabilities", "of each class by itself" if document["multi_label"] else "add up to 1"),
+        ("Probabilities", "of each class separately" if document["multi_label"] else "add up to 1"),
     ]
     if document["templates"]:
         rows.append(("Read as", "; ".join(document["templates"])))

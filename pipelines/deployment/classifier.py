@@ -9,12 +9,25 @@ from keras import ops
 
 import classifiers
 import dual_encoder
-from duet import private_api
+from duet import documents, private_api
 from pipelines.runs import models
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
+
+# What an export says of itself, as JSON.
+FACTS = {
+    "class_names": [str],
+    "multi_label": bool,
+    "preprocessing": {
+        "image_size": documents.up_to(1 << 14),
+        "resize?": documents.one_of("crop", "squash"),
+        "interpolation?": documents.one_of("bicubic", "bilinear"),
+        "crop_fraction?": documents.POSITIVE,
+        "*": documents.NO_OTHERS,
+    },
+}
 
 SAVED = ("ImageClassifier", "ZeroShotClassifier", "ImageEncoder with a head", "DualEncoder")
 

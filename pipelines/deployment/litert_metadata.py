@@ -13,6 +13,7 @@ preprocessing.json   `tfrecords.Preprocessing`, the class names, and how they we
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 import flatbuffers
@@ -23,6 +24,8 @@ from pipelines.deployment.classifier import Deployable
 NAME = "TFLITE_METADATA"
 
 LABELS, TEMPLATES, PREPROCESSING = "labels.txt", "templates.txt", "preprocessing.json"
+
+MOST = 100_000_000  # bytes of all of them
 
 _IDENTIFIER = b"M001"
 
@@ -62,8 +65,10 @@ def read(model: bytes) -> dict[str, str]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            if (size := sum(each.file_size for each in archive.infolist())) > MOST:
+                raise ValueError(f"expected metadata of at most {MOST:,} bytes; got {size:,}")
             return {name: archive.read(name).decode("utf-8") for name in archive.namelist()}
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError):
         raise ValueError("expected a LiteRT file with metadata; it has none") from None
 
 

@@ -30,7 +30,7 @@ class Options:
         held_out_classes: names of classes that are not learnt, in place of a number.
         n_ctx: learnt vectors, 1 to 16; 16 without it, or as many as --words have tokens.
         position: of the class name: end, middle or front.
-        class_specific: CoOp's vectors for each class by itself.
+        class_specific: separate context vectors for each class (CoOp).
         words: what CoOp's vectors start as, such as "a photo of a"; without it, at random.
         conditional_words: the same of CoCoOp.
         templates: of zero-shot, probe and Tip-Adapter: prompts with {} for the class name, or one

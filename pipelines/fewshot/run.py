@@ -117,7 +117,7 @@ def prepare(
     features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)
     _check_names(options, cells, model, names, templates)
-    claim()  # before the cache is filled, by which the folder would be somebody's
+    claim()  # before the cache is filled: a folder that holds files counts as taken
     if any(cell.row.learns for cell in cells):
         _say_short(cells, features.labels("train")[1], manifest, seen)
     _read_samples(cells, features, model, seen)

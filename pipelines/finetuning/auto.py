@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers import calibration
 from classifiers import on_features as library
-from duet import files
+from duet import documents, files
 from pipelines.finetuning import on_features, wise_ft
 from pipelines.methods.registry import METHODS
 from pipelines.runs import class_split
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROWS = ("blend", "text-probe", "gaussian", "linear-probe")  # the first unless another is better
 TOWER = "paint"
-TRIED = 5  # a first training has this share of the passes, one of so many
+TRIED = 5  # a first training has one of so many passes; with fewer it would cost too much
 SURE = 1.96  # standard errors of an accuracy, either way: its interval
 
 FILE, FIRST = "auto.json", "tried"
@@ -59,7 +59,7 @@ def choose(
     """
     kept = out / FILE
     if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))
+        return documents.read(kept, TABLE, hint="delete it, and the choice is made again")
     aside, away = data, tuple[int, ...]()
     if len(data.parts.seen) >= class_split.ENOUGH:
         away = class_split.pseudo(data.parts, seed=options.seed)
@@ -76,6 +76,14 @@ def choose(
         found |= _against_tower(train, options, data, row, right, low=low, out=out, devices=devices)
     files.write(kept, json.dumps(found))
     return found
+
+
+TABLE = {
+    "method": documents.one_of(TOWER, *ROWS),
+    "why": str,
+    "tried": {"*": documents.NUMBER},
+    "seconds": documents.NUMBER,
+}
 
 
 def _best_row(
@@ -108,9 +116,9 @@ def _against_tower(
     devices: int,
 ) -> dict[str, Any]:
     """What of the choice follows from training the tower with classes set aside."""
-    few = dataclasses.replace(options, epochs=max(1, options.epochs // TRIED))
+    few = dataclasses.replace(options, epochs=options.epochs // TRIED)
     own, seconds = {row: float(right.mean())}, 0.0
-    if few.epochs < options.epochs:
+    if few.epochs:
         first = wise_ft.choose_alpha(train, few, data, directory=out / FIRST, devices=devices)
         best, seconds = max(point["seen_top1"] for point in first["curve"]), first["seconds"]
         if best < low:

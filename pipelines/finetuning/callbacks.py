@@ -12,16 +12,21 @@ from pipelines.training import callbacks, tensorboard
 from pipelines.training.monitors import captions
 
 
-def tuning(adapted: Adapted, *, directory: Path) -> list[keras.callbacks.Callback]:
-    """Speed, learning rate, what is gained and forgotten, TensorBoard: of a fine-tuning."""
+def tuning(
+    adapted: Adapted, *, directory: Path, watched: bool = True
+) -> list[keras.callbacks.Callback]:
+    """Speed and learning rate of a fine-tuning; of one that is watched also TensorBoard, and what
+    is gained and forgotten."""
     model, data = adapted.model, adapted.data
     spread = model.distribute_strategy
     chosen = [
         callbacks.Throughput(batch_size=data.batch_size, devices=spread.num_replicas_in_sync),
         callbacks.Gauges(),
         callbacks.ProgressBar(),
-        Forgetting(adapted),
     ]
+    if not watched:
+        return chosen
+    chosen.append(Forgetting(adapted))
     if strategy.is_chief(spread):
         describe = partial(captions, model) if adapted.has_texts else data.describe
         images = partial(data.training, model)

@@ -34,7 +34,7 @@ def compile_model(made: Adapted, options: "Options", *, steps: int) -> None:
 
 
 def _loss(options: "Options", data: Labelled) -> dict[str, Any]:
-    """Cross-entropy of a number per image, of a column per class, or of each class by itself."""
+    """Cross-entropy of a number per image, of a column per class, or of each class separately."""
     smoothing = {"from_logits": True, "label_smoothing": options.label_smoothing}
     if data.manifest.multi_label:
         return {"loss": keras.losses.BinaryCrossentropy(**smoothing)}

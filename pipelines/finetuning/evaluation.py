@@ -17,7 +17,7 @@ from pipelines.runs.predictions import Predictions
 def measure(
     adapted: Adapted, *, split: str, resamples: int, seed: int
 ) -> tuple[dict[str, Any], Predictions | None]:
-    """The part of the results that follows from a whole split, and what was said of its images.
+    """The metrics of a whole split, and the predictions for its images.
 
     `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`.
     Of images with several labels there are no predictions.

@@ -37,7 +37,7 @@ class Adapted:
             None where no class is held out, and for a model that reads texts or has none.
         data: what it is trained on.
         cache: of features, for a method that leaves the image tower as it is.
-        fitted: what such a method made of them.
+        fitted: the result of fitting such a method.
         beside: factor and offset of the texts' logits, which put them on the scale of a head that
             was trained afresh; see `pipelines.finetuning.new_class_calibration`.
     """
@@ -106,7 +106,7 @@ class Adapted:
 
 
 def source(options: "Options", *, untouched: bool = False) -> keras.layers.Layer:
-    """The model that `--model` names; `untouched` says that nobody will train it."""
+    """The model that `--model` names; `untouched` says that it will not be trained."""
     if untouched and options.model not in dual_encoder.IMAGE_TOWERS and not options.image_size:
         kept = runs_models.untouched(options.model)
         runtime.say_kept_precision(kept, options.model)

@@ -198,12 +198,19 @@ def _kind(name: str) -> str:
 
 
 def _train(
-    options: Options, data: "Labelled", *, out: Path, strategy: Any, claim: Callable[[], None]
+    options: Options,
+    data: "Labelled",
+    *,
+    out: Path,
+    strategy: Any,
+    claim: Callable[[], None],
+    watched: bool = True,
 ) -> tuple["Adapted", "Checkpoint", "Way"]:
     """Train to the end. Returns the model, its course, and its weights before and after, which
     are empty where nothing goes back.
 
-    `claim` is called once it is sure that the run can begin; nothing is written before.
+    `claim` is called once it is sure that the run can begin; nothing is written before. A training
+    that is not watched is measured after its last pass by who asked for it, and not before.
     """
     import keras
 
@@ -243,7 +250,7 @@ def _train(
     )
     goes_back = options.wise_ft != "no"
     before = weight_interpolation.weights(made.model) if goes_back else []
-    _fit(made, options, out=out, course=course)
+    _fit(made, options, out=out, course=course, watched=watched)
     adopt_averages(made.model)
     if row.trains == "lora":
         with strategy.scope():
@@ -252,7 +259,9 @@ def _train(
     return made, course, (before, after)
 
 
-def _fit(made: "Adapted", options: Options, *, out: Path, course: "Checkpoint") -> None:
+def _fit(
+    made: "Adapted", options: Options, *, out: Path, course: "Checkpoint", watched: bool
+) -> None:
     from pipelines.finetuning import callbacks
     from pipelines.training import fit
 
@@ -272,6 +281,11 @@ def _fit(made: "Adapted", options: Options, *, out: Path, course: "Checkpoint") 
         ),
         epochs=options.epochs,
         checkpoint=course,
-        callbacks=[*callbacks.tuning(made, directory=out / "tensorboard"), *stopping],
-        validation=strategies.distribute(strategy, partial(data.validation, model)),
+        callbacks=[
+            *callbacks.tuning(made, directory=out / "tensorboard", watched=watched),
+            *stopping,
+        ],
+        validation=strategies.distribute(strategy, partial(data.validation, model))
+        if watched or stopping
+        else None,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dual_encoder import weight_interpolation
-from duet import files
+from duet import documents, files
 from pipelines.finetuning import forgetting
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
@@ -51,6 +51,16 @@ def choose(rows: list[dict[str, Any]]) -> float:
     return max(allowed, key=lambda row: (row["seen_top1"], -row["alpha"]))["alpha"]
 
 
+POINT = {"alpha": documents.NUMBER, "seen_top1": documents.NUMBER}
+
+TABLE = {
+    "chosen": documents.NUMBER,
+    "classes": list,
+    "curve": [POINT],
+    "right": [bool],
+    "seconds": documents.NUMBER,
+}
+
 SET_ASIDE = "set-aside"  # folder of the training by which alpha is chosen
 
 
@@ -65,8 +75,8 @@ def choose_alpha(
     were trained on; kept in a file, so that a run that is stopped does it once.
     """
     kept = directory / "alpha.json"
-    if kept.is_file() and "right" in (known := json.loads(kept.read_text(encoding="utf-8"))):
-        return known
+    if kept.is_file():
+        return documents.read(kept, TABLE, hint="delete it, and alpha is chosen again")
     if len(data.parts.seen) < classes.ENOUGH:
         print(f"alpha is 0.5: {len(data.parts.seen)} classes are too few to set some aside")
         return {"chosen": 0.5, "classes": [], "curve": [], "right": [], "seconds": 0.0}
@@ -80,6 +90,7 @@ def choose_alpha(
         dataclasses.replace(options, micro_batch=micro or 0),
         dataclasses.replace(data, parts=parts, batch_size=batch),
         out=directory,
+        watched=False,
     )
     rows = curve(made, *way)
     alpha = choose(rows)

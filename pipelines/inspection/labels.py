@@ -100,9 +100,9 @@ def _fitted(
 
 
 def doubtful(probabilities: np.ndarray, labels: np.ndarray) -> list[Doubt]:
-    """Images whose label is beaten by a class that is surer than it usually is; surest first.
+    """Images whose label another class fits better; most certain first.
 
-    Confident learning (Northcutt et al. 2021, arXiv:1911.00068): a class is confidently said
+    Confident learning (Northcutt et al. 2021, arXiv:1911.00068): a class is confidently predicted
     where its probability is at least the mean over the images labelled so, and an image is
     doubtful where such a class is likelier than the label, which is itself below its mean. So is
     one where any class is `FAR_LIKELIER` than the label: a hard image can be wrongly labelled too.

@@ -22,7 +22,7 @@ def leaks(data: str | Path, split: str, *, train: str = TRAIN) -> list[str]:
     if split == train or train not in manifest.splits or split not in manifest.splits:
         return []
     if not all((Path(data) / shard.name).is_file() for shard in manifest.split(train).shards):
-        return []  # whoever measures needs no training images
+        return []  # a measurement needs no training images
     count = sum(manifest.split(name).count for name in (train, split))
     found = scan(str(data), (train, split), sharp=False, pixels=count <= MOST)
     same = duplicates.exact(found)

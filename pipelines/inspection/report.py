@@ -20,7 +20,7 @@ WHAT = {
     "similar": "Images whose embeddings are far closer than neighbours usually are: crops, "
     "mirrored or repainted copies, or classes that the model cannot tell apart.",
     "wrong-label": "Another class is likelier than the label, by a model that was not fitted to "
-    "this image; the surest first. A suspicion: look before you leave one out.",
+    "this image; the most certain first. These are suspicions: check before you exclude one.",
     "blank": "Hardly any contrast.",
     "tiny": "A shorter side below 32 pixels.",
     "blurred": "Far less sharp than the other images of this set.",

@@ -39,7 +39,7 @@ class Suspect:
 
 
 def ordered(found: Sequence[Suspect]) -> list[Suspect]:
-    """By kind, the surest first."""
+    """By kind, the most certain first."""
     kinds = list(KINDS)
     return sorted(found, key=lambda each: (kinds.index(each.kind), -each.score, each.row))
 

@@ -1,4 +1,4 @@
-"""What a model says of images that nobody has labelled: the command `predict`, and in Python.
+"""Predict the classes of unlabelled images: the command `predict`, and the same in Python.
 
 `load` makes a predictor of whatever Duet saved or exported, `predict_images` asks it:
 

@@ -7,11 +7,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from duet import files
+from duet import documents, files
 from pipelines.prediction import answers
 from pipelines.prediction.answers import Answer
 
 ABOUT, ROWS = "about.json", "rows.jsonl"
+
+ROW = {
+    "file": str,
+    "unreadable?": str,
+    "label?": (None, str),
+    "labels?": [str],
+    "classes?": [{"class": str, "probability": documents.NUMBER}],
+}
 SHEET = "sheet"  # the one thing that may be another when the command is given again
 
 
@@ -37,7 +45,7 @@ class Journal:
         self.unreadable: dict[str, str] = {}
         path = self.folder / ABOUT
         if path.is_file():
-            _check_same(json.loads(path.read_text(encoding="utf-8")), about, self.folder)
+            _check_same(documents.read(path), about, self.folder)
         files.write(path, json.dumps(about))
         self._read()
 
@@ -81,7 +89,12 @@ class Journal:
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
             os.truncate(path, len(whole))
-        self._take([json.loads(line) for line in whole.splitlines()])
+        self._take(
+            [
+                documents.parse(line, ROW, name=f"{path}, line {number}", hint="delete it")
+                for number, line in enumerate(whole.splitlines(), 1)
+            ]
+        )
 
 
 def folder_of(out: Path) -> Path:
@@ -93,7 +106,7 @@ def begun(out: Path) -> dict[str, Any] | None:
     """What the journal of a file is about; {} if it was being removed, None if there is none."""
     path = folder_of(out) / ABOUT
     if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
+        return documents.read(path)
     return {} if path.parent.is_dir() else None
 
 

@@ -14,7 +14,7 @@ TABLES = (".csv", ".jsonl")
 
 @dataclass(frozen=True)
 class Options:
-    """Say what is on images that nobody has labelled.
+    """Predict the classes of unlabelled images.
 
     Args:
         model: the folder of a run (of finetune, compare, prompt or train), a .keras file, a
@@ -31,7 +31,7 @@ class Options:
         top_k: classes listed for each image, likeliest first.
         threshold: an image is given a class only if its probability is at least this; without it
             the likeliest class, and where images have several labels those of at least 0.5.
-        sheet: file for a page with the images, surest first; never overwritten.
+        sheet: file for a page with the images, most confident first; never overwritten.
         sort_into: folder; each image is copied into a folder of it named like its class.
         link: with --sort-into, links in place of copies.
         batch_size: images at a time.

@@ -1,7 +1,6 @@
 """A common interface to all models: pixels in, class probabilities out."""
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import regular_files
+from duet import documents, regular_files
 from pipelines.deployment import classifier as deployment_classifier
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import litert, litert_metadata, onnx_file, saved_model
@@ -20,6 +19,8 @@ from pipelines.prediction.source import Source
 from pipelines.runs import class_names as runs_class_names
 
 SAVED_MODEL = "saved_model.pb"
+
+Probabilities = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Predictor:
     class_names: tuple[str, ...]
     multi_label: bool
     preprocessing: dict[str, Any]
-    probabilities: Callable[[np.ndarray], np.ndarray]
+    probabilities: Probabilities
     name: str
 
 
@@ -93,16 +94,20 @@ def _exported(path: Path) -> Callable[[], Predictor] | None:
 def _of_litert(path: Path) -> Predictor:
     data = path.read_bytes()
     try:
-        about = json.loads(litert_metadata.read(data)[litert_metadata.PREPROCESSING])
-    except (KeyError, ValueError, RecursionError) as error:
+        text = litert_metadata.read(data)[litert_metadata.PREPROCESSING]
+        facts = documents.parse(text, deployment_classifier.FACTS, name="its metadata")
+        read = litert.reader(data)
+    except (KeyError, ValueError, RuntimeError) as error:
         raise ValueError(f"--model: {path} is no LiteRT file that export wrote ({error})") from None
-    return Predictor(
-        tuple(about["class_names"]),
-        about["multi_label"],
-        about["preprocessing"],
-        litert.reader(data),
-        str(path),
-    )
+    return _of_facts(facts, read, path)
+
+
+def _of_facts(
+    facts: dict[str, Any], read: Callable[[np.ndarray], np.ndarray], path: Path
+) -> Predictor:
+    """Of what an export says of itself, checked against `FACTS`."""
+    names = tuple(facts["class_names"])
+    return Predictor(names, facts["multi_label"], facts["preprocessing"], read, str(path))
 
 
 def _of_onnx(path: Path) -> Predictor:
@@ -112,16 +117,12 @@ def _of_onnx(path: Path) -> Predictor:
     about, read = onnx_file.READERS[format]
     try:
         facts = about(path)
+        documents.check(facts, deployment_classifier.FACTS)
+        function = read(path)
     except Exception as error:  # of either library: nothing in common
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"--model: {path} is no file that export wrote ({reason})") from error
-    return Predictor(
-        tuple(facts["class_names"]),
-        facts["multi_label"],
-        facts["preprocessing"],
-        read(path),
-        str(path),
-    )
+    return _of_facts(facts, function, path)
 
 
 #: What reads an export of one file, by the name that it has in the export's folder.
@@ -133,16 +134,18 @@ ONE_FILE = {
 
 
 def _of_saved_model(folder: Path) -> Predictor:
-    about, probabilities = saved_model.pixels_reader(folder)
+    try:
+        about, probabilities = saved_model.pixels_reader(folder)
+    except Exception as error:  # of TensorFlow: nothing in common
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"--model: {folder} is no SavedModel that export wrote ({reason})"
+        ) from error
     beside = folder / deployment_export.ABOUT
-    more = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    return Predictor(
-        tuple(about["class_names"]),
-        more.get("multi_label", False),
-        about["preprocessing"],
-        probabilities,
-        str(folder),
-    )
+    more = documents.read(beside, {"multi_label?": bool}) if beside.is_file() else {}
+    facts = {**about, "multi_label": more.get("multi_label", False)}
+    documents.check(facts, deployment_classifier.FACTS, where=str(folder))
+    return _of_facts(facts, probabilities, folder)
 
 
 def _of_keras(source: Source) -> Predictor:
@@ -249,7 +252,7 @@ def batches(
         answers = []
         if batch.names:
             filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)
-            filled[: len(batch.names)] = batch.images  # one shape: another is compiled anew
+            filled[: len(batch.names)] = batch.images  # one shape: another would be compiled again
             probabilities = predictor.probabilities(filled)
             for name, row in zip(batch.names, probabilities, strict=False):
                 answers.append(answer(name, row, predictor, threshold=threshold, top_k=top_k))

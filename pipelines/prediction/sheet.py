@@ -26,11 +26,11 @@ def page(
 ) -> str:
     """The page, as text.
 
-    Of more than `MOST` images those in even steps from the surest to the least sure, both ends
+    Of more than `MOST` images those in even steps from the most to the least confident, both ends
     among them.
 
     Args:
-        found: what was said.
+        found: the predictions.
         loads: what reads an image, by its file.
         model: its name.
         unreadable: files and why.
@@ -74,7 +74,7 @@ def _headline(found: Sequence[Answer], unreadable: Mapping[str, str]) -> str:
 
 
 def _counts(found: Sequence[Answer]) -> list[tuple[str, int]]:
-    """Classes by how many images were given them, the commonest first."""
+    """Classes by number of predicted images, the most frequent first."""
     counts: dict[str, int] = {}
     for each in found:
         for name in each.labels:

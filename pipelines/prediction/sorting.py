@@ -59,7 +59,7 @@ def _put(image: Path, folder: Path, *, link: bool) -> None:
 
 
 def _is_same(image: Path, target: Path, *, link: bool) -> bool:
-    """Whether `target` is what an earlier try made of the image."""
+    """Whether an earlier attempt made `target` of the image."""
     if link or target.is_symlink():
         return link and target.is_symlink() and target.resolve() == image.resolve()
     return target.is_file() and filecmp.cmp(image, target, shallow=False)

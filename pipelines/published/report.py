@@ -104,7 +104,7 @@ def as_data(run: str, compared: Compared) -> dict[str, Any]:
 
 
 def listing(figures: Iterable[Figure]) -> str:
-    """The table for a terminal; what else is said of each figure is in the JSON."""
+    """The table for a terminal; the JSON has the details of each figure."""
     rows = [
         tuple(
             f"{figure.value:.2f}" if name == "value" else str(getattr(figure, name))

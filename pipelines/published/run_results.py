@@ -3,13 +3,13 @@
 A grid of `prompt` has one in each of its cells as well, where its test images are counted.
 """
 
-import json
 import shlex
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from duet import documents
 from pipelines.published.run_measurement import Measured, checkpoint, on_all_classes
 from pipelines.published.vocabulary import ALL
 from tfrecords import DATASETS
@@ -34,7 +34,7 @@ NAMELESS = ("imagenet",)  # whose class folders are called by WordNet ids: names
 
 
 def read(run: str) -> list[Measured]:
-    """What a finished run measured; [] for a run of `train`, whose model nobody else has.
+    """What a finished run measured; [] for a run of `train`, for which nothing is published.
 
     Args:
         run: its folder, or its `results.json`.
@@ -62,16 +62,7 @@ def read(run: str) -> list[Measured]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # not JSON, or not text
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected the results of a run; got {type(found).__name__}")
-    for key, kind in NEEDED.items():
-        if not isinstance(found.get(key), kind):
-            raise ValueError(f"{path}: not the results of a run: {key} is {found.get(key)!r}")
-    return found
+    return documents.read(path, NEEDED, name=f"{path}: not the results of a run")
 
 
 def _evaluated(document: dict[str, Any], folder: Path) -> list[Measured]:

@@ -140,7 +140,7 @@ def _yaml(path: Path) -> Any:
 
 
 def _facts(block: Mapping[str, Any], path: Path) -> Iterator[dict[str, Any]]:
-    """What is said of each figure of a block."""
+    """The fields that each figure of a block has."""
     columns = block["columns"]
     for own, *cells in block["rows"]:
         if len(cells) != len(columns):

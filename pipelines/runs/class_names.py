@@ -106,7 +106,7 @@ def _check_places(path: str, names: list[str], manifest: "Manifest") -> None:
         raise ValueError(
             f"--class-names: the classes of {manifest.dataset} are numbers in another order "
             f"({', '.join(own[:4])}, ...) than a list's lines; expected a CSV with columns class "
-            f"and name, or records that prepare writes anew, which sorts them as numbers"
+            f"and name, or prepare the records again: it now sorts them as numbers"
         )
 
 

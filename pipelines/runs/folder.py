@@ -13,7 +13,7 @@ from pipelines.runs.config import read_config, write_config
 
 CONFIG = "config.yaml"
 
-_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk, not of whoever named it
+_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # faults of the disk, not of the input
 
 
 def check_free(out: str | Path, names: Iterable[str]) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duet
-from duet import files
+from duet import documents, files
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -27,6 +27,8 @@ DECIDES = (
 )
 
 Origin = dict[str, Any]
+
+TABLE = {RECORDS: str, MODELS: {"*": str}, f"{VERSIONS}?": [str]}
 
 
 def of(manifest: "Manifest", *models: str | None) -> Origin:
@@ -52,7 +54,7 @@ def check(out: Path, now: Origin) -> None:
         if begun.get(MODELS, {}).get(name, digest) != digest
     ]
     if begun.get(RECORDS, now[RECORDS]) != now[RECORDS]:
-        others.insert(0, "records (written anew since)")
+        others.insert(0, "records (rewritten since)")
     if others:
         raise ValueError(
             f"{out} holds a run begun from other {' and '.join(others)}; give another --out"
@@ -118,11 +120,6 @@ def _read(out: Path) -> Origin:
     """What is kept in a folder; {} where a run of an older Duet kept nothing."""
     path = out / FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found[MODELS], dict) or not isinstance(found[RECORDS], str):
-            raise TypeError
+        return documents.read(path, TABLE, name=f"{path} is damaged", hint="give another --out")
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ValueError(f"{path} is damaged; give another --out") from None
-    return found

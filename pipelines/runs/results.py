@@ -53,7 +53,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from duet import files
+from duet import documents, files
 from pipelines.runs.peak_memory import peak_rss_bytes as peak_rss_bytes
 
 SCHEMA = 2
@@ -79,13 +79,14 @@ REQUIRED = (
 )
 
 
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(("command", "dataset", "split", "model", "method", "protocol"), str),
-    **dict.fromkeys(("metrics", "intervals", "cost", "config", "versions", "recommendation"), dict),
-    **dict.fromkeys(("per_class", "confusion_matrix", "rows", "pairs", "history", "health"), list),
+_TABLE: dict[str, Any] = {
+    "schema": documents.one_of(SCHEMA),
+    **dict.fromkeys(("command?", "dataset?", "split?", "model?", "method?", "protocol?"), str),
+    **dict.fromkeys(("metrics?", "intervals?", "cost?", "config?", "versions?"), dict),
+    **dict.fromkeys(("per_class?", "confusion_matrix?", "rows?", "pairs?", "history?"), list),
+    "health?": [str],
+    "recommendation?": {"method": (None, str), "answer": str},
 }
-
-_IN_WORDS: dict[type, str] = {str: "a text", dict: "an object", list: "a list"}
 
 
 def document(
@@ -176,16 +177,4 @@ def read(path: str | Path) -> dict[str, Any]:
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"no results at {path}: has the run finished?")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # of the encoding, too
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
-        found = results.get("schema") if isinstance(results, dict) else None
-        raise ValueError(f"{path}: expected results of schema {SCHEMA}; got {found!r:.60}")
-    for name, kind in _KINDS.items():
-        if name in results and not isinstance(results[name], kind):
-            raise ValueError(
-                f"{path}: {name}: expected {_IN_WORDS[kind]}; got {results[name]!r:.60}"
-            )
-    return results
+    return documents.read(path, _TABLE)

@@ -94,7 +94,7 @@ def say_kept_precision(model: Any, name: str) -> None:
 
 
 def use_xla(strategy: Any) -> bool:
-    """Returns whether to use XLA: only on one accelerator, as CPUs compile for minutes in vain."""
+    """Whether to use XLA: with one accelerator only, as CPUs compile for minutes for nothing."""
     import tensorflow as tf
 
     return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
@@ -105,7 +105,7 @@ def import_tensorflow() -> None:
 
     It writes these lines from C++ before any log level counts, so standard error itself is turned
     away while the import lasts. What goes wrong is still raised as an exception. `LEFT_OUT` is not
-    imported with it; whoever needs it imports it afterwards.
+    imported with it; code that needs it imports it afterwards.
     """
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -4,10 +4,21 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duet import files
+from duet import documents, files
 
 if TYPE_CHECKING:
     from dual_encoder import Tokenizer
+
+
+TABLE = {
+    "json": str,
+    "context_length": documents.up_to(1 << 20),
+    "pad_id": documents.COUNT,
+    "end_id": documents.COUNT,
+    "cleaning": str,
+    "pad_to_context": bool,
+    "*": documents.NO_OTHERS,
+}
 
 
 def read_tokenizer(path: Path) -> "Tokenizer | None":
@@ -16,7 +27,7 @@ def read_tokenizer(path: Path) -> "Tokenizer | None":
 
     if not path.is_file():
         return None
-    return dual_encoder.Tokenizer.from_config(json.loads(path.read_text(encoding="utf-8")))
+    return dual_encoder.Tokenizer.from_config(documents.read(path, TABLE))
 
 
 def write_tokenizer(tokenizer: "Tokenizer", path: Path) -> None:

@@ -19,9 +19,9 @@ def files(folder: Path) -> list[tuple[Path, str]]:
 
     Raises ValueError if one folder has two of them.
     """
-    found = _in(folder)
-    if found:
-        return [(found, "")]
+    own = _in(folder)
+    if own:
+        return [(own, "")]
     inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     pairs = [(_in(path), split_word(path.name)) for path in inner]
     found = [(file, split) for file, split in pairs if file and split]

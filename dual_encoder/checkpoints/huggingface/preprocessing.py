@@ -1,7 +1,7 @@
 """Read image preprocessing from a `transformers` checkpoint: a closed list of keys.
 
-A key that changes what a model sees is honoured or refused by its name; so is a key that nobody
-knows, for nobody can say what it changes.
+A key that changes what a model sees is honoured or refused by its name; so is an unknown key,
+since its effect is unknown.
 """
 
 import math
@@ -86,7 +86,7 @@ def pixels(folder: Path, image_size: int, *, kind: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: neither file.
-        ValueError: a key that nobody knows, or a value that cannot be honoured; names both.
+        ValueError: an unknown key, or a value that cannot be honoured; names both.
     """
     return sized_pixels(folder, image_size, kind=kind)[1]
 

@@ -17,7 +17,7 @@ from dual_encoder.checkpoints.huggingface import defaults, image_encoders
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.huggingface.defaults import Config
 from dual_encoder.checkpoints.huggingface.preprocessing import pixels
-from dual_encoder.checkpoints.json_files import check_sizes, read_json
+from dual_encoder.checkpoints.json_files import CONFIG, POOLING, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
@@ -73,8 +73,7 @@ def build(
     folder: Path, tensors: Tensors, *, image_size: int | None = None
 ) -> tuple[Family, keras.Model]:
     """The model of a folder's configuration, with the weights that it was initialised with."""
-    config = read_json(folder, "config.json")
-    check_sizes(folder, "config.json", config)
+    config = read_json(folder, "config.json", CONFIG)
     if "model_type" not in config and "type_vocab_size" in config:  # BERT's of before 2020
         config["model_type"] = "bert"
     kind = str(config.get("model_type"))
@@ -256,7 +255,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
 def _text_pooling(folder: Path, tensors: Tensors) -> str:
     """What sentence-transformers wrote beside the model, else the pooler if there is one."""
     if (folder / "1_Pooling" / "config.json").is_file():
-        modes = read_json(folder / "1_Pooling", "config.json")
+        modes = read_json(folder / "1_Pooling", "config.json", POOLING)
         for key, pooling in (
             ("pooling_mode_mean_tokens", "mean"),
             ("pooling_mode_cls_token", "first"),
@@ -296,7 +295,7 @@ def _transformer(config: Config) -> dict[str, Any]:
 
 def _part(config: Config, name: str) -> Config:
     """A part of a configuration of two towers; older ones keep it twice and mean the second."""
-    return {**config.get(name, {}), **(config.get(f"{name}_dict") or {})}
+    return {**(config.get(name) or {}), **(config.get(f"{name}_dict") or {})}
 
 
 def _refuse_size(image_size: int | None) -> None:

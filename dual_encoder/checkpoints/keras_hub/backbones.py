@@ -1,13 +1,13 @@
 """Use any image backbone of KerasHub as an image tower, by preset name or folder."""
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dual_encoder.checkpoints import CHECKPOINTS
+from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub.read import FAMILIES, is_preset
 from dual_encoder.towers.adapters import KerasImageTower
 from dual_encoder.towers.applications import APPLICATIONS
@@ -18,7 +18,7 @@ def is_hub_preset(name: str | Path) -> bool:
     """Whether `hub_image_tower` takes it: a preset of KerasHub that `load` has no reader for."""
     path = Path(name)
     if path.is_dir() and is_preset(path):
-        kind = json.loads((path / "config.json").read_text(encoding="utf-8"))["class_name"]
+        kind = read_json(path, "config.json", KERAS_HUB)["class_name"]
         return kind.endswith("Backbone") and kind not in FAMILIES
     known = name in CHECKPOINTS or name in APPLICATIONS or "-" in str(name) or "/" in str(name)
     if known or path.exists() or importlib.util.find_spec("keras_hub") is None:

@@ -4,9 +4,6 @@ KerasHub reads its own files; this takes the sizes and the weights over into Due
 computes GELU by the tanh approximation, so this does too.
 """
 
-import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +11,12 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
-from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
-from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.checkpoints.tokenizers import adopt
 from dual_encoder.checkpoints.weight_mapping import Entry, fill
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower import ImageEncoder, TextEncoder
@@ -31,13 +28,6 @@ from dual_encoder.towers.vision_transformer import VisionTransformer
 from dual_encoder.variable_names import named_variables
 
 Config = Mapping[str, Any]
-
-# Their names of the files of a tokenizer, and those of `transformers`.
-ASSETS = {
-    "vocabulary.json": "vocab.json",
-    "merges.txt": "merges.txt",
-    "vocabulary.txt": "vocab.txt",
-}
 
 # Of sentence embedders, by the names that their tasks have for them.
 ACTIVATIONS = {"gelu_approximate": gelu_tanh}
@@ -56,23 +46,21 @@ IGNORED = (
 def is_preset(folder: Path) -> bool:
     """Whether the folder is one of KerasHub's."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return "registered_name" in read_json(folder, "config.json")
+    except (OSError, ValueError):
         return False
-    return isinstance(config, dict) and "registered_name" in config
 
 
 def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
     """The model of a preset's folder.
 
-    Pixel statistics are those that KerasHub publishes its CLIP (OpenAI's) and ViT (0.5) with. The
-    tokenizer is there if the preset has a vocabulary in words, not only a SentencePiece model.
+    Pixel statistics are those that KerasHub publishes its CLIP (OpenAI's) and ViT (0.5) with.
 
     Raises:
         FileNotFoundError: no weights in the folder.
         ValueError: another architecture, or weights that cannot be read.
     """
-    kind = read_json(folder, "config.json")["class_name"]
+    kind = read_json(folder, "config.json", KERAS_HUB)["class_name"]
     if kind not in FAMILIES:
         raise ValueError(f"{folder}: expected a preset of {', '.join(FAMILIES)}; got {kind}")
     if not any(folder.glob("model*.weights.h5")):
@@ -128,7 +116,7 @@ def _clip(config: Config, folder: Path, image_size: int | None) -> DualEncoder:
 
 
 def _siglip(config: Config, folder: Path, image_size: int | None) -> DualEncoder:
-    """SigLIP 1 and 2: their texts are in a SentencePiece model alone, so there is no tokenizer."""
+    """SigLIP 1 and 2: KerasHub takes punctuation out of the texts of both."""
     vision = config["vision_encoder"]["config"]
     text = config["text_encoder"]["config"]
     image_tower = VisionTransformer(
@@ -154,7 +142,10 @@ def _siglip(config: Config, folder: Path, image_size: int | None) -> DualEncoder
         **_sizes(text),
         name="text_tower",
     )
-    embed_dim = text["projection_dim"]
+    embed_dim, context = text["projection_dim"], text["max_sequence_length"]
+    tokenizer = _tokenizer(folder, context, kind="SigLIPTokenizer", cleaning="siglip")
+    if tokenizer is not None:
+        tokenizer.cleaning = "siglip"  # of byte pairs too, unlike `transformers`
     return DualEncoder(
         image_tower,
         text_tower,
@@ -162,7 +153,7 @@ def _siglip(config: Config, folder: Path, image_size: int | None) -> DualEncoder
         image_projection=keras.layers.Identity(name="image_projection"),
         text_projection=keras.layers.Dense(embed_dim, name="text_projection"),
         loss_name="sigmoid",
-        tokenizer=_tokenizer(folder, text["max_sequence_length"], kind="SiglipTokenizer"),
+        tokenizer=tokenizer,
     )
 
 
@@ -238,19 +229,23 @@ def _sizes(config: Config) -> dict[str, Any]:
     }
 
 
-def _tokenizer(folder: Path, context_length: int, *, kind: str) -> Tokenizer | None:
-    """From the preset's vocabulary, under the names that published tokenizers have."""
+def _tokenizer(folder: Path, context_length: int, *, kind: str, **reading: Any) -> Tokenizer | None:
+    """The preset's, of the class that its tokenizer.json names, else of `kind`; None without one.
+
+    Raises ValueError for a class that cannot be taken over.
+    """
     assets = folder / "assets" / "tokenizer"
-    found = {
-        ours: assets / theirs for theirs, ours in ASSETS.items() if (assets / theirs).is_file()
-    }
-    if not found:
+    if not any((assets / name).is_file() for name in adopt.ASSETS):
         return None
-    with tempfile.TemporaryDirectory() as copy:
-        for name, path in found.items():
-            shutil.copy(path, Path(copy) / name)
-        (Path(copy) / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
-        return read_tokenizer(copy, context_length=context_length)
+    settings = read_json(folder, "tokenizer.json") if (folder / "tokenizer.json").is_file() else {}
+    kind = settings.get("class_name", kind)
+    if kind not in adopt.KINDS:
+        raise ValueError(
+            f"{folder}: expected a tokenizer of {', '.join(adopt.KINDS)} in tokenizer.json; got "
+            f"{kind!r}"
+        )
+    options = settings.get("config", {})
+    return adopt.of_assets(assets, kind, options=options, context_length=context_length, **reading)
 
 
 Build = Callable[[Config, Path, int | None], keras.Model]

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.json_files import check_sizes, read_json
+from dual_encoder.checkpoints.json_files import OPEN_CLIP, read_json
 from dual_encoder.checkpoints.open_clip import image_towers, text_towers
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.position_embeddings import resized
@@ -81,8 +81,7 @@ def unbuilt(folder: Path, *, image_size: int | None = None) -> DualEncoder:
     Raises:
         ValueError: the configuration, which it names, is of another architecture.
     """
-    document = read_json(folder, CONFIG)
-    check_sizes(folder, CONFIG, document)
+    document = read_json(folder, CONFIG, OPEN_CLIP)
     config, pixels = document["model_cfg"], document.get("preprocess_cfg", {})
     vision, text = config["vision_cfg"], config["text_cfg"]
     named = "hf_model_name" in text

@@ -1,7 +1,9 @@
 """Convert tokenizers of `transformers` and KerasHub to Duet's."""
 
 import json
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,25 @@ ASSETS = {
     "vocabulary.json": "vocab.json",
     "merges.txt": "merges.txt",
     "vocabulary.txt": "vocab.txt",
+    "vocabulary.spm": "vocabulary.spm",
 }
 
-KINDS = {
-    "BertTokenizer": "BertTokenizer",
-    "DistilBertTokenizer": "BertTokenizer",
-    "CLIPTokenizer": "CLIPTokenizer",
-    "RobertaTokenizer": "RobertaTokenizer",
+# KerasHub's classes, and what tokenizer_config.json says of them in `transformers`.
+KINDS: dict[str, dict[str, Any]] = {
+    "BertTokenizer": {"tokenizer_class": "BertTokenizer"},
+    "DistilBertTokenizer": {"tokenizer_class": "BertTokenizer"},
+    "CLIPTokenizer": {"tokenizer_class": "CLIPTokenizer"},
+    "RobertaTokenizer": {"tokenizer_class": "RobertaTokenizer"},
+    "XLMRobertaTokenizer": {"tokenizer_class": "XLMRobertaTokenizer"},
+    "SigLIPTokenizer": {"tokenizer_class": "SiglipTokenizer", "pad_token": "</s>"},
+    "GemmaTokenizer": {"tokenizer_class": "GemmaTokenizer", "pad_token": "<pad>"},
+}
+
+# KerasHub's settings of a tokenizer that change ids, and those of `transformers`.
+OPTIONS = {
+    "lowercase": "do_lower_case",
+    "strip_accents": "strip_accents",
+    "add_prefix_space": "add_prefix_space",
 }
 
 
@@ -62,14 +76,26 @@ def _of_transformers(tokenizer: Any, *, context_length: int) -> Tokenizer:
 
 
 def _of_keras_hub(tokenizer: Any, *, context_length: int) -> Tokenizer:
+    kind = type(tokenizer).__name__
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_assets(folder)
+        options = tokenizer.get_config()
+        return of_assets(Path(folder), kind, options=options, context_length=context_length)
+
+
+def of_assets(assets: Path, kind: str, *, options: Mapping[str, Any], **reading: Any) -> Tokenizer:
+    """The tokenizer whose files KerasHub wrote into the folder `assets`.
+
+    Args:
+        assets: with files of the names of `ASSETS`.
+        kind: KerasHub's class, one of `KINDS`.
+        options: KerasHub's settings of it, such as `lowercase`.
+        reading: of `read_tokenizer`.
+    """
+    settings = KINDS[kind] | {OPTIONS[key]: options[key] for key in OPTIONS if key in options}
+    with tempfile.TemporaryDirectory() as copy:
         for theirs, ours in ASSETS.items():
-            if (Path(folder) / theirs).is_file():
-                (Path(folder) / theirs).rename(Path(folder) / ours)
-        kind = KINDS[type(tokenizer).__name__]
-        config: dict[str, Any] = {"tokenizer_class": kind}
-        if kind == "BertTokenizer":
-            config["do_lower_case"] = bool(tokenizer.lowercase)
-        (Path(folder) / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
-        return read_tokenizer(folder, context_length=context_length)
+            if (assets / theirs).is_file():
+                shutil.copyfile(assets / theirs, Path(copy) / ours)
+        (Path(copy) / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+        return read_tokenizer(copy, **reading)

@@ -9,7 +9,7 @@ from typing import Any
 import tokenizers
 from tokenizers import normalizers
 
-from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.json_files import TOKENS, read_json
 from dual_encoder.checkpoints.tokenizers.legacy import (
     WORD_END,
     add_template,
@@ -17,12 +17,13 @@ from dual_encoder.checkpoints.tokenizers.legacy import (
     word_pieces,
     words_of_open_clip,
 )
+from dual_encoder.checkpoints.tokenizers.sentence_pieces import FILES, sentence_pieces
 from dual_encoder.checkpoints.tokenizers.write import NOTE, read_back
 from dual_encoder.tokenizer import Tokenizer
 
 NAMES = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 
-NEEDED = "expected tokenizer.json, or vocab.json and merges.txt, or vocab.txt"
+NEEDED = f"expected tokenizer.json, vocab.json and merges.txt, vocab.txt, or {' or '.join(FILES)}"
 
 
 def read_tokenizer(
@@ -43,7 +44,8 @@ def read_tokenizer(
 
     Args:
         folder: holds tokenizer.json, or vocab.json and merges.txt (CLIP, RoBERTa), or vocab.txt
-            (BERT); tokenizer_config.json and special_tokens_map.json are read where they are.
+            (BERT), or a SentencePiece model (SigLIP, XLM-RoBERTa, Gemma) such as spiece.model;
+            tokenizer_config.json and special_tokens_map.json are read where they are.
         context_length: most tokens per text.
         cleaning: what texts go through first, a name of `CLEANINGS`.
         pad_to_context: see `Tokenizer`; None for yes with SigLIP's, which read the last position.
@@ -126,11 +128,11 @@ def _settings(folder: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
-            found = read_json(folder, name)
+            found = read_json(folder, name, TOKENS)
             settings |= {key: value for key, value in found.items() if value is not None}
     tokens = {name: settings[name] for name in NAMES if name in settings}
     return settings | {
-        name: token.get("content") if isinstance(token, dict) else token
+        name: token["content"] if isinstance(token, dict) else token
         for name, token in tokens.items()
     }
 
@@ -143,9 +145,10 @@ def _assembled(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
         return byte_pairs(folder, settings)
     if (folder / "vocab.txt").is_file():
         return word_pieces(folder, settings)
-    models = sorted(path.name for path in folder.glob("*.model"))
-    hint = f"; {models[0]} alone is not enough: make a tokenizer.json of it" if models else ""
-    raise FileNotFoundError(f"{folder}: {NEEDED}{hint}")
+    for name in FILES:
+        if (folder / name).is_file():
+            return sentence_pieces(folder / name, settings)
+    raise FileNotFoundError(f"{folder}: {NEEDED}")
 
 
 def _mark(tokenizer: tokenizers.Tokenizer, names: set[str]) -> None:
