@@ -149,6 +149,7 @@ def wrong_endings(path, document, read, *, count):
         ("clip_gelu_bfloat16", "config.json"),
         ("clip_gelu_bfloat16", "tokenizer_config.json"),
         ("siglip", "preprocessor_config.json"),
+        ("siglip", "tokenizer_config.json"),
         ("vit_pooler", "config.json"),
         ("vit_pooler", "model.safetensors.index.json"),
         ("open_clip_vit", "open_clip_config.json"),

@@ -157,6 +157,10 @@ def understood(folder: Path) -> Iterator[None]:
         RecursionError,
     ) as error:
         raise ValueError(f"{folder}: its settings are not understood ({error!r:.300})") from error
+    except ValueError as error:
+        if str(folder) in str(error):
+            raise
+        raise ValueError(f"{folder}: {' '.join(str(error).split()):.300}") from error
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from duet import documents
+
 
 @dataclass(frozen=True)
 class Sure:
@@ -29,11 +31,19 @@ class Sure:
         return special.softmax(logits / self.temperature, axis=1)
 
 
+TABLE = {
+    "temperature": documents.POSITIVE,
+    "none_of_these": {"threshold": documents.NUMBER},
+    "sets": {"threshold": (None, documents.NUMBER)},
+}
+
+
 def sure_of(document: Mapping[str, Any] | None) -> Sure | None:
-    """Of a document that has it; None of others."""
+    """Of a document that has it; None of others. Raises ValueError where it is damaged."""
     found = (document or {}).get("certainty")
     if not found:
         return None
+    documents.check(found, TABLE, where="certainty")
     return Sure(
         float(found["temperature"]),
         float(found["none_of_these"]["threshold"]),
