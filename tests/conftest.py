@@ -5,6 +5,10 @@ import os
 import shutil
 import signal
 
+# As many processes test as there are cores: their threads would wait for each other, spinning.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    os.environ.setdefault(name, "1")
+
 import huggingface_hub
 import pytest
 from hub_server import HubServer
