@@ -20,6 +20,7 @@ _REFUSED = {
     errno.EDQUOT: "quota exceeded",
     errno.EROFS: "read-only file system",
     errno.EACCES: "permission denied",
+    errno.EFBIG: "larger than a file may be here",
 }
 LOCK = ".lock"
 _MOVING, _NAMES = "moving", ".names"  # of `together`
