@@ -180,10 +180,10 @@ def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_pa
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--methods", "magic"), "expected all, or some of zero-shot, linear-probe"),
+        (("--methods", "magic"), "expected all, or some of zero-shot, chosen-words"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
         (("--bootstrap", "0"), "--bootstrap: expected"),
-        (("--recipes", "vit"), "expected METHOD=RECIPE with one of linear-probe, text-probe"),
+        (("--recipes", "vit"), "expected METHOD=RECIPE with one of chosen-words, linear-probe"),
         (("--recipes", "coop=food101_vit"), "got 'coop=food101_vit'"),
         (("--recipes", "vit=food"), "--recipes: no file and no recipe 'food'; recipes: animals10"),
         (("--recipes", "vit=shapes_compare"), "shapes_compare has an option"),
