@@ -15,6 +15,8 @@ from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags as open_clip_tags
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
+from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
+from dual_encoder.class_prompts import prompts_of as prompts_of
 from dual_encoder.distillation import feature_distance as feature_distance
 from dual_encoder.distillation import random_text_distance as random_text_distance
 from dual_encoder.distillation import random_text_matrix as random_text_matrix
@@ -47,6 +49,7 @@ from dual_encoder.presets import image_tower as image_tower
 from dual_encoder.presets import text_tokenizer as text_tokenizer
 from dual_encoder.presets import text_tower as text_tower
 from dual_encoder.projection import ProjectionHead as ProjectionHead
+from dual_encoder.projection import with_image_matrix as with_image_matrix
 from dual_encoder.prompts.cocoop import CoCoOp as CoCoOp
 from dual_encoder.prompts.coop import CoOp as CoOp
 from dual_encoder.prompts.files import describe_prompts as describe_prompts

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dual_encoder.class_prompts import prompts_of
+
 if TYPE_CHECKING:
     from dual_encoder.model import DualEncoder
 
@@ -26,13 +28,17 @@ def refuse_equal_names(
     """
     if model.tokenizer is None:
         return
-    prompts = [template.replace("{}", name) for name in class_names for template in templates]
-    refuse_equal_rows(class_names, model.tokenizer(prompts, length=model.context_length))
+    by_name = prompts_of(class_names, templates)
+    prompts = [text for texts in by_name for text in texts]
+    rows = model.tokenizer(prompts, length=model.context_length)
+    refuse_equal_rows(class_names, rows, [len(texts) for texts in by_name])
 
 
-def refuse_equal_rows(class_names: Sequence[str], token_ids: np.ndarray) -> None:
-    """Does the same check for tokenised prompts, int [c * templates, n]."""
-    rows = np.ascontiguousarray(token_ids).reshape(len(class_names), -1)
+def refuse_equal_rows(
+    class_names: Sequence[str], token_ids: np.ndarray, counts: Sequence[int]
+) -> None:
+    """Does the same check for tokenised prompts, int [sum of counts, n]; counts: of each class."""
+    rows = np.split(np.ascontiguousarray(token_ids), np.cumsum(counts)[:-1])
     first: dict[bytes, str] = {}
     for name, row in zip(class_names, rows, strict=True):
         other = first.setdefault(row.tobytes(), name)

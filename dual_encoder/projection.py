@@ -47,3 +47,30 @@ class ProjectionHead(keras.layers.Layer):
     def get_config(self):
         options = {"units": self.units, "depth": self.depth, "dropout": self.dropout_rate}
         return {**super().get_config(), **options}
+
+
+def with_image_matrix(model: Any, matrix: Any) -> Any:
+    """Return a dual encoder with the towers of `model`, whose image embeddings are multiplied by
+    a matrix [e, e] at their end; `model` stays as it is."""
+    side = keras.layers.Dense(model.embed_dim, use_bias=False, dtype="float32", name="matrix")
+    both = keras.Sequential([model.image_projection, side], name="image_projection")
+    both.build((None, model.image_tower.output_dim))
+    side.kernel.assign(matrix)
+    found = type(model)(
+        model.image_tower,
+        model.text_tower,
+        embed_dim=model.embed_dim,
+        projection_depth=model.projection_depth,
+        dropout=model.dropout_rate,
+        image_projection=both,
+        text_projection=model.text_projection,
+        loss_name=model.loss_name,
+        temperature=model.temperature,
+        tokenizer=model.tokenizer,
+        dtype=model.dtype_policy,
+    )
+    found.build()
+    for name in ("log_scale", "logit_bias"):
+        if hasattr(model, name):
+            getattr(found, name).assign(getattr(model, name))
+    return found

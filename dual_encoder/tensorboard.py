@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dual_encoder.zero_shot import ZeroShotClassifier, check_texts
+from dual_encoder.class_prompts import check_texts
+from dual_encoder.zero_shot import ZeroShotClassifier
 
 PROJECTOR = """embeddings {{
   tensor_name: "images"

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder.class_prompts import check_texts, prompts_of
 from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.duplicate_class_names import refuse_equal_rows
 from dual_encoder.image_prediction import NamesImages
@@ -72,8 +73,8 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         """Returns a classifier of `class_names` from a dual encoder with a tokenizer.
 
         Each class embedding is the normalised mean of the unit-length embeddings of its prompts,
-        one per template with `{}` replaced by the name (Radford et al. 2021, section 3.1.4).
-        `batch_size` prompts are encoded at a time.
+        one per template with `{}` replaced by the name (Radford et al. 2021, section 3.1.4), and
+        those of the class alone, see `prompts_of`. `batch_size` prompts are encoded at a time.
 
         Raises:
             ValueError: fewer than two class names, an empty one, different ones with the same
@@ -171,14 +172,15 @@ def class_embeddings(
     Pads prompts only to the longest one if the text tower's `trims_exactly` allows it: attention
     over 77 tokens costs ten times that over 8.
     """
-    check_texts(class_names, templates)
+    by_name = prompts_of(class_names, templates)
     model.built_now()
-    prompts = [template.replace("{}", name) for name in class_names for template in templates]
+    prompts = [text for texts in by_name for text in texts]
     if model.tokenizer is None:
         raise ValueError("model: expected one with a tokenizer to read class names; it has none")
     length = None if model.text_tower.trims_exactly else model.context_length
     token_ids = model.tokenizer(prompts, length=length)
-    refuse_equal_rows(class_names, token_ids)
+    counts = [len(texts) for texts in by_name]
+    refuse_equal_rows(class_names, token_ids, counts)
     starts = range(0, len(prompts), batch_size)
     if progress:
         from tqdm import tqdm
@@ -188,24 +190,12 @@ def class_embeddings(
         ops.convert_to_numpy(model.encode_text(token_ids[i : i + batch_size], training=False))
         for i in starts
     ]
-    by_class = np.concatenate(encoded).reshape(len(class_names), len(templates), -1)
-    mean = by_class.mean(axis=1, dtype=np.float64)
+    first_of = np.cumsum([0, *counts[:-1]])
+    sums = np.add.reduceat(np.concatenate(encoded), first_of, axis=0, dtype=np.float64)
+    mean = sums / np.array(counts)[:, None]
     first = {name: place for place, name in reversed(list(enumerate(class_names)))}
     mean = mean[[first[name] for name in class_names]]  # identical names get identical embeddings
     return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
-
-
-def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
-    """Raises ValueError for invalid texts, see `ZeroShotClassifier.from_names`."""
-    for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
-        if isinstance(texts, str) or len(texts) < least:
-            raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
-    empty = [i for i, name in enumerate(class_names) if not name.strip()]
-    if empty:
-        raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
-    for template in templates:
-        if "{}" not in template:
-            raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")
 
 
 def class_texts(model: DualEncoder, names: Sequence[str], templates: Sequence[str]) -> np.ndarray:

@@ -46,15 +46,18 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
 
     out = folder.check_free(options.out, zero_shot.FILES)
     check_has(manifest, options.split, what="labels")
-    if options.prompts and options.templates:
-        raise ValueError("--prompts and --templates: expected one of them; got both")
+    for other in ("templates", "domain"):
+        if options.prompts and getattr(options, other):
+            raise ValueError(f"--prompts and --{other}: expected one of them; got both")
     names = class_names.class_names(
         options.class_names,
         manifest,
         language=options.language,
         allow_equal=options.allow_equal_names,
     )
-    templates = class_names.templates(options.templates, manifest)
+    templates = class_names.templates(
+        options.templates, manifest, domain=options.domain, names=names
+    )
     verify_splits(options.data, manifest, options.split)
     options, model = _loaded(options, manifest)
     health = _health(options)

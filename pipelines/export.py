@@ -18,8 +18,10 @@ def run(options: Options) -> None:
     if options.class_names is not None:
         class_names = runs_class_names.lines(options.class_names, what="--class-names")
         runs_class_names.refuse_repeated(class_names, unless=options.allow_equal_names)
-    if options.templates is not None:
-        templates = runs_class_names.templates(options.templates, manifest)  # type: ignore[arg-type]
+    if options.templates is not None or options.domain is not None:
+        templates = runs_class_names.templates(
+            options.templates, manifest, domain=options.domain, names=class_names
+        )
     runtime.import_tensorflow()
     from pipelines.deployment import classifier, export, onnx_file
     from pipelines.prediction import source

@@ -22,6 +22,12 @@ def run(options: Options) -> None:
         templates=options.templates,
         prompts=options.prompts,
         data=options.data,
+        sure=options.sure,
     )
+    if options.sure and model.sure is None:
+        raise ValueError(
+            f"--sure: {model.name} does not say how sure it is; expected a run of finetune, prompt "
+            "or compare that learnt from images, or an export of one"
+        )
     print(f"model: {model.name}, {len(model.class_names):,} classes", flush=True)
     print("\n".join(prediction_run.run(options, model, found)))

@@ -12,7 +12,7 @@ from classifiers.on_features import (
     text_probe,
     with_new_names,
 )
-from classifiers.on_features.new_class_calibration import SetAside, offset, offset_in_turn
+from classifiers.on_features.new_class_calibration import FEW, SetAside, offset, offset_in_turn
 
 WORLD = World(classes=12, width=32, off=1.5, noise=0.8)
 KNOWN = np.arange(8)
@@ -45,7 +45,8 @@ def test_it_gives_new_names_a_chance(fit):
 
 
 def test_it_finds_a_bias_that_was_put_in():
-    """Zero-shot logits whose known classes were raised by 5: the offset takes them back."""
+    """Zero-shot logits whose known classes were raised by 5: the offset takes them back, as far as
+    its prior at 0 believes in so many images of new names."""
 
     def raised(task, seed):
         found = baselines.zero_shot(task, seed)
@@ -53,7 +54,9 @@ def test_it_finds_a_bias_that_was_put_in():
 
     task = World(classes=12, width=32, off=0.3).task(shots=4, held=4)
     fair = with_new_names(task, baselines.zero_shot).offset
-    assert with_new_names(task, raised).offset == pytest.approx(fair + 5, abs=1e-3)
+    images = len(task.labels) + len(task.validation[1])  # each is of a new name once
+    moved = with_new_names(task, raised).offset - fair
+    assert moved == pytest.approx(5 * images / (images + FEW), abs=1e-3)
 
 
 def test_it_is_the_same_for_the_same_seed_and_reads_what_the_method_reads():
@@ -80,16 +83,18 @@ def test_the_offset_is_in_the_middle_of_what_neither_side_loses_by():
     new = [[2.0, 0.0], [1.0, 0.0], [-3.0, 0.0]]
     wanted, right = np.array([0, 0, 0, 1, 1, 1]), np.array([1, 1, 0, 1, 1, 0], bool)
     part = SetAside(np.array(fitted + new), wanted, 1, right)  # zero-shot: two of three of each
-    assert offset([part]) == pytest.approx((1 + 3) / 2)
+    assert offset([part]) == pytest.approx((1 + 3) / 2 * 3 / (3 + FEW))
     new_alone = SetAside(np.array(new), wanted[3:], 1, right[3:])
-    assert offset([new_alone]) == pytest.approx(1)
+    assert offset([new_alone]) == pytest.approx(1 * 3 / (3 + FEW))
 
 
 def test_classes_are_taken_for_new_names_in_turn():
     logits = np.array([[5.0, 1.0], [2.0, 8.0]])
     named = np.array([[0.5, 0.0], [0.0, 0.5]])
     # Image 0 as new needs 1 - 0.5, image 1 2 - 0.5; as fitted they bear 5 - 0 and 8 - 0.
-    assert offset_in_turn(logits, named, np.arange(2)) == pytest.approx((1.5 + 5) / 2)
+    assert offset_in_turn(logits, named, np.arange(2)) == pytest.approx(
+        (1.5 + 5) / 2 * 2 / (2 + FEW)
+    )
 
 
 def test_where_it_cannot_be_found_it_is_zero():

@@ -8,7 +8,7 @@ from tiny_models import clip
 from pipelines.methods.registry import METHODS
 from pipelines.methods.task import Task
 
-ROWS = ("text-probe", "gaussian", "blend", "cross-modal", "proker")
+ROWS = ("text-probe", "gaussian", "blend", "cross-modal", "projection", "proker")
 NAMES = ["red cat", "green cat", "blue cat", "dog", "black cat"]
 SEEN, HELD_OUT = (0, 1, 2, 4), (3,)
 
@@ -54,6 +54,9 @@ def test_the_head_that_is_saved_gives_the_logits_of_the_learnt_classes(task, nam
     weights, bias = fitted.head
     features = task.validation[0]
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    if fitted.projection is not None:
+        unit = unit @ fitted.projection
+        unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
     np.testing.assert_allclose(
         unit @ weights + bias, fitted.logits(features)[:, SEEN], rtol=1e-4, atol=1e-4
     )
@@ -80,3 +83,29 @@ def test_a_model_that_reads_no_names_is_refused(task, name):
 
     with pytest.raises(ValueError, match="expected a dual encoder, which reads class names"):
         METHODS[name].fit(replace(task, model=None, backbone="vit"))
+
+
+def test_words_are_chosen_where_they_are_surely_better_and_are_zero_shot_in_them(task):
+    from dataclasses import replace
+
+    import dual_encoder
+    from pipelines.methods import cached
+
+    rng = np.random.default_rng(0)
+    texts = dual_encoder.class_embeddings(task.model, NAMES, ["{}"])[list(SEEN)]
+    labels = np.arange(200) % len(SEEN)
+    features = texts[labels] + 0.02 * rng.normal(size=(200, texts.shape[1]))
+    fitted = METHODS["chosen-words"].fit(replace(task, validation=(features, labels)))
+    assert fitted.more["templates"] == ["{}"]
+    expected = cached.zero_shot(replace(task, templates=("{}",))).logits(features)
+    np.testing.assert_allclose(fitted.logits(features), expected, rtol=1e-4, atol=1e-4)
+    by_chance = replace(task, validation=(features[:1], labels[:1]))
+    assert METHODS["chosen-words"].fit(by_chance).more["templates"] == list(task.templates)
+
+
+def test_images_that_inform_each_other_are_answered_in_any_order(task):
+    features, _ = task.validation
+    found = METHODS["transductive"].fit(task)
+    logits = found.logits(features)
+    np.testing.assert_allclose(np.exp(logits).sum(axis=1), 1, rtol=1e-4)
+    np.testing.assert_allclose(found.logits(features[::-1])[::-1], logits, rtol=1e-3, atol=1e-3)

@@ -260,6 +260,8 @@ def test_images_are_sorted_and_shown(home, tmp_path):
         (("--link",), "--link goes with --sort-into"),
         (("--sheet", "s.png"), "--sheet: expected a file that ends in .html; got s.png"),
         (("--threshold", "2"), "--threshold: expected a number in [0, 1]; got 2.0"),
+        (("--sure", "--threshold", "0.5"), "--sure and --threshold: expected one of them"),
+        (("--sure",), "--sure: classifier.keras does not say how sure it is; expected a run of"),
         (("--class-names", "a", "b"), "has 3 class names of its own"),
         (("--model", "nowhere"), "nowhere"),
         (("--model", "dual.keras", "--class-names", "a", "a"), "'a' is there several times"),
@@ -333,6 +335,19 @@ class OneLabel:
 
 class ManyLabels(OneLabel):
     multi_label = True
+
+
+def test_a_run_says_how_sure_it_is(home, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(home / "classifier.keras", run / "model.keras")
+    sure = {"temperature": 1e6, "none_of_these": {"threshold": 0.4}, "sets": {"threshold": 0.3}}
+    document = {"schema": 2, "command": "finetune", "certainty": sure}
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    assert predict(home, tmp_path / "p.csv", "--sure", model=run) == 0
+    for row in rows(tmp_path / "p.csv"):  # at such a temperature all classes are alike
+        assert row["label"] == "" and float(row["probability_1"]) == pytest.approx(1 / 3, abs=1e-4)
+        assert sorted(row["candidates"].split(";")) == sorted(NAMES)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from classifiers.on_features.task import Task
 
 SHARE = 0.25  # of the classes that are set aside in a part
 MANY = 40  # classes of which one part is enough
+FEW = 16  # images of new names that halve the offset: so few say little of it
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,18 @@ def groups(classes: int, seed: int = 0, *, parts: int | None = None) -> list[np.
 
 def offset(parts: Sequence[SetAside]) -> float:
     """The middle between the offset that keeps what zero-shot finds of new names, and the one that
-    keeps what it finds of the classes that were fitted; without images of these the first."""
+    keeps what it finds of the classes that were fitted; without images of these the first. It is
+    drawn towards 0 by a prior that counts as much as `FEW` images of new names."""
     pools = zip(
         *((p.limits, p.zero_shot, p.weights, p.wanted >= p.kept) for p in parts), strict=True
     )
     limits, right, weights, is_new = (np.concatenate(each) for each in pools)
+    sure = is_new.sum() / (is_new.sum() + FEW)
     least = _least(limits[is_new], right[is_new], weights[is_new])
     if is_new.all():
-        return least
+        return sure * least
     most = -_least(-limits[~is_new], right[~is_new], weights[~is_new])
-    return (least + most) / 2
+    return sure * (least + most) / 2
 
 
 def offset_in_turn(logits: np.ndarray, named: np.ndarray, labels: np.ndarray) -> float:

@@ -9,7 +9,8 @@ from classifiers.on_features.solvers import cross_entropy, minimise
 from classifiers.on_features.task import Task
 
 # Times the default precision that validation may choose, from a strong pull to a weak one.
-TIMES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06)
+TIMES = (4.0, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
+TRUST = 2.0  # of the zero-shot probability, as the pull's precision
 
 
 def fit(task: Task, seed: int = 0, *, precision: float | None = None) -> LinearFit:
@@ -21,10 +22,11 @@ def fit(task: Task, seed: int = 0, *, precision: float | None = None) -> LinearF
 
     Two things are known of the prior before anything is trained, because the zero-shot classifier
     has not seen the images: the scale at which its probabilities fit their labels, and how
-    probable it finds the right class. The first is the scale of the rows; half the second, a
-    mean over the images, is the default precision: names that say much are trusted more. That is
-    the rule of CLAP (Silva-Rodriguez et al. 2024, arXiv:2312.12730, equation 9) with one strength
-    for all classes, and the problem solved to its optimum in place of 300 epochs.
+    probable it finds the right class. The first is the scale of the rows; `TRUST` times the
+    second, a mean over the images, is the default precision: names that say much are trusted
+    more. That is the rule of CLAP (Silva-Rodriguez et al. 2024, arXiv:2312.12730, equation 9)
+    with one strength for all classes, and the problem solved to its optimum in place of 300
+    epochs. The strength is one at which one image of each class gains and never loses much.
 
     Args:
         task: images; validation, where there is one, may choose a multiple of the default.
@@ -36,7 +38,7 @@ def fit(task: Task, seed: int = 0, *, precision: float | None = None) -> LinearF
     prior = np.float32(scale) * (data[0] @ task.class_texts.T)
     text_rows = scale * task.class_texts
     moved = np.zeros(task.class_texts.shape)
-    default = 0.5 * _confidence(task, scale)
+    default = TRUST * _confidence(task, scale)
     if precision is not None or task.validation is None:
         precision = default if precision is None else precision
         if np.isfinite(precision):

@@ -13,7 +13,7 @@ from pipelines.fewshot import grid as fewshot_grid
 from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
-from pipelines.runs import command_line, results
+from pipelines.runs import class_names, command_line, results
 from pipelines.training import batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
@@ -100,6 +100,8 @@ def _finetune_job(
         "precision": options.precision or ("auto" if row.fit is not None else None),
         "micro_batch": options.micro_batch,
     }
+    if row.reads_captions:
+        given["captions"] = options.captions
     if row.network:
         given |= {"weights": options.weights, "image_size": options.image_size}
     given |= _own_options(options, row) if recipe is None else recipe
@@ -161,11 +163,18 @@ def _protocol(options: Options, out: Path) -> dict[str, Any]:
     return {
         "held_out": options.held_out or None,
         "held_out_classes": options.held_out_classes,
-        "templates": options.templates,
+        "templates": _templates(options),
         "allow_equal_names": options.allow_equal_names or None,
         "strategy": options.strategy,
         "features": str(out / FEATURES),
     }
+
+
+def _templates(options: Options) -> list[str] | None:
+    """Those of the options of the run, which have no domain."""
+    if options.domain is None:
+        return options.templates
+    return class_names.templates(options.templates, None, domain=options.domain)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,8 +45,10 @@ class Options:
             their own.
         recipes: METHOD=RECIPE: a method that fine-tunes takes all its options from a recipe or
             YAML file of finetune; data, split, seeds and test stay those of the comparison.
-        templates: prompts with {} for the class name, or one file with a prompt per line;
-            without it those of the dataset.
+        templates: prompts with {} for the class name, or one file with a prompt per line, or JSON
+            or CSV with prompts of each class; without it those of the dataset.
+        domain: what the classes are, such as food, for prompts that say so, in place of templates.
+        captions: JSON or CSV with sentences of each class, which flyp-captions learns from.
         allow_equal_names: also where several classes have the same name, as in published lists; the
             figures say which.
         weights: of networks of keras.applications: imagenet or random; without it imagenet.
@@ -85,6 +87,8 @@ class Options:
     supervised_learning_rate: float | None = None
     recipes: list[str] | None = None
     templates: list[str] | None = None
+    domain: str | None = None
+    captions: str | None = None
     allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
@@ -115,8 +119,12 @@ FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_se
 
 
 def check(options: Options) -> None:
+    reads = [name for name, row in METHODS.items() if row.reads_captions]
     if options.methods == ["all"]:
-        options.methods = list(METHODS)
+        options.methods = [name for name in METHODS if options.captions or name not in reads]
+    if bool(options.captions) != bool(set(options.methods) & set(reads)):
+        needs = " or ".join(reads)
+        raise ValueError(f"--captions goes with --methods {needs}, and the other way round")
     for name in ("methods", "seeds"):
         values = getattr(options, name)
         if name == "seeds" and values is None:

@@ -101,7 +101,7 @@ def plan(
         folders[name] = list(zip(*(cells for _, cells in made), strict=True))
         planned += job_of[name]
     remarks = _remarks(options, manifest, held_out, images=images, divisions=divisions)
-    templates = class_names.templates(options.templates, manifest)
+    templates = class_names.templates(options.templates, manifest, domain=options.domain)
     texts = tuple(manifest.spoken_names), tuple(templates)
     return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts)
 

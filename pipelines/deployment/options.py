@@ -22,7 +22,9 @@ class Options:
         split: of the records, for comparing and measuring.
         class_names: file with one class name per line; for a dual encoder, or a model without.
         allow_equal_names: accept several classes with the same name, as in published lists.
-        templates: prompts with {} for the class name, or one file with a prompt per line.
+        templates: prompts with {} for the class name, or one file with a prompt per line, or JSON
+            or CSV with prompts of each class.
+        domain: what the classes are, such as food, for prompts that say so, in place of templates.
         prompts: file of learnt prompts, written by the command prompt.
         top_k: number of names that a SavedModel returns.
         int8: LiteRT with 8-bit integers; its loss is measured on the split.
@@ -41,6 +43,7 @@ class Options:
     class_names: str | None = None
     allow_equal_names: bool = False
     templates: list[str] | None = None
+    domain: str | None = None
     prompts: str | None = None
     top_k: int = 5
     int8: bool = False

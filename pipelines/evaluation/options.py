@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-OF_ZERO_SHOT = ("templates", "class_names", "language", "prompts", "features")
+OF_ZERO_SHOT = ("templates", "domain", "class_names", "language", "prompts", "features")
 
 OF_RETRIEVAL = ("captions_per_image", "distractors")
 
@@ -25,8 +25,9 @@ class Options:
             finetune, with its classes) or retrieval (captions: find the image of each caption,
             and the captions of each image); default: by the model and the split, labels before
             captions.
-        templates: prompt templates with {} for the class name, or one file with one per line;
-        default: those of the dataset.
+        templates: prompt templates with {} for the class name, or one file with one per line, or
+            JSON or CSV with prompts of each class; default: those of the dataset.
+        domain: what the classes are, such as food, for prompts that say so, in place of templates.
         class_names: file with one class name per line, in the order of the labels, or a CSV with
             a column "class" and one per language; default: those of the dataset, with spaces for
             underscores.
@@ -52,6 +53,7 @@ class Options:
     split: str = "test"
     protocol: Literal["zero-shot", "classifier", "retrieval"] | None = None
     templates: list[str] | None = None
+    domain: str | None = None
     class_names: str | None = None
     language: str | None = None
     allow_equal_names: bool = False

@@ -25,6 +25,7 @@ class Labelled:
         parts: which classes and images of split train.
         labels: of the images of split train, by id.
         templates: prompts with {} for the class name, where a text tower reads them.
+        captions: in their place while training, as `dual_encoder.prompts_of` takes them.
         batch_size: images per step, on all devices together.
         crop_scale: smallest share of an image that a random crop keeps; 1 for the centre crop.
         augment: layer on batches of images, or None.
@@ -52,6 +53,7 @@ class Labelled:
     epochs: int
     seed: int
     class_weight: float = 0.0
+    captions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.class_weight and self.manifest.multi_label:
@@ -159,7 +161,7 @@ class Labelled:
         tokenizer = getattr(model, "tokenizer", None)
         if tokenizer is None:
             return {}
-        prompts = [[text.replace("{}", name) for text in self.templates] for name in self.names]
+        prompts = dual_encoder.prompts_of(self.names, self.captions or self.templates)
         length = dual_encoder.longest_row(model, prompts)
         return {"tokenizer": tokenizer, "class_prompts": prompts, "text_length": length}
 
@@ -227,4 +229,5 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
         epochs=options.epochs,
         seed=options.seed,
         class_weight=options.class_weight,
+        captions=tuple(class_names.captions(options.captions, manifest)),
     )

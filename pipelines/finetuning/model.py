@@ -38,6 +38,7 @@ class Adapted:
         data: what it is trained on.
         cache: of features, for a method that leaves the image tower as it is.
         fitted: the result of fitting such a method.
+        embeds: the model whose features are in the cache, where that is not `model`.
         beside: factor and offset of the texts' logits, which put them on the scale of a head that
             was trained afresh; see `pipelines.finetuning.new_class_calibration`.
     """
@@ -49,6 +50,7 @@ class Adapted:
     data: Labelled
     cache: "FeatureCache | None" = None
     fitted: Fitted | None = None
+    embeds: keras.Model | None = None
     beside: tuple[float, float] | None = None
 
     @property
@@ -82,7 +84,7 @@ class Adapted:
     ) -> Features:
         """Of images of a split, or of all of it, by the model as it is; see `Features`."""
         if self.cache is not None:
-            return self.cache.read(self.model, split, ids, view=self.method.view)
+            return self.cache.read(self.embeds or self.model, split, ids, view=self.method.view)
         batches, count = self.data.images(self.model, split, ids)
         return compute(self.model.encode_image, batches, count=count, what=what)
 

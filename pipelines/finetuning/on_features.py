@@ -38,9 +38,13 @@ def fit(
     task, seconds, model = task_of(options, data, out=out, claim=claim)
     begun = time.perf_counter()
     fitted = row.fit(task)
-    model = _with_head(model, fitted)
     features = feature_cache(options, data, out=out)
-    made = Adapted(model, row, task.model, task.texts, data, features, fitted)
+    source, untouched = task.model, model
+    if fitted.projection is not None and source is not None:
+        source = dual_encoder.with_image_matrix(source, fitted.projection)
+        source.log_scale.assign(np.log(np.linalg.norm(fitted.head[0][:, 0])))  # type: ignore[index]
+    model = _with_head(model, fitted, source)
+    made = Adapted(model, row, source, task.texts, data, features, fitted, embeds=untouched)
     course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
     course.seconds = seconds + time.perf_counter() - begun
     course.history = [{"epoch": 0, **forgetting.Forgetting(made).measure()}]
@@ -98,8 +102,8 @@ def feature_cache(options: "Options", data: "Labelled", *, out: Path) -> Feature
     return FeatureCache(folder, data.directory, data.manifest)
 
 
-def _with_head(model: Any, fitted: Fitted) -> Any:
-    """The classifier with the head that was fitted, if one was."""
+def _with_head(model: Any, fitted: Fitted, source: Any) -> Any:
+    """The classifier with the head that was fitted, if one was, on the projection of `source`."""
     if fitted.head is None:
         return model
     if fitted.unit_length:
@@ -107,7 +111,7 @@ def _with_head(model: Any, fitted: Fitted) -> Any:
             model.image_tower,
             classifiers.CosineHead(len(model.class_names), dtype="float32", name="head"),
             class_names=model.class_names,
-            image_projection=model.image_projection,
+            image_projection=getattr(source, "image_projection", model.image_projection),
         )
         model.build()
     model.head.kernel.assign(fitted.head[0])

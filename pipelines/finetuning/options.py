@@ -27,6 +27,8 @@ class Options:
         validation: share of every class's training images that the run chooses by.
         split_seed: draws those images; without it the seed does.
         head: linear or zero-shot, in place of the method's own.
+        captions: JSON or CSV with sentences of each class, which flyp learns from in place of
+            templates; these name the classes all the same.
         templates: prompts with {} for the class name, or one file with a prompt per line;
             without it those of the dataset.
         allow_equal_names: also where several classes have the same name, as in published lists; the
@@ -97,6 +99,7 @@ class Options:
     split_seed: int | None = None
     head: Literal["linear", "zero-shot"] | None = None
     templates: list[str] | None = None
+    captions: str | None = None
     allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
@@ -171,6 +174,8 @@ def check(options: Options) -> None:
     from pipelines.runs import config
 
     config.check_ranges(options, RANGES)
+    if options.captions and options.method != "flyp":
+        raise ValueError(f"--captions goes with --method flyp; got --method {options.method}")
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
     if options.min_learning_rate > options.learning_rate:

@@ -1,5 +1,6 @@
 """Methods on cached features: zero-shot, linear probe, Tip-Adapter. A `Task` in, a `Fitted` out."""
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,50 @@ def zero_shot(task: Task) -> Fitted:
         lambda features: unit(features) @ task.require_texts().T,
         0,
         more={"templates": [*task.templates]},
+    )
+
+
+def transductive(task: Task) -> Fitted:
+    """StatA: the images that are answered inform each other; see `classifiers.transductive`."""
+    from classifiers import transductive as statistics
+
+    texts = task.require_texts()
+    scale = float(np.linalg.norm(texts[0]))
+
+    def logits(features: np.ndarray) -> np.ndarray:
+        return np.log(np.maximum(statistics.stata(features, texts, scale=scale), 1e-30))
+
+    return Fitted(logits, 0, more={"templates": [*task.templates]})
+
+
+#: Prompts that may fit images better than those of the set.
+WORDS = ("{}", "a {}", "a photo of a {}.", "a close-up photo of a {}.", "a picture of the {}")
+
+
+def chosen_words(task: Task) -> Fitted:
+    """Zero-shot in the prompts that fit the images to choose by; those of the task unless others
+    have the surely lower cross-entropy at the best temperature of each."""
+    import dual_encoder
+    from classifiers import calibration, on_features
+
+    own = tuple(task.templates)
+    texts, tried = {own: task.require_texts()}, {}
+    assert task.model is not None
+    for words in (WORDS, *((each,) for each in WORDS)):
+        with contextlib.suppress(ValueError):  # names that this model tells apart in others alone
+            texts[words] = dual_encoder.class_texts(task.model, task.names, words)
+    features, labels = unit(task.validation[0]), task.validation[1]
+    for words, found in texts.items():
+        said = features @ found[list(task.seen)].T
+        tried[words] = calibration.losses(temperature(said, labels) * said, labels)
+    words = on_features.choose(tried, own)
+    matrix = texts[words].T
+    return Fitted(
+        lambda features: unit(features) @ matrix,
+        0,
+        head=(matrix[:, list(task.seen)], np.zeros(len(task.seen), np.float32)),
+        unit_length=True,
+        more={"templates": [*words]},
     )
 
 

@@ -28,16 +28,24 @@ def _fit(name: str, task: Task) -> Fitted:
         weights=class_weights(task.train[1], power=task.class_weight)[task.train[1]],
     )
     found = on_features.with_new_names(given, on_features.METHODS[name].fit, task.seed)
-    head = None
+    head = projection = None
     if isinstance(found, on_features.LinearFit):
         head = found.rows.T, found.bias
+    if isinstance(found, on_features.ProjectionFit):
+        head, projection = _texts_head(found), found.matrix
     return Fitted(
         partial(_logits, found, task),
         found.trained,
         head=head,
         unit_length=True,
+        projection=projection,
         more={"chosen": found.chosen},
     )
+
+
+def _texts_head(found: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The class names' texts as a head behind the new projection."""
+    return np.float32(found.text_scale) * found.texts.T, np.zeros(len(found.texts), np.float32)
 
 
 def _logits(found: Any, task: Task, features: np.ndarray) -> np.ndarray:

@@ -37,6 +37,7 @@ class Fitted:
         head: weights [d, c] and bias [c] over the seen classes, where the logits are
             `features @ weights + bias`: what can be saved as a classifier.
         unit_length: whether the features in that are brought to unit length first.
+        projection: [d, e], what the features of `head` are multiplied by before; None for nothing.
         more: keys of `results.json`, such as what was chosen on validation.
     """
 
@@ -45,6 +46,7 @@ class Fitted:
     comparable: bool = True
     head: tuple[np.ndarray, np.ndarray] | None = None
     unit_length: bool = False
+    projection: np.ndarray | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -81,6 +83,7 @@ class Method:
         reads_names: whether it needs a model that reads class names.
         rows_for_new_names: whether it can name classes that it has not learnt.
         keeps_images: whether it answers from a memory of images, which no export knows.
+        reads_captions: whether it learns from the sentences of each class of `--captions`.
         passes: over the training images, forward and backward, in those of one epoch; what its
             time is predicted by.
         fit: of a method on cached features.
@@ -105,6 +108,7 @@ class Method:
     reads_names: bool = False
     rows_for_new_names: bool = False
     keeps_images: bool = False
+    reads_captions: bool = False
     passes: float = 1.0
     fit: "Callable[[Task], Fitted] | None" = None
     view: str = EMBEDDING

@@ -33,11 +33,13 @@ class Answer:
         labels: the class; none where the model is not sure enough, and any number where images
             have several labels.
         classes: names and probabilities, likeliest first.
+        candidates: classes that may be the true one, likeliest first; None where that is not said.
     """
 
     file: str
     labels: tuple[str, ...]
     classes: tuple[tuple[str, float], ...]
+    candidates: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -57,14 +59,18 @@ def answer(
     *,
     threshold: float | None = None,
     top_k: int | None = None,
+    in_set: float | None = None,
 ) -> Answer:
-    """Of the probabilities [c] of one image."""
+    """Of the probabilities [c] of one image; candidates are those of at least `in_set`."""
     order = np.argsort(-probabilities, kind="stable")
     least = threshold if threshold is not None else HALF if model.multi_label else 0.0
     chosen = order if model.multi_label else order[:1]
     labels = tuple(model.class_names[i] for i in chosen if probabilities[i] >= least)
     listed = ((model.class_names[i], round(float(probabilities[i]), 6)) for i in order[:top_k])
-    return Answer(file, labels, tuple(listed))
+    may_be = None
+    if in_set is not None:
+        may_be = tuple(model.class_names[i] for i in order if probabilities[i] >= in_set)
+    return Answer(file, labels, tuple(listed), may_be)
 
 
 def to_json(found: Answer, *, multi_label: bool) -> dict[str, Any]:
@@ -73,6 +79,7 @@ def to_json(found: Answer, *, multi_label: bool) -> dict[str, Any]:
     return {
         "file": found.file,
         **({"labels": list(found.labels)} if multi_label else {"label": one}),
+        **({} if found.candidates is None else {"candidates": list(found.candidates)}),
         "classes": [{"class": name, "probability": value} for name, value in found.classes],
     }
 
@@ -81,14 +88,16 @@ def from_json(row: dict[str, Any]) -> Answer:
     """What `to_json` made."""
     labels = row["labels"] if "labels" in row else [row["label"]] if row["label"] else []
     classes = tuple((each["class"], each["probability"]) for each in row["classes"])
-    return Answer(row["file"], tuple(labels), classes)
+    may_be = tuple(row["candidates"]) if "candidates" in row else None
+    return Answer(row["file"], tuple(labels), classes, may_be)
 
 
 def table(found: Iterable[Answer], path: Path, *, top_k: int, multi_label: bool) -> bytes:
     """All answers as the file of that name has them.
 
     A CSV has the columns `file`, `label` (or `labels`), and `class_1`, `probability_1` and so on
-    up to `top_k`. File names are written as the bytes that they are.
+    up to `top_k`, and `candidates` where they are said. File names are written as the bytes that
+    they are.
     """
     if path.suffix.lower() == ".csv":
         return _csv(found, top_k=top_k, multi_label=multi_label)
@@ -98,11 +107,18 @@ def table(found: Iterable[Answer], path: Path, *, top_k: int, multi_label: bool)
 
 def _csv(found: Iterable[Answer], *, top_k: int, multi_label: bool) -> bytes:
     columns = [name for i in range(1, top_k + 1) for name in (f"class_{i}", f"probability_{i}")]
-    rows: list[list[Any]] = [["file", "labels" if multi_label else "label", *columns]]
+    found = list(found)
+    said = any(each.candidates is not None for each in found)
+    more = ["candidates"] if said else []
+    rows: list[list[Any]] = [["file", "labels" if multi_label else "label", *columns, *more]]
     for each in found:
         cells = [cell for name, value in each.classes for cell in (name, f"{value:.6f}")]
-        rows.append([each.file, each.label, *cells])
+        rows.append([each.file, each.label, *cells, *([_listed(each)] if said else [])])
     return csv_bytes(rows)
+
+
+def _listed(found: Answer) -> str:
+    return BETWEEN.join(found.candidates or ())
 
 
 def csv_bytes(rows: Iterable[Iterable[Any]]) -> bytes:

@@ -31,6 +31,9 @@ class Options:
         top_k: classes listed for each image, likeliest first.
         threshold: an image is given a class only if its probability is at least this; without it
             the likeliest class, and where images have several labels those of at least 0.5.
+        sure: of a run or an export that says how sure it is (all that learn do): probabilities at
+            its temperature, no class where none is as likely as for 95 % of images of known
+            classes, and a column `candidates`: classes that hold the true one for 90 %.
         sheet: file for a page with the images, most confident first; never overwritten.
         sort_into: folder; each image is copied into a folder of it named like its class.
         link: with --sort-into, links in place of copies.
@@ -49,6 +52,7 @@ class Options:
     data: str | None = None
     top_k: int = 3
     threshold: float | None = None
+    sure: bool = False
     sheet: str | None = None
     sort_into: str | None = None
     link: bool = False
@@ -61,6 +65,8 @@ def check(options: Options) -> None:
     """Raises ValueError for options that do not go together, or a file that is no table."""
     if Path(options.out).suffix.lower() not in TABLES:
         raise ValueError(f"--out: expected a file that ends in .csv or .jsonl; got {options.out}")
+    if options.sure and options.threshold is not None:
+        raise ValueError("--sure and --threshold: expected one of them; got both")
     if options.link and options.sort_into is None:
         raise ValueError("--link goes with --sort-into")
     if options.sheet and Path(options.sheet).suffix.lower() not in (".html", ".htm"):

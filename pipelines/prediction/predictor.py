@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from pipelines.deployment import litert, litert_metadata, onnx_file, saved_model
 from pipelines.prediction import source as prediction_source
 from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.source import Source
+from pipelines.prediction.sure import Sure, sure_of
 from pipelines.runs import class_names as runs_class_names
+from pipelines.runs import class_prompts
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -33,6 +35,7 @@ class Predictor:
         preprocessing: what `tfrecords.read_images` has to know.
         probabilities: pixels uint8 [b, s, s, 3] -> float32 [b, c].
         name: what was loaded, for people.
+        sure: how sure it may be, where that was asked for and is known.
     """
 
     class_names: tuple[str, ...]
@@ -40,6 +43,7 @@ class Predictor:
     preprocessing: dict[str, Any]
     probabilities: Probabilities
     name: str
+    sure: Sure | None = None
 
 
 def load(
@@ -49,6 +53,7 @@ def load(
     templates: Sequence[str] | None = None,
     prompts: str | None = None,
     data: str | None = None,
+    sure: bool = False,
 ) -> Predictor:
     """Whatever Duet has saved or exported, or a checkpoint's name, as a predictor.
 
@@ -60,6 +65,7 @@ def load(
         templates: of a dual encoder: prompts with {} for the name, or one file of them.
         prompts: of a dual encoder: file of learnt prompts.
         data: of a dual encoder: records whose class names and templates are read.
+        sure: whether to read how sure the run or the export is.
 
     Raises:
         ValueError: a model that tells no classes apart, or texts for one that reads none.
@@ -71,13 +77,25 @@ def load(
         for flag, value in (*given, ("prompts", prompts), ("data", data)):
             if value:
                 raise ValueError(f"--{flag}: {model} is an export, which has its classes in it")
-        return read()
-    asked = Source(model, _tuple(class_names), _tuple(templates), prompts, data)
-    return _of_keras(prediction_source.find(asked))
+        return replace(read(), sure=_sure_of_export(path) if sure else None)
+    asked = prediction_source.find(
+        Source(model, _tuple(class_names), _tuple(templates), prompts, data)
+    )
+    found = _of_keras(asked)
+    if not sure:
+        return found
+    return replace(found, sure=sure_of(deployment_export.figures_beside(asked.folder, None)))
 
 
 def _tuple(texts: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if texts is None else tuple(texts)
+
+
+def _sure_of_export(path: Path) -> Sure | None:
+    beside = (path if path.is_dir() else path.parent) / deployment_export.ABOUT
+    if not beside.is_file():
+        return None
+    return sure_of(documents.read(beside))
 
 
 def _exported(path: Path) -> Callable[[], Predictor] | None:
@@ -153,7 +171,7 @@ def _of_keras(source: Source) -> Predictor:
     found = deployment_classifier.load(
         source.model,
         class_names=_texts(source.class_names, what="--class-names", least=2),
-        templates=_texts(source.templates, what="--templates", least=1),
+        templates=_templates(source),
         prompts=source.prompts,
         manifest=source.manifest(),
     )
@@ -164,6 +182,19 @@ def _of_keras(source: Source) -> Predictor:
         _compiled(found),
         f"{source.model} ({source.said})" if source.said else source.model,
     )
+
+
+def _templates(source: Source) -> list[str] | None:
+    """As given, or of the file that is named."""
+    given = source.templates
+    if (
+        given is None
+        or len(given) > 1
+        or Path(given[0]).suffix.lower() not in class_prompts.SUFFIXES
+    ):
+        return _texts(given, what="--templates", least=1)
+    names = _texts(source.class_names, what="--class-names", least=2)
+    return runs_class_names.templates(list(given), source.manifest(), names=names)
 
 
 def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str] | None:
@@ -237,12 +268,14 @@ def batches(
     *,
     batch_size: int,
     threshold: float | None,
+    sure: bool = False,
     top_k: int | None = None,
     **reading: Any,
 ) -> Iterator[tuple[list[Answer], list[tuple[str, str]]]]:
     """Answers of a batch of images, and those that cannot be read with the reason.
 
-    `reading`: first_frame and max_pixels of `tfrecords.read_images`.
+    `sure`: as the command `predict` has it. `reading`: first_frame and max_pixels of
+    `tfrecords.read_images`.
     """
     import tfrecords
 
@@ -254,6 +287,12 @@ def batches(
             filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)
             filled[: len(batch.names)] = batch.images  # one shape: another would be compiled again
             probabilities = predictor.probabilities(filled)
-            for name, row in zip(batch.names, probabilities, strict=False):
-                answers.append(answer(name, row, predictor, threshold=threshold, top_k=top_k))
+            own = predictor.sure if sure else None
+            if own is not None:
+                probabilities, threshold = own.probabilities(probabilities), own.least
+            within = own.in_set if own is not None else None
+            answers = [
+                answer(name, row, predictor, threshold=threshold, top_k=top_k, in_set=within)
+                for name, row in zip(batch.names, probabilities, strict=False)
+            ]
         yield answers, batch.unreadable

@@ -9,13 +9,50 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-def templates(given: list[str] | None, manifest: "Manifest") -> list[str]:
-    """Prompts with {} for the class name: those given, the lines of a file, or the set's own."""
+def templates(
+    given: list[str] | None,
+    manifest: "Manifest | None",
+    *,
+    domain: str | None = None,
+    names: Sequence[str] | None = None,
+) -> list[str]:
+    """Prompts with {} for the class name: those given, the lines of a file, or the set's own.
+
+    A JSON or CSV file has prompts of each class; see `pipelines.runs.class_prompts`.
+
+    Args:
+        given: prompts, or one file.
+        manifest: None where `given` is not.
+        domain: what the classes are, such as food, in place of other prompts (WaffleCLIP, Roth et
+            al. 2023, arXiv:2306.07282, section 4.2).
+        names: of the classes, in place of the set's own.
+    """
+    from pipelines.runs import class_prompts
+
+    if domain is not None:
+        if given is not None:
+            raise ValueError("--domain and --templates: expected one of them; got both")
+        if not domain.strip() or "{" in domain:
+            raise ValueError(f"--domain: expected what the classes are, as in food; got {domain!r}")
+        return [f"a photo of a {domain.strip()}: a {{}}."]
     if given is None:
+        assert manifest is not None
         return list(manifest.prompt_templates)
-    if len(given) == 1 and "{}" not in given[0]:
-        return lines(given[0], what="--templates")
-    return given
+    if len(given) > 1 or "{}" in given[0]:
+        return given
+    if Path(given[0]).suffix.lower() in class_prompts.SUFFIXES:
+        known = names or (manifest.spoken_names if manifest is not None else None)
+        return class_prompts.read(given[0], known, what="--templates")
+    return lines(given[0], what="--templates")
+
+
+def captions(path: str | None, manifest: "Manifest") -> list[str]:
+    """Sentences of every class from a JSON or CSV file; none without a file."""
+    from pipelines.runs import class_prompts
+
+    if path is None:
+        return []
+    return class_prompts.read(path, manifest.spoken_names, what="--captions")
 
 
 def class_names(

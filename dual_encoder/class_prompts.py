@@ -1,0 +1,52 @@
+"""Prompts of class names: templates for all classes, and sentences of one class."""
+
+from collections.abc import Sequence
+
+
+def prompts_of(class_names: Sequence[str], templates: Sequence[str]) -> list[list[str]]:
+    """Return the prompts of every class: one per template, `{}` replaced by the name.
+
+    A template that begins with a class name in braces, as in `"{baklava} layers of thin pastry"`,
+    is a prompt of that class alone, without the braces; those of other names are passed over.
+
+    Raises:
+        ValueError: texts that `check_texts` refuses.
+    """
+    check_texts(class_names, templates)
+    every = [text for text in templates if _class_of(text) is None]
+    own: dict[str, list[str]] = {}
+    for text in templates:
+        if (name := _class_of(text)) is not None:
+            own.setdefault(name, []).append(text[len(name) + 2 :].strip())
+    found = []
+    for name in class_names:
+        texts = [text.replace("{}", name) for text in (*every, *own.get(name, ()))]
+        if not texts:
+            raise ValueError(f"templates: expected a prompt for every class; {name!r} has none")
+        found.append(texts)
+    return found
+
+
+def prompt_of_class(name: str, prompt: str) -> str:
+    """Return the template that is a prompt of one class alone; see `prompts_of`."""
+    return f"{{{name}}} {prompt}"
+
+
+def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
+    """Raise ValueError for too few names or templates, an empty name, or a template without `{}`
+    that is no prompt of one class either."""
+    for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
+        if isinstance(texts, str) or len(texts) < least:
+            raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
+    empty = [i for i, name in enumerate(class_names) if not name.strip()]
+    if empty:
+        raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
+    for template in templates:
+        if "{}" not in template and _class_of(template) is None:
+            raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")
+
+
+def _class_of(template: str) -> str | None:
+    """The class that a template is for; None where it is for all."""
+    end = template.find("}")
+    return template[1:end] if template.startswith("{") and end > 1 else None
