@@ -40,6 +40,14 @@ def set_initializer(variable: "keras.Variable", initializer: Callable) -> None:
     variable._initializer = initializer
 
 
+def forget_uninitialized() -> None:
+    """Takes back what the end of a `StatelessScope` failed to initialize: Keras would try it again
+    at the end of every later one, and fail there."""
+    from keras.src.backend.common import global_state
+
+    global_state.set_global_attribute("uninitialized_variables", [])
+
+
 def is_scoped(model: "keras.Model") -> bool:
     """Returns whether the model was created in a strategy's scope: Keras then takes a batch before
     training."""

@@ -171,3 +171,11 @@ def test_the_global_precision_holds_for_a_packed_file(policy):
 def test_a_sentencepiece_model_is_fetched_where_there_is_no_tokenizer_json():
     assert "spiece.model" in settings(["config.json", "spiece.model"])
     assert "spiece.model" not in settings(["spiece.model", "tokenizer.json"])
+
+
+@pytest.mark.parametrize("size", [0, -8, "x", 8.0])
+def test_an_image_size_that_is_none_is_refused(size):
+    with pytest.raises(
+        ValueError, match=f"image_size: expected a whole number above 0; got {size!r}"
+    ):
+        dual_encoder.load("shapes-tiny", image_size=size)

@@ -381,6 +381,7 @@ def test_files_that_only_look_like_weights_are_refused(copied):
             {"text_config__eos_token_id": 7},
             "expected eos_token_id 5 in config.json, with which its tokenizer ends every text; got",
         ),
+        ("bert_mean", "config.json", {"quantization_config": {}}, "got quantization_config"),
         ("deit", "config.json", {"id2label": [1, 2, 3]}, "expected id2label with a name for each"),
         ("siglip", "preprocessor_config.json", {"resample": [3]}, "expected resample 2 or 3"),
         ("dinov2", "config.json", {"use_swiglu_ffn": 3}, "settings are not understood (StopIter"),
@@ -397,6 +398,15 @@ def test_missing_files_are_named(copied, file):
     folder = copied("siglip")
     (folder / file).unlink()
     assert file in refused(FileNotFoundError, folder)
+
+
+def test_packed_weights_are_refused_and_the_next_checkpoint_loads(copied):
+    folder = copied("vit_classifier")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.bias"] = tensors["classifier.bias"].astype("int8")
+    save_file(tensors, folder / "model.safetensors")
+    assert "classifier.bias: expected fractions; got int8" in refused(ValueError, folder)
+    assert dual_encoder.load("shapes-tiny").built
 
 
 def test_damaged_files_are_named(copied):

@@ -46,6 +46,20 @@ def test_first_values_of_variables_that_wait_can_be_set_without_drawing_them():
     assert np.array(variable).tolist() == [7, 7]
 
 
+def test_a_first_value_that_cannot_be_had_is_not_asked_for_again():
+    def fails(shape, dtype):
+        private_api.forget_uninitialized()
+        raise TypeError("none")
+
+    with pytest.raises(TypeError, match="none"), keras.StatelessScope():
+        for initializer in (keras.initializers.Zeros(), fails):
+            variable = keras.Variable(initializer="zeros", shape=(2,), dtype="float32")
+            private_api.set_initializer(variable, initializer)
+    with keras.StatelessScope():
+        variable = keras.Variable(initializer="ones", shape=(1,), dtype="float32")
+    assert np.array(variable).tolist() == [1]
+
+
 def test_a_model_of_a_strategy_is_told_since_keras_takes_a_batch_of_it_before_training(model):
     assert not private_api.is_scoped(model)
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():

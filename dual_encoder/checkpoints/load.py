@@ -75,6 +75,8 @@ def load(
         >>> model.encode_text(model.tokenizer(["a red star"])).shape
         (1, 128)
     """
+    if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
+        raise ValueError(f"image_size: expected a whole number above 0; got {image_size!r}")
     name, revision = with_revision(name, revision)
     row = row_named(str(name))
     if row is not None and row.file is not None:

@@ -6,8 +6,9 @@ A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` write
 import fnmatch
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,7 @@ def fill(
             value = pool.submit(zero_copy.mapped, kept[entry.variable])
         values[entry.variable] = value
         if _waits(variable):
-            private_api.set_initializer(variable, lambda shape, dtype, value=value: value.result())
+            private_api.set_initializer(variable, partial(_first, value))
         else:
             variable.assign(value.result())
     pool.shutdown(wait=False)
@@ -233,6 +234,15 @@ def check(
 def _waits(variable: keras.Variable) -> bool:
     """Whether Keras has put off its first value to the end of a `StatelessScope`."""
     return getattr(variable, "_value", variable) is None
+
+
+def _first(value: Future, shape: Any, dtype: Any) -> Any:
+    """What an initializer gives. Where there is no value, none is asked for again."""
+    try:
+        return value.result()
+    except BaseException:
+        private_api.forget_uninitialized()
+        raise
 
 
 def _value(entry: Entry, tensors: Tensors, change: Change | None) -> Any:
@@ -264,7 +274,10 @@ def _check_names(
 def _check_shape(
     variable: keras.Variable, entry: Entry, tensors: Tensors, change: Change | None
 ) -> None:
-    """By what the codec makes of arrays without numbers."""
+    """By what the codec makes of arrays without numbers; whole numbers are of packed weights."""
+    for name in entry.tensors:
+        if tensors[name].dtype.kind in "biu":
+            raise ValueError(f"{name}: expected fractions; got {tensors[name].dtype}")
     try:
         made = entry.codec.read([np.empty(tensors[name].shape, "int8") for name in entry.tensors])
         shape = change(made).shape if change else made.shape

@@ -13,12 +13,16 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
-from dual_encoder.checkpoints.huggingface import defaults, image_encoders
+from dual_encoder.checkpoints.huggingface import (
+    defaults,
+    image_encoders,
+    sentence_transformers,
+)
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.huggingface.class_names import class_names
 from dual_encoder.checkpoints.huggingface.defaults import Config
 from dual_encoder.checkpoints.huggingface.preprocessing import pixels
-from dual_encoder.checkpoints.json_files import CONFIG, POOLING, read_json
+from dual_encoder.checkpoints.json_files import CONFIG, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
@@ -82,6 +86,8 @@ def build(
         raise ValueError(
             f"{folder}: expected a model_type of {', '.join(FAMILIES)} in config.json; got {kind!r}"
         )
+    if "quantization_config" in config:
+        raise ValueError(f"{folder}: expected weights as they are; got quantization_config")
     model = FAMILIES[kind].build(config, folder, tensors, image_size)
     if not model.built:
         model.build()
@@ -237,16 +243,8 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
 
 def _text_pooling(folder: Path, tensors: Tensors) -> str:
     """What sentence-transformers wrote beside the model, else the pooler if there is one."""
-    if (folder / "1_Pooling" / "config.json").is_file():
-        modes = read_json(folder / "1_Pooling", "config.json", POOLING)
-        for key, pooling in (
-            ("pooling_mode_mean_tokens", "mean"),
-            ("pooling_mode_cls_token", "first"),
-        ):
-            if modes.get(key):
-                return pooling
-        raise ValueError(f"{folder}: expected mean or cls pooling in 1_Pooling/config.json")
-    return "pooler" if any(name.endswith("pooler.dense.weight") for name in tensors) else "mean"
+    has_pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
+    return sentence_transformers.pooling(folder) or ("pooler" if has_pooler else "mean")
 
 
 def _vision_transformer(
