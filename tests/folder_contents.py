@@ -1,8 +1,10 @@
 """What must be the same in a folder after two runs of a command: all but times and memory."""
 
+import csv
 import hashlib
 import io
 import json
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -11,6 +13,8 @@ import numpy as np
 
 # What is another at every run: times, memory, and what is made of them.
 VOLATILE = {"created", "seconds", "images_per_second", "peak_rss_bytes", "date_saved", "cost"}
+
+_TIMES = re.compile("seconds|rss|per_second|bytes|_ms|price")
 
 
 def content(work: Path) -> dict[str, str]:
@@ -27,8 +31,10 @@ def content(work: Path) -> dict[str, str]:
 def _digest(name: str, data: bytes) -> str:
     """Of a file's content without times."""
     ending = name.rpartition(".")[2]
-    if ending == "html":
+    if ending == "html" or name == "log.txt":
         return ""  # shows times
+    if name == "results.csv":
+        data = _steady_columns(data)
     if ending == "json":
         data = json.dumps(_steady(json.loads(data)), sort_keys=True).encode()
     elif ending in ("keras", "npz"):
@@ -65,7 +71,16 @@ def _arrays(data: bytes) -> bytes:
     return b"".join(found)
 
 
+def _steady_columns(data: bytes) -> bytes:
+    """A table without the columns of times and memory."""
+    rows = list(csv.reader(io.StringIO(data.decode())))
+    kept = [i for i, name in enumerate(rows[0]) if not _TIMES.search(name)]
+    return json.dumps([[row[i] for i in kept if i < len(row)] for row in rows]).encode()
+
+
 def _steady(found: object) -> object:
     if isinstance(found, dict):
         return {key: _steady(value) for key, value in found.items() if key not in VOLATILE}
+    if isinstance(found, str):
+        return re.sub(r"takes [\d.,]+ (s|min|h)\b", "", found)  # of the recommendation
     return [_steady(each) for each in found] if isinstance(found, list) else found
