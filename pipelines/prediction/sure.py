@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from duet import documents
+
 
 @dataclass(frozen=True)
 class Sure:
@@ -29,11 +31,19 @@ class Sure:
         return special.softmax(logits / self.temperature, axis=1)
 
 
+READ = {
+    "temperature": documents.POSITIVE,
+    "none_of_these": {"threshold": documents.NUMBER},
+    "sets": {"threshold": (documents.NUMBER, None)},
+}
+
+
 def sure_of(document: Mapping[str, Any] | None) -> Sure | None:
-    """Of a document that has it; None of others."""
+    """Of a document that has it; None of others. ValueError where it is not as it is written."""
     found = (document or {}).get("certainty")
     if not found:
         return None
+    documents.check(found, READ, where="certainty")
     return Sure(
         float(found["temperature"]),
         float(found["none_of_these"]["threshold"]),
