@@ -28,7 +28,7 @@ class PlainKeras(_Model):
     """Mixin of Duet's models, placed before `keras.Model`.
 
     Towers know their input shapes, so the model is built automatically where Keras would require a
-    batch first: `compile`, `fit`, `summary`, `load_weights`, `export`, `quantize`.
+    batch first: `compile`, `fit`, `summary`, `load_weights`, `save`, `export`, `quantize`.
     """
 
     def built_now(self) -> "PlainKeras":
@@ -106,6 +106,11 @@ class PlainKeras(_Model):
         """As in Keras."""
         self.built_now()
         super().load_weights(*args, **kwargs)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """As in Keras."""
+        self.built_now()
+        super().save(*args, **kwargs)
 
     def export(
         self,

@@ -20,6 +20,7 @@ _REFUSED = {
     errno.EDQUOT: "quota exceeded",
     errno.EROFS: "read-only file system",
     errno.EACCES: "permission denied",
+    errno.EFBIG: "larger than a file may be here",
 }
 LOCK = ".lock"
 _MOVING, _NAMES = "moving", ".names"  # of `together`
@@ -64,9 +65,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         _settle(unfinished)
         os.replace(unfinished, path)
     except BaseException as error:
+        written = _size(unfinished)
         remove(unfinished)
         if (number := _refusal(error)) is not None:
-            raise _cannot_write(path, number) from None
+            raise _cannot_write(path, number, written=written) from None
         raise
 
 
@@ -96,18 +98,39 @@ def together(folder: str | Path) -> Iterator[Path]:
             os.replace(moving / name, folder / name)
         remove(moving)
     except BaseException as error:
+        written = _size(staging)
         remove(staging)
         _take_back(moving)
         if (number := _refusal(error)) is not None:
-            raise _cannot_write(folder, number) from None
+            raise _cannot_write(folder, number, written=written) from None
         raise
 
 
 def write(path: str | Path, content: str | bytes) -> None:
-    """Write text, as UTF-8, or bytes under `path`, in whole or not at all; see `atomic`."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    """Write text, as UTF-8, or bytes under `path`, in whole or not at all; see `atomic`.
+
+    Of names of files that are no text, the bytes that are none become escapes, as JSON has them.
+    """
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     with atomic(path) as unfinished:
         unfinished.write_bytes(data)
+
+
+def append(path: str | Path, data: bytes) -> None:
+    """Add bytes to the end of a file, flushed to the disk.
+
+    A process that is killed, or a disk that fills up, may leave a part of them.
+
+    Raises:
+        CannotWriteError: no room, no permission, or a read-only file system.
+    """
+    try:
+        with open(path, "ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _cannot_write(Path(path), error.errno, written=len(data)) from None
 
 
 def room(folder: str | Path, needed: float, *, what: str) -> str:
@@ -251,15 +274,25 @@ def _refusal(error: BaseException) -> int | None:
     return found[0] if found and isinstance(error, Exception) else None
 
 
-def _cannot_write(path: Path, number: int | None) -> CannotWriteError:
+def _cannot_write(path: Path, number: int | None, *, written: int = 0) -> CannotWriteError:
     reason = _REFUSED.get(number or 0) or os.strerror(number or errno.EIO).lower()
-    return CannotWriteError(f"{path}: cannot be written: {reason}{_room(path)}", number)
+    room = _room(path, written) if number in (errno.ENOSPC, errno.EDQUOT) else ""
+    return CannotWriteError(f"{path}: cannot be written: {reason}{room}", number)
 
 
-def _room(path: Path) -> str:
+def _room(path: Path, written: int) -> str:
     with contextlib.suppress(OSError):
-        return f" ({_mb(shutil.disk_usage(_there(path)).free)} are free)"
+        free = shutil.disk_usage(_there(path)).free
+        return f" (it takes more than {_mb(written)}; {_mb(free)} are free)"
     return ""
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file or of a folder's files, as far as they were written."""
+    paths = path.rglob("*") if path.is_dir() else [path]
+    with contextlib.suppress(OSError):
+        return sum(each.stat().st_size for each in paths if each.is_file())
+    return 0
 
 
 def _there(path: Path) -> Path:

@@ -16,5 +16,11 @@ def read_regular(path: str | Path) -> bytes:
         return file.read()
 
 
+def check_regular(path: str | Path) -> None:
+    """Raise OSError for a pipe, a socket, a device or a folder, before a library opens it."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise OSError(f"{path} is no file, but a pipe, a device or a folder")
+
+
 def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 the reader cl
 
 import contextlib
 import difflib
+import errno
 import importlib
 import io
 import os
@@ -40,6 +41,12 @@ GLOBAL = ("--quiet", "--verbose")  # options of every command
 
 NO_BARS = "TQDM_DISABLE"
 
+# Of the machine, not of what was asked for.
+SYSTEM = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE),
+    *(errno.ENOMEM, errno.EFBIG),
+)
+
 LONGEST = 1000  # characters of an error; what a file holds may be quoted in it
 
 BROKEN_PIPE = 141  # as a shell has it of a program that SIGPIPE ends
@@ -53,9 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        with _sigterm_is_ctrl_c(), _bars(quiet="--quiet" in argv or not sys.stderr.isatty()):
+        seen = sys.stderr is not None and sys.stderr.isatty()  # either may be closed
+        with _sigterm_is_ctrl_c(), _bars(quiet="--quiet" in argv or not seen):
             status = _main([word for word in argv if word not in GLOBAL], "--verbose" in argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except BrokenPipeError:  # the reader closed the pipe, as in `duet --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -116,6 +125,8 @@ def _main(argv: list[str], verbose: bool) -> int:
         raise
     except (RuntimeError, files.CannotWriteError) as error:
         return _user_error(error, 1, verbose=verbose)
+    except MemoryError as error:
+        return _complain(f"out of memory ({error})".replace(" ()", ""), 1)
     except (ValueError, OSError) as error:
         return _user_error(error, 2, verbose=verbose)
 
@@ -151,9 +162,18 @@ def _no_command(name: str) -> str:
 
 
 def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
-    """One line if Duet itself raised it; anything else is a fault, with its traceback."""
+    """One line if Duet itself or the system raised it; all else is a fault, with its traceback."""
     if verbose:
         traceback.print_exception(error)
+    if (
+        isinstance(error, OSError)
+        and error.errno
+        and error.strerror
+        and error.strerror in str(error)
+    ):
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        said = ": ".join([*names, error.strerror.lower()])
+        return _complain(said, 1 if error.errno in SYSTEM else status)
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
     if not any(raised_in.is_relative_to(HOUSE / package) for package in PACKAGES):
         if not verbose:

@@ -13,7 +13,7 @@ OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run "
     "--disable-component-update --disable-sync --hide-scrollbars --remote-debugging-pipe"
 )
-PATIENCE = 60  # seconds
+PATIENCE = 180  # seconds
 
 
 class Browser:

@@ -106,6 +106,16 @@ def test_any_flipped_byte_of_its_rows_is_noticed_when_an_index_is_opened(tmp_pat
         Index.open(tmp_path / "index")
 
 
+def test_two_files_of_rows_that_were_swapped_are_noticed(tmp_path):
+    make_index(tmp_path / "index", unit(20, 4), shard=10)
+    first, second = (tmp_path / "index" / f"embeddings-0000{i}.safetensors" for i in range(2))
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(data)
+    with pytest.raises(ValueError, match=r"00000.safetensors is another file of rows than"):
+        Index.open(tmp_path / "index")
+
+
 def test_an_index_leads_to_no_file_elsewhere(tmp_path):
     make_index(tmp_path / "index", unit(3, 4))
     facts = tmp_path / "index" / "index.json"

@@ -90,6 +90,11 @@ def test_there_are_weights_before_the_first_batch(make, tmp_path, capsys):
     compiled = make()
     compiled.compile("sgd")
     assert compiled.built
+    saved = make()
+    saved.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    for ours, theirs in zip(saved.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_backup_and_restore_begins_before_the_first_batch(tmp_path):

@@ -56,6 +56,16 @@ def test_permissions_are_those_of_the_umask(tmp_path):
         os.umask(before)
 
 
+def test_what_is_added_to_a_file_is_there_or_the_reason_is_said(tmp_path):
+    files.append(tmp_path / "rows", b"a\n")
+    files.append(tmp_path / "rows", b"b\n")
+    assert (tmp_path / "rows").read_bytes() == b"a\nb\n"
+    with pytest.raises(
+        files.CannotWriteError, match=r"/dev/full: cannot be written: no space left"
+    ):
+        files.append("/dev/full", b"a\n")
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -66,7 +76,7 @@ def test_permissions_are_those_of_the_umask(tmp_path):
     ],
 )
 def test_a_disk_that_refuses_is_one_line_with_file_reason_and_room(tmp_path, error, reason):
-    said = rf"a: cannot be written: {reason} \([\d,.]+ MB are free\)$"
+    said = rf"a: cannot be written: {reason}( \(it takes more than 0.0 MB; [\d,.]+ MB are free\))?$"
     with pytest.raises(files.CannotWriteError, match=said), files.atomic(tmp_path / "a"):
         raise error
     assert names(tmp_path) == []

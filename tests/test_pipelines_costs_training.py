@@ -73,7 +73,7 @@ def test_an_export_is_served_in_a_process_of_its_own(tmp_path):
     saved_model.write(Deployable(model, ("a", "b"), (), False, "tiny"), tmp_path, top=1)
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(buffer, "JPEG")
-    found = serving.serving(tmp_path, [buffer.getvalue()], batch_sizes=(1, 4), seconds=0.1)
+    found = serving.serving(tmp_path, [buffer.getvalue()], batch_sizes=(1, 4), seconds=0.5)
     assert found["load_seconds"] > 0 and 5e7 < found["peak_rss_bytes"] < 5e9
     assert list(found["batches"]) == ["1", "4"]
     for size, row in found["batches"].items():

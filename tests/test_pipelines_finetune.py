@@ -15,6 +15,8 @@ import dual_encoder  # noqa: E402
 import tfrecords  # noqa: E402
 from pipelines.finetuning import auto  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture(scope="module")
 def tuned(home):

@@ -19,6 +19,8 @@ GRID = (
     *("--conditional-epochs", "1"),
 )
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):

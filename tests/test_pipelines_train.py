@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ import tfrecords  # noqa: E402
 from pipelines.__main__ import main  # noqa: E402
 from pipelines.training import callbacks, checkpoint_file  # noqa: E402
 from tfrecords.sources.shapes.source import ShapesSource  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("all_eagerly")
 
 STEPS = 10  # of one epoch: 200 images, 20 at a time
 SETTINGS = (
@@ -279,6 +282,10 @@ def write_half_of_the_second_checkpoint(arrays, path, metadata):
 
 
 if __name__ == "__main__":
+    warnings.filterwarnings("ignore", "Even though the", UserWarning)  # of tf.data, `all_eagerly`
+    import tensorflow
+
+    tensorflow.config.run_functions_eagerly(True)
     save_file, checkpoint_file.save_file = (
         checkpoint_file.save_file,
         write_half_of_the_second_checkpoint,

@@ -20,8 +20,10 @@ def make_index(folder, rows, *, shard=100):
         part = rows[first : first + shard]
         names = [f"p/{first + i}.jpg" for i in range(len(part))]
         stamps = np.arange(3 * len(part)).reshape(-1, 3) + first
-        shards.append(Shard(f"embeddings-{len(shards):05d}.safetensors", len(part)))
-        write_rows(folder / shards[-1].name, IndexRows.of(names, stamps, part), {})
+        built = IndexRows.of(names, stamps, part)
+        name = f"embeddings-{len(shards):05d}.safetensors"
+        shards.append(Shard(name, len(part), built.crc32))
+        write_rows(folder / name, built, {})
     source = {"kind": "folder", "path": "/images"}
     IndexFacts("model", "abc", rows.shape[1], source, tuple(shards)).write(folder)
     return Index.open(folder)

@@ -7,6 +7,9 @@ with the same content: no more, no fewer.
 
 - state: what a kill at each place leaves is copied aside in one undisturbed run, which is as good
   as killing it there and spares half of the work; states that are the same are tried once.
+- full: the file system has room for a part of what is written, spread from none to nearly all; the
+  command says so in a line and leaves nothing half written, and there is room when it is given
+  again. Needs root, which may mount a tmpfs. readonly: the same of one that cannot be written.
 - kill, int, term: the process as it was typed really gets SIGKILL, SIGINT or SIGTERM there. Of
   the last two it must say so in a line, without a traceback, or end as if nothing had been.
 
@@ -29,7 +32,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,7 +48,7 @@ SIGNALS = {"kill": signal.SIGKILL, "int": signal.SIGINT, "term": signal.SIGTERM}
 INTERRUPTED = 130
 OUTSIDE = ("user", "temporary")  # folders in which nothing may be left
 THEIRS = ("/.cache/matplotlib/", "/.keras/keras.json", "/.cache/duet/", "__autograph_generated")
-HOW = ("state", *SIGNALS)
+HOW = ("state", *SIGNALS, "full", "readonly")
 KEPT_OPEN = 900  # a file handle that forks do not close
 ORPHANS = 36  # PR_SET_CHILD_SUBREAPER: processes whose parent was killed become ours
 FINETUNE = ("finetune", "--data", "records", "--model", "clip.keras", "--batch-size", "16")
@@ -73,6 +76,9 @@ COMMANDS = {
                 "linear-probe", "full", "--seeds", "1", "--epochs", "1", "--batch-size", "16",
                 "--bootstrap", "20", "--serving-seconds", "0.1", "--folds", "1"),
 }  # fmt: skip
+EVALUATE = ("evaluate", "--data", "records", "--model", "clip.keras", "--bootstrap", "20")
+COMMANDS["evaluate"] = EVALUATE
+COMMANDS["export-litert"] = (*COMMANDS["export"][:4], "litert", *COMMANDS["export"][5:])
 OUT = {"retrieve": ("--index", "index"), "predict": ("--out", "found.csv")}
 NEVER_SAME = ("sheet.html",)  # of `work`, by a word of the command
 
@@ -241,6 +247,25 @@ def _copy(folder: Path, copy: Path) -> None:
             shutil.rmtree(copy, ignore_errors=True)
 
 
+def _occupied(folder: Path) -> int:
+    """Bytes that a folder takes on a file system of blocks of 4,096."""
+    return sum(-(-each.lstat().st_size // 4096) * 4096 or 4096 for each in folder.rglob("*"))
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Callable[[str], None]]:
+    """An empty file system in memory at a folder; called, it gets other options."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield (
+            lambda more: (
+                subprocess.run(["mount", "-o", f"remount,{more}", folder], check=True) and None
+            )
+        )
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
 def _bytes_of(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -278,6 +303,7 @@ class Torture:
         states = States(self.work, home / "states")
         self.status = run(self.argv, self.work, lambda: states)
         self.wanted, self.places = content(self.work), states.found()
+        self.peak = max((_occupied(each) for each, *_ in self.places), default=0)
         self.elsewhere = [
             *(home / "network").read_text().splitlines(),
             *(str(path) for name in OUTSIDE for path in _files(home / name)),
@@ -285,6 +311,8 @@ class Torture:
 
     def by(self, how: str, most: int | None) -> int:
         """Try all places, or `most` of them, spread, the last one among them. Returns how many."""
+        if how in ("full", "readonly"):
+            return self._without_room(most or 12, is_full=how == "full")
         places = self.places
         if how in ("int", "term"):
             places = [each for each in places if not each[1].after]
@@ -309,9 +337,31 @@ class Torture:
         quiet = status in (0, INTERRUPTED) and "Traceback" not in self.log.read_text("utf-8")
         return "" if quiet else f"status {status}: {self.said()}"
 
-    def _ends_well(self) -> str:
+    def _without_room(self, count: int, *, is_full: bool) -> int:
+        """Runs on file systems of `count` sizes, or one that is read-only."""
+        sizes = np.linspace(0, 0.97 * self.peak, count).astype(int) // 4096 * 4096
+        for size in sizes if is_full else [0]:
+            self._fresh()
+            with mounted(self.work, f"size={max(size, 4096)}" + ("" if is_full else ",ro")) as room:
+                status, said = run(self.argv, self.work), self.log.read_text(errors="replace")
+                left = [name for name in content(self.work) if ".unfinished." in name]
+                line = said.strip().splitlines()[-1:]
+                told = (
+                    status == 1 and line and ("no space left" in line[0] or "read-only" in line[0])
+                )
+                problem = "" if status == 0 or told else f"status {status}: {self.said()}"
+                if "Traceback" in said or left:
+                    problem = f"{left} {self.said()}"
+                room("size=1g,rw")
+                problem = problem or self._ends_well(again=status != 0)
+            if problem:
+                self.wrong += 1
+                print(f"{self.name} {size} bytes of {self.peak}: {problem}", flush=True)
+        return len(sizes) if is_full else 1
+
+    def _ends_well(self, *, again: bool = True) -> str:
         """Give the command again; what was wrong with how that ended."""
-        status, found = run(self.argv, self.work), content(self.work)
+        status, found = run(self.argv, self.work) if again else 0, content(self.work)
         every = sorted({*self.wanted, *found})
         different = [name for name in every if self.wanted.get(name) != found.get(name)]
         return f"status {status} {different}: {self.said()}" if status or different else ""

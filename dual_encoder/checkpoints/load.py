@@ -3,20 +3,16 @@
 import contextlib
 import fnmatch
 import gc
-import importlib.util
-import re
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import keras
 
 from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint, load_packed, unknown_names
 from dual_encoder.checkpoints.consistency import contradictions
 from dual_encoder.checkpoints.hub import fetch
 from dual_encoder.checkpoints.hub.cache import names_in, snapshot
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
+from dual_encoder.checkpoints.keras_files import read_keras
 from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
@@ -33,9 +29,7 @@ KERAS = "model.keras"  # of a run's folder, or a repository
 
 AT = "@"  # between a name and a revision
 
-# Packages of Duet in the configuration of a .keras file. Nothing else is imported for a file.
-OWNED = re.compile(r'"module": "(classifiers|dual_encoder)[."]')
-
+# What is fetched of a repository beside the weights.
 SETTINGS = ("*.json", "*.txt")  # of folders inside as well
 
 KERAS_HUB_FILES = (*SETTINGS, KERAS_HUB, "assets/*")
@@ -103,7 +97,7 @@ def load(
     if path.is_dir() and not (path / KERAS).is_file():
         return read_folder(path, image_size=image_size)
     _refuse(name, image_size=image_size)
-    return _read_keras(path / KERAS if path.is_dir() else path)
+    return read_keras(path / KERAS if path.is_dir() else path)
 
 
 def bytes_here(row: Checkpoint) -> int | None:
@@ -154,8 +148,19 @@ def understood(folder: Path) -> Iterator[None]:
     """Names the folder where settings that no table knows lead its reader astray."""
     try:
         yield
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        StopIteration,
+        RecursionError,
+    ) as error:
         raise ValueError(f"{folder}: its settings are not understood ({error!r:.300})") from error
+    except ValueError as error:
+        if str(folder) in str(error):
+            raise
+        raise ValueError(f"{folder}: {' '.join(str(error).split()):.300}") from error
 
 
 @contextlib.contextmanager
@@ -231,42 +236,6 @@ def settings(names: Sequence[str]) -> Sequence[str]:
     """What is fetched beside the weights, of a repository with these files."""
     pieces = [name for name in SENTENCE_PIECES if name in names]
     return SETTINGS if "tokenizer.json" in names else (*SETTINGS, *pieces)
-
-
-def _read_keras(path: Path) -> Any:
-    """Any model that says how it wants its images, or reads texts; its class is imported."""
-    if path.suffix != ".keras":
-        raise ValueError(unknown_names.no_keras_file(path))
-    _import_owners(path)
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        if found := re.match(r"Could not locate class '(\w+)'", reason):
-            reason = f"import what defines and registers the class {found[1]} first"
-        raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
-    if not (hasattr(model, "preprocessing") or isinstance(model, TextEncoder)):
-        raise ValueError(
-            f"{path}: expected a dual encoder, a tower or a classifier; got a "
-            f"{type(model).__name__}"
-        )
-    return model
-
-
-def _import_owners(path: Path) -> None:
-    """Import the packages of Duet that registered the classes in the file.
-
-    Raises ValueError for one that is not installed; damaged files are left to Keras.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            config = file.read("config.json").decode("utf-8")
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return
-    for package in sorted(set(OWNED.findall(config))):
-        if importlib.util.find_spec(package) is None:
-            raise ValueError(f"{path}: its classes are those of {package}: import {package} first")
-        importlib.import_module(package)
 
 
 def _refuse(name: str | Path, **options: Any) -> None:

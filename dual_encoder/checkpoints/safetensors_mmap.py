@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from duet import regular_files
+
 Tensors = dict[str, np.ndarray]  # by name
 
 # By their names in a header.
@@ -25,6 +27,7 @@ def map_tensors(path: Path, *, private: bool = False) -> tuple[Tensors, dict[str
         FileNotFoundError: no such file.
         ValueError: it is not safetensors, is damaged, or has numbers of a kind unknown here.
     """
+    regular_files.check_regular(path)
     try:
         with safe_open(path, framework="numpy"), open(path, "rb") as file:  # checks the header
             length = int.from_bytes(file.read(8), "little")

@@ -168,7 +168,7 @@ class IndexBuilder:
             stamps = [self.listing[name] for name in ids]
             rows = IndexRows.gathered([have[name] for name in ids], stamps)
             number = max(taken, default=-1) + 1 + len(written)
-            shard = Shard(f"embeddings-{number:05d}.safetensors", len(ids))
+            shard = Shard(f"embeddings-{number:05d}.safetensors", len(ids), rows.crc32)
             write_rows(self.folder / shard.name, rows, {})
             written.append(shard)
         return written

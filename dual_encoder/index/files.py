@@ -10,6 +10,7 @@ import mmap
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ SCHEMA = 1
 
 _KEY, _SUM = "duet", "crc32"  # in the metadata of a file of rows
 
+_CRC = (None, documents.COUNT)
+
 _FACTS = {
     "model": str,
     "fingerprint": str,
     "embed_dim": documents.up_to(1 << 24),
     "source": {"path": str, "splits?": [str]},
-    "shards": [{"name": documents.FILE_NAME, "count": documents.COUNT, "*": documents.NO_OTHERS}],
+    "shards": [{"name": documents.FILE_NAME, "count": documents.COUNT, "crc32?": _CRC}],
     "*": documents.NO_OTHERS,
 }
 
@@ -105,10 +108,16 @@ class IndexRows:
         if count and (np.diff(ends, prepend=0).min() < 0 or ends[-1] != len(self.id_bytes)):
             raise ValueError("its ids do not end where they should")
 
-    def checksum(self) -> int:
-        """CRC-32 of all arrays, 2 GB/s: any byte that changed on the disk changes it."""
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a file of them holds, by name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @cached_property
+    def crc32(self) -> int:
+        """Checksum of all arrays, 2 GB/s: any byte that changed on the disk changes it."""
         found = 0
-        for array in vars(self).values():
+        for array in self.arrays.values():
             found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
         return found
 
@@ -133,10 +142,11 @@ class IndexRows:
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of rows: its name and number of rows."""
+    """A file of rows: its name, number of rows, and their checksum; None of an older Duet's."""
 
     name: str
     count: int
+    crc32: int | None = None
 
 
 @dataclass(frozen=True)
@@ -202,10 +212,10 @@ def read_facts(folder: Path) -> IndexFacts:
 
 def write_rows(path: Path, rows: IndexRows, facts: dict[str, Any]) -> None:
     """Write rows atomically, with `facts` and a checksum in the metadata."""
-    metadata = {_KEY: json.dumps(facts), _SUM: str(rows.checksum())}
+    metadata = {_KEY: json.dumps(facts), _SUM: str(rows.crc32)}
     try:
         with files.atomic(path) as unfinished:
-            save_file(vars(rows), unfinished, metadata=metadata)
+            save_file(rows.arrays, unfinished, metadata=metadata)
     except SafetensorError as error:
         raise OSError(f"{path} could not be written: {error}") from None
 
@@ -221,7 +231,7 @@ def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
         arrays, metadata = map_tensors(path)
         rows = IndexRows(**arrays)
         rows.check_shapes()
-        if metadata.get(_SUM, str(found := rows.checksum())) != str(found):
+        if metadata.get(_SUM, str(rows.crc32)) != str(rows.crc32):
             raise ValueError("its checksum is another")
         rows.release()
         return rows, documents.parse(metadata[_KEY], name="its facts")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dual_encoder.index.files import IndexFacts, IndexRows, map_rows, read_facts
+from dual_encoder.index.files import FILE, IndexFacts, IndexRows, map_rows, read_facts
 
 # IndexRows whose products are looked at together: some megabytes of them, which a cache holds.
 CHUNK = 16_384
@@ -119,6 +119,11 @@ class Index:
                 raise ValueError(
                     f"{folder / shard.name}: expected embeddings "
                     f"{[shard.count, facts.embed_dim]}; got {list(rows.embeddings.shape)}"
+                )
+            if shard.crc32 not in (None, rows.crc32):
+                raise ValueError(
+                    f"{folder / shard.name} is another file of rows than {FILE} lists; "
+                    "delete the index, build again"
                 )
         return cls(folder, facts, shards)
 

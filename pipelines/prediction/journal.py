@@ -57,16 +57,7 @@ class Journal:
         rows = [answers.to_json(each, multi_label=self.multi_label) for each in found]
         rows += [{"file": file, "unreadable": reason} for file, reason in unreadable]
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        try:
-            with open(self.folder / ROWS, "ab") as file:
-                file.write(text.encode("ascii"))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise files.CannotWriteError(
-                f"{self.folder / ROWS}: cannot be written: {reason}", error.errno
-            ) from None
+        files.append(self.folder / ROWS, text.encode("ascii"))
         self._take(rows)
 
     def remove(self) -> None:

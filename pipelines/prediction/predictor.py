@@ -95,7 +95,7 @@ def _sure_of_export(path: Path) -> Sure | None:
     beside = (path if path.is_dir() else path.parent) / deployment_export.ABOUT
     if not beside.is_file():
         return None
-    return sure_of(documents.read(beside, {}))
+    return sure_of(documents.read(beside))
 
 
 def _exported(path: Path) -> Callable[[], Predictor] | None:

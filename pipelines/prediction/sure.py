@@ -31,19 +31,19 @@ class Sure:
         return special.softmax(logits / self.temperature, axis=1)
 
 
-READ = {
+TABLE = {
     "temperature": documents.POSITIVE,
     "none_of_these": {"threshold": documents.NUMBER},
-    "sets": {"threshold": (documents.NUMBER, None)},
+    "sets": {"threshold": (None, documents.NUMBER)},
 }
 
 
 def sure_of(document: Mapping[str, Any] | None) -> Sure | None:
-    """Of a document that has it; None of others. ValueError where it is not as it is written."""
+    """Of a document that has it; None of others. Raises ValueError where it is damaged."""
     found = (document or {}).get("certainty")
     if not found:
         return None
-    documents.check(found, READ, where="certainty")
+    documents.check(found, TABLE, where="certainty")
     return Sure(
         float(found["temperature"]),
         float(found["none_of_these"]["threshold"]),

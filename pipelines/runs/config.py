@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
-from duet import files
+from duet import documents, files
 from pipelines.runs import command_line, hub_revision, option_help
 from pipelines.runs.option_groups import USUAL
 
@@ -55,6 +55,9 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     values = hub_revision.folded(vars(parsed), command=command)
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
         _check_records(recipe, values)
+    for name, value in values.items():
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError(f"--{name.replace('_', '-')}: expected no zero byte; got {value!r}")
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return options(**{field.name: values[field.name] for field in fields})
 
@@ -101,10 +104,10 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML ({error})") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected lines like `epochs: 10`; got {found!r}")
+        raise ValueError(f"{path}: expected lines like `epochs: 10`; got {documents.shown(found)}")
     return found
 
 

@@ -5,6 +5,7 @@ file of the ids and features of some images, written whole or not at all: a comp
 stopped goes on, and a request for other images of the split computes only those that are missing.
 """
 
+import contextlib
 import hashlib
 import json
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from duet import files
+from pipelines.runs import array_files
 from pipelines.runs.features import EMBEDDING, Features, encoded, encoder
 
 if TYPE_CHECKING:
@@ -86,16 +88,14 @@ class FeatureCache:
 
     def once(self, name: str, key: dict[str, Any], make: Callable[[], Features]) -> Features:
         """Returns `make()`, cached under a key as a whole, for example for augmented views."""
-        from safetensors.numpy import load_file
-
         if self.folder is None:
             return make()
         path = self.folder / f"{name}-{_digest(key)}.safetensors"
-        if path.is_file():
-            found = load_file(path)
+        with contextlib.suppress(FileNotFoundError, ValueError):  # damaged: made again
+            found = array_files.read(path)
             return Features(found["values"], found["labels"])
         made = make()
-        _write(path, {"values": made.values, "labels": made.labels})
+        array_files.write(path, {"values": made.values, "labels": made.labels})
         return made
 
     def fingerprint(self, model: Any) -> str:
@@ -135,7 +135,7 @@ class FeatureCache:
                 seconds, begun = time.perf_counter() - begun, time.perf_counter()
                 if folder is not None:
                     arrays = {"ids": piece, "values": found, "seconds": np.array([seconds])}
-                    _write(folder / f"{_digest(piece.tolist())}.safetensors", arrays)
+                    array_files.write(folder / f"{_digest(piece.tolist())}.safetensors", arrays)
                 yield piece, found, seconds
 
 
@@ -152,23 +152,13 @@ def _in_pieces(encode: Any, batches: Any, *, count: int, what: str) -> Iterator[
 
 def _kept(folder: Path | None) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
     """Ids, features and seconds of the pieces in a folder; those that are damaged are removed."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     for path in sorted(folder.glob("*.safetensors")) if folder is not None else ():
         try:
-            found = load_file(path)
-        except SafetensorError:
+            found = array_files.read(path)
+        except ValueError:
             path.unlink()
             continue
         yield found["ids"], found["values"], float(found["seconds"][0])
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    from safetensors.numpy import save_file
-
-    with files.atomic(path) as unfinished:
-        save_file(arrays, unfinished)
 
 
 def _places(wanted: np.ndarray, *, among: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import files, private_api
+from duet import documents, files, private_api
 from pipelines.runs import runtime
 
 HALF = ("mixed_bfloat16", "mixed_float16")
@@ -26,6 +26,10 @@ HALF = ("mixed_bfloat16", "mixed_float16")
 LEAST = 10**11  # images times weights: 1,100 of a ViT-B, a minute or two, or 300,000 of shapes-tiny
 
 FURTHEST = 1e-2  # cosine distance
+
+_FOUND = {"seconds": documents.POSITIVE, "distance": documents.NUMBER}
+
+MEASURED = {"*": {"float32": _FOUND, "*": _FOUND}}  # by model and precision
 
 FASTER = 1.25  # times as fast as float32, at least; less is not worth other figures
 
@@ -93,7 +97,7 @@ def fastest(name: str, read: Callable[[str], Any]) -> str:
     path = Path(folder).expanduser() / FILE if folder else None
     kept: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
-        kept = json.loads(path.read_text()) if path else {}
+        kept = documents.read(path, MEASURED) if path else {}
     if key not in kept:
         kept = {**kept, key: _measured(name, read)}
         if path:

@@ -12,6 +12,7 @@ import keras
 
 from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_weights
+from dual_encoder.checkpoints.huggingface.class_names import class_names
 from dual_encoder.checkpoints.huggingface.preprocessing import sized_pixels
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weight_mapping import Entry
@@ -185,8 +186,7 @@ def build(config: Config, folder: Path, tensors: Tensors, image_size: int | None
             f"{folder}: expected a classifier of the {tower.output_dim} pooled features; got one "
             f"of {features}"
         )
-    labels = {int(index): name for index, name in (config.get("id2label") or {}).items()}
-    classes = [labels[i] for i in range(units)] if len(labels) == units else None
+    classes = class_names(folder, config.get("id2label"), units)
     return ImageEncoder(tower, head=keras.layers.Dense(units, name="head"), class_names=classes)
 
 

@@ -106,7 +106,7 @@ def sized_pixels(
     config = ALWAYS | DEFAULTS[kind] | given
     if not config["do_resize"]:
         raise ValueError(f"{where}: expected do_resize true; got {given['do_resize']!r}")
-    if config["resample"] not in FILTERS:
+    if config["resample"] not in list(FILTERS):
         raise ValueError(f"{where}: expected resample 2 or 3; got {config['resample']!r}")
     make = _resize_of_convnext if "crop_pct" in config else _resize
     size, resize = make(where, config, image_size)

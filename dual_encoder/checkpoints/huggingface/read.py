@@ -15,6 +15,7 @@ import keras
 from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_encoders
 from dual_encoder.checkpoints.huggingface import weights as names
+from dual_encoder.checkpoints.huggingface.class_names import class_names
 from dual_encoder.checkpoints.huggingface.defaults import Config
 from dual_encoder.checkpoints.huggingface.preprocessing import pixels
 from dual_encoder.checkpoints.json_files import CONFIG, POOLING, read_json
@@ -202,31 +203,13 @@ def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
     tower = _vision_transformer(config, folder, kind="vit", image_size=image_size, patch_bias=True)
     if "classifier.weight" in tensors:
         units, activate = tensors["classifier.weight"].shape[0], None
-        classes = _class_names(folder, config.get("id2label"), units)
+        classes = class_names(folder, config.get("id2label"), units)
     elif names.prefixed(tensors, "vit.", "pooler.dense.weight") in tensors:
         units, activate, classes = config["hidden_size"], "tanh", None
     else:
         return ImageEncoder(tower)
     head = keras.layers.Dense(units, activation=activate, name="head")
     return ImageEncoder(tower, head=head, class_names=classes)
-
-
-def _class_names(folder: Path, labels: Any, units: int) -> list[str] | None:
-    """The names of a classifier's outputs, None where there are none, or not as many."""
-    if labels is None:
-        return None
-    if isinstance(labels, list):
-        labels = {str(index): name for index, name in enumerate(labels)}
-    if not isinstance(labels, dict) or not all(isinstance(n, str) for n in labels.values()):
-        raise ValueError(f"{folder}: expected id2label with a name for each class in config.json")
-    if len(labels) != units:
-        return None
-    if set(labels) != {str(index) for index in range(units)}:
-        raise ValueError(
-            f"{folder}: expected id2label with the numbers 0 to {units - 1} in config.json; got "
-            f"{', '.join(list(labels)[:5])}{', ...' if units > 5 else ''}"
-        )
-    return [labels[str(index)] for index in range(units)]
 
 
 def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> TextEncoder:

@@ -1,0 +1,45 @@
+"""Write named arrays to a safetensors file with a checksum, and read them back unchanged."""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from duet import files, regular_files
+
+_SUM = "crc32"  # in the metadata
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """In whole or not at all; see `duet.files.atomic`."""
+    with files.atomic(path) as unfinished:
+        save_file(dict(arrays), unfinished, metadata={_SUM: _sum(arrays)})
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """What `write` wrote; files without a checksum are older ones.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    regular_files.check_regular(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            kept = (file.metadata() or {}).get(_SUM)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it") from None
+    if kept not in (None, _sum(arrays)):
+        raise ValueError(f"{path} is damaged (its checksum is another); delete it")
+    return arrays
+
+
+def _sum(arrays: Mapping[str, np.ndarray]) -> str:
+    found = 0
+    for name in sorted(arrays):
+        data = np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8)
+        found = zlib.crc32(data, zlib.crc32(name.encode(), found))
+    return str(found)
