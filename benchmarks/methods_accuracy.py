@@ -26,7 +26,10 @@ from pipelines.runs.feature_cache import FeatureCache
 from tfrecords import Manifest
 
 COLUMNS = ("seen_top1", "unseen_top1", "seen_among_all", "unseen_among_all", "generalized_top1")
-ALL = ("zero-shot", "linear-probe", "text-probe", "gaussian", "blend", "cross-modal", "tip-adapter")
+ALL = (
+    *("zero-shot", "chosen-words", "transductive", "linear-probe", "text-probe", "gaussian"),
+    *("blend", "projection", "cross-modal", "tip-adapter"),
+)
 AUTO = "auto, on features"
 
 

@@ -124,7 +124,7 @@ def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -
         split=options.test,
         model=options.model,
         names=tuple(name for label, name in spoken if label not in plan.held_out),
-        shots=options.shots,
+        shots=options.most_shots,
         methods=tuple(plan.cells),
         seconds=options.serving_seconds,
     )

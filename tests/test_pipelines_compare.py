@@ -24,7 +24,19 @@ from pipelines.methods.registry import METHODS as TABLE
 from tfrecords import Manifest
 
 SETTINGS = (
-    *("--epochs", "1", "--batch-size", "16", "--shots", "2", "--n-ctx", "2", "--bootstrap", "20"),
+    *(
+        "--epochs",
+        "1",
+        "--batch-size",
+        "16",
+        "--shots",
+        "1",
+        "2",
+        "--n-ctx",
+        "2",
+        "--bootstrap",
+        "20",
+    ),
     *("--learning-rate", "0.003", "--weights", "random", "--image-size", "32"),
     *("--serving-seconds", "0.02", "--folds", "1"),
 )
@@ -103,6 +115,9 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
     assert rows["zero-shot"]["certainty"] is None  # it has no images to choose by
     assert set(rows["linear-probe"]["certainty"]) >= {"temperature", "sets", "none_of_these"}
     assert "How sure?" in page
+    (curve,) = valid_results(out)["curves"]
+    assert [each["shots"] for each in curve["points"]] == [1, 2]
+    assert curve["method"] == "linear-probe" and "How many images do I need?" in page
     assert "What now" in page and f"predict --model {out} --images IMAGES" in page
     assert 'src="http' not in page and 'href="http' not in page
     assert (out / "tensorboard" / "zero-shot").is_dir()
@@ -132,7 +147,7 @@ def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
     assert status == 0, error
     modules = [each.__module__ for each in called]
     assert modules == ["pipelines.inspection.leaks", "pipelines.comparison.tensorboard"]
-    assert "of which 2 are finished" in output
+    assert "of which 3 are finished" in output
     assert (out / "results.json").is_file()
 
 

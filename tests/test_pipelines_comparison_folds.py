@@ -36,7 +36,7 @@ class Here(Workers):
 
 def asked(home, out="out", **given):
     methods = ["zero-shot", "linear-probe"]
-    usual = {"methods": methods, "serving_seconds": 0.0, "bootstrap": 50, "shots": 2}
+    usual = {"methods": methods, "serving_seconds": 0.0, "bootstrap": 50, "shots": [2]}
     return Options(str(home / "records"), str(out), str(home / "clip.keras"), **{**usual, **given})
 
 

@@ -81,6 +81,20 @@ def test_auto_trains_no_tower_where_features_tell_the_classes_apart(home):
     assert model.class_names == list(NAMES[1:])
 
 
+def test_the_projection_leaves_a_dual_encoder_that_answers_alike(home):
+    status, _, error = finetune(home, "projection", "--method", "projection", "--held-out", "2")
+    assert status == 0, error
+    found = valid_results(home / "projection")
+    model = keras.saving.load_model(home / "projection" / "model.keras")
+    dual = dual_encoder.load(home / "projection" / "dual_encoder.keras")
+    names, prompts = model.class_names, found["templates"]
+    by_names = dual_encoder.ZeroShotClassifier.from_names(dual, names, prompts)
+    side = model.image_size
+    x = np.random.default_rng(0).integers(256, size=(4, side, side, 3)).astype("float32")
+    np.testing.assert_allclose(model(x), by_names(x), rtol=1e-3, atol=1e-3)
+    assert found["metrics"]["top1"] > 0.9 and "generalized_top1" in found["metrics"]
+
+
 def test_the_untouched_model_is_the_zero_shot_model(home):
     status, _, error = finetune(
         home, "flyp", "--method", "flyp", "--held-out", "2", *RATE, "--wise-ft", "curve"

@@ -1,5 +1,6 @@
 """How sure a model may be, as predictions use it."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,12 +25,14 @@ def test_it_is_read_from_what_a_run_measured():
     labels = np.arange(300) % 3
     logits = 2 * np.eye(3)[labels] + rng.normal(size=(300, 3))
     document = {"certainty": certainty((logits, labels), (logits, labels), None)}
-    found = sure_of(document)
+    found = sure_of(json.loads(json.dumps(document)))
     chances = found.probabilities(softmax(logits, axis=1))
     assert (chances.max(axis=1) >= found.least).mean() == pytest.approx(0.95, abs=0.01)
     held = chances[np.arange(300), labels] >= found.in_set
     assert held.mean() == pytest.approx(0.9, abs=0.01)
     assert sure_of(None) is None and sure_of({"metrics": {}}) is None
+    with pytest.raises(ValueError, match="certainty"):
+        sure_of({"certainty": {"temperature": 0}})
 
 
 def test_an_answer_has_candidates_and_no_label_below_the_threshold(tmp_path):

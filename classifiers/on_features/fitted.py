@@ -23,6 +23,7 @@ class Fitted:
         reads: `"features"`, or `"before"` for what enters the last projection.
         trained: how many numbers were learnt from images.
         chosen: settings and how they were found, for a report.
+        settings: arguments by which the method is fitted again as it was, without choosing.
         offset: added to the logits of new names, see `with_new_names`.
     """
 
@@ -30,6 +31,7 @@ class Fitted:
     reads: str = FEATURES
     trained: int = 0
     chosen: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     offset: float = 0.0
 
     @property

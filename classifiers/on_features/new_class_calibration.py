@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -77,7 +78,10 @@ def with_new_names(
     found = fit(task, seed)
     if not found.answers_new_names or task.classes < 4:
         return found
-    aside = [_set_aside(task, fit, each, seed) for each in groups(task.classes, seed, parts=parts)]
+    again = partial(fit, **found.settings)
+    aside = [
+        _set_aside(task, again, each, seed) for each in groups(task.classes, seed, parts=parts)
+    ]
     known = [part for part in aside if part is not None]
     return found.placed(offset(known)) if known else found
 

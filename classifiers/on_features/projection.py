@@ -121,6 +121,7 @@ class _Problem:
             reads=FEATURES if self.task.before is None else BEFORE,
             trained=matrix.size,
             chosen={"scale": float(self.scale), **chosen},
+            settings=chosen,
             matrix=matrix.astype(np.float32),
             bias=self.bias,
             texts=self.task.class_texts,

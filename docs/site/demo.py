@@ -52,7 +52,7 @@ def shown(kept: dict[str, Any]) -> str:
 def _name(row: dict[str, Any], kept: dict[str, Any]) -> str:
     if row["method"] != "coop":
         return row["method"]
-    return f"coop ({kept['shots']} shots, {kept['prompt_epochs']} passes)"
+    return f"coop ({max(kept['shots'])} shots, {kept['prompt_epochs']} passes)"
 
 
 def _cell(row: dict[str, Any], key: str) -> str:

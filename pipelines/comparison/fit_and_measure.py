@@ -50,7 +50,7 @@ def measure_costs(method: str, about: About, cell: Path) -> dict[str, Any]:
 def _run(job: "Job") -> "Run | None":
     """By the command that does the same; the first of several seeds."""
     options: Any = job.options
-    if job.method.command == "prompt":
+    if job.command == "prompt":
         from pipelines.fewshot import run as fewshot_run
 
         runs = [run for _, run in fewshot_run.run(options)]

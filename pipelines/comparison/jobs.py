@@ -1,7 +1,7 @@
 """The runs of each method of a comparison, as options of their command."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,15 @@ class Job:
     finished: tuple[Path, ...]
 
     @property
+    def command(self) -> str:
+        """That does the same."""
+        few = isinstance(self.options, fewshot_options.Options)
+        return "prompt" if few else "finetune"
+
+    @property
     def words(self) -> str:
         """What to type to get the same run."""
-        return command_line.command_line(self.method.command, _not_usual(self.options))
+        return command_line.command_line(self.command, _not_usual(self.options))
 
     @property
     def is_done(self) -> bool:
@@ -66,13 +72,32 @@ def of(
         images: that there are to train on.
     """
     if row.command == "prompt":
-        cells = _prompt_cells(out, row, options)
-        return [_prompt_job(options, row, cells, out=out)], cells
+        cells = curve_cells(out, row, options)
+        most = options.most_shots if row.learns else 0
+        kept = [folder for folder, shots in cells.items() if shots == most]
+        return [_prompt_job(options, row, cells, out=out)], kept
     assert options.seeds
     seeds = options.seeds if row.draws else options.seeds[:1]
     recipe = recipes.get(row.name)
     own = [_finetune_job(options, row, recipe, seed=seed, out=out, images=images) for seed in seeds]
-    return own, [Path(job.options.out) for job in own]
+    folders = [Path(job.options.out) for job in own]
+    if has_curve(row, options):
+        own.append(_prompt_job(options, row, curve_cells(out, row, options), out=out))
+    return own, folders
+
+
+def has_curve(row: Method, options: Options) -> bool:
+    """Whether it is measured at several numbers of images per class."""
+    return len(options.shots) > 1 and row.learns and row.fit is not None and "prompt" in row.by
+
+
+def curve_cells(out: Path, row: Method, options: Options) -> dict[Path, int]:
+    """The folders of a method's results at all numbers of images per class, with these."""
+    grid = out / "runs" / "prompt"
+    found = fewshot_grid.cells(
+        grid, options.model, row.name, shots=options.shots, seeds=options.seeds or []
+    )
+    return {cell.folder: cell.shots for cell in found}
 
 
 def _finetune_job(
@@ -125,14 +150,14 @@ def _own_options(options: Options, row: Method) -> dict[str, Any]:
     return {**own, **({"learning_rate": rate} if rate else {})}
 
 
-def _prompt_job(options: Options, row: Method, cells: list[Path], *, out: Path) -> Job:
+def _prompt_job(options: Options, row: Method, cells: Iterable[Path], *, out: Path) -> Job:
     """All of these methods share a folder."""
     given = {
         "data": options.data,
         "out": str(out / "runs" / "prompt"),
         "models": [options.model],
         "methods": [row.name],
-        "shots": [options.shots],
+        "shots": options.shots,
         "seeds": options.seeds,
         **_protocol(options, out),
         "epochs": options.prompt_epochs,
@@ -148,15 +173,6 @@ def _prompt_job(options: Options, row: Method, cells: list[Path], *, out: Path) 
         logs=out / "logs" / row.name,
         finished=tuple(path / results.FILE for path in cells),
     )
-
-
-def _prompt_cells(out: Path, row: Method, options: Options) -> list[Path]:
-    """The folders of a method's results in the grid that `prompt` makes."""
-    grid = out / "runs" / "prompt"
-    found = fewshot_grid.cells(
-        grid, options.model, row.name, shots=[options.shots], seeds=options.seeds or []
-    )
-    return [cell.folder for cell in found]
 
 
 def _protocol(options: Options, out: Path) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class Options:
         validation: share of every class's training images that methods choose by.
         budget: time for all of it, such as 30m, 2h or 90s; methods that are predicted not to fit
             are left out, and named.
-        shots: images per class of the methods that learn from few.
+        shots: images per class of the methods that learn from few; of several numbers the table has
+            the largest, and all rows on cached features are drawn as a curve.
         epochs: passes over the training images, of the methods that fine-tune.
         prompt_epochs: passes of coop; without it CoOp's own number.
         n_ctx: learnt vectors of coop and cocoop; without it their own number.
@@ -77,7 +78,7 @@ class Options:
     held_out_classes: list[str] | None = None
     validation: float = 0.2
     budget: str | None = None
-    shots: int = 16
+    shots: list[int] = field(default_factory=lambda: [16])
     epochs: int = 10
     prompt_epochs: int | None = None
     n_ctx: int | None = None
@@ -101,12 +102,17 @@ class Options:
     bootstrap: int = 1000
     dry_run: bool = False
 
+    @property
+    def most_shots(self) -> int:
+        """Images per class of the table."""
+        return max(self.shots)
+
 
 Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
 
 RANGES = {
     "(0, inf)": (
-        *("shots", "epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
+        *("epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
         *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
     ),
     "[0, inf)": ("held_out", "serving_seconds"),
@@ -125,7 +131,9 @@ def check(options: Options) -> None:
     if bool(options.captions) != bool(set(options.methods) & set(reads)):
         needs = " or ".join(reads)
         raise ValueError(f"--captions goes with --methods {needs}, and the other way round")
-    for name in ("methods", "seeds"):
+    if min(options.shots, default=0) < 1:
+        raise ValueError(f"--shots: expected one or more numbers from 1; got {options.shots}")
+    for name in ("methods", "seeds", "shots"):
         values = getattr(options, name)
         if name == "seeds" and values is None:
             continue

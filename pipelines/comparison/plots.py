@@ -126,3 +126,37 @@ def losses(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         axes.legend(frameon=False, fontsize=8)
 
     return png(draw, theme, size=(7.6, 4.2))
+
+
+def curves(found: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+    """Accuracy against images per class, a line per method, with intervals over seeds."""
+    import matplotlib
+
+    colours = matplotlib.colormaps["tab10"]
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        for i, curve in enumerate(found):
+            points = curve["points"]
+            means = [100 * each["mean"] for each in points]
+            ends = [each["interval"] or [each["mean"]] * 2 for each in points]
+            lengths = [
+                [abs(m - 100 * e[k]) for m, e in zip(means, ends, strict=True)] for k in (0, 1)
+            ]
+            shots = [each["shots"] for each in points]
+            axes.errorbar(
+                shots,
+                means,
+                lengths,
+                fmt=".-",
+                capsize=2,
+                color=colours(i % 10),
+                label=curve["method"],
+            )
+        axes.set_xscale("log", base=2)
+        every = sorted({each["shots"] for curve in found for each in curve["points"]})
+        axes.set_xticks(every, [str(shots) for shots in every])
+        axes.set(xlabel="images per class", ylabel="classes trained on, % right")
+        axes.legend(frameon=False, fontsize=8)
+
+    return png(draw, theme, size=(7.6, 4.2))

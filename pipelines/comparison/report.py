@@ -8,7 +8,13 @@ from typing import Any
 import yaml
 
 from duet import files
-from pipelines.comparison import certainty_table, cost_table, next_steps, recommendation
+from pipelines.comparison import (
+    certainty_table,
+    cost_table,
+    learning_curve,
+    next_steps,
+    recommendation,
+)
 from pipelines.comparison import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.methods.registry import METHODS
@@ -77,6 +83,8 @@ def terminal_table(document: dict[str, Any]) -> str:
         remarks = ["", *(row["remark"] for row in costs["rows"])]
         rows = zip(aligned(cells, right=range(1, len(cells[0]))), remarks, strict=True)
         lines += ["", *(f"{line}  {remark}".rstrip() for line, remark in rows)]
+    if curves := learning_curve.lines(document.get("curves") or []):
+        lines += ["", *curves]
     return "\n".join([document["recommendation"]["answer"], "", *lines])
 
 
@@ -137,6 +145,10 @@ def page(
         costs=cost_table.table(document["rows"]),
         sure=certainty_table.table(rows),
         sure_headings=certainty_table.HEADINGS,
+        curves=learning_curve.lines(document.get("curves") or []),
+        curve_plot=reporting_page.both_themes(comparison_plots.curves, document["curves"])
+        if document.get("curves")
+        else None,
         scatter=reporting_page.both_themes(comparison_plots.scatter, rows) if keeps else None,
         losses=reporting_page.both_themes(comparison_plots.losses, trained) if trained else None,
         accuracies=reporting_page.both_themes(comparison_plots.accuracies, rows) if rows else None,

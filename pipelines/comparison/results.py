@@ -1,12 +1,13 @@
 """Assemble the results document of a comparison."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.comparison import pooled, recommendation
+from pipelines.comparison import jobs, learning_curve, pooled, recommendation
 from pipelines.comparison.jobs import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
@@ -72,6 +73,7 @@ def document(
         rows=rows,
         pairs=pairs,
         folds=len(made.folds),
+        curves=learning_curve.curves(_curve_cells(made, options)),
         left_out=dict(made.left_out),
         remarks=list(made.remarks),
         recommendation=recommendation.recommend(
@@ -82,6 +84,16 @@ def document(
             folds=len(made.folds) > 1,
         ),
     )
+
+
+def _curve_cells(made: Plan, options: Options) -> Iterator[tuple[str, int, Path]]:
+    """Method, images per class and results of what was measured at several, in the first fold."""
+    first = made.folds[0]
+    for method in made.folders:
+        row = METHODS[method]
+        if jobs.has_curve(row, first.options):
+            for folder, shots in jobs.curve_cells(first.out, row, first.options).items():
+                yield method, shots, folder
 
 
 def said(made: Plan) -> dict[str, predictions.Predictions]:

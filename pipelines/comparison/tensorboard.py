@@ -14,7 +14,7 @@ from pipelines.metrics import confusion
 
 FIGURES = ("seen", "unseen", "unseen_among_all", "generalized", "harmonic_mean", "seconds")
 
-OPTIONS = ("epochs", "batch_size", "learning_rate", "shots")
+OPTIONS = ("epochs", "batch_size", "learning_rate")
 
 
 def write(directory: Path, document: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
@@ -50,7 +50,7 @@ def write(directory: Path, document: dict[str, Any], mistakes: list[dict[str, An
 
 def _options(row: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     config = document["config"]
-    chosen = {name: config[name] for name in OPTIONS}
+    chosen = {name: config[name] for name in OPTIONS} | {"shots": max(config["shots"])}
     return {"method": row["method"], "family": row["family"], "model": document["model"], **chosen}
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pipelines.finetuning.data import Labelled
     from pipelines.finetuning.options import Options
 
-ROWS = ("blend", "text-probe", "gaussian", "linear-probe")  # the first unless another is better
+# The first unless another is better.
+ROWS = ("projection", "blend", "text-probe", "gaussian", "linear-probe")
 TOWER = "paint"
 TRIED = 5  # a first training has one of so many passes; with fewer it would cost too much
 SURE = 1.96  # standard errors of an accuracy, either way: its interval

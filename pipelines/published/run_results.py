@@ -167,7 +167,7 @@ def _row(row: dict[str, Any], document: dict[str, Any], texts: list[str] | None)
         **_common(whole, texts, away=away),
         model=checkpoint(_option("--model", words) or document["model"]),
         method="full" if row["family"] == "supervised" else SAME.get(method, method),
-        shots=(0 if method == "zero-shot" else config["shots"]) if few else ALL,
+        shots=(0 if method == "zero-shot" else _most(config["shots"])) if few else ALL,
         figures=figures,
         held_out="some" if away else "none",
         settings=settings,
@@ -206,6 +206,11 @@ def _common(
 def _away(config: Mapping[str, Any]) -> int:
     """How many classes these options hold out."""
     return len(config.get("held_out_classes") or ()) or config.get("held_out") or 0
+
+
+def _most(shots: int | list[int]) -> int:
+    """Images per class of a comparison's table."""
+    return max(shots) if isinstance(shots, list) else shots
 
 
 def _templates(folder: Path) -> list[str] | None:
