@@ -37,15 +37,15 @@ def curves(cells: Iterable[tuple[str, int, Path]]) -> list[dict[str, Any]]:
         if len(measured) < 2:
             continue
         points = [_point(shots, measured[shots]) for shots in sorted(measured)]
-        shots, means = ([each[key] for each in points] for key in ("shots", "mean"))
+        counts, means = ([each[key] for each in points] for key in ("shots", "mean"))
         enough = len(points) >= LEAST
         before = len(points) - 1 >= LEAST
         made.append(
             {
                 "method": method,
                 "points": points,
-                "twice": expected(shots, means, at=2 * shots[-1]) if enough else None,
-                "off": expected(shots[:-1], means[:-1], at=shots[-1]) - means[-1]
+                "twice": expected(counts, means, at=2 * counts[-1]) if enough else None,
+                "off": expected(counts[:-1], means[:-1], at=counts[-1]) - means[-1]
                 if before
                 else None,
             }
