@@ -14,6 +14,7 @@ BETAS = np.linspace(0.5, 7.0, 27)
 BLOCK = 1 << 20  # numbers per block in a search, to bound memory
 
 
+@keras.saving.register_keras_serializable("duet")
 class TipAdapter(keras.Model):
     """Maps image embeddings [b, e] to logits [b, c]: zero-shot logits plus cache logits.
 
@@ -72,6 +73,21 @@ class TipAdapter(keras.Model):
 
     def compute_output_shape(self, input_shape):
         return (None, self._classes)
+
+    def export(self, *args: Any, input_signature: Any = None, **kwargs: Any) -> None:
+        """As in Keras, without calling the model first; its input is embeddings, float32."""
+        embeddings = keras.InputSpec(shape=(None, len(self._matrix)), dtype="float32", name="image")
+        super().export(*args, input_signature=input_signature or [embeddings], **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super(keras.Model, self).get_config(),
+            "keys": ops.convert_to_numpy(self.keys).tolist(),
+            "labels": self._labels.tolist(),
+            "class_matrix": self._matrix.tolist(),
+            "alpha": self.alpha,
+            "beta": self.beta,
+        }
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Returns logits float32 [n, c] of embeddings [n, e], in NumPy."""

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from classifiers import TipAdapter
 
@@ -46,6 +47,16 @@ def test_only_the_keys_are_trained():
     losses = adapter.fit(KEYS, LABELS, epochs=5, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     assert np.abs(keras.ops.convert_to_numpy(adapter.keys) - unit(KEYS)).max() > 0.01
+
+
+def test_is_saved_and_exported_without_a_call(tmp_path):
+    adapter = TipAdapter(KEYS, LABELS, MATRIX, alpha=1.5, beta=3.0)
+    adapter.save(tmp_path / "model.keras")
+    adapter.export(tmp_path / "saved", verbose=False)
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    served = tf.saved_model.load(tmp_path / "saved")
+    for logits in (loaded(X), served.serve(X)):
+        np.testing.assert_allclose(logits, adapter.logits(X), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from prompted_models import model_of
 from tiny_models import PIXELS
@@ -84,6 +85,14 @@ def test_a_classifier_of_images(clip):
         found = classifier.predict(PIXELS, verbose=0)
         np.testing.assert_allclose(found, cocoop.logits(embeddings, names), atol=1e-4)
     assert classifier.preprocessing == clip.preprocessing
+
+
+def test_its_classifier_is_exported_without_a_call(clip, tmp_path):
+    classifier = CoCoOp(clip, NAMES, n_ctx=2, words=None, seed=1).classifier()
+    classifier.export(tmp_path / "saved", verbose=False)
+    served = tf.saved_model.load(tmp_path / "saved")
+    found = served.serve(PIXELS.astype("float32"))
+    np.testing.assert_allclose(found, classifier(PIXELS), atol=1e-4)
 
 
 def test_what_is_refused(clip):

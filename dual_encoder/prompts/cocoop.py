@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from dual_encoder import gradient_cache
+from dual_encoder.keras_model_api import PlainKeras
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.coop import CoOp
 from dual_encoder.towers.xla import without_xla_on_cpu
@@ -117,7 +118,7 @@ class CoCoOp(CoOp):
         return ConditionalClassifier(self, class_names)
 
 
-class ConditionalClassifier(keras.Model):
+class ConditionalClassifier(PlainKeras, keras.Model):
     """Maps images to logits with image-conditioned prompts; created by `CoCoOp.classifier`.
 
     Args:
