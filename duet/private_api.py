@@ -43,9 +43,9 @@ def set_initializer(variable: "keras.Variable", initializer: Callable) -> None:
 def forget_uninitialized() -> None:
     """Takes back what the end of a `StatelessScope` failed to initialize: Keras would try it again
     at the end of every later one, and fail there."""
-    from keras.src.backend.common import global_state
+    import keras
 
-    global_state.set_global_attribute("uninitialized_variables", [])
+    keras.src.backend.common.global_state.set_global_attribute("uninitialized_variables", [])
 
 
 def is_scoped(model: "keras.Model") -> bool:

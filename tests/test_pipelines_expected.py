@@ -366,9 +366,12 @@ def test_json_has_what_could_be_compared_and_what_could_not(tmp_path, capsys):
 WRONG = {
     "no such run": (None, "error: --run: no run at "),
     "not finished": ("", "has no results.json: it has not finished, or is no run"),
-    "not JSON": ("{", "results.json: not JSON ("),
-    "not an object": ("[]", "results.json: expected the results of a run; got list"),
-    "something else": ('{"a": 1}', "results.json: not the results of a run: command is None"),
+    "not JSON": ("{", "results.json: not the results of a run: not readable as JSON ("),
+    "not an object": (
+        "[]",
+        "results.json: not the results of a run: expected an object; got a list",
+    ),
+    "something else": ('{"a": 1}', "results.json: not the results of a run: command is missing"),
     "another command": (
         json.dumps(evaluated(command="retrieve")),
         "expected results of evaluate, prompt, finetune, compare, train; got those of 'retrieve'",
