@@ -40,6 +40,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
 def _sum(arrays: Mapping[str, np.ndarray]) -> str:
     found = 0
     for name in sorted(arrays):
-        data = np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8)
+        data = np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
         found = zlib.crc32(data, zlib.crc32(name.encode(), found))
     return str(found)
