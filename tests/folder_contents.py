@@ -13,7 +13,13 @@ import numpy as np
 
 # What is another at every run: times, memory, and what is made of them.
 VOLATILE = {
-    *("created", "seconds", "images_per_second", "peak_rss_bytes", "date_saved", "cost", "bytes")
+    "created",
+    "seconds",
+    "images_per_second",
+    "peak_rss_bytes",
+    "date_saved",
+    "cost",
+    "bytes",
 }
 
 _TIMES = re.compile("seconds|rss|per_second|bytes|_ms|price")
