@@ -308,7 +308,8 @@ def test_the_files_of_an_index(tmp_path):
 def test_an_index_that_is_none(tmp_path, names):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(f'{{"weight_map": {names}}}')
-    with pytest.raises(ValueError, match=r"index\.json: expected a weight_map of tensors to files"):
+    why = "weight_map|expected a weight_map|not readable as JSON|nested too deep"
+    with pytest.raises(ValueError, match=rf"index\.json: ({why})"):
         shards(index)
 
 
@@ -316,5 +317,7 @@ def test_an_index_that_is_none(tmp_path, names):
 def test_an_index_of_files_elsewhere(tmp_path, name):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(f'{{"weight_map": {{"a": "{name}"}}}}')
-    with pytest.raises(ValueError, match=r"index\.json: expected files beside it; got"):
+    with pytest.raises(
+        ValueError, match=r"index\.json: weight_map\.a: expected the name of a file beside it"
+    ):
         shards(index)

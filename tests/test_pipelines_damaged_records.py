@@ -43,7 +43,7 @@ DAMAGE = {
     "a shard missing": (lambda records: (records / FIRST).unlink(), f"{FIRST} is missing"),
     "a shard taken out": (in_manifest(list.pop), "shards were taken out"),
     "entries swapped": (in_manifest(list.reverse), "or put in another order"),
-    "no shards": (in_manifest(list.clear), "one at least"),
+    "no shards": (in_manifest(list.clear), "expected a shard at least"),
     "outside": (in_manifest(lambda s: s[0].update(name=f"../{FIRST}")), "no name of one of its"),
 }
 

@@ -39,10 +39,10 @@ def test_results_that_cannot_be_read_say_why(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no results at .*has the run finished"):
         results.read(tmp_path)
     (tmp_path / "results.json").write_text('{"schema": 99}')
-    with pytest.raises(ValueError, match="expected results of schema 2; got 99"):
+    with pytest.raises(ValueError, match="schema: expected 2; got 99"):
         results.read(tmp_path)
     (tmp_path / "results.json").write_text("{")
-    with pytest.raises(ValueError, match="not JSON"):
+    with pytest.raises(ValueError, match="not readable as JSON"):
         results.read(tmp_path)
 
 

@@ -165,7 +165,7 @@ def test_names_in_another_language(home):
     ("more", "message"),
     [
         (("--position", "left"), "position: expected one of end, middle, front; got 'left'"),
-        (("--methods", "coop", "magic"), "--methods: expected some of zero-shot, linear-probe"),
+        (("--methods", "coop", "magic"), "--methods: expected some of zero-shot, chosen-words"),
         (("--shots", "0"), "--shots: expected 1 or more; got 0"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once; got [1, 1]"),
         (("--n-ctx", "17"), "--n-ctx: expected a number in [1, 16]; got 17"),

@@ -30,7 +30,7 @@ def test_other_records_and_another_model_under_the_same_name_are_refused_by_name
     with pytest.raises(ValueError, match=rf"other model {model} \(another one of that name now\)"):
         origin.check(out, origin.of(MANIFEST, str(model)))
     other = dataclasses.replace(MANIFEST, dataset="cars")
-    with pytest.raises(ValueError, match=r"other records \(written anew since\); give another"):
+    with pytest.raises(ValueError, match=r"other records \(rewritten since\); give another"):
         origin.check(out, origin.of(other))
 
 

@@ -32,8 +32,7 @@ class Options:
         validation: share of every class's training images that methods choose by.
         budget: time for all of it, such as 30m, 2h or 90s; methods that are predicted not to fit
             are left out, and named.
-        shots: images per class of the methods that learn from few; of several numbers the table has
-            the largest, and all rows on cached features are drawn as a curve.
+        shots: images per class of methods that learn from few; several draw a curve.
         epochs: passes over the training images, of the methods that fine-tune.
         prompt_epochs: passes of coop; without it CoOp's own number.
         n_ctx: learnt vectors of coop and cocoop; without it their own number.
@@ -44,8 +43,8 @@ class Options:
             Methods that learn from --shots images of each class count every class alike anyway.
         supervised_learning_rate: of vit, xception, efficientnet-b7 and resnet50, in place of
             their own.
-        recipes: METHOD=RECIPE: a method that fine-tunes takes all its options from a recipe or
-            YAML file of finetune; data, split, seeds and test stay those of the comparison.
+        recipes: METHOD=RECIPE: all options of a method that fine-tunes, from a recipe or YAML file
+            of finetune; data, split, seeds and test stay those here.
         templates: prompts with {} for the class name, or one file with a prompt per line, or JSON
             or CSV with prompts of each class; without it those of the dataset.
         domain: what the classes are, such as food, for prompts that say so, in place of templates.
