@@ -142,7 +142,7 @@ def _tensors(repository: str, commit: str, weights: Weights, folder: Path) -> Te
         index = read_json(folder, weights.file, WEIGHT_MAP)
         files = sorted(set(index["weight_map"].values()))
     shapes = listing.headers(repository, files, revision=commit)
-    return {name: np.broadcast_to(np.int8(0), shape) for name, shape in shapes.items()}
+    return {name: np.broadcast_to(np.float16(0), shape) for name, shape in shapes.items()}
 
 
 def _heads(folder: Path) -> Tensors:
