@@ -18,6 +18,7 @@ from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.convnet import ConvolutionalTower
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer
+from duet import error_text
 
 Sizes = Mapping[str, Any]
 
@@ -168,7 +169,7 @@ def _read(name: str, weights: str | None, make: Callable[[], Any], *, hint: str 
     try:
         return make()
     except Exception as error:  # Keras, h5py, the Kaggle hub and HTTP have no common error
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = error_text.first_line(error)
         message = f"weights {weights!r}: cannot be read as weights of {name} ({reason}{hint})"
         raise ValueError(message) from error
 

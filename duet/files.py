@@ -197,9 +197,7 @@ def locked(folder: str | Path) -> Iterator[None]:
         sweep(folder)
         yield
     finally:
-        (folder / LOCK).unlink(
-            missing_ok=True
-        )  # while it is held, so that no other process's lock is removed
+        (folder / LOCK).unlink(missing_ok=True)  # while held: no other process's is removed
         os.close(handle)
         with contextlib.suppress(OSError):  # there is something in it now
             for each in made:

@@ -11,6 +11,7 @@ import keras
 
 from dual_encoder.checkpoints import unknown_names
 from dual_encoder.single_tower import TextEncoder
+from duet import error_text
 
 CONFIG = "config.json"
 
@@ -37,7 +38,7 @@ def read_keras(path: Path) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = error_text.first_line(error)
         if found := re.match(r"Could not locate class '(\w+)'", reason):
             reason = f"import what defines and registers the class {found[1]} first"
         raise ValueError(f"{path}: not a readable .keras file ({reason})") from error

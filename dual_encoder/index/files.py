@@ -7,7 +7,6 @@ change when the image does, and its position if it is not a separate file.
 
 import json
 import mmap
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from dual_encoder.checkpoints.safetensors_mmap import map_tensors
-from duet import documents, files
+from duet import checksums, documents, files
 
 FILE = "index.json"
 
@@ -118,7 +117,7 @@ class IndexRows:
         """Checksum of all arrays, 2 GB/s: any byte that changed on the disk changes it."""
         found = 0
         for array in self.arrays.values():
-            found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
+            found = checksums.crc32(array, found)
         return found
 
     def release(self) -> None:

@@ -38,19 +38,20 @@ def curves(cells: Iterable[tuple[str, int, Path]]) -> list[dict[str, Any]]:
             continue
         points = [_point(shots, measured[shots]) for shots in sorted(measured)]
         counts, means = ([each[key] for each in points] for key in ("shots", "mean"))
-        enough = len(points) >= LEAST
-        before = len(points) - 1 >= LEAST
+        last = _forecast(counts[:-1], means[:-1], at=counts[-1])
         made.append(
             {
                 "method": method,
                 "points": points,
-                "twice": expected(counts, means, at=2 * counts[-1]) if enough else None,
-                "off": expected(counts[:-1], means[:-1], at=counts[-1]) - means[-1]
-                if before
-                else None,
+                "twice": _forecast(counts, means, at=2 * counts[-1]),
+                "off": None if last is None else last - means[-1],
             }
         )
     return made
+
+
+def _forecast(shots: Sequence[int], accuracies: Sequence[float], *, at: float) -> float | None:
+    return expected(shots, accuracies, at=at) if len(shots) >= LEAST else None
 
 
 def expected(shots: Sequence[int], accuracies: Sequence[float], *, at: float) -> float:

@@ -57,7 +57,7 @@ TABLE = {
     "chosen": documents.NUMBER,
     "classes": list,
     "curve": [POINT],
-    "right": [bool],
+    "right?": [bool],
     "seconds": documents.NUMBER,
 }
 
@@ -76,7 +76,9 @@ def choose_alpha(
     """
     kept = directory / "alpha.json"
     if kept.is_file():
-        return documents.read(kept, TABLE, hint="delete it, and alpha is chosen again")
+        known = documents.read(kept, TABLE, hint="delete it, and alpha is chosen again")
+        if "right" in known:  # an older Duet kept none
+            return known
     if len(data.parts.seen) < classes.ENOUGH:
         print(f"alpha is 0.5: {len(data.parts.seen)} classes are too few to set some aside")
         return {"chosen": 0.5, "classes": [], "curve": [], "right": [], "seconds": 0.0}

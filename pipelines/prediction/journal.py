@@ -18,6 +18,7 @@ ROW = {
     "unreadable?": str,
     "label?": (None, str),
     "labels?": [str],
+    "candidates?": [str],
     "classes?": [{"class": str, "probability": documents.NUMBER}],
 }
 SHEET = "sheet"  # the one thing that may be another when the command is given again

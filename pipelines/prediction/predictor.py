@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import documents, regular_files
+from duet import documents, error_text, regular_files
 from pipelines.deployment import classifier as deployment_classifier
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import litert, litert_metadata, onnx_file, saved_model
@@ -138,7 +138,7 @@ def _of_onnx(path: Path) -> Predictor:
         documents.check(facts, deployment_classifier.FACTS)
         function = read(path)
     except Exception as error:  # of either library: nothing in common
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = error_text.first_line(error)
         raise ValueError(f"--model: {path} is no file that export wrote ({reason})") from error
     return _of_facts(facts, function, path)
 
@@ -155,7 +155,7 @@ def _of_saved_model(folder: Path) -> Predictor:
     try:
         about, probabilities = saved_model.pixels_reader(folder)
     except Exception as error:  # of TensorFlow: nothing in common
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = error_text.first_line(error)
         raise ValueError(
             f"--model: {folder} is no SavedModel that export wrote ({reason})"
         ) from error
@@ -187,11 +187,7 @@ def _of_keras(source: Source) -> Predictor:
 def _templates(source: Source) -> list[str] | None:
     """As given, or of the file that is named."""
     given = source.templates
-    if (
-        given is None
-        or len(given) > 1
-        or Path(given[0]).suffix.lower() not in class_prompts.SUFFIXES
-    ):
+    if given is None or not class_prompts.is_asked_for(given):
         return _texts(given, what="--templates", least=1)
     names = _texts(source.class_names, what="--class-names", least=2)
     return runs_class_names.templates(list(given), source.manifest(), names=names)

@@ -40,7 +40,7 @@ def templates(
         return list(manifest.prompt_templates)
     if len(given) > 1 or "{}" in given[0]:
         return given
-    if Path(given[0]).suffix.lower() in class_prompts.SUFFIXES:
+    if class_prompts.is_asked_for(given):
         known = names or (manifest.spoken_names if manifest is not None else None)
         return class_prompts.read(given[0], known, what="--templates")
     return lines(given[0], what="--templates")

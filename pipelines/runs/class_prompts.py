@@ -9,6 +9,11 @@ SUFFIXES = (".json", ".csv")
 COLUMNS = ("class", "prompt")
 
 
+def is_asked_for(given: Sequence[str]) -> bool:
+    """Whether what is given as templates is one file with prompts of each class."""
+    return len(given) == 1 and "{}" not in given[0] and Path(given[0]).suffix.lower() in SUFFIXES
+
+
 def read(path: str, names: Sequence[str] | None, *, what: str) -> list[str]:
     """Templates of one class each, as `dual_encoder.prompts_of` takes them.
 

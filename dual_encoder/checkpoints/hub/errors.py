@@ -4,6 +4,8 @@ import contextlib
 import errno
 from collections.abc import Iterator, Sequence
 
+from duet import error_text
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -93,7 +95,7 @@ def _disk(error: BaseException, *, writing: bool) -> tuple[type[OSError], str] |
     from huggingface_hub import constants
 
     number = getattr(error, "errno", None)
-    reason = getattr(error, "strerror", None) or _first_line(error)
+    reason = getattr(error, "strerror", None) or error_text.first_line(error)
     elsewhere = "or set HF_HOME to a folder elsewhere"
     if writing and number:
         return OSError, f"cannot read what to upload ({reason})"
@@ -116,7 +118,7 @@ def _network(
     """Kind and line for what happened before an answer came, or while it came."""
     from huggingface_hub import errors
 
-    reason = _first_line(error)
+    reason = error_text.first_line(error)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return ConnectionError, "HF_HUB_OFFLINE is set; unset it, or fetch the files beforehand"
     if isinstance(error, errors.HFValidationError):
@@ -137,7 +139,3 @@ def _network(
 def listed(names: Sequence[str], *, most: int = 8) -> str:
     """The first names with commas, dots where there are more."""
     return ", ".join([*names[:most], *["..."] * (len(names) > most)])
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

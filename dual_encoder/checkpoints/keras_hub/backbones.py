@@ -12,6 +12,7 @@ from dual_encoder.checkpoints.keras_hub.read import FAMILIES, is_preset
 from dual_encoder.towers.adapters import KerasImageTower
 from dual_encoder.towers.applications import APPLICATIONS
 from dual_encoder.towers.base import INTERPOLATION
+from duet import error_text
 
 
 def is_hub_preset(name: str | Path) -> bool:
@@ -48,7 +49,7 @@ def hub_image_tower(name: str | Path, *, image_size: int | None = None) -> Keras
         options = {"image_shape": (size, size, 3)} if size else {}
         backbone = keras_hub.models.Backbone.from_preset(str(name), **options)
     except Exception as error:  # of Keras, h5py, the Kaggle hub, HTTP: nothing in common
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = error_text.first_line(error)
         raise ValueError(f"{name}: not a readable image preset of KerasHub ({reason})") from error
     return KerasImageTower(backbone, **_statistics(converter), name="image_tower")
 

@@ -7,6 +7,8 @@ KAGGLE_KEY.
 import re
 from pathlib import Path
 
+from duet import error_text
+
 ADDRESS = "kaggle://"
 
 NAME = re.compile(r"[a-z0-9.]+(_[a-z0-9.]+)+")  # bert_base_en: no hyphens, no folder, no suffix
@@ -46,7 +48,7 @@ def fetch(name: str, found: str) -> Path:
     try:
         return Path(kagglehub.model_download(found))
     except Exception as error:  # of Kaggle's API, HTTP and archives: nothing in common
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = error_text.first_line(error)
         raise ConnectionError(
             f"{name}: Kaggle did not give {found} ({reason}); check the network and, for what is "
             "not public, KAGGLE_USERNAME and KAGGLE_KEY"

@@ -26,6 +26,7 @@ from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.towers.transformer import gelu_tanh
 from dual_encoder.towers.vision_transformer import VisionTransformer
 from dual_encoder.variable_names import named_variables
+from duet import error_text
 
 Config = Mapping[str, Any]
 
@@ -90,7 +91,7 @@ def _backbone(folder: Path, *, image_size: int | None) -> keras.Model:
     try:
         return keras_hub.models.Backbone.from_preset(str(folder), **options)
     except Exception as error:  # of Keras, h5py, JSON: nothing in common
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = error_text.first_line(error)
         raise ValueError(f"{folder}: KerasHub cannot read this preset ({reason})") from error
 
 
