@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint, load_packed, unknown_names
-from dual_encoder.checkpoints.consistency import contradictions
+from dual_encoder.checkpoints.catalog_check import contradictions
 from dual_encoder.checkpoints.hub import fetch
 from dual_encoder.checkpoints.hub.cache import names_in, snapshot
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
@@ -18,10 +18,10 @@ from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
 from dual_encoder.checkpoints.shards import shards
-from dual_encoder.checkpoints.tokenizers.sentence_pieces import FILES as SENTENCE_PIECES
+from dual_encoder.checkpoints.tokenizers.sentencepiece_model import FILES as SENTENCE_PIECES
 from dual_encoder.checkpoints.weight_files import CONFIGS, INDEX, KERAS_HUB, find, nothing_found
 from dual_encoder.model import DualEncoder
-from dual_encoder.single_tower import ImageEncoder, TextEncoder
+from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 
 HUB = "hf://"
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from pipelines.inspection import hashes
+from pipelines.inspection import perceptual_hashes
 from pipelines.inspection.pixels import is_blank
 from pipelines.inspection.scan import Scan
-from pipelines.inspection.suspects import Suspect
+from pipelines.inspection.suspects_table import Suspect
 
 ALIKE = 0.92  # correlation of thumbnails of copies; of unrelated images with like hashes less
 
@@ -41,7 +41,7 @@ def near(scan: Scan) -> list[tuple[int, int, int]]:
     rows = np.array(list(first.values()), int)
     if len(rows) < 2:
         return []
-    pairs = rows[hashes.near_pairs(scan.hashes[rows])]
+    pairs = rows[perceptual_hashes.near_pairs(scan.hashes[rows])]
     found = []
     for a, b in pairs.tolist():
         if _correlation(scan.thumbnails[a], scan.thumbnails[b]) >= ALIKE:
