@@ -27,7 +27,7 @@ from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 from dual_encoder.checkpoints.weight_files import open_tensors
-from dual_encoder.checkpoints.weight_mapping import Entry, fill
+from dual_encoder.checkpoints.weight_mapping import Entry, fill, put_off
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.towers.bert import Bert
@@ -61,7 +61,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         ValueError: another architecture, or weights that do not match the configuration.
     """
     tensors = open_tensors(folder, "transformers", rename=names.modern)
-    with keras.StatelessScope():  # its end is when the variables get their first values
+    with put_off():
         family, model = build(folder, tensors, image_size=image_size)
         fill(
             named_variables(model),

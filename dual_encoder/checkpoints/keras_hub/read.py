@@ -17,7 +17,7 @@ from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.tokenizers import converted_tokenizer
-from dual_encoder.checkpoints.weight_mapping import Entry, fill
+from dual_encoder.checkpoints.weight_mapping import Entry, fill, put_off
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.tokenizer import Tokenizer
@@ -68,19 +68,18 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         raise FileNotFoundError(f"{folder}: no weights here; expected model.weights.h5")
     build, entries = FAMILIES[kind]
     backbone = _backbone(folder, image_size=image_size if kind == OWN_SIZES else None)
-    model = build(backbone.get_config(), folder, image_size)
-    if not model.built:
-        model.build()
-    tensors = names.weights(backbone)
-    changed = resized(model, antialias=False)
-    fill(
-        named_variables(model),
-        entries(model),
-        tensors,
-        source=str(folder),
-        ignored=IGNORED,
-        changed=changed,
-    )
+    with put_off():
+        model = build(backbone.get_config(), folder, image_size)
+        if not model.built:
+            model.build()
+        fill(
+            named_variables(model),
+            entries(model),
+            names.weights(backbone),
+            source=str(folder),
+            ignored=IGNORED,
+            changed=resized(model, antialias=False),
+        )
     return model
 
 
