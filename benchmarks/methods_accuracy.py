@@ -9,6 +9,7 @@ keep them.
 """
 
 import argparse
+import dataclasses
 import json
 import tempfile
 import time
@@ -74,7 +75,6 @@ class Images:
             templates=tuple(self.manifest.prompt_templates),
             model=self.model,
             backbone=self.name,
-            folder=Path(tempfile.mkdtemp()),
             shots=shots,
             seed=seed,
             prompts=PromptOptions(n_ctx=VECTORS),
@@ -94,7 +94,8 @@ def measure(images: Images, methods: Sequence[str], seeds: list[int], shots: int
         task, tried = images.task(seed, shots), {}
         for method in methods:
             begun = time.perf_counter()
-            fitted = METHODS[method].fit(task)
+            with tempfile.TemporaryDirectory() as folder:
+                fitted = METHODS[method].fit(dataclasses.replace(task, folder=Path(folder)))
             row = found.setdefault(method, {"figures": [], "seconds": []})
             row["figures"].append(images.figures(fitted.logits(images.test.values)))
             row["seconds"].append(time.perf_counter() - begun)
