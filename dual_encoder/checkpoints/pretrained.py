@@ -417,6 +417,7 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
         parameters=22_565_376,
         trained_on="a billion pairs of sentences, English",
         repository="sentence-transformers/all-MiniLM-L6-v2",
+        context_length=256,
         embed_dim=384,
         pooling="mean",
     ),

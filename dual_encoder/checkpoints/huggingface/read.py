@@ -226,9 +226,10 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
         raise ValueError(f"{folder}: expected absolute positions in config.json; got others")
     pad_id, rows = config["pad_token_id"], config["max_position_embeddings"]
     first = pad_id + 1 if roberta else 0
+    texts = sentence_transformers.texts(folder, most=rows - first)
     tower = Bert(
         config["vocab_size"],
-        rows - first,
+        texts["context_length"],
         pad_id=pad_id,
         positions=rows,
         first_position=first,
@@ -238,7 +239,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
         **_transformer(config),
         name="text_tower",
     )
-    return TextEncoder(tower, tokenizer=read_tokenizer(folder, context_length=rows - first))
+    return TextEncoder(tower, tokenizer=read_tokenizer(folder, **texts))
 
 
 def _text_pooling(folder: Path, tensors: Tensors) -> str:
