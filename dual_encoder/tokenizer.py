@@ -199,14 +199,26 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
         if tokenizer is None:
             raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
         length = None if tower.trims_exactly else tower.context_length
-        return tokenizer(list(texts), length=length)
+        return _check_ids(tokenizer(list(texts), length=length), tower)
     shape = getattr(texts, "shape", None)
     if shape is None:
         texts = np.asarray(texts)
         shape = texts.shape
-    if len(shape) not in (1, 2) or (isinstance(texts, np.ndarray) and texts.dtype.kind not in "iu"):
+    is_array = isinstance(texts, np.ndarray)
+    if len(shape) not in (1, 2) or (is_array and texts.dtype.kind not in "iu"):
         raise ValueError(f"texts: expected texts, or token ids [b, n]; got shape {list(shape)}")
+    if is_array:
+        _check_ids(texts, tower)
     return texts[None] if len(shape) == 1 else texts
+
+
+def _check_ids(ids: np.ndarray, tower: Any) -> np.ndarray:
+    """Returns the ids; raises ValueError for one that the tower has no embedding of."""
+    size = getattr(tower, "vocabulary_size", None)
+    if size and ids.size and not 0 <= ids.min() <= ids.max() < size:
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise ValueError(f"texts: expected token ids below {size}, those of the tower; got {wrong}")
+    return ids
 
 
 def _is_unicode(text: str) -> bool:

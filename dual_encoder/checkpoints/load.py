@@ -90,6 +90,8 @@ def load(
         path = _fetch(str(name).removeprefix(HUB), revision=revision)
     elif not Path(name).exists() and (handle := keras_hub_fetch.handle(str(name))):
         _refuse(name, revision=revision)
+        if kind := keras_hub_fetch.kind(handle):
+            keras_hub_read.check_kind(name, kind)  # before gigabytes are fetched
         path = keras_hub_fetch.fetch(str(name), handle)
     else:
         path = Path(name)

@@ -37,6 +37,12 @@ OWN_SIZES = "DINOV2Backbone"  # interpolates its positions itself
 
 POOLINGS = {"mean": "mean", "cls": "first"}
 
+# What an error adds where another layout has the weights.
+INSTEAD = {
+    "MetaCLIP2Backbone": "OpenCLIP's table has MetaCLIP 2: ViT-H-14-worldwide/metaclip2_worldwide, "
+    "ViT-bigG-14-worldwide/metaclip2_worldwide and others"
+}
+
 # Numbers of places, and the pooler of texts that are pooled otherwise.
 IGNORED = (
     *("*position_ids", "pooled_dense/*"),
@@ -62,8 +68,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         ValueError: another architecture, or weights that cannot be read.
     """
     kind = read_json(folder, "config.json", KERAS_HUB)["class_name"]
-    if kind not in FAMILIES:
-        raise ValueError(f"{folder}: expected a preset of {', '.join(FAMILIES)}; got {kind}")
+    check_kind(folder, kind)
     if not any(folder.glob("model*.weights.h5")):
         raise FileNotFoundError(f"{folder}: no weights here; expected model.weights.h5")
     build, entries = FAMILIES[kind]
@@ -82,6 +87,13 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         changed=changed,
     )
     return model
+
+
+def check_kind(name: object, kind: str) -> None:
+    """Raise ValueError for a preset, called `name` there, of a class that is not in `FAMILIES`."""
+    if kind not in FAMILIES:
+        instead = f"; {INSTEAD[kind]}" if kind in INSTEAD else ""
+        raise ValueError(f"{name}: expected a preset of {', '.join(FAMILIES)}; got {kind}{instead}")
 
 
 def _backbone(folder: Path, *, image_size: int | None) -> keras.Model:
