@@ -5,6 +5,7 @@ since its effect is unknown.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.weight_files import PROCESSORS
+from duet import documents
 
 Config = dict[str, Any]
 
-# What the image processors of `transformers` take for keys that are left out, by `model_type`.
+# What the image processors of `transformers` take for keys that are left out.
 CLIP: Config = dict(resample=3, do_center_crop=True, image_mean=OPENAI_MEAN, image_std=OPENAI_STD)
 
 VIT: Config = dict(resample=2, image_mean=HALF, image_std=HALF, default_to_square=True)
@@ -29,6 +31,20 @@ DEIT = SIGLIP | dict(size=256, crop_size=224, do_center_crop=True)
 DINOV3 = VIT | dict(size=224, image_mean=(0.485, 0.456, 0.406), image_std=(0.229, 0.224, 0.225))
 
 CONVNEXT = SIGLIP | dict(size=384, crop_pct=224 / 256)
+
+# By their names, which count before the `model_type`.
+PROCESSOR_DEFAULTS: Mapping[str, Config] = {
+    "Bit": BIT,
+    "CLIP": CLIP,
+    "ChineseCLIP": CLIP,
+    "ConvNext": CONVNEXT,
+    "DINOv3ViT": DINOV3,
+    "DeiT": DEIT,
+    "Siglip": SIGLIP,
+    "ViT": VIT,
+}
+
+PROCESSOR = re.compile(r"(\w+?)(?:ImageProcessor(?:Fast|Pil)?|FeatureExtractor)")
 
 DEFAULTS: Mapping[str, Config] = {
     "clip": CLIP,
@@ -101,9 +117,10 @@ def sized_pixels(
     """
     name, given = _read(folder)
     where = f"{folder}: {name}"
-    _refuse_unknown(where, given, kind=kind)
+    usual = _defaults(where, given, kind=kind)
+    _refuse_unknown(where, given, known=usual)
     given = {key: value for key, value in given.items() if value is not None}
-    config = ALWAYS | DEFAULTS[kind] | given
+    config = ALWAYS | usual | given
     if not config["do_resize"]:
         raise ValueError(f"{where}: expected do_resize true; got {given['do_resize']!r}")
     if config["resample"] not in list(FILTERS):
@@ -124,10 +141,24 @@ def _read(folder: Path) -> tuple[str, Config]:
     return PROCESSORS[0], read_json(folder, PROCESSORS[0])
 
 
-def _refuse_unknown(where: str, given: Config, *, kind: str) -> None:
-    known = NAMES | set(ALWAYS) | set(CLIP) | set(DEFAULTS[kind])
+def _defaults(where: str, given: Config, *, kind: str) -> Config:
+    """Of the processor that the file names, else of the model's kind."""
+    name = given.get("image_processor_type") or given.get("feature_extractor_type")
+    if name is None:
+        return DEFAULTS[kind]
+    found = PROCESSOR.fullmatch(str(name))
+    if found is None or found[1] not in PROCESSOR_DEFAULTS:
+        raise ValueError(
+            f"{where}: expected an image_processor_type of {', '.join(PROCESSOR_DEFAULTS)}; "
+            f"got {documents.shown(name)}"
+        )
+    same = PROCESSOR_DEFAULTS[found[1]]
+    return DEFAULTS[kind] if same.items() <= DEFAULTS[kind].items() else same
+
+
+def _refuse_unknown(where: str, given: Config, *, known: Config) -> None:
     for key, value in given.items():
-        if key in known:
+        if key in NAMES or key in ALWAYS or key in CLIP or key in known:
             continue
         if key not in WITHOUT_EFFECT:
             raise ValueError(f"{where} says {key} = {value!r}, which is unknown")
@@ -184,7 +215,7 @@ def _resize(where: str, config: Config, image_size: int | None) -> tuple[int, Co
         shorter = crops and not config["default_to_square"]
         size = {"shortest_edge": size} if shorter else {"height": size, "width": size}
     sides, keeps_shape = _sides(where, "size", size), "shortest_edge" in size
-    if keeps_shape and crops is False:
+    if keeps_shape and not crops:
         raise ValueError(
             f"{where}: expected do_center_crop true, or a size of height and width; got {size}"
         )
