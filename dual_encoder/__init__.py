@@ -10,9 +10,9 @@ from dual_encoder.checkpoints.availability import Availability as Availability
 from dual_encoder.checkpoints.availability import availability as availability
 from dual_encoder.checkpoints.keras_hub.backbones import hub_image_tower as hub_image_tower
 from dual_encoder.checkpoints.keras_hub.backbones import is_hub_preset as is_hub_preset
-from dual_encoder.checkpoints.load import bytes_here as bytes_here
 from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags as open_clip_tags
+from dual_encoder.checkpoints.repositories import bytes_here as bytes_here
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
@@ -61,9 +61,9 @@ from dual_encoder.sample_weights import weighted_by_class as weighted_by_class
 from dual_encoder.single_tower import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard
+from dual_encoder.token_rows import longest_row as longest_row
+from dual_encoder.token_rows import row_length as row_length
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
-from dual_encoder.tokenizer import longest_row as longest_row
-from dual_encoder.tokenizer import row_length as row_length
 from dual_encoder.towers.adapters import HubTextTower as HubTextTower
 from dual_encoder.towers.adapters import KerasImageTower as KerasImageTower
 from dual_encoder.towers.adapters import as_image_tower as as_image_tower

@@ -10,7 +10,7 @@ import pytest
 
 import classifiers
 import dual_encoder
-from dual_encoder.checkpoints.load import settings
+from dual_encoder.checkpoints.repositories import settings
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 

@@ -11,13 +11,14 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
+from dual_encoder.checkpoints.checkpoint import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.tokenizers import adopt
-from dual_encoder.checkpoints.weight_mapping import Entry, fill
+from dual_encoder.checkpoints.weight_entries import Entry
+from dual_encoder.checkpoints.weight_mapping import fill
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower import ImageEncoder, TextEncoder
 from dual_encoder.tokenizer import Tokenizer
