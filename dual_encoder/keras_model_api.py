@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from dual_encoder import onnx_graph
+from dual_encoder import onnx_postprocessing
 from dual_encoder.image_pixels import notice_fractions
-from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
+from dual_encoder.padding_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
 from duet import private_api
 
@@ -142,9 +142,9 @@ class PlainKeras(_Model):
                 "export to onnx: tf2onnx takes no model of images and texts; export a "
                 "ZeroShotClassifier of it, or in format tf_saved_model"
             )
-        with onnx_graph.exporting():
+        with onnx_postprocessing.exporting():
             super().export(filepath, format, verbose, input_signature=signature, **kwargs)
-        onnx_graph.finish(filepath)
+        onnx_postprocessing.finish(filepath)
 
     def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
         """As in Keras; a model saved afterwards loads quantized."""

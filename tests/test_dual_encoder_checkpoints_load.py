@@ -1,8 +1,11 @@
 """`dual_encoder.load`: the ways in, and what each wrong one says."""
 
+import json
+import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +16,8 @@ import dual_encoder
 from dual_encoder.checkpoints.repositories import settings
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
+
+CHECKPOINTS = Path(__file__).parent / "fixtures" / "pretrained"
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +204,16 @@ def test_an_image_size_that_is_none_is_refused(size):
         ValueError, match=f"image_size: expected a whole number above 0; got {size!r}"
     ):
         dual_encoder.load("shapes-tiny", image_size=size)
+
+
+@pytest.mark.parametrize("key", ["width", "mlp_ratio"])
+def test_sizes_that_the_weights_have_not_take_no_memory(tmp_path, key):
+    """The variables would be of some hundred gigabytes; and the next checkpoint loads."""
+    right = CHECKPOINTS / "open_clip_vit"
+    folder = shutil.copytree(right, tmp_path / "wrong")
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"][key] = 100_000 if key == "width" else 1e10
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"expected|do not match"):
+        dual_encoder.load(folder)
+    assert dual_encoder.load(right).built

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 import dual_encoder
 from pipelines.__main__ import main
 from pipelines.fewshot import report as fewshot_report
-from pipelines.training import fit as training_fit
+from pipelines.training import resumable_fit as training_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
 GRID = (

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.image_files import UnreadableError, normalise
-from tfrecords.image_ops import to_square
+from tfrecords.graph_image_ops import to_square
+from tfrecords.image_reencoding import UnreadableError, normalise
 from tfrecords.preprocessing import Preprocessing
 
 _AHEAD = 3  # prefetched batches

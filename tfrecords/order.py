@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfrecords import stateless_random
-from tfrecords.iterations import each_time
+from tfrecords.epoch_datasets import each_time
 from tfrecords.selection import Selection
 
 # Skips AutoGraph: it takes a second and there is nothing to convert here.

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import image_ops, schema, stateless_random
+from tfrecords import graph_image_ops, schema, stateless_random
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.seeded_augmentation import augmented, mixed
 from tfrecords.selection import Selection
@@ -88,7 +88,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     if plan.crop_scale is not None:
         shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)
         keys = stateless_random.key(plan.seed, _CROP, epoch, ids, number)
-        rows["window"] = image_ops.random_windows(shapes, keys, scale=plan.crop_scale)
+        rows["window"] = graph_image_ops.random_windows(shapes, keys, scale=plan.crop_scale)
     if plan.tokenizer is not None:
         keys = stateless_random.key(plan.seed, _CAPTION, epoch, ids)
         first = stateless_random.uniform(keys) * float(plan.rotate_captions)
@@ -115,10 +115,10 @@ def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     row = dict(row)
     encoded, window = row.pop("encoded"), row.pop("window", None)
     if window is None:
-        row["image"] = image_ops.to_square(encoded, plan.preprocessing)
+        row["image"] = graph_image_ops.to_square(encoded, plan.preprocessing)
     else:
         size = plan.preprocessing.image_size
-        row["image"] = image_ops.resized_crop(encoded, size, window=window)
+        row["image"] = graph_image_ops.resized_crop(encoded, size, window=window)
     return row
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_encoder.checkpoints import Checkpoint, load_packed, unknown_names
-from dual_encoder.checkpoints.consistency import contradictions
+from dual_encoder.checkpoints.catalog_check import contradictions
 from dual_encoder.checkpoints.hub.cache import names_in
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.keras_files import read_keras
@@ -18,7 +18,7 @@ from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
 from dual_encoder.checkpoints.repositories import HUB, KERAS, fetch_model, row_named, with_revision
 from dual_encoder.checkpoints.weight_files import CONFIGS, find
 from dual_encoder.model import DualEncoder
-from dual_encoder.single_tower import ImageEncoder, TextEncoder
+from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 
 
 def load(

@@ -9,7 +9,7 @@ from dual_encoder.checkpoints.hub import fetch
 from dual_encoder.checkpoints.hub.cache import names_in, snapshot
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
 from dual_encoder.checkpoints.shards import shards
-from dual_encoder.checkpoints.tokenizers.sentence_pieces import FILES as SENTENCE_PIECES
+from dual_encoder.checkpoints.tokenizers.sentencepiece_model import FILES as SENTENCE_PIECES
 from dual_encoder.checkpoints.weight_files import INDEX, KERAS_HUB, find, nothing_found
 
 HUB = "hf://"

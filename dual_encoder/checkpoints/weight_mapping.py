@@ -3,9 +3,10 @@
 A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` writes one.
 """
 
+import contextlib
 import fnmatch
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,20 @@ from duet import private_api
 Change = Callable[[np.ndarray], np.ndarray]
 
 
+@contextlib.contextmanager
+def put_off() -> Iterator[None]:
+    """Variables made in here get their first values, those of `fill`, as it ends.
+
+    After an error they get none: a wrong configuration may ask for more memory than there is.
+    """
+    with keras.StatelessScope():
+        try:
+            yield
+        except BaseException:
+            private_api.forget_uninitialized()
+            raise
+
+
 def fill(
     variables: Mapping[str, keras.Variable],
     entries: Sequence[Entry],
@@ -33,8 +48,8 @@ def fill(
 ) -> None:
     """Give every variable its value; every tensor must be used.
 
-    Variables that have no value yet, inside a `keras.StatelessScope`, get theirs as it ends: their
-    first value is the checkpoint's, and none is drawn before.
+    Variables that have no value yet, inside `put_off`, get theirs as it ends: their first value is
+    the checkpoint's, and none is drawn before.
 
     Args:
         variables: of the model, by path.

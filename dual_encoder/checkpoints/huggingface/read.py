@@ -16,11 +16,11 @@ from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import (
     defaults,
     image_encoders,
-    sentence_transformers,
+    sentence_pooling,
 )
 from dual_encoder.checkpoints.huggingface import weights as names
-from dual_encoder.checkpoints.huggingface.class_names import class_names
 from dual_encoder.checkpoints.huggingface.defaults import Config
+from dual_encoder.checkpoints.huggingface.id2label import class_names
 from dual_encoder.checkpoints.huggingface.preprocessing import pixels
 from dual_encoder.checkpoints.json_files import CONFIG, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
@@ -28,9 +28,9 @@ from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 from dual_encoder.checkpoints.weight_entries import Entry
 from dual_encoder.checkpoints.weight_files import open_tensors
-from dual_encoder.checkpoints.weight_mapping import fill
+from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.model import DualEncoder
-from dual_encoder.single_tower import ImageEncoder, TextEncoder
+from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer
@@ -62,7 +62,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         ValueError: another architecture, or weights that do not match the configuration.
     """
     tensors = open_tensors(folder, "transformers", rename=names.modern)
-    with keras.StatelessScope():  # its end is when the variables get their first values
+    with put_off():
         family, model = build(folder, tensors, image_size=image_size)
         fill(
             named_variables(model),
@@ -234,7 +234,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     if pad_id is None:
         raise ValueError(f"{folder}: expected a pad_token_id in config.json; got null")
     first = pad_id + 1 if roberta else 0
-    texts = sentence_transformers.texts(folder, most=rows - first)
+    texts = sentence_pooling.texts(folder, most=rows - first)
     tower = Bert(
         config["vocab_size"],
         texts["context_length"],
@@ -253,7 +253,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
 def _text_pooling(folder: Path, tensors: Tensors) -> str:
     """What sentence-transformers wrote beside the model, else the pooler if there is one."""
     has_pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
-    return sentence_transformers.pooling(folder) or ("pooler" if has_pooler else "mean")
+    return sentence_pooling.pooling(folder) or ("pooler" if has_pooler else "mean")
 
 
 def _vision_transformer(

@@ -7,7 +7,7 @@ KAGGLE_KEY.
 import re
 from pathlib import Path
 
-from duet import error_text
+from duet import exception_summary
 
 ADDRESS = "kaggle://"
 
@@ -58,7 +58,7 @@ def fetch(name: str, found: str) -> Path:
     try:
         return Path(kagglehub.model_download(found))
     except Exception as error:  # of Kaggle's API, HTTP and archives: nothing in common
-        reason = error_text.first_line(error)
+        reason = exception_summary.first_line(error)
         raise ConnectionError(
             f"{name}: Kaggle did not give {found} ({reason}); check the network and, for what is "
             "not public, KAGGLE_USERNAME and KAGGLE_KEY"

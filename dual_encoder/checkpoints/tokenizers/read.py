@@ -18,7 +18,7 @@ from dual_encoder.checkpoints.tokenizers.legacy import (
     word_pieces,
     words_of_open_clip,
 )
-from dual_encoder.checkpoints.tokenizers.sentence_pieces import FILES, sentence_pieces
+from dual_encoder.checkpoints.tokenizers.sentencepiece_model import FILES, sentence_pieces
 from dual_encoder.checkpoints.tokenizers.write import NOTE, read_back
 from dual_encoder.tokenizer import Tokenizer
 
