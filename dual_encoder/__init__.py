@@ -8,9 +8,9 @@ from dual_encoder.checkpoints.hub_check import Availability as Availability
 from dual_encoder.checkpoints.hub_check import availability as availability
 from dual_encoder.checkpoints.keras_hub.backbone_towers import hub_image_tower as hub_image_tower
 from dual_encoder.checkpoints.keras_hub.backbone_towers import is_hub_preset as is_hub_preset
-from dual_encoder.checkpoints.load import bytes_here as bytes_here
 from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags as open_clip_tags
+from dual_encoder.checkpoints.repositories import bytes_here as bytes_here
 from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
@@ -55,9 +55,9 @@ from dual_encoder.self_distillation import random_text_matrix as random_text_mat
 from dual_encoder.single_tower_models import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower_models import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard
+from dual_encoder.token_rows import longest_row as longest_row
+from dual_encoder.token_rows import row_length as row_length
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
-from dual_encoder.tokenizer import longest_row as longest_row
-from dual_encoder.tokenizer import row_length as row_length
 from dual_encoder.tower_registry import APPLICATIONS as APPLICATIONS
 from dual_encoder.tower_registry import IMAGE_TOWERS as IMAGE_TOWERS
 from dual_encoder.tower_registry import TEXT_TOWERS as TEXT_TOWERS

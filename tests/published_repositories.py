@@ -91,7 +91,8 @@ HF = ("roberta-base", "xlm-roberta-base")
 
 def _settings(facts: dict, row: Checkpoint, words: str | None) -> dict[str, bytes]:
     """All files but the weights."""
-    texts = {"README.md": b"about", "modules.json": b"[]", "sentence_bert_config.json": b"{}"}
+    texts = {"README.md": b"about", "modules.json": b"[]"}
+    texts["sentence_bert_config.json"] = b'{"max_seq_length": 256, "do_lower_case": false}'
     texts["1_Pooling/config.json"] = b'{"pooling_mode_mean_tokens": true}'
     texts["special_tokens_map.json"] = b"{}"
     size = _vocabulary_size(words) if words else 0

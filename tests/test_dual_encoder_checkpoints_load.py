@@ -13,7 +13,7 @@ import pytest
 
 import classifiers
 import dual_encoder
-from dual_encoder.checkpoints.load import settings
+from dual_encoder.checkpoints.repositories import settings
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -84,12 +84,29 @@ def test_weights_alone(tmp_path):
     path.write_bytes(b"x")
     assert refused(ValueError, path) == (
         f"{path}: weights alone are no model; expected the folder that they lie in, with "
-        "open_clip_config.json or config.json beside them"
+        "open_clip_config.json or config.json, and a tokenizer, beside them"
     )
     assert refused(FileNotFoundError, tmp_path) == (
         f"{tmp_path}: expected open_clip_config.json or config.json with the weights; "
         "there is model.safetensors"
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "repository"),
+    [
+        ("ViT-B-32.pt", "clip-vit-base-patch32", "timm/vit_base_patch32_clip_224.openai"),
+        ("ViT-L-14-336px.pt", "clip-vit-large-patch14-336", "timm/vit_large_patch14_clip_336."),
+        ("RN50x4.pt", "RN50x4/openai", "timm/resnet50x4_clip.openai"),
+        ("best.pt", None, None),
+    ],
+)
+def test_weights_as_openai_s_package_keeps_them_name_their_row(file, name, repository, tmp_path):
+    (tmp_path / file).write_bytes(b"x")
+    message = refused(ValueError, tmp_path / file)
+    assert "or the folder that they lie in" in message or name is None
+    assert (f"expected {name}, the same from the hub" in message) == (name is not None)
+    assert (f"hf://{repository}" in message) == (name is not None)
 
 
 def test_a_folder_without_a_model(tmp_path):

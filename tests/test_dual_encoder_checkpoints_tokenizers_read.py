@@ -14,7 +14,7 @@ import tokenizers
 
 from dual_encoder import Tokenizer
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
-from dual_encoder.tokenizer import CLEANINGS
+from dual_encoder.text_cleaning import CLEANINGS
 
 FIXTURES = Path(__file__).parent / "fixtures" / "tokenizers"
 REFERENCES = json.loads((FIXTURES / "references.json").read_text(encoding="utf-8"))

@@ -77,11 +77,25 @@ KERAS_HUB = {"class_name": str, "registered_name?": str, "config?": dict}
 
 POOLING = {"*": (None, bool, str, json_schema.NUMBER)}
 
+_TOKEN = (str, {"content": str})
+
 TOKENS = {  # of special_tokens_map.json and tokenizer_config.json
     **{
-        f"{name}_token?": (None, str, {"content": str})
+        f"{name}_token?": (None, *_TOKEN)
         for name in ("bos", "cls", "eos", "mask", "pad", "sep", "unk")
     },
+    "added_tokens_decoder?": {
+        "*": {
+            "content": str,
+            **dict.fromkeys(
+                ("special?", "normalized?", "lstrip?", "rstrip?", "single_word?"), bool
+            ),
+        }
+    },
+    **dict.fromkeys(
+        ("additional_special_tokens?", "extra_special_tokens?"),
+        (None, {"*": _TOKEN}, [_TOKEN]),
+    ),
     "model_max_length?": (None, json_schema.NUMBER),
     "tokenizer_class?": (None, str),
 }

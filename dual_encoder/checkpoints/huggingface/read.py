@@ -26,8 +26,9 @@ from dual_encoder.checkpoints.json_files import CONFIG, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.checkpoints.weight_entries import Entry
 from dual_encoder.checkpoints.weight_files import open_tensors
-from dual_encoder.checkpoints.weight_mapping import Entry, fill, put_off
+from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.towers.bert import Bert
@@ -86,12 +87,21 @@ def build(
         raise ValueError(
             f"{folder}: expected a model_type of {', '.join(FAMILIES)} in config.json; got {kind!r}"
         )
+    _refuse_other_models(config, folder)
     if "quantization_config" in config:
         raise ValueError(f"{folder}: expected weights as they are; got quantization_config")
     model = FAMILIES[kind].build(config, folder, tensors, image_size)
     if not model.built:
         model.build()
     return FAMILIES[kind], model
+
+
+def _refuse_other_models(config: Config, folder: Path) -> None:
+    """By settings of the model or of a part that Duet's towers have no place for."""
+    for part in (config, *(_part(config, name) for name in ("text_config", "vision_config"))):
+        for key, value in defaults.ONLY.items():
+            if (found := part.get(key)) not in (None, value):
+                raise ValueError(f"{folder}: expected {key} {value} in config.json; got {found}")
 
 
 def _clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
@@ -204,8 +214,6 @@ def _siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | No
 
 def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> ImageEncoder:
     config = defaults.VIT | config
-    if not config["qkv_bias"]:
-        raise ValueError(f"{folder}: expected qkv_bias true in config.json; got false")
     tower = _vision_transformer(config, folder, kind="vit", image_size=image_size, patch_bias=True)
     if "classifier.weight" in tensors:
         units, activate = tensors["classifier.weight"].shape[0], None
@@ -222,13 +230,14 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     roberta = config["model_type"] != "bert"
     config = (defaults.ROBERTA if roberta else defaults.BERT) | config
     _refuse_size(image_size)
-    if config["position_embedding_type"] != "absolute":
-        raise ValueError(f"{folder}: expected absolute positions in config.json; got others")
     pad_id, rows = config["pad_token_id"], config["max_position_embeddings"]
+    if pad_id is None:
+        raise ValueError(f"{folder}: expected a pad_token_id in config.json; got null")
     first = pad_id + 1 if roberta else 0
+    texts = sentence_pooling.texts(folder, most=rows - first)
     tower = Bert(
         config["vocab_size"],
-        rows - first,
+        texts["context_length"],
         pad_id=pad_id,
         positions=rows,
         first_position=first,
@@ -238,7 +247,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
         **_transformer(config),
         name="text_tower",
     )
-    return TextEncoder(tower, tokenizer=read_tokenizer(folder, context_length=rows - first))
+    return TextEncoder(tower, tokenizer=read_tokenizer(folder, **texts))
 
 
 def _text_pooling(folder: Path, tensors: Tensors) -> str:
@@ -250,8 +259,6 @@ def _text_pooling(folder: Path, tensors: Tensors) -> str:
 def _vision_transformer(
     config: Config, folder: Path, *, kind: str, image_size: int | None, **options: Any
 ) -> VisionTransformer:
-    if config["num_channels"] != 3:
-        raise ValueError(f"{folder}: expected 3 channels; got {config['num_channels']}")
     return VisionTransformer(
         image_size or config["image_size"],
         config["patch_size"],

@@ -11,13 +11,14 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
+from dual_encoder.checkpoints.checkpoint import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.tokenizers import converted_tokenizer
-from dual_encoder.checkpoints.weight_mapping import Entry, fill, put_off
+from dual_encoder.checkpoints.weight_entries import Entry
+from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.tokenizer import Tokenizer
@@ -36,6 +37,12 @@ ACTIVATIONS = {"gelu_approximate": gelu_tanh}
 OWN_SIZES = "DINOV2Backbone"  # interpolates its positions itself
 
 POOLINGS = {"mean": "mean", "cls": "first"}
+
+# What an error adds where another layout has the weights.
+INSTEAD = {
+    "MetaCLIP2Backbone": "OpenCLIP's table has MetaCLIP 2: ViT-H-14-worldwide/metaclip2_worldwide, "
+    "ViT-bigG-14-worldwide/metaclip2_worldwide and others"
+}
 
 # Numbers of places, and the pooler of texts that are pooled otherwise.
 IGNORED = (
@@ -62,8 +69,7 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         ValueError: another architecture, or weights that cannot be read.
     """
     kind = read_json(folder, "config.json", KERAS_HUB)["class_name"]
-    if kind not in FAMILIES:
-        raise ValueError(f"{folder}: expected a preset of {', '.join(FAMILIES)}; got {kind}")
+    check_kind(folder, kind)
     if not any(folder.glob("model*.weights.h5")):
         raise FileNotFoundError(f"{folder}: no weights here; expected model.weights.h5")
     build, entries = FAMILIES[kind]
@@ -81,6 +87,13 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
             changed=resized(model, antialias=False),
         )
     return model
+
+
+def check_kind(name: object, kind: str) -> None:
+    """Raise ValueError for a preset, called `name` there, of a class that is not in `FAMILIES`."""
+    if kind not in FAMILIES:
+        instead = f"; {INSTEAD[kind]}" if kind in INSTEAD else ""
+        raise ValueError(f"{name}: expected a preset of {', '.join(FAMILIES)}; got {kind}{instead}")
 
 
 def _backbone(folder: Path, *, image_size: int | None) -> keras.Model:
