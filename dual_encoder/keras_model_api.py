@@ -82,6 +82,7 @@ class PlainKeras(_Model):
             given.setdefault("shuffle", False)  # Keras warns that shuffling a dataset has no effect
         self.check_inputs(x)
         self.built_now()
+        self._make_metrics(targets_of(x, given.get("y")))
         given.pop("self")
         return super().fit(**given)
 
@@ -89,7 +90,16 @@ class PlainKeras(_Model):
         """As in Keras."""
         self.check_inputs(x)
         self.built_now()
+        self._make_metrics(targets_of(x, args[0] if args else kwargs.get("y")))
         return super().evaluate(x, *args, **kwargs)
+
+    def _make_metrics(self, y: Any) -> None:
+        """Makes the metrics of a classifier before its step is traced; see `private_api`."""
+        names, shape = getattr(self, "class_names", None), getattr(y, "shape", None)
+        if names is None or shape is None or not self.compiled or private_api.is_scoped(self):
+            return  # within a strategy Keras takes a batch first
+        predicted = keras.KerasTensor((None, len(names)))
+        private_api.make_metrics(self, keras.KerasTensor(tuple(shape)), predicted)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As in Keras, with one row per image: padding rows of weight 0 are left out."""
@@ -212,6 +222,12 @@ def inputs_of(data: Any) -> Any:
     """Returns the x of a dataset as batch shapes; arrays are returned unchanged."""
     spec = getattr(data, "element_spec", data)
     return spec[0] if hasattr(data, "element_spec") and isinstance(spec, tuple) else spec
+
+
+def targets_of(data: Any, y: Any) -> Any:
+    """Returns the y of a dataset as batch shapes; that of arrays is returned unchanged."""
+    spec = getattr(data, "element_spec", None)
+    return spec[1] if isinstance(spec, tuple) and len(spec) > 1 else y
 
 
 def images_of(inputs: Any) -> Any:
