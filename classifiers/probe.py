@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
+from classifiers import blas_threads
 from classifiers.class_weights import class_weights
 
 # Inverse strength of the L2 penalty, from strong to weak: the range of Radford et al. 2021
@@ -77,9 +79,10 @@ def fit(
     if validation is not None:
         wanted = (np.asarray(validation[0], np.float32) - mean) / deviation
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
+    threads = partial(blas_threads.as_needed, scaled.size * len(weights))
     for strength in sorted(strengths):
         model.set_params(C=strength)
-        with warnings.catch_warnings():  # it takes one image per class for regression
+        with threads(), warnings.catch_warnings():  # one image per class is no regression
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model.fit(scaled, labels, weights[labels] if class_weight else None)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()

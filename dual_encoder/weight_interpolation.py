@@ -7,8 +7,6 @@ import numpy as np
 
 Weights = list[np.ndarray]
 
-ALPHAS = tuple(round(0.1 * i, 1) for i in range(11))
-
 
 def weights(model: keras.Model) -> Weights:
     """Returns all weights of a model in order, with buffers, without dropout seeds."""
@@ -34,7 +32,7 @@ def interpolate(model: keras.Model, start: Weights, end: Weights, *, alpha: floa
 
 
 def along(
-    model: keras.Model, start: Weights, end: Weights, *, alphas: Sequence[float] = ALPHAS
+    model: keras.Model, start: Weights, end: Weights, *, alphas: Sequence[float]
 ) -> Iterator[float]:
     """Yields every alpha after setting the model's weights to it, for the caller to measure."""
     for alpha in alphas:

@@ -42,8 +42,9 @@ def test_held_out_classes_alpha_and_what_is_left(tuned):
     assert "unseen_among_all" in metrics
     assert [row["epoch"] for row in history] == [-1, 0, 1]  # the first is the untouched model
     assert "loss" not in history[0] and "val_seen_top1" in history[0]
-    assert [row["alpha"] for row in found["wise_ft"]] == [i / 10 for i in range(11)]
     alpha = found["alpha"]
+    assert [row["alpha"] for row in alpha["curve"]] == [i / 5 for i in range(6)]
+    assert found["wise_ft"] == alpha["curve"]
     assert 3 not in alpha["classes"] and set(alpha["classes"]) <= set(found["parts"]["seen"])
     assert alpha["chosen"] in [row["alpha"] for row in alpha["curve"]]
     assert set(found["intervals"]) >= {"top1", "unseen_among_all", "generalized_top1"}
@@ -102,6 +103,7 @@ def test_the_untouched_model_is_the_zero_shot_model(home):
     assert status == 0, error
     found = valid_results(home / "flyp")
     first, way = found["history"][0], found["wise_ft"]
+    assert [row["alpha"] for row in way] == [i / 10 for i in range(11)]
     for name in ("seen_top1", "unseen_top1", "generalized_top1"):
         assert first[f"val_{name}"] == way[0][name]
         assert found["history"][-1][f"val_{name}"] == way[-1][name]

@@ -186,6 +186,14 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, capsys, monkeypatch, m
     assert not (home / "wrong").exists()
 
 
+def test_a_learning_rate_that_diverges_is_a_failure_and_no_figure(home, capsys):
+    more = ("--methods", "coop", "--seeds", "1", "--learning-rate", "1e6")
+    assert main(command(home, "diverged", *more)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the loss rose from" in line and line.endswith("try a smaller --learning-rate")
+    assert not (home / "diverged" / "results.json").exists()
+
+
 def test_a_grid_can_be_held_against_published_figures(home, grid, capsys):
     capsys.readouterr()
     assert main(["expected", "--run", str(grid), "--json"]) == 0

@@ -23,7 +23,7 @@ def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
     def number(_: tf.Tensor) -> tf.Tensor:
         return _from_python(lambda: np.int64(next(counter)), tf.int64)
 
-    return tf.data.Dataset.range(1).map(number).flat_map(make)
+    return tf.data.Dataset.range(1).map(_as_it_is(number)).flat_map(_as_it_is(make))
 
 
 def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data.Dataset:
@@ -49,7 +49,7 @@ def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data
         with tf.control_dependencies([last]):
             return tf.nest.map_structure(tf.identity, element)
 
-    whole = tf.data.Dataset.range(1).map(begin).flat_map(lambda _: dataset)
+    whole = tf.data.Dataset.range(1).map(_as_it_is(begin)).flat_map(_as_it_is(lambda _: dataset))
     return whole.enumerate().map(_as_it_is(noticed))
 
 

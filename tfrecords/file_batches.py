@@ -49,6 +49,7 @@ def read_images(
     # Called eagerly, each of the many operations of `to_square` would wait for Python's GIL.
     square = tf.function(
         lambda encoded: to_square(encoded, options),
+        autograph=False,
         input_signature=[tf.TensorSpec([], tf.string)],
     )
 

@@ -63,6 +63,7 @@ def fit(
             text_scale=scale,
             trained=duals.size,
             chosen={"beta": setting[0], "strength": setting[1], **more},
+            settings={"beta": setting[0], "strength": setting[1]},
             texts=task.class_texts,
             keys=keys,
             duals=duals.astype(np.float32),
@@ -92,11 +93,11 @@ def solve(
     keys: np.ndarray, residual: np.ndarray, weights: np.ndarray, *, beta: float, strength: float
 ) -> np.ndarray:
     """The duals float64 [n, c] of keys [n, d] and residuals [n, c]."""
-    from scipy.linalg import solve as solve_symmetric
+    from scipy.linalg import cho_factor, cho_solve
 
     matrix = kernel(keys, keys, beta).astype(np.float64) / strength
     matrix[np.diag_indices_from(matrix)] += 1 / np.asarray(weights, np.float64)
-    return solve_symmetric(matrix, residual, assume_a="pos")
+    return cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), residual)
 
 
 def _keys(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

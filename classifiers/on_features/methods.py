@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from classifiers import blas_threads
 from classifiers.on_features import (
     baselines,
     cache_model,
@@ -26,7 +28,7 @@ class Method:
 
     Attributes:
         what: it is, in a few words.
-        fit: a task and a seed to the classifier.
+        function: a task, a seed and settings to the classifier; see `fit`.
         draws: whether the seed changes the result for the same images.
         learns: whether images change the result.
         reads_names: whether the class texts change the result.
@@ -37,7 +39,7 @@ class Method:
     """
 
     what: str
-    fit: Callable[[Task, int], Fitted]
+    function: Callable[..., Fitted]
     draws: bool = False
     learns: bool = True
     reads_names: bool = True
@@ -45,6 +47,11 @@ class Method:
     needs_every_class: bool = False
     uses_views: bool = True
     keeps_dual_encoder: bool = False
+
+    def fit(self, task: Task, seed: int = 0, **settings: Any) -> Fitted:
+        """The classifier of a task; small ones on one thread, see `classifiers.blas_threads`."""
+        with blas_threads.as_needed(task.images * task.class_texts.size):
+            return self.function(task, seed, **settings)
 
 
 #: In the order of a table: what learns nothing, probes, closed forms, the rest.

@@ -52,7 +52,7 @@ def _compiled_by_tensorflow(function: Callable[[Any], Any]) -> Callable[[Any], A
     import tensorflow as tf
 
     if on_accelerator():
-        return tf.function(function, reduce_retracing=True, jit_compile=True)
+        return tf.function(function, autograph=False, reduce_retracing=True, jit_compile=True)
 
     def sharing(xla: bool) -> Callable[[Any], Any]:
         def share(x):
@@ -62,7 +62,7 @@ def _compiled_by_tensorflow(function: Callable[[Any], Any]) -> Callable[[Any], A
             finally:
                 xla_in_turn.reset(before)
 
-        return tf.function(share, reduce_retracing=True)
+        return tf.function(share, autograph=False, reduce_retracing=True)
 
     with_xla, without = sharing(True), sharing(False)
     shapes: set[tuple[int, ...]] = set()

@@ -44,7 +44,9 @@ def in_turn(
             return first(x, *given, training=training)
 
     trained = [variable.trainable for variable in first.variables]
-    one = _frugal(call, trained) if training else tf.function(call, jit_compile=xla)
+    one = (
+        _frugal(call, trained) if training else tf.function(call, autograph=False, jit_compile=xla)
+    )
     for layer in layers:
         x = one(x, [tf.convert_to_tensor(variable.value) for variable in layer.variables])
     return x
@@ -67,7 +69,7 @@ def _frugal(call: Callable[[Any, list], Any], trained: list[bool]) -> Callable[[
     """
     import tensorflow as tf
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def forwards(x: Any, weights: list) -> tuple[Any, list]:
         arrays: list = []
 
@@ -78,7 +80,7 @@ def _frugal(call: Callable[[Any, list], Any], trained: list[bool]) -> Callable[[
         with _keeping(keep):
             return call(x, weights), arrays
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def backwards(x: Any, weights: list, arrays: list, upstream: Any) -> list:
         left = iter(arrays)
 

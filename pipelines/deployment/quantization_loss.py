@@ -95,7 +95,7 @@ def _predict(
 
     import tfrecords
 
-    compiled = tf.function(deployable.probabilities, reduce_retracing=True)
+    compiled = tf.function(deployable.probabilities, autograph=False, reduce_retracing=True)
     batches = tfrecords.load(
         options.data, options.split, batch_size=options.batch_size, **deployable.preprocessing
     )

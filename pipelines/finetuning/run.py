@@ -157,9 +157,10 @@ def _trained(
         )
         more["alpha"].pop("right", None)
     made, course, way = train(options, data, out=out)
-    if options.wise_ft != "no" and course.writes:
+    if options.wise_ft == "curve" and course.writes:
         more["wise_ft"] = wise_ft.curve(made, *way)
     if options.wise_ft == "choose":
+        more["wise_ft"] = more["alpha"]["curve"]
         weight_interpolation.interpolate(made.model, *way, alpha=more["alpha"]["chosen"])
     return made, course, more
 

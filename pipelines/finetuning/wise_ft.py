@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +19,26 @@ from pipelines.training import small_set_batch_size
 if TYPE_CHECKING:
     from pipelines.finetuning.options import Options
 
+TENTHS = tuple(round(0.1 * i, 1) for i in range(11))
+FIFTHS = TENTHS[::2]  # to choose by: between two of them accuracy changes less than its error
 ALLOWED_LOSS = 0.01  # of accuracy on classes set aside, against the start
 
 
 def curve(
-    adapted: Adapted, start: weight_interpolation.Weights, end: weight_interpolation.Weights
+    adapted: Adapted,
+    start: weight_interpolation.Weights,
+    end: weight_interpolation.Weights,
+    *,
+    alphas: Sequence[float] = TENTHS,
 ) -> list[dict[str, Any]]:
-    """The figures on validation at every tenth of the way; the model is left at the end.
+    """The figures on validation at points of the way; the model is left at the end.
 
     Every point passes all images through the tower once more: all its weights differ.
     """
     batches, count = adapted.data.measured(adapted.model)
     rows = [
         {"alpha": alpha, **seen_unseen_monitor.measure(adapted, batches, count)}
-        for alpha in weight_interpolation.along(adapted.model, start, end)
+        for alpha in weight_interpolation.along(adapted.model, start, end, alphas=alphas)
     ]
     weight_interpolation.interpolate(adapted.model, start, end, alpha=1)
     return rows
@@ -94,7 +100,7 @@ def choose_alpha(
         out=directory,
         watched=False,
     )
-    rows = curve(made, *way)
+    rows = curve(made, *way, alphas=FIFTHS)
     alpha = choose(rows)
     weight_interpolation.interpolate(made.model, *way, alpha=alpha)
     chosen = {

@@ -27,7 +27,11 @@ def _fit(name: str, task: Task) -> Fitted:
         validation=task.validation,
         weights=class_weights(task.train[1], power=task.class_weight)[task.train[1]],
     )
-    found = on_features.with_new_names(given, on_features.METHODS[name].fit, task.seed)
+    fit = on_features.METHODS[name].fit
+    if task.held_out:
+        found = on_features.with_new_names(given, fit, task.seed)
+    else:
+        found = fit(given, task.seed)
     head = projection = None
     if isinstance(found, on_features.LinearFit):
         head = found.rows.T, found.bias

@@ -8,6 +8,8 @@ import numpy as np
 from pipelines.methods.embedding_batches import Embedded
 from pipelines.training import small_set_batch_size
 
+DIVERGED = 1000  # the last loss over the first, from which on the weights are of no use
+
 
 def batches_of(values: np.ndarray, labels: np.ndarray, *, most: int, seed: int) -> Embedded:
     """Features [v, n, d] and classes [v, n] in steps of `most` rows, or of all there are."""
@@ -24,6 +26,9 @@ def train(model: Any, data: Embedded, *, epochs: int, folder: Path) -> list[dict
     Args:
         model: compiled.
         folder: of the run, for its checkpoints.
+
+    Raises:
+        RuntimeError: training diverged.
     """
     import tensorflow as tf
 
@@ -45,5 +50,8 @@ def train(model: Any, data: Embedded, *, epochs: int, folder: Path) -> list[dict
         )
     first, last = (checkpoint.history[epoch]["loss"] for epoch in (0, -1))
     if last > first:
-        print(f"the loss rose from {first:.3g} to {last:.3g}: try a smaller --learning-rate")
+        message = f"the loss rose from {first:.3g} to {last:.3g}: try a smaller --learning-rate"
+        if last > DIVERGED * first:
+            raise RuntimeError(message)
+        print(message)
     return checkpoint.history

@@ -209,7 +209,7 @@ def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str]
 def _compiled(found: deployment_classifier.Deployable) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
-    compiled = tf.function(found.probabilities, reduce_retracing=True)
+    compiled = tf.function(found.probabilities, autograph=False, reduce_retracing=True)
     return lambda pixels: compiled(tf.constant(pixels)).numpy()
 
 
