@@ -98,6 +98,7 @@ TOKENS = {  # of special_tokens_map.json and tokenizer_config.json
     ),
     "model_max_length?": (None, json_schema.NUMBER),
     "tokenizer_class?": (None, str),
+    "truncation_side?": (None, json_schema.one_of("right")),
 }
 
 WEIGHT_MAP = {"weight_map": {"*": json_schema.FILE_NAME}}  # of weights in several files
