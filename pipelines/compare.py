@@ -29,6 +29,7 @@ def run(options: Options) -> int:
     check(options)
     manifest = Manifest.read(options.data)
     class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
+    class_names.captions(options.captions, manifest)  # refused now, not by the row that reads them
     away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )

@@ -19,8 +19,9 @@ def trained(monkeypatch, tmp_path):
     def against(first, whole, *, epochs=10, alpha=0.5):
         def choose_alpha(train, options, data, *, directory, devices):
             asked.append((directory.name, options.epochs))
-            curve = [{"seen_top1": 0.2}, {"seen_top1": first}]
-            return {"chosen": alpha, "curve": curve, "right": whole, "seconds": 3.0}
+            began = directory.name == auto.FIRST
+            right = (np.arange(100) < 100 * first).tolist() if began else whole
+            return {"chosen": alpha, "right": right, "seconds": 3.0}
 
         monkeypatch.setattr(wise_ft, "choose_alpha", choose_alpha)
         options = Options("records", "clip", str(tmp_path), method="paint", epochs=epochs)
@@ -36,7 +37,7 @@ def test_a_tower_that_begins_below_the_rows_interval_is_left_at_that(trained):
     assert asked == [("tried", 2)]
     assert "method" not in found and found["seconds"] == 3
     assert found["why"].startswith("blend is right for 60.0 % of the images to choose by, ")
-    assert found["why"].endswith("paint after 2 of 10 passes for 50.0 %")
+    assert found["why"].endswith("paint after 2 of 10 passes, alpha 0.5, for 50.0 %")
 
 
 def test_a_tower_that_is_surely_better_is_taken_with_its_alpha(trained):

@@ -42,9 +42,10 @@ def choose(
 
     Some of the seen classes are set aside. Of the rows on cached features it is `ROWS[0]`, unless
     another has the surely lower cross-entropy on validation. Then the image tower is trained for a
-    share of the passes; where its accuracy on validation ends below the row's interval, that is
-    all. Otherwise it is trained in full, with alpha chosen as `wise_ft` has it, and taken where
-    more images are right than by the row, by more than the standard error of the difference.
+    share of the passes; where its accuracy on validation, with alpha chosen as `wise_ft` has it, is
+    below the row's interval, that is all. Otherwise it is trained in full, alpha chosen again, and
+    taken where more images are right than by the row, by more than the standard error of the
+    difference.
 
     Args:
         train: as `wise_ft.choose_alpha` takes it.
@@ -122,13 +123,13 @@ def _against_tower(
     own, seconds = {row: float(right.mean())}, 0.0
     if few.epochs:
         first = wise_ft.choose_alpha(train, few, data, directory=out / FIRST, devices=devices)
-        best, seconds = max(point["seen_top1"] for point in first["curve"]), first["seconds"]
-        if best < low:
-            passes = f"{few.epochs} of {options.epochs} passes"
+        kept, seconds = float(np.mean(first["right"])), first["seconds"]
+        if kept < low:
+            passes = f"{few.epochs} of {options.epochs} passes, alpha {first['chosen']:g},"
             return {
                 "why": f"{row} is right for {_percent(right)} of the images to choose by, "
-                f"{TOWER} after {passes} for {100 * best:.1f} %",
-                "tried": {**own, TOWER: best},
+                f"{TOWER} after {passes} for {100 * kept:.1f} %",
+                "tried": {**own, TOWER: kept},
                 "seconds": seconds,
             }
     whole = wise_ft.choose_alpha(

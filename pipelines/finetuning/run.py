@@ -263,7 +263,7 @@ def _train(
 def _fit(
     made: "Adapted", options: Options, *, out: Path, course: "Checkpoint", watched: bool
 ) -> None:
-    from pipelines.finetuning import callbacks
+    from pipelines.finetuning import callbacks, seen_unseen_monitor
     from pipelines.training import resumable_fit
 
     model, data = made.model, made.data
@@ -284,9 +284,10 @@ def _fit(
         checkpoint=course,
         callbacks=[
             *callbacks.tuning(made, directory=out / "tensorboard", watched=watched),
+            *([seen_unseen_monitor.Forgetting(made)] if stopping and not watched else ()),
             *stopping,
         ],
         validation=strategies.distribute(strategy, partial(data.validation, model))
-        if watched or stopping
+        if made.has_texts and (watched or stopping)
         else None,
     )

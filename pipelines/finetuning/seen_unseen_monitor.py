@@ -15,8 +15,9 @@ from pipelines.runs import features as runs_features
 class Forgetting(keras.callbacks.Callback):
     """Adds the figures of `measure`, on validation, to the logs: before training, every epoch.
 
-    Images of held-out classes are measured and nothing more: put no callback that chooses by
-    these logs behind this one. Where the optimizer averages the weights, the averages count.
+    Images of held-out classes are measured and nothing more: let no callback behind this one choose
+    by their figures. `val_loss` is of seen classes alone. Where the optimizer averages the weights,
+    the averages count.
     """
 
     def __init__(self, adapted: Adapted) -> None:
@@ -37,11 +38,16 @@ class Forgetting(keras.callbacks.Callback):
         """The figures that can be said, by the names they have in the logs."""
         adapted = self.adapted
         if adapted.cache is not None:
-            figures = _figures(adapted, adapted.features("train", adapted.data.measured_ids))
+            made = adapted.features("train", adapted.data.measured_ids)
         else:
             if self._batches is None:  # read every time, but made once
                 self._batches = adapted.data.measured(adapted.model)
-            figures = measure(adapted, *self._batches)
+            batches, count = self._batches
+            made = runs_features.compute(adapted.model.encode_image, batches, count=count)
+        logits = adapted.logits(made.values)
+        figures = _figures(adapted, made.labels, logits)
+        if adapted.model.compiled and not adapted.has_texts:
+            figures["loss"] = _loss(adapted, made.labels, logits)
         return {f"val_{name}": value for name, value in figures.items() if value is not None}
 
 
@@ -51,18 +57,29 @@ def measure(adapted: Adapted, batches: Any, count: int) -> dict[str, Any]:
     Where images have several labels it is `map` instead, their mean average precision.
     """
     made = runs_features.compute(adapted.model.encode_image, batches, count=count)
-    return _figures(adapted, made)
+    return _figures(adapted, made.labels, adapted.logits(made.values))
 
 
-def _figures(adapted: Adapted, made: runs_features.Features) -> dict[str, Any]:
-    data, logits = adapted.data, adapted.logits(made.values)
+def _loss(adapted: Adapted, labels: np.ndarray, logits: np.ndarray) -> float:
+    """That of training, on images of seen classes."""
+    data, seen = adapted.data, list(adapted.data.parts.seen)
+    if not data.manifest.multi_label:
+        inside = np.isin(labels, seen)
+        labels, logits = np.searchsorted(seen, labels[inside]), logits[inside][:, seen]
+        if data.soft:
+            labels = np.eye(len(seen), dtype=np.float32)[labels]
+    return float(adapted.model.loss(labels, logits))
+
+
+def _figures(adapted: Adapted, labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+    data = adapted.data
     if data.manifest.multi_label:
         if not np.isfinite(logits).all():
             return {"map": np.nan}  # the run stops at it, and says so
-        precisions = several.average_precision(made.labels, several.sigmoid(logits))
+        precisions = several.average_precision(labels, several.sigmoid(logits))
         return {"map": float(np.nanmean(precisions))}
     return seen_unseen.figures(
-        made.labels,
+        labels,
         logits,
         seen=data.parts.seen,
         held_out=data.parts.held_out,

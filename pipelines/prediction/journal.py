@@ -110,8 +110,9 @@ def held(out: Path) -> Iterator[None]:
         with files.locked(folder):
             yield
     finally:
-        with contextlib.suppress(OSError):  # there are rows in it
-            folder.rmdir()
+        if folder.is_dir():  # an earlier try made it
+            with contextlib.suppress(OSError):  # there are rows in it
+                folder.rmdir()
 
 
 def _check_same(begun: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
