@@ -27,7 +27,6 @@ def run(options: Options) -> None:
     from pipelines.prediction import model_source
 
     onnx_file.check_packages(options.format)
-    out = folder.check_free(options.out, export.files(options.format))
     chosen = model_source.find(
         model_source.Source(
             options.model,
@@ -40,6 +39,10 @@ def run(options: Options) -> None:
     if chosen.said:
         print(f"model: {chosen.said}")
     options = replace(options, model=chosen.model)
+    if (document := export.finished(options)) is not None:
+        print(f"{export.summary(document)}\nWritten to {options.out} by the same command before")
+        return
+    out = folder.check_free(options.out, export.files(options.format))
     figures = export.figures_beside(chosen.folder, options.results)
     found = load_classifier.load(
         chosen.model,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from folder_contents import content
 from tensorflow.lite.tools import flatbuffer_utils
 
 import classifiers
@@ -68,11 +70,15 @@ def zero_shot(home, names, templates):
 IMAGES = [deployment_export.drawn_image(seed) for seed in range(100, 105)]
 
 
+def saved_options(home):
+    texts = ("--class-names", home / "names.txt", "--templates", "a {}", "the {}")
+    return (*texts, "--top-k", "2")
+
+
 @pytest.fixture(scope="module")
 def saved(home):
     """A dual encoder with names and templates of its own, as a SavedModel."""
-    texts = ("--class-names", home / "names.txt", "--templates", "a {}", "the {}")
-    assert export(home, home / "saved", *texts, "--top-k", "2") == 0
+    assert export(home, home / "saved", *saved_options(home)) == 0
     return home / "saved"
 
 
@@ -347,6 +353,22 @@ def test_a_tower_without_a_head_is_refused(home, tmp_path, capsys):
     assert "expected one that tells classes apart" in said and "without a head" in said
 
 
+def test_the_same_command_again_says_that_it_is_done(home, saved, capsys):
+    """As where it was killed just before it ended, which may leave its lock."""
+    before = content(saved)
+    (saved / ".lock").touch()
+    assert export(home, saved, *saved_options(home)) == 0
+    assert f"Written to {saved} by the same command before" in capsys.readouterr().out
+    assert content(saved) == before
+
+
 def test_nothing_is_overwritten(home, saved, capsys):
     assert export(home, saved, model="classifier.keras") == 2
+    assert "already holds" in capsys.readouterr().err
+
+
+def test_a_model_that_was_saved_since_is_not_exported_yet(home, saved, tmp_path, capsys):
+    copy = shutil.copytree(saved, tmp_path / "saved")
+    os.utime(copy / "export.json", (0, 0))
+    assert export(home, copy, *saved_options(home)) == 2
     assert "already holds" in capsys.readouterr().err

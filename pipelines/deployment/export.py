@@ -2,11 +2,12 @@
 
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
-`same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions; of a model that was trained
-here `certainty`, its temperature and thresholds (see `metrics.uncertainty`).
+`same_answer`, a fraction), `int8` (see `quantization_loss.measure`), config, versions; of a model
+that was trained here `certainty`, its temperature and thresholds (see `metrics.uncertainty`).
 """
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from duet import json_schema
 from pipelines.deployment import litert, onnx_file, quantization_loss, saved_model
 from pipelines.deployment import model_card as deployment_card
 from pipelines.deployment.load_classifier import Deployable
@@ -42,6 +44,28 @@ COMPARED = 16  # images
 def files(format: str) -> tuple[str, ...]:
     """Returns the names of files that an export may write."""
     return (*FILES[format], CARD, ABOUT)
+
+
+def finished(options: Any) -> dict[str, Any] | None:
+    """Returns the content of `export.json` if the same command has written it, and no file of its
+    model since; takes away what it left where it was killed as it ended."""
+    out, model = Path(options.out), Path(options.model)
+    try:
+        document = json_schema.read(out / ABOUT)
+    except (OSError, ValueError):  # there is none, or it is damaged
+        return None
+    written = (out / ABOUT).stat().st_mtime
+    sources = model.rglob("*") if model.is_dir() else filter(Path.exists, (model,))
+    if document.get("config") != _given(options) or any(
+        path.stat().st_mtime > written for path in sources
+    ):
+        return None
+    with folder.held(out):
+        return document
+
+
+def _given(options: Any) -> dict[str, Any]:
+    return {key: value for key, value in asdict(options).items() if key != "out"}
 
 
 def figures_beside(model: str, given: str | None) -> dict[str, Any] | None:
@@ -207,5 +231,6 @@ def _document(
         "bytes": sum(path.stat().st_size for path in written),
         "top_k": min(options.top_k, len(deployable.class_names)),
         "agreement": agreement,
+        "config": _given(options),
         "versions": results.versions(),
     }
