@@ -22,8 +22,8 @@ from classifiers import calibration
 from classifiers.on_features import choose
 from pipelines.fewshot import sampling
 from pipelines.finetuning.auto import ROWS
+from pipelines.methods.feature_task import PromptOptions, Task
 from pipelines.methods.registry import METHODS
-from pipelines.methods.task import PromptOptions, Task
 from pipelines.metrics import seen_unseen
 from pipelines.runs import class_split, models
 from pipelines.runs.feature_cache import FeatureCache

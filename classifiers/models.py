@@ -18,7 +18,7 @@ from dual_encoder import (
     class_embeddings,
     row_mean,
 )
-from dual_encoder.towers import xla
+from dual_encoder.towers import compiled_functions
 
 HEADS = ("linear", "zero-shot")
 
@@ -119,7 +119,9 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
     @cached_property
     def _compiled(self):
-        return xla.compiled(lambda images: self.features(images, training=False), self)
+        return compiled_functions.compiled(
+            lambda images: self.features(images, training=False), self
+        )
 
     def compile(self, optimizer="adamw", loss=None, *, metrics=None, **kwargs):
         """As in Keras, but named cross-entropies use logits, and `metrics` ignore padding.
@@ -133,7 +135,7 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         if isinstance(loss, str) and loss in LOSSES:
             loss = LOSSES[loss](from_logits=True, reduction=row_mean())
         weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
-        kwargs.setdefault("jit_compile", xla.xla_by_default())
+        kwargs.setdefault("jit_compile", compiled_functions.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def make_train_function(self, force=False):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from dual_encoder import onnx_graph
+from dual_encoder import onnx_postprocessing
 from dual_encoder.image_pixels import notice_fractions
-from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
+from dual_encoder.padding_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
 from duet import private_api
 
@@ -82,6 +82,7 @@ class PlainKeras(_Model):
             given.setdefault("shuffle", False)  # Keras warns that shuffling a dataset has no effect
         self.check_inputs(x)
         self.built_now()
+        self._make_metrics(targets_of(x, given.get("y")))
         given.pop("self")
         return super().fit(**given)
 
@@ -89,7 +90,16 @@ class PlainKeras(_Model):
         """As in Keras."""
         self.check_inputs(x)
         self.built_now()
+        self._make_metrics(targets_of(x, args[0] if args else kwargs.get("y")))
         return super().evaluate(x, *args, **kwargs)
+
+    def _make_metrics(self, y: Any) -> None:
+        """Makes the metrics of a classifier before its step is traced; see `private_api`."""
+        names, shape = getattr(self, "class_names", None), getattr(y, "shape", None)
+        if names is None or shape is None or not self.compiled or private_api.is_scoped(self):
+            return  # within a strategy Keras takes a batch first
+        predicted = keras.KerasTensor((None, len(names)))
+        private_api.make_metrics(self, keras.KerasTensor(tuple(shape)), predicted)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As in Keras, with one row per image: padding rows of weight 0 are left out."""
@@ -142,9 +152,9 @@ class PlainKeras(_Model):
                 "export to onnx: tf2onnx takes no model of images and texts; export a "
                 "ZeroShotClassifier of it, or in format tf_saved_model"
             )
-        with onnx_graph.exporting():
+        with onnx_postprocessing.exporting():
             super().export(filepath, format, verbose, input_signature=signature, **kwargs)
-        onnx_graph.finish(filepath)
+        onnx_postprocessing.finish(filepath)
 
     def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
         """As in Keras; a model saved afterwards loads quantized."""
@@ -212,6 +222,12 @@ def inputs_of(data: Any) -> Any:
     """Returns the x of a dataset as batch shapes; arrays are returned unchanged."""
     spec = getattr(data, "element_spec", data)
     return spec[0] if hasattr(data, "element_spec") and isinstance(spec, tuple) else spec
+
+
+def targets_of(data: Any, y: Any) -> Any:
+    """Returns the y of a dataset as batch shapes; that of arrays is returned unchanged."""
+    spec = getattr(data, "element_spec", None)
+    return spec[1] if isinstance(spec, tuple) and len(spec) > 1 else y
 
 
 def images_of(inputs: Any) -> Any:

@@ -1,22 +1,17 @@
 """Tokenizer: converts texts to token ids, with Hugging Face's `tokenizers`."""
 
-import html
-import re
-import string
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import ftfy
 import keras
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from dual_encoder.text_cleaning import CLEANINGS
+
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from dual_encoder import DualEncoder
 
 
 SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
@@ -186,29 +181,6 @@ class Tokenizer:
         return cls(**config)
 
 
-def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
-    """Converts a text or list of texts to token ids [b, n]; a single row of ids to a batch.
-
-    Pads only to the longest text if the tower's `trims_exactly` allows it.
-
-    Raises ValueError for texts without a tokenizer.
-    """
-    if isinstance(texts, str):
-        texts = [texts]
-    if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
-        if tokenizer is None:
-            raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
-        length = None if tower.trims_exactly else tower.context_length
-        return tokenizer(list(texts), length=length)
-    shape = getattr(texts, "shape", None)
-    if shape is None:
-        texts = np.asarray(texts)
-        shape = texts.shape
-    if len(shape) not in (1, 2) or (isinstance(texts, np.ndarray) and texts.dtype.kind not in "iu"):
-        raise ValueError(f"texts: expected texts, or token ids [b, n]; got shape {list(shape)}")
-    return texts[None] if len(shape) == 1 else texts
-
-
 def _is_unicode(text: str) -> bool:
     """Returns whether the text has no lone surrogate."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
@@ -250,81 +222,3 @@ def _untrained() -> tokenizers.Tokenizer:
         single="<start> $A <end>", special_tokens=ends
     )
     return tokenizer
-
-
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-# Letters with combining marks, and decomposed Korean letters.
-_APART = re.compile("\\w[\u0300-\u036f\u3099\u309a]+|[\u1100-\u11ff\u3131-\u318e]+")
-
-
-def _mended(text: str) -> str:
-    """Repairs broken encodings, resolves HTML entities (twice) and collapses spaces."""
-    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
-
-
-def _mended_lower(text: str) -> str:
-    return _mended(text).lower()
-
-
-def _canonical(text: str) -> str:
-    return _plain(_mended(text).replace("_", " "))
-
-
-def _plain(text: str) -> str:
-    """Lower-cases, removes punctuation and collapses spaces."""
-    return " ".join(text.translate(_NO_PUNCTUATION).lower().split())
-
-
-def _composed(text: str) -> str:
-    """Applies `_plain` and composes letters; "▁" is SentencePiece's space.
-
-    SentencePiece composes all letters; `tokenizers` misses longer ones, such as "カ" with a mark.
-    """
-    return _APART.sub(_shorter, _plain(text.replace("▁", " ")))
-
-
-def _shorter(match: re.Match[str]) -> str:
-    """Returns the composed form if shorter; does not reorder marks otherwise."""
-    composed = unicodedata.normalize("NFKC", match[0])
-    return composed if len(composed) < len(match[0]) else match[0]
-
-
-CLEANINGS: dict[str, Callable[[str], str]] = {
-    # Unchanged: the tokenizer's normalizer does the rest, as in `transformers`.
-    "none": str,
-    # CLIP's byte pairs, in open_clip and OpenAI's code.
-    "openai": _mended_lower,
-    # open_clip's RoBERTa and XLM-RoBERTa towers: case is kept.
-    "whitespace": _mended,
-    # SigLIP in open_clip: "_" becomes a space.
-    "canonicalize": _canonical,
-    # SigLIP in `transformers`: "_" is removed like other punctuation; HTML entities stay.
-    "siglip": _composed,
-}
-
-STEP = 8  # tokens: rounds row lengths, as each new length is compiled again
-
-
-def longest_row(
-    model: "DualEncoder", prompts: Iterable[Sequence[str]], *, strict: bool = False
-) -> int | None:
-    """Returns the tokens of the longest prompt of all classes, or None if padding matters.
-
-    With None, rows have the tokenizer's context length. With `strict`, raises ValueError for a text
-    that would be truncated.
-    """
-    if model.tokenizer is None or not model.text_tower.trims_exactly:
-        return None
-    return model.tokenizer([text for texts in prompts for text in texts], strict=strict).shape[1]
-
-
-def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
-    """Returns the row length that fits all texts: a multiple of `STEP`, at most the context.
-
-    The whole context length if padding matters; `strict` as in `longest_row`.
-    """
-    tokens = longest_row(model, [chosen], strict=strict)
-    if tokens is None:
-        return model.context_length
-    return min(model.context_length, -(-tokens // STEP) * STEP)

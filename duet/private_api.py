@@ -54,6 +54,16 @@ def is_scoped(model: "keras.Model") -> bool:
     return model._distribute_strategy is not None
 
 
+def make_metrics(model: "keras.Model", y: Any, y_pred: Any) -> None:
+    """Makes the metrics that `compile` was given, from the shapes of targets and predictions.
+
+    Keras makes them in the first step, whose variables have TensorFlow trace it a second time.
+    """
+    metrics = model._compile_metrics
+    if metrics is not None and not metrics.built:
+        metrics.build(y, y_pred)
+
+
 def added_losses(model: "keras.Model") -> Any:
     """Returns this replica's share of the losses that layers add to the model's loss."""
     return sum(map(model._aggregate_additional_loss, model.losses))

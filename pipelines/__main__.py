@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duet
 from duet import files
-from pipelines.runs import command_line
+from pipelines.runs import rerun_command
 
 COMMANDS = {
     "datasets": "what can be prepared: the catalogue of datasets",
@@ -144,7 +144,7 @@ def _print_completion(shells: list[str]) -> int:
 
 
 def _help() -> str:
-    name = command_line.program()
+    name = rerun_command.program()
     rows = [f"  {command:<10} {what}" for command, what in COMMANDS.items()]
     about = [
         f"`{name} COMMAND --help` lists the options of a command that are needed first, "
@@ -183,7 +183,7 @@ def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    line = " ".join(message.split()).replace(command_line.MODULE, command_line.program())
+    line = " ".join(message.split()).replace(rerun_command.MODULE, rerun_command.program())
     line = line.encode("utf-8", "backslashreplace").decode()  # names of files need not be text
     line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
     print(f"error: {line}", file=sys.stderr)

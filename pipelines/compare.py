@@ -22,7 +22,7 @@ def run(options: Options) -> int:
     from pipelines.comparison.worker import Call
     from pipelines.comparison.worker_pool import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_names, class_split, config, folder, origin
+    from pipelines.runs import class_names, class_split, config, folder, resume_check
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
@@ -35,8 +35,8 @@ def run(options: Options) -> int:
     )
     options = folds.settled(options, manifest, away)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
-    begun = origin.of(manifest, options.model)
-    origin.check(out, begun)
+    begun = resume_check.of(manifest, options.model)
+    resume_check.check(out, begun)
     if options.dry_run:
         return _dry_run(options, manifest)
     verify_splits(options.data, manifest, "train", options.test)
@@ -50,7 +50,7 @@ def run(options: Options) -> int:
 
         def claim() -> None:
             folder.claim(out, options)
-            origin.keep(out, begun)
+            resume_check.keep(out, begun)
             folds.write(plan.folds)
 
         comparison_plan.run(plan, workers, about, claim=claim)
@@ -63,10 +63,12 @@ def run(options: Options) -> int:
 
 def _dry_run(options: Options, manifest: "Manifest") -> int:
     """Say what would be run; nothing is written."""
-    from pipelines.comparison import budget, recipes
+    from pipelines.comparison import budget, finetune_recipes
 
     speed = budget.measured_speed(options.model)
-    print("\n".join(budget.forecast(options, manifest, recipes.read(options), speed=speed)))
+    print(
+        "\n".join(budget.forecast(options, manifest, finetune_recipes.read(options), speed=speed))
+    )
     return 0
 
 
@@ -79,13 +81,13 @@ def _written(
     health: list[str],
 ) -> dict[str, Any]:
     """Everything but the runs; prints the table. Returns the results."""
-    from pipelines.comparison import mistakes, report, results, tensorboard
+    from pipelines.comparison import mistakes, output_files, results, tensorboard
     from pipelines.comparison.worker import Call
-    from pipelines.runs import class_names, origin
+    from pipelines.runs import class_names, resume_check
     from pipelines.runs import results as runs_results
 
     document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
-    document |= runs_results.health(health) | origin.noted(about.out)
+    document |= runs_results.health(health) | resume_check.noted(about.out)
     said = results.said(plan)
     wrong = (
         mistakes.rows(
@@ -98,9 +100,9 @@ def _written(
         if said
         else []
     )
-    report.write(about.out, document, wrong)
+    output_files.write(about.out, document, wrong)
     workers.call(Call(tensorboard.write, (about.out / "tensorboard", document, wrong)))
-    print(report.terminal_table(document))
+    print(output_files.terminal_table(document))
     if line := class_names.equal_names_line(document):
         print(line)
     return document
@@ -133,7 +135,7 @@ def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -
 
 def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[str, Any]]:
     """What each method that has finished costs to run; measured now where it is not known."""
-    from pipelines.comparison import fit_and_measure
+    from pipelines.comparison import fit_with_costs
     from pipelines.comparison import shared_context as comparison_about
     from pipelines.comparison.worker import Call
     from pipelines.runs import results
@@ -145,6 +147,6 @@ def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[s
             continue
         row = comparison_about.costs(method, about)
         if row is None:
-            row = workers.call(Call(fit_and_measure.measure_costs, (method, about, cell)))
+            row = workers.call(Call(fit_with_costs.measure_costs, (method, about, cell)))
         found[method] = row
     return found

@@ -93,12 +93,14 @@ def _figures(document: dict[str, Any], *more: str) -> str:
 
 def _loaded(options: Options, manifest: "Manifest") -> tuple[Options, Any]:
     """The model, and the options with the precision that it has."""
-    from pipelines.runs import models, precision
+    from pipelines.runs import embedding_precision, models
 
     splits = (options.split, *(options.distractors or ()))
     images = sum(manifest.split(split).count for split in splits)
-    model = precision.load(options.model, options.precision, images=images, read=models.load)
-    found: dict[str, Any] = {"precision": precision.policy_of(model)}
+    model = embedding_precision.load(
+        options.model, options.precision, images=images, read=models.load
+    )
+    found: dict[str, Any] = {"precision": embedding_precision.policy_of(model)}
     return replace(options, **found), model
 
 

@@ -23,13 +23,13 @@ def run(options: Options) -> None:
             options.templates, manifest, domain=options.domain, names=class_names
         )
     runtime.import_tensorflow()
-    from pipelines.deployment import classifier, export, onnx_file
-    from pipelines.prediction import source
+    from pipelines.deployment import export, load_classifier, onnx_file
+    from pipelines.prediction import model_source
 
     onnx_file.check_packages(options.format)
     out = folder.check_free(options.out, export.files(options.format))
-    chosen = source.find(
-        source.Source(
+    chosen = model_source.find(
+        model_source.Source(
             options.model,
             class_names=tuple(class_names) if class_names else None,
             templates=tuple(templates) if templates else None,
@@ -41,7 +41,7 @@ def run(options: Options) -> None:
         print(f"model: {chosen.said}")
     options = replace(options, model=chosen.model)
     figures = export.figures_beside(chosen.folder, options.results)
-    found = classifier.load(
+    found = load_classifier.load(
         chosen.model,
         class_names=chosen.class_names,
         templates=chosen.templates,

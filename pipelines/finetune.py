@@ -7,7 +7,7 @@ from pipelines.finetuning.options import Options as Options
 
 def run(options: Options) -> None:
     """Fine-tunes; leaves `model.keras`, `results.json`, `report.html` and TensorBoard's files."""
-    from pipelines.finetuning import report as finetuning_report
+    from pipelines.finetuning import output_files as finetuning_report
     from pipelines.finetuning import run as finetuning_run
     from pipelines.runs import folder, results
 

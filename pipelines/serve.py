@@ -71,7 +71,7 @@ def prepared(options: Options) -> Server:
     from pipelines.retrieval.searcher import Searcher
     from pipelines.serving.app import application
     from pipelines.serving.limits import Impatient
-    from pipelines.serving.service import Finder
+    from pipelines.serving.search_service import Finder
 
     finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])
     finder.warm_up()

@@ -17,7 +17,7 @@ TOKENIZER, MODEL = "tokenizer.json", "model.keras"
 
 def run(options: Options) -> None:
     """Trains; leaves `model.keras`, `results.json`, `report.html` and TensorBoard's files."""
-    from pipelines.runs import folder, origin, runtime
+    from pipelines.runs import folder, resume_check, runtime
     from pipelines.runs import strategy as strategies
     from pipelines.training import data as training_data
     from tfrecords import Manifest
@@ -36,8 +36,8 @@ def run(options: Options) -> None:
     if folder.is_finished(options.out, options, finished=MODEL, free=strategies.ELASTIC):
         return _say_finished(Path(options.out))
     out = folder.check_resumable(options.out, options, finished=MODEL, free=strategies.ELASTIC)
-    begun = origin.of(data.manifest, options.model)
-    origin.check(out, begun)
+    begun = resume_check.of(data.manifest, options.model)
+    resume_check.check(out, begun)
     strategy = runtime.start(
         options.strategy,
         batch_size=options.batch_size,
@@ -54,7 +54,7 @@ def run(options: Options) -> None:
 def _say_finished(out: Path) -> None:
     """Of a run that was finished before."""
     from pipelines.runs import results
-    from pipelines.training import report as training_report
+    from pipelines.training import output_files as training_report
 
     print("finished already; nothing is left to do")
     print(training_report.summary(results.read(out / results.FILE)))
@@ -63,7 +63,7 @@ def _say_finished(out: Path) -> None:
 def _run(
     options: Options, data: "Pairs", begun: dict[str, Any], *, out: Path, strategy: Any
 ) -> None:
-    from pipelines.runs import folder, origin
+    from pipelines.runs import folder, resume_check
     from pipelines.runs import strategy as strategies
     from pipelines.training import vocabulary
     from tfrecords import naming_damage
@@ -78,12 +78,12 @@ def _run(
     chief = strategies.is_chief(strategy)
     if chief:  # nothing is written before it is sure that the run can begin
         folder.claim(out, options)
-        origin.keep(out, begun, devices=strategies.describe(strategy))
+        resume_check.keep(out, begun, devices=strategies.describe(strategy))
         vocabulary.write_tokenizer(model.tokenizer, out / TOKENIZER)
     with naming_damage(options.data):
         course = _fit(model, options, data, out=out)
     if chief:
-        from pipelines.training import report as training_report
+        from pipelines.training import output_files as training_report
 
         document = training_report.write(
             out,
@@ -126,7 +126,7 @@ def build(
 def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) -> "Checkpoint":
     """Train to the end, everything watched. Returns what remembers the course of the run."""
     from pipelines.runs import strategy as strategies
-    from pipelines.training import fit, monitors
+    from pipelines.training import callback_list, resumable_fit
     from pipelines.training.checkpoint import Checkpoint
 
     strategy = model.distribute_strategy
@@ -137,7 +137,7 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
         every=options.checkpoint_steps,
         writes=chief,
     )
-    stopping = fit.stopping(
+    stopping = resumable_fit.stopping(
         out / "checkpoints",
         early_stopping=options.early_stopping,
         plateau=options.plateau,
@@ -145,14 +145,14 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
         writes=chief,
     )
     validation = partial(data.validation, model)
-    fit.fit(
+    resumable_fit.fit(
         model,
         lambda step: strategies.distribute(
             strategy, partial(data.training, model, start_step=step)
         ),
         epochs=options.epochs,
         checkpoint=checkpoint,
-        callbacks=[*monitors.watched(model, data, directory=out / "tensorboard"), *stopping],
+        callbacks=[*callback_list.watched(model, data, directory=out / "tensorboard"), *stopping],
         validation=strategies.distribute(strategy, validation) if data.validates else None,
     )
     return checkpoint

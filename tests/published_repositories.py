@@ -17,7 +17,7 @@ import yaml
 from safetensors.numpy import save
 
 from dual_encoder import CHECKPOINTS, Checkpoint
-from dual_encoder.checkpoints.consistency import describe
+from dual_encoder.checkpoints.catalog_check import describe
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
@@ -91,7 +91,8 @@ HF = ("roberta-base", "xlm-roberta-base")
 
 def _settings(facts: dict, row: Checkpoint, words: str | None) -> dict[str, bytes]:
     """All files but the weights."""
-    texts = {"README.md": b"about", "modules.json": b"[]", "sentence_bert_config.json": b"{}"}
+    texts = {"README.md": b"about", "modules.json": b"[]"}
+    texts["sentence_bert_config.json"] = b'{"max_seq_length": 256, "do_lower_case": false}'
     texts["1_Pooling/config.json"] = b'{"pooling_mode_mean_tokens": true}'
     texts["special_tokens_map.json"] = b"{}"
     size = _vocabulary_size(words) if words else 0

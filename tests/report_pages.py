@@ -9,18 +9,18 @@ from multilabel_documents import document as multi_label_document
 from PIL import Image
 from training_documents import RESULTS
 
-from pipelines.comparison import report as comparison_report
+from pipelines.comparison import output_files as comparison_report
 from pipelines.evaluation import captions_report, multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.fewshot import report as fewshot_report
-from pipelines.finetuning import report as finetuning_report
+from pipelines.finetuning import output_files as finetuning_report
 from pipelines.inspection import report as inspection_report
-from pipelines.inspection.suspects import Suspect
+from pipelines.inspection.suspects_table import Suspect
 from pipelines.metrics import retrieval as metrics_retrieval
 from pipelines.metrics import seen_unseen
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import results
-from pipelines.training import report as training_report
+from pipelines.training import output_files as training_report
 
 IMAGE = np.full((20, 30, 3), 200, np.uint8)
 BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.2, "requests": 9}

@@ -51,6 +51,18 @@ def test_it_learns_by_plain_fit(multi_label):
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_step_is_traced_once(multi_label, monkeypatch):
+    """Metrics that were made in it would have it traced again."""
+    model, traced = zero_shot(multi_label=multi_label), []
+    labels = np.eye(3, dtype=np.float32) if multi_label else np.arange(3)
+    model.compile("sgd", metrics=["accuracy"])
+    step = model.train_step
+    monkeypatch.setattr(model, "train_step", lambda data: traced.append(1) or step(data))
+    found = model.fit({"image": PIXELS}, labels, batch_size=3, epochs=2, verbose=0).history
+    assert len(traced) == 1 and len(found["accuracy"]) == 2
+
+
 def test_losses_by_name_take_logits():
     model = zero_shot()
     logits, labels = np.asarray(model(PIXELS)), np.array([2, 0, 1])

@@ -242,7 +242,7 @@ def scale_losses(path):
     import keras
     import tensorflow as tf
 
-    from dual_encoder.distributed_training import ExactTraining
+    from dual_encoder.replica_train_step import ExactTraining
 
     class Sum(ExactTraining, keras.Model):
         """The loss is weight x sum(x), in all."""

@@ -161,6 +161,33 @@ def test_what_is_left_out_is_as_transformers_has_it(read, kind, mean, interpolat
     assert found["resize"] == resize
 
 
+@pytest.mark.parametrize(
+    ("key", "name", "kind"),
+    [
+        ("image_processor_type", "ViTImageProcessor", "vit"),
+        ("image_processor_type", "ViTImageProcessorFast", "vit"),
+        ("image_processor_type", "SiglipImageProcessor", "siglip"),
+        ("feature_extractor_type", "ConvNextFeatureExtractor", "convnext"),
+        ("feature_extractor_type", "ChineseCLIPFeatureExtractor", "clip"),
+    ],
+)
+def test_the_processor_that_a_file_names_counts_before_the_model(read, key, name, kind):
+    given = {"size": {"shortest_edge": 16} if kind == "convnext" else 16}
+    for model in ("clip", "siglip", "vit"):
+        assert read(given | {key: name}, kind=model) == read(given, kind=kind)
+
+
+@pytest.mark.parametrize("name", ["BlipImageProcessor", "CLIPProcessor", 7])
+def test_other_processors_are_refused(read, name):
+    with pytest.raises(ValueError, match=r"expected an image_processor_type of Bit, CLIP, .*; got"):
+        read(USUAL | {"image_processor_type": name})
+
+
+def test_a_shorter_side_without_a_crop_makes_no_squares(read):
+    with pytest.raises(ValueError, match="expected do_center_crop true, or a size of height"):
+        read({"size": {"shortest_edge": 16}}, kind="siglip")
+
+
 def test_google_s_file_of_160_bytes(read):
     """Those of its ViTs have no `resample`: `transformers` then takes bilinear."""
     half = [0.5, 0.5, 0.5]

@@ -42,6 +42,27 @@ def test_names_of_kerashub_stand_for_handles_and_others_do_not():
     assert fetch.handle("clip-vit-base-patch32") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("deberta_v3_extra_small_en", "DebertaV3Backbone"),
+        ("metaclip_2_vit_huge_patch14_224", "MetaCLIP2Backbone"),
+        ("kaggle://keras/gemma/keras/gemma_2b_en", "GemmaBackbone"),
+    ],
+)
+def test_other_kinds_are_refused_before_anything_is_fetched(name, kind, monkeypatch):
+    monkeypatch.setenv("KAGGLE_API_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ValueError, match=f"^{name}: expected a preset of CLIPBackbone, .*{kind}"):
+        dual_encoder.load(name)
+
+
+@pytest.mark.parametrize("kind", ["CLIPBackbone", "DeiTBackbone", "XLMRobertaBackbone"])
+def test_the_class_of_a_preset_is_kerashub_s(kind):
+    presets = getattr(keras_hub.models, kind).presets
+    assert {fetch.kind(fetch.handle(name)) for name in presets} == {kind}
+    assert fetch.kind("duet/tiny/keras/vit_tiny") is None
+
+
 def test_an_address_that_is_none():
     with pytest.raises(ValueError, match=r"kaggle://x/y: expected kaggle://ORG/MODEL/keras/PRESET"):
         dual_encoder.load("kaggle://x/y")

@@ -1,8 +1,11 @@
 """`dual_encoder.load`: the ways in, and what each wrong one says."""
 
+import json
+import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,9 +13,11 @@ import pytest
 
 import classifiers
 import dual_encoder
-from dual_encoder.checkpoints.load import settings
+from dual_encoder.checkpoints.repositories import settings
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
+
+CHECKPOINTS = Path(__file__).parent / "fixtures" / "pretrained"
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +84,29 @@ def test_weights_alone(tmp_path):
     path.write_bytes(b"x")
     assert refused(ValueError, path) == (
         f"{path}: weights alone are no model; expected the folder that they lie in, with "
-        "open_clip_config.json or config.json beside them"
+        "open_clip_config.json or config.json, and a tokenizer, beside them"
     )
     assert refused(FileNotFoundError, tmp_path) == (
         f"{tmp_path}: expected open_clip_config.json or config.json with the weights; "
         "there is model.safetensors"
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "repository"),
+    [
+        ("ViT-B-32.pt", "clip-vit-base-patch32", "timm/vit_base_patch32_clip_224.openai"),
+        ("ViT-L-14-336px.pt", "clip-vit-large-patch14-336", "timm/vit_large_patch14_clip_336."),
+        ("RN50x4.pt", "RN50x4/openai", "timm/resnet50x4_clip.openai"),
+        ("best.pt", None, None),
+    ],
+)
+def test_weights_as_openai_s_package_keeps_them_name_their_row(file, name, repository, tmp_path):
+    (tmp_path / file).write_bytes(b"x")
+    message = refused(ValueError, tmp_path / file)
+    assert "or the folder that they lie in" in message or name is None
+    assert (f"expected {name}, the same from the hub" in message) == (name is not None)
+    assert (f"hf://{repository}" in message) == (name is not None)
 
 
 def test_a_folder_without_a_model(tmp_path):
@@ -182,3 +204,16 @@ def test_an_image_size_that_is_none_is_refused(size):
         ValueError, match=f"image_size: expected a whole number above 0; got {size!r}"
     ):
         dual_encoder.load("shapes-tiny", image_size=size)
+
+
+@pytest.mark.parametrize("key", ["width", "mlp_ratio"])
+def test_sizes_that_the_weights_have_not_take_no_memory(tmp_path, key):
+    """The variables would be of some hundred gigabytes; and the next checkpoint loads."""
+    right = CHECKPOINTS / "open_clip_vit"
+    folder = shutil.copytree(right, tmp_path / "wrong")
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"][key] = 100_000 if key == "width" else 1e10
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"expected|do not match"):
+        dual_encoder.load(folder)
+    assert dual_encoder.load(right).built

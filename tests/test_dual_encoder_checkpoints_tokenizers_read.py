@@ -14,7 +14,7 @@ import tokenizers
 
 from dual_encoder import Tokenizer
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
-from dual_encoder.tokenizer import CLEANINGS
+from dual_encoder.text_cleaning import CLEANINGS
 
 FIXTURES = Path(__file__).parent / "fixtures" / "tokenizers"
 REFERENCES = json.loads((FIXTURES / "references.json").read_text(encoding="utf-8"))
@@ -235,6 +235,9 @@ def test_refused_folders(folder, tmp_path):
     (folder / "special_tokens_map.json").write_text("{")
     refused(ValueError, "special_tokens_map.json: not readable as JSON")
     (folder / "special_tokens_map.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"truncation_side": "left"}')
+    refused(ValueError, "truncation_side: expected null or 'right'; got 'left'")
+    (folder / "tokenizer_config.json").unlink()
     (folder / "merges.txt").write_text("#version: 0.2\nno such\n")
     refused(ValueError, "clip: no tokenizer can be read")
     (folder / "vocab.json").write_text('{"a": 0}')

@@ -262,6 +262,14 @@ def test_images_of_another_size_are_refused_with_both_sizes(shape):
         assert f"got {list(shape)}; " in line
 
 
+@pytest.mark.parametrize(("ids", "got"), [([[1, 999]], 999), ([-1, 2], -1)])
+def test_token_ids_without_an_embedding_are_refused(ids, got):
+    model = DualEncoder(vit(), text(), tokenizer=TOKENIZER, embed_dim=8)
+    size = TOKENIZER.vocabulary_size
+    with pytest.raises(ValueError, match=f"expected token ids below {size}, .*; got {got}$"):
+        model.encode_text(np.array(ids))
+
+
 @pytest.mark.parametrize(
     "make", [vit, hub_vit, efficientnet, lambda: ConvolutionalTower(32, widths=(4, 8))]
 )

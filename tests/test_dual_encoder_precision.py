@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import dual_encoder
-from dual_encoder.distributed_training import ExactTraining
+from dual_encoder.replica_train_step import ExactTraining
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "pretrained"

@@ -332,9 +332,14 @@ def test_files_that_only_look_like_weights_are_refused(copied):
         ),
         ("siglip", "config.json", {"text_config__hidden_act": "swish"}, "got 'swish'"),
         ("siglip", "preprocessor_config.json", {"resample": 1}, "expected resample 2 or 3"),
-        ("siglip", "preprocessor_config.json", {"size": {"shortest_edge": 9}}, "images of 9 pix"),
+        ("siglip", "preprocessor_config.json", {"size": {"height": 9, "width": 9}}, "of 9 x 9 pix"),
         ("siglip", "preprocessor_config.json", {"do_resize": False}, "expected do_resize true"),
-        ("vit_pooler", "config.json", {"num_channels": 1}, "expected 3 channels; got 1"),
+        ("vit_pooler", "config.json", {"num_channels": 1}, "expected num_channels 3"),
+        ("vit_pooler", "config.json", {"pooler_act": "gelu"}, "expected pooler_act tanh"),
+        ("bert_mean", "config.json", {"is_decoder": True}, "expected is_decoder False"),
+        ("chinese_clip", "config.json", {"text_config__is_decoder": True}, "is_decoder False"),
+        ("siglip", "config.json", {"vision_config__vision_use_head": False}, "_head True"),
+        ("roberta", "config.json", {"pad_token_id": None}, "expected a pad_token_id"),
         (
             "open_clip_vit",
             "open_clip_config.json",
@@ -384,7 +389,7 @@ def test_files_that_only_look_like_weights_are_refused(copied):
         ("bert_mean", "config.json", {"quantization_config": {}}, "got quantization_config"),
         ("deit", "config.json", {"id2label": [1, 2, 3]}, "expected id2label with a name for each"),
         ("siglip", "preprocessor_config.json", {"resample": [3]}, "expected resample 2 or 3"),
-        ("dinov2", "config.json", {"use_swiglu_ffn": 3}, "settings are not understood (StopIter"),
+        ("dinov2", "config.json", {"use_swiglu_ffn": 3}, "expected use_swiglu_ffn false"),
     ],
 )
 def test_configurations_of_something_else(copied, name, file, change, expected_message):

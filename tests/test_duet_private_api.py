@@ -66,6 +66,16 @@ def test_a_model_of_a_strategy_is_told_since_keras_takes_a_batch_of_it_before_tr
         assert private_api.is_scoped(keras.Sequential([keras.layers.Dense(2)]))
 
 
+def test_metrics_are_made_before_a_step_is_traced():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=["accuracy"])
+    shapes = keras.KerasTensor((None,)), keras.KerasTensor((None, 2))
+    private_api.make_metrics(model, *shapes)
+    private_api.make_metrics(model, *shapes)  # which are not made again
+    (made,) = [metric for metric in model.metrics if metric.name == "compile_metrics"]
+    assert [type(metric).__name__ for metric in made.metrics] == ["SparseCategoricalAccuracy"]
+
+
 def test_penalties_on_weights_are_in_the_loss():
     penalised = keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L2(0.5))
     model = keras.Sequential([keras.Input((3,)), penalised])

@@ -228,7 +228,7 @@ def test_models_import_without_tensorflow():
 
 def test_what_a_finished_run_says_needs_no_keras():
     """`finetune` and `train` of one read no model, and TensorFlow greets on standard error."""
-    reached, left = set(), ["pipelines.finetuning.report", "pipelines.training.report"]
+    reached, left = set(), ["pipelines.finetuning.output_files", "pipelines.training.output_files"]
     while left:
         by = left.pop()
         reached.add(by)

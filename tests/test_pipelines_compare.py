@@ -15,9 +15,9 @@ from report_pages import comparison_document
 from saved_runs import valid_results
 
 from pipelines.__main__ import main
-from pipelines.comparison import budget, fit_and_measure
+from pipelines.comparison import budget, fit_with_costs
+from pipelines.comparison import output_files as comparison_report
 from pipelines.comparison import plan as comparison_plan
-from pipelines.comparison import report as comparison_report
 from pipelines.comparison.options import Options
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS as TABLE
@@ -181,7 +181,7 @@ def test_a_model_that_cannot_be_had_ends_the_command_before_the_first_run(home):
 
 def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_path):
     with pytest.raises(ValueError, match="'Red' and 'red' are the same tokens to this model"):
-        fit_and_measure.resolve(str(home / "clip.keras"), ["Red", "dog", "red"], ["{}"])
+        fit_with_costs.resolve(str(home / "clip.keras"), ["Red", "dog", "red"], ["{}"])
     shutil.copytree(home / "records", tmp_path / "records")
     manifest = Manifest.read(home / "records")
     _, second, *others = manifest.class_names

@@ -6,7 +6,7 @@ from colours import NAMES
 from tiny_models import clip
 
 import classifiers
-from pipelines.comparison import cost_table, serving_costs
+from pipelines.comparison import serving_cost_table, serving_costs
 from pipelines.comparison.shared_context import About
 from pipelines.costs import flops, training
 from pipelines.reporting import text as reporting_text
@@ -135,16 +135,16 @@ def test_the_table(home):
         {"method": "auto", **row, "deployed": {**own, **SERVED, "like": "zero-shot"}},
         {"method": "vit", **row, "deployed": None},
     ]
-    made = cost_table.table(rows)
+    made = serving_cost_table.table(rows)
     assert [each["method"] for each in made["rows"]] == ["zero-shot", "auto"]
     assert "A million" not in made["headings"]  # nobody gave a price
     cells = ["77.3 M", "543 k", "0", "1.2 kB", "250", "4.0 / 5.2", "4.0 / 5.2"]
     assert made["rows"][0]["cells"] == cells
     assert made["rows"][1]["remark"] == "measured as zero-shot"
-    assert cost_table.table(rows[2:]) is None
-    assert cost_table.flat(rows[2])["deployed_flops"] is None
+    assert serving_cost_table.table(rows[2:]) is None
+    assert serving_cost_table.flat(rows[2])["deployed_flops"] is None
     rows[0]["price_per_million"] = training.money_per_million(250, 3.6)
-    assert [each["cells"][-1] for each in cost_table.table(rows)["rows"]] == [
+    assert [each["cells"][-1] for each in serving_cost_table.table(rows)["rows"]] == [
         "4.00",
         reporting_text.DASH,
     ]

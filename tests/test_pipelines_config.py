@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from pipelines.__main__ import COMMANDS
-from pipelines.runs import config, hub_revision, option_groups
+from pipelines.runs import config, help_groups, hub_revision
 
 
 @dataclass
@@ -136,7 +136,7 @@ def test_help_has_every_option_of_a_command_that_has_few(asked, capsys):
 
 
 def test_short_help_has_what_is_needed_first_and_whole_help_the_rest(capsys, monkeypatch):
-    monkeypatch.setitem(option_groups.BASIC, "thing", "rate out gone")
+    monkeypatch.setitem(help_groups.BASIC, "thing", "rate out gone")
     output = printed(capsys, "--help", options=Options, command="thing")
     assert "--rate" in output and "--kind" not in output
     assert "4 more options: python -m pipelines thing --help-all" in output

@@ -12,7 +12,7 @@ import dual_encoder
 from pipelines.costs import serving, training
 from pipelines.costs.training import Training, level
 from pipelines.deployment import saved_model
-from pipelines.deployment.classifier import Deployable
+from pipelines.deployment.load_classifier import Deployable
 from pipelines.runs import models
 
 # The Food-101 study's Tables 1 and 2, ten epochs each: GFLOPs of an image forwards (35.1 of

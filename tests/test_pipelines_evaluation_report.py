@@ -12,7 +12,7 @@ from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import calibration, classification
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting import figure as reporting_figure
-from pipelines.runs import command_line, results
+from pipelines.runs import rerun_command, results
 
 
 def test_document_has_every_field_and_survives_writing_and_reading(tmp_path):
@@ -74,7 +74,7 @@ def test_terminal_table_has_a_line_per_figure():
 
 def test_command_line_is_what_to_type():
     options = {**CONFIG, "progress": True, "jit": False}
-    assert command_line.command_line("evaluate", options) == (
+    assert rerun_command.command_line("evaluate", options) == (
         "python -m pipelines evaluate --data 'records/a b' --model m "
         "--templates 'a {}.' '{}' --seed 0 --progress --no-jit"
     )

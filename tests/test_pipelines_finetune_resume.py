@@ -20,7 +20,7 @@ runtime.import_tensorflow()
 from tiny_models import clip  # noqa: E402
 
 import tfrecords  # noqa: E402
-from dual_encoder.towers import xla  # noqa: E402
+from dual_encoder.towers import compiled_functions  # noqa: E402
 from pipelines.finetuning import data as finetuning_data  # noqa: E402
 from pipelines.finetuning import options as finetuning_options  # noqa: E402
 from pipelines.finetuning import run as finetuning_run  # noqa: E402
@@ -46,7 +46,7 @@ HALF = "step-00000002.safetensors"  # of four steps of a pass
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """No XLA for images that are encoded twice."""
-    monkeypatch.setattr(xla, "MOST_SHAPES", 0)
+    monkeypatch.setattr(compiled_functions, "MOST_SHAPES", 0)
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,16 @@ def test_embeddings_far_closer_than_neighbours_usually_are_are_similar():
     assert cosine == pytest.approx(float(rows[0] @ rows[40]), abs=1e-6)
 
 
+def test_images_of_a_class_that_a_model_maps_to_one_point_are_no_copies():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(40, 16))
+    together = rows[:1] + 0.01 * rng.normal(size=(10, 16))
+    rows = np.concatenate([rows, together, rows[1:2] + 0.01 * rng.normal(size=(1, 16))])
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("float32")
+    ((a, b, _),) = duplicates.similar(rows)
+    assert (a, b) == (1, 50)
+
+
 def test_groups_grow_over_pairs_that_share_a_row():
     groups = duplicates.joined(6, [(0, 2)], [(2, 5), (1, 3)])
     assert groups[0] == groups[2] == groups[5] != groups[1] == groups[3]

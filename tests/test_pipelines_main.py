@@ -20,7 +20,7 @@ from saved_runs import weights
 import duet
 import tfrecords
 from pipelines.__main__ import COMMANDS, main
-from pipelines.runs import option_groups
+from pipelines.runs import help_groups
 from tfrecords.sources.shapes.source import ShapesSource
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def test_every_option_is_explained_and_short_help_is_short(command, capsys):
         assert f"--{name.replace('_', '-')} " in output.replace("--no-", "--")
     assert main([command, "--help"]) == 0
     assert len(capsys.readouterr().out.splitlines()) <= 52
-    assert set(option_groups.BASIC.get(command, "").split()) <= set(names)
+    assert set(help_groups.BASIC.get(command, "").split()) <= set(names)
 
 
 def test_the_version(capsys):

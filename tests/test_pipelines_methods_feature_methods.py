@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from tiny_models import clip
 
+from pipelines.methods.feature_task import Task
 from pipelines.methods.registry import METHODS
-from pipelines.methods.task import Task
 
 ROWS = ("text-probe", "gaussian", "blend", "cross-modal", "projection", "proker")
 NAMES = ["red cat", "green cat", "blue cat", "dog", "black cat"]
@@ -89,7 +89,7 @@ def test_words_are_chosen_where_they_are_surely_better_and_are_zero_shot_in_them
     from dataclasses import replace
 
     import dual_encoder
-    from pipelines.methods import cached
+    from pipelines.methods import basic_methods
 
     rng = np.random.default_rng(0)
     texts = dual_encoder.class_embeddings(task.model, NAMES, ["{}"])[list(SEEN)]
@@ -97,7 +97,7 @@ def test_words_are_chosen_where_they_are_surely_better_and_are_zero_shot_in_them
     features = texts[labels] + 0.02 * rng.normal(size=(200, texts.shape[1]))
     fitted = METHODS["chosen-words"].fit(replace(task, validation=(features, labels)))
     assert fitted.more["templates"] == ["{}"]
-    expected = cached.zero_shot(replace(task, templates=("{}",))).logits(features)
+    expected = basic_methods.zero_shot(replace(task, templates=("{}",))).logits(features)
     np.testing.assert_allclose(fitted.logits(features), expected, rtol=1e-4, atol=1e-4)
     by_chance = replace(task, validation=(features[:1], labels[:1]))
     assert METHODS["chosen-words"].fit(by_chance).more["templates"] == list(task.templates)

@@ -18,9 +18,9 @@ import tfrecords
 from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment.export import drawn_image
-from pipelines.prediction import images, journal, sheet, sorting, source
+from pipelines.prediction import contact_sheet, images, journal, model_source, sorting
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
-from pipelines.prediction.source import Source
+from pipelines.prediction.model_source import Source
 
 NAMES = ["red star", "blue ring", "ein größeres Dreieck"]
 FILES = 7
@@ -192,11 +192,11 @@ def test_a_comparison_without_a_winner_names_its_runs(tmp_path):
     tuned.mkdir(parents=True)
     comparison(tmp_path, None)
     with pytest.raises(ValueError, match=r"recommends no method .*seed-1") as error:
-        source.find(Source(str(tmp_path)))
+        model_source.find(Source(str(tmp_path)))
     assert str(tuned) in str(error.value)
     comparison(tmp_path, "tip-adapter")
     with pytest.raises(FileNotFoundError, match="holds no run of tip-adapter"):
-        source.find(Source(str(tmp_path)))
+        model_source.find(Source(str(tmp_path)))
 
 
 def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
@@ -206,9 +206,9 @@ def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
     config = {"templates": ["a {}"], "data": "records/x", "class_names": None}
     document = {"schema": 2, "command": "prompt", "method": "zero-shot", "model": "clip"}
     (cell / "results.json").write_text(json.dumps({**document, "config": config}))
-    found = source.find(Source(str(tmp_path)))
+    found = model_source.find(Source(str(tmp_path)))
     assert (found.model, found.data, found.data_templates) == ("clip", "records/x", ("a {}",))
-    named = source.find(Source(str(tmp_path), class_names=("cat", "dog")))
+    named = model_source.find(Source(str(tmp_path), class_names=("cat", "dog")))
     assert (named.class_names, named.data) == (("cat", "dog"), None)
 
 
@@ -366,8 +366,8 @@ def test_an_answer_is_what_the_model_is_sure_enough_of(model, threshold, labels)
 
 
 def test_a_page_of_many_images_goes_from_the_surest_to_the_least_sure():
-    assert sheet.shown(3) == [0, 1, 2]
-    assert sheet.shown(101, most=5) == [0, 25, 50, 75, 100]
+    assert contact_sheet.shown(3) == [0, 1, 2]
+    assert contact_sheet.shown(101, most=5) == [0, 25, 50, 75, 100]
 
 
 def test_names_of_files_that_are_no_text_stay_as_they_are(home, tmp_path):

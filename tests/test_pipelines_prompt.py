@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 import dual_encoder
 from pipelines.__main__ import main
 from pipelines.fewshot import report as fewshot_report
-from pipelines.training import fit as training_fit
+from pipelines.training import resumable_fit as training_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
 GRID = (
@@ -184,6 +184,14 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, capsys, monkeypatch, m
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
     assert not (home / "wrong").exists()
+
+
+def test_a_learning_rate_that_diverges_is_a_failure_and_no_figure(home, capsys):
+    more = ("--methods", "coop", "--seeds", "1", "--learning-rate", "1e6")
+    assert main(command(home, "diverged", *more)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the loss rose from" in line and line.endswith("try a smaller --learning-rate")
+    assert not (home / "diverged" / "results.json").exists()
 
 
 def test_a_grid_can_be_held_against_published_figures(home, grid, capsys):

@@ -18,7 +18,7 @@ from PIL import Image
 
 from duet import files
 from tfrecords import schema, shard, sources
-from tfrecords.image_files import normalise as real_normalise
+from tfrecords.image_reencoding import normalise as real_normalise
 from tfrecords.manifest import Manifest
 from tfrecords.runners import run_beam
 from tfrecords.writer import write

@@ -1,6 +1,6 @@
 """Sizes of the tiny towers that fixtures in OpenCLIP's layout name instead of describing them."""
 
-from dual_encoder.checkpoints.open_clip import text_towers, timm_towers
+from dual_encoder.checkpoints.open_clip import text_towers, timm_sizes
 
 TINY_ROBERTA = dict(vocabulary_size=20, width=8, depth=1, heads=2, segments=1, mlp_ratio=2)
 MINI = dict(patch_size=8, width=16, depth=1, heads=2)
@@ -28,4 +28,4 @@ def name_tiny_towers(monkeypatch):
     monkeypatch.setattr(text_towers, "ROBERTA_POSITIONS", 14)
     for table, sizes in TIMM.items():
         for name, each in sizes.items():
-            monkeypatch.setitem(getattr(timm_towers, table), name, each)
+            monkeypatch.setitem(getattr(timm_sizes, table), name, each)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
     from tfrecords.file_batches import read_images as read_images
     from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
-    from tfrecords.image_files import UnreadableError as UnreadableError
-    from tfrecords.image_files import thumbnail as thumbnail
-    from tfrecords.image_ops import read_image as read_image
-    from tfrecords.image_store import ImageFolder as ImageFolder
-    from tfrecords.image_store import ImageRecords as ImageRecords
-    from tfrecords.image_store import ImageStore as ImageStore
-    from tfrecords.image_store import examples_at as examples_at
-    from tfrecords.image_store import images_of as images_of
+    from tfrecords.graph_image_ops import read_image as read_image
+    from tfrecords.image_lookup import ImageFolder as ImageFolder
+    from tfrecords.image_lookup import ImageRecords as ImageRecords
+    from tfrecords.image_lookup import ImageStore as ImageStore
+    from tfrecords.image_lookup import examples_at as examples_at
+    from tfrecords.image_lookup import images_of as images_of
+    from tfrecords.image_reencoding import UnreadableError as UnreadableError
+    from tfrecords.image_reencoding import thumbnail as thumbnail
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "ImageFolder": "image_store",
-    "ImageRecords": "image_store",
-    "ImageStore": "image_store",
+    "ImageFolder": "image_lookup",
+    "ImageRecords": "image_lookup",
+    "ImageStore": "image_lookup",
     "REJECTED": "writer",
-    "UnreadableError": "image_files",
+    "UnreadableError": "image_reencoding",
     "examples": "reader",
-    "examples_at": "image_store",
-    "images_of": "image_store",
+    "examples_at": "image_lookup",
+    "images_of": "image_lookup",
     "labels": "selection",
     "load": "reader",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
-    "read_image": "image_ops",
+    "read_image": "graph_image_ops",
     "read_images": "file_batches",
     "read_lines": "text_files",
     "read_table": "sources.table",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
-    "thumbnail": "image_files",
+    "thumbnail": "image_reencoding",
     "uploads_to_squares": "graph_decode",
     "verify": "verification",
     "verify_splits": "verification",

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.image_files import UnreadableError, normalise
-from tfrecords.image_ops import to_square
+from tfrecords.graph_image_ops import to_square
+from tfrecords.image_reencoding import UnreadableError, normalise
 from tfrecords.preprocessing import Preprocessing
 
 _AHEAD = 3  # prefetched batches
@@ -49,6 +49,7 @@ def read_images(
     # Called eagerly, each of the many operations of `to_square` would wait for Python's GIL.
     square = tf.function(
         lambda encoded: to_square(encoded, options),
+        autograph=False,
         input_signature=[tf.TensorSpec([], tf.string)],
     )
 

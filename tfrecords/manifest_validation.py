@@ -9,28 +9,28 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from duet import documents
+from duet import json_schema
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.tfrecord")
 
 SHARD_FILE = {
     "name": str,
-    "records": documents.COUNT,
-    "bytes": documents.COUNT,
+    "records": json_schema.COUNT,
+    "bytes": json_schema.COUNT,
     "sha256": str,
-    "*": documents.NO_OTHERS,
+    "*": json_schema.NO_OTHERS,
 }
 _SPLIT = {
-    "count": documents.COUNT,
+    "count": json_schema.COUNT,
     "labels": bool,
     "captions": bool,
-    "class_counts": [documents.COUNT],
+    "class_counts": [json_schema.COUNT],
     "shards": [SHARD_FILE],
-    "rejected?": documents.COUNT,
-    "*": documents.NO_OTHERS,
+    "rejected?": json_schema.COUNT,
+    "*": json_schema.NO_OTHERS,
 }
 MANIFEST = {
-    "schema": documents.COUNT,
+    "schema": json_schema.COUNT,
     "dataset": str,
     "source": dict,
     "class_names": [str],
@@ -41,13 +41,13 @@ MANIFEST = {
     "options": dict,
     "versions": dict,
     "multi_label?": bool,
-    "*": documents.NO_OTHERS,
+    "*": json_schema.NO_OTHERS,
 }
 
 
 def check(data: dict[str, Any]) -> None:
     """Raise a ValueError that names what is wrong with a manifest, as JSON has it."""
-    documents.check(data, MANIFEST)
+    json_schema.check(data, MANIFEST)
     if not data["splits"]:
         raise ValueError("splits: expected a split at least; got {}")
     for name, split in data["splits"].items():

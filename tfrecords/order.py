@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfrecords import stateless_random
-from tfrecords.iterations import each_time
+from tfrecords.epoch_datasets import each_time
 from tfrecords.selection import Selection
 
 # Skips AutoGraph: it takes a second and there is nothing to convert here.
@@ -84,18 +84,19 @@ def batches(order: Order, *, epochs: int = 1, start_step: int = 0) -> tf.data.Da
     first_epoch = start_step // order.steps
     return (
         tf.data.Dataset.range(first_epoch, epochs)
-        .flat_map(lambda epoch: _epoch(order, epoch))
+        .flat_map(_as_it_is(lambda epoch: _epoch(order, epoch)))
         .skip(start_step - first_epoch * order.steps)
     )
 
 
 def _epoch(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
-    rows = tf.data.Dataset.range(order.passes).flat_map(lambda n: _pass(order, epoch, n))
+    rows = tf.data.Dataset.range(order.passes).flat_map(_as_it_is(lambda n: _pass(order, epoch, n)))
     padding = order.steps * order.batch_size - order.rows
     if padding:
         stored = _stored(order).repeat().take(padding)
         rows = rows.concatenate(_numbered(stored.batch(padding), 0))
 
+    @_as_it_is
     def described(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         row = step * order.batch_size + tf.range(order.batch_size, dtype=tf.int64)
         weight = tf.cast(row < order.rows, tf.float32)
@@ -126,11 +127,12 @@ def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
         block_length=_RECORDS_PER_TURN,
     )
     blocks = order.selection.kept(records).batch(_block_size(order)).enumerate()
-    blocks = blocks.map(
-        lambda i, block: stateless_random.shuffle(
-            block, stateless_random.key(order.seed, epoch, number, i)
-        )
-    )
+
+    @_as_it_is
+    def shuffled(i: tf.Tensor, block: tf.Tensor) -> tf.Tensor:
+        return stateless_random.shuffle(block, stateless_random.key(order.seed, epoch, number, i))
+
+    blocks = blocks.map(shuffled)
     return _numbered(blocks, number)
 
 
@@ -141,7 +143,7 @@ def _stored(order: Order) -> tf.data.Dataset:
 
 def _numbered(blocks: tf.data.Dataset, number: tf.Tensor | int) -> tf.data.Dataset:
     number = tf.cast(number, tf.int64)
-    return blocks.map(lambda block: (block, tf.fill(tf.shape(block), number)))
+    return blocks.map(_as_it_is(lambda block: (block, tf.fill(tf.shape(block), number))))
 
 
 def _block_size(order: Order) -> int:

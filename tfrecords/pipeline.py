@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import image_ops, schema, stateless_random
+from tfrecords import graph_image_ops, schema, stateless_random
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.seeded_augmentation import augmented, mixed
 from tfrecords.selection import Selection
@@ -53,9 +53,13 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     threads = os.cpu_count() or 1
     rows = plan.rows[1] - plan.rows[0]
     dataset = (
-        records.map(lambda batch: _parse(batch, plan))
+        records.map(_as_it_is(lambda batch: _parse(batch, plan)))
         .unbatch()
-        .map(lambda row: _decode(row, plan), num_parallel_calls=threads, deterministic=True)
+        .map(
+            _as_it_is(lambda row: _decode(row, plan)),
+            num_parallel_calls=threads,
+            deterministic=True,
+        )
         .batch(rows, drop_remainder=True)
     )
     if plan.augment is not None or plan.mix is not None:
@@ -70,10 +74,10 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     options.threading.max_intra_op_parallelism = 1
     # Each worker already reads only its rows; tf.distribute must not shard again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.map(lambda batch: _finish(batch, plan)).prefetch(2).with_options(options)
+    finished = dataset.map(_as_it_is(lambda batch: _finish(batch, plan)))
+    return finished.prefetch(2).with_options(options)
 
 
-@_as_it_is
 def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     """Parses this worker's rows of a batch, and draws the random numbers of each row."""
     mine = slice(*plan.rows)
@@ -88,7 +92,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     if plan.crop_scale is not None:
         shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)
         keys = stateless_random.key(plan.seed, _CROP, epoch, ids, number)
-        rows["window"] = image_ops.random_windows(shapes, keys, scale=plan.crop_scale)
+        rows["window"] = graph_image_ops.random_windows(shapes, keys, scale=plan.crop_scale)
     if plan.tokenizer is not None:
         keys = stateless_random.key(plan.seed, _CAPTION, epoch, ids)
         first = stateless_random.uniform(keys) * float(plan.rotate_captions)
@@ -110,15 +114,14 @@ def _pick(captions: tf.RaggedTensor, first: tf.Tensor, number: tf.Tensor) -> tf.
     return tf.gather(captions.values, captions.row_starts() + (start + number) % lengths)
 
 
-@_as_it_is
 def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     row = dict(row)
     encoded, window = row.pop("encoded"), row.pop("window", None)
     if window is None:
-        row["image"] = image_ops.to_square(encoded, plan.preprocessing)
+        row["image"] = graph_image_ops.to_square(encoded, plan.preprocessing)
     else:
         size = plan.preprocessing.image_size
-        row["image"] = image_ops.resized_crop(encoded, size, window=window)
+        row["image"] = graph_image_ops.resized_crop(encoded, size, window=window)
     return row
 
 
@@ -128,6 +131,7 @@ def _augmentation(plan: Plan, *, rows: int) -> Callable:
     augment = augmented(plan.augment, shape) if plan.augment is not None else None
     mix = mixed(plan.mix, shape, plan.selection.class_count) if plan.mix is not None else None
 
+    @_as_it_is  # what a user wrote was converted as it was traced
     def apply(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image, target, key = batch["image"], batch["target"], batch["key"][0]
         if augment is not None:
@@ -139,7 +143,6 @@ def _augmentation(plan: Plan, *, rows: int) -> Callable:
     return apply
 
 
-@_as_it_is
 def _finish(batch: dict[str, tf.Tensor], plan: Plan) -> tuple[dict, tf.Tensor, tf.Tensor]:
     x = {"image": batch["image"]}
     if plan.tokenizer is not None:

@@ -10,8 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfrecords import schema
+from tfrecords.epoch_datasets import only_once
 from tfrecords.framing import read_records
-from tfrecords.iterations import only_once
 from tfrecords.load_options import GROUPS, Augmentation, Subset, Texts, grouped
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.order import Order, batches

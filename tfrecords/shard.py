@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from duet import documents, files
-from tfrecords.file_name_escaping import escaped
+from duet import files, json_schema
 from tfrecords.framing import frame
-from tfrecords.image_files import UnreadableError, normalise
+from tfrecords.image_reencoding import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo
 from tfrecords.manifest_validation import SHARD_FILE
+from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
 
@@ -112,7 +112,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
 def finished(piece: Slice, job: Job) -> Shard | None:
     """Returns the shard of this slice if it is finished, else None."""
     try:
-        data = documents.read(_notes(piece, job), TABLE, hint="delete it")
+        data = json_schema.read(_notes(piece, job), TABLE, hint="delete it")
         written = (job.directory / piece.name).stat().st_size
     except FileNotFoundError:
         return None
@@ -130,9 +130,9 @@ def finished(piece: Slice, job: Job) -> Shard | None:
 
 TABLE = {
     "info": SHARD_FILE,
-    "class_counts": {"*": documents.COUNT},
-    "labels": documents.COUNT,
-    "captions": documents.COUNT,
+    "class_counts": {"*": json_schema.COUNT},
+    "labels": json_schema.COUNT,
+    "captions": json_schema.COUNT,
     "rejected": [[str]],
 }
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from duet import documents, files
-from tfrecords import image_files, schema
+from duet import files, json_schema
+from tfrecords import image_reencoding, schema
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
 from tfrecords.shard import Job, Shard, Slice, finished, slices
@@ -172,7 +172,7 @@ def _schema(source: Source) -> int:
 
 
 def _versions() -> dict[str, str]:
-    return {"duet": version("duet-vision-language"), **image_files.versions()}
+    return {"duet": version("duet-vision-language"), **image_reencoding.versions()}
 
 
 def _check_free(job: Job, request: dict) -> Manifest | None:
@@ -186,7 +186,7 @@ def _check_free(job: Job, request: dict) -> Manifest | None:
             f"{job.directory} holds finished records; choose another folder or delete this one"
         )
     if note.exists():
-        earlier = documents.read(note, hint="delete the folder")
+        earlier = json_schema.read(note, hint="delete the folder")
         changed = [key for key in request if request[key] != earlier.get(key)]
         if changed:
             raise ValueError(

@@ -8,14 +8,14 @@ from typing import Any
 from classifiers import blas_threads
 from classifiers.on_features import (
     baselines,
-    blend,
     cache_model,
     gaussian,
+    gradient_probes,
     kernel_ridge,
     lp_plus_plus,
+    probe_gaussian_ensemble,
     projection,
     published_text_probes,
-    residuals,
     text_probe,
 )
 from classifiers.on_features.fitted import Fitted
@@ -77,14 +77,14 @@ METHODS: Mapping[str, Method] = {
     "lp-plus-plus": Method(
         "LP++: probe plus weighted names", lp_plus_plus.fit, needs_every_class=True
     ),
-    "cross-modal": Method("names as training samples", residuals.cross_modal),
-    "task-residual": Method("TaskRes: names plus a residual", residuals.task_residual),
+    "cross-modal": Method("names as training samples", gradient_probes.cross_modal),
+    "task-residual": Method("TaskRes: names plus a residual", gradient_probes.task_residual),
     "tip-adapter": Method("memory of the images", cache_model.fit),
     "proker": Method("kernel ridge regression beside the names", kernel_ridge.fit),
     "gaussian": Method(
         "discriminant analysis beside the names", gaussian.fit, needs_every_class=True
     ),
-    "blend": Method("text probe and Gaussians together", blend.fit),
+    "blend": Method("text probe and Gaussians together", probe_gaussian_ensemble.fit),
     "projection": Method(
         "ProLIP: the last projection alone", projection.fit, keeps_dual_encoder=True
     ),

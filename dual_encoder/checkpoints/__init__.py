@@ -1,6 +1,6 @@
 """Published and shipped models: one table of names, and how their weights are stored."""
 
-from dual_encoder.checkpoints.packed_format import load_packed as load_packed
-from dual_encoder.checkpoints.packed_format import save_packed as save_packed
+from dual_encoder.checkpoints.checkpoint import Checkpoint as Checkpoint
 from dual_encoder.checkpoints.pretrained import CHECKPOINTS as CHECKPOINTS
-from dual_encoder.checkpoints.pretrained import Checkpoint as Checkpoint
+from dual_encoder.checkpoints.single_file_format import load_packed as load_packed
+from dual_encoder.checkpoints.single_file_format import save_packed as save_packed

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints import unknown_names
-from dual_encoder.single_tower import TextEncoder
-from duet import error_text
+from dual_encoder.single_tower_models import TextEncoder
+from duet import exception_summary
 
 CONFIG = "config.json"
 
@@ -38,7 +38,7 @@ def read_keras(path: Path) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
-        reason = error_text.first_line(error)
+        reason = exception_summary.first_line(error)
         if found := re.match(r"Could not locate class '(\w+)'", reason):
             reason = f"import what defines and registers the class {found[1]} first"
         raise ValueError(f"{path}: not a readable .keras file ({reason})") from error

@@ -1,38 +1,24 @@
 """Load a model by checkpoint name, hub repository, folder or `.keras` file."""
 
 import contextlib
-import fnmatch
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint, load_packed, unknown_names
-from dual_encoder.checkpoints.consistency import contradictions
-from dual_encoder.checkpoints.hub import fetch
-from dual_encoder.checkpoints.hub.cache import names_in, snapshot
+from dual_encoder.checkpoints import Checkpoint, load_packed, unknown_names
+from dual_encoder.checkpoints.catalog_check import contradictions
+from dual_encoder.checkpoints.hub.cache import names_in
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.keras_files import read_keras
 from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
-from dual_encoder.checkpoints.shards import shards
-from dual_encoder.checkpoints.tokenizers.sentence_pieces import FILES as SENTENCE_PIECES
-from dual_encoder.checkpoints.weight_files import CONFIGS, INDEX, KERAS_HUB, find, nothing_found
+from dual_encoder.checkpoints.repositories import HUB, KERAS, fetch_model, row_named, with_revision
+from dual_encoder.checkpoints.weight_files import CONFIGS, find
 from dual_encoder.model import DualEncoder
-from dual_encoder.single_tower import ImageEncoder, TextEncoder
-
-HUB = "hf://"
-
-KERAS = "model.keras"  # of a run's folder, or a repository
-
-AT = "@"  # between a name and a revision
-
-# What is fetched of a repository beside the weights.
-SETTINGS = ("*.json", "*.txt")  # of folders inside as well
-
-KERAS_HUB_FILES = (*SETTINGS, KERAS_HUB, "assets/*")
+from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 
 
 def load(
@@ -86,38 +72,25 @@ def load(
         return _published(row, image_size=image_size, revision=revision or row.revision)
     if str(name) in open_clip_tags() and not Path(name).exists():
         return _tagged(open_clip_tags()[str(name)], image_size=image_size, revision=revision)
-    if str(name).startswith(HUB):
-        path = _fetch(str(name).removeprefix(HUB), revision=revision)
-    elif not Path(name).exists() and (handle := keras_hub_fetch.handle(str(name))):
-        _refuse(name, revision=revision)
-        path = keras_hub_fetch.fetch(str(name), handle)
-    else:
-        path = Path(name)
-        if not name or not path.exists():
-            raise FileNotFoundError(unknown_names.no_model(str(name)))
-        _refuse(name, revision=revision)
+    path = _path(name, revision=revision)
     if path.is_dir() and not (path / KERAS).is_file():
         return read_folder(path, image_size=image_size)
     _refuse(name, image_size=image_size)
     return read_keras(path / KERAS if path.is_dir() else path)
 
 
-def bytes_here(row: Checkpoint) -> int | None:
-    """Size of a checkpoint's weights if they are on this machine, shipped or in the cache."""
-    if row.file is not None:
-        return row.file.stat().st_size if row.file.is_file() else None
-    folder = snapshot(str(row.repository), row.revision)
-    names = names_in(folder) if folder else []
-    weights = find(names, row.layout)
-    if folder is None or weights is None:
-        return None
-    files = [folder / name for name in fnmatch.filter(names, weights.pattern)]
-    if weights.file.endswith(INDEX):
-        try:
-            files = shards(folder / weights.file)
-        except (FileNotFoundError, ValueError):
-            return None
-    return sum(file.stat().st_size for file in files)
+def _path(name: str | Path, *, revision: str | None) -> Path:
+    """The folder or file of a name that is in no table, fetched where it is on a hub."""
+    if str(name).startswith(HUB):
+        return fetch_model(str(name).removeprefix(HUB), revision=revision)
+    _refuse(name, revision=revision)
+    if not Path(name).exists() and (handle := keras_hub_fetch.handle(str(name))):
+        if kind := keras_hub_fetch.kind(handle):
+            keras_hub_read.check_kind(name, kind)  # before gigabytes are fetched
+        return keras_hub_fetch.fetch(str(name), handle)
+    if not name or not Path(name).exists():
+        raise FileNotFoundError(unknown_names.no_model(str(name)))
+    return Path(name)
 
 
 def read_folder(
@@ -177,16 +150,10 @@ def _collecting_nothing() -> Iterator[None]:
             gc.enable()
 
 
-def row_named(name: str) -> Checkpoint | None:
-    """The row of a name or of OpenCLIP's tag, None where there is none."""
-    by_tag = {row.tag: row for row in CHECKPOINTS.values() if row.tag}
-    return CHECKPOINTS.get(name) or by_tag.get(name)
-
-
 def _published(
     row: Checkpoint, *, image_size: int | None, revision: str | None
 ) -> DualEncoder | ImageEncoder | TextEncoder:
-    folder = _fetch(str(row.repository), layout=row.layout, revision=revision)
+    folder = fetch_model(str(row.repository), layout=row.layout, revision=revision)
     model = read_folder(folder, image_size=image_size, layout=row.layout)
     found = contradictions(model, row, ignore_size=image_size is not None)
     if found:
@@ -197,47 +164,12 @@ def _published(
     return model
 
 
-def with_revision(name: str | Path, revision: str | None) -> tuple[str | Path, str | None]:
-    """A name of the table or the hub without the revision after it, and that revision."""
-    plain, at, after = str(name).partition(AT)
-    known = plain.startswith(HUB) or row_named(plain) or plain in open_clip_tags()
-    if not at or not known:
-        return name, revision
-    if not after or revision is not None:
-        raise ValueError(
-            f"{str(name)!r}: expected one revision after {AT}; got {revision or after!r}"
-        )
-    return plain, after
-
-
 def _tagged(tag: Tag, *, image_size: int | None, revision: str | None) -> DualEncoder:
     """Of OpenCLIP's table, which has every model, also those that Duet has not."""
     if tag.refusal:
         raise ValueError(f"{tag.name}: Duet has no such model ({tag.refusal})")
-    folder = _fetch(tag.repository, layout="open_clip", revision=revision)
+    folder = fetch_model(tag.repository, layout="open_clip", revision=revision)
     return read_folder(folder, image_size=image_size, layout="open_clip")
-
-
-def _fetch(repository: str, *, layout: str | None = None, revision: str | None = None) -> Path:
-    """The folder of a repository with its settings and one format of its weights."""
-
-    def wanted(names: list[str]) -> Sequence[str]:
-        if layout is None and KERAS in names:
-            return [KERAS]
-        if layout is None and fnmatch.filter(names, KERAS_HUB):
-            return KERAS_HUB_FILES
-        weights = find(names, layout)
-        if weights is None:
-            raise FileNotFoundError(nothing_found(repository, names, layout))
-        return (*settings(names), weights.pattern)
-
-    return fetch.fetch(repository, wanted, revision=revision)
-
-
-def settings(names: Sequence[str]) -> Sequence[str]:
-    """What is fetched beside the weights, of a repository with these files."""
-    pieces = [name for name in SENTENCE_PIECES if name in names]
-    return SETTINGS if "tokenizer.json" in names else (*SETTINGS, *pieces)
 
 
 def _refuse(name: str | Path, **options: Any) -> None:

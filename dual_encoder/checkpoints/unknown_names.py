@@ -53,10 +53,22 @@ def no_keras_file(path: Path) -> str:
     """Of a file that Keras did not write."""
     if is_weights(path.name):
         return (
-            f"{path}: weights alone are no model; expected the folder that they lie in, with "
-            f"{' or '.join(CONFIGS.values())} beside them"
+            f"{path}: weights alone are no model; expected {_of_openai(path)}the folder that they "
+            f"lie in, with {' or '.join(CONFIGS.values())}, and a tokenizer, beside them"
         )
     return f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}"
+
+
+def _of_openai(path: Path) -> str:
+    """The name of the same weights on the hub, of a file as OpenAI's `clip.load` keeps it."""
+    tag = open_clip_tags().get(f"{path.stem.removesuffix('px')}/openai")
+    if path.suffix != ".pt" or tag is None or tag.refusal:
+        return ""
+    names = (name for name, row in CHECKPOINTS.items() if row.tag == tag.name)
+    return (
+        f"{next(names, tag.name)}, the same from the hub (settings and tokenizer for a folder are "
+        f"in hf://{tag.repository}), or "
+    )
 
 
 def no_layout(folder: Path, names: Iterable[str]) -> str:

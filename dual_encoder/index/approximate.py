@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dual_encoder.index.search import Hits, Index
+from dual_encoder.index.exact_search import Hits, Index
 from duet import extras, files
 
 EXACT_UP_TO = 1_000_000  # images; above this, exact search takes seconds

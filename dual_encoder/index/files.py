@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from dual_encoder.checkpoints.safetensors_mmap import map_tensors
-from duet import checksums, documents, files
+from duet import array_checksums, files, json_schema
 
 FILE = "index.json"
 
@@ -28,29 +28,29 @@ SCHEMA = 1
 
 _KEY, _SUM = "duet", "crc32"  # in the metadata of a file of rows
 
-_CRC = (None, documents.COUNT)
+_CRC = (None, json_schema.COUNT)
 
 _FACTS = {
     "model": str,
     "fingerprint": str,
-    "embed_dim": documents.up_to(1 << 24),
+    "embed_dim": json_schema.up_to(1 << 24),
     "source": {"path": str, "splits?": [str]},
-    "shards": [{"name": documents.FILE_NAME, "count": documents.COUNT, "crc32?": _CRC}],
-    "*": documents.NO_OTHERS,
+    "shards": [{"name": json_schema.FILE_NAME, "count": json_schema.COUNT, "crc32?": _CRC}],
+    "*": json_schema.NO_OTHERS,
 }
 
 PART = {"begun": _FACTS, "unreadable": [[str]]}  # of the facts of an unfinished index's part
 
 TABLE = _FACTS | {
-    "schema": documents.one_of(SCHEMA),
-    "unreadable?": documents.COUNT,
+    "schema": json_schema.one_of(SCHEMA),
+    "unreadable?": json_schema.COUNT,
     "approximate?": (
         None,
         {
-            "kind": documents.one_of("hnsw", "ivf"),
-            "file": documents.FILE_NAME,
-            "effort": documents.COUNT,
-            "crc32?": documents.COUNT,
+            "kind": json_schema.one_of("hnsw", "ivf"),
+            "file": json_schema.FILE_NAME,
+            "effort": json_schema.COUNT,
+            "crc32?": json_schema.COUNT,
         },
     ),
 }
@@ -117,7 +117,7 @@ class IndexRows:
         """Checksum of all arrays, 2 GB/s: any byte that changed on the disk changes it."""
         found = 0
         for array in self.arrays.values():
-            found = checksums.crc32(array, found)
+            found = array_checksums.crc32(array, found)
         return found
 
     def release(self) -> None:
@@ -196,7 +196,7 @@ def read_facts(folder: Path) -> IndexFacts:
     """
     path = folder / FILE
     try:
-        content = documents.read(path, TABLE, hint="delete it and build again")
+        content = json_schema.read(path, TABLE, hint="delete it and build again")
     except (FileNotFoundError, NotADirectoryError):
         if (folder / WORK_FOLDER).is_dir():
             raise ValueError(
@@ -233,7 +233,7 @@ def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
         if metadata.get(_SUM, str(rows.crc32)) != str(rows.crc32):
             raise ValueError("its checksum is another")
         rows.release()
-        return rows, documents.parse(metadata[_KEY], name="its facts")
+        return rows, json_schema.parse(metadata[_KEY], name="its facts")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing; delete the index and build it again") from None
     except (KeyError, TypeError, ValueError) as error:

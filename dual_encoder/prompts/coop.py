@@ -8,11 +8,11 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.class_prompts import check_texts
-from dual_encoder.distributed_training import ExactTraining
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.layout import Frames, frames
+from dual_encoder.replica_train_step import ExactTraining
 from dual_encoder.towers.base import TextTower
-from dual_encoder.towers.xla import without_xla_on_cpu, xla_by_default
+from dual_encoder.towers.compiled_functions import without_xla_on_cpu, xla_by_default
 from dual_encoder.zero_shot import ZeroShotClassifier, class_embeddings
 
 

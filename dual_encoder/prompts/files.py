@@ -14,17 +14,17 @@ from dual_encoder.fingerprint import fingerprint
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.cocoop import CoCoOp
 from dual_encoder.prompts.coop import CoOp
-from duet import documents, files
+from duet import files, json_schema
 
 FORMAT = 1
 
 METHODS = {"coop": CoOp, "cocoop": CoCoOp}
 
 TABLE = {
-    "format": documents.one_of(FORMAT),
-    "method": documents.one_of(*METHODS),
+    "format": json_schema.one_of(FORMAT),
+    "method": json_schema.one_of(*METHODS),
     "class_names": [str],
-    "n_ctx": documents.up_to(1 << 10),
+    "n_ctx": json_schema.up_to(1 << 10),
     "position": str,
     "class_specific": bool,
     "words": (None, str),
@@ -148,7 +148,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError(f"{path}: expected a safetensors file of prompts ({error})") from None
     if text is None:
         raise ValueError(f"{path}: holds no learnt prompts, as `python -m pipelines prompt` writes")
-    about = documents.parse(text, TABLE, name=f"{path}: its metadata")
+    about = json_schema.parse(text, TABLE, name=f"{path}: its metadata")
     if about["n_ctx"] != tensors.get("context", np.empty((0, 0))).shape[-2]:
         raise ValueError(f"{path}: expected n_ctx vectors of each context; got others")
     if not all(np.isfinite(value).all() for value in tensors.values()):

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from dual_encoder.towers import bfloat16
-from dual_encoder.towers.xla import on_accelerator, xla_in_turn
+from dual_encoder.towers import cpu_bfloat16
+from dual_encoder.towers.compiled_functions import on_accelerator, xla_in_turn
 
 DEEP = 6  # from this depth, compiling one layer is faster than tracing all
 
@@ -29,7 +29,7 @@ def in_turn(
     """
     xla = _xla_for_training(layers, x) if training else xla_in_turn.get()
     half = layers and layers[0].compute_dtype == "bfloat16"
-    if xla and half and not training and bfloat16.instructions():
+    if xla and half and not training and cpu_bfloat16.instructions():
         xla = False
     if xla is None or len({_kind(layer) for layer in layers}) != 1:
         for layer in layers:
@@ -44,7 +44,9 @@ def in_turn(
             return first(x, *given, training=training)
 
     trained = [variable.trainable for variable in first.variables]
-    one = _frugal(call, trained) if training else tf.function(call, jit_compile=xla)
+    one = (
+        _frugal(call, trained) if training else tf.function(call, autograph=False, jit_compile=xla)
+    )
     for layer in layers:
         x = one(x, [tf.convert_to_tensor(variable.value) for variable in layer.variables])
     return x
@@ -67,7 +69,7 @@ def _frugal(call: Callable[[Any, list], Any], trained: list[bool]) -> Callable[[
     """
     import tensorflow as tf
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def forwards(x: Any, weights: list) -> tuple[Any, list]:
         arrays: list = []
 
@@ -78,7 +80,7 @@ def _frugal(call: Callable[[Any, list], Any], trained: list[bool]) -> Callable[[
         with _keeping(keep):
             return call(x, weights), arrays
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def backwards(x: Any, weights: list, arrays: list, upstream: Any) -> list:
         left = iter(arrays)
 

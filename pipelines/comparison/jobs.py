@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duet import documents
+from duet import json_schema
+from pipelines.comparison.finetune_recipes import Recipes
 from pipelines.comparison.options import Options
-from pipelines.comparison.recipes import Recipes
 from pipelines.fewshot import grid as fewshot_grid
 from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
-from pipelines.runs import class_names, command_line, results
-from pipelines.training import batch_size
+from pipelines.runs import class_names, rerun_command, results
+from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
 
@@ -48,7 +48,7 @@ class Job:
     @property
     def words(self) -> str:
         """What to type to get the same run."""
-        return command_line.command_line(self.command, _not_usual(self.options))
+        return rerun_command.command_line(self.command, _not_usual(self.options))
 
     @property
     def is_done(self) -> bool:
@@ -59,7 +59,7 @@ class Job:
     def failure(self) -> str | None:
         """Why it failed when it was last tried; None if it did not."""
         path = self.logs / FAILED
-        return documents.read(path, {"error": str})["error"] if path.is_file() else None
+        return json_schema.read(path, {"error": str})["error"] if path.is_file() else None
 
 
 def of(
@@ -130,7 +130,7 @@ def _finetune_job(
     if row.network:
         given |= {"weights": options.weights, "image_size": options.image_size}
     given |= _own_options(options, row) if recipe is None else recipe
-    given["batch_size"], given["micro_batch"] = batch_size.fitting(
+    given["batch_size"], given["micro_batch"] = small_set_batch_size.fitting(
         given["batch_size"], given["micro_batch"], images=max(images, 1)
     )
     chosen = finetuning_options.Options(**_given(given))

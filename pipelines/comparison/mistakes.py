@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.reporting import page as reporting_page
 from pipelines.runs.predictions import Predictions
-from tfrecords import image_files
+from tfrecords import image_reencoding
 
 SHOWN = 6
 
@@ -52,7 +52,7 @@ def rows(
     for data, count in tested:
         own = {place - first for place in wanted if first <= place < first + count}
         for place, example in tfrecords.examples_at(data, split, own):
-            images[first + place] = image_files.jpeg(image_files.pixels(example.image))
+            images[first + place] = image_reencoding.jpeg(image_reencoding.pixels(example.image))
         first += count
     return [
         {

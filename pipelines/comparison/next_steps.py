@@ -19,11 +19,11 @@ class NextSteps:
 
 def find(out: Path) -> NextSteps | None:
     """Of the comparison in a folder; None where it recommends nothing that can be used."""
-    from pipelines.prediction import source
-    from pipelines.runs.command_line import program
+    from pipelines.prediction import model_source
+    from pipelines.runs.rerun_command import program
 
     try:
-        found = source.find(source.Source(str(out)))
+        found = model_source.find(model_source.Source(str(out)))
     except (ValueError, FileNotFoundError):
         return None
     return NextSteps(

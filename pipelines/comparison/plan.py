@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from duet import files
-from pipelines.comparison import budget, fit_and_measure, folds, jobs
-from pipelines.comparison import recipes as comparison_recipes
-from pipelines.comparison.display import Display
+from pipelines.comparison import budget, fit_with_costs, folds, jobs
+from pipelines.comparison import finetune_recipes as comparison_recipes
 from pipelines.comparison.folds import Fold
 from pipelines.comparison.jobs import FAILED, LOG, Job
 from pipelines.comparison.options import Options
+from pipelines.comparison.progress_display import Display
 from pipelines.comparison.shared_context import About
 from pipelines.comparison.worker import Call, Outcome
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS
 from pipelines.runs import class_names
-from pipelines.training import batch_size
+from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
 
 FEW_TO_CHOOSE_BY = 30  # images: one of them is 3 points of the accuracy that is chosen by
@@ -131,7 +131,7 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     left = batches(made)
     needs_model = any(not job.method.network for batch in left for job in batch)
     resolve = Call(
-        fit_and_measure.resolve, (about.model, made.names, made.templates), essential=True
+        fit_with_costs.resolve, (about.model, made.names, made.templates), essential=True
     )
     first = [resolve] if needs_model else []
     if not first:
@@ -140,7 +140,7 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
         for batch in left:
             calls = [
                 *first,
-                *(Call(fit_and_measure.fit, (job, about), job.logs / LOG) for job in batch),
+                *(Call(fit_with_costs.fit, (job, about), job.logs / LOG) for job in batch),
             ]
             outcomes = workers.run(calls)
             if first and (error := next(outcomes).error):
@@ -185,7 +185,9 @@ def _remarks(
     divisions: Sequence[Fold],
 ) -> tuple[str, ...]:
     found = []
-    size, _ = batch_size.fitting(options.batch_size, options.micro_batch, images=max(images, 1))
+    size, _ = small_set_batch_size.fitting(
+        options.batch_size, options.micro_batch, images=max(images, 1)
+    )
     if images and size < options.batch_size:
         found.append(
             f"Batches are of {size} images, not of {options.batch_size}: there are no more "

@@ -20,12 +20,12 @@ from duet import files
 from pipelines.comparison.shared_context import COSTS, About, costs
 from pipelines.costs import flops, serving
 from pipelines.deployment import saved_model
-from pipelines.deployment.classifier import Deployable
+from pipelines.deployment.load_classifier import Deployable
 from pipelines.methods import prompts
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS
 from pipelines.runs import models
-from pipelines.training.report import MODEL
+from pipelines.training.output_files import MODEL
 
 BATCH_SIZES = (1, 32)
 

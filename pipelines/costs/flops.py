@@ -26,7 +26,8 @@ def profiled(model: keras.Model) -> int:
 
     side = model.preprocessing["image_size"]
     image = tf.TensorSpec([1, side, side, 3], tf.float32)
-    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(image).graph
+    call = tf.function(lambda x: model(x, training=False), autograph=False)
+    graph = call.get_concrete_function(image).graph
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
     found = profiler.profile(graph, options=options.with_empty_output().build())

@@ -3,7 +3,7 @@
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
 `same_answer`, a fraction), `int8` (see `int8_loss.measure`), versions; of a model that was trained
-here `certainty`, its temperature and thresholds (see `metrics.certainty`).
+here `certainty`, its temperature and thresholds (see `metrics.uncertainty`).
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.deployment import card as deployment_card
-from pipelines.deployment import litert, onnx_file, quantization, saved_model
-from pipelines.deployment.classifier import Deployable
+from pipelines.deployment import litert, onnx_file, quantization_loss, saved_model
+from pipelines.deployment import model_card as deployment_card
+from pipelines.deployment.load_classifier import Deployable
 from pipelines.runs import folder, results
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def export(
             document["certainty"] = results["certainty"]
         if options.int8 and manifest is not None:
             data = (staging / LITERT).read_bytes()
-            document["int8"] = quantization.measure(
+            document["int8"] = quantization_loss.measure(
                 options, deployable, manifest, litert.reader(data)
             )
         elif found["max_abs_difference"] > TOLERANCE:
@@ -142,7 +142,7 @@ def summary(document: dict[str, Any]) -> str:
         f"most, on {found['images']} images",
     ]
     if int8:
-        lines.append(quantization.sentence(int8))
+        lines.append(quantization_loss.sentence(int8))
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from duet import private_api
 from pipelines.deployment import litert_metadata
-from pipelines.deployment.classifier import Deployable
+from pipelines.deployment.load_classifier import Deployable
 
 SIGNATURE = "serving_default"
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import flatbuffers
 
 from duet import private_api
-from pipelines.deployment.classifier import Deployable
+from pipelines.deployment.load_classifier import Deployable
 
 NAME = "TFLITE_METADATA"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dual_encoder import onnx_graph
-from pipelines.deployment.classifier import Deployable
+from dual_encoder import onnx_postprocessing
+from pipelines.deployment.load_classifier import Deployable
 
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 
@@ -62,9 +62,9 @@ def write(deployable: Deployable, path: Path) -> None:
     model = Served()
     model.build((None, side, side, 3))
     signature = [keras.InputSpec(shape=(None, side, side, 3), dtype="uint8", name=PIXELS)]
-    with onnx_graph.exporting():
+    with onnx_postprocessing.exporting():
         model.export(str(path), format="onnx", verbose=False, input_signature=signature)
-    onnx_graph.finish(path, output=PROBABILITIES, metadata=_metadata(deployable))
+    onnx_postprocessing.finish(path, output=PROBABILITIES, metadata=_metadata(deployable))
 
 
 def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:

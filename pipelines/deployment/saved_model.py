@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.deployment.classifier import Deployable
+from pipelines.deployment.load_classifier import Deployable
 
 FILE, PIXELS, ABOUT = "serving_default", "pixels", "about"  # names of the signatures
 

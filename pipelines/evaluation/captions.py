@@ -15,7 +15,7 @@ from pipelines.metrics import retrieval
 from pipelines.runs import features as runs_features
 from pipelines.runs import folder, results
 from pipelines.runs.config import write_config
-from tfrecords import image_files
+from tfrecords import image_reencoding
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -217,7 +217,7 @@ def _ranks(
         for chosen in shown:
             if row in chosen["rows"]:
                 chosen["images"][row] = {
-                    "pixels": image_files.pixels(example.image),
+                    "pixels": image_reencoding.pixels(example.image),
                     "filename": example.filename,
                 }
         for caption in captions[row]:

@@ -9,8 +9,8 @@ from pipelines.evaluation.report import metrics_table
 from pipelines.metrics import retrieval
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import command_line
-from tfrecords import image_files
+from pipelines.runs import rerun_command
+from tfrecords import image_reencoding
 
 WAYS = {
     "text_to_image": ("Text to image", "captions whose image is {}"),
@@ -91,7 +91,7 @@ def page(
         figures=figure_rows(results),
         curve=reporting_page.both_themes(evaluation_plots.recall_curves, lines),
         queries=[_query(chosen) for chosen in shown],
-        command=command_line.command_line(results["command"], results["config"]),
+        command=rerun_command.command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
             f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
@@ -108,7 +108,7 @@ def _query(chosen: dict[str, Any]) -> dict[str, Any]:
         verdict = "the one it describes" if row == chosen["right"] else "another one"
         found.append(
             {
-                "uri": reporting_page.data_uri(image_files.jpeg(image["pixels"]), "jpeg"),
+                "uri": reporting_page.data_uri(image_reencoding.jpeg(image["pixels"]), "jpeg"),
                 "alt": f"number {place}: {image['filename']}, {verdict}",
                 "title": f"{image['filename']}, {verdict}",
             }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.evaluation import artifacts, multilabel_report, predict
 from pipelines.evaluation import measure as evaluation_measure
+from pipelines.evaluation import multilabel_report, output_files, predict
 from pipelines.metrics import classification
 from pipelines.metrics import multilabel as several
 from pipelines.runs import class_names, folder, results
@@ -86,7 +86,7 @@ def evaluate(
         if several_labels:
             _write_several(staging, options, document)
         else:
-            artifacts.write(
+            output_files.write(
                 staging,
                 options,
                 document,

@@ -7,7 +7,7 @@ import yaml
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.evaluation import report as evaluation_report
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import command_line
+from pipelines.runs import rerun_command
 
 SHOWN = 60  # classes in the plot
 
@@ -25,7 +25,7 @@ def page(results: dict[str, Any]) -> str:
         absent=sum(row["average_precision"] is None for row in classes),
         found=plot(results),
         classes=classes,
-        command=command_line.command_line(results["command"], results["config"]),
+        command=rerun_command.command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
             f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "

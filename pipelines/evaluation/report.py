@@ -8,9 +8,9 @@ from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.page import both_themes, data_uri, render
 from pipelines.reporting.text import interval, percent
-from pipelines.runs.command_line import command_line
+from pipelines.runs.rerun_command import command_line
 from pipelines.runs.text_table import aligned
-from tfrecords import image_files
+from tfrecords import image_reencoding
 
 FIGURES = {
     "top1": ("Top-1 accuracy", "images whose first answer is right"),
@@ -146,7 +146,7 @@ def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Returns the pair with its text, and thumbnails to embed."""
     alt = f"{names[pair['true']]}, taken for {names[pair['predicted']]}"
     embedded = [
-        {"uri": data_uri(image_files.jpeg(image), "jpeg"), "alt": alt, "title": caption}
+        {"uri": data_uri(image_reencoding.jpeg(image), "jpeg"), "alt": alt, "title": caption}
         for image, caption in zip(pair["images"], pair["captions"], strict=True)
     ]
     return {"text": evaluation_plots.confusion_text(pair, names), "thumbnails": embedded}

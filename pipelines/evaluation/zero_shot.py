@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.evaluation import measure
-from pipelines.evaluation.artifacts import write
+from pipelines.evaluation.output_files import write
 from pipelines.evaluation.predict import predict
 from pipelines.metrics import classification
 from pipelines.runs import class_names, folder, results

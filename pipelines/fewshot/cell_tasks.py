@@ -9,8 +9,8 @@ import numpy as np
 
 from pipelines.fewshot import sampling
 from pipelines.fewshot.grid import Cell
-from pipelines.methods.batches import resampled
-from pipelines.methods.task import PromptOptions, Rows, Task
+from pipelines.methods.embedding_batches import resampled
+from pipelines.methods.feature_task import PromptOptions, Rows, Task
 from pipelines.runs.feature_cache import FeatureCache
 from pipelines.runs.features import Features, compute, encoder
 

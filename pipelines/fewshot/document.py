@@ -13,7 +13,7 @@ from pipelines.fewshot.options import Options
 from pipelines.methods.method import Fitted
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import class_names, origin, results
+from pipelines.runs import class_names, results, resume_check
 
 
 def results_of(
@@ -59,7 +59,7 @@ def results_of(
         config=asdict(options),
         protocol=_protocol(options, shared),
         equal_names=class_names.equal_names(shared.names),
-        **origin.noted(cell.grid),
+        **resume_check.noted(cell.grid),
         method=cell.method,
         shots=cell.shots,
         **{**fitted.more, "seed": cell.seed},

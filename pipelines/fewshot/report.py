@@ -9,7 +9,7 @@ from duet import files
 from pipelines.fewshot import plots as fewshot_plots
 from pipelines.reporting import page as reporting_page
 from pipelines.reporting import text as reporting_text
-from pipelines.runs import command_line, origin, results
+from pipelines.runs import rerun_command, results, resume_check
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
         equal_names=found[0].get("equal_names", {}),
         best={key: best[key] for key in ("model", "method", "shots")},
         table=rows,
-        **origin.noted(out),
+        **resume_check.noted(out),
         seed=0,
     )
     results.write(out / results.FILE, document)
@@ -147,7 +147,7 @@ def page(document: dict[str, Any], found: list[dict[str, Any]]) -> str:
         columns=[FIGURES[figure] for figure in shown],
         rows=[{**row, "cells": [cell_text(row.get(figure)) for figure in shown]} for row in rows],
         learnt=_learnt(found),
-        command=command_line.command_line("prompt", config),
+        command=rerun_command.command_line("prompt", config),
         config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         cost=f"Took {document['cost']['seconds']:,.0f} s, "
         f"{document['cost']['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most.",

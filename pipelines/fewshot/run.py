@@ -16,14 +16,14 @@ from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
 from pipelines.methods import prompts
 from pipelines.methods.method import Run
-from pipelines.runs import class_names, config, folder, origin, runtime
+from pipelines.runs import class_names, config, folder, resume_check, runtime
 from pipelines.runs import strategy as strategies
 from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
+    from pipelines.methods.feature_task import Task
     from pipelines.methods.method import Fitted
-    from pipelines.methods.task import Task
     from tfrecords import Manifest
 
 
@@ -59,8 +59,8 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     )
     templates = class_names.templates(options.templates, manifest)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
-    begun = origin.of(manifest, *options.models)
-    origin.check(out, begun)
+    begun = resume_check.of(manifest, *options.models)
+    resume_check.check(out, begun)
     cells = cells_of(options, out)
     missing = [cell for cell in cells if not cell.finished]
     for cell in cells:
@@ -105,10 +105,10 @@ def prepare(
     `claim` is called once it is sure that the run can begin; nothing is written before.
     """
     import dual_encoder
-    from pipelines.runs import models, precision
+    from pipelines.runs import embedding_precision, models
 
     images = sum(split.count for split in manifest.splits.values())
-    model = precision.load(name, options.precision, images=images, read=models.untouched)
+    model = embedding_precision.load(name, options.precision, images=images, read=models.untouched)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "
@@ -138,11 +138,11 @@ def _read_samples(
         features.read(model, "train", features.labels("train")[0][sorted(wanted)], view=view)
 
 
-def _claim(options: Options, out: Path, begun: origin.Origin, devices: list[str]) -> None:
+def _claim(options: Options, out: Path, begun: resume_check.Origin, devices: list[str]) -> None:
     """Make the folder; its config says what was asked for last."""
     folder.claim(out, options)
     config.write_config(options, out / folder.CONFIG)
-    origin.keep(out, begun, devices=devices)
+    resume_check.keep(out, begun, devices=devices)
 
 
 def sides(options: Options, manifest: "Manifest") -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -214,11 +214,11 @@ def _certainty(
     task: "Task", fitted: "Fitted", labels: np.ndarray, logits: np.ndarray
 ) -> dict[str, Any]:
     """How sure the classifier may be of the classes that it has learnt."""
-    from pipelines.metrics import certainty
+    from pipelines.metrics import uncertainty
 
     held, wanted = task.validation
     inside, seen = list(task.seen), np.isin(labels, task.seen)
-    return certainty.certainty(
+    return uncertainty.certainty(
         (fitted.logits(held)[:, inside], wanted),
         (logits[seen][:, inside], np.searchsorted(inside, labels[seen])),
         logits[~seen][:, inside],

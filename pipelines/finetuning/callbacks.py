@@ -5,11 +5,11 @@ from pathlib import Path
 
 import keras
 
-from pipelines.finetuning.forgetting import Forgetting
 from pipelines.finetuning.model import Adapted
+from pipelines.finetuning.seen_unseen_monitor import Forgetting
 from pipelines.runs import strategy
 from pipelines.training import callbacks, tensorboard
-from pipelines.training.monitors import captions
+from pipelines.training.callback_list import captions
 
 
 def tuning(

@@ -6,7 +6,7 @@ import numpy as np
 
 from classifiers.on_features import offset_in_turn
 from pipelines.finetuning.model import Adapted
-from pipelines.methods.cached import temperature
+from pipelines.methods.basic_methods import temperature
 from pipelines.runs.features import unit
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 import classifiers
 import dual_encoder
-from pipelines.finetuning import forgetting
 from pipelines.finetuning import model as finetuning_model
+from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.model import Adapted
-from pipelines.methods import cached
+from pipelines.methods import basic_methods
+from pipelines.methods.feature_task import Rows, Task
 from pipelines.methods.method import Fitted
 from pipelines.methods.registry import METHODS
-from pipelines.methods.task import Rows, Task
 from pipelines.runs.feature_cache import FeatureCache
 from pipelines.runs.features import EMBEDDING
 from pipelines.training.checkpoint import Checkpoint
@@ -47,7 +47,7 @@ def fit(
     made = Adapted(model, row, source, task.texts, data, features, fitted, embeds=untouched)
     course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
     course.seconds = seconds + time.perf_counter() - begun
-    course.history = [{"epoch": 0, **forgetting.Forgetting(made).measure()}]
+    course.history = [{"epoch": 0, **seen_unseen_monitor.Forgetting(made).measure()}]
     return made, course
 
 
@@ -78,20 +78,20 @@ def task_of(
 
 def _source(options: "Options", data: "Labelled") -> Any:
     """The model, in the precision of the options."""
-    from pipelines.runs import precision
+    from pipelines.runs import embedding_precision
 
     def read(_: str) -> Any:
         return finetuning_model.source(options, untouched=True)
 
     images = sum(split.count for split in data.manifest.splits.values())
-    return precision.load(options.model, options.precision, images=images, read=read)
+    return embedding_precision.load(options.model, options.precision, images=images, read=read)
 
 
 def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:
     """Give the head the weights of the logistic regression on the features as they are."""
     features = feature_cache(options, made.data, out=out)
     task, _ = _task(made.model, made.data, features)
-    found = cached.probe_of(task)
+    found = basic_methods.probe_of(task)
     made.model.head.kernel.assign(found.weights)
     made.model.head.bias.assign(found.bias)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
 from pipelines.methods.registry import METHODS, taken_by
-from pipelines.runs import class_names, class_split, folder, origin, results, runtime
+from pipelines.runs import class_names, class_split, folder, results, resume_check, runtime
 from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def run(options: Options) -> Run | None:
         seed=options.held_out_seed,
     )
     out = folder.check_resumable(options.out, options, finished=results.FILE, free=FREE)
-    begun = origin.of(manifest, options.model)
-    origin.check(out, begun)
+    begun = resume_check.of(manifest, options.model)
+    resume_check.check(out, begun)
     strategy = runtime.start(
         options.strategy,
         batch_size=options.batch_size,
@@ -68,19 +68,19 @@ def run(options: Options) -> Run | None:
 
 
 def _fitted(
-    options: Options, data: "Labelled", begun: origin.Origin, *, out: Path, strategy: Any
+    options: Options, data: "Labelled", begun: resume_check.Origin, *, out: Path, strategy: Any
 ) -> Run | None:
     import keras
 
     from pipelines.finetuning import auto, evaluation, on_features
-    from pipelines.finetuning import report as finetuning_report
+    from pipelines.finetuning import output_files as finetuning_report
     from pipelines.runs import predictions
 
     asked, devices = options, strategies.describe(strategy)
 
     def claim() -> None:
         folder.claim(out, asked)
-        origin.keep(out, begun, devices=devices)
+        resume_check.keep(out, begun, devices=devices)
 
     options = _settled(options, data)
     extra: dict[str, Any] = {"parts": data.parts.to_json()}
@@ -110,7 +110,7 @@ def _fitted(
         measured=measured,
         course=course,
         devices=devices,
-        **origin.noted(out),
+        **resume_check.noted(out),
         **extra,
     )
     return Run(out, document, said, made.model if made.is_saved else None)
@@ -263,19 +263,19 @@ def _train(
 def _fit(
     made: "Adapted", options: Options, *, out: Path, course: "Checkpoint", watched: bool
 ) -> None:
-    from pipelines.finetuning import callbacks, forgetting
-    from pipelines.training import fit
+    from pipelines.finetuning import callbacks, seen_unseen_monitor
+    from pipelines.training import resumable_fit
 
     model, data = made.model, made.data
     strategy = model.distribute_strategy
-    stopping = fit.stopping(
+    stopping = resumable_fit.stopping(
         out / CHECKPOINTS,
         early_stopping=options.early_stopping,
         plateau=options.plateau,
         plateau_factor=options.plateau_factor,
         writes=course.writes,
     )
-    fit.fit(
+    resumable_fit.fit(
         model,
         lambda step: strategies.distribute(
             strategy, partial(data.training, model, start_step=step)
@@ -284,7 +284,7 @@ def _fit(
         checkpoint=course,
         callbacks=[
             *callbacks.tuning(made, directory=out / "tensorboard", watched=watched),
-            *([forgetting.Forgetting(made)] if stopping and not watched else ()),
+            *([seen_unseen_monitor.Forgetting(made)] if stopping and not watched else ()),
             *stopping,
         ],
         validation=strategies.distribute(strategy, partial(data.validation, model))

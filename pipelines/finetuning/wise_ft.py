@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dual_encoder import weight_interpolation
-from duet import documents, files
-from pipelines.finetuning import forgetting
+from duet import files, json_schema
+from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
 from pipelines.runs import class_split as classes
-from pipelines.training import batch_size
+from pipelines.training import small_set_batch_size
 
 if TYPE_CHECKING:
     from pipelines.finetuning.options import Options
@@ -37,7 +37,7 @@ def curve(
     """
     batches, count = adapted.data.measured(adapted.model)
     rows = [
-        {"alpha": alpha, **forgetting.measure(adapted, batches, count)}
+        {"alpha": alpha, **seen_unseen_monitor.measure(adapted, batches, count)}
         for alpha in weight_interpolation.along(adapted.model, start, end, alphas=alphas)
     ]
     weight_interpolation.interpolate(adapted.model, start, end, alpha=1)
@@ -57,14 +57,14 @@ def choose(rows: list[dict[str, Any]]) -> float:
     return max(allowed, key=lambda row: (row["seen_top1"], -row["alpha"]))["alpha"]
 
 
-POINT = {"alpha": documents.NUMBER, "seen_top1": documents.NUMBER}
+POINT = {"alpha": json_schema.NUMBER, "seen_top1": json_schema.NUMBER}
 
 TABLE = {
-    "chosen": documents.NUMBER,
+    "chosen": json_schema.NUMBER,
     "classes": list,
     "curve": [POINT],
     "right?": [bool],
-    "seconds": documents.NUMBER,
+    "seconds": json_schema.NUMBER,
 }
 
 SET_ASIDE = "set-aside"  # folder of the training by which alpha is chosen
@@ -82,7 +82,7 @@ def choose_alpha(
     """
     kept = directory / "alpha.json"
     if kept.is_file():
-        known = documents.read(kept, TABLE, hint="delete it, and alpha is chosen again")
+        known = json_schema.read(kept, TABLE, hint="delete it, and alpha is chosen again")
         if "right" in known:  # an older Duet kept none
             return known
     if len(data.parts.seen) < classes.ENOUGH:
@@ -91,7 +91,7 @@ def choose_alpha(
     away = classes.pseudo(data.parts, seed=options.seed)
     print(f"choosing alpha: {len(away)} of the seen classes are set aside")
     parts = classes.set_aside(data.parts, away, labels=data.labels)
-    batch, micro = batch_size.fitting(
+    batch, micro = small_set_batch_size.fitting(
         data.batch_size, options.micro_batch, images=len(parts.train), devices=devices
     )
     made, course, way = train(

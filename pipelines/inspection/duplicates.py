@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from pipelines.inspection import hashes
+from pipelines.inspection import perceptual_hashes
 from pipelines.inspection.pixels import is_blank
 from pipelines.inspection.scan import Scan
-from pipelines.inspection.suspects import Suspect
+from pipelines.inspection.suspects_table import Suspect
 
 ALIKE = 0.92  # correlation of thumbnails of copies; of unrelated images with like hashes less
 
-CLOSE = 0.15  # distance of copies, as a share of the usual distance of nearest neighbours
+CLOSE = 0.15  # distance of copies, as a share of the usual distance of neighbours
 
 NEIGHBOURS = 6
 
@@ -41,7 +41,7 @@ def near(scan: Scan) -> list[tuple[int, int, int]]:
     rows = np.array(list(first.values()), int)
     if len(rows) < 2:
         return []
-    pairs = rows[hashes.near_pairs(scan.hashes[rows])]
+    pairs = rows[perceptual_hashes.near_pairs(scan.hashes[rows])]
     found = []
     for a, b in pairs.tolist():
         if _correlation(scan.thumbnails[a], scan.thumbnails[b]) >= ALIKE:
@@ -58,7 +58,9 @@ def similar(embeddings: np.ndarray) -> list[tuple[int, int, float]]:
     """Pairs of rows that a model can hardly tell apart, and their cosine, by exact search.
 
     A pair is one whose distance is below `CLOSE` of the median distance from an image to its
-    nearest neighbour, so that no cosine need be known of a model beforehand.
+    nearest neighbour, so that no cosine need be known of a model beforehand, and below `CLOSE` of
+    the distance from either to its furthest of `NEIGHBOURS`: images of a class that a model maps
+    to one point are near each other, and no copies.
 
     Args:
         embeddings: float32 [n, e], of unit length.
@@ -75,7 +77,8 @@ def similar(embeddings: np.ndarray) -> list[tuple[int, int, float]]:
     own = np.arange(len(embeddings))[:, None]
     scores = np.where(rows == own, -1, scores)
     distances = np.sqrt(np.maximum(2 - 2 * scores, 0))
-    usual = np.median(distances.min(axis=1))
+    around = np.where(rows == own, 0, distances).max(axis=1)
+    usual = np.minimum(np.median(distances.min(axis=1)), np.minimum(around[:, None], around[rows]))
     pairs = {}
     for query, place in zip(*np.nonzero(distances < CLOSE * usual), strict=True):
         a, b = sorted((int(query), int(rows[query, place])))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.inspection import duplicates
 from pipelines.inspection.scan import scan
-from pipelines.runs.command_line import program
+from pipelines.runs.rerun_command import program
 
 MOST = 20_000  # images up to which near duplicates are looked for as well, a minute or less
 

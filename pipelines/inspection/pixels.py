@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipelines.inspection.scan import Scan
-from pipelines.inspection.suspects import Suspect
+from pipelines.inspection.suspects_table import Suspect
 
 BLANK = 3.0  # standard deviation of the grey values, of 255
 

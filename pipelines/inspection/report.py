@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.inspection.scan import Scan
-from pipelines.inspection.suspects import KINDS, Suspect
+from pipelines.inspection.suspects_table import KINDS, Suspect
 from pipelines.reporting import page as reporting_page
-from pipelines.runs.command_line import program
+from pipelines.runs.rerun_command import program
 from pipelines.runs.text_table import aligned
 
 SHOWN = 24  # findings of a kind on the page

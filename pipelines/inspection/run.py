@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.inspection import classes, duplicates, hashes, pixels, report, suspects
+from pipelines.inspection import (
+    classes,
+    duplicates,
+    perceptual_hashes,
+    pixels,
+    report,
+    suspects_table,
+)
 from pipelines.inspection.options import FILES, Options
 from pipelines.inspection.scan import Scan, scan
-from pipelines.inspection.suspects import Suspect
+from pipelines.inspection.suspects_table import Suspect
 from pipelines.runs import config, folder, results
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ def run(options: Options) -> list[str]:
     with folder.filled_at_once(out) as staging:
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         (staging / "inspection.json").write_text(text, encoding="utf-8")
-        rows = suspects.table(found, seen.files, seen.splits)
+        rows = suspects_table.table(found, seen.files, seen.splits)
         (staging / "suspects.csv").write_text(rows, encoding="utf-8")
         (staging / "report.html").write_text(page, encoding="utf-8")
         config.write_config(options, staging / "config.yaml")
@@ -73,8 +80,8 @@ def _checked(
         by_model = with_model.look(model, options, manifest, seen, known=groups)
         found, alike = found + by_model.suspects, by_model.alike
         notes += by_model.notes
-    found = suspects.ordered(found)
-    counts = {kind: sum(each.kind == kind for each in found) for kind in suspects.KINDS}
+    found = suspects_table.ordered(found)
+    counts = {kind: sum(each.kind == kind for each in found) for kind in suspects_table.KINDS}
     return found, {
         "schema": SCHEMA,
         "command": "inspect",
@@ -100,7 +107,10 @@ def _copies(seen: Scan, manifest: "Manifest") -> tuple[list[Suspect], np.ndarray
 
     def say(row: int, stays: int) -> tuple[float, str]:
         bits = int(np.bitwise_count(seen.hashes[row] ^ seen.hashes[stays]))
-        return 1 - bits / hashes.BITS, f"perceptual hashes differ in {bits} of {hashes.BITS} bits"
+        return (
+            1 - bits / perceptual_hashes.BITS,
+            f"perceptual hashes differ in {bits} of {perceptual_hashes.BITS} bits",
+        )
 
     members: dict[int, list[int]] = {}
     for row in sorted({row for pair in pairs for row in pair}):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from pipelines.inspection import hashes
+from pipelines.inspection import perceptual_hashes
 
 if TYPE_CHECKING:
     from tfrecords import Example
@@ -114,7 +114,7 @@ def _measured(encoded: bytes, sharp: bool) -> tuple[np.uint64, np.ndarray, float
     grey = image.convert("L")
     contrast = float(np.asarray(grey, np.float32).std())
     sharpness = _sharpness(grey) if sharp else float("nan")
-    return hashes.perceptual_hash(grey), np.asarray(small), contrast, sharpness
+    return perceptual_hashes.perceptual_hash(grey), np.asarray(small), contrast, sharpness
 
 
 def _sharpness(grey: Image.Image) -> float:

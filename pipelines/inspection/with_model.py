@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.inspection import classes, duplicates, labels
+from pipelines.inspection import classes, duplicates, label_errors
 from pipelines.inspection.options import Options
 from pipelines.inspection.scan import Scan
-from pipelines.inspection.suspects import Suspect
+from pipelines.inspection.suspects_table import Suspect
 from pipelines.runs import features
 from pipelines.runs.feature_cache import FeatureCache
 
@@ -75,7 +75,7 @@ def unchecked(options: Options, manifest: "Manifest") -> str:
         return f"split {options.split} has none"
     if manifest.multi_label:
         return "images have several; a label is checked where it is an image's only one"
-    if sum(count >= labels.FEWEST for count in info.class_counts) < 2:
+    if sum(count >= label_errors.FEWEST for count in info.class_counts) < 2:
         return f"split {options.split} has fewer than two classes of two or more images"
     return ""
 
@@ -117,21 +117,21 @@ def _labels(
     rows = scan.rows(options.split)
     own = np.array([scan.labels[row] for row in rows])
     counts = np.bincount(own, minlength=len(manifest.class_names))
-    kept = np.flatnonzero(counts >= labels.FEWEST)
+    kept = np.flatnonzero(counts >= label_errors.FEWEST)
     if alone := int((counts == 1).sum()):
         seen.notes.append(f"labels not checked of {alone} classes with one image")
     usable = np.isin(own, kept)
     rows, values, places = rows[usable], values[usable], np.searchsorted(kept, own[usable])
     names = [manifest.spoken_names[label] for label in kept]
     unit = features.unit(values)
-    probabilities = labels.out_of_sample(
+    probabilities = label_errors.out_of_sample(
         values,
         places,
         text_logits=_text_logits(model, unit, names, manifest.prompt_templates),
         folds=options.folds,
         seed=options.seed,
     )
-    for doubt in labels.doubtful(probabilities, places):
+    for doubt in label_errors.doubtful(probabilities, places):
         why = (
             f"labelled {names[places[doubt.place]]} ({100 * doubt.own:.1f} %), looks like "
             f"{names[doubt.better]} ({100 * doubt.other:.1f} %)"

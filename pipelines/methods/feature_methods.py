@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.methods.feature_task import Task
 from pipelines.methods.method import Fitted
-from pipelines.methods.task import Task
 
 
 def method(name: str) -> Callable[[Task], Fitted]:

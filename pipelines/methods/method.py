@@ -21,7 +21,7 @@ from pipelines.runs.features import EMBEDDING
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.methods.task import Task
+    from pipelines.methods.feature_task import Task
     from pipelines.runs.predictions import Predictions
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.methods import steps
+from pipelines.methods import gradient_steps
+from pipelines.methods.feature_task import PromptOptions, Task
 from pipelines.methods.method import Fitted
-from pipelines.methods.task import PromptOptions, Task
 from pipelines.runs.features import unit
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
         method, task.model, task.seen_names, options, seed=task.seed, templates=task.templates
     )
     x, y = (each[None] for each in task.train) if task.views is None else task.views()
-    data = steps.batches_of(unit(x), y, most=most, seed=task.seed)
+    data = gradient_steps.batches_of(unit(x), y, most=most, seed=task.seed)
     rate = schedule.CoOpSchedule(options.learning_rate, steps=data.steps, epochs=epochs)
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, name="optimizer")
     if task.model.text_tower.compute_dtype == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
     prompts.compile(optimizer, metrics=["accuracy"])
-    history = steps.train(prompts, data, epochs=epochs, folder=task.folder)
+    history = gradient_steps.train(prompts, data, epochs=epochs, folder=task.folder)
     dual_encoder.save_prompts(
         prompts,
         task.folder / FILE,

@@ -5,7 +5,7 @@ A new method is a row here and what it calls; the commands take their choices fr
 
 from collections.abc import Mapping
 
-from pipelines.methods import cached, feature_methods, prompts
+from pipelines.methods import basic_methods, feature_methods, prompts
 from pipelines.methods.method import Method
 
 ZERO_SHOT_HEAD = {"method": "zero-shot-head"}
@@ -24,7 +24,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.0,
-        fit=cached.zero_shot,
+        fit=basic_methods.zero_shot,
     ),
     Method(
         "chosen-words",
@@ -35,7 +35,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
-        fit=cached.chosen_words,
+        fit=basic_methods.chosen_words,
     ),
     Method(
         "transductive",
@@ -48,7 +48,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
-        fit=cached.transductive,
+        fit=basic_methods.transductive,
     ),
     Method(
         "linear-probe",
@@ -58,7 +58,7 @@ _ROWS = (
         draws=False,
         rows_for_new_names=True,
         passes=0.1,
-        fit=cached.linear_probe,
+        fit=basic_methods.linear_probe,
     ),
     Method(
         "text-probe",
@@ -134,7 +134,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
-        fit=cached.tip_adapter,
+        fit=basic_methods.tip_adapter,
     ),
     Method(
         "tip-adapter-f",
@@ -145,7 +145,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
-        fit=cached.tip_adapter_f,
+        fit=basic_methods.tip_adapter_f,
     ),
     Method(
         "coop",

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from duet import documents, error_text, regular_files
-from pipelines.deployment import classifier as deployment_classifier
+from duet import exception_summary, json_schema, regular_files
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import litert, litert_metadata, onnx_file, saved_model
-from pipelines.prediction import source as prediction_source
+from pipelines.deployment import load_classifier as deployment_classifier
+from pipelines.prediction import model_source as prediction_source
 from pipelines.prediction.answers import Answer, answer
-from pipelines.prediction.source import Source
-from pipelines.prediction.sure import Sure, sure_of
+from pipelines.prediction.model_source import Source
+from pipelines.prediction.uncertainty import Sure, sure_of
 from pipelines.runs import class_names as runs_class_names
-from pipelines.runs import class_prompts
+from pipelines.runs import class_prompt_files
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -95,7 +95,7 @@ def _sure_of_export(path: Path) -> Sure | None:
     beside = (path if path.is_dir() else path.parent) / deployment_export.ABOUT
     if not beside.is_file():
         return None
-    return sure_of(documents.read(beside))
+    return sure_of(json_schema.read(beside))
 
 
 def _exported(path: Path) -> Callable[[], Predictor] | None:
@@ -113,7 +113,7 @@ def _of_litert(path: Path) -> Predictor:
     data = path.read_bytes()
     try:
         text = litert_metadata.read(data)[litert_metadata.PREPROCESSING]
-        facts = documents.parse(text, deployment_classifier.FACTS, name="its metadata")
+        facts = json_schema.parse(text, deployment_classifier.FACTS, name="its metadata")
         read = litert.reader(data)
     except (KeyError, ValueError, RuntimeError) as error:
         raise ValueError(f"--model: {path} is no LiteRT file that export wrote ({error})") from None
@@ -135,10 +135,10 @@ def _of_onnx(path: Path) -> Predictor:
     about, read = onnx_file.READERS[format]
     try:
         facts = about(path)
-        documents.check(facts, deployment_classifier.FACTS)
+        json_schema.check(facts, deployment_classifier.FACTS)
         function = read(path)
     except Exception as error:  # of either library: nothing in common
-        reason = error_text.first_line(error)
+        reason = exception_summary.first_line(error)
         raise ValueError(f"--model: {path} is no file that export wrote ({reason})") from error
     return _of_facts(facts, function, path)
 
@@ -155,14 +155,14 @@ def _of_saved_model(folder: Path) -> Predictor:
     try:
         about, probabilities = saved_model.pixels_reader(folder)
     except Exception as error:  # of TensorFlow: nothing in common
-        reason = error_text.first_line(error)
+        reason = exception_summary.first_line(error)
         raise ValueError(
             f"--model: {folder} is no SavedModel that export wrote ({reason})"
         ) from error
     beside = folder / deployment_export.ABOUT
-    more = documents.read(beside, {"multi_label?": bool}) if beside.is_file() else {}
+    more = json_schema.read(beside, {"multi_label?": bool}) if beside.is_file() else {}
     facts = {**about, "multi_label": more.get("multi_label", False)}
-    documents.check(facts, deployment_classifier.FACTS, where=str(folder))
+    json_schema.check(facts, deployment_classifier.FACTS, where=str(folder))
     return _of_facts(facts, probabilities, folder)
 
 
@@ -187,7 +187,7 @@ def _of_keras(source: Source) -> Predictor:
 def _templates(source: Source) -> list[str] | None:
     """As given, or of the file that is named."""
     given = source.templates
-    if given is None or not class_prompts.is_asked_for(given):
+    if given is None or not class_prompt_files.is_asked_for(given):
         return _texts(given, what="--templates", least=1)
     names = _texts(source.class_names, what="--class-names", least=2)
     return runs_class_names.templates(list(given), source.manifest(), names=names)
@@ -209,7 +209,7 @@ def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str]
 def _compiled(found: deployment_classifier.Deployable) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
-    compiled = tf.function(found.probabilities, reduce_retracing=True)
+    compiled = tf.function(found.probabilities, autograph=False, reduce_retracing=True)
     return lambda pixels: compiled(tf.constant(pixels)).numpy()
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from duet import files
-from pipelines.prediction import answers, journal, predictor, sheet, sorting
+from pipelines.prediction import answers, contact_sheet, journal, predictor, sorting
 from pipelines.prediction.answers import Answer
 from pipelines.prediction.images import Found
 from pipelines.prediction.journal import Journal
 from pipelines.prediction.options import Options, unreadable_file
 from pipelines.prediction.predictor import Predictor
-from pipelines.runs import command_line
+from pipelines.runs import rerun_command
 
 NAMED = 5  # classes of the summary
 
@@ -103,7 +103,7 @@ def _bar(what: str, total: int, initial: int = 0) -> Iterator[Callable[[int], ob
     """A bar on a terminal; nothing in a file."""
     from tqdm import tqdm
 
-    no_bar = command_line.no_bar()
+    no_bar = rerun_command.no_bar()
     with tqdm(desc=what, total=total, initial=initial, unit=" images", disable=no_bar) as bar:
         yield bar.update
 
@@ -117,8 +117,8 @@ def _write(
         rows = [("file", "reason"), *bad.items()]
         files.write(unreadable_file(out), answers.csv_bytes(rows))
     if options.sheet:
-        with _bar("drawing the page", min(len(said), sheet.MOST)) as advance:
-            page = sheet.page(
+        with _bar("drawing the page", min(len(said), contact_sheet.MOST)) as advance:
+            page = contact_sheet.page(
                 said,
                 found.loads,
                 model=model.name,

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from duet import documents
-from pipelines.published.run_measurement import Measured, checkpoint, on_all_classes
+from duet import json_schema
+from pipelines.published.run_metrics import Measured, checkpoint, on_all_classes
 from pipelines.published.vocabulary import ALL
 from tfrecords import DATASETS
 
@@ -62,7 +62,7 @@ def read(run: str) -> list[Measured]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    return documents.read(path, NEEDED, name=f"{path}: not the results of a run")
+    return json_schema.read(path, NEEDED, name=f"{path}: not the results of a run")
 
 
 def _evaluated(document: dict[str, Any], folder: Path) -> list[Measured]:

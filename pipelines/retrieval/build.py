@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def build(options: Options) -> DualEncoder:
     """Builds or updates the index; returns the model."""
-    from pipelines.runs import models, precision
+    from pipelines.runs import embedding_precision, models
 
     started = time.perf_counter()
     import dual_encoder
@@ -28,7 +28,9 @@ def build(options: Options) -> DualEncoder:
     for note in getattr(store, "notes", ()):
         print(note)
     images = len(listing) if options.runner == "local" else 0  # workers load it as it is
-    model = precision.load(name, options.precision, images=images, read=models.load_dual_encoder)
+    model = embedding_precision.load(
+        name, options.precision, images=images, read=models.load_dual_encoder
+    )
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )
@@ -47,10 +49,10 @@ def build(options: Options) -> DualEncoder:
 
 def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
     """Embed what has no embedding yet, and make the index; the `Changes`."""
-    from pipelines.retrieval import embed
+    from pipelines.retrieval import parallel_embedding
 
     listing, facts = builder.listing, builder.facts
-    job = embed.Job(
+    job = parallel_embedding.Job(
         builder.folder, facts, options.batch_size, options.first_frame, options.max_pixels
     )
     todo = [(name, listing[name]) for name in builder.missing]
@@ -58,7 +60,7 @@ def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
         room = 2 * 4.0 * len(todo) * facts.embed_dim
         print(files.room(builder.folder, room, what="embeddings"))
     if options.runner == "beam":
-        embed.embed_with_beam(todo, job, options=options.beam_options)
+        parallel_embedding.embed_with_beam(todo, job, options=options.beam_options)
     else:
         _embed_with_bar(todo, job, model, total=len(listing))
     return builder.finish()
@@ -91,11 +93,11 @@ def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:
 def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> None:
     from tqdm import tqdm
 
-    from pipelines.retrieval import embed
+    from pipelines.retrieval import parallel_embedding
 
     done = total - len(todo)
     with tqdm(desc=f"embedding {job.folder}", total=total, initial=done, unit=" images") as bar:
-        embed.embed_here(todo, job, model, advance=bar.update)
+        parallel_embedding.embed_here(todo, job, model, advance=bar.update)
 
 
 def _approximate(options: Options, folder: Path) -> None:

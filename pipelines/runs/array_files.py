@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from duet import checksums, files, regular_files
+from duet import array_checksums, files, regular_files
 
 _SUM = "crc32"  # in the metadata
 
@@ -40,5 +40,5 @@ def read(path: Path) -> dict[str, np.ndarray]:
 def _sum(arrays: Mapping[str, np.ndarray]) -> str:
     found = 0
     for name in sorted(arrays):
-        found = checksums.crc32(arrays[name], zlib.crc32(name.encode(), found))
+        found = array_checksums.crc32(arrays[name], zlib.crc32(name.encode(), found))
     return str(found)

@@ -18,7 +18,7 @@ def templates(
 ) -> list[str]:
     """Prompts with {} for the class name: those given, the lines of a file, or the set's own.
 
-    A JSON or CSV file has prompts of each class; see `pipelines.runs.class_prompts`.
+    A JSON or CSV file has prompts of each class; see `pipelines.runs.class_prompt_files`.
 
     Args:
         given: prompts, or one file.
@@ -27,7 +27,7 @@ def templates(
             al. 2023, arXiv:2306.07282, section 4.2).
         names: of the classes, in place of the set's own.
     """
-    from pipelines.runs import class_prompts
+    from pipelines.runs import class_prompt_files
 
     if domain is not None:
         if given is not None:
@@ -40,19 +40,19 @@ def templates(
         return list(manifest.prompt_templates)
     if len(given) > 1 or "{}" in given[0]:
         return given
-    if class_prompts.is_asked_for(given):
+    if class_prompt_files.is_asked_for(given):
         known = names or (manifest.spoken_names if manifest is not None else None)
-        return class_prompts.read(given[0], known, what="--templates")
+        return class_prompt_files.read(given[0], known, what="--templates")
     return lines(given[0], what="--templates")
 
 
 def captions(path: str | None, manifest: "Manifest") -> list[str]:
     """Sentences of every class from a JSON or CSV file; none without a file."""
-    from pipelines.runs import class_prompts
+    from pipelines.runs import class_prompt_files
 
     if path is None:
         return []
-    return class_prompts.read(path, manifest.spoken_names, what="--captions")
+    return class_prompt_files.read(path, manifest.spoken_names, what="--captions")
 
 
 def class_names(

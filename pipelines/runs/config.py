@@ -12,9 +12,9 @@ from typing import Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
-from duet import documents, files
-from pipelines.runs import command_line, hub_revision, option_help
-from pipelines.runs.option_groups import USUAL
+from duet import files, json_schema
+from pipelines.runs import hub_revision, option_help, rerun_command
+from pipelines.runs.help_groups import USUAL
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -41,7 +41,7 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
         everything = "--help-all" in asked
         print(option_help.text(options, command=command, everything=everything, recipes=recipes))
         raise SystemExit(0)
-    parser = _Parser(prog=f"{command_line.program()} {command}", allow_abbrev=False)
+    parser = _Parser(prog=f"{rerun_command.program()} {command}", allow_abbrev=False)
     parser.add_argument("--config", action="config")
     accepted = hub_revision.added(options, command=command)
     parser.hints = typing.get_type_hints(accepted)
@@ -107,7 +107,9 @@ def read_config(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML ({error})") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected lines like `epochs: 10`; got {documents.shown(found)}")
+        raise ValueError(
+            f"{path}: expected lines like `epochs: 10`; got {json_schema.shown(found)}"
+        )
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import docstring_parser
 
-from pipelines.runs import command_line, hub_revision
-from pipelines.runs.option_groups import BASIC, GROUPS
+from pipelines.runs import hub_revision, rerun_command
+from pipelines.runs.help_groups import BASIC, GROUPS
 
 MORE = "more"
 PATHS = ("data", "model", "out", "folder", "images", "index", "results", "prompts", "run", "sheet")
@@ -49,7 +49,7 @@ def parser(
     fields = {field.name: field for field in dataclasses.fields(options)}
     names = list(fields) if everything else _basic(command, list(fields))
     made = (within or argparse.ArgumentParser)(
-        prog=f"{command_line.program()} {command}",
+        prog=f"{rerun_command.program()} {command}",
         usage=_usage(command, fields.values()),
         description=documented.short_description,
         epilog=_epilog(command, names, fields, recipes=recipes if everything else []),
@@ -113,7 +113,7 @@ def _grouped(names: list[str]) -> dict[str, list[str]]:
 def _usage(command: str, fields: Any) -> str:
     required = [field for field in fields if _default(field) is dataclasses.MISSING]
     words = [f"{_flag(field.name)} {_metavar(field.name, str)}" for field in required]
-    return " ".join([command_line.program(), command, *words, "[OPTIONS]"])
+    return " ".join([rerun_command.program(), command, *words, "[OPTIONS]"])
 
 
 def _epilog(command: str, names: list[str], fields: dict, *, recipes: list[str]) -> str | None:
@@ -122,7 +122,7 @@ def _epilog(command: str, names: list[str], fields: dict, *, recipes: list[str])
     hidden = len(fields) - len(names)
     if not hidden:
         return None
-    return f"{hidden} more options: {command_line.program()} {command} --help-all"
+    return f"{hidden} more options: {rerun_command.program()} {command} --help-all"
 
 
 def _add(group: Any, field: dataclasses.Field, hint: Any, told: str) -> argparse.Action:

@@ -40,7 +40,7 @@ A run that went on with another version of Duet or on other devices says so in `
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
 `method`, `parts`, `history`, `wise_ft`, `alpha`, and `auto`, which method that was and why;
 `compare`: `rows`, each with `deployed`, what its export costs to run, `pairs`, `recommendation`;
-all that learn: `certainty`, as `metrics.certainty` has it). All of it as a JSON Schema, which
+all that learn: `certainty`, as `metrics.uncertainty` has it). All of it as a JSON Schema, which
 tests validate against: `schemas/results.schema.json`.
 """
 
@@ -53,7 +53,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from duet import documents, files
+from duet import files, json_schema
 from pipelines.runs.peak_memory import peak_rss_bytes as peak_rss_bytes
 
 SCHEMA = 2
@@ -80,7 +80,7 @@ REQUIRED = (
 
 
 _TABLE: dict[str, Any] = {
-    "schema": documents.one_of(SCHEMA),
+    "schema": json_schema.one_of(SCHEMA),
     **dict.fromkeys(("command?", "dataset?", "split?", "model?", "method?", "protocol?"), str),
     **dict.fromkeys(("metrics?", "intervals?", "cost?", "config?", "versions?"), dict),
     **dict.fromkeys(("per_class?", "confusion_matrix?", "rows?", "pairs?", "history?"), list),
@@ -177,4 +177,4 @@ def read(path: str | Path) -> dict[str, Any]:
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"no results at {path}: has the run finished?")
-    return documents.read(path, _TABLE)
+    return json_schema.read(path, _TABLE)

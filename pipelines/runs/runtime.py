@@ -72,12 +72,12 @@ def start(
 
 def precision_in_words(precision: str) -> str:
     """A line on what multiplies half precision on a CPU, and on what gains nothing; else empty."""
-    from dual_encoder.towers import bfloat16, xla
+    from dual_encoder.towers import compiled_functions, cpu_bfloat16
 
-    if not precision.endswith("float16") or xla.on_accelerator():
+    if not precision.endswith("float16") or compiled_functions.on_accelerator():
         return ""
-    if precision.endswith("bfloat16") and bfloat16.instructions():
-        return f"precision: {precision}, embeddings by {bfloat16.instructions()} in oneDNN"
+    if precision.endswith("bfloat16") and cpu_bfloat16.instructions():
+        return f"precision: {precision}, embeddings by {cpu_bfloat16.instructions()} in oneDNN"
     return f"precision: this CPU has no instructions for {precision}; float32 is no slower"
 
 

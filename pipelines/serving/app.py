@@ -33,7 +33,7 @@ from pipelines.reporting import page as reporting_page
 from pipelines.retrieval import answers
 from pipelines.runs import results
 from pipelines.serving.limits import Gate
-from pipelines.serving.service import MOST_IMAGES, Finder
+from pipelines.serving.search_service import MOST_IMAGES, Finder
 
 K = 24  # default number of images per answer
 

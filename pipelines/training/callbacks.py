@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from pipelines.runs import command_line
+from pipelines.runs import rerun_command
 from pipelines.training import checkpoint_file
 
 
@@ -112,7 +112,7 @@ class ProgressBar(keras.callbacks.Callback):
             unit=" batches",
             delay=2,
             leave=False,
-            disable=command_line.no_bar(),
+            disable=rerun_command.no_bar(),
         )
 
     def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pipelines.runs import command_line
+from pipelines.runs import rerun_command
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder, Tokenizer
@@ -129,7 +129,7 @@ class Pairs:
         size = sum(shard.bytes for split in splits for shard in split.shards)
         options: dict[str, Any] = {"unit": "B", "unit_scale": True, "delay": 2, "leave": False}
         with tqdm(
-            total=size, desc="checking the records", disable=command_line.no_bar(), **options
+            total=size, desc="checking the records", disable=rerun_command.no_bar(), **options
         ) as bar:
             for split in splits:
                 for first in range(0, len(split.shards), AT_ONCE):
@@ -153,7 +153,12 @@ class Pairs:
             return dual_encoder.Tokenizer.learn(prompts, **sizes)
         examples = tfrecords.examples(self.directory, "train")
         count = self.manifest.split("train").count
-        bar: Any = {"total": count, "unit": " images", "delay": 2, "disable": command_line.no_bar()}
+        bar: Any = {
+            "total": count,
+            "unit": " images",
+            "delay": 2,
+            "disable": rerun_command.no_bar(),
+        }
         captions = (
             caption
             for example in tqdm(examples, "learning the vocabulary", **bar)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duet import documents, files
+from duet import files, json_schema
 
 if TYPE_CHECKING:
     from dual_encoder import Tokenizer
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 TABLE = {
     "json": str,
-    "context_length": documents.up_to(1 << 20),
-    "pad_id": documents.COUNT,
-    "end_id": documents.COUNT,
+    "context_length": json_schema.up_to(1 << 20),
+    "pad_id": json_schema.COUNT,
+    "end_id": json_schema.COUNT,
     "cleaning": str,
     "pad_to_context": bool,
-    "*": documents.NO_OTHERS,
+    "*": json_schema.NO_OTHERS,
 }
 
 
@@ -27,7 +27,7 @@ def read_tokenizer(path: Path) -> "Tokenizer | None":
 
     if not path.is_file():
         return None
-    return dual_encoder.Tokenizer.from_config(documents.read(path, TABLE))
+    return dual_encoder.Tokenizer.from_config(json_schema.read(path, TABLE))
 
 
 def write_tokenizer(tokenizer: "Tokenizer", path: Path) -> None:

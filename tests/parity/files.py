@@ -25,6 +25,8 @@ def write_settings(config: dict[str, Any], row: Checkpoint, folder: Path) -> Non
     if "sentence-transformers" in str(row.repository):
         (folder / "1_Pooling").mkdir()
         _write(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
+        texts = {"max_seq_length": row.context_length, "do_lower_case": False}
+        _write(folder / "sentence_bert_config.json", texts)
 
 
 def write_tokenizer(row: Checkpoint, folder: Path, *, end_id: int | None = None) -> None:

@@ -35,7 +35,7 @@ from open_clip.model import CLIP, CustomTextCLIP  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 import dual_encoder  # noqa: E402
-from dual_encoder.checkpoints.open_clip import timm_towers  # noqa: E402
+from dual_encoder.checkpoints.open_clip import timm_sizes  # noqa: E402
 
 FAMILIES = (
     "ViT-B-16-SigLIP", "ViT-SO400M-14-SigLIP-384", "ViT-SO400M-16-SigLIP2-256", "ViT-L-14-CLIPA",
@@ -57,10 +57,10 @@ def cut_towers() -> None:
         return whole(name, **options | few)
 
     timm.create_model = create
-    for table in (timm_towers.SIGLIP, timm_towers.PLAIN, timm_towers.ROTARY):
+    for table in (timm_sizes.SIGLIP, timm_sizes.PLAIN, timm_sizes.ROTARY):
         for sizes in table.values():
             sizes["depth"] = BLOCKS
-    for sizes in timm_towers.CONVNEXT.values():
+    for sizes in timm_sizes.CONVNEXT.values():
         sizes["depths"] = STAGES
 
 

@@ -23,7 +23,7 @@ from reference import stub_torchvision
 from transformers import RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRobertaModel
 
 from dual_encoder import CHECKPOINTS
-from dual_encoder.checkpoints.open_clip import read, tags, text_towers, timm_towers
+from dual_encoder.checkpoints.open_clip import read, tags, text_towers, timm_sizes
 
 assert RobertaModel and XLMRobertaModel  # imported before there is a torchvision to find
 stub_torchvision()
@@ -64,10 +64,10 @@ def parameters(config: dict[str, Any]) -> int | None:
 
 def shorten() -> None:
     """One block in each named tower: whether it is known does not depend on how many there are."""
-    named = (timm_towers.SIGLIP, timm_towers.PLAIN, timm_towers.ROTARY, text_towers.HF_TEXT)
+    named = (timm_sizes.SIGLIP, timm_sizes.PLAIN, timm_sizes.ROTARY, text_towers.HF_TEXT)
     for sizes in (each for table in named for each in table.values()):
         sizes["depth"] = 1
-    for sizes in timm_towers.CONVNEXT.values():
+    for sizes in timm_sizes.CONVNEXT.values():
         sizes["depths"] = (1, 1, 1, 1)
 
 

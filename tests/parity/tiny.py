@@ -456,7 +456,9 @@ def write(tiny: Tiny, folder: Path) -> None:
         _write(folder / "open_clip_config.json", document)
     elif "image" in tiny.outputs:
         sides = {"image_mean": MEAN, "image_std": STD, "resample": 3}
-        size = {"shortest_edge": tiny.size}
+        kind = str(model.config.model_type)
+        square = {"height": tiny.size, "width": tiny.size}
+        size = square if kind in ("siglip", "vit") else {"shortest_edge": tiny.size}
         _write(folder / "preprocessor_config.json", {**sides, "size": size})
     if "text" in tiny.outputs:
         write_tokenizer(row, folder, end_id=tiny.end)

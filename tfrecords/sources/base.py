@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from duet import regular_files
-from tfrecords.file_name_escaping import escaped
+from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Label, RawExample
 from tfrecords.splits import rarest_class, train_validation
 from tfrecords.text_files import read_text

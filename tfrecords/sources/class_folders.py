@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfrecords.class_name_keys import by_number, merged
 from tfrecords.class_prompts import TEMPLATES
-from tfrecords.file_name_escaping import escaped
+from tfrecords.non_utf8_names import escaped
 from tfrecords.sources.base import (
     File,
     FileSource,

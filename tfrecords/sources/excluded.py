@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfrecords.file_name_escaping import escaped
+from tfrecords.non_utf8_names import escaped
 from tfrecords.sources.base import Source, few, split_name
 from tfrecords.sources.table import read_table
 from tfrecords.sources.wrappers import Excluded

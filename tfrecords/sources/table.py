@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfrecords.image_kinds import IMAGE_SUFFIXES
+from tfrecords.image_formats import IMAGE_SUFFIXES
 from tfrecords.sources.base import SPLIT_NAMES, few, refuse_same_split
 from tfrecords.text_files import parse_json, read_text
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from tfrecords.class_name_keys import by_number, refuse_merged, said_twice
 from tfrecords.class_prompts import TEMPLATES
-from tfrecords.file_name_escaping import escaped
-from tfrecords.image_kinds import IMAGE_SUFFIXES
+from tfrecords.image_formats import IMAGE_SUFFIXES
+from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Label
 from tfrecords.sources.base import (
     SPLITS,

@@ -4,7 +4,7 @@ import contextlib
 import errno
 from collections.abc import Iterator, Sequence
 
-from duet import error_text
+from duet import exception_summary
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -95,7 +95,7 @@ def _disk(error: BaseException, *, writing: bool) -> tuple[type[OSError], str] |
     from huggingface_hub import constants
 
     number = getattr(error, "errno", None)
-    reason = getattr(error, "strerror", None) or error_text.first_line(error)
+    reason = getattr(error, "strerror", None) or exception_summary.first_line(error)
     elsewhere = "or set HF_HOME to a folder elsewhere"
     if writing and number:
         return OSError, f"cannot read what to upload ({reason})"
@@ -118,7 +118,7 @@ def _network(
     """Kind and line for what happened before an answer came, or while it came."""
     from huggingface_hub import errors
 
-    reason = error_text.first_line(error)
+    reason = exception_summary.first_line(error)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return ConnectionError, "HF_HUB_OFFLINE is set; unset it, or fetch the files beforehand"
     if isinstance(error, errors.HFValidationError):

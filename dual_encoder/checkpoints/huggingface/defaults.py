@@ -4,6 +4,13 @@ from typing import Any
 
 Config = dict[str, Any]
 
+# The only values of keys that are understood, in every family and part.
+ONLY: Config = dict(
+    qkv_bias=True, use_absolute_embeddings=False, query_bias=True, key_bias=False, value_bias=True,
+    proj_bias=True, mlp_bias=True, num_channels=3, is_decoder=False, add_cross_attention=False,
+    pooler_act="tanh", vision_use_head=True, position_embedding_type="absolute",
+)  # fmt: skip
+
 VISION: Config = dict(
     hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
     image_size=224, num_channels=3,
@@ -25,13 +32,12 @@ SIGLIP_TEXT: Config = dict(
 
 SIGLIP_VISION = VISION | dict(patch_size=16, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6)
 
-VIT = VISION | dict(patch_size=16, hidden_act="gelu", layer_norm_eps=1e-12, qkv_bias=True)
+VIT = VISION | dict(patch_size=16, hidden_act="gelu", layer_norm_eps=1e-12)
 
 BERT: Config = dict(
     vocab_size=30522, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
     num_attention_heads=12, max_position_embeddings=512, type_vocab_size=2, hidden_act="gelu",
     layer_norm_eps=1e-12, pad_token_id=0, hidden_dropout_prob=0.1,
-    position_embedding_type="absolute",
 )  # fmt: skip
 
 ROBERTA = BERT | dict(pad_token_id=1, layer_norm_eps=1e-12)

@@ -12,11 +12,11 @@ import keras
 
 from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_weights
-from dual_encoder.checkpoints.huggingface.class_names import class_names
+from dual_encoder.checkpoints.huggingface.id2label import class_names
 from dual_encoder.checkpoints.huggingface.preprocessing import sized_pixels
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_mapping import Entry
-from dual_encoder.single_tower import ImageEncoder
+from dual_encoder.checkpoints.weight_entries import Entry
+from dual_encoder.single_tower_models import ImageEncoder
 from dual_encoder.towers.convnext import ConvNeXt
 from dual_encoder.towers.rotary_transformer import RotaryTransformer
 from dual_encoder.towers.swin import Swin
@@ -47,24 +47,22 @@ SWIN: Config = dict(
     use_absolute_embeddings=False,
 )  # fmt: skip
 
-# The only values of keys that are understood.
-ONLY: Config = dict(
-    qkv_bias=True, use_absolute_embeddings=False, query_bias=True, key_bias=False, value_bias=True,
-    proj_bias=True, mlp_bias=True, num_channels=3,
-)  # fmt: skip
-
 
 def _dinov2(config: Config, size: int, shown: Config, tensors: Tensors) -> keras.layers.Layer:
     registers = config["num_register_tokens"]
     if not config["use_swiglu_ffn"]:
         options = _sizes(config) | {"mlp_ratio": config["mlp_ratio"], "registers": registers}
         return VisionTransformer(size, config["patch_size"], patch_bias=True, **options, **shown)
-    weights = next(tensors[name] for name in tensors if name.endswith("mlp.weights_out.weight"))
+    found = [tensors[name] for name in tensors if name.endswith("mlp.weights_out.weight")]
+    if not found:
+        raise ValueError(
+            "expected use_swiglu_ffn false in config.json, as in the weights; got true"
+        )
     return RotaryTransformer(
         size,
         config["patch_size"],
         **_sizes(config) | {"activation": "silu", "registers": registers},
-        mlp_dim=weights.shape[1],
+        mlp_dim=found[0].shape[1],
         gated=True,
         **shown,
     )
@@ -167,9 +165,6 @@ def build(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     """
     known, make = TOWERS[config["model_type"]]
     config = known | config
-    for key, value in ONLY.items():
-        if config.get(key, value) != value:
-            raise ValueError(f"{folder}: expected {key} {value} in config.json; got {config[key]}")
     size, shown = sized_pixels(folder, kind=config["model_type"])
     shown["name"] = "image_tower"
     tower = make(config, image_size or size, shown, tensors)

@@ -4,18 +4,20 @@ A key that changes what a model sees is honoured or refused by its name; so is a
 since its effect is unknown.
 """
 
-import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dual_encoder.checkpoints.checkpoint import HALF, OPENAI_MEAN, OPENAI_STD
+from dual_encoder.checkpoints.huggingface.image_sizes import is_number, number, resized
 from dual_encoder.checkpoints.json_files import read_json
-from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.weight_files import PROCESSORS
+from duet import json_schema
 
 Config = dict[str, Any]
 
-# What the image processors of `transformers` take for keys that are left out, by `model_type`.
+# What the image processors of `transformers` take for keys that are left out.
 CLIP: Config = dict(resample=3, do_center_crop=True, image_mean=OPENAI_MEAN, image_std=OPENAI_STD)
 
 VIT: Config = dict(resample=2, image_mean=HALF, image_std=HALF, default_to_square=True)
@@ -29,6 +31,20 @@ DEIT = SIGLIP | dict(size=256, crop_size=224, do_center_crop=True)
 DINOV3 = VIT | dict(size=224, image_mean=(0.485, 0.456, 0.406), image_std=(0.229, 0.224, 0.225))
 
 CONVNEXT = SIGLIP | dict(size=384, crop_pct=224 / 256)
+
+# By their names, which count before the `model_type`.
+PROCESSOR_DEFAULTS: Mapping[str, Config] = {
+    "Bit": BIT,
+    "CLIP": CLIP,
+    "ChineseCLIP": CLIP,
+    "ConvNext": CONVNEXT,
+    "DINOv3ViT": DINOV3,
+    "DeiT": DEIT,
+    "Siglip": SIGLIP,
+    "ViT": VIT,
+}
+
+PROCESSOR = re.compile(r"(\w+?)(?:ImageProcessor(?:Fast|Pil)?|FeatureExtractor)")
 
 DEFAULTS: Mapping[str, Config] = {
     "clip": CLIP,
@@ -45,9 +61,6 @@ DEFAULTS: Mapping[str, Config] = {
     "vit": VIT,
     "vit_mae": VIT | dict(size=224),
 }
-
-# From so many pixels on, ConvNeXt's images are squashed; smaller ones lose a margin.
-NO_MARGIN = 384
 
 ALWAYS: Config = dict(
     do_resize=True, do_rescale=True, rescale_factor=1 / 255, do_normalize=True, size=None,
@@ -101,15 +114,15 @@ def sized_pixels(
     """
     name, given = _read(folder)
     where = f"{folder}: {name}"
-    _refuse_unknown(where, given, kind=kind)
+    usual = _defaults(where, given, kind=kind)
+    _refuse_unknown(where, given, known=usual)
     given = {key: value for key, value in given.items() if value is not None}
-    config = ALWAYS | DEFAULTS[kind] | given
+    config = ALWAYS | usual | given
     if not config["do_resize"]:
         raise ValueError(f"{where}: expected do_resize true; got {given['do_resize']!r}")
     if config["resample"] not in list(FILTERS):
         raise ValueError(f"{where}: expected resample 2 or 3; got {config['resample']!r}")
-    make = _resize_of_convnext if "crop_pct" in config else _resize
-    size, resize = make(where, config, image_size)
+    size, resize = resized(where, config, image_size)
     statistics = _statistics(where, config)
     return size, {**statistics, **resize, "interpolation": FILTERS[config["resample"]]}
 
@@ -124,10 +137,24 @@ def _read(folder: Path) -> tuple[str, Config]:
     return PROCESSORS[0], read_json(folder, PROCESSORS[0])
 
 
-def _refuse_unknown(where: str, given: Config, *, kind: str) -> None:
-    known = NAMES | set(ALWAYS) | set(CLIP) | set(DEFAULTS[kind])
+def _defaults(where: str, given: Config, *, kind: str) -> Config:
+    """Of the processor that the file names, else of the model's kind."""
+    name = given.get("image_processor_type") or given.get("feature_extractor_type")
+    if name is None:
+        return DEFAULTS[kind]
+    found = PROCESSOR.fullmatch(str(name))
+    if found is None or found[1] not in PROCESSOR_DEFAULTS:
+        raise ValueError(
+            f"{where}: expected an image_processor_type of {', '.join(PROCESSOR_DEFAULTS)}; "
+            f"got {json_schema.shown(name)}"
+        )
+    same = PROCESSOR_DEFAULTS[found[1]]
+    return DEFAULTS[kind] if same.items() <= DEFAULTS[kind].items() else same
+
+
+def _refuse_unknown(where: str, given: Config, *, known: Config) -> None:
     for key, value in given.items():
-        if key in known:
+        if key in NAMES or key in ALWAYS or key in CLIP or key in known:
             continue
         if key not in WITHOUT_EFFECT:
             raise ValueError(f"{where} says {key} = {value!r}, which is unknown")
@@ -140,7 +167,7 @@ def _refuse_unknown(where: str, given: Config, *, kind: str) -> None:
 
 def _statistics(where: str, config: Config) -> dict[str, tuple[float, ...]]:
     """Of pixels in 0-1: (factor x - mean) / std of pixels x in 0-255 in these terms."""
-    factor = 255.0 * (_number(where, config, "rescale_factor") if config["do_rescale"] else 1.0)
+    factor = 255.0 * (number(where, config, "rescale_factor") if config["do_rescale"] else 1.0)
     if abs(factor - 1) < 1e-6:
         factor = 1.0
     mean: tuple[float, ...] = (0.0,) * 3
@@ -161,83 +188,6 @@ def _three(where: str, config: Config, key: str) -> tuple[float, ...]:
     """A number for each channel; one alone is for all."""
     value = config[key]
     values = tuple(value) if isinstance(value, list | tuple) else (value,) * 3
-    if len(values) != 3 or not all(_is_number(each) for each in values):
+    if len(values) != 3 or not all(is_number(each) for each in values):
         raise ValueError(f"{where}: expected {key} with 3 numbers; got {value!r}")
     return values
-
-
-def _number(where: str, config: Config, key: str) -> float:
-    if not _is_number(config[key]):
-        raise ValueError(f"{where}: expected a number for {key}; got {config[key]!r}")
-    return config[key]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _resize(where: str, config: Config, image_size: int | None) -> tuple[int, Config]:
-    """How images become squares of the model's size, if these settings do that to any image."""
-    size: Any = config["size"] or image_size
-    crops = config.get("do_center_crop")
-    if isinstance(size, int):  # old files; those that crop mean the shorter side
-        shorter = crops and not config["default_to_square"]
-        size = {"shortest_edge": size} if shorter else {"height": size, "width": size}
-    sides, keeps_shape = _sides(where, "size", size), "shortest_edge" in size
-    if keeps_shape and crops is False:
-        raise ValueError(
-            f"{where}: expected do_center_crop true, or a size of height and width; got {size}"
-        )
-    side = max(sides)
-    if crops:
-        crop = config["crop_size"] or image_size or side
-        crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-        cut = _sides(where, "crop_size", crop)
-        if cut != {image_size or max(cut)}:
-            taken = image_size or "squares"
-            raise ValueError(f"{where} cuts out {_shown(crop)} pixels; the model takes {taken}")
-        image_size = max(cut)
-    expected = image_size or side
-    if len(sides) > 1 or side < expected or (side > expected and not crops):
-        raise ValueError(
-            f"{where} makes images of {_shown(size)} pixels; the model takes {expected}"
-        )
-    return expected, {"resize": "crop" if keeps_shape else "squash"} | _margin(expected, side)
-
-
-def _margin(size: int, side: int) -> Config:
-    """What is cut out of a resized image, as a share that leads back to its side."""
-    fraction = size / side
-    while int(size / fraction) < side:
-        fraction = math.nextafter(fraction, 0)
-    return {"crop_fraction": fraction} if side > size else {}
-
-
-def _resize_of_convnext(where: str, config: Config, image_size: int | None) -> tuple[int, Config]:
-    """ConvNeXt's size is that of the result, and its file says which share of a side that is."""
-    size, fraction = config["size"], _number(where, config, "crop_pct")
-    size = {"shortest_edge": size} if isinstance(size, int) else size
-    side = max(_sides(where, "size", size))
-    if "shortest_edge" not in size:
-        raise ValueError(f"{where}: expected size with shortest_edge; got {size}")
-    if side != (image_size or side):
-        raise ValueError(f"{where} makes images of {side} pixels; the model takes {image_size}")
-    if not 0 < fraction <= 1:
-        raise ValueError(f"{where}: expected crop_pct above 0, at most 1; got {fraction}")
-    if side >= NO_MARGIN:
-        return side, {"resize": "squash"}
-    return side, {"resize": "crop"} | ({"crop_fraction": fraction} if fraction < 1 else {})
-
-
-def _sides(where: str, key: str, size: Any) -> set[int]:
-    """The lengths of a size, which has to be one that makes squares."""
-    known = isinstance(size, dict) and set(size) in ({"shortest_edge"}, {"height", "width"})
-    if not known or not all(isinstance(side, int) for side in size.values()):
-        raise ValueError(
-            f"{where}: expected {key} with height and width, or with shortest_edge; got {size!r}"
-        )
-    return set(size.values())
-
-
-def _shown(size: dict[str, int]) -> str:
-    return " x ".join(map(str, size.values()))

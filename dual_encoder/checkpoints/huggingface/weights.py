@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.weight_mapping import (
+from dual_encoder.checkpoints.weight_entries import (
     LINEAR,
     PATCHES,
     SCALAR,

@@ -13,10 +13,11 @@ import numpy as np
 from dual_encoder.checkpoints.activations import activation_name
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.tokenizers.write import special_tokens
-from dual_encoder.checkpoints.weight_mapping import Entry, collect
+from dual_encoder.checkpoints.weight_entries import Entry
+from dual_encoder.checkpoints.weight_mapping import collect
 from dual_encoder.model import MAX_SCALE, DualEncoder
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.single_tower import ImageEncoder, TextEncoder
+from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.tokenizer import Tokenizer
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer

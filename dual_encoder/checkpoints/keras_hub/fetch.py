@@ -7,7 +7,7 @@ KAGGLE_KEY.
 import re
 from pathlib import Path
 
-from duet import error_text
+from duet import exception_summary
 
 ADDRESS = "kaggle://"
 
@@ -37,6 +37,16 @@ def handle(name: str) -> str | None:
     return None if row is None else str(row["kaggle_handle"]).removeprefix(ADDRESS)
 
 
+def kind(found: str) -> str | None:
+    """The class of KerasHub of a preset by its handle; None where KerasHub does not list it."""
+    import keras_hub
+
+    name, made = found.split("/")[3], keras_hub.models.Backbone
+    while deeper := [each for each in made.__subclasses__() if name in each.presets]:
+        made = deeper[0]
+    return None if made is keras_hub.models.Backbone else made.__name__
+
+
 def fetch(name: str, found: str) -> Path:
     """The folder of a preset by its handle, `found`; errors call it `name`.
 
@@ -48,7 +58,7 @@ def fetch(name: str, found: str) -> Path:
     try:
         return Path(kagglehub.model_download(found))
     except Exception as error:  # of Kaggle's API, HTTP and archives: nothing in common
-        reason = error_text.first_line(error)
+        reason = exception_summary.first_line(error)
         raise ConnectionError(
             f"{name}: Kaggle did not give {found} ({reason}); check the network and, for what is "
             "not public, KAGGLE_USERNAME and KAGGLE_KEY"

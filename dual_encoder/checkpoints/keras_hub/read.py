@@ -11,22 +11,23 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints.activations import activation
+from dual_encoder.checkpoints.checkpoint import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.pretrained import HALF, OPENAI_MEAN, OPENAI_STD
-from dual_encoder.checkpoints.tokenizers import adopt
-from dual_encoder.checkpoints.weight_mapping import Entry, fill
+from dual_encoder.checkpoints.tokenizers import converted_tokenizer
+from dual_encoder.checkpoints.weight_entries import Entry
+from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.model import DualEncoder
-from dual_encoder.single_tower import ImageEncoder, TextEncoder
+from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.tokenizer import Tokenizer
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.towers.transformer import gelu_tanh
 from dual_encoder.towers.vision_transformer import VisionTransformer
 from dual_encoder.variable_names import named_variables
-from duet import error_text
+from duet import exception_summary
 
 Config = Mapping[str, Any]
 
@@ -36,6 +37,12 @@ ACTIVATIONS = {"gelu_approximate": gelu_tanh}
 OWN_SIZES = "DINOV2Backbone"  # interpolates its positions itself
 
 POOLINGS = {"mean": "mean", "cls": "first"}
+
+# What an error adds where another layout has the weights.
+INSTEAD = {
+    "MetaCLIP2Backbone": "OpenCLIP's table has MetaCLIP 2: ViT-H-14-worldwide/metaclip2_worldwide, "
+    "ViT-bigG-14-worldwide/metaclip2_worldwide and others"
+}
 
 # Numbers of places, and the pooler of texts that are pooled otherwise.
 IGNORED = (
@@ -62,26 +69,31 @@ def read(folder: Path, *, image_size: int | None = None) -> keras.Model:
         ValueError: another architecture, or weights that cannot be read.
     """
     kind = read_json(folder, "config.json", KERAS_HUB)["class_name"]
-    if kind not in FAMILIES:
-        raise ValueError(f"{folder}: expected a preset of {', '.join(FAMILIES)}; got {kind}")
+    check_kind(folder, kind)
     if not any(folder.glob("model*.weights.h5")):
         raise FileNotFoundError(f"{folder}: no weights here; expected model.weights.h5")
     build, entries = FAMILIES[kind]
     backbone = _backbone(folder, image_size=image_size if kind == OWN_SIZES else None)
-    model = build(backbone.get_config(), folder, image_size)
-    if not model.built:
-        model.build()
-    tensors = names.weights(backbone)
-    changed = resized(model, antialias=False)
-    fill(
-        named_variables(model),
-        entries(model),
-        tensors,
-        source=str(folder),
-        ignored=IGNORED,
-        changed=changed,
-    )
+    with put_off():
+        model = build(backbone.get_config(), folder, image_size)
+        if not model.built:
+            model.build()
+        fill(
+            named_variables(model),
+            entries(model),
+            names.weights(backbone),
+            source=str(folder),
+            ignored=IGNORED,
+            changed=resized(model, antialias=False),
+        )
     return model
+
+
+def check_kind(name: object, kind: str) -> None:
+    """Raise ValueError for a preset, called `name` there, of a class that is not in `FAMILIES`."""
+    if kind not in FAMILIES:
+        instead = f"; {INSTEAD[kind]}" if kind in INSTEAD else ""
+        raise ValueError(f"{name}: expected a preset of {', '.join(FAMILIES)}; got {kind}{instead}")
 
 
 def _backbone(folder: Path, *, image_size: int | None) -> keras.Model:
@@ -91,7 +103,7 @@ def _backbone(folder: Path, *, image_size: int | None) -> keras.Model:
     try:
         return keras_hub.models.Backbone.from_preset(str(folder), **options)
     except Exception as error:  # of Keras, h5py, JSON: nothing in common
-        reason = error_text.first_line(error)
+        reason = exception_summary.first_line(error)
         raise ValueError(f"{folder}: KerasHub cannot read this preset ({reason})") from error
 
 
@@ -236,17 +248,19 @@ def _tokenizer(folder: Path, context_length: int, *, kind: str, **reading: Any) 
     Raises ValueError for a class that cannot be taken over.
     """
     assets = folder / "assets" / "tokenizer"
-    if not any((assets / name).is_file() for name in adopt.ASSETS):
+    if not any((assets / name).is_file() for name in converted_tokenizer.ASSETS):
         return None
     settings = read_json(folder, "tokenizer.json") if (folder / "tokenizer.json").is_file() else {}
     kind = settings.get("class_name", kind)
-    if kind not in adopt.KINDS:
+    if kind not in converted_tokenizer.KINDS:
         raise ValueError(
-            f"{folder}: expected a tokenizer of {', '.join(adopt.KINDS)} in tokenizer.json; got "
-            f"{kind!r}"
+            f"{folder}: expected a tokenizer of {', '.join(converted_tokenizer.KINDS)} in "
+            f"tokenizer.json; got {kind!r}"
         )
     options = settings.get("config", {})
-    return adopt.of_assets(assets, kind, options=options, context_length=context_length, **reading)
+    return converted_tokenizer.of_assets(
+        assets, kind, options=options, context_length=context_length, **reading
+    )
 
 
 Build = Callable[[Config, Path, int | None], keras.Model]

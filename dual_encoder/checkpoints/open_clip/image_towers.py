@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.open_clip.timm_towers import timm_tower
+from dual_encoder.checkpoints.open_clip.timm_sizes import timm_tower
 from dual_encoder.towers.modified_resnet import ModifiedResNet
 from dual_encoder.towers.vision_transformer import VisionTransformer
 

@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from dual_encoder.checkpoints.json_files import OPEN_CLIP, read_json
 from dual_encoder.checkpoints.open_clip import image_towers, text_towers
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.weight_files import open_tensors
-from dual_encoder.checkpoints.weight_mapping import fill
+from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.model import DualEncoder
 from dual_encoder.towers.transformer import quick_gelu
 from dual_encoder.variable_names import named_variables
@@ -53,7 +51,7 @@ def read(folder: Path, *, image_size: int | None = None) -> DualEncoder:
         ValueError: another architecture, or weights that do not match the configuration.
     """
     tensors = open_tensors(folder, "open_clip")
-    with keras.StatelessScope():  # its end is when the variables get their first values
+    with put_off():
         model = build(folder, image_size=image_size)
         entries = open_clip_weights.entries(model, tensors)
         changed = resized(model, antialias=True)

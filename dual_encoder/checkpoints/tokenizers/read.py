@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import normalizers
 
 from dual_encoder.checkpoints.json_files import TOKENS, read_json
+from dual_encoder.checkpoints.tokenizers.added_tokens import add_tokens
 from dual_encoder.checkpoints.tokenizers.legacy import (
     WORD_END,
     add_template,
@@ -17,7 +18,7 @@ from dual_encoder.checkpoints.tokenizers.legacy import (
     word_pieces,
     words_of_open_clip,
 )
-from dual_encoder.checkpoints.tokenizers.sentence_pieces import FILES, sentence_pieces
+from dual_encoder.checkpoints.tokenizers.sentencepiece_model import FILES, sentence_pieces
 from dual_encoder.checkpoints.tokenizers.write import NOTE, read_back
 from dual_encoder.tokenizer import Tokenizer
 
@@ -33,6 +34,7 @@ def read_tokenizer(
     cleaning: str = "none",
     pad_to_context: bool | None = None,
     end_as_padding: bool = False,
+    lower: bool = False,
 ) -> Tokenizer:
     """The tokenizer of the checkpoint in `folder`, with the ids of its reference.
 
@@ -45,11 +47,13 @@ def read_tokenizer(
     Args:
         folder: holds tokenizer.json, or vocab.json and merges.txt (CLIP, RoBERTa), or vocab.txt
             (BERT), or a SentencePiece model (SigLIP, XLM-RoBERTa, Gemma) such as spiece.model;
-            tokenizer_config.json and special_tokens_map.json are read where they are.
+            tokenizer_config.json, special_tokens_map.json and added_tokens.json are read where they
+            are.
         context_length: most tokens per text.
         cleaning: what texts go through first, a name of `CLEANINGS`.
         pad_to_context: see `Tokenizer`; None for yes with SigLIP's, which read the last position.
         end_as_padding: whether texts end with the padding's token, as CLIPA was trained.
+        lower: whether letters become small before anything else.
 
     Raises:
         FileNotFoundError: none of these files.
@@ -61,12 +65,14 @@ def read_tokenizer(
         return _written_here(folder, settings[NOTE], context_length=context_length)
     try:
         tokenizer = _assembled(folder, settings)
+        add_tokens(tokenizer, folder, settings, whole=(folder / "tokenizer.json").is_file())
         tokenizer.no_truncation()  # `Tokenizer` cuts and pads
         tokenizer.no_padding()
         end = _end(tokenizer, settings)
         is_siglip = cleaning in ("siglip", "canonicalize")
         if cleaning == "siglip" and isinstance(tokenizer.model, tokenizers.models.BPE):
-            cleaning = "none"
+            cleaning, lower = "none", True
+        if lower:
             _lower(tokenizer)
         _mark(tokenizer, {settings[name] for name in NAMES if name in settings} | {end})
         clip = getattr(tokenizer.model, "end_of_word_suffix", None) == WORD_END

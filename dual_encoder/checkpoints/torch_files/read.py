@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dual_encoder.checkpoints.torch_files import state, zip_members
-from dual_encoder.checkpoints.torch_files.objects import ScriptObject, Storage, Tensor
+from dual_encoder.checkpoints.torch_files import state_dict, zip_members
+from dual_encoder.checkpoints.torch_files.safe_globals import ScriptObject, Storage, Tensor
 from dual_encoder.checkpoints.torch_files.unpickle import unpickle
 from dual_encoder.checkpoints.torch_files.zip_members import Member
 
@@ -19,10 +19,10 @@ MOST_LARGER = 4  # times the file that its tensors may be; some share their numb
 SPARE = 1 << 20  # bytes on top
 MOST_LINE = 300  # characters of an error
 Place = Callable[[Storage], range]  # where the numbers of a storage are in the file
-Contents = tuple[state.Tensors, state.Metadata, Place]
+Contents = tuple[state_dict.Tensors, state_dict.Metadata, Place]
 
 
-def map_torch_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], state.Metadata]:
+def map_torch_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], state_dict.Metadata]:
     """Read-only arrays of a file of `torch.save` or `torch.jit.save` by name, and its metadata.
 
     The numbers stay on disk until they are used, and no pickle is run (see `unpickle`). Files are
@@ -50,7 +50,7 @@ def map_torch_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], state.Me
         raise ValueError(f"{path}: {_line(error)}") from None
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], state.Metadata]:
+def _read(path: Path) -> tuple[dict[str, np.ndarray], state_dict.Metadata]:
     if path.stat().st_size == 0:
         raise ValueError("expected a file of torch.save; it is empty")
     data = np.memmap(path, np.uint8, mode="r")
@@ -67,7 +67,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], state.Metadata]:
     return {name: _array(data, name, tensor, place) for name, tensor in tensors.items()}, metadata
 
 
-def _check_sizes(tensors: state.Tensors, size: int) -> None:
+def _check_sizes(tensors: state_dict.Tensors, size: int) -> None:
     """Before there is an array: one number that is repeated could be made to fill all memory."""
     left = MOST_LARGER * size + SPARE
     for name, tensor in tensors.items():
@@ -111,9 +111,9 @@ def _archive(data: memoryview) -> Contents:
     script = f"{folder}constants.pkl" in members
     root, _ = unpickle(io.BytesIO(pickle), script=script)
     if isinstance(root, ScriptObject):
-        tensors, metadata = state.of_script(root, _Code(data, members, folder).declared)
+        tensors, metadata = state_dict.of_script(root, _Code(data, members, folder).declared)
     else:
-        tensors, metadata = state.of_dictionary(root)
+        tensors, metadata = state_dict.of_dictionary(root)
     return tensors, metadata, lambda storage: _member(members, folder, storage)
 
 
@@ -148,7 +148,7 @@ class _Code:
             if member is not None:
                 code = zip_members.content(self.data, member, most=self.left)
                 self.left -= len(code)
-                self.known[module] = state.declared_in(code.decode("utf-8"))
+                self.known[module] = state_dict.declared_in(code.decode("utf-8"))
         return self.known[module].get(name)
 
 
@@ -169,7 +169,7 @@ def _legacy(data: memoryview) -> Contents:
     if len(set(keys)) != len(keys) or set(keys) != set(storages):
         raise ValueError(f"lists {len(keys)} storages; its tensors need {len(storages)}")
     places = _legacy_places(data, file.tell(), [storages[key] for key in keys])
-    tensors, metadata = state.of_dictionary(root)
+    tensors, metadata = state_dict.of_dictionary(root)
 
     def place(storage: Storage) -> range:
         item = storage.dtype.itemsize

@@ -10,14 +10,16 @@ import pickletools
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from dual_encoder.checkpoints.torch_files import objects
-from dual_encoder.checkpoints.torch_files.objects import Inert, ScriptClass, ScriptObject
+from dual_encoder.checkpoints.torch_files import safe_globals
+from dual_encoder.checkpoints.torch_files.safe_globals import Inert, ScriptClass, ScriptObject
 
 MOST_STEPS = 1_000_000  # instructions and things handed to what is called; a model has 30 a tensor
 MOST_BITS = 128  # of a whole number
 
 
-def unpickle(file: BinaryIO, *, script: bool = False) -> tuple[Any, dict[str, objects.Storage]]:
+def unpickle(
+    file: BinaryIO, *, script: bool = False
+) -> tuple[Any, dict[str, safe_globals.Storage]]:
     """What the pickle at the file's place describes, and the storages it refers to, by their key.
 
     The file's place is then after it. Dictionaries keep what has a string as its key.
@@ -60,7 +62,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.storages: dict[str, objects.Storage] = {}
+        self.storages: dict[str, safe_globals.Storage] = {}
         self.steps = 0
 
     def spend(self, steps: int) -> None:
@@ -113,26 +115,26 @@ class _Machine:
 
     def name(self, words: str) -> None:
         module, _, name = words.partition(" ")
-        self.push(objects.named(module, name, script=self.script))
+        self.push(safe_globals.named(module, name, script=self.script))
 
     def name_of_stack(self, _: Any) -> None:
         module, name = self.last(2)
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("its pickle names something by what is no string; nothing was run")
-        self.push(objects.named(module, name, script=self.script))
+        self.push(safe_globals.named(module, name, script=self.script))
 
     def reduce(self, _: Any) -> None:
         maker, arguments = self.last(2)
         if isinstance(arguments, tuple):  # the same long list could be handed over again and again
             self.spend(sum(len(value) for value in arguments if isinstance(value, list | tuple)))
-        self.push(objects.call(maker, arguments))
+        self.push(safe_globals.call(maker, arguments))
 
     def new(self, _: Any) -> None:
         kind, arguments = self.last(2)
         if isinstance(kind, ScriptClass) and isinstance(arguments, tuple) and not arguments:
             self.push(ScriptObject(kind.name, {}))
         else:
-            self.push(objects.call(kind, arguments))
+            self.push(safe_globals.call(kind, arguments))
 
     def build(self, _: Any) -> None:
         """State of an object: the attributes of a script's, nothing that is kept of others."""
@@ -152,7 +154,7 @@ class _Machine:
         target = self.top(dict | Inert)
         if isinstance(target, dict):
             for key, value in zip(values[::2], values[1::2], strict=True):
-                objects.put(target, key, value)
+                safe_globals.put(target, key, value)
 
     def dictionary(self, _: Any) -> None:
         values = self.since_mark()
@@ -195,7 +197,9 @@ INSTRUCTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "REDUCE": _Machine.reduce,
     "NEWOBJ": _Machine.new,
     "BUILD": _Machine.build,
-    "BINPERSID": lambda machine, _: machine.push(objects.storage(machine.pop(), machine.storages)),
+    "BINPERSID": lambda machine, _: machine.push(
+        safe_globals.storage(machine.pop(), machine.storages)
+    ),
     "MEMOIZE": _Machine.put,
 }
 INSTRUCTIONS |= dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get)

@@ -1,0 +1,109 @@
+"""Dual encoders of `transformers` configurations, without their weights."""
+
+from pathlib import Path
+
+import keras
+
+from dual_encoder.checkpoints.huggingface import defaults
+from dual_encoder.checkpoints.huggingface.configured_towers import (
+    part_of,
+    transformer_sizes,
+    vision_transformer,
+)
+from dual_encoder.checkpoints.huggingface.defaults import Config
+from dual_encoder.checkpoints.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.model import DualEncoder
+from dual_encoder.towers.bert import Bert
+from dual_encoder.towers.text_transformer import TextTransformer
+
+
+def clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
+    """CLIP and MetaCLIP 2."""
+    vision = defaults.CLIP_VISION | part_of(config, "vision_config")
+    text = defaults.CLIP_TEXT | part_of(config, "text_config")
+    embed_dim = config.get("projection_dim", 512)
+    image_tower = vision_transformer(
+        vision, folder, kind="clip", image_size=image_size, pooling="token", pre_norm=True
+    )
+    tokenizer = read_tokenizer(folder, context_length=text["max_position_embeddings"])
+    end_id = text["eos_token_id"]
+    # 2 is what CLIP's configurations of before 2023 say, and means the highest id in a text: its
+    # end. MetaCLIP 2 means what it says.
+    if config["model_type"] == "clip" and end_id == 2:
+        end_id = tokenizer.end_id
+    if config["model_type"] == "clip" and end_id != tokenizer.end_id:
+        raise ValueError(
+            f"{folder}: expected eos_token_id {tokenizer.end_id} in config.json, with which its "
+            f"tokenizer ends every text; got {text['eos_token_id']!r}"
+        )
+    text_tower = TextTransformer(
+        text["vocab_size"],
+        text["max_position_embeddings"],
+        end_id=end_id,
+        **transformer_sizes(text),
+        name="text_tower",
+    )
+    return DualEncoder(image_tower, text_tower, embed_dim=embed_dim, tokenizer=tokenizer)
+
+
+def chinese_clip(
+    config: Config, folder: Path, tensors: Tensors, image_size: int | None
+) -> DualEncoder:
+    """CLIP's image tower, and BERT's features of the first token."""
+    vision = defaults.CLIP_VISION | part_of(config, "vision_config")
+    text = defaults.BERT | {"vocab_size": 30522} | part_of(config, "text_config")
+    rows = text["max_position_embeddings"]
+    text_tower = Bert(
+        text["vocab_size"],
+        rows,
+        pad_id=text["pad_token_id"],
+        segments=text["type_vocab_size"],
+        pooling="first",
+        dropout=text["hidden_dropout_prob"],
+        **transformer_sizes(text),
+        name="text_tower",
+    )
+    return DualEncoder(
+        vision_transformer(
+            vision, folder, kind="clip", image_size=image_size, pooling="token", pre_norm=True
+        ),
+        text_tower,
+        embed_dim=config.get("projection_dim", 512),
+        tokenizer=read_tokenizer(folder, context_length=rows),
+    )
+
+
+def siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
+    """SigLIP and SigLIP 2."""
+    vision = defaults.SIGLIP_VISION | part_of(config, "vision_config")
+    text = defaults.SIGLIP_TEXT | part_of(config, "text_config")
+    image_tower = vision_transformer(
+        vision,
+        folder,
+        kind="siglip",
+        image_size=image_size,
+        pooling="attention",
+        patch_bias=True,
+        crop_to_patches=True,
+    )
+    context = text["max_position_embeddings"]
+    text_tower = TextTransformer(
+        text["vocab_size"],
+        context,
+        end_id=1,
+        causal=False,
+        pooling="last",
+        **transformer_sizes(text),
+        name="text_tower",
+    )
+    embed_dim = text["projection_size"] or text["hidden_size"]
+    return DualEncoder(
+        image_tower,
+        text_tower,
+        embed_dim=embed_dim,
+        image_projection=keras.layers.Identity(name="image_projection"),
+        text_projection=keras.layers.Dense(embed_dim, name="text_projection"),
+        loss_name="sigmoid",
+        tokenizer=read_tokenizer(folder, context_length=context, cleaning="siglip"),
+    )

@@ -1,0 +1,106 @@
+"""Read what sentence-transformers writes beside a text encoder: its texts, pooling, other steps."""
+
+from pathlib import Path
+from typing import Any
+
+from dual_encoder.checkpoints.json_files import POOLING, TOKENS, read_json
+from duet import json_schema
+
+STEPS = ("Transformer", "Pooling", "Normalize")  # the last is left to whoever compares
+
+POOLINGS = {"cls": "first", "mean": "mean"}
+
+MODULES = {"modules": [{"type": str, "path?": str}]}
+
+# Where its versions keep how texts are read; the first that says anything counts.
+TEXT_FILES = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+
+NOTHING = json_schema.Kind("nothing, for its effect is unknown", lambda value: not value)
+
+TEXTS = {
+    "max_seq_length?": (None, json_schema.up_to(1 << 24)),
+    "do_lower_case?": (None, bool),
+    "transformer_task?": json_schema.one_of("feature-extraction"),
+    "module_output_name?": json_schema.one_of("token_embeddings"),
+    "modality_config?": {
+        "text": {
+            "method": json_schema.one_of("forward"),
+            "method_output_name": json_schema.one_of("last_hidden_state"),
+        },
+        "*": NOTHING,
+    },
+    "*": NOTHING,
+}
+
+
+def texts(folder: Path, *, most: int) -> dict[str, Any]:
+    """How texts become ids: what `read_tokenizer` takes as `context_length` and `lower`.
+
+    A `max_seq_length` counts before the `model_max_length` of tokenizer_config.json.
+
+    Args:
+        folder: need not be of sentence-transformers.
+        most: tokens that the model has positions for.
+
+    Raises:
+        ValueError: a setting of another kind, or one that is unknown and not empty.
+    """
+    settings: dict[str, Any] = {}
+    if (folder / "tokenizer_config.json").is_file():
+        tokenizer = read_json(folder, "tokenizer_config.json", TOKENS)
+        settings["max_seq_length"] = tokenizer.get("model_max_length")
+    written = (read_json(folder, name, TEXTS) for name in TEXT_FILES if (folder / name).is_file())
+    settings |= next(filter(None, written), {})
+    longest = settings.get("max_seq_length") or most
+    return {
+        "context_length": int(min(longest, most)) if longest >= 1 else most,
+        "lower": settings.get("do_lower_case") or False,
+    }
+
+
+def pooling(folder: Path) -> str | None:
+    """How the features of a text's tokens become one; None where the folder does not say.
+
+    Raises:
+        ValueError: another pooling than `POOLINGS`, or several; a step that is not of `STEPS`,
+            such as a dense layer.
+    """
+    where = _pooling_folder(folder)
+    if not (where / "config.json").is_file():
+        return None
+    modes = read_json(where, "config.json", POOLING)
+    prefix, suffix = "pooling_mode_", "_token"
+    chosen = {
+        key.removeprefix(prefix).removesuffix("s").removesuffix(suffix)
+        for key, value in modes.items()
+        if key.startswith(prefix) and value is True
+    }
+    chosen |= {str(modes["pooling_mode"])} if "pooling_mode" in modes else set()
+    if len(chosen) != 1 or not chosen <= POOLINGS.keys():
+        raise ValueError(
+            f"{folder}: expected {' or '.join(POOLINGS)} pooling in {where.name}/config.json; got "
+            f"{' and '.join(sorted(chosen)) or 'none'}"
+        )
+    return POOLINGS[chosen.pop()]
+
+
+def _pooling_folder(folder: Path) -> Path:
+    """Where the step that pools has its settings, if all steps are known."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        return folder / "1_Pooling"
+    text = path.read_text(encoding="utf-8", errors="replace")
+    found = json_schema.parse(f'{{"modules": {text}}}', MODULES, name=str(path))["modules"]
+    kinds = [step["type"].rpartition(".")[2] for step in found]
+    if unknown := [kind for kind in kinds if kind not in STEPS]:
+        raise ValueError(
+            f"{path}: expected steps of {', '.join(STEPS)}; got {json_schema.shown(unknown[0])}"
+        )
+    return folder / next((step.get("path", "") for step in found if _pools(step)), "1_Pooling")
+
+
+def _pools(step: dict) -> bool:
+    return step["type"].endswith("Pooling") and json_schema.is_file_name(step.get("path"))

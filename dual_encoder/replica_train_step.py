@@ -1,0 +1,316 @@
+"""Training steps that produce the same weights on any number of replicas."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from dual_encoder import gradient_cache
+from dual_encoder.fused_adamw import AdamW
+from dual_encoder.keras_model_api import PlainKeras
+from dual_encoder.padding_weights import of_real_rows
+from duet import private_api
+
+
+class ExactTraining(PlainKeras):
+    """Mixin for `keras.Model`: `class DualEncoder(ExactTraining, keras.Model)`.
+
+    `fit` and `evaluate` under `tf.distribute` then match one device on the same global batch, up to
+    rounding, if `compute_loss` returns this replica's *share* of the global loss (Keras sums the
+    gradients of the replicas). Deviations of Keras 3.15 are corrected here, each with its reason;
+    `compile` refuses what cannot be corrected.
+
+    Other backends use Keras' steps.
+    """
+
+    micro_batch: int | None = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *,
+        micro_batch: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.compile`, in the scope of the strategy the model was built under.
+
+        Args:
+            optimizer: as in Keras; `"adamw"` is Duet's.
+            micro_batch: rows that a replica processes at a time, a divisor of its rows: a step
+                needs the memory of that many, with the gradients of the whole batch
+                (`gradient_cache`). Default: all rows of the replica.
+
+        Raises:
+            ValueError: an option that fails, or trains wrongly, on several replicas or with micro
+                batches.
+        """
+        if micro_batch is not None:
+            gradient_cache.check(self, micro_batch)
+        self.micro_batch = micro_batch
+        if keras.backend.backend() != "tensorflow":
+            super().compile(optimizer, loss, **kwargs)
+            return
+        with self.distribute_strategy.scope():
+            optimizer = AdamW() if optimizer == "adamw" else keras.optimizers.get(optimizer)
+            _refuse_impossible(self, optimizer, kwargs)
+            super().compile(optimizer, loss, **kwargs)
+
+    def get_compile_config(self) -> dict | None:
+        """As in Keras, with `micro_batch`."""
+        config = super().get_compile_config()
+        if config and self.micro_batch is not None:
+            return {**config, "micro_batch": self.micro_batch}
+        return config
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compile a loaded model; Keras skips this, with a warning, if `compile` is overridden."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As in Keras, but creates the optimizer's variables first, which saves a second trace."""
+        if self.built and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    def train_step(self, *args: Any) -> dict:
+        """One step of `fit`."""
+        if keras.backend.backend() != "tensorflow":
+            return super().train_step(*args)
+        import tensorflow as tf
+
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(*args)
+        if not self.built:
+            self(x)
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        # At the end of a dataset of unknown length Keras starts one more step, which fails for lack
+        # of a batch, but operations without input (weight decay, step counter, dropout seeds) still
+        # run. So everything must depend on the batch. (Variables are created above: TensorFlow
+        # cannot lift a variable that depends on a batch out of the step.)
+        batch = [part for part in keras.tree.flatten(args) if part is not None]
+        with tf.control_dependencies(batch):
+            weights, rows = self._weights_of(x, sample_weight)
+            y_pred, loss = self._update_weights(x, y, weights)
+        return self._measured(x, y, y_pred, sample_weight, loss=loss, rows=rows)
+
+    def _weights_of(self, x: Any, sample_weight: Any) -> tuple[Any, Any]:
+        """Returns the loss weights without padding, and the number of real rows."""
+        weights, rows = of_real_rows(x, sample_weight)
+        # Custom losses, such as the contrastive ones, divide by their weights themselves.
+        is_custom = type(self).compute_loss is not keras.Model.compute_loss
+        is_mean = getattr(self.loss, "reduction", gradient_cache.MEANS[0]) in gradient_cache.MEANS
+        return (weights if is_mean and not is_custom else sample_weight), rows
+
+    def _measured(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, loss: Any, rows: Any
+    ) -> dict:
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        tracker.update_state(loss * replicas, sample_weight=rows)
+        return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
+
+    def _update_weights(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+        y_pred, loss, gradients = self.gradients_of(x, y, sample_weight)
+        gradients = _global_gradients(gradients, self.optimizer)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return y_pred, loss
+
+    def gradients_of(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any, list]:
+        """Returns this replica's outputs, loss and gradients.
+
+        The gradients include the optimizer's loss scale; TensorFlow only.
+        """
+        import tensorflow as tf
+
+        if self.micro_batch and self.micro_batch != keras.tree.flatten(x)[0].shape[0]:
+            return gradient_cache.gradients_of(self, (x, y, sample_weight), size=self.micro_batch)
+        with tf.GradientTape() as tape:
+            with _synchronized_batch_norm(self):
+                y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        return y_pred, loss, tape.gradient(scaled_loss, self.trainable_variables)
+
+    def test_step(self, *args: Any) -> dict:
+        """One step of `evaluate`."""
+        if keras.backend.backend() != "tensorflow":
+            return super().test_step(*args)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(*args)
+        y_pred = self(x, training=False)
+        weights, rows = self._weights_of(x, sample_weight)
+        loss = self.compute_loss(x, y, y_pred, weights, training=False)
+        return self._measured(x, y, y_pred, sample_weight, loss=loss, rows=rows)
+
+    def _logs(self, logs: dict) -> dict:
+        # With several workers Keras averages logs over axis 0, which a scalar lacks.
+        if _spans_workers(self.distribute_strategy):
+            return {name: keras.ops.expand_dims(value, 0) for name, value in logs.items()}
+        return logs
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Under a strategy Keras consumes a batch to infer shapes, which a training dataset of
+        # `tfrecords.load` counts as an epoch, and averages it over replicas, which fails for the
+        # PerReplica values of several workers.
+        if not _spans_workers(self.distribute_strategy):
+            if iterator is not None and private_api.is_scoped(self):
+                data_batch = _shapes_of(iterator)
+            super()._maybe_symbolic_build(iterator if data_batch is None else None, data_batch)
+            return
+        if not self.built:
+            raise ValueError(
+                "with several workers the model has to be built before fit or evaluate"
+            )
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+
+def _shapes_of(iterator: Any) -> Any:
+    """Returns a symbolic batch of Keras' epoch iterator, or None if its shapes are unknown."""
+    import tensorflow as tf
+
+    spec = iterator.data_adapter.get_tf_dataset().element_spec
+    if not all(isinstance(each, tf.TensorSpec) for each in keras.tree.flatten(spec)):
+        return None
+    return keras.tree.map_structure(lambda each: keras.KerasTensor(each.shape, each.dtype), spec)
+
+
+def _global_gradients(gradients: list, optimizer: keras.Optimizer) -> list:
+    """Returns dense gradients, clipped by the norm of the global batch's gradients."""
+    import tensorflow as tf
+
+    # Keras' optimizers do not sum entries of IndexedSlices with the same row: the first Adam step
+    # of a token that occurs k times in a batch would be sqrt(k) times too large.
+    gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas == 1:
+        return gradients  # Keras clips and sums
+    present = [g for g in gradients if g is not None]
+    clip = _clipping(optimizer)
+    if clip is None and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        present[0] = _overflown_on_all(present, context)
+    elif clip is not None:
+        # Keras clips each replica's gradients before summing. So: sum, clip, and give every replica
+        # an equal share, whose norm is below the limit, so that Keras' clipping does not change it.
+        clipped = clip(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+        present = [g / replicas for g in clipped]
+    left = iter(present)
+    return [None if g is None else next(left) for g in gradients]
+
+
+def _overflown_on_all(gradients: list, context: Any) -> Any:
+    """Returns the first gradient, NaN where any gradient of any replica is not finite.
+
+    Keras' `LossScaleOptimizer` looks at those of the first replica alone.
+    """
+    import tensorflow as tf
+
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+    overflown = tf.where(finite, 0.0, 1.0)
+    overflown = context.all_reduce(tf.distribute.ReduceOp.SUM, overflown)
+    return tf.where(overflown > 0, tf.cast(float("nan"), gradients[0].dtype), gradients[0])
+
+
+def _clipping(optimizer: keras.Optimizer) -> Any | None:
+    """Returns the optimizer's clipping function, or None. Keras allows one of the three kinds.
+
+    Of gradients under a loss scale the limit is as many times as large: they are clipped as if they
+    were unscaled first. What is not finite stays so.
+    """
+    import tensorflow as tf
+
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    scale = getattr(optimizer, "dynamic_scale", 1.0)
+    scale = tf.convert_to_tensor(getattr(scale, "value", scale))
+
+    def by_value(gradient: Any, limit: Any) -> Any:
+        clipped = tf.clip_by_value(gradient, -limit, limit)
+        return tf.where(tf.math.is_finite(gradient), clipped, gradient)
+
+    if limit := inner.clipnorm:
+        return lambda gradients: [tf.clip_by_norm(g, limit * scale) for g in gradients]
+    if limit := inner.global_clipnorm:
+        return lambda gradients: tf.clip_by_global_norm(gradients, limit * scale)[0]
+    if limit := inner.clipvalue:
+        return lambda gradients: [by_value(g, limit * scale) for g in gradients]
+    return None
+
+
+@contextlib.contextmanager
+def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
+    """Computes batch statistics over the global batch while the model is traced.
+
+    Resets the flag afterwards, because a model saved with it loads on no other backend. Each of
+    these layers waits for all replicas, so none resets it before another has read it.
+    """
+    layers = [
+        layer
+        for layer in private_api.layers_of(model)
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
+    ]
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        layers = []
+    for layer in layers:
+        layer.synchronized = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.synchronized = False
+
+
+def _spans_workers(strategy: Any) -> bool:
+    """Returns whether the strategy runs in several processes."""
+    resolver = strategy.cluster_resolver
+    return resolver is not None and sum(map(len, resolver.cluster_spec().as_dict().values())) > 1
+
+
+def _refuse_impossible(model: keras.Model, optimizer: keras.Optimizer, options: dict) -> None:
+    """Raises ValueError for options that fail, hang or train wrongly on several replicas."""
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1 or optimizer is None:
+        return
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    refused = {
+        "jit_compile=True": (
+            options.get("jit_compile") is True,
+            "XLA cannot reach the variables of another device",
+        ),
+        "steps_per_execution > 1": (
+            options.get("steps_per_execution", 1) != 1,
+            "the loop over steps cannot talk to other replicas",
+        ),
+        "gradient_accumulation_steps": (
+            bool(inner.gradient_accumulation_steps),
+            "Keras cannot update several replicas inside a condition",
+        ),
+        "ema_overwrite_frequency": (
+            inner.use_ema and bool(inner.ema_overwrite_frequency),
+            "Keras cannot update several replicas inside a condition; use keras.callbacks."
+            "SwapEMAWeights",
+        ),
+        "loss_scale_factor": (
+            bool(inner.loss_scale_factor),
+            "clipping would act on scaled gradients; use keras.optimizers.LossScaleOptimizer",
+        ),
+        "mixed_float16": (
+            _spans_workers(strategy)
+            and (model.dtype_policy.name == "mixed_float16" or inner is not optimizer),
+            "a step of several workers cannot be skipped on overflow; use mixed_bfloat16",
+        ),
+    }
+    for name, (present, reason) in refused.items():
+        if present:
+            raise ValueError(f"{name} does not work on {replicas} replicas: {reason}")
+    if not strategy.extended.variable_created_in_scope(optimizer.iterations.value):
+        raise ValueError(
+            f"the optimizer {optimizer.name!r} was made outside the scope of the model's strategy: "
+            "make it inside `with strategy.scope():`, or pass its name"
+        )

@@ -1,0 +1,70 @@
+"""Rows of token ids as a text tower takes them: checked, and no longer than they need be."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dual_encoder import DualEncoder
+
+STEP = 8  # tokens: rounds row lengths, as each new length is compiled again
+
+
+def longest_row(
+    model: "DualEncoder", prompts: Iterable[Sequence[str]], *, strict: bool = False
+) -> int | None:
+    """Returns the tokens of the longest prompt of all classes, or None if padding matters.
+
+    With None, rows have the tokenizer's context length. With `strict`, raises ValueError for a text
+    that would be truncated.
+    """
+    if model.tokenizer is None or not model.text_tower.trims_exactly:
+        return None
+    return model.tokenizer([text for texts in prompts for text in texts], strict=strict).shape[1]
+
+
+def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = False) -> int:
+    """Returns the row length that fits all texts: a multiple of `STEP`, at most the context.
+
+    The whole context length if padding matters; `strict` as in `longest_row`.
+    """
+    tokens = longest_row(model, [chosen], strict=strict)
+    if tokens is None:
+        return model.context_length
+    return min(model.context_length, -(-tokens // STEP) * STEP)
+
+
+def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
+    """Converts a text or list of texts to token ids [b, n]; a single row of ids to a batch.
+
+    Pads only to the longest text if the tower's `trims_exactly` allows it.
+
+    Raises ValueError for texts without a tokenizer.
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
+        if tokenizer is None:
+            raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
+        length = None if tower.trims_exactly else tower.context_length
+        return _check_ids(tokenizer(list(texts), length=length), tower)
+    shape = getattr(texts, "shape", None)
+    if shape is None:
+        texts = np.asarray(texts)
+        shape = texts.shape
+    is_array = isinstance(texts, np.ndarray)
+    if len(shape) not in (1, 2) or (is_array and texts.dtype.kind not in "iu"):
+        raise ValueError(f"texts: expected texts, or token ids [b, n]; got shape {list(shape)}")
+    if is_array:
+        _check_ids(texts, tower)
+    return texts[None] if len(shape) == 1 else texts
+
+
+def _check_ids(ids: np.ndarray, tower: Any) -> np.ndarray:
+    """Returns the ids; raises ValueError for one that the tower has no embedding of."""
+    size = getattr(tower, "vocabulary_size", None)
+    if size and ids.size and not 0 <= ids.min() <= ids.max() < size:
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise ValueError(f"texts: expected token ids below {size}, those of the tower; got {wrong}")
+    return ids

@@ -1,0 +1,117 @@
+"""The model card (README.md) of an export: usage and measured results."""
+
+from pathlib import PurePath
+from typing import Any
+
+from dual_encoder.checkpoints import model_card
+from pipelines.deployment import quantization_loss
+
+CODE = {
+    "saved-model": """import tensorflow as tf
+
+model = tf.saved_model.load(".")
+answer = model.signatures["serving_default"](
+    image_bytes=tf.constant([open("image.jpg", "rb").read()])
+)
+answer["top_names"], answer["top_probabilities"], answer["probabilities"]
+model.signatures["about"]()["class_names"]""",
+    "litert": """import zipfile
+
+import numpy as np
+import tensorflow as tf  # or ai_edge_litert.interpreter, which has the same Interpreter
+
+interpreter = tf.lite.Interpreter("model.tflite")
+run = interpreter.get_signature_runner("serving_default")
+pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+probabilities = run(pixels=pixels)["probabilities"]  # [1, {classes}]
+names = zipfile.ZipFile("model.tflite").read("labels.txt").decode().splitlines()""",
+    "onnx": """import json
+
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+(probabilities,) = session.run(["probabilities"], {{"pixels": pixels}})  # [1, {classes}]
+names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])""",
+    "openvino": """import json
+
+import numpy as np
+import openvino
+
+model = openvino.Core().read_model("model.xml")
+run = openvino.compile_model(model, "CPU")
+pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+probabilities = run({{"pixels": pixels}})["probabilities"]  # [1, {classes}]
+names = json.loads(model.get_rt_info(["duet", "class_names"]).astype(str))""",
+}
+
+PIXELS_IN = (
+    "It takes RGB pixels 0-255, uint8 [b, {side}, {side}, 3], and gives the probabilities of all "
+    "{classes} classes. Normalising is inside; "
+)
+
+IN_AND_OUT = {
+    "saved-model": "It takes JPEG and PNG files of any size, turned as their EXIF says, and gives "
+    "the first {top_k} names with their probabilities, and the probabilities of all {classes} "
+    "classes. Decoding, resizing and normalising are inside. TensorFlow runs it; nothing of Duet "
+    "has to be installed.",
+    "litert": PIXELS_IN + "`labels.txt`, `templates.txt` and `preprocessing.json` are in the file "
+    "as TFLite metadata.",
+    "onnx": PIXELS_IN + "`class_names`, `templates` and `preprocessing` are in its metadata, "
+    "as JSON.",
+    "openvino": PIXELS_IN + "`class_names`, `templates` and `preprocessing` are in its "
+    "runtime information under `duet`, as JSON.",
+}
+
+
+def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
+    """Returns the card as Markdown.
+
+    Args:
+        document: of `exporting.export`.
+        results: of a run; None if nothing was measured.
+    """
+    side, classes = document["preprocessing"]["image_size"], len(document["class_names"])
+    facts = {"side": side, "classes": f"{classes:,}", "top_k": document["top_k"]}
+    code = CODE[document["format"]].format(**facts)
+    sections = [
+        f"# {PurePath(document['model'].partition('@')[0]).name}",
+        f"A classifier of images, exported with Duet. {IN_AND_OUT[document['format']]}".format(
+            **facts
+        ),
+        f"## Use\n\n```python\n{code}\n```",
+        _description(document),
+        _export(document),
+        model_card.results_section(results) if results else "## Results\n\nNothing was measured.",
+        model_card.versions_section(results),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _description(document: dict[str, Any]) -> str:
+    preprocessing = document["preprocessing"]
+    how = {
+        "crop": "shorter side to size, centre cut out",
+        "squash": "both sides to size",
+    }[preprocessing.get("resize", "crop")]
+    rows = [
+        ("Pixels of a side", str(preprocessing["image_size"])),
+        ("Resizing", f"{how}; {preprocessing.get('interpolation', 'bicubic')}, antialiased"),
+        ("Classes", ", ".join(document["class_names"])),
+        ("Probabilities", "of each class separately" if document["multi_label"] else "add up to 1"),
+    ]
+    if document["templates"]:
+        rows.append(("Read as", "; ".join(document["templates"])))
+    return f"## Model\n\n{model_card.table(('', ''), rows)}"
+
+
+def _export(document: dict[str, Any]) -> str:
+    found = document["agreement"]
+    lines = [
+        f"Against the Keras model, on {found['images']} images: probabilities differ by "
+        f"{found['max_abs_difference']:.1g} at most. {document['bytes'] / 1e6:,.1f} MB on disk."
+    ]
+    if "int8" in document:
+        lines.append(quantization_loss.sentence(document["int8"]) + ".")
+    return "## Export\n\n" + "\n\n".join(lines)

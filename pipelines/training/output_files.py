@@ -1,0 +1,180 @@
+"""Write the results of a finished training: model, metrics and page."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duet import files
+from pipelines.reporting import page as reporting_page
+from pipelines.reporting import text as reporting_text
+from pipelines.runs import rerun_command, results, resume_check
+from pipelines.training import plots as training_plots
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipelines.training.checkpoint import Checkpoint
+
+MODEL = "model.keras"
+
+PAGE = "report.html"
+
+
+def write(
+    out: Path,
+    model: "keras.Model",
+    options: Any,
+    *,
+    command: str,
+    dataset: str,
+    course: "Checkpoint",
+    ends_with_best: bool,
+    devices: list[str],
+) -> dict[str, Any]:
+    """Write `results.json`, `report.html` and, last, `model.keras`. Returns the results.
+
+    Their `metrics` are the logs of the epoch that the model is from; `history` has all epochs.
+
+    Args:
+        out: folder of the run.
+        model: as training left it.
+        options: of the command.
+        command, dataset: names.
+        course: the `Checkpoint` callback, with the history of the run.
+        ends_with_best: whether the model is from the epoch with the lowest validation loss, not
+            from the last one.
+        devices: what it was trained on.
+    """
+    history = course.history
+    rates = [row["images_per_second"] for row in history if "images_per_second" in row]
+    document = results.document(
+        {
+            "metrics": min(history, key=_validation_loss) if ends_with_best else history[-1],
+            "intervals": {},
+            "per_class": [],
+            "confusion_matrix": [],
+        },
+        command=command,
+        dataset=dataset,
+        split="validation",
+        model=str(out),
+        judged_by="val_loss",
+        cost={
+            "seconds": course.seconds,
+            "images_per_second": sum(rates) / max(len(rates), 1),
+            "parameters": model.count_params(),
+            "peak_rss_bytes": results.peak_rss_bytes(),
+        },
+        config=asdict(options),
+        history=history,
+        steps=course.step,
+        devices=devices,
+        **resume_check.noted(out),
+        seed=options.seed,
+    )
+    with files.atomic(out / MODEL) as unfinished:  # last: by it the run is known to be finished
+        model.save(unfinished)
+        results.write(out / results.FILE, document)
+        files.write(out / PAGE, page(document))
+    return document
+
+
+def _validation_loss(row: dict[str, float]) -> float:
+    return row["val_loss"]
+
+
+CURVES = {
+    "loss": "Loss",
+    "val_loss": "Validation loss",
+    "val_zero_shot_top1": "Zero-shot top-1",
+    "temperature": "Temperature",
+    "learning_rate": "Learning rate",
+    "images_per_second": "Images/s",
+}
+
+PANELS = {
+    "loss": {"training": "loss", "validation": "val_loss"},
+    "zero-shot top-1, validation": {"": "val_zero_shot_top1"},
+    "temperature": {"": "temperature"},
+    "learning rate": {"": "learning_rate"},
+}
+
+
+def headline(results: dict[str, Any]) -> str:
+    """Returns the final model's quality in one sentence."""
+    metrics = results["metrics"]
+    epochs = f"epoch {metrics['epoch'] + 1} of {results['config']['epochs']}"
+    if "val_zero_shot_top1" in metrics:
+        accuracy = reporting_text.percent(metrics["val_zero_shot_top1"])
+        return f"{accuracy} zero-shot top-1 after {epochs}"
+    name = "val_loss" if "val_loss" in metrics else "loss"
+    return (
+        f"{'Validation loss' if name == 'val_loss' else 'Loss'} {metrics[name]:.3f} after {epochs}"
+    )
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Returns a summary of a run for a terminal."""
+    metrics, cost, devices = results["metrics"], results["cost"], results["devices"]
+    rate, out, data = cost["images_per_second"], results["model"], results["config"]["data"]
+    speed = f"{results['steps']:,} steps in {cost['seconds']:,.0f} s, {rate:,.0f} images/s"
+    if len(devices) > 1:
+        speed += f" ({rate / len(devices):,.0f} on each of {', '.join(devices)})"
+    losses = {"loss": "training loss", "val_loss": "validation loss"}
+    shown = [f"{what} {metrics[name]:.4f}" for name, what in losses.items() if name in metrics]
+    return "\n".join(
+        [
+            headline(results),
+            ", ".join(shown),
+            speed,
+            f"Written to {out}; open {Path(out) / 'report.html'}",
+            f"Measure it: python -m pipelines evaluate --data {data} --model {out} --out RUN",
+        ]
+    )
+
+
+def page(results: dict[str, Any]) -> str:
+    """The page of a training run, from the document that `outcome.write` makes."""
+    import yaml
+
+    history, cost = results["history"], results["cost"]
+    shown = [key for key in CURVES if any(key in row for row in history)]
+    panels = [
+        {"title": title, "lines": {label: key for label, key in lines.items() if key in shown}}
+        for title, lines in PANELS.items()
+    ]
+    return reporting_page.render(
+        "train.html.j2",
+        title=f"Training on {results['dataset']}: {results['model']}",
+        headline=headline(results),
+        results=results,
+        curves=reporting_page.both_themes(
+            training_plots.curves, history, [panel for panel in panels if panel["lines"]]
+        ),
+        columns=[CURVES[key] for key in shown],
+        epochs=[
+            {
+                "number": row["epoch"] + 1,
+                "chosen": row["epoch"] == results["metrics"]["epoch"],
+                "values": [figure(key, row.get(key)) for key in shown],
+            }
+            for row in history
+        ],
+        command=rerun_command.command_line(results["command"], results["config"]),
+        config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
+        cost=(
+            f"{results['steps']:,} steps took {cost['seconds']:,.0f} s at "
+            f"{cost['images_per_second']:,.0f} images/s on {', '.join(results['devices'])}; "
+            f"{cost['parameters']:,} parameters, {cost['peak_rss_bytes'] / 2**30:.1f} GiB of "
+            "memory at most. The same command goes on with a run that was stopped."
+        ),
+    )
+
+
+def figure(key: str, value: float | None) -> str:
+    """Formats a metric of an epoch."""
+    if value is None:
+        return reporting_text.DASH
+    if key.endswith(("top1", "among_all", "harmonic_mean", "map")):
+        return reporting_text.percent(value)
+    return f"{value:,.0f}" if key == "images_per_second" else f"{value:.4g}"

@@ -1,0 +1,40 @@
+"""Class names of a `transformers` classifier: every form of `id2label`."""
+
+from pathlib import Path
+
+import pytest
+
+from dual_encoder.checkpoints.huggingface.id2label import class_names
+
+WHERE = Path("folder")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"0": "cat", "1": "dog"}, ["cat", "dog"]),
+        ({"1": "dog", "0": "cat"}, ["cat", "dog"]),
+        (["cat", "dog"], ["cat", "dog"]),
+        (None, None),
+        ({}, None),
+        ({"0": "cat"}, None),  # a head of another size: fine-tuned, with the old labels
+    ],
+)
+def test_names_in_the_order_of_the_outputs(labels, expected):
+    assert class_names(WHERE, labels, 2) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"1": "cat", "2": "dog"}, "with the numbers 0 to 1 in config.json; got 1, 2$"),
+        ({"a": "cat", "b": "dog"}, "with the numbers 0 to 1 in config.json; got a, b$"),
+        ({"0": 0, "1": 1}, "with a name for each class"),
+        ([0, 1], "with a name for each class"),
+        (7, "with a name for each class"),
+        ("cats", "with a name for each class"),
+    ],
+)
+def test_what_names_nothing_is_refused(labels, message):
+    with pytest.raises(ValueError, match=f"^folder: expected id2label {message}"):
+        class_names(WHERE, labels, 2)

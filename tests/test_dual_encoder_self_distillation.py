@@ -1,0 +1,100 @@
+"""Penalties that hold a model to what it knew: nothing at the start, the formulas afterwards."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import dual_encoder
+from dual_encoder import self_distillation
+
+RNG = np.random.default_rng(0)
+BEFORE, AFTER = RNG.normal(size=(2, 6, 8)).astype("float32")
+
+
+def unit(values):
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return dual_encoder.load("shapes-tiny")
+
+
+def number(tensor):
+    return float(ops.convert_to_numpy(tensor))
+
+
+def test_the_feature_distance_is_the_mean_square_of_unit_features():
+    expected = ((unit(AFTER) - unit(BEFORE)) ** 2).mean()
+    assert number(self_distillation.feature_distance(AFTER, 3 * BEFORE)) == pytest.approx(
+        expected, rel=1e-5
+    )
+    assert number(self_distillation.feature_distance(BEFORE, 2 * BEFORE)) == pytest.approx(
+        0, abs=1e-9
+    )
+
+
+def test_the_teacher_learns_nothing():
+    student, teacher = keras.Variable(AFTER), keras.Variable(BEFORE)
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("gradients are taken by TensorFlow here")
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = self_distillation.feature_distance(student, teacher)
+        loss += self_distillation.random_text_distance(
+            student, teacher, np.eye(8, dtype="float32"), scale=2.0
+        )
+    of_student, of_teacher = tape.gradient(loss, [student.value, teacher.value])
+    assert of_teacher is None and np.abs(of_student).max() > 0
+
+
+def test_random_texts_tell_as_much_as_their_matrix_does():
+    """The sum over drawn texts, as published, against the matrix of the same texts."""
+    texts = unit(RNG.normal(size=(50, 8))).astype("float32")
+    matrix = texts.T @ texts / 50
+    scale = 20.0
+    change = scale * (unit(AFTER) - unit(BEFORE)) @ texts.T
+    expected = (change**2).sum(axis=1).mean() / (2 * 50)
+    found = self_distillation.random_text_distance(unit(AFTER), unit(BEFORE), matrix, scale=scale)
+    assert number(found) == pytest.approx(expected, rel=1e-4)
+    same = self_distillation.random_text_distance(BEFORE, BEFORE, matrix, scale=scale)
+    assert number(same) == 0
+
+
+def test_the_matrix_is_of_unit_texts_and_of_the_seed(model):
+    found = self_distillation.random_text_matrix(model, texts=64, batch=24, seed=1)
+    assert found.shape == (model.embed_dim, model.embed_dim)
+    assert np.trace(found) == pytest.approx(1, rel=1e-4)
+    np.testing.assert_allclose(found, found.T, atol=1e-7)
+    np.testing.assert_allclose(
+        found, self_distillation.random_text_matrix(model, texts=64, batch=64, seed=1), atol=1e-6
+    )
+    other = self_distillation.random_text_matrix(model, texts=64, seed=2)
+    assert np.abs(found - other).max() > 1e-4
+
+
+def test_texts_are_words_between_the_tokenizers_own_marks(model):
+    ids = self_distillation._random_ids(model, 200, 5, seed=0)
+    marks = model.tokenizer.rows([""])[0]
+    real = model.tokenizer(["red circle"])[0]
+    assert ids[0, 0] == real[0] == marks[0]
+    assert (ids == model.tokenizer.end_id).sum(axis=1).tolist() == [1] * 200
+    words = ids[:, 1:6]
+    assert not np.isin(words, [*marks, model.tokenizer.pad_id]).any()
+    assert len(np.unique(words)) > 20
+
+
+def test_what_cannot_be_drawn_is_refused(model):
+    with pytest.raises(ValueError, match="texts and words: expected 1 or more of each; got 0"):
+        self_distillation.random_text_matrix(model, texts=0)
+    bare = dual_encoder.DualEncoder(
+        model.image_tower,
+        model.text_tower,
+        embed_dim=model.embed_dim,
+        image_projection=model.image_projection,
+        text_projection=model.text_projection,
+    )
+    with pytest.raises(ValueError, match="a tokenizer to encode texts; it has none"):
+        self_distillation.random_text_matrix(bare)

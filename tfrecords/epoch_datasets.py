@@ -1,0 +1,57 @@
+"""Datasets that count their iterations: a new epoch each time, or a single one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_as_it_is = tf.autograph.experimental.do_not_convert
+
+
+def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
+    """Returns a dataset that is `make(0)` in its first iteration, then `make(1)`, and so on.
+
+    An iteration counts once its first element is read. The counter is a Python object of this
+    process: inside a strategy's scope, a variable would be copied to each replica.
+    """
+    counter = itertools.count()
+
+    def number(_: tf.Tensor) -> tf.Tensor:
+        return _from_python(lambda: np.int64(next(counter)), tf.int64)
+
+    return tf.data.Dataset.range(1).map(_as_it_is(number)).flat_map(_as_it_is(make))
+
+
+def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data.Dataset:
+    """Returns the dataset of `length` elements, limited to one complete iteration; another one
+    raises `tf.errors.InvalidArgumentError` with this message."""
+    ended: list[bool] = []
+
+    def begin(_: tf.Tensor) -> tf.Tensor:
+        fresh = _from_python(lambda: np.bool_(not ended), tf.bool)
+        with tf.control_dependencies([tf.debugging.Assert(fresh, [message])]):
+            return tf.identity(fresh)
+
+    def end() -> tf.Tensor:
+        def note() -> np.bool_:
+            ended.append(True)
+            return np.bool_(True)
+
+        return _from_python(note, tf.bool)
+
+    # Keras reads exactly `length` elements and never requests the end of the dataset.
+    def noticed(i: tf.Tensor, element: Any) -> Any:
+        last = tf.cond(tf.equal(i, length - 1), end, lambda: tf.constant(False))
+        with tf.control_dependencies([last]):
+            return tf.nest.map_structure(tf.identity, element)
+
+    whole = tf.data.Dataset.range(1).map(_as_it_is(begin)).flat_map(_as_it_is(lambda _: dataset))
+    return whole.enumerate().map(_as_it_is(noticed))
+
+
+def _from_python(function: Callable[[], np.generic], dtype: tf.DType) -> tf.Tensor:
+    return tf.ensure_shape(tf.numpy_function(function, [], dtype), ())

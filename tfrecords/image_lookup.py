@@ -1,0 +1,223 @@
+"""Look up images by name in a folder or in records; the input of an index.
+
+Both kinds list their images as ids with stamps of three integers: two that change when the
+image does, and its position. Neither decodes images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from duet import regular_files
+from tfrecords import schema
+from tfrecords.framing import read_records
+from tfrecords.image_formats import WORDS
+from tfrecords.manifest import Manifest
+from tfrecords.non_utf8_names import escaped, unescaped
+from tfrecords.sources.walk import Walked, said, walk
+from tfrecords.verification import verify_splits
+
+Stamp = tuple[int, int, int]
+
+_PER_SHARD = 1 << 32  # above the number of records in any shard
+
+
+class ImageStore(Protocol):
+    """A place that holds images by name."""
+
+    def describe(self) -> dict:
+        """Returns kind and path as JSON-able values, from which `images_of` rebuilds the store."""
+
+    def listing(self) -> dict[str, Stamp]:
+        """Returns the stamp of each image id, in a fixed order."""
+
+    def has(self, name: str, stamp: Sequence[int]) -> bool:
+        """Returns whether the image still exists, without reading it."""
+
+    def load(self, name: str, stamp: Sequence[int]) -> bytes:
+        """Returns the bytes of the image file; FileNotFoundError, naming it, if it is gone."""
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """All images below a folder, as listed by `sources.walk`; ids are relative paths.
+
+    Skips hidden files and those left by other programs. Links that lead out of the folder are not
+    followed: only files inside the folder are read.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_dir():
+            raise FileNotFoundError(f"{self.path} is not a folder of images")
+
+    def describe(self) -> dict:
+        return {"kind": "folder", "path": escaped(str(self.path.resolve()))}
+
+    def listing(self) -> dict[str, Stamp]:
+        """Returns the stamps (size, modification time in ns, 0).
+
+        Names that are not UTF-8 are escaped; `load` accepts the escaped name.
+
+        Raises:
+            ValueError: there is no image.
+        """
+        found: dict[str, Stamp] = {}
+        for name, status in self._walked.files.items():
+            if escaped(name) in found:
+                raise ValueError(f"{self.path} has two files that are written {escaped(name)}")
+            found[escaped(name)] = (*status, 0)
+        if not found:
+            raise ValueError(f"{self.path} holds no images; expected files of kinds {WORDS}")
+        return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines that count the images by file extension, and the skipped files by reason."""
+        return (f"{self.path}: {_by_ending(self._walked.files)}", *said(self._walked.passed))
+
+    @cached_property
+    def _walked(self) -> Walked:
+        return walk(self.path, follow=False)
+
+    def has(self, name: str, stamp: Sequence[int] = ()) -> bool:
+        return _existing(self.path, name).is_file()
+
+    def load(self, name: str, stamp: Sequence[int] = ()) -> bytes:
+        """Returns the file; OSError if unreadable, PermissionError if outside the folder."""
+        path = _existing(self.path, name).resolve()
+        if not path.is_relative_to(self.path.resolve()):
+            raise PermissionError(f"{name} leads out of {self.path}")
+        try:
+            return regular_files.read_regular(path)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
+
+
+@dataclass(frozen=True)
+class ImageRecords:
+    """The images of a folder of records; ids are their file names, as the source had them.
+
+    Args:
+        path: folder with `manifest.json`.
+        splits: the splits to use; () for all.
+
+    Raises:
+        FileNotFoundError: no records there.
+        ValueError: no such split.
+    """
+
+    path: Path
+    splits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        manifest = Manifest.read(self.path)
+        for split in self.splits:
+            manifest.split(split)
+
+    def describe(self) -> dict:
+        path = str(self.path.resolve())
+        return {"kind": "records", "path": path, "splits": list(self.splits)}
+
+    def listing(self) -> dict[str, Stamp]:
+        """Returns the stamps (hash of the image's bytes, number of bytes, shard and record).
+
+        A repeated name gets the image's position in its split appended.
+
+        Raises:
+            FileNotFoundError: a shard is missing.
+            ValueError: a shard is damaged (names shard and record).
+        """
+        manifest = Manifest.read(self.path)
+        verify_splits(self.path, manifest, *(self.splits or manifest.splits))
+        found: dict[str, Stamp] = {}
+        for number, (path, records) in enumerate(self._shards):
+            for index, record in enumerate(read_records(path, 0, records)):
+                example = schema.deserialize(record)
+                digest = hashlib.blake2b(example.image, digest_size=7).digest()
+                place = number * _PER_SHARD + index
+                name = example.filename
+                if name in found:
+                    name = f"{name}#{example.id}"
+                found[name] = (int.from_bytes(digest, "little"), len(example.image), place)
+        return found
+
+    def has(self, name: str, stamp: Sequence[int]) -> bool:
+        number = int(stamp[2]) // _PER_SHARD
+        return number < len(self._shards) and self._shards[number][0].is_file()
+
+    def load(self, name: str, stamp: Sequence[int]) -> bytes:
+        number, index = divmod(int(stamp[2]), _PER_SHARD)
+        try:
+            path, _ = self._shards[number]
+            (record,) = read_records(path, index, index + 1)
+        except (IndexError, FileNotFoundError):
+            raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
+        example = schema.deserialize(record)
+        if not name.startswith(example.filename):
+            raise FileNotFoundError(f"{name} is no longer where it was in {self.path}")
+        return example.image
+
+    @cached_property
+    def _shards(self) -> list[tuple[Path, int]]:
+        """Returns the path and number of records of each shard."""
+        manifest = Manifest.read(self.path)
+        splits = [manifest.splits[name] for name in self.splits or manifest.splits]
+        return [(self.path / s.name, s.records) for split in splits for s in split.shards]
+
+
+def examples_at(
+    directory: str | Path, split: str, places: Iterable[int]
+) -> Iterator[tuple[int, schema.Example]]:
+    """Yields the records at given positions of a split, in stored order; reads no other image.
+
+    Raises:
+        ValueError: a shard is damaged, or a position is outside the split.
+    """
+    positions, first = sorted(set(places)), 0
+    info = Manifest.read(directory).split(split)
+    if positions and not 0 <= positions[0] <= positions[-1] < info.count:
+        raise ValueError(
+            f"places: expected 0 to {info.count - 1}; got {positions[0]}, {positions[-1]}"
+        )
+    for shard in info.shards:
+        for place in (p for p in positions if first <= p < first + shard.records):
+            path, index = Path(directory) / shard.name, place - first
+            (record,) = read_records(path, index, index + 1)
+            yield place, schema.deserialize(record)
+        first += shard.records
+
+
+def images_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> ImageStore:
+    """Returns the store that `describe` described."""
+    if kind == "records":
+        return ImageRecords(Path(path), tuple(splits))
+    return ImageFolder(_existing(Path(), str(path)))
+
+
+def _by_ending(names: Iterable[str]) -> str:
+    """Returns `8 images: 6 .jpg (0.jpg, ...), 1 .heic (IMG_1.HEIC)`, most frequent first."""
+    endings: dict[str, list[str]] = {}
+    for name in names:
+        endings.setdefault(Path(name).suffix.lower() or "without ending", []).append(escaped(name))
+    groups = sorted(endings.items(), key=lambda group: -len(group[1]))
+    parts = [
+        f"{len(files):,} {ending} ({files[0]}{', ...' if len(files) > 1 else ''})"
+        for ending, files in groups
+    ]
+    return f"{sum(map(len, endings.values())):,} images: {', '.join(parts)}"
+
+
+def _existing(folder: Path, name: str) -> Path:
+    """Returns the path of this name, or if missing, of the name it was escaped from."""
+    path = folder / name
+    return path if path.exists() else folder / unescaped(name)

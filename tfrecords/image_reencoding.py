@@ -1,0 +1,163 @@
+"""Check image files and normalise them for storage in records; optionally shrink them.
+
+Any plain JPEG or PNG decoder must get upright pixels with 8 bits per channel from a record.
+Files that already satisfy this keep their bytes; only the others are re-encoded.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError, features
+
+from tfrecords import image_decoding
+from tfrecords.image_decoding import UnreadableError as UnreadableError
+from tfrecords.image_formats import WORDS
+
+# MPO, written by many phones, is a JPEG followed by more images.
+_LOSSY = ("JPEG", "MPO", "WEBP", "HEIF", "AVIF")
+
+_ORIENTATION = 0x0112  # the EXIF tag
+
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An encoded image known to decode. `format` is "jpeg" or "png"."""
+
+    data: bytes
+    format: str
+    height: int
+    width: int
+
+
+def normalise(
+    data: bytes,
+    *,
+    short_side: int | None = None,
+    lossless: bool = False,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
+) -> EncodedImage:
+    """Check an image file and convert it to a plain JPEG or PNG.
+
+    A JPEG or PNG that is upright, RGB or greyscale, opaque and with 8 bits per channel is
+    returned byte for byte. Anything else is decoded, rotated upright, composited on white,
+    converted to 8 bits and re-encoded: as JPEG (quality 95) if it came from a lossy format,
+    as PNG otherwise.
+
+    Args:
+        data: the whole file.
+        short_side: shrink so that the shorter side has this many pixels (Pillow's antialiased
+            bicubic filter). Smaller images are never enlarged.
+        lossless: never re-encode as JPEG.
+        first_frame: take the first frame or page of files with several instead of refusing them.
+        max_pixels: largest accepted number of pixels, checked before decoding; None for 89,478,485,
+            which is Pillow's.
+
+    Raises:
+        UnreadableError: the file is empty, truncated, damaged, animated or no image at all, or
+            its pixels use only part of the bits they are stored in, such as 12 of 16.
+    """
+    if not data:
+        raise UnreadableError("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; only pixels matter
+        try:
+            image = image_decoding.opened(data, first_frame=first_frame, max_pixels=max_pixels)
+            small = short_side is None or min(image.size) <= short_side
+            if small and _is_plain(image, data):
+                kind = "png" if image.format == "PNG" else "jpeg"
+                return EncodedImage(data, kind, image.height, image.width)
+            kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
+            ImageOps.exif_transpose(image, in_place=True)
+            image = image_decoding.plain(image, data)
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged files make Pillow raise almost anything
+            raise UnreadableError(_reason(error)) from None
+    if short_side is not None and min(image.size) > short_side:
+        image = image.resize(shrunk_size(*image.size, short_side), Image.Resampling.BICUBIC)
+    return EncodedImage(_encode(image, kind), kind, image.height, image.width)
+
+
+def thumbnail(data: bytes, *, side: int, max_pixels: int | None = None) -> bytes:
+    """Returns a JPEG of the image, shrunk to fit a square of `side` pixels; never enlarged.
+
+    Decodes as `normalise` does, so the result is always a plain JPEG; of files with several
+    frames, the first.
+
+    Raises:
+        UnreadableError: it is no image, a damaged one, or one of more than `max_pixels`.
+    """
+    plain = normalise(data, lossless=True, first_frame=True, max_pixels=max_pixels)
+    with Image.open(io.BytesIO(plain.data)) as image:
+        image.thumbnail((side, side), Image.Resampling.BICUBIC)
+        return _encode(image, "jpeg", quality=85)
+
+
+def shrunk_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Returns width and height with the shorter side `short_side`, the longer rounded down."""
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of the image libraries: equal versions give equal bytes."""
+    import PIL
+
+    jpeg = features.version("libjpeg_turbo") or features.version("jpg") or "unknown"
+    return {"pillow": PIL.__version__, "libjpeg": jpeg, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
+def _is_plain(image: Image.Image, data: bytes) -> bool:
+    """Returns whether a plain decoder gives the right pixels."""
+    if image.format not in ("JPEG", "MPO", "PNG") or image.mode not in ("RGB", "L"):
+        return False
+    if image.format == "PNG":
+        if "transparency" in image.info or not image_decoding.is_simple_png(data):
+            return False
+    elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        return False  # no end marker after the last scan: Pillow accepts it, TensorFlow does not
+    turned = range(2, 9)  # 1 is upright; cameras also write 0, which is undefined
+    return image.getexif().get(_ORIENTATION, 1) not in turned
+
+
+def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "jpeg":
+        image.save(buffer, format="JPEG", quality=quality)
+    else:
+        image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    """Returns in one line why an image was rejected."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image of a kind read here ({WORDS})"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
+
+
+def pixels(encoded: bytes, *, side: int = 160) -> np.ndarray:
+    """Decodes an image to pixels uint8 [h, w, 3], at most `side` high and wide."""
+    image = Image.open(io.BytesIO(encoded)).convert("RGB")
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
+def jpeg(pixels: np.ndarray, *, side: int = 144) -> bytes:
+    """Encodes pixels uint8 [h, w, 3] as a small JPEG."""
+    buffer, image = io.BytesIO(), Image.fromarray(pixels)
+    image.thumbnail((side, side))
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()

@@ -1,0 +1,61 @@
+"""Find the images that a table names: many tables were written on another system."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfrecords.image_formats import IMAGE_SUFFIXES
+from tfrecords.non_utf8_names import unescaped
+from tfrecords.sources.base import is_file
+
+# Endings that some tables omit.
+_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jfif")
+
+
+def on_disk(root: Path, name: str) -> str:
+    """Returns the name of the file under `root` that is meant; unchanged if there is none.
+
+    That is the name itself, or with `/` for the `\\` of Windows, with accents composed or, as macOS
+    stores them, decomposed, with the byte that an escape like `\\xe9` stands for, with the other
+    case of its extension, or with one that it lacks. Of `./a.jpg` and `a//b.jpg` the plain form
+    is returned.
+
+    Raises ValueError if the name lacks an extension and there are files with several.
+    """
+    found = next((each for each in _spellings(name) if is_file(root / each)), None)
+    found = found or _with_ending(root, name) or name
+    plain = ".." not in found.split("/") and found != ""
+    return os.path.normpath(found) if plain else found
+
+
+def _spellings(name: str) -> Iterator[str]:
+    for base in _bases(name):
+        yield base
+        stem, ending = os.path.splitext(base)
+        yield from dict.fromkeys((stem + ending.lower(), stem + ending.upper()))
+
+
+def _bases(name: str) -> list[str]:
+    forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return list(dict.fromkeys((name, name.replace("\\", "/"), *forms, unescaped(name))))
+
+
+def _with_ending(root: Path, name: str) -> str | None:
+    if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
+        return None
+    found = [
+        f"{base}.{ending}"
+        for base in _bases(name)
+        for both in _ENDINGS
+        for ending in (both, both.upper())
+        if is_file(root / f"{base}.{ending}")
+    ]
+    others = [each for each in found[1:] if not os.path.samefile(root / found[0], root / each)]
+    if others:
+        raise ValueError(
+            f"{root}: image {name} may be {found[0]} or {others[0]}; expected its extension"
+        )
+    return found[0] if found else None
