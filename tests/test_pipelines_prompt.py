@@ -91,7 +91,9 @@ def test_more_of_the_grid_skips_what_is_finished(home, grid, capsys, monkeypatch
     assert "cells: 5, of which 3 are finished" in said
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     monkeypatch.setattr(training_fit, "fit", None)  # nothing is left to train
+    (grid / ".lock").touch()  # of a process that was killed as it ended
     assert main(command(home, "more", "--methods", "coop", "tip-adapter-f")) == 0
+    assert not (grid / ".lock").exists()
     assert main(command(home, "more", "--learning-rate", "0.1")) == 2
     assert "learning_rate was 0.002, not 0.1" in capsys.readouterr().err
 

@@ -50,6 +50,7 @@ def finished(options: Any) -> dict[str, Any] | None:
     """Returns the content of `export.json` if the same command has written it, and no file of its
     model since; takes away what it left where it was killed as it ended."""
     out, model = Path(options.out), Path(options.model)
+    folder.tidy(out)
     try:
         document = json_schema.read(out / ABOUT)
     except (OSError, ValueError):  # there is none, or it is damaged
@@ -60,8 +61,7 @@ def finished(options: Any) -> dict[str, Any] | None:
         path.stat().st_mtime > written for path in sources
     ):
         return None
-    with folder.held(out):
-        return document
+    return document
 
 
 def _given(options: Any) -> dict[str, Any]:

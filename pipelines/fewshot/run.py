@@ -68,6 +68,7 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
             _remove_checkpoints(cell)
     print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
     if not missing:
+        folder.tidy(out)
         return
     verify_splits(options.data, manifest, "train", options.split)
     strategy = runtime.start(

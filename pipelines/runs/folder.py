@@ -62,6 +62,17 @@ def held(out: Path, *, writes: bool = True) -> Iterator[None]:
         yield
 
 
+def tidy(out: Path) -> None:
+    """Takes away what a killed process left in the folder of a run, its lock too.
+
+    Raises:
+        files.InUseError: another process is at work in it.
+    """
+    if out.is_dir() and any(files.is_trace(path) for path in out.iterdir()):
+        with held(out):
+            pass
+
+
 def is_finished(
     out: str | Path, options: Any, *, finished: str, free: tuple[str, ...] = ()
 ) -> bool:
