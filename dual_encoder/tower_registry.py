@@ -127,7 +127,7 @@ def text_tower(
     expected = {key: sizes[key] for key in TRANSFORMER}
     expected |= {"vocabulary_size": vocabulary, "pad_id": pad_id}
     _check_sizes(name, weights, tower, expected)
-    _check_context(context, tower.context_length)
+    _check_context(context, tower.positions - tower.first_position)
     tower.context_length = context
     return tower
 
