@@ -1,4 +1,4 @@
-"""`fitting.fit` on a small model: killed anywhere, it ends as if nothing had happened."""
+"""`resumable_fit.fit` on a small model: killed anywhere, it ends as if nothing had happened."""
 
 import json
 import signal
