@@ -7,17 +7,17 @@ from pipelines.finetuning.options import Options as Options
 
 def run(options: Options) -> None:
     """Fine-tunes; leaves `model.keras`, `results.json`, `report.html` and TensorBoard's files."""
-    from pipelines.finetuning import output_files as finetuning_report
+    from pipelines.finetuning import output_files
     from pipelines.finetuning import run as finetuning_run
     from pipelines.runs import folder, results
 
     out = Path(options.out)
     if folder.is_finished(out, options, finished=results.FILE, free=finetuning_run.FREE):
         print("finished already; nothing is left to do")
-        print(finetuning_report.summary(results.read(out / results.FILE)))
+        print(output_files.summary(results.read(out / results.FILE)))
         return
     found = finetuning_run.run(options)
     if found is None:
         print("the first worker writes the results")
     else:
-        print(finetuning_report.summary(found.document))
+        print(output_files.summary(found.document))

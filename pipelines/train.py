@@ -54,10 +54,10 @@ def run(options: Options) -> None:
 def _say_finished(out: Path) -> None:
     """Of a run that was finished before."""
     from pipelines.runs import results
-    from pipelines.training import output_files as training_report
+    from pipelines.training import output_files
 
     print("finished already; nothing is left to do")
-    print(training_report.summary(results.read(out / results.FILE)))
+    print(output_files.summary(results.read(out / results.FILE)))
 
 
 def _run(
@@ -83,9 +83,9 @@ def _run(
     with naming_damage(options.data):
         course = _fit(model, options, data, out=out)
     if chief:
-        from pipelines.training import output_files as training_report
+        from pipelines.training import output_files
 
-        document = training_report.write(
+        document = output_files.write(
             out,
             model,
             options,
@@ -95,7 +95,7 @@ def _run(
             ends_with_best=bool(options.early_stopping),
             devices=strategies.describe(strategy),
         )
-        print(training_report.summary(document))
+        print(output_files.summary(document))
 
 
 def build(

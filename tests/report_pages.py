@@ -9,18 +9,18 @@ from multilabel_documents import document as multi_label_document
 from PIL import Image
 from training_documents import RESULTS
 
-from pipelines.comparison import output_files as comparison_report
+from pipelines.comparison import output_files as comparison_files
 from pipelines.evaluation import captions_report, multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.fewshot import report as fewshot_report
-from pipelines.finetuning import output_files as finetuning_report
+from pipelines.finetuning import output_files as finetuning_files
 from pipelines.inspection import report as inspection_report
 from pipelines.inspection.suspects_table import Suspect
 from pipelines.metrics import retrieval as metrics_retrieval
 from pipelines.metrics import seen_unseen
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import results
-from pipelines.training import output_files as training_report
+from pipelines.training import output_files as training_files
 
 IMAGE = np.full((20, 30, 3), 200, np.uint8)
 BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.2, "requests": 9}
@@ -54,7 +54,7 @@ def multi_label():
 
 
 def training():
-    return training_report.page(RESULTS)
+    return training_files.page(RESULTS)
 
 
 def tuned():
@@ -67,7 +67,7 @@ def tuned():
         steps=30,
         devices=["CPU:0"],
     )
-    return finetuning_report.page({**found, "cost": {**COST, "parameters": 12345}})
+    return finetuning_files.page({**found, "cost": {**COST, "parameters": 12345}})
 
 
 def prompts():
@@ -198,7 +198,7 @@ def comparison():
         "title": "x",
     }
     mistakes = [{"text": "auto", "thumbnails": [thumbnail] * 3}]
-    return comparison_report.page(comparison_document(), mistakes)
+    return comparison_files.page(comparison_document(), mistakes)
 
 
 def inspection():

@@ -15,8 +15,7 @@ from report_pages import comparison_document
 from saved_runs import valid_results
 
 from pipelines.__main__ import main
-from pipelines.comparison import budget, fit_with_costs
-from pipelines.comparison import output_files as comparison_report
+from pipelines.comparison import budget, fit_with_costs, output_files
 from pipelines.comparison import plan as comparison_plan
 from pipelines.comparison.options import Options
 from pipelines.comparison.worker_pool import Workers
@@ -220,7 +219,7 @@ def test_all_methods_of_the_studies_are_there():
 def test_the_studys_tables_have_a_line_for_every_method():
     row = {"method": "auto", "error": None, "seen": 0.9187, "unseen_among_all": None,
            "spread": {"seen": 0.004}, "deployment": "High"}  # fmt: skip
-    tables = comparison_report.study_tables({"rows": [row]})
+    tables = output_files.study_tables({"rows": [row]})
     assert [table["rows"] for table in tables] == [
         [["auto", "91.9 ± 0.4 %"]],
         [["auto", "High"]],  # and no Table 4: no class is held out
@@ -304,18 +303,18 @@ def test_a_page_without_held_out_classes_is_not_about_them():
     document = comparison_document()
     for row in document["rows"]:
         row |= dict.fromkeys(("unseen", "unseen_among_all", "generalized", "harmonic_mean"))
-    page = comparison_report.page(document, [])
+    page = output_files.page(document, [])
     assert "Accuracy on seen and held-out classes" not in page and "Table 3" not in page
-    study = comparison_report.page({**document, "dataset": "food101"}, [])
+    study = output_files.page({**document, "dataset": "food101"}, [])
     assert "Table 3" in study and "Table 4" not in study
     recipes = {**document["config"], "recipes": ["vit=food101_vit"]}
-    assert "Table 3" in comparison_report.page({**document, "config": recipes}, [])
+    assert "Table 3" in output_files.page({**document, "config": recipes}, [])
 
 
 def test_only_what_is_recommended_is_marked():
     document = comparison_document()
-    page = comparison_report.page(document, [])
+    page = output_files.page(document, [])
     assert page.count('class="chosen"') == 1 and "recommended method is in bold" in page
     document["recommendation"]["method"] = None
-    page = comparison_report.page(document, [])
+    page = output_files.page(document, [])
     assert 'class="chosen"' not in page and "in bold" not in page and "What now" not in page

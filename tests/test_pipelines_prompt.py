@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 import dual_encoder
 from pipelines.__main__ import main
 from pipelines.fewshot import report as fewshot_report
-from pipelines.training import resumable_fit as training_fit
+from pipelines.training import resumable_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
 GRID = (
@@ -90,7 +90,7 @@ def test_more_of_the_grid_skips_what_is_finished(home, grid, capsys, monkeypatch
     said = capsys.readouterr().out
     assert "cells: 5, of which 3 are finished" in said
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    monkeypatch.setattr(training_fit, "fit", None)  # nothing is left to train
+    monkeypatch.setattr(resumable_fit, "fit", None)  # nothing is left to train
     (grid / ".lock").touch()  # of a process that was killed as it ended
     assert main(command(home, "more", "--methods", "coop", "tip-adapter-f")) == 0
     assert not (grid / ".lock").exists()
@@ -100,14 +100,14 @@ def test_more_of_the_grid_skips_what_is_finished(home, grid, capsys, monkeypatch
 
 def test_an_interrupted_cell_goes_on_and_ends_the_same(home, grid, capsys):
     only = ("--methods", "coop", "--seeds", "1")
-    fit = training_fit.fit
+    fit = resumable_fit.fit
 
     def killed(model, load, *, epochs, checkpoint, **options):
         fit(model, load, epochs=1, checkpoint=checkpoint, **options)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_fit, "fit", killed)
+        patch.setattr(resumable_fit, "fit", killed)
         assert main(command(home, "again", *only)) == 130
     cell = home / "again/cells/shapes-tiny/coop/1-shot/seed-1"
     assert (cell / "checkpoints").is_dir() and not (cell / "results.json").exists()

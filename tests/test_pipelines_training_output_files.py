@@ -8,12 +8,12 @@ from PIL import Image
 from training_documents import HISTORY, RESULTS
 
 from pipelines.reporting import figure as reporting_figure
-from pipelines.training import output_files as training_report
+from pipelines.training import output_files
 from pipelines.training import plots as training_plots
 
 
 def test_summary():
-    assert training_report.summary(RESULTS).splitlines() == [
+    assert output_files.summary(RESULTS).splitlines() == [
         "52.0 % zero-shot top-1 after epoch 2 of 3",
         "training loss 2.0000, validation loss 1.5000",
         "1,500 steps in 60 s, 1,000 images/s (500 on each of CPU:0, CPU:1)",
@@ -30,11 +30,11 @@ def test_summary():
     ],
 )
 def test_headline_without_labels_or_validation(metrics, expected):
-    assert training_report.headline({**RESULTS, "metrics": metrics}) == expected
+    assert output_files.headline({**RESULTS, "metrics": metrics}) == expected
 
 
 def test_page_has_every_epoch_and_what_to_type():
-    page = training_report.page(RESULTS)
+    page = output_files.page(RESULTS)
     assert page.startswith("<!doctype html>") and "http" not in page.replace("http-equiv", "")
     assert page.count('<tr class="chosen">') == 1
     chosen = page.split('<tr class="chosen">')[1].split("</tr>")[0]

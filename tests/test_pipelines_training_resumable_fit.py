@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 from processes import press
 
-from pipelines.training import checkpoint_file
-from pipelines.training import resumable_fit as training_fit
+from pipelines.training import checkpoint_file, resumable_fit
 from pipelines.training.callbacks import BestWeights
 from pipelines.training.checkpoint import Checkpoint
 from pipelines.training.optimizer import OptimizerOptions
@@ -69,9 +68,9 @@ def fit(out, *more, **options):
     """A run in the folder `out`. Returns the model and what remembers its course."""
     model = build()
     checkpoint = Checkpoint(out, steps_per_epoch=STEPS, every=EVERY)
-    callbacks = [*training_fit.stopping(out, **options), *more]
+    callbacks = [*resumable_fit.stopping(out, **options), *more]
     validation = data(1, 2)
-    training_fit.fit(
+    resumable_fit.fit(
         model,
         load,
         epochs=EPOCHS,
@@ -215,7 +214,7 @@ def test_a_weight_that_is_nan_is_not_saved(tmp_path):
 @pytest.mark.usefixtures("eagerly")
 def test_without_validation(tmp_path):
     model, checkpoint = build(), Checkpoint(tmp_path, steps_per_epoch=STEPS)
-    training_fit.fit(model, load, epochs=1, checkpoint=checkpoint, callbacks=[])
+    resumable_fit.fit(model, load, epochs=1, checkpoint=checkpoint, callbacks=[])
     assert set(checkpoint.history[0]) == {"epoch", "loss", "mae"}
     assert checkpoint.seconds > 0
 

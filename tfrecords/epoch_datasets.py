@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-_as_it_is = tf.autograph.experimental.do_not_convert
+# Without AutoGraph, which takes most of the time of tracing; there is nothing to convert here.
+as_it_is = tf.autograph.experimental.do_not_convert
 
 
 def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
@@ -23,7 +24,7 @@ def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
     def number(_: tf.Tensor) -> tf.Tensor:
         return _from_python(lambda: np.int64(next(counter)), tf.int64)
 
-    return tf.data.Dataset.range(1).map(_as_it_is(number)).flat_map(_as_it_is(make))
+    return tf.data.Dataset.range(1).map(as_it_is(number)).flat_map(as_it_is(make))
 
 
 def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data.Dataset:
@@ -49,8 +50,8 @@ def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data
         with tf.control_dependencies([last]):
             return tf.nest.map_structure(tf.identity, element)
 
-    whole = tf.data.Dataset.range(1).map(_as_it_is(begin)).flat_map(_as_it_is(lambda _: dataset))
-    return whole.enumerate().map(_as_it_is(noticed))
+    whole = tf.data.Dataset.range(1).map(as_it_is(begin)).flat_map(as_it_is(lambda _: dataset))
+    return whole.enumerate().map(as_it_is(noticed))
 
 
 def _from_python(function: Callable[[], np.generic], dtype: tf.DType) -> tf.Tensor:

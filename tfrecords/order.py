@@ -11,11 +11,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfrecords import stateless_random
-from tfrecords.epoch_datasets import each_time
+from tfrecords.epoch_datasets import as_it_is, each_time
 from tfrecords.selection import Selection
-
-# Skips AutoGraph: it takes a second and there is nothing to convert here.
-_as_it_is = tf.autograph.experimental.do_not_convert
 
 _OPEN_SHARDS = 8  # interleaved
 
@@ -63,7 +60,6 @@ class Order:
         at step `start_step + n * steps`."""
         first, inside = divmod(start_step, self.steps)
 
-        @_as_it_is
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             if not inside:
                 return _epoch(self, first + number)
@@ -73,7 +69,6 @@ class Order:
         return each_time(epoch)
 
 
-@_as_it_is
 def batches(order: Order, *, epochs: int = 1, start_step: int = 0) -> tf.data.Dataset:
     """Yields global batches of serialized records, from `start_step` to the end of the last epoch.
 
@@ -84,19 +79,19 @@ def batches(order: Order, *, epochs: int = 1, start_step: int = 0) -> tf.data.Da
     first_epoch = start_step // order.steps
     return (
         tf.data.Dataset.range(first_epoch, epochs)
-        .flat_map(_as_it_is(lambda epoch: _epoch(order, epoch)))
+        .flat_map(as_it_is(lambda epoch: _epoch(order, epoch)))
         .skip(start_step - first_epoch * order.steps)
     )
 
 
 def _epoch(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
-    rows = tf.data.Dataset.range(order.passes).flat_map(_as_it_is(lambda n: _pass(order, epoch, n)))
+    rows = tf.data.Dataset.range(order.passes).flat_map(as_it_is(lambda n: _pass(order, epoch, n)))
     padding = order.steps * order.batch_size - order.rows
     if padding:
         stored = _stored(order).repeat().take(padding)
         rows = rows.concatenate(_numbered(stored.batch(padding), 0))
 
-    @_as_it_is
+    @as_it_is
     def described(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         row = step * order.batch_size + tf.range(order.batch_size, dtype=tf.int64)
         weight = tf.cast(row < order.rows, tf.float32)
@@ -128,7 +123,7 @@ def _pass(order: Order, epoch: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
     )
     blocks = order.selection.kept(records).batch(_block_size(order)).enumerate()
 
-    @_as_it_is
+    @as_it_is
     def shuffled(i: tf.Tensor, block: tf.Tensor) -> tf.Tensor:
         return stateless_random.shuffle(block, stateless_random.key(order.seed, epoch, number, i))
 
@@ -143,7 +138,7 @@ def _stored(order: Order) -> tf.data.Dataset:
 
 def _numbered(blocks: tf.data.Dataset, number: tf.Tensor | int) -> tf.data.Dataset:
     number = tf.cast(number, tf.int64)
-    return blocks.map(_as_it_is(lambda block: (block, tf.fill(tf.shape(block), number))))
+    return blocks.map(as_it_is(lambda block: (block, tf.fill(tf.shape(block), number))))
 
 
 def _block_size(order: Order) -> int:

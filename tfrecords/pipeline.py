@@ -11,12 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import graph_image_ops, schema, stateless_random
+from tfrecords.epoch_datasets import as_it_is
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.seeded_augmentation import augmented, mixed
 from tfrecords.selection import Selection
-
-# Skips AutoGraph: nothing here branches on a tensor in Python, and it takes a second.
-_as_it_is = tf.autograph.experimental.do_not_convert
 
 # Random streams, so that crops, captions and augmentation use different numbers.
 _CROP, _CAPTION, _AUGMENT, _MIX = range(4)
@@ -53,10 +51,10 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     threads = os.cpu_count() or 1
     rows = plan.rows[1] - plan.rows[0]
     dataset = (
-        records.map(_as_it_is(lambda batch: _parse(batch, plan)))
+        records.map(as_it_is(lambda batch: _parse(batch, plan)))
         .unbatch()
         .map(
-            _as_it_is(lambda row: _decode(row, plan)),
+            as_it_is(lambda row: _decode(row, plan)),
             num_parallel_calls=threads,
             deterministic=True,
         )
@@ -74,7 +72,7 @@ def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     options.threading.max_intra_op_parallelism = 1
     # Each worker already reads only its rows; tf.distribute must not shard again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    finished = dataset.map(_as_it_is(lambda batch: _finish(batch, plan)))
+    finished = dataset.map(as_it_is(lambda batch: _finish(batch, plan)))
     return finished.prefetch(2).with_options(options)
 
 
@@ -131,7 +129,7 @@ def _augmentation(plan: Plan, *, rows: int) -> Callable:
     augment = augmented(plan.augment, shape) if plan.augment is not None else None
     mix = mixed(plan.mix, shape, plan.selection.class_count) if plan.mix is not None else None
 
-    @_as_it_is  # what a user wrote was converted as it was traced
+    @as_it_is  # what a user wrote was converted as it was traced
     def apply(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image, target, key = batch["image"], batch["target"], batch["key"][0]
         if augment is not None:

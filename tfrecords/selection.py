@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import schema
+from tfrecords.epoch_datasets import as_it_is
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.verification import verify
-
-_as_it_is = tf.autograph.experimental.do_not_convert
 
 _AT_ONCE = 256  # records
 
@@ -39,7 +38,7 @@ def labels(directory: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     keys = ("image/id", "image/class/label", "image/class/labels")
     spec = {key: schema.features()[key] for key in keys}
 
-    @_as_it_is
+    @as_it_is
     def read(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = tf.io.parse_example(batch, spec)
         return features["image/id"], everything.target(features)
@@ -105,7 +104,7 @@ class Selection:
         selected = np.isin(np.arange(chosen.max() + 1), chosen)
         feature = {key: schema.features()[key]}
 
-        @_as_it_is
+        @as_it_is
         def is_wanted(record: tf.Tensor) -> tf.Tensor:
             number = tf.io.parse_single_example(record, feature)[key]
             inside = tf.logical_and(number >= 0, number < len(selected))

@@ -29,12 +29,17 @@ def put_off() -> Iterator[None]:
 
     After an error they get none: a wrong configuration may ask for more memory than there is.
     """
-    with keras.StatelessScope():
-        try:
-            yield
-        except BaseException:
-            private_api.forget_uninitialized()
-            raise
+    with _forgetting(), keras.StatelessScope(), _forgetting():  # an error inside, or as it ends
+        yield
+
+
+@contextlib.contextmanager
+def _forgetting() -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        private_api.forget_uninitialized()
+        raise
 
 
 def fill(
@@ -111,12 +116,8 @@ def _waits(variable: keras.Variable) -> bool:
 
 
 def _first(value: Future, shape: Any, dtype: Any) -> Any:
-    """What an initializer gives. Where there is no value, none is asked for again."""
-    try:
-        return value.result()
-    except BaseException:
-        private_api.forget_uninitialized()
-        raise
+    """What an initializer gives."""
+    return value.result()
 
 
 def _value(entry: Entry, tensors: Tensors, change: Change | None) -> Any:

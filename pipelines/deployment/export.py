@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from duet import json_schema
-from pipelines.deployment import litert, onnx_file, quantization_loss, saved_model
-from pipelines.deployment import model_card as deployment_card
+from pipelines.deployment import litert, model_card, onnx_file, quantization_loss, saved_model
 from pipelines.deployment.load_classifier import Deployable
 from pipelines.runs import folder, results
 
@@ -109,7 +108,7 @@ def export(
             )
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         (staging / ABOUT).write_text(text + "\n", encoding="utf-8")
-        card = deployment_card.card(document, results=results)
+        card = model_card.card(document, results=results)
         (staging / CARD).write_text(card, encoding="utf-8")
     return document
 

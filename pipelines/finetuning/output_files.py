@@ -12,7 +12,7 @@ from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import class_names, rerun_command, results
-from pipelines.training import output_files as training_report
+from pipelines.training import output_files as training_files
 from pipelines.training import plots as training_plots
 from pipelines.training.output_files import MODEL, PAGE
 
@@ -132,11 +132,7 @@ def page(document: dict[str, Any]) -> str:
     """The page of a fine-tuning."""
     history, cost = document["history"], document["cost"]
     shown = [key for key in COLUMNS if any(key in row for row in history)]
-    panels = [
-        {"title": title, "lines": {label: key for label, key in lines.items() if key in keys}}
-        for title, lines in PANELS.items()
-        if (keys := {key for row in history for key in row} & set(lines.values()))
-    ]
+    panels = training_plots.panels_of(PANELS, history)
     way, several = document.get("wise_ft"), document.get("multi_label", False)
     return reporting_page.render(
         "tuned.html.j2",
@@ -152,7 +148,7 @@ def page(document: dict[str, Any]) -> str:
         epochs=[
             {
                 "number": row["epoch"] + 1,
-                "values": [training_report.figure(key, row.get(key)) for key in shown],
+                "values": [training_files.figure(key, row.get(key)) for key in shown],
             }
             for row in history
         ],

@@ -72,8 +72,7 @@ def _fitted(
 ) -> Run | None:
     import keras
 
-    from pipelines.finetuning import auto, evaluation, on_features
-    from pipelines.finetuning import output_files as finetuning_report
+    from pipelines.finetuning import auto, evaluation, on_features, output_files
     from pipelines.runs import predictions
 
     asked, devices = options, strategies.describe(strategy)
@@ -103,7 +102,7 @@ def _fitted(
     )
     if said is not None:
         predictions.write(out, said)
-    document = finetuning_report.write(
+    document = output_files.write(
         out,
         made,
         options,

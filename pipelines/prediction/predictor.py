@@ -11,8 +11,7 @@ import numpy as np
 
 from duet import exception_summary, json_schema, regular_files
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata, onnx_file, saved_model
-from pipelines.deployment import load_classifier as deployment_classifier
+from pipelines.deployment import litert, litert_metadata, load_classifier, onnx_file, saved_model
 from pipelines.prediction import model_source as prediction_source
 from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.model_source import Source
@@ -113,7 +112,7 @@ def _of_litert(path: Path) -> Predictor:
     data = path.read_bytes()
     try:
         text = litert_metadata.read(data)[litert_metadata.PREPROCESSING]
-        facts = json_schema.parse(text, deployment_classifier.FACTS, name="its metadata")
+        facts = json_schema.parse(text, load_classifier.FACTS, name="its metadata")
         read = litert.reader(data)
     except (KeyError, ValueError, RuntimeError) as error:
         raise ValueError(f"--model: {path} is no LiteRT file that export wrote ({error})") from None
@@ -135,7 +134,7 @@ def _of_onnx(path: Path) -> Predictor:
     about, read = onnx_file.READERS[format]
     try:
         facts = about(path)
-        json_schema.check(facts, deployment_classifier.FACTS)
+        json_schema.check(facts, load_classifier.FACTS)
         function = read(path)
     except Exception as error:  # of either library: nothing in common
         reason = exception_summary.first_line(error)
@@ -162,13 +161,13 @@ def _of_saved_model(folder: Path) -> Predictor:
     beside = folder / deployment_export.ABOUT
     more = json_schema.read(beside, {"multi_label?": bool}) if beside.is_file() else {}
     facts = {**about, "multi_label": more.get("multi_label", False)}
-    json_schema.check(facts, deployment_classifier.FACTS, where=str(folder))
+    json_schema.check(facts, load_classifier.FACTS, where=str(folder))
     return _of_facts(facts, probabilities, folder)
 
 
 def _of_keras(source: Source) -> Predictor:
     """Of a model that Keras loads; the names of records are read by a dual encoder alone."""
-    found = deployment_classifier.load(
+    found = load_classifier.load(
         source.model,
         class_names=_texts(source.class_names, what="--class-names", least=2),
         templates=_templates(source),
@@ -206,7 +205,7 @@ def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str]
     return found
 
 
-def _compiled(found: deployment_classifier.Deployable) -> Callable[[np.ndarray], np.ndarray]:
+def _compiled(found: load_classifier.Deployable) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     compiled = tf.function(found.probabilities, autograph=False, reduce_retracing=True)
@@ -254,7 +253,7 @@ def of_model(model: Any) -> Predictor:
         )
     several = getattr(model, "multi_label", False)
     name = type(model).__name__
-    found = deployment_classifier.Deployable(model, tuple(names), (), several, name)
+    found = load_classifier.Deployable(model, tuple(names), (), several, name)
     return Predictor(found.class_names, several, found.preprocessing, _compiled(found), name)
 
 

@@ -134,23 +134,18 @@ def summary(results: dict[str, Any]) -> str:
 
 
 def page(results: dict[str, Any]) -> str:
-    """The page of a training run, from the document that `outcome.write` makes."""
+    """The page of a training run, from the document that `write` makes."""
     import yaml
 
     history, cost = results["history"], results["cost"]
     shown = [key for key in CURVES if any(key in row for row in history)]
-    panels = [
-        {"title": title, "lines": {label: key for label, key in lines.items() if key in shown}}
-        for title, lines in PANELS.items()
-    ]
+    panels = training_plots.panels_of(PANELS, history)
     return reporting_page.render(
         "train.html.j2",
         title=f"Training on {results['dataset']}: {results['model']}",
         headline=headline(results),
         results=results,
-        curves=reporting_page.both_themes(
-            training_plots.curves, history, [panel for panel in panels if panel["lines"]]
-        ),
+        curves=reporting_page.both_themes(training_plots.curves, history, panels),
         columns=[CURVES[key] for key in shown],
         epochs=[
             {

@@ -1,11 +1,24 @@
 """Plots of a training run: learning curves and weight interpolation."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.reporting.figure import LIGHT, Theme, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def panels_of(
+    named: Mapping[str, Mapping[str, str]], history: list[dict[str, float]]
+) -> list[dict[str, Any]]:
+    """Those of `named`, title to label to key, with the lines that rows of `history` have."""
+    known = {key for row in history for key in row}
+    panels = [
+        {"title": title, "lines": {label: key for label, key in lines.items() if key in known}}
+        for title, lines in named.items()
+    ]
+    return [panel for panel in panels if panel["lines"]]
 
 
 def curves(
