@@ -173,8 +173,8 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
 def build(
     name: str,
-    *,
     classes: int | Sequence[str],
+    *,
     head: str = "linear",
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,
@@ -224,6 +224,7 @@ def source(
     """Returns the image tower or model of a name of `build`."""
     if dual_encoder.is_hub_preset(name):
         return dual_encoder.hub_image_tower(name, image_size=image_size)
+    name = dual_encoder.image_tower_name(name) or name
     if name not in dual_encoder.IMAGE_TOWERS:
         return dual_encoder.load(name, image_size=image_size)
     if weights == PUBLISHED:
@@ -233,8 +234,8 @@ def source(
 
 def from_model(
     model: keras.layers.Layer,
-    *,
     classes: int | Sequence[str],
+    *,
     head: str = "linear",
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,

@@ -109,7 +109,7 @@ class Adapted:
 
 def source(options: "Options", *, untouched: bool = False) -> keras.layers.Layer:
     """The model that `--model` names; `untouched` says that it will not be trained."""
-    if untouched and options.model not in dual_encoder.IMAGE_TOWERS and not options.image_size:
+    if untouched and not dual_encoder.image_tower_name(options.model) and not options.image_size:
         kept = runs_models.untouched(options.model)
         runtime.say_kept_precision(kept, options.model)
         return kept

@@ -189,7 +189,7 @@ def _kind(name: str) -> str:
     """Whether a model of that name reads texts, as the table has it or as it turns out."""
     import dual_encoder
 
-    if name in dual_encoder.IMAGE_TOWERS or dual_encoder.is_hub_preset(name):
+    if dual_encoder.image_tower_name(name) or dual_encoder.is_hub_preset(name):
         return "image-tower"
     if name in dual_encoder.CHECKPOINTS:
         return dual_encoder.CHECKPOINTS[name].kind
