@@ -60,9 +60,9 @@ from dual_encoder.token_rows import row_length as row_length
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
 from dual_encoder.tower_registry import APPLICATIONS as APPLICATIONS
 from dual_encoder.tower_registry import IMAGE_TOWERS as IMAGE_TOWERS
-from dual_encoder.tower_registry import image_tower_name as image_tower_name
 from dual_encoder.tower_registry import TEXT_TOWERS as TEXT_TOWERS
 from dual_encoder.tower_registry import image_tower as image_tower
+from dual_encoder.tower_registry import image_tower_name as image_tower_name
 from dual_encoder.tower_registry import text_tokenizer as text_tokenizer
 from dual_encoder.tower_registry import text_tower as text_tower
 from dual_encoder.towers.base import ImageTower as ImageTower
