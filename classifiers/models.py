@@ -20,7 +20,7 @@ from dual_encoder import (
 )
 from dual_encoder.towers import compiled_functions
 
-HEADS = ("linear", "zero-shot")
+HEADS = ("linear", "zero-shot", "class-texts")
 
 PUBLISHED = "published"  # weights: the pretrained ones of the name
 
@@ -190,9 +190,10 @@ def build(
             tower: `"vit-base-patch16-224"`, `"clip-vit-base-patch32"`, a folder, a `.keras` file;
             or an image preset of KerasHub, such as `"resnet_18_imagenet"`.
         classes: number of classes, or their names.
-        head: `"linear"`, randomly initialised, or `"zero-shot"`, initialised with the text
-            embeddings of the class names by a dual encoder.
-        templates: prompt templates with `{}` for the name, of the zero-shot head.
+        head: `"linear"`, randomly initialised; `"zero-shot"`, initialised with the text embeddings
+            of the class names by a dual encoder; or `"class-texts"`, which encodes them in every
+            step, so that the text tower can be trained too.
+        templates: prompt templates with `{}` for the name, of the heads that read names.
         multi_label: whether an image may have several classes, or none.
         weights: for `keras.applications`: `"published"` for ImageNet weights, a file, or None for
             random ones; for other towers a checkpoint of `load`, or None.
@@ -253,17 +254,21 @@ def from_model(
             f"{type(model).__name__}"
         )
     is_dual = isinstance(model, dual_encoder.DualEncoder)
-    if head == "zero-shot" and (not is_dual or isinstance(classes, int)):
+    if head != "linear" and (not is_dual or isinstance(classes, int)):
         raise ValueError(
-            "head: zero-shot needs a dual encoder, which reads class names, and their names; got "
+            f"head: {head} needs a dual encoder, which reads class names, and their names; got "
             f"{type(model).__name__} and {'a number' if isinstance(classes, int) else 'names'}"
         )
     if is_dual and not model.built:
         model.build()
-    kind = CosineHead if head == "zero-shot" else keras.layers.Dense
+    if head == "class-texts":
+        layer = dual_encoder.ClassTextHead.of(model, names, templates, name="head")
+    else:
+        kind = CosineHead if head == "zero-shot" else keras.layers.Dense
+        layer = kind(len(names), dtype="float32", name="head")
     classifier = ImageClassifier(
         tower,
-        kind(len(names), dtype="float32", name="head"),
+        layer,
         class_names=names,
         image_projection=getattr(model, "image_projection", None),
         multi_label=multi_label,

@@ -15,6 +15,7 @@ from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
 from dual_encoder.class_prompts import prompts_of as prompts_of
+from dual_encoder.class_text_head import ClassTextHead as ClassTextHead
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.fused_adamw import AdamW as AdamW

@@ -121,7 +121,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     @property
     def logit_scale(self) -> Any:
         """The inverse temperature, by which cosines are multiplied; at most 100 for CLIP."""
-        scale = ops.exp(self.log_scale)
+        scale = ops.exp(self.built_now().log_scale)
         return ops.minimum(scale, MAX_SCALE) if self.loss_name == "contrastive" else scale
 
     def encode_image(self, images: Any, training: bool | None = None) -> Any:

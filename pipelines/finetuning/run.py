@@ -252,9 +252,9 @@ def _train(
     before = weight_interpolation.weights(made.model) if goes_back else []
     _fit(made, options, out=out, course=course, watched=watched)
     adopt_averages(made.model)
-    if row.trains == "lora":
+    if "lora" in row.trains:
         with strategy.scope():
-            made.model = trainable.without_lora(made.model)
+            made.model = trainable.without_lora(made.reader or made.model)
     after = weight_interpolation.weights(made.model) if goes_back else []
     return made, course, (before, after)
 
