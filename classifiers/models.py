@@ -100,7 +100,19 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
     def call(self, inputs, training=None):
         """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
         image = inputs["image"] if isinstance(inputs, dict) else inputs
-        return ops.cast(self.head(self.features(image, training=training)), "float32")
+        features = self.features(image, training=training)
+        if training and self.teacher is not None:
+            self.teacher.features = {"image": features}
+        return ops.cast(self.head(features), "float32")
+
+    def named_features(self, inputs, training=None):
+        """Returns the head's input features by name; see `dual_encoder.Teacher`."""
+        image = inputs["image"] if isinstance(inputs, dict) else inputs
+        return {"image": self.features(image, training=training)}
+
+    def features_in_training(self, y_pred):
+        """Returns the features of the batch whose logits these are, in the step that made them."""
+        return self.teacher.features
 
     def features(self, image, training=None):
         """Maps pixels 0-255 [b, s, s, 3] to the head's input features [b, d].
