@@ -227,6 +227,10 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
         return loss + private_api.added_losses(self)  # losses added by the towers
 
+    def named_features(self, inputs, training=None):
+        """Returns the embeddings by name; see `Teacher`."""
+        return self.call(inputs, training=training)
+
     def compute_output_shape(self, input_shape):
         return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}
 

@@ -9,14 +9,17 @@ def run(options: Options) -> None:
     """Exports, compares with the Keras model, and prints what was found."""
     from pipelines.runs import class_names as runs_class_names
     from pipelines.runs import config, folder, runtime
-    from tfrecords import Manifest
+    from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
     manifest = None if options.data is None else Manifest.read(options.data)
     check(options, manifest)
+    if options.data is not None and manifest is not None:
+        read = (options.split, *([options.calibration_split] if options.int8 else ()))
+        verify_splits(options.data, manifest, *read)
     templates = class_names = None
     if options.class_names is not None:
-        class_names = runs_class_names.lines(options.class_names, what="--class-names")
+        class_names = runs_class_names.named(options.class_names, what="--class-names")
         runs_class_names.refuse_repeated(class_names, unless=options.allow_equal_names)
     if options.templates is not None or options.domain is not None:
         templates = runs_class_names.templates(

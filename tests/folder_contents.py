@@ -20,6 +20,7 @@ VOLATILE = {
     "date_saved",
     "cost",
     "bytes",
+    "shared_object_id",  # an address in memory
 }
 
 _TIMES = re.compile("seconds|rss|per_second|bytes|_ms|price")

@@ -55,6 +55,8 @@ COMMANDS = {
     "finetune": ["--model", NOWHERE, "--batch-size", "16", "--out", "out"],
     "train": ["--batch-size", "16", "--out", "out"],
     "compare": ["--model", NOWHERE, "--out", "out"],
+    "inspect": ["--model", NOWHERE, "--out", "out"],
+    "export": ["--model", NOWHERE, "--split", "train", "--format", "litert", "--out", "out"],
 }
 
 

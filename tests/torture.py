@@ -13,15 +13,17 @@ with the same content: no more, no fewer.
 - kill, int, term: the process as it was typed really gets SIGKILL, SIGINT or SIGTERM there. Of
   the last two it must say so in a line, without a traceback, or end as if nothing had been.
 
-Every run is a fork of this process, which has imported TensorFlow and computed nothing; so are the
-processes that `compare` starts.
+Every run is a fork of this process, which has imported what the command imports and computed
+nothing; so are the processes that `compare` starts.
 """
 
 import argparse
 import contextlib
 import ctypes
 import fcntl
+import gc
 import hashlib
+import importlib
 import json
 import mmap
 import os
@@ -155,6 +157,7 @@ def run(argv: list[str], work: Path, watched: Callable[[], Any] | None = None) -
             from pipelines.__main__ import main
 
             status = main(argv)
+            (work.parent / "modules").write_text("\n".join(sys.modules))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -165,6 +168,15 @@ def run(argv: list[str], work: Path, watched: Callable[[], Any] | None = None) -
         while True:
             os.waitpid(-1, 0)
     return status
+
+
+def _import(names: list[str]) -> None:
+    """What a run imported, once for all that follow."""
+    for name in sorted(names):
+        if name.partition(".")[0] not in ("tensorflow", "keras") and name not in sys.modules:
+            with contextlib.suppress(ImportError, AttributeError):
+                importlib.import_module(name)
+    gc.collect(), gc.freeze()  # nothing of it is looked through, or copied, in a fork
 
 
 def _files(folder: Path) -> list[Path]:
@@ -303,6 +315,8 @@ class Torture:
         states = States(self.work, home / "states")
         self.status = run(self.argv, self.work, lambda: states)
         self.wanted, self.places = content(self.work), states.found()
+        if not self.status:
+            _import((home / "modules").read_text().split("\n"))
         self.peak = max((_occupied(each) for each, *_ in self.places), default=0)
         self.elsewhere = [
             *(home / "network").read_text().splitlines(),
@@ -411,6 +425,9 @@ def main() -> int:
     parser.add_argument("--points", type=int, help="places to die in each command; all without")
     options = parser.parse_args()
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
+    # As in the tests: threads wait spinning; of the million objects of a graph none is garbage.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1")
+    gc.set_threshold(50_000, 50, 20)
     sys.path.insert(0, str(TESTS.parent))
     ctypes.CDLL(None).prctl(ORPHANS, 1)
     import pipelines.__main__

@@ -137,7 +137,7 @@ def prepare(
         source: a dual encoder, an image encoder or an image tower.
         method: of the table.
         data: for the classes.
-        options: `head`, `last_blocks`, `lora_rank`, `recompute` of the command.
+        options: `head`, `last_blocks`, `lora_rank`, `teacher`, `recompute` of the command.
 
     Raises:
         ValueError: the method needs texts, blocks or one label per image, and has none of it.
@@ -158,6 +158,9 @@ def prepare(
             templates=data.templates,
             multi_label=data.manifest.multi_label,
         )
+    if options.teacher:
+        model.teacher = dual_encoder.Teacher(model.built_now(), options.teacher)
+    if method.head != "text":
         trainable.WAYS[method.trains](model, options)
     if options.recompute:
         trainable.recompute(model)

@@ -31,13 +31,14 @@ def run(options: Options) -> list[str]:
     """Look, and write the files named in `FILES`; returns lines for the terminal.
 
     Raises:
-        ValueError: no such split, or a model without an image tower.
+        ValueError: no such split, a model without an image tower, or damaged records.
         FileExistsError: the folder has such files already.
     """
-    from tfrecords import Manifest
+    from tfrecords import Manifest, verify_splits
 
     out = folder.check_free(options.out, FILES)
     manifest = Manifest.read(options.data)
+    verify_splits(options.data, manifest, *manifest.splits)
     model = _model(options, manifest)
     seen = scan(options.data, manifest.splits)
     found, document = _checked(options, manifest, seen, model)
