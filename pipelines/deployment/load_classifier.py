@@ -137,7 +137,7 @@ def _of_texts(
     else:
         if class_names is None:
             raise ValueError(
-                f"--class-names: {name} reads class names; expected them, or a file of them, --data "
+                f"--class-names: {name} reads class names; expected names, or a file, --data "
                 "for those of records, or --prompts"
             )
         classifier = dual_encoder.ZeroShotClassifier.from_names(
