@@ -137,7 +137,7 @@ def _of_texts(
     else:
         if class_names is None:
             raise ValueError(
-                f"--class-names: {name} reads class names; expected a file of them, --data for "
+                f"--class-names: {name} reads class names; expected them, or a file of them, --data for "
                 "those of records, or --prompts"
             )
         classifier = dual_encoder.ZeroShotClassifier.from_names(

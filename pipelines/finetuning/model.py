@@ -93,7 +93,7 @@ class Adapted:
     ) -> Features:
         """Of images of a split, or of all of it, by the model as it is; see `Features`."""
         if self.cache is not None:
-            return self.cache.read(self.embeds or self.model, split, ids, view=self.method.view)
+            return self.cache.read(self.embeds or self.model, split, ids)
         batches, count = self.data.images(self.model, split, ids)
         return compute(self.model.encode_image, batches, count=count, what=what)
 
