@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 import dual_encoder
+from classifiers.cosine_head import CosineHead
 from dual_encoder import (
     ExactTraining,
     NamesImages,
@@ -20,7 +21,7 @@ from dual_encoder import (
 )
 from dual_encoder.towers import compiled_functions
 
-HEADS = ("linear", "zero-shot")
+HEADS = ("linear", "zero-shot", "class-texts")
 
 PUBLISHED = "published"  # weights: the pretrained ones of the name
 
@@ -100,7 +101,19 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
     def call(self, inputs, training=None):
         """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
         image = inputs["image"] if isinstance(inputs, dict) else inputs
-        return ops.cast(self.head(self.features(image, training=training)), "float32")
+        features = self.features(image, training=training)
+        if training and self.teacher is not None:
+            self.teacher.features = {"image": features}
+        return ops.cast(self.head(features), "float32")
+
+    def named_features(self, inputs, training=None):
+        """Returns the head's input features by name; see `dual_encoder.Teacher`."""
+        image = inputs["image"] if isinstance(inputs, dict) else inputs
+        return {"image": self.features(image, training=training)}
+
+    def features_in_training(self, y_pred):
+        """Returns the features of the batch whose logits these are, in the step that made them."""
+        return self.teacher.features
 
     def features(self, image, training=None):
         """Maps pixels 0-255 [b, s, s, 3] to the head's input features [b, d].
@@ -173,8 +186,8 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
 def build(
     name: str,
-    *,
     classes: int | Sequence[str],
+    *,
     head: str = "linear",
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,
@@ -190,9 +203,10 @@ def build(
             tower: `"vit-base-patch16-224"`, `"clip-vit-base-patch32"`, a folder, a `.keras` file;
             or an image preset of KerasHub, such as `"resnet_18_imagenet"`.
         classes: number of classes, or their names.
-        head: `"linear"`, randomly initialised, or `"zero-shot"`, initialised with the text
-            embeddings of the class names by a dual encoder.
-        templates: prompt templates with `{}` for the name, of the zero-shot head.
+        head: `"linear"`, randomly initialised; `"zero-shot"`, initialised with the text embeddings
+            of the class names by a dual encoder; or `"class-texts"`, which encodes them in every
+            step, so that the text tower can be trained too.
+        templates: prompt templates with `{}` for the name, of the heads that read names.
         multi_label: whether an image may have several classes, or none.
         weights: for `keras.applications`: `"published"` for ImageNet weights, a file, or None for
             random ones; for other towers a checkpoint of `load`, or None.
@@ -224,6 +238,7 @@ def source(
     """Returns the image tower or model of a name of `build`."""
     if dual_encoder.is_hub_preset(name):
         return dual_encoder.hub_image_tower(name, image_size=image_size)
+    name = dual_encoder.image_tower_name(name) or name
     if name not in dual_encoder.IMAGE_TOWERS:
         return dual_encoder.load(name, image_size=image_size)
     if weights == PUBLISHED:
@@ -233,8 +248,8 @@ def source(
 
 def from_model(
     model: keras.layers.Layer,
-    *,
     classes: int | Sequence[str],
+    *,
     head: str = "linear",
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,
@@ -252,17 +267,21 @@ def from_model(
             f"{type(model).__name__}"
         )
     is_dual = isinstance(model, dual_encoder.DualEncoder)
-    if head == "zero-shot" and (not is_dual or isinstance(classes, int)):
+    if head != "linear" and (not is_dual or isinstance(classes, int)):
         raise ValueError(
-            "head: zero-shot needs a dual encoder, which reads class names, and their names; got "
+            f"head: {head} needs a dual encoder, which reads class names, and their names; got "
             f"{type(model).__name__} and {'a number' if isinstance(classes, int) else 'names'}"
         )
     if is_dual and not model.built:
         model.build()
-    kind = CosineHead if head == "zero-shot" else keras.layers.Dense
+    if head == "class-texts":
+        layer = dual_encoder.ClassTextHead.of(model, names, templates, name="head")
+    else:
+        kind = CosineHead if head == "zero-shot" else keras.layers.Dense
+        layer = kind(len(names), dtype="float32", name="head")
     classifier = ImageClassifier(
         tower,
-        kind(len(names), dtype="float32", name="head"),
+        layer,
         class_names=names,
         image_projection=getattr(model, "image_projection", None),
         multi_label=multi_label,
@@ -272,46 +291,3 @@ def from_model(
         embeddings = class_embeddings(model, names, templates)
         classifier.head.start_from(embeddings, scale=float(np.asarray(model.logit_scale)))
     return classifier
-
-
-@keras.saving.register_keras_serializable("duet")
-class CosineHead(keras.layers.Layer):
-    """Maps features [b, e] to logits [b, c]: dot products of their direction with class vectors.
-
-    `normalize(features) @ kernel + bias`. With class embeddings times the logit scale as kernel
-    and zero bias, this is the zero-shot classifier, from which WiSE-FT starts
-    (Wortsman et al. 2022, arXiv:2109.01903, section 3).
-
-    Args:
-        classes: c.
-    """
-
-    def __init__(self, classes: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.units = classes
-
-    def build(self, input_shape):
-        shape = (input_shape[-1], self.units)
-        self.kernel = self.add_weight(shape, "glorot_uniform", name="kernel", autocast=False)
-        self.bias = self.add_weight((self.units,), "zeros", name="bias", autocast=False)
-
-    def call(self, features):
-        return unit(features) @ self.kernel + self.bias
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
-
-    def start_from(self, class_embeddings: np.ndarray, *, scale: float) -> None:
-        """Initialise with unit-length class embeddings [c, e] as the zero-shot classifier."""
-        if not self.built:
-            self.build((None, class_embeddings.shape[1]))
-        self.kernel.assign(scale * class_embeddings.T)
-        self.bias.assign(np.zeros(self.units))
-
-    def get_config(self):
-        return {**super().get_config(), "classes": self.units}
-
-
-def unit(features):
-    """Normalises rows to unit length, in float32."""
-    return ops.normalize(ops.cast(features, "float32"), axis=-1)

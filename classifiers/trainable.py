@@ -1,7 +1,7 @@
 """Choose which weights of a classifier are trained, and their learning-rate factors."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -131,23 +131,49 @@ def add_lora(model: ImageClassifier, *, rank: int, alpha: float | None = None) -
     Raises:
         ValueError: the tower has no such matrices, being convolutional.
     """
-    matrices = [
-        layer
-        for layer in private_api.layers_of(model.image_tower)
-        if isinstance(layer, keras.layers.Dense) and layer.name in LORA
-    ]
+    matrices = _matrices(model.image_tower, LORA)
     if not matrices:
         raise ValueError("LoRA: expected a tower of transformer blocks; this one has none")
     freeze(model, [v for stage in stages(model)[:-1] for v in stage])
+    _enable_lora(matrices, rank=rank, alpha=alpha)
+
+
+def add_lora_to_both(model: ImageClassifier, *, rank: int, alpha: float = 1.0) -> None:
+    """Train only low-rank updates of the attention's queries, keys and values, in both towers.
+
+    CLIP-LoRA, Zanella and Ben Ayed 2024 (arXiv:2405.18541), without its dropout; the three share
+    the first of the two matrices, as they share a kernel here. A convolutional tower
+    stays as it is.
+
+    Args:
+        model: its head is a `ClassTextHead`.
+        rank, alpha: as in `add_lora`; the paper has 2 and 1.
+
+    Raises:
+        ValueError: neither tower has such matrices.
+    """
+    matrices = _matrices(model, LORA[:1])
+    if not matrices:
+        raise ValueError("LoRA: expected a tower of transformer blocks; neither tower has any")
+    freeze(model, model.trainable_variables)
+    _enable_lora(matrices, rank=rank, alpha=alpha)
+
+
+def _matrices(part: keras.layers.Layer, names: Sequence[str]) -> list[keras.layers.Dense]:
+    layers = private_api.layers_of(part)
+    return [each for each in layers if isinstance(each, keras.layers.Dense) and each.name in names]
+
+
+def _enable_lora(matrices: Iterable[keras.layers.Dense], *, rank: int, alpha: float | None) -> None:
     for layer in matrices:
         layer.trainable = True
         layer.enable_lora(rank, lora_alpha=alpha)
         layer.bias.trainable = False
 
 
-def without_lora(model: ImageClassifier) -> ImageClassifier:
-    """Returns the classifier with the low-rank updates merged into the matrices."""
-    plain = ImageClassifier.from_config(model.get_config())
+def without_lora(model: Any) -> Any:
+    """Returns the classifier or dual encoder with the updates merged into the matrices."""
+    plain = type(model).from_config(model.get_config())
     plain.build()
     kept = [variable for variable in model.variables if "lora" not in variable.name]
     for variable, source in zip(plain.variables, kept, strict=True):
@@ -167,6 +193,7 @@ WAYS: dict[str, Callable[[ImageClassifier, Any], None]] = {
     "last": lambda model, options: train_only(model, last_blocks=options.last_blocks),
     "head": lambda model, options: train_only(model, last_blocks=0),
     "lora": lambda model, options: add_lora(model, rank=options.lora_rank),
+    "lora in both": lambda model, options: add_lora_to_both(model, rank=options.lora_rank),
 }
 
 

@@ -15,6 +15,7 @@ from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
 from dual_encoder.class_prompts import prompts_of as prompts_of
+from dual_encoder.class_text_head import ClassTextHead as ClassTextHead
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.fused_adamw import AdamW as AdamW
@@ -49,6 +50,7 @@ from dual_encoder.prompts.files import load_prompts as load_prompts
 from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
 from dual_encoder.replica_train_step import ExactTraining as ExactTraining
+from dual_encoder.self_distillation import Teacher as Teacher
 from dual_encoder.self_distillation import feature_distance as feature_distance
 from dual_encoder.self_distillation import random_text_distance as random_text_distance
 from dual_encoder.self_distillation import random_text_matrix as random_text_matrix
@@ -62,6 +64,7 @@ from dual_encoder.tower_registry import APPLICATIONS as APPLICATIONS
 from dual_encoder.tower_registry import IMAGE_TOWERS as IMAGE_TOWERS
 from dual_encoder.tower_registry import TEXT_TOWERS as TEXT_TOWERS
 from dual_encoder.tower_registry import image_tower as image_tower
+from dual_encoder.tower_registry import image_tower_name as image_tower_name
 from dual_encoder.tower_registry import text_tokenizer as text_tokenizer
 from dual_encoder.tower_registry import text_tower as text_tower
 from dual_encoder.towers.base import ImageTower as ImageTower

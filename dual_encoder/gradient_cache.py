@@ -99,7 +99,7 @@ def _in_one_pass(model: Any, parts: _Parts) -> tuple[Any, Any, list]:
         x, y, sample_weight = parts[i]
         with tf.GradientTape() as tape:
             outputs, seeds = _outputs(model, x, seeds)
-            loss = model.compute_loss(x, y, outputs, sample_weight, training=True)
+            loss = model.training_loss(x, y, outputs, sample_weight)
             loss = loss / tf.cast(parts.count, loss.dtype)
             scaled_loss = model.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, variables)
@@ -128,7 +128,7 @@ def _in_two_passes(model: Any, batch: Batch, parts: _Parts) -> tuple[Any, Any, l
     with tf.GradientTape() as tape:
         tape.watch(rows)
         y_pred = _packed(model, parts, rows)
-        loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        loss = model.training_loss(x, y, y_pred, sample_weight)
         scaled_loss = model.optimizer.scale_loss(loss)
     # Temperatures and weight penalties get their gradients from the loss directly.
     pulled, direct = tape.gradient(scaled_loss, (rows, variables))

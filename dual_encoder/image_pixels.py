@@ -83,6 +83,8 @@ def _one(image: Any, *, size: int, resize: str, interpolation: str) -> Any:
     elif isinstance(image, Image.Image):
         opened = _plain(image)
     elif isinstance(image, str | os.PathLike):
+        if "://" in str(image):
+            raise ValueError(f"images: expected a file; got {image!r}; download it first")
         opened = _read(Path(image))
     else:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Make models built of towers support the full API of a Keras model."""
 
 import contextlib
+import functools
 import importlib.util
 import inspect
 import warnings
@@ -22,6 +23,16 @@ else:
 TOWERS = ("image_tower", "text_tower")
 
 NEEDS = {"onnx": ("tf2onnx", "onnx"), "openvino": ("openvino",)}  # packages of export formats
+
+
+def _built_first(name: str) -> Any:
+    """Returns Keras' method of this name for `PlainKeras`, which builds the model first."""
+
+    def method(self: "PlainKeras", *args: Any, **kwargs: Any) -> Any:
+        self.built_now()
+        return getattr(super(PlainKeras, self), name)(*args, **kwargs)
+
+    return functools.update_wrapper(method, getattr(keras.Model, name))
 
 
 class PlainKeras(_Model):
@@ -107,20 +118,13 @@ class PlainKeras(_Model):
         self.built_now()
         return super().predict(without_padding(x), *args, **kwargs)
 
-    def summary(self, *args: Any, **kwargs: Any) -> None:
-        """As in Keras."""
-        self.built_now()
-        super().summary(*args, **kwargs)
-
-    def load_weights(self, *args: Any, **kwargs: Any) -> None:
-        """As in Keras."""
-        self.built_now()
-        super().load_weights(*args, **kwargs)
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """As in Keras."""
-        self.built_now()
-        super().save(*args, **kwargs)
+    count_params = _built_first("count_params")
+    get_weights = _built_first("get_weights")
+    load_weights = _built_first("load_weights")
+    save = _built_first("save")
+    save_weights = _built_first("save_weights")
+    set_weights = _built_first("set_weights")
+    summary = _built_first("summary")
 
     def export(
         self,
@@ -144,6 +148,7 @@ class PlainKeras(_Model):
         self.built_now()
         specs = self.input_specs()
         signature = [specs] if input_signature is None else input_signature
+        private_api.name_for_export(self)
         if format != "onnx":
             super().export(filepath, format, verbose, input_signature=signature, **kwargs)
             return

@@ -121,7 +121,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     @property
     def logit_scale(self) -> Any:
         """The inverse temperature, by which cosines are multiplied; at most 100 for CLIP."""
-        scale = ops.exp(self.log_scale)
+        scale = ops.exp(self.built_now().log_scale)
         return ops.minimum(scale, MAX_SCALE) if self.loss_name == "contrastive" else scale
 
     def encode_image(self, images: Any, training: bool | None = None) -> Any:
@@ -226,6 +226,10 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         else:
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
         return loss + private_api.added_losses(self)  # losses added by the towers
+
+    def named_features(self, inputs, training=None):
+        """Returns the embeddings by name; see `Teacher`."""
+        return self.call(inputs, training=training)
 
     def compute_output_shape(self, input_shape):
         return {"image": (None, self.embed_dim), "text": (None, self.embed_dim)}

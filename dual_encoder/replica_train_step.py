@@ -25,6 +25,7 @@ class ExactTraining(PlainKeras):
     """
 
     micro_batch: int | None = None
+    teacher: Any = None  # a `Teacher`
 
     def compile(
         self,
@@ -101,10 +102,8 @@ class ExactTraining(PlainKeras):
     def _weights_of(self, x: Any, sample_weight: Any) -> tuple[Any, Any]:
         """Returns the loss weights without padding, and the number of real rows."""
         weights, rows = of_real_rows(x, sample_weight)
-        # Custom losses, such as the contrastive ones, divide by their weights themselves.
-        is_custom = type(self).compute_loss is not keras.Model.compute_loss
         is_mean = getattr(self.loss, "reduction", gradient_cache.MEANS[0]) in gradient_cache.MEANS
-        return (weights if is_mean and not is_custom else sample_weight), rows
+        return (weights if is_mean and not self._weighs_itself else sample_weight), rows
 
     def _measured(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, loss: Any, rows: Any
@@ -132,9 +131,28 @@ class ExactTraining(PlainKeras):
         with tf.GradientTape() as tape:
             with _synchronized_batch_norm(self):
                 y_pred = self(x, training=True)
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            loss = self.training_loss(x, y, y_pred, sample_weight)
             scaled_loss = self.optimizer.scale_loss(loss)
         return y_pred, loss, tape.gradient(scaled_loss, self.trainable_variables)
+
+    def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """Returns this replica's share of the loss, with the teacher's term if there is one."""
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+        if self.teacher is None:
+            return loss
+        if self._weighs_itself:
+            sample_weight, _ = of_real_rows(x, sample_weight)
+        term = self.teacher.distance(x, self.features_in_training(y_pred), sample_weight)
+        return loss + term / self.distribute_strategy.num_replicas_in_sync
+
+    def features_in_training(self, y_pred: Any) -> Any:
+        """Returns the features of a step's batch by name: the outputs, of a dual encoder."""
+        return y_pred
+
+    @property
+    def _weighs_itself(self) -> bool:
+        """Whether the loss divides by its weights itself, as the contrastive ones do."""
+        return type(self).compute_loss is not keras.Model.compute_loss
 
     def test_step(self, *args: Any) -> dict:
         """One step of `evaluate`."""

@@ -1,7 +1,9 @@
-"""Distillation losses that keep a fine-tuned dual encoder close to its teacher."""
+"""Distillation losses that keep a fine-tuned model close to its teacher, itself before training."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -20,9 +22,59 @@ def feature_distance(features: Any, teacher: Any) -> Any:
     Args:
         features: [b, d], of any length; teacher: the same images or texts by the untouched model.
     """
+    return ops.mean(_squared_distances(features, teacher)) / features.shape[-1]
+
+
+def _squared_distances(features: Any, teacher: Any) -> Any:
+    """Squared lengths [b] of the differences between unit features and those of the teacher."""
     features, teacher = (ops.cast(x, "float32") for x in (features, ops.stop_gradient(teacher)))
     difference = ops.normalize(features, axis=-1) - ops.normalize(teacher, axis=-1)
-    return ops.mean(ops.square(difference))
+    return ops.sum(ops.square(difference), axis=-1)
+
+
+class Teacher:
+    """A model as it was before training, which `fit` keeps its features close to.
+
+    `model.teacher = Teacher(model, weight)` adds to the loss `weight` times the squared distance
+    between unit features of both, the mean over images and, for a dual encoder, over texts too:
+    the feature term of TRACER (Choi et al. 2026, arXiv:2605.29380) with the untouched model as its
+    teacher. TRACER's own weight is 3,800 / 512 = 7.4. TensorFlow only; nothing of it is saved.
+
+    Args:
+        model: a built `DualEncoder` or classifier, copied as it is now; its strategy's scope has
+            to be open.
+        weight: of the distance, over 0.
+
+    Raises:
+        ValueError: a weight that is not over 0, or another backend.
+    """
+
+    def __init__(self, model: keras.Model, weight: float):
+        if not weight > 0:
+            raise ValueError(f"teacher: expected a weight over 0; got {weight}")
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError("teacher: works on TensorFlow alone")
+        self.weight = weight
+        self.features: dict[
+            str, Any
+        ] = {}  # of the step that is being traced, if no output has them
+        self.untouched = type(model).from_config(model.get_config())
+        self.untouched.set_weights(model.get_weights())
+        self.untouched.trainable = False
+
+    def distance(self, inputs: Any, features: Mapping[str, Any], sample_weight: Any) -> Any:
+        """The term of one replica's rows: the weighted mean, a scalar tensor.
+
+        Args:
+            inputs: of the model, images [b, s, s, 3], or with texts a dict.
+            features: of the model in training: "image" [b, d], and "text" [b, d] of a dual encoder.
+            sample_weight: [b], of mean 1 over real rows and 0 for padding, or None.
+        """
+        theirs = self.untouched.named_features(inputs, training=False)
+        rows = sum(_squared_distances(features[name], theirs[name]) for name in features)
+        if sample_weight is not None:
+            rows = rows * ops.cast(sample_weight, rows.dtype)
+        return self.weight * ops.mean(rows)
 
 
 def random_text_matrix(

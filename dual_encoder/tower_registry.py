@@ -13,6 +13,7 @@ import keras
 from dual_encoder.checkpoints.load import load
 from dual_encoder.tokenizer import Tokenizer
 from dual_encoder.towers.applications import APPLICATIONS as APPLICATIONS
+from dual_encoder.towers.applications import plain_name
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.small_convnets import ConvolutionalTower
 from dual_encoder.towers.text_transformer import TextTransformer
@@ -63,13 +64,19 @@ IMAGE_TOWERS = (*OWN_IMAGE, *APPLICATIONS, *PUBLISHED_IMAGE)
 TEXT_TOWERS = (*OWN_TEXT, *PUBLISHED_TEXT)
 
 
+def image_tower_name(name: str) -> str | None:
+    """Returns the name in `IMAGE_TOWERS` for any spelling of it, such as Keras' own `MobileNetV2`;
+    None if there is no such tower."""
+    return {plain_name(known): known for known in IMAGE_TOWERS}.get(plain_name(name))
+
+
 def image_tower(
     name: str, *, image_size: int | None = None, weights: str | None = None, **sizes: Any
 ) -> keras.layers.Layer:
     """Returns an image tower.
 
     Args:
-        name: one of `IMAGE_TOWERS`.
+        name: one of `IMAGE_TOWERS`, in any spelling (`mobilenet_v2`, `MobileNetV2`).
         image_size: pixels; by default the tower's usual size, or that of the weights.
         weights: None for random ones; for `keras.applications` names `"imagenet"` or a weights
             file of the network without its top; for ViT any checkpoint that `load` accepts and
@@ -80,6 +87,7 @@ def image_tower(
         ValueError: unknown name, sizes or weights for a tower that has none, weights that are
             unreadable or of other sizes, or an unsupported image size.
     """
+    name = image_tower_name(name) or name
     _check("image tower", name, IMAGE_TOWERS)
     if name in OWN_IMAGE:
         _refuse(name, weights=weights)

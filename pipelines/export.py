@@ -14,12 +14,12 @@ def run(options: Options) -> None:
     config.check_ranges(options, RANGES)
     manifest = None if options.data is None else Manifest.read(options.data)
     check(options, manifest)
-    if options.data and manifest:
+    if options.data is not None and manifest is not None:
         read = (options.split, *([options.calibration_split] if options.int8 else ()))
         verify_splits(options.data, manifest, *read)
     templates = class_names = None
     if options.class_names is not None:
-        class_names = runs_class_names.lines(options.class_names, what="--class-names")
+        class_names = runs_class_names.named(options.class_names, what="--class-names")
         runs_class_names.refuse_repeated(class_names, unless=options.allow_equal_names)
     if options.templates is not None or options.domain is not None:
         templates = runs_class_names.templates(

@@ -39,7 +39,7 @@ def test_two_processes_fine_tune_like_one(tmp_path):
     model.save(tmp_path / "clip.keras")
     command = ["finetune", "--data", tmp_path / "records", "--model", tmp_path / "clip.keras"]
     command += ["--method", "flyp", "--epochs", "1", "--batch-size", "20", "--bootstrap", "0"]
-    command += ["--held-out", "2", "--learning-rate", "0.003", "--out"]
+    command += ["--held-out", "2", "--learning-rate", "0.003", "--teacher", "7.4", "--out"]
     several = ["--strategy", "multi-worker", "--micro-batch", "5"]
     two = run_workers(__file__, *command, tmp_path / "two", *several)
     assert main([str(word) for word in (*command, tmp_path / "one")]) == 0

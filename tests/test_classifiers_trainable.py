@@ -168,6 +168,27 @@ def test_lora_trains_small_matrices_and_merges_them():
         trainable.add_lora(network("convnet-tiny", 16), rank=2)
 
 
+def test_lora_in_both_towers_starts_at_zero_shot_and_merges_into_a_dual_encoder():
+    keras.utils.set_random_seed(0)
+    dual = clip()
+    templates = ["a {}", "the {}"]
+    zero_shot = dual_encoder.class_texts(dual, NAMES, templates)
+    model = classifiers.from_model(dual, NAMES, head="class-texts", templates=templates)
+    trainable.add_lora_to_both(model, rank=2)
+    features = np.asarray(dual.encode_image(PIXELS))
+    np.testing.assert_allclose(model(PIXELS), features @ zero_shot.T, atol=1e-4)
+    moved = changed(model, keras.optimizers.SGD(0.5), steps=2)
+    assert moved and all("lora" in path and "query_key_value" in path for path in moved)
+    assert {path.split("/")[1].rstrip("_0123456789") for path in moved} >= {"text_transformer"}
+    merged = trainable.without_lora(dual)
+    assert not any("lora" in variable.path for variable in merged.variables)
+    texts = dual_encoder.class_texts(merged, NAMES, templates)
+    assert not np.allclose(texts, zero_shot, atol=1e-3)
+    np.testing.assert_allclose(model(PIXELS), merged.encode_image(PIXELS) @ texts.T, atol=1e-4)
+    again = type(model).from_config(model.get_config())
+    assert again.head.units == len(NAMES)
+
+
 def test_recomputing_activations_gives_the_same_weights():
     trained = []
     for recompute in (False, True):

@@ -76,7 +76,7 @@ def refused(error, *arguments, **options):
 
 
 def test_the_fixtures_are_small():
-    assert len(NAMES) == 38
+    assert len(NAMES) == 42
     assert sum(path.stat().st_size for path in FIXTURES.rglob("*.*")) < 1_000_000
 
 
@@ -428,3 +428,20 @@ def test_options_that_do_not_apply(tmp_path):
     assert "takes no image_size" in refused(ValueError, "shapes-tiny", image_size=32)
     assert "takes no revision" in refused(ValueError, FIXTURES / "siglip", revision="main")
     assert "a text encoder takes none" in refused(ValueError, FIXTURES / "roberta", image_size=32)
+
+
+def test_a_branch_that_lacks_a_tensor_is_named(copied):
+    folder = copied("open_clip_fastvit")
+    file = folder / "open_clip_model.safetensors"
+    tensors = load_file(file)
+    missing = "visual.trunk.stages.0.blocks.0.token_mixer.mixer.conv_scale.bn.running_var"
+    del tensors[missing]
+    save_file(tensors, file)
+    message = refused(ValueError, folder)
+    assert message.endswith(f"variables without a tensor: {missing}")
+
+
+def test_branches_and_what_they_were_folded_into_give_the_same(copied):
+    whole, folded = (expected(f"open_clip_fastvit{kind}") for kind in ("", "_folded"))
+    np.testing.assert_array_equal(whole["image_pixels"], folded["image_pixels"])
+    np.testing.assert_allclose(whole["image"], folded["image"], atol=0.02)  # stored as float16

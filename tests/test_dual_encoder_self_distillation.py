@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tiny_models import PIXELS, clip
 
+import classifiers
 import dual_encoder
 from dual_encoder import self_distillation
 
@@ -98,3 +100,57 @@ def test_what_cannot_be_drawn_is_refused(model):
     )
     with pytest.raises(ValueError, match="a tokenizer to encode texts; it has none"):
         self_distillation.random_text_matrix(bare)
+
+
+# --- A teacher in training ---------------------------------------------------------------------
+
+
+NAMES = ["red cat", "blue dog", "café"]
+KINDS = {
+    "dual encoder": clip,
+    "classifier": lambda: classifiers.from_model(clip(), NAMES, head="zero-shot"),
+}
+
+
+def moved(kind, weight, *, micro_batch=None, rate=0.003):
+    """How far images' features are from those before four steps of training, [3]."""
+    keras.utils.set_random_seed(0)
+    model = KINDS[kind]().built_now()
+    before = unit(np.asarray(model.encode_image(PIXELS)))
+    if weight:
+        model.teacher = dual_encoder.Teacher(model, weight)
+    model.compile(keras.optimizers.Adam(rate), micro_batch=micro_batch, jit_compile=False)
+    y, x = np.arange(3), PIXELS
+    if kind == "dual encoder":
+        x = {"image": PIXELS, "token_ids": model.tokenizer(NAMES)}
+    course = [float(model.train_on_batch(x, y)) for _ in range(4)]
+    after = unit(np.asarray(model.encode_image(PIXELS)))
+    return np.square(after - before).sum(axis=-1), course
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_teacher_holds_a_model_to_what_it_was(kind):
+    (free, course), (held, course_held) = moved(kind, 0), moved(kind, 50.0)
+    assert course[0] == pytest.approx(course_held[0], rel=1e-4)  # nothing at the start
+    assert course_held[-1] > course[-1]
+    assert held.mean() < 0.8 * free.mean()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_teacher_is_the_same_a_few_rows_at_a_time(kind):
+    (whole, course), (parts, course_parts) = moved(kind, 5.0), moved(kind, 5.0, micro_batch=1)
+    np.testing.assert_allclose(course_parts, course, rtol=1e-3)
+    np.testing.assert_allclose(parts, whole, rtol=0.02)
+
+
+def test_the_term_of_a_teacher_leaves_padding_out():
+    model = KINDS["classifier"]().built_now()
+    teacher = dual_encoder.Teacher(model, 3.0)
+    features = {"image": np.asarray(model.features(PIXELS)) + 1}
+    theirs = unit(np.asarray(model.features(PIXELS)))
+    rows = np.square(unit(features["image"]) - theirs).sum(axis=-1)
+    weights = np.array([1.5, 1.5, 0], "float32")
+    expected = 3 * rows[:2].mean()
+    assert number(teacher.distance(PIXELS, features, weights)) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match="teacher: expected a weight over 0; got 0"):
+        dual_encoder.Teacher(model, 0)

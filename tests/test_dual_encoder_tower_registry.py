@@ -17,7 +17,7 @@ from dual_encoder import (
     image_tower,
     text_tower,
 )
-from dual_encoder.tower_registry import PUBLISHED_IMAGE, PUBLISHED_TEXT
+from dual_encoder.tower_registry import PUBLISHED_IMAGE, PUBLISHED_TEXT, image_tower_name
 from dual_encoder.towers.applications import application_of
 
 # At the tower's usual size. Of the published counts, ViT's are less the classifier of 1,000
@@ -112,6 +112,13 @@ def test_sizes_of_the_table_may_be_changed(tokenizer):
 def test_every_network_of_keras_has_its_name():
     theirs = {name for name in dir(keras.applications) if name[0].isupper()}
     assert {row.function for row in APPLICATIONS.values()} == theirs
+
+
+@pytest.mark.parametrize("row", APPLICATIONS.items(), ids=APPLICATIONS)
+def test_names_are_known_in_keras_own_spelling(row):
+    name, network = row
+    assert image_tower_name(network.function) == name == image_tower_name(name.replace("-", "_"))
+    assert image_tower_name(network.function + "Next") is None
 
 
 # Where Keras keeps what prepares the pixels of a network.

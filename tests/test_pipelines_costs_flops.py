@@ -5,6 +5,7 @@ import pytest
 
 import classifiers
 import dual_encoder
+from dual_encoder.towers.fastvit import FastViT
 from duet import private_api
 from pipelines.costs import flops
 
@@ -61,10 +62,11 @@ def test_a_transformer_counted_by_hand():
         transformer,
         lambda: transformer("attention"),
         lambda: convolutions(),
+        lambda: FastViT(32, depths=(1, 2), widths=(32, 64), mlp_ratio=3, squeezed=1),
         lambda: Mixed(16),
         lambda: dual_encoder.image_tower("xception", image_size=72, weights=None),
     ],
-    ids=["token", "attention", "modified-resnet", "keras layers", "xception"],
+    ids=["token", "attention", "modified-resnet", "fastvit", "keras layers", "xception"],
 )
 def test_profiler_and_shapes_agree(tower):
     model = classifiers.from_model(tower(), classes=3)

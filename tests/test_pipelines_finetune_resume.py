@@ -30,12 +30,13 @@ from pipelines.runs import class_split  # noqa: E402
 from pipelines.runs import strategy as strategies  # noqa: E402
 
 # Those whose steps differ; the others train as one of these, with other weights frozen.
-BY_STEPS = ["full", "lp-ft", "paint", "flyp", "lora"]
+BY_STEPS = ["full", "lp-ft", "paint", "flyp", "lora", "clip-lora"]
 SETTINGS = {"batch_size": 20, "checkpoint_steps": 2, "learning_rate": 0.003, "crop_scale": 0.8}
 MORE = {  # what else has a state
     "full": {"ema": 0.5, "mixup": 0.2},
-    "paint": {"early_stopping": 2, "micro_batch": 10},
+    "paint": {"early_stopping": 2, "micro_batch": 10, "teacher": 5.0},
     "flyp": {"micro_batch": 5},
+    "clip-lora": {"lora_rank": 2},
     "lora": {"lora_rank": 2, "random_erasing": 0.5, "optimizer": "sgd"},
 }
 

@@ -96,3 +96,12 @@ def test_classes_that_may_be_two_of_the_models_are_refused_unless_spelt_the_same
 def test_a_model_of_other_classes_is_refused():
     with pytest.raises(ValueError, match="m has none of the classes of pets"):
         match_classes(["a", "b"], PETS, model="m")
+
+
+def test_names_are_typed_or_stand_in_one_file(tmp_path):
+    (tmp_path / "names.txt").write_text("red cat\nblue dog\n")
+    assert class_names.named(["cat", "dog"], what="--class-names") == ["cat", "dog"]
+    found = class_names.named([str(tmp_path / "names.txt")], what="--class-names")
+    assert found == ["red cat", "blue dog"]
+    with pytest.raises(FileNotFoundError, match="--class-names: no file cat"):
+        class_names.named(["cat"], what="--class-names")

@@ -115,7 +115,7 @@ def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
         ("a.jpg,x\nb.jpg,y\n", "expected the names of the columns in the first line"),
         ("file,label\n\n\na.jpg,x,y\n", "line 4: expected 2 columns, got 3; a comma inside"),
         ('file,label\na.jpg,"x\n\ny"\nb.jpg,x,y\n', "line 5: expected 2 columns, got 3"),
-        ("file\na.jpg\n", "got file"),
+        ("file\na.jpg\n", "got file; --image-column and --label-column name others"),
         ("file,label,label\na.jpg,x,y\n", "columns with the same name: label"),
         ("file,label\n", "names no images"),
         ("file,label\na.jpg\n", "line 2: expected 2 columns, got 1"),

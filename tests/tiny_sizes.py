@@ -11,7 +11,18 @@ PE = dict(
 )  # fmt: skip
 TIMM = {
     "SIGLIP": {"mini": dict(width=16, depth=1, heads=2, mlp_ratio=2.0)},
-    "PLAIN": {"vit_mini_patch8_clip": MINI | dict(mlp_ratio=2.0, pre_norm=True, epsilon=1e-6)},
+    "PLAIN": {
+        "vit_mini_patch8_clip": MINI | dict(mlp_ratio=2.0, pre_norm=True, epsilon=1e-6),
+        "vit_mini_mci": MINI | dict(patch_size=16, mlp_ratio=2.0, stem="nested", epsilon=1e-6),
+    },
+    "FASTVIT": {
+        "fastvit_mini": dict(
+            depths=(1, 2, 1), widths=(8, 16, 32), mlp_ratio=1, attending=1, squeezed=1
+        ),
+        "fastvit_mini_layer_norm": dict(
+            depths=(1, 1), widths=(8, 32), mlp_ratio=1, attending=1, layer_norm=True
+        ),
+    },
     "CONVNEXT": {"convnext_mini": dict(depths=(1, 1, 1, 2), widths=(8, 16, 16, 16))},
     "ROTARY": {
         "eva_mini": MINI | dict(mlp_dim=24),

@@ -79,12 +79,13 @@ APPLICATIONS: Mapping[str, Application] = {
 def application_of(name: str) -> Application | None:
     """Returns the network whose Keras model has this name, such as "mobilenetv2_1.00_224", by the
     longest match."""
-    plain = _plain(name)
+    plain = plain_name(name)
     if plain == "nasnet":  # Keras's name of both variants
         return APPLICATIONS["nasnet-mobile"]
-    matches = [row for row in APPLICATIONS.values() if plain.startswith(_plain(row.function))]
+    matches = [row for row in APPLICATIONS.values() if plain.startswith(plain_name(row.function))]
     return max(matches, key=lambda row: len(row.function), default=None)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Returns a network's name in lower case without separators."""
     return name.lower().replace("_", "").replace("-", "")

@@ -217,7 +217,7 @@ def _of_the_folds(options: Options, manifest: Manifest, divisions: Sequence[Fold
     return (
         f"{of_records} test images are few, so that the images are divided {len(divisions)} times "
         f"and every method is trained as often: {whole} images are tested once each (--folds 1 "
-        "for the division of the records alone)."
+        "for the division of the records alone; --budget 10m for what fits into ten minutes)."
     )
 
 

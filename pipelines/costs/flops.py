@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers import CosineHead
 from dual_encoder import ZeroShotClassifier
-from dual_encoder.towers import attention_pooling, transformer
+from dual_encoder.towers import attention_pooling, fastvit, transformer
 from duet import private_api
 
 Shape = tuple[int, ...]
@@ -135,6 +135,11 @@ def _block(layer: Any, given: Shape, made: Shape) -> int:
     return rows * (2 * made[1] * d**2 + _asking(made[1], tokens, layer, d))
 
 
+def _fastvit_block(layer: Any, given: Shape, made: Shape) -> int:
+    rows, height, width, d = given
+    return 4 * rows * (height * width) ** 2 * d if layer.attends else 0
+
+
 def _probe_pooling(layer: Any, given: Shape, made: Shape) -> int:
     rows, tokens, d = given
     return rows * (2 * d**2 + _asking(1, tokens, layer, d))
@@ -154,6 +159,7 @@ COUNTS: dict[type, Callable[[Any, Shape, Shape], int]] = {
     keras.layers.SeparableConv2D: _separable,
     keras.layers.MultiHeadAttention: _keras_attention,
     transformer.TransformerBlock: _block,
+    fastvit.FastViTBlock: _fastvit_block,
     attention_pooling.ProbePooling: _probe_pooling,
     attention_pooling.MeanQueryPooling: _mean_query_pooling,
     CosineHead: lambda layer, given, made: 2 * prod(made) * given[-1],

@@ -13,14 +13,15 @@ class Options:
 
     Args:
         model: a .keras file, the folder of a run, or a checkpoint's name.
+        out: folder; created if missing, never overwritten.
         format: saved-model maps JPEG or PNG files to names and probabilities; litert is a .tflite
             file that takes uint8 pixels and carries the names as metadata; so are onnx (extra
             `onnx`) and openvino (extra `openvino`).
-        out: folder; created if missing, never overwritten.
         data: folder of records, with class names and templates for a dual encoder, and images to
             compare the export on.
         split: of the records, for comparing and measuring.
-        class_names: file with one class name per line; for a dual encoder, or a model without.
+        class_names: names, or one file with a name per line; for a dual encoder, or a model
+            without.
         allow_equal_names: accept several classes with the same name, as in published lists.
         templates: prompts with {} for the class name, or one file with a prompt per line, or JSON
             or CSV with prompts of each class.
@@ -36,11 +37,11 @@ class Options:
     """
 
     model: str
-    format: Literal["saved-model", "litert", "onnx", "openvino"]
     out: str
+    format: Literal["saved-model", "litert", "onnx", "openvino"] = "saved-model"
     data: str | None = None
     split: str = "test"
-    class_names: str | None = None
+    class_names: list[str] | None = None
     allow_equal_names: bool = False
     templates: list[str] | None = None
     domain: str | None = None

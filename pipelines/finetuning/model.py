@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pipelines.finetuning.options import Options
     from pipelines.runs.feature_cache import FeatureCache
 
-ONE_CLASS = ("text", "probe")  # heads for images that have one class each
+READS = ("text", "class-texts")  # heads that read the names of all classes themselves
+
+ONE_CLASS = (*READS, "probe")  # heads for images that have one class each
 
 
 @dataclass
@@ -59,11 +61,18 @@ class Adapted:
         return isinstance(self.model, dual_encoder.DualEncoder)
 
     @property
+    def reader(self) -> dual_encoder.DualEncoder | None:
+        """The dual encoder that reads all class names as it is now; None if a head answers."""
+        if isinstance(self.model, dual_encoder.DualEncoder):
+            return self.model
+        return self.source if isinstance(self.model.head, dual_encoder.ClassTextHead) else None
+
+    @property
     def comparable(self) -> bool:
         """Whether logits of seen and of held-out classes are on one scale."""
         if self.fitted is not None:
             return self.fitted.comparable
-        if self.has_texts or self.beside is not None:
+        if self.reader is not None or self.beside is not None:
             return True
         return isinstance(self.model.head, classifiers.CosineHead)
 
@@ -96,8 +105,8 @@ class Adapted:
         data = self.data
         if self.fitted is not None:
             return self.fitted.logits(features)
-        if self.has_texts:
-            return unit(features) @ class_texts(self.model, data.names, data.templates).T
+        if self.reader is not None:
+            return unit(features) @ class_texts(self.reader, data.names, data.templates).T
         found = np.full((len(features), len(data.names)), np.nan, np.float32)
         found[:, list(data.parts.seen)] = np.asarray(self.model.head(features))
         if self.texts is not None and data.parts.held_out:
@@ -109,7 +118,7 @@ class Adapted:
 
 def source(options: "Options", *, untouched: bool = False) -> keras.layers.Layer:
     """The model that `--model` names; `untouched` says that it will not be trained."""
-    if untouched and options.model not in dual_encoder.IMAGE_TOWERS and not options.image_size:
+    if untouched and not dual_encoder.image_tower_name(options.model) and not options.image_size:
         kept = runs_models.untouched(options.model)
         runtime.say_kept_precision(kept, options.model)
         return kept
@@ -128,7 +137,7 @@ def prepare(
         source: a dual encoder, an image encoder or an image tower.
         method: of the table.
         data: for the classes.
-        options: `head`, `last_blocks`, `lora_rank`, `recompute` of the command.
+        options: `head`, `last_blocks`, `lora_rank`, `teacher`, `recompute` of the command.
 
     Raises:
         ValueError: the method needs texts, blocks or one label per image, and has none of it.
@@ -136,19 +145,22 @@ def prepare(
     is_dual = isinstance(source, dual_encoder.DualEncoder)
     check(method, source, data)
     texts = None
-    if is_dual and method.head != "text" and data.parts.held_out:
+    if is_dual and method.head not in READS and data.parts.held_out:
         texts = class_texts(source, data.names, data.templates)
     if method.head == "text":
         model = source
     else:
-        head = method.head if options.head is None else options.head
+        head = method.head if method.head in READS else options.head or method.head
         model = classifiers.from_model(
             source,
-            classes=data.seen_names,
+            data.seen_names,
             head="linear" if head == "probe" else head,
             templates=data.templates,
             multi_label=data.manifest.multi_label,
         )
+    if options.teacher:
+        model.teacher = dual_encoder.Teacher(model.built_now(), options.teacher)
+    if method.head != "text":
         trainable.WAYS[method.trains](model, options)
     if options.recompute:
         trainable.recompute(model)

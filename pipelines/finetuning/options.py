@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.methods.registry import taken_by
+from pipelines.methods.registry import METHODS, taken_by
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -38,6 +38,9 @@ class Options:
         image_size: pixels, height and width; the model's own size without it.
         last_blocks: how many, of the method last-blocks.
         lora_rank: of the method lora.
+        teacher: weight of the squared distance between unit features in training and those of the
+            untouched model, of images and, where the text tower is trained, of texts; 0 for none.
+            TRACER has 7.4.
         wise_ft: whether to go from the fine-tuned weights part of the way back to those before:
             no, curve (measure the way, end with the fine-tuned) or choose (end where validation
             says, by training once more with some of the seen classes set aside; half of the way
@@ -105,6 +108,7 @@ class Options:
     image_size: int | None = None
     last_blocks: int = 1
     lora_rank: int = 8
+    teacher: float = 0.0
     wise_ft: Literal["no", "curve", "choose"] | None = None
     epochs: int = 10
     batch_size: int = 64
@@ -161,7 +165,7 @@ RANGES = {
             "cutmix",
         ),
         *("weight_decay", "warmup_steps", "min_learning_rate", "clip_norm", "early_stopping"),
-        *("plateau", "virtual_devices", "bootstrap", "seed", "micro_batch"),
+        *("teacher", "plateau", "virtual_devices", "bootstrap", "seed", "micro_batch"),
     ),
     "(0, 1]": ("crop_scale", "layer_decay"),
     "[0, 1]": ("random_erasing", "class_weight"),
@@ -176,6 +180,11 @@ def check(options: Options) -> None:
     config.check_ranges(options, RANGES)
     if options.captions and options.method != "flyp":
         raise ValueError(f"--captions goes with --method flyp; got --method {options.method}")
+    row = METHODS.get(options.method)
+    if options.teacher and row is not None and row.fit is not None:
+        raise ValueError(
+            f"--teacher goes with methods that train a tower; got --method {options.method}"
+        )
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
     if options.min_learning_rate > options.learning_rate:

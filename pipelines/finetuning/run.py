@@ -189,7 +189,7 @@ def _kind(name: str) -> str:
     """Whether a model of that name reads texts, as the table has it or as it turns out."""
     import dual_encoder
 
-    if name in dual_encoder.IMAGE_TOWERS or dual_encoder.is_hub_preset(name):
+    if dual_encoder.image_tower_name(name) or dual_encoder.is_hub_preset(name):
         return "image-tower"
     if name in dual_encoder.CHECKPOINTS:
         return dual_encoder.CHECKPOINTS[name].kind
@@ -252,9 +252,9 @@ def _train(
     before = weight_interpolation.weights(made.model) if goes_back else []
     _fit(made, options, out=out, course=course, watched=watched)
     adopt_averages(made.model)
-    if row.trains == "lora":
+    if "lora" in row.trains:
         with strategy.scope():
-            made.model = trainable.without_lora(made.model)
+            made.model = trainable.without_lora(made.reader or made.model)
     after = weight_interpolation.weights(made.model) if goes_back else []
     return made, course, (before, after)
 

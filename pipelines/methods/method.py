@@ -89,9 +89,11 @@ class Method:
         fit: of a method on cached features.
         view: of the features that it reads; see `pipelines.runs.features`.
         trains: of the compared model: "all" weights of the image side and the head, all but the
-            head ("image"), the "last" blocks, "lora", the "head" alone, or "both" towers.
+            head ("image"), the "last" blocks, "lora", "lora in both", the "head" alone, or "both"
+            towers.
         head: it starts from: "linear" (fresh), "zero-shot" (of the class names), "probe"
-            (logistic regression on the features), or "text": none but the class names themselves.
+            (logistic regression on the features), "class-texts" (the class names, encoded in each
+            step), or "text": none but the class names themselves.
         options: of `finetune` in a comparison, besides the data, the split and the seed.
         network: of a method that trains a network of its own: its name.
         flops: of one image forwards through that network at `image_size`, as `flops.counted` has

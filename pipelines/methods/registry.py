@@ -260,6 +260,18 @@ _ROWS = (
         head="linear",
     ),
     Method(
+        "clip-lora",
+        "low-rank changes of both towers' attention, the class names encoded in every step",
+        "CLIP-LoRA, Zanella and Ben Ayed 2024, arXiv:2405.18541",
+        by=("finetune",),
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=1.6,
+        trains="lora in both",
+        head="class-texts",
+        options={"learning_rate": 2e-4, "weight_decay": 0.01, "lora_rank": 2},
+    ),
+    Method(
         "fine-tune",
         "every weight at a constant rate, as in the Food-101 study",
         reads_names=True,

@@ -108,6 +108,11 @@ def equal_names_line(document: Mapping[str, Any]) -> str:
     return f"names of several classes, which are not told apart: {told}"
 
 
+def named(given: Sequence[str], *, what: str) -> list[str]:
+    """Names as they were given, or the lines of the one file that is named."""
+    return lines(given[0], what=what) if len(given) == 1 else list(given)
+
+
 def lines(path: str, *, what: str) -> list[str]:
     """The lines of a text file that are not empty; its errors name `what` asked for it."""
     import tfrecords

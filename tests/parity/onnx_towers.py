@@ -1,6 +1,6 @@
 """Every kind of image tower as ONNX: ONNX Runtime's and OpenVINO's features against Keras'.
 
-    python tests/parity/onnx_towers.py            # a tiny network of each kind
+    python tests/parity/onnx_towers.py            # a network of each kind, most of them tiny
     python tests/parity/onnx_towers.py NAME ...
 
 Needs the extras `onnx` and `openvino`.
@@ -19,6 +19,7 @@ import onnxruntime
 import openvino
 
 import dual_encoder
+from dual_encoder.checkpoints.open_clip.timm_sizes import timm_tower
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "pretrained"
 PUBLISHED = (
@@ -26,6 +27,7 @@ PUBLISHED = (
     "dinov2", "dinov2_gated", "dinov3", "dinov3_gated",
 )  # fmt: skip
 BY_NAME = ("vit-tiny", "convnet-tiny", "mobilenet-v2", "resnet50", "xception")
+TIMM = ("fastvit_mci0", "fastvit_mci3", "vit_base_mci_224")
 SIZE = 96  # of the networks by name
 TOLERANCE = 1e-4  # relative to the largest feature
 
@@ -34,6 +36,8 @@ def encoder(name: str) -> dual_encoder.ImageEncoder:
     """The image encoder of a fixture, or of a tower's name."""
     if name in BY_NAME:
         return dual_encoder.ImageEncoder(dual_encoder.image_tower(name, image_size=SIZE))
+    if name in TIMM:
+        return dual_encoder.ImageEncoder(timm_tower(name, SIZE))
     model = dual_encoder.load(FIXTURES / name)
     return getattr(model, "image_tower", None) and dual_encoder.ImageEncoder(model.image_tower)
 
@@ -58,7 +62,7 @@ def differences(name: str) -> tuple[float, float]:
 def main(names: list[str]) -> int:
     """Prints the table; 1 if a tower differs."""
     wrong = 0
-    for name in names or (*PUBLISHED, *BY_NAME):
+    for name in names or (*PUBLISHED, *BY_NAME, *TIMM):
         runtime, vino = differences(name)
         differs = max(runtime, vino) > TOLERANCE
         wrong += differs

@@ -41,7 +41,7 @@ FAMILIES = (
     "ViT-B-16-SigLIP", "ViT-SO400M-14-SigLIP-384", "ViT-SO400M-16-SigLIP2-256", "ViT-L-14-CLIPA",
     "ViT-H-14-worldwide", "convnext_base", "convnext_large_d", "convnext_xxlarge", "coca_ViT-B-32",
     "EVA01-g-14", "EVA02-B-16", "EVA02-L-14-336", "EVA02-E-14", "PE-Core-B-16",
-    "PE-Core-bigG-14-448", "MobileCLIP2-L-14",
+    "PE-Core-bigG-14-448", "MobileCLIP2-L-14", "MobileCLIP2-S0", "MobileCLIP2-B", "MobileCLIP2-S3",
 )  # fmt: skip
 BLOCKS, STAGES, VOCABULARY = 2, (1, 1, 2, 1), 49_408
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
@@ -53,7 +53,11 @@ def cut_towers() -> None:
     whole = timm.create_model
 
     def create(name: str, **options: Any) -> torch.nn.Module:
-        few = {"depths": STAGES} if "convnext" in name else {"depth": BLOCKS}
+        few = {"depth": BLOCKS}
+        if "convnext" in name:
+            few = {"depths": STAGES}
+        elif "fastvit" in name:
+            few = {"layers": (1,) * len(timm_sizes.FASTVIT[name]["widths"])}
         return whole(name, **options | few)
 
     timm.create_model = create
@@ -62,6 +66,8 @@ def cut_towers() -> None:
             sizes["depth"] = BLOCKS
     for sizes in timm_sizes.CONVNEXT.values():
         sizes["depths"] = STAGES
+    for sizes in timm_sizes.FASTVIT.values():
+        sizes["depths"] = (1,) * len(sizes["widths"])
 
 
 def configuration(name: str, *, whole: bool) -> dict[str, Any]:
@@ -76,8 +82,8 @@ def configuration(name: str, *, whole: bool) -> dict[str, Any]:
     return config
 
 
-def compare(name: str, *, whole: bool) -> tuple[int, float, float]:
-    """Parameters, and the largest differences of image and text embeddings."""
+def compare(name: str, *, whole: bool) -> tuple[int, float, float, float]:
+    """Parameters, and the largest differences of image and text embeddings and of logits."""
     config = configuration(name, whole=whole)
     options = {key: value for key, value in config.items() if key != "custom_text"}
     custom = CoCa if "multimodal_cfg" in config else CustomTextCLIP
@@ -98,7 +104,9 @@ def compare(name: str, *, whole: bool) -> tuple[int, float, float]:
         texts = theirs.encode_text(torch.from_numpy(ids.astype("int64")), normalize=True).numpy()
     count = sum(each.numel() for each in theirs.parameters())
     pairs = (np.array(ours.encode_image(pixels)), images), (np.array(ours.encode_text(ids)), texts)
-    return count, *(float(np.abs(mine - wanted).max()) for mine, wanted in pairs)
+    scale, (mine, our_texts) = float(theirs.logit_scale.exp()), (each for each, _ in pairs)
+    logits = np.array(ours.logit_scale) * mine @ our_texts.T, scale * images @ texts.T
+    return count, *(float(np.abs(mine - wanted).max()) for mine, wanted in (*pairs, logits))
 
 
 def inputs(config: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,11 +128,12 @@ def main(names: list[str], *, whole: bool) -> int:
         cut_towers()
     wrong = 0
     for name in names:
-        count, image, text = compare(name, whole=whole)
+        count, image, text, logits = compare(name, whole=whole)
         differs = max(image, text) > TOLERANCE
         wrong += differs
         verdict = "DIFFERS" if differs else "ok"
-        print(f"{name:<30} {count:>13,} {image:9.1e} {text:9.1e} {verdict}", flush=True)
+        cells = f"{image:9.1e} {text:9.1e} {logits:9.1e}"
+        print(f"{name:<30} {count:>13,} {cells} {verdict}", flush=True)
     return wrong
 
 

@@ -67,8 +67,8 @@ def shorten() -> None:
     named = (timm_sizes.SIGLIP, timm_sizes.PLAIN, timm_sizes.ROTARY, text_towers.HF_TEXT)
     for sizes in (each for table in named for each in table.values()):
         sizes["depth"] = 1
-    for sizes in timm_sizes.CONVNEXT.values():
-        sizes["depths"] = (1, 1, 1, 1)
+    for sizes in (*timm_sizes.CONVNEXT.values(), *timm_sizes.FASTVIT.values()):
+        sizes["depths"] = (1,) * len(sizes["widths"])
 
 
 def refusal(config: dict[str, Any]) -> str:

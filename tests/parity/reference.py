@@ -47,7 +47,12 @@ def scramble(model: torch.nn.Module, *, seed: int = 0) -> torch.nn.Module:
             if name.endswith("inv_freq"):  # a constant, which no file has
                 continue
             zeros = ".grn." in name or name.endswith("distillation_token")
-            if zeros or (tensor.ndim == 1 and tensor.is_floating_point()):
+            if name.endswith("gamma") and tensor.ndim == 3:  # a hundred thousandth at first
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) - 0.5)
+            elif "visual.trunk" in name and "running" in name:
+                by = torch.rand(tensor.shape, generator=generator)
+                tensor.copy_(by - 0.5 if name.endswith("mean") else by + 0.5)
+            elif zeros or (tensor.ndim == 1 and tensor.is_floating_point()):
                 tensor.add_(0.1 * torch.rand(tensor.shape, generator=generator))
             elif name.endswith("trunk.head.weight"):  # which timm makes a thousandth as large
                 tensor.add_(0.2 * torch.rand(tensor.shape, generator=generator) - 0.1)

@@ -47,6 +47,7 @@ class Tiny:
     settings: dict[str, Any] = field(default_factory=dict)
     rename: Callable[[str], str] = str
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    fold: bool = False
     size: int = SIZE
     end: int = END
     pad: int = PAD
@@ -96,10 +97,10 @@ def open_clip_model(vision: dict, text: dict, **config: Any) -> Callable[[], tor
 
 def tiny_trunk(name: str, *, pretrained: bool = False, **options: Any) -> torch.nn.Module:
     """What `timm.create_model` makes, of the names that the tests know and timm does not."""
-    from timm.models import convnext, eva, vision_transformer
+    from timm.models import convnext, eva, fastvit, vision_transformer
 
     maker, sizes = TRUNKS[name]
-    modules = (vision_transformer, eva, convnext)
+    modules = (vision_transformer, eva, convnext, fastvit)
     make = next(getattr(module, maker) for module in modules if hasattr(module, maker))
     model = make(**sizes | options)
     model.default_cfg = {"pool_size": (1, 1)}
@@ -173,12 +174,53 @@ _PE = dict(
     attn_type="rope", use_pre_transformer_norm=True, use_rot_pos_emb=True, ref_feat_shape=(3, 3),
     rope_grid_offset=1.0, rope_grid_indexing="xy", attn_pool_num_heads=4, attn_pool_mlp_ratio=2.0,
 )  # fmt: skip
+
+
+def _encoding(dim: int, **options: Any) -> torch.nn.Module:
+    from timm.models.fastvit import RepConditionalPosEnc
+
+    return RepConditionalPosEnc(dim, spatial_shape=(7, 7), **options)
+
+
+def _layer_norm(dim: int, **options: Any) -> torch.nn.Module:
+    from timm.layers import LayerNorm2d
+
+    return LayerNorm2d(dim, eps=1e-5, **options)
+
+
+def _nested(**options: Any) -> torch.nn.Module:
+    from timm.layers import HybridEmbed
+    from timm.models.vision_transformer_hybrid import ConvStem
+
+    steps = (4, 2, 2)
+    channels, gelu = (4, 4, 16), torch.nn.GELU
+    stem = ConvStem(channels=channels, stride=steps, kernel_size=steps, padding=0, act_layer=gelu)
+    return HybridEmbed(stem, proj=False, **options)
+
+
+_FASTVIT = dict(
+    layers=(1, 2, 1), embed_dims=(8, 16, 32), mlp_ratios=(1,) * 3, lkc_use_act=True,
+    token_mixers=("repmixer",) * 2 + ("attention",), pos_embs=(None, None, _encoding),
+    se_downsamples=(False, False, True),
+)  # fmt: skip
+_FASTVIT_2 = dict(
+    layers=(1, 1), embed_dims=(8, 32), mlp_ratios=(1,) * 2, lkc_use_act=True,
+    token_mixers=("repmixer", "attention"), pos_embs=(None, _encoding), norm_layer=_layer_norm,
+    se_downsamples=(False,) * 2, downsamples=(False, True), stem_use_scale_branch=False,
+)  # fmt: skip
 # Class and sizes by name; the tests' `TIMM` has the same in our words.
 TRUNKS: dict[str, tuple[str, dict[str, Any]]] = {
     "vit_mini_patch8_siglip_18": (
         "VisionTransformer", _TRUNK | dict(img_size=18, mlp_ratio=2.0, class_token=False)
     ),
     "vit_mini_patch8_clip_16": ("VisionTransformer", _TRUNK | dict(mlp_ratio=2.0, pre_norm=True)),
+    "vit_mini_mci_32": (
+        "VisionTransformer",
+        _TRUNK
+        | dict(img_size=32, patch_size=1, mlp_ratio=2.0, embed_layer=_nested, no_embed_class=True),
+    ),
+    "fastvit_mini": ("FastVit", _FASTVIT),
+    "fastvit_mini_layer_norm": ("FastVit", _FASTVIT_2),
     "convnext_mini": ("ConvNeXt", dict(depths=(1, 1, 1, 2), dims=(8, 16, 16, 16))),
     "eva_mini_16": ("Eva", _TRUNK | dict(mlp_ratio=1.5)),
     "eva_mini_post_16": ("Eva", _TRUNK | dict(mlp_ratio=1.5, use_post_norm=True)),
@@ -202,9 +244,9 @@ CUSTOM = dict(custom_text=True)
 
 def _timm_tiny(name: str, pool: str, proj: str | None, **more: Any) -> Tiny:
     """With CLIP's text tower."""
-    size = more.pop("size", SIZE)
+    size, fold = more.pop("size", SIZE), more.pop("fold", False)
     make = open_clip_model(_timm(name, pool, proj, size), OPEN_TEXT, **more)
-    return Tiny(make, outputs=OPEN_CLIP, size=size)
+    return Tiny(make, outputs=OPEN_CLIP, size=size, fold=fold)
 
 
 TINY: dict[str, Tiny] = {
@@ -352,6 +394,14 @@ TINY |= {
     "open_clip_eva02": _timm_tiny("eva02_mini_16", "token", None, **CUSTOM),
     "open_clip_eva02_post": _timm_tiny("eva_mini_post_16", "token", None, **CUSTOM),
     "open_clip_pe": _timm_tiny("vit_pe_mini_16", "map", None, **CUSTOM),
+    "open_clip_vit_mci": _timm_tiny("vit_mini_mci_32", "token", None, size=32, **CUSTOM),
+    "open_clip_fastvit": _timm_tiny("fastvit_mini", "avg", None, size=32, **CUSTOM),
+    "open_clip_fastvit_folded": _timm_tiny(
+        "fastvit_mini", "avg", None, size=32, fold=True, **CUSTOM
+    ),
+    "open_clip_fastvit_layer_norm": _timm_tiny(
+        "fastvit_mini_layer_norm", "avg", None, size=32, **CUSTOM
+    ),
 }
 
 
@@ -438,7 +488,12 @@ TINY |= {
 def write(tiny: Tiny, folder: Path) -> None:
     """One fixture."""
     torch.manual_seed(0)
-    model = scramble(tiny.make()).to(tiny.dtype).float()
+    model = scramble(tiny.make())
+    if tiny.fold:
+        from timm.utils import reparameterize_model
+
+        model = reparameterize_model(model)
+    model = model.to(tiny.dtype).float()
     folder.mkdir(parents=True)
     is_open_clip = hasattr(model, "document")
     row = CHECKPOINTS["clip-rn50" if is_open_clip else "clip-vit-large-patch14"]

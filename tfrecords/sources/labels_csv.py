@@ -225,6 +225,7 @@ def _columns(
         raise ValueError(
             f"{path}: expected columns file and label, or file and one 0/1 column per class, "
             f"in the first {table.unit}; got {few(header) or 'none'}"
+            "; --image-column and --label-column name others"
         )
     return places, classes
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from dual_encoder.towers.convnext import ConvNeXt
+from dual_encoder.towers.fastvit import FastViT
 from dual_encoder.towers.rotary_transformer import RotaryTransformer
 from dual_encoder.towers.transformer import gelu_tanh
 from dual_encoder.towers.vision_transformer import VisionTransformer
@@ -61,6 +62,7 @@ ROTARY: Mapping[str, Sizes] = {
 
 PLAIN: Mapping[str, Sizes] = {
     "vit_large_patch14_clip": _vit(1024, 24, 16, 14, pre_norm=True, epsilon=1e-5),
+    "vit_base_mci": _vit(768, 12, 12, 16, stem="nested", epsilon=1e-6),
 }
 
 CONVNEXT: Mapping[str, Sizes] = {
@@ -69,14 +71,27 @@ CONVNEXT: Mapping[str, Sizes] = {
     "convnext_xxlarge": dict(depths=(3, 4, 30, 3), widths=(384, 768, 1536, 3072), epsilon=1e-5),
 }
 
+MCI: Sizes = dict(mlp_ratio=3, attending=1, squeezed=2)
+
+MCI_2: Sizes = dict(mlp_ratio=4, attending=2, layer_norm=True)
+
+FASTVIT: Mapping[str, Sizes] = {
+    "fastvit_mci0": dict(depths=(2, 6, 10, 2), widths=(64, 128, 256, 512), **MCI),
+    "fastvit_mci1": dict(depths=(4, 12, 20, 4), widths=(64, 128, 256, 512), **MCI),
+    "fastvit_mci2": dict(depths=(4, 12, 24, 4), widths=(80, 160, 320, 640), **MCI),
+    "fastvit_mci3": dict(depths=(2, 12, 24, 4, 2), widths=(96, 192, 384, 768, 1536), **MCI_2),
+    "fastvit_mci4": dict(depths=(2, 12, 24, 4, 4), widths=(128, 256, 512, 1024, 2048), **MCI_2),
+}
+
 TOWERS: tuple[tuple[Mapping[str, Sizes], Any], ...] = (
     (PLAIN, VisionTransformer),
     (CONVNEXT, ConvNeXt),
+    (FASTVIT, FastViT),
     (ROTARY, RotaryTransformer),
 )
 
 NAMES = (
-    *(f"vit_{size}_patch*_siglip_*" for size in SIGLIP), *PLAIN, *ROTARY, *CONVNEXT
+    *(f"vit_{size}_patch*_siglip_*" for size in SIGLIP), *PLAIN, *ROTARY, *CONVNEXT, *FASTVIT
 )  # fmt: skip
 
 

@@ -52,6 +52,9 @@ def _first_query(arrays: Arrays) -> np.ndarray:
     return kernel @ query + bias[: len(query)]
 
 
+# A projection of its own, or the trunk's classifier.
+PROJECTIONS = ("visual.head.proj", "visual.trunk.head", "visual.trunk.head.fc")
+
 QUERY = ("query", "ln_q.weight", "ln_q.bias", "attn.q_proj_weight", "attn.in_proj_bias")
 
 QUERY_POOLING = (
@@ -104,13 +107,13 @@ def _image(model: DualEncoder, tensors: Tensors) -> list[Entry]:
         return _resnet(tower)
     if isinstance(projection, ProjectionHead):
         return _vit(tower) + array("image_projection/projection/kernel", "visual.proj")
-    table = under("image_tower", "visual.trunk.", timm_weights.trunk(tower))
+    trunk = "visual.trunk."
+    names = {name.removeprefix(trunk) for name in tensors if name.startswith(trunk)}
+    table = under("image_tower", trunk, timm_weights.trunk(tower, names))
     if isinstance(projection, keras.Sequential):
         return table + _mlp("image_projection", "visual.head.mlp.fc1", "visual.head.mlp.fc2")
     if isinstance(projection, keras.layers.Dense):
-        theirs = "visual.head.proj"
-        if f"{theirs}.weight" not in tensors:  # the trunk's own classifier projects
-            theirs = "visual.trunk.head"
+        theirs = next((name for name in PROJECTIONS if f"{name}.weight" in tensors), PROJECTIONS[0])
         return table + linear("image_projection", theirs, bias=projection.use_bias)
     return table
 
