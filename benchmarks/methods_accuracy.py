@@ -37,15 +37,17 @@ ALL = (
 AUTO = "auto, on features"
 FEW, PROMPTS = ("zero-shot", "linear-probe", "text-probe"), ("zero-shot", "coop", "kgcoop")
 SHOTS, VECTORS = 16, 4  # of learnt prompts
+CHOOSE_TOP1, CHOOSE_LOSS = "validation_top1", "validation_loss"
 
 
 class Images:
     """Embedded images of one set, and what is learnt from some of them."""
 
-    def __init__(self, data: str, name: str, *, held_out: int, features: str | None):
+    def __init__(self, data: str, name: str, *, held_out: int, features: str | None, views: int):
         self.manifest, self.name, self.model = Manifest.read(data), name, models.untouched(name)
         cache = FeatureCache(None if features is None else Path(features), data, self.manifest)
-        self.train, self.test = (cache.read(self.model, split) for split in ("train", "test"))
+        self.train = cache.read(self.model, "train", views=views)
+        self.test = cache.read(self.model, "test")
         self.held_out = class_split.held_out_classes(self.manifest, count=held_out)
         self.seen = tuple(
             c for c in range(len(self.manifest.class_names)) if c not in self.held_out
@@ -63,12 +65,11 @@ class Images:
                 ids, labels, self.manifest, held_out=self.held_out, fraction=0.2, seed=seed
             )
             places = np.array(parts.train), np.array(parts.validation)
-        train, validation = (
-            (self.train.values[at], np.searchsorted(self.seen, labels[at])) for at in places
-        )
+        values = self.train.values if self.train.values.ndim == 3 else self.train.values[None]
+        learnt, held = (np.searchsorted(self.seen, labels[at]) for at in places)
         return Task(
-            train,
-            validation,
+            (values[:, places[0]], learnt),
+            (values[0, places[1]], held),
             names=list(self.manifest.spoken_names),
             seen=self.seen,
             held_out=self.held_out,
@@ -88,7 +89,8 @@ class Images:
 
 
 def measure(images: Images, methods: Sequence[str], seeds: list[int], shots: int) -> dict:
-    """Of every method: its figures for each seed, and the mean seconds that it took."""
+    """Of every method: its figures for each seed, those of the images to choose by among them, and
+    the seconds that it took."""
     found: dict = {}
     for seed in seeds:
         task, tried = images.task(seed, shots), {}
@@ -99,9 +101,12 @@ def measure(images: Images, methods: Sequence[str], seeds: list[int], shots: int
             row = found.setdefault(method, {"figures": [], "seconds": []})
             row["figures"].append(images.figures(fitted.logits(images.test.values)))
             row["seconds"].append(time.perf_counter() - begun)
+            held = fitted.logits(task.validation[0])[:, list(task.seen)]
+            losses = calibration.losses(held, task.validation[1])
+            right = held.argmax(axis=1) == task.validation[1]
+            row["figures"][-1] |= {CHOOSE_TOP1: float(right.mean()), CHOOSE_LOSS: losses.mean()}
             if method in ROWS:
-                held = fitted.logits(task.validation[0])[:, list(task.seen)]
-                tried[method] = calibration.losses(held, task.validation[1])
+                tried[method] = losses
         if set(ROWS) <= set(tried):
             chosen = choose(tried, ROWS[0])
             row = found.setdefault(AUTO, {"figures": [], "seconds": [], "chosen": []})
@@ -163,11 +168,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", default=list(ALL), choices=list(METHODS))
     parser.add_argument("--prompts", action="store_true", help="learn prompts as well: minutes")
+    parser.add_argument("--views", type=int, default=1, help="of each training image")
     parser.add_argument("--features", help="folder of the feature cache")
     parser.add_argument("--json", help="file for the figures of every seed")
     options = parser.parse_args()
     images = Images(
-        options.data, options.model, held_out=options.held_out, features=options.features
+        options.data,
+        options.model,
+        held_out=options.held_out,
+        features=options.features,
+        views=options.views,
     )
     print(f"embedding took {images.train.seconds + images.test.seconds:.1f} s")
     found = measure(images, options.methods, options.seeds, 0)

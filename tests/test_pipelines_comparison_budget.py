@@ -11,7 +11,8 @@ from pipelines.costs import flops
 from pipelines.methods.registry import METHODS
 
 MANIFEST = SimpleNamespace(
-    split=lambda name: SimpleNamespace(count={"train": 1000, "test": 200}[name])
+    class_names=["cat", "dog"],
+    split=lambda name: SimpleNamespace(count={"train": 1000, "test": 200}[name]),
 )
 SPEED = budget.Speed(flops=7.71e9, images_per_second=100.0)  # a tower as large as ResNet50
 
@@ -24,6 +25,8 @@ def options(**given):
         "epochs": 10,
         "test": "test",
         "image_size": None,
+        "views": 1,
+        "most_shots": 16,
     }
     usual |= {"serving_seconds": 0.0, "budget": None}
     return SimpleNamespace(**{**usual, **given})
@@ -51,6 +54,20 @@ def test_what_fits_and_what_is_left_out():
     assert left_out == {"efficientnet-b7": "about 1.7 h, 54 s left"}
     with pytest.raises(ValueError, match="too little for any method; the cheapest needs about 22"):
         budget.within(options(budget="5s", methods=methods), MANIFEST, {}, speed=SPEED)
+
+
+def test_views_are_embedded_once_for_all_rows_that_take_them():
+    methods = ["zero-shot", "linear-probe", "text-probe"]
+    plain, several = (
+        budget.forecast(options(methods=methods, views=views), MANIFEST, {}, speed=SPEED)
+        for views in (1, 4)
+    )
+    assert several[-1] == "  views         30 s, embedded once"  # 3 x 1,000 images
+    assert [*several[1:-1]] == plain[1:]
+    few = options(methods=["coop"], views=4)  # 16 images of 2 classes, 2 seeds
+    assert budget.forecast(few, MANIFEST, {}, speed=SPEED)[-1].endswith(" 2 s, embedded once")
+    none = options(methods=["zero-shot", "flyp"], views=4)
+    assert "views" not in budget.forecast(none, MANIFEST, {}, speed=SPEED)[-1]
 
 
 def test_a_dry_run_says_what_each_method_takes():

@@ -100,13 +100,13 @@ def test_images_are_rows_in_the_order_asked_for_and_only_missing_ones_are_comput
 
 def test_what_was_stopped_goes_on(records, model, tmp_path, computed):
     pieces = cache_of(records, tmp_path)._computed(
-        model, "train", np.arange(90), view="embedding", folder=tmp_path / "half"
+        model, "train", np.arange(90), view=0, folder=tmp_path / "half"
     )
     next(pieces)
     pieces.close()
     kept = [load_file(path) for path in (tmp_path / "half").iterdir()]
     assert [len(piece["ids"]) for piece in kept] == [32]
-    (folder,) = {cache_of(records, tmp_path)._folder(model, "train", "embedding")}
+    (folder,) = {cache_of(records, tmp_path)._folder(model, "train", 0)}
     (tmp_path / "half").rename(folder)
     del computed[:]
     cache_of(records, tmp_path).read(model, "train")
@@ -131,23 +131,34 @@ def test_other_weights_views_and_records_are_other_features(records, model, tmp_
         preprocessing={**model.preprocessing, "crop_fraction": 0.5},
     )
     folders = [
-        cache._folder(model, "test", "embedding"),
-        cache._folder(other, "test", "embedding"),
-        cache._folder(cut, "test", "embedding"),
-        cache._folder(model, "train", "embedding"),
-        cache._folder(model, "test", "pre-projection"),
+        cache._folder(model, "test", 0),
+        cache._folder(other, "test", 0),
+        cache._folder(cut, "test", 0),
+        cache._folder(model, "train", 0),
+        cache._folder(model, "test", 1),
+        cache._folder(model, "test", 2),
     ]
     assert len(set(folders)) == len(folders)
 
 
-def test_the_view_before_the_projection(records, model, tmp_path):
-    cache = cache_of(records, tmp_path)
-    before = cache.read(model, "test", view="pre-projection")
-    after = cache.read(model, "test")
-    projected = np.asarray(model.image_projection(before.values))
-    np.testing.assert_allclose(projected, after.values, atol=1e-5)
-    with pytest.raises(ValueError, match="expected embedding or pre-projection; got 'raw'"):
-        cache.read(model, "test", view="raw")
+def test_views_depend_on_their_number_and_the_image_alone_and_are_embedded_once(
+    records, model, tmp_path, computed
+):
+    cache = cache_of(records, tmp_path / "some")
+    ids, labels = cache.labels("train")
+    some = cache.read(model, "train", ids[[50, 3, 50]], views=3)
+    assert some.values.shape == (3, 3, 6) and computed == [2, 2, 2]
+    np.testing.assert_array_equal(some.labels, labels[[50, 3, 50]])
+    np.testing.assert_array_equal(
+        some.values[0], cache.read(model, "train", ids[[50, 3, 50]]).values
+    )
+    first, second, third = some.values
+    assert abs(first - second).max() > 1e-3 and abs(second - third).max() > 1e-3
+    more = cache.read(model, "train", ids[:60], views=4)  # other images and one view more
+    assert computed[3:] == [32, 26] * 3 + [32, 28]
+    np.testing.assert_allclose(more.values[:3, [50, 3, 50]], some.values, atol=1e-5)
+    assert cache.read(model, "train", ids[:60], views=4).seconds == pytest.approx(more.seconds)
+    assert len(computed) == 11
 
 
 def test_without_a_folder_nothing_is_kept(records, model, tmp_path, computed):
@@ -155,31 +166,6 @@ def test_without_a_folder_nothing_is_kept(records, model, tmp_path, computed):
     cache.read(model, "test")
     cache.read(model, "test")
     assert sum(computed) == 72 and not list(tmp_path.iterdir())
-
-
-def test_what_is_kept_as_a_whole_is_made_once(records, tmp_path):
-    calls = []
-
-    def make():
-        calls.append(1)
-        return runs_features.compute(encode, batches(), count=5)
-
-    cache = cache_of(records, tmp_path)
-    first, again = (cache.once("views", {"ids": [1, 2]}, make) for _ in range(2))
-    np.testing.assert_array_equal(first.values, again.values)
-    np.testing.assert_array_equal(first.labels, again.labels)
-    assert calls == [1]
-    cache.once("views", {"ids": [1, 3]}, make)
-    assert calls == [1, 1]
-
-
-def test_nothing_is_kept_of_features_that_could_not_be_computed(records, tmp_path):
-    def fail():
-        raise ValueError("no image")
-
-    with pytest.raises(ValueError, match="no image"):
-        cache_of(records, tmp_path).once("views", {}, fail)
-    assert not list(tmp_path.iterdir())
 
 
 def test_evaluate_takes_features_from_a_cache_and_says_the_same(home, computed):

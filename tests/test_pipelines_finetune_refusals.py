@@ -2,8 +2,9 @@
 
 import dataclasses
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -17,6 +18,8 @@ import classifiers
 import tfrecords
 from classifiers import trainable
 from pipelines.__main__ import main
+from pipelines.finetuning import run as finetuning_run
+from pipelines.finetuning.options import Options
 from pipelines.runs import class_split
 from tfrecords import Manifest
 from tfrecords.schema import RawExample
@@ -151,3 +154,20 @@ def test_a_model_without_texts_has_no_zero_shot_head(home, tmp_path):
     status, _, error = finetune(home, "no", *tower)
     assert status == 2 and "needs a dual encoder, which reads class names" in error
     assert main(["finetune", "--data", "x"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("flyp", "got flyp, which cuts images out anew in every pass"),
+        ("chosen-words", "got chosen-words, which learns nothing from the images themselves"),
+    ],
+)
+def test_views_are_refused_by_methods_that_take_none(method, why):
+    given = Options("records", "clip", "out", method=method, views=2)
+    data = SimpleNamespace(manifest=SimpleNamespace(multi_label=False))
+    with pytest.raises(ValueError, match=f"--views goes with .* linear-probe, .*, auto; {why}"):
+        finetuning_run._settled(given, data)
+    assert finetuning_run._settled(replace(given, views=1), data).method == method
+    taken = finetuning_run._settled(replace(given, method="text-probe"), data)
+    assert taken.views == 2

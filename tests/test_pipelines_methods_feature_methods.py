@@ -77,6 +77,25 @@ def test_a_method_that_draws_nothing_does_not_depend_on_the_order_of_images(task
     )
 
 
+@pytest.mark.parametrize("name", [*ROWS, "linear-probe", "tip-adapter"])
+def test_a_view_that_is_the_image_again_changes_little_and_another_counts(task, name):
+    from dataclasses import replace
+
+    assert METHODS[name].takes_views
+    values, labels = task.train
+    features = task.validation[0]
+
+    def logits(*views):
+        given = replace(task, train=(np.stack(views), labels))
+        return METHODS[name].fit(given).logits(features)
+
+    if name not in ("gaussian", "blend"):  # to which two views are two samples
+        twice = logits(values, values).argmax(axis=1)
+        assert (twice == METHODS[name].fit(task).logits(features).argmax(axis=1)).all()
+    other = values + np.random.default_rng(3).normal(size=values.shape).astype("float32")
+    assert abs(logits(values, other) - logits(values, values)).max() > 1e-3
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_a_model_that_reads_no_names_is_refused(task, name):
     from dataclasses import replace

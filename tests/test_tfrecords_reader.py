@@ -270,6 +270,24 @@ def test_crops_differ_from_epoch_to_epoch_and_stay_centred_without_a_scale(capti
     np.testing.assert_array_equal(first, evaluated[:23])
 
 
+def test_a_flip_mirrors_half_of_the_images_each_by_itself(labelled):
+    options = {"training": True, "shuffle": False, "crop_scale": None, "epochs": 1}
+    plain = np.concatenate([batch[0] for batch in take(load(labelled))])
+    images = np.concatenate([batch[0] for batch in take(load(labelled, flip=True, **options))])
+    is_flipped = (images == plain[:, :, ::-1]).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(images[~is_flipped], plain[~is_flipped])
+    assert 0.2 < is_flipped.mean() < 0.8
+    some = take(load(labelled, flip=True, batch_size=3, ids=(1, 4, 9), **options))
+    np.testing.assert_array_equal(some[0][0], images[[1, 4, 9]])
+
+
+def test_without_shuffling_training_reads_in_stored_order(captioned):
+    options = {"tokenizer": Numbers(), "training": True, "crop_scale": (0.3, 0.5)}
+    np.testing.assert_array_equal(
+        ids(take(load(captioned, shuffle=False, **options))), np.arange(23)
+    )
+
+
 def test_captions_go_with_their_image_and_rotate(captioned):
     seen = set()
     for _, tokens, numbers, _ in take(

@@ -55,6 +55,8 @@ class Augmentation:
     Args:
         crop_scale: smallest and largest share of an image's area that a random crop keeps (0.9
             to 1 in CLIP); None for the preprocessing of evaluation.
+        flip: mirror half of the images, left and right.
+        shuffle: whether an epoch has an order of its own; otherwise the stored one.
         augment: callable or Keras layer on a batch of float32 images in 0-255, called on one
             batch after the other.
         mix: callable or Keras layer on `{"images", "labels"}`, such as `keras.layers.MixUp`; y is
@@ -62,6 +64,8 @@ class Augmentation:
     """
 
     crop_scale: tuple[float, float] | None = (0.9, 1.0)
+    flip: bool = False
+    shuffle: bool = True
     augment: Callable | None = None
     mix: Callable | None = None
 

@@ -17,7 +17,7 @@ from tfrecords.seeded_augmentation import augmented, mixed
 from tfrecords.selection import Selection
 
 # Random streams, so that crops, captions and augmentation use different numbers.
-_CROP, _CAPTION, _AUGMENT, _MIX = range(4)
+_CROP, _CAPTION, _AUGMENT, _MIX, _FLIP = range(5)
 
 
 class Tokenizer(Protocol):
@@ -36,6 +36,7 @@ class Plan:
     tokenizer: Tokenizer | None
     text_length: int | None  # tokens per text; None for the tokenizer's context length
     crop_scale: tuple[float, float] | None  # None: preprocess as in evaluation
+    flip: bool  # mirror half of the images
     augment: Callable | None
     mix: Callable | None
     seed: int
@@ -91,6 +92,9 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
         shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)
         keys = stateless_random.key(plan.seed, _CROP, epoch, ids, number)
         rows["window"] = graph_image_ops.random_windows(shapes, keys, scale=plan.crop_scale)
+    if plan.flip:
+        keys = stateless_random.key(plan.seed, _FLIP, epoch, ids, number)
+        rows["flip"] = stateless_random.uniform(keys) < 0.5
     if plan.tokenizer is not None:
         keys = stateless_random.key(plan.seed, _CAPTION, epoch, ids)
         first = stateless_random.uniform(keys) * float(plan.rotate_captions)
@@ -114,12 +118,14 @@ def _pick(captions: tf.RaggedTensor, first: tf.Tensor, number: tf.Tensor) -> tf.
 
 def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     row = dict(row)
-    encoded, window = row.pop("encoded"), row.pop("window", None)
+    encoded, window, flip = (row.pop(name, None) for name in ("encoded", "window", "flip"))
     if window is None:
         row["image"] = graph_image_ops.to_square(encoded, plan.preprocessing)
     else:
         size = plan.preprocessing.image_size
         row["image"] = graph_image_ops.resized_crop(encoded, size, window=window)
+    if flip is not None:
+        row["image"] = tf.where(flip, row["image"][:, ::-1], row["image"])
     return row
 
 

@@ -105,6 +105,7 @@ def load(
         tokenizer=texts.tokenizer,
         text_length=texts.text_length,
         crop_scale=augmentation.crop_scale if training else None,
+        flip=augmentation.flip and training,
         augment=augmentation.augment,
         mix=augmentation.mix,
         seed=seed,
@@ -121,7 +122,7 @@ def load(
         batch_size=batch_size,
         selection=selection,
         passes=texts.captions_per_image,
-        seed=seed if training else None,
+        seed=seed if training and augmentation.shuffle else None,
     )
     _check_split(split, info, plan, order, training=training)
     _check_steps(order, epochs=epochs, start_step=start_step, training=training)

@@ -52,4 +52,4 @@ def folds(task: Task, count: int = 4) -> Iterator[tuple[Task, np.ndarray, np.nda
             weights=task.weights[~away],
             before=None,
         )
-        yield rest, task.mean_features[away], task.labels[away]
+        yield rest, task.first_view[away], task.labels[away]

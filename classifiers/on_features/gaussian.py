@@ -13,7 +13,6 @@ from classifiers.on_features.task import SPREAD, Task, unit
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 2, 13))
 ALPHA = 0.01  # with one image of some class and no validation
 NEIGHBOURS = 64  # training features that stand for a new name
-MOST_ROWS = 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +96,7 @@ class _Parts:
 
     def __init__(self, task: Task):
         self.task, self.scale = task, task.calibrated_scale()
-        self.features, labels, weights = task.stacked(MOST_ROWS)
+        self.features, labels, weights = task.stacked()
         means, self.inverse = gaussians(
             self.features, labels, classes=task.classes, weights=weights * len(task.views)
         )

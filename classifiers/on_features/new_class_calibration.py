@@ -169,12 +169,12 @@ def _both_sides(
     outside = np.isin(task.labels, away)
     place = np.empty(task.classes, np.int64)
     place[kept], place[away] = np.arange(len(kept)), len(kept) + np.arange(len(away))
-    features, wanted = [task.mean_features[outside]], [task.labels[outside]]
+    features, wanted = [task.first_view[outside]], [task.labels[outside]]
     before = []
     if reads != "features":
         assert task.before is not None
         values = task.before.features
-        before.append((values if values.ndim == 2 else values.mean(axis=0))[outside])
+        before.append((values if values.ndim == 2 else values[0])[outside])
     if task.validation is not None:
         features.append(task.validation[0])
         wanted.append(task.validation[1])

@@ -8,7 +8,7 @@ from classifiers.calibration import losses
 from classifiers.on_features.choosing import choose, rose
 from classifiers.on_features.fitted import BEFORE, FEATURES, Fitted
 from classifiers.on_features.solvers import cross_entropy, minimise
-from classifiers.on_features.task import MOST_ROWS, Task, unit
+from classifiers.on_features.task import Task, unit
 
 TIMES = (10.0, 1.0, 0.1, 0.01)  # of the published pull, one over the images per class
 ITERATIONS, TOLERANCE = 50, 1e-5
@@ -89,8 +89,8 @@ class _Problem:
         before = task.before
         views = task.views if before is None else before.features
         views = views if views.ndim == 3 else views[None]
-        count = max(1, min(len(views), MOST_ROWS // task.images))
-        self.features = np.asarray(views[:count].reshape(-1, views.shape[2]), np.float32)
+        count = len(views)
+        self.features = np.asarray(views.reshape(-1, views.shape[2]), np.float32)
         self.labels = np.tile(task.labels, count)
         self.weights = np.tile(task.weights / task.weights.sum(), count) / count
         width = task.class_texts.shape[1]

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-MOST_ROWS = 2048  # views are stacked up to so many rows: with many images they add little
 SPREAD = 1.0  # of the prior on the log of the zero-shot temperature
 
 
@@ -33,7 +32,8 @@ class Task:
     Notation: n images, v views, d numbers of an embedding, c classes.
 
     Attributes:
-        features: [n, d], or [v, n, d] with several views of every image; of any length.
+        features: [n, d], or [v, n, d] with several views of every image, the first as it is to be
+            classified; of any length.
         labels: int [n], rows of `class_texts`.
         class_texts: embeddings [c, d] of the class names; of any length.
         scale: logits of the zero-shot classifier are `scale` times the cosine.
@@ -100,6 +100,11 @@ class Task:
         return self.features if self.features.ndim == 3 else self.features[None]
 
     @property
+    def first_view(self) -> np.ndarray:
+        """Features [n, d] of the images as they are to be classified."""
+        return self.views[0]
+
+    @property
     def mean_features(self) -> np.ndarray:
         """Unit means [n, d] over the views of every image."""
         return unit(self.views.mean(axis=0))
@@ -116,16 +121,15 @@ class Task:
         """
         from classifiers.calibration import temperature
 
-        logits = self.zero_shot(self.mean_features)
+        logits = self.zero_shot(self.first_view)
         return self.scale / temperature(logits, self.labels, weights=self.weights, spread=SPREAD)
 
-    def stacked(self, most: int = MOST_ROWS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features [k, d], labels [k] and weights [k] of as many views as fit into `most` rows.
+    def stacked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features [v n, d], labels [v n] and weights [v n] of all views, one after another.
 
-        At least one view; the weights of an image's rows sum to the weight of the image.
+        The weights of an image's rows sum to the weight of the image.
         """
-        views = self.views[: max(1, most // self.images)]
-        count = len(views)
+        views, count = self.views, len(self.views)
         weights = np.tile(self.weights, count) / count
         return views.reshape(-1, views.shape[2]), np.tile(self.labels, count), weights
 

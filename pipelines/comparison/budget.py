@@ -58,7 +58,8 @@ def within(
     given = seconds(options.budget)
     if given is None or speed is None:
         return list(options.methods), {}
-    left = given - _serving(options)  # of the compared model's network, for all that share it
+    shared = _serving(options) + _augmenting(options, manifest, speed)
+    left = given - shared  # of the compared model's network, for all that share it
     needed = {name: predicted(name, options, manifest, speed, recipes) for name in options.methods}
     taken, left_out = set(), {}
     for method in sorted(needed, key=needed.__getitem__):
@@ -71,7 +72,7 @@ def within(
     if not taken:
         raise ValueError(
             f"--budget {options.budget}: too little for any method; the cheapest needs about "
-            f"{recommendation.duration(min(needed.values()) + _serving(options))}"
+            f"{recommendation.duration(min(needed.values()) + shared)}"
         )
     return [name for name in options.methods if name in taken], left_out
 
@@ -80,12 +81,18 @@ def forecast(options: Options, manifest: Manifest, recipes: Recipes, *, speed: S
     """What would be run and how long it is predicted to take, as lines for a terminal."""
     chosen, left_out = within(options, manifest, recipes, speed=speed)
     needed = {name: predicted(name, options, manifest, speed, recipes) for name in chosen}
-    total = recommendation.duration(sum(needed.values()) + _serving(options))
+    views = _augmenting(options, manifest, speed)
+    total = recommendation.duration(sum(needed.values()) + _serving(options) + views)
     width, folds = max(map(len, options.methods)), options.folds or 1
     divided = f" in {folds} folds" if folds > 1 else ""
     return [
         f"methods: {len(chosen)}{divided}, predicted to take {total} on this machine",
         *(f"  {name:{width}}  {recommendation.duration(each)}" for name, each in needed.items()),
+        *(
+            [f"  {'views':{width}}  {recommendation.duration(views)}, embedded once"]
+            if views
+            else []
+        ),
         *(f"  {name:{width}}  left out ({reason})" for name, reason in left_out.items()),
     ]
 
@@ -126,6 +133,18 @@ def measured_speed(name: str) -> Speed:
 def _serving(options: Options) -> float:
     """Seconds to export a network and to measure how fast it answers."""
     return EXPORTING + 2 * options.serving_seconds if options.serving_seconds else 0.0
+
+
+def _augmenting(options: Options, manifest: Manifest, speed: Speed) -> float:
+    """Seconds to embed all views but the first of the images to learn from, once for all rows."""
+    rows = [METHODS[name] for name in options.methods if METHODS[name].takes_views]
+    if options.views < 2 or not rows:
+        return 0.0
+    images = manifest.split("train").count
+    if all(row.command == "prompt" for row in rows):
+        drawn = options.most_shots * len(manifest.class_names) * len(options.seeds or ())
+        images = min(images, drawn)
+    return (options.folds or 1) * (options.views - 1) * images / speed.images_per_second
 
 
 def _flops(row: Method, options: Options) -> float:

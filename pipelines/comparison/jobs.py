@@ -124,6 +124,7 @@ def _finetune_job(
         "bootstrap": options.bootstrap,
         "precision": options.precision or ("auto" if row.fit is not None else None),
         "micro_batch": options.micro_batch,
+        "views": _views(options) if row.takes_views else None,
     }
     if row.reads_captions:
         given["captions"] = options.captions
@@ -165,6 +166,7 @@ def _prompt_job(options: Options, row: Method, cells: Iterable[Path], *, out: Pa
         "precision": options.precision,
         "split": options.test,
         "bootstrap": options.bootstrap,
+        "views": _views(options),
     }
     return Job(
         row.name,
@@ -184,6 +186,10 @@ def _protocol(options: Options, out: Path) -> dict[str, Any]:
         "strategy": options.strategy,
         "features": str(out / FEATURES),
     }
+
+
+def _views(options: Options) -> int | None:
+    return options.views if options.views > 1 else None  # one is the default of all commands
 
 
 def _templates(options: Options) -> list[str] | None:

@@ -33,6 +33,9 @@ class Options:
         budget: time for all of it, such as 30m, 2h or 90s; methods that are predicted not to fit
             are left out, and named.
         shots: images per class of methods that learn from few; several draw a curve.
+        views: of each training image, for rows on cached features: 1 for the centre crop alone,
+            more for as many that are cut out and flipped at random beside it, embedded once for
+            all rows.
         epochs: passes over the training images, of the methods that fine-tune.
         prompt_epochs: passes of coop; without it CoOp's own number.
         n_ctx: learnt vectors of coop and cocoop; without it their own number.
@@ -78,6 +81,7 @@ class Options:
     validation: float = 0.2
     budget: str | None = None
     shots: list[int] = field(default_factory=lambda: [16])
+    views: int = 1
     epochs: int = 10
     prompt_epochs: int | None = None
     n_ctx: int | None = None
@@ -112,7 +116,7 @@ Options.__doc__ = (Options.__doc__ or "").replace("NAMES", ", ".join(METHODS))
 RANGES = {
     "(0, inf)": (
         *("epochs", "prompt_epochs", "batch_size", "learning_rate", "image_size"),
-        *("supervised_learning_rate", "price", "bootstrap", "micro_batch"),
+        *("supervised_learning_rate", "price", "bootstrap", "micro_batch", "views"),
     ),
     "[0, inf)": ("held_out", "serving_seconds"),
     "[0, 1]": ("class_weight",),

@@ -194,6 +194,12 @@ def _remarks(
             "to train on."
         )
     found += _of_the_classes(options, manifest, held_out, images=images)
+    if options.views > 1:
+        without = [name for name in options.methods if not METHODS[name].takes_views]
+        found.append(
+            f"Rows on cached features learn from {options.views} views of each training image"
+            + (f"; {', '.join(without)} take none." if without else ".")
+        )
     if len(divisions) > 1:
         found.append(_of_the_folds(options, manifest, divisions))
     tested = sum(

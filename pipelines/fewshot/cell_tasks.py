@@ -9,17 +9,14 @@ import numpy as np
 
 from pipelines.fewshot import sampling
 from pipelines.fewshot.grid import Cell
-from pipelines.methods.embedding_batches import resampled
 from pipelines.methods.feature_task import PromptOptions, Rows, Task
 from pipelines.runs.feature_cache import FeatureCache
-from pipelines.runs.features import Features, compute, encoder
+from pipelines.runs.features import Features
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
     from pipelines.fewshot.options import Options
     from tfrecords import Manifest
-
-CROP_SCALE = (0.08, 1.0)  # of augmented views, as in CoOp
 
 BATCH = 64
 
@@ -65,59 +62,18 @@ class Grid:
             return Task(nothing, nothing, **shared), 0.0
         ids, labels = self.features.labels("train")
         drawn = sampling.sample(labels, classes=self.seen, shots=cell.shots, seed=cell.seed)
-        train, validation = (
-            self.features.read(self.model, "train", ids[places], view=cell.row.view)
-            for places in (drawn.train, drawn.validation)
-        )
-        views = None
-        if self.options.views:
-            views = lambda: self._views(ids[np.unique(drawn.train)], cell)  # noqa: E731
-        task = Task(self._rows(train), self._rows(validation), views=views, **shared)
+        views = self.options.views if cell.row.takes_views else 1
+        train = self.features.read(self.model, "train", ids[drawn.train], views=views)
+        validation = self.features.read(self.model, "train", ids[drawn.validation])
+        task = Task(self._rows(train), self._rows(validation), **shared)
         return task, train.seconds + validation.seconds
 
-    def measured(self, cell: Cell) -> Features:
-        """Of the split that is measured, in the view of the cell's method."""
-        return self.features.read(self.model, self.options.split, view=cell.row.view)
+    def measured(self) -> Features:
+        """Of the split that is measured."""
+        return self.features.read(self.model, self.options.split)
 
     def _rows(self, found: Features) -> Rows:
         return found.values, np.searchsorted(self.seen, found.labels).astype(np.int32)
-
-    def _views(self, ids: np.ndarray, cell: Cell) -> Rows:
-        """Augmented views of the images of a sample: features [v, n, d] and classes [v, n].
-
-        Other crops in every view, of other images too where a class has fewer than shots.
-        """
-        count = self.options.views
-        name = f"train-augmented-{count}-{cell.seed}"
-        key = {"model": self.features.fingerprint(self.model), "ids": ids.tolist()}
-        found = self.features.once(name, key, lambda: self._augmented(ids, cell))
-        values = found.values.reshape(count, len(ids), -1)
-        labels = found.labels.reshape(count, len(ids)).astype(np.int32)
-        return resampled(values, labels, classes=len(self.seen), shots=cell.shots)
-
-    def _augmented(self, ids: np.ndarray, cell: Cell) -> Features:
-        import keras
-
-        import tfrecords
-
-        count = self.options.views
-        batches = tfrecords.load(
-            self.options.data,
-            "train",
-            batch_size=min(BATCH, len(ids)),
-            ids=tuple(ids.tolist()),
-            classes=self.seen,
-            training=True,
-            crop_scale=CROP_SCALE,
-            augment=keras.layers.RandomFlip("horizontal", seed=cell.seed),
-            seed=cell.seed,
-            epochs=count,
-            **self.model.preprocessing,
-        )
-        with tfrecords.naming_damage(self.options.data):
-            return compute(
-                encoder(self.model), batches, count=count * len(ids), what="embedding views"
-            )
 
 
 def feature_folder(options: "Options") -> Path:

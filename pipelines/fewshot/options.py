@@ -47,8 +47,8 @@ class Options:
         learning_rate: of SGD with momentum 0.9, at its highest; one epoch of 1e-5 before it, a
             cosine after it.
         weight_decay: of the vectors.
-        views: augmented views of each image, cut out and flipped as in CoOp; 0 for the image
-            as evaluation sees it.
+        views: of each image to learn from: 0 or 1 for the centre crop alone, more for as many that
+            are cut out and flipped at random beside it; embedded once, for all methods and seeds.
         bootstrap: resamples for the 95 % interval of each cell; 0 for none.
         features: folder of the feature cache, which several runs may share; without it "features"
             in --out.

@@ -16,6 +16,7 @@ from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
 from pipelines.methods import prompts
 from pipelines.methods.method import Run
+from pipelines.methods.registry import METHODS
 from pipelines.runs import class_names, config, folder, resume_check, runtime
 from pipelines.runs import strategy as strategies
 from pipelines.runs.feature_cache import FeatureCache
@@ -67,6 +68,9 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
         if cell.finished:  # and perhaps killed before it was tidied up
             _remove_checkpoints(cell)
     print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
+    without = [name for name in options.methods if not METHODS[name].takes_views]
+    if options.views > 1 and without:
+        print(f"no views of images, of which they learn nothing: {', '.join(without)}")
     if not missing:
         folder.tidy(out)
         return
@@ -121,22 +125,28 @@ def prepare(
     claim()  # before the cache is filled: a folder that holds files counts as taken
     if any(cell.row.learns for cell in cells):
         _say_short(cells, features.labels("train")[1], manifest, seen)
-    _read_samples(cells, features, model, seen)
+    _read_samples(cells, features, model, seen, views=options.views)
     return Grid(options, manifest, model, names, templates, seen, unseen, features)
 
 
 def _read_samples(
-    cells: list[Cell], features: FeatureCache, model: "DualEncoder", seen: tuple[int, ...]
+    cells: list[Cell],
+    features: FeatureCache,
+    model: "DualEncoder",
+    seen: tuple[int, ...],
+    *,
+    views: int,
 ) -> None:
     """Puts the features of all images that some cell learns from or chooses by into the cache."""
-    places: dict[str, set[int]] = {}
+    plain, augmented = set[int](), set[int]()
     for cell in (cell for cell in cells if cell.row.learns):
         _, labels = features.labels("train")
         drawn = sampling.sample(labels, classes=seen, shots=cell.shots, seed=cell.seed)
-        own = {*drawn.train.tolist(), *drawn.validation.tolist()}
-        places.setdefault(cell.row.view, set()).update(own)
-    for view, wanted in places.items():
-        features.read(model, "train", features.labels("train")[0][sorted(wanted)], view=view)
+        plain.update(drawn.train.tolist(), drawn.validation.tolist())
+        augmented.update(drawn.train.tolist() if cell.row.takes_views else ())
+    for places, count in ((plain, 1), (augmented, views)):
+        if places:
+            features.read(model, "train", features.labels("train")[0][sorted(places)], views=count)
 
 
 def _claim(options: Options, out: Path, begun: resume_check.Origin, devices: list[str]) -> None:
@@ -190,7 +200,7 @@ def fit(cell: Cell, shared: Grid) -> Run:
 
     cell.folder.mkdir(parents=True, exist_ok=True)
     peak_memory.forget_peak()
-    test = shared.measured(cell)
+    test = shared.measured()
     task, seconds = shared.task(cell)
     start = time.perf_counter()
     assert cell.row.fit is not None, cell.method

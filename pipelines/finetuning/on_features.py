@@ -18,7 +18,6 @@ from pipelines.methods.feature_task import Rows, Task
 from pipelines.methods.method import Fitted
 from pipelines.methods.registry import METHODS
 from pipelines.runs.feature_cache import FeatureCache
-from pipelines.runs.features import EMBEDDING
 from pipelines.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -65,7 +64,8 @@ def task_of(
         dual_encoder.refuse_equal_names(source, data.names, data.templates)
     features = feature_cache(options, data, out=out)
     claim()
-    task, seconds = _task(model, data, features, view=row.view)
+    views = options.views if row.takes_views or row.fit is None else 1  # None: `auto` tries rows
+    task, seconds = _task(model, data, features, views=views)
     task = dataclasses.replace(
         task,
         model=source if is_dual else None,
@@ -120,13 +120,13 @@ def _with_head(model: Any, fitted: Fitted, source: Any) -> Any:
 
 
 def _task(
-    model: Any, data: "Labelled", features: FeatureCache, *, view: str = EMBEDDING
+    model: Any, data: "Labelled", features: FeatureCache, *, views: int = 1
 ) -> tuple[Task, float]:
     """The images to learn from and to choose by, and the seconds that embedding them took."""
     parts = data.parts
-    features.read(model, "train", view=view)  # all of it at once; what follows are rows of it
-    train = features.read(model, "train", parts.train, view=view)
-    validation = features.read(model, "train", parts.validation, view=view)
+    features.read(model, "train")  # all of it at once; what follows are rows of it
+    train = features.read(model, "train", parts.train, views=views)
+    validation = features.read(model, "train", parts.validation)
 
     def rows(values: np.ndarray, labels: np.ndarray) -> Rows:
         return values, np.searchsorted(parts.seen, labels).astype(np.int32)

@@ -78,6 +78,8 @@ class Options:
         plateau: epochs without a better validation loss before the learning rate falls; 0 for
             never.
         plateau_factor: what the learning rate is then multiplied by.
+        views: of each training image, for methods on cached features: 1 for the centre crop alone,
+            more for as many that are cut out and flipped at random beside it, embedded once each.
         features: folder of the feature cache of methods that leave the image tower as it is, which
             several runs may share; without it "features" in --out.
         strategy: one, mirrored or multi-worker.
@@ -138,6 +140,7 @@ class Options:
     early_stopping: int = 0
     plateau: int = 0
     plateau_factor: float = 0.2
+    views: int = 1
     features: str | None = None
     strategy: Literal["one", "mirrored", "multi-worker"] = "one"
     virtual_devices: int = 0
@@ -152,7 +155,7 @@ class Options:
 RANGES = {
     "(0, inf)": (
         *("image_size", "lora_rank", "epochs", "batch_size", "learning_rate", "epsilon"),
-        *("head_multiplier", "checkpoint_steps"),
+        *("head_multiplier", "checkpoint_steps", "views"),
     ),
     "[0, inf)": (
         *(

@@ -182,6 +182,13 @@ def _settled(options: Options, data: "Labelled") -> Options:
             f"--wise-ft {wise_ft}: {method} starts from a new head, with nothing to go back to; "
             f"expected --method {', '.join(ways)}"
         )
+    tries_rows = options.method == "auto" and options.wise_ft is None and method != "full"
+    if options.views > 1 and not METHODS[method].takes_views and not tries_rows:
+        taken = [name for name in taken_by("finetune") if METHODS[name].takes_views]
+        raise ValueError(
+            f"--views goes with methods that learn from cached features: {', '.join(taken)}, auto; "
+            f"got {method}, {METHODS[method].without_views}"
+        )
     return dataclasses.replace(options, method=method, wise_ft=wise_ft)
 
 
@@ -253,6 +260,7 @@ def _train(
     _fit(made, options, out=out, course=course, watched=watched)
     adopt_averages(made.model)
     if "lora" in row.trains:
+        made.counted = made.trained_parameters
         with strategy.scope():
             made.model = trainable.without_lora(made.reader or made.model)
     after = weight_interpolation.weights(made.model) if goes_back else []

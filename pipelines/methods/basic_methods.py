@@ -1,6 +1,7 @@
 """Methods on cached features: zero-shot, linear probe, Tip-Adapter. A `Task` in, a `Fitted` out."""
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,7 +99,7 @@ def _probe_offset(task: Task, strength: float, *, factor: float, text_factor: fl
     """Of the texts' logits, by probes without some of the classes; see `on_features.offset`."""
     from classifiers import on_features, probe
 
-    (values, labels), (held, wanted) = task.train, task.validation
+    values, labels, (held, wanted) = task.views, task.train[1], task.validation
     classes = len(task.seen)
     texts = task.require_texts()[list(task.seen)]
 
@@ -106,13 +107,13 @@ def _probe_offset(task: Task, strength: float, *, factor: float, text_factor: fl
         columns = np.array([*np.setdiff1d(np.arange(classes), away), *away])
         kept, place = classes - len(away), np.argsort(columns)
         inside = place[labels] < kept
+        learnt = dataclasses.replace(task, train=(values[:, inside], place[labels[inside]]))
         found = probe.fit(
-            values[inside],
-            place[labels[inside]],
+            *learnt.stacked,
             strengths=(strength,),
             class_weight=task.class_weight,
         )
-        images = np.concatenate([held, values[~inside]])
+        images = np.concatenate([held, values[0, ~inside]])
         named = (unit(images) @ texts.T)[:, columns]
         right = place[np.concatenate([wanted, labels[~inside]])]
         logits = [factor * found.logits(images), text_factor * named[:, kept:]]
@@ -129,7 +130,7 @@ def probe_of(task: Task) -> "probe.Probe":
     """The logistic regression, its strength chosen on validation."""
     from classifiers import probe
 
-    found = probe.fit(*task.train, validation=task.validation, class_weight=task.class_weight)
+    found = probe.fit(*task.stacked, validation=task.validation, class_weight=task.class_weight)
     print(
         f"linear probe: C = {found.strength:g}, "
         f"{100 * found.accuracies[found.strength]:.1f} % on validation"
@@ -155,7 +156,10 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def tip_adapter(task: Task) -> Fitted:
-    """A cache of few images beside the class names, which alone name what it has not learnt."""
+    """A cache of few images beside the class names, which alone name what it has not learnt.
+
+    The mean of an image's views is its key (Zhang et al. 2022, arXiv:2207.09519, section 4.1).
+    """
     return _tip_adapter(task, trained=False)
 
 
@@ -170,12 +174,13 @@ def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
     import classifiers
     from classifiers import on_features
 
-    features, labels = unit(task.train[0]), task.train[1]
+    views, labels = unit(task.views), task.train[1]
+    features = unit(views.mean(axis=0))
     matrix = task.require_texts()[list(task.seen)].T
     given = features, labels, matrix
     adapter = classifiers.TipAdapter(*given, name="tip_adapter", dtype="float32")
     if trained:
-        data = gradient_steps.batches_of(features[None], labels[None], most=256, seed=task.seed)
+        data = gradient_steps.batches_of(views, labels, most=256, seed=task.seed)
         rate = keras.optimizers.schedules.CosineDecay(1e-3, TIP_EPOCHS * data.steps)
         optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, epsilon=1e-4, name="optimizer")
         adapter.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))

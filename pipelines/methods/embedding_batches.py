@@ -13,7 +13,7 @@ class Embedded:
 
     Attributes:
         values: float32 [v, m, e]; pass number i reads view i modulo v.
-        labels: int32 [v, m], places in the classes that are learnt.
+        labels: int32 [m], places in the classes that are learnt.
         batch_size: rows of a step; those left over at the end of a pass are dropped, as in CoOp.
         seed: of the order.
     """
@@ -41,7 +41,7 @@ class Embedded:
                 epoch, inside = divmod(step, self.steps)
                 order = np.random.default_rng((self.seed, epoch)).permutation(self.values.shape[1])
                 chosen, view = order[inside * b : (inside + 1) * b][rows], epoch % len(self.values)
-                yield self.values[view, chosen], self.labels[view, chosen]
+                yield self.values[view, chosen], self.labels[chosen]
 
         size = rows.stop - rows.start
         signature = (tf.TensorSpec((size, e), tf.float32), tf.TensorSpec((size,), tf.int32))
@@ -49,15 +49,3 @@ class Embedded:
         return found.apply(
             tf.data.experimental.assert_cardinality(epochs * self.steps - start_step)
         )
-
-
-def resampled(
-    values: np.ndarray, labels: np.ndarray, *, classes: int, shots: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """`shots` rows of each class, [v, c * shots, ...], where a view may have fewer of some."""
-    rows = [
-        np.concatenate([np.resize(np.flatnonzero(view == c), shots) for c in range(classes)])
-        for view in labels
-    ]
-    chosen = np.stack(rows)
-    return np.take_along_axis(values, chosen[..., None], 1), np.take_along_axis(labels, chosen, 1)

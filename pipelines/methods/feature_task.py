@@ -1,6 +1,5 @@
 """The input of a method on cached features: a sample of embeddings, and their classes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +39,8 @@ class Task:
     """What is learnt from, and what for.
 
     Attributes:
-        train: features and classes that are learnt from; the class is its place in `seen`.
+        train: features and classes that are learnt from; the class is its place in `seen`. In
+            several views of each image, features [v, n, d], the first as evaluation sees it.
         validation: those that it chooses by.
         names: of all classes of the set.
         seen: labels of the classes that are learnt, ascending.
@@ -53,7 +53,6 @@ class Task:
         shots: images of each class; 0 for all there are.
         seed: of everything random.
         class_weight: power by which images of rare classes count for more; 0 for all alike.
-        views: gives augmented views of the sample, features [v, n, d] and classes [v, n].
         prompts: how prompts are learnt.
     """
 
@@ -70,8 +69,18 @@ class Task:
     shots: int = 0
     seed: int = 0
     class_weight: float = 0.0
-    views: Callable[[], Rows] | None = None
     prompts: PromptOptions = field(default_factory=PromptOptions)
+
+    @property
+    def views(self) -> np.ndarray:
+        """Features [v, n, d] of what is learnt from, also where there is one view alone."""
+        return self.train[0] if self.train[0].ndim == 3 else self.train[0][None]
+
+    @property
+    def stacked(self) -> Rows:
+        """All views of what is learnt from as images of their own: view by view."""
+        values = self.views
+        return values.reshape(-1, values.shape[2]), np.tile(self.train[1], len(values))
 
     @property
     def seen_names(self) -> list[str]:

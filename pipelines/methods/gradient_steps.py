@@ -12,7 +12,7 @@ DIVERGED = 1000  # the last loss over the first, from which on the weights are o
 
 
 def batches_of(values: np.ndarray, labels: np.ndarray, *, most: int, seed: int) -> Embedded:
-    """Features [v, n, d] and classes [v, n] in steps of `most` rows, or of all there are."""
+    """Features [v, n, d] and classes [n] in steps of `most` rows, or of all there are."""
     import tensorflow as tf
 
     devices = tf.distribute.get_strategy().num_replicas_in_sync

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.runs.features import EMBEDDING
-
 if TYPE_CHECKING:
     import keras
 
@@ -87,7 +85,7 @@ class Method:
         passes: over the training images, forward and backward, in those of one epoch; what its
             time is predicted by.
         fit: of a method on cached features.
-        view: of the features that it reads; see `pipelines.runs.features`.
+        takes_views: whether it learns from several views of an image in the feature cache.
         trains: of the compared model: "all" weights of the image side and the head, all but the
             head ("image"), the "last" blocks, "lora", "lora in both", the "head" alone, or "both"
             towers.
@@ -113,13 +111,20 @@ class Method:
     reads_captions: bool = False
     passes: float = 1.0
     fit: "Callable[[Task], Fitted] | None" = None
-    view: str = EMBEDDING
+    takes_views: bool = False
     trains: str = ""
     head: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     network: str | None = None
     flops: float = 0.0
     image_size: int = 0
+
+    @property
+    def without_views(self) -> str:
+        """Why it takes no views."""
+        if self.fit is None:
+            return "which cuts images out anew in every pass"
+        return "which learns nothing from the images themselves"
 
     @property
     def family(self) -> str:

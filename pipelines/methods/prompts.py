@@ -87,8 +87,7 @@ def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
     prompts = learner(
         method, task.model, task.seen_names, options, seed=task.seed, templates=task.templates
     )
-    x, y = (each[None] for each in task.train) if task.views is None else task.views()
-    data = gradient_steps.batches_of(unit(x), y, most=most, seed=task.seed)
+    data = gradient_steps.batches_of(unit(task.views), task.train[1], most=most, seed=task.seed)
     rate = schedule.CoOpSchedule(options.learning_rate, steps=data.steps, epochs=epochs)
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, name="optimizer")
     if task.model.text_tower.compute_dtype == "float16":

@@ -58,6 +58,7 @@ _ROWS = (
         draws=False,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=basic_methods.linear_probe,
     ),
     Method(
@@ -69,6 +70,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=feature_methods.method("text-probe"),
     ),
     Method(
@@ -80,6 +82,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=feature_methods.method("gaussian"),
     ),
     Method(
@@ -91,6 +94,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=feature_methods.method("blend"),
     ),
     Method(
@@ -101,6 +105,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=feature_methods.method("cross-modal"),
     ),
     Method(
@@ -112,6 +117,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=feature_methods.method("projection"),
     ),
     Method(
@@ -123,6 +129,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
+        takes_views=True,
         fit=feature_methods.method("proker"),
     ),
     Method(
@@ -134,6 +141,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
+        takes_views=True,
         fit=basic_methods.tip_adapter,
     ),
     Method(
@@ -145,6 +153,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
+        takes_views=True,
         fit=basic_methods.tip_adapter_f,
     ),
     Method(
@@ -155,6 +164,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=prompts.coop,
     ),
     Method(
@@ -165,6 +175,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
+        takes_views=True,
         fit=prompts.kgcoop,
     ),
     Method(
@@ -175,6 +186,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.5,
+        takes_views=True,
         fit=prompts.cocoop,
     ),
     Method(
@@ -321,6 +333,7 @@ _ROWS = (
         "the best row on cached features, or paint and part of the way back, if that is better",
         rows_for_new_names=True,
         passes=2.5,
+        takes_views=True,  # for the rows on cached features that it tries
         options={"method": "auto"},
     ),
     Method(

@@ -3,13 +3,14 @@
 A folder of it holds a folder for each model, split and view. Inside are pieces, each a safetensors
 file of the ids and features of some images, written whole or not at all: a computation that was
 stopped goes on, and a request for other images of the split computes only those that are missing.
+View 0 of an image is what evaluation sees; the others are cut out and flipped at random, by the
+number of the view and the image alone, so that all rows, seeds and numbers of shots share them.
 """
 
-import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 from duet import files
 from pipelines.runs import array_files
-from pipelines.runs.features import EMBEDDING, Features, encoded, encoder
+from pipelines.runs.features import Features, encoded, encoder
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 PIECE = 1024  # images per file
+
+CROP_SCALE = (0.5, 1.0)  # of views but the first, as in Tip-Adapter and ProLIP
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class FeatureCache:
         split: str,
         ids: Sequence[int] | np.ndarray | None = None,
         *,
-        view: str = EMBEDDING,
+        views: int = 1,
     ) -> Features:
         """Returns features of a split's images in the order of `ids`, computing missing ones.
 
@@ -68,8 +71,18 @@ class FeatureCache:
             model: with an image tower, and perhaps an image projection.
             split: of the records.
             ids: of images, as `labels` gives them; all of the split in stored order without.
-            view: `EMBEDDING` or `PRE_PROJECTION`.
+            views: of each image, the first as evaluation sees it; of more than one the values are
+                [v, n, d].
         """
+        found = [self._read(model, split, ids, view) for view in range(max(views, 1))]
+        if len(found) == 1:
+            return found[0]
+        seconds = sum(each.seconds for each in found)
+        return Features(np.stack([each.values for each in found]), found[0].labels, seconds)
+
+    def _read(
+        self, model: Any, split: str, ids: Sequence[int] | np.ndarray | None, view: int
+    ) -> Features:
         every, labels = self.labels(split)
         wanted = every if ids is None else np.asarray(ids, np.int64)
         folder = self._folder(model, split, view)
@@ -86,18 +99,6 @@ class FeatureCache:
             values[rows], labels[_places(wanted, among=every)], float(seconds[rows].sum())
         )
 
-    def once(self, name: str, key: dict[str, Any], make: Callable[[], Features]) -> Features:
-        """Returns `make()`, cached under a key as a whole, for example for augmented views."""
-        if self.folder is None:
-            return make()
-        path = self.folder / f"{name}-{_digest(key)}.safetensors"
-        with contextlib.suppress(FileNotFoundError, ValueError):  # damaged: made again
-            found = array_files.read(path)
-            return Features(found["values"], found["labels"])
-        made = make()
-        array_files.write(path, {"values": made.values, "labels": made.labels})
-        return made
-
     def fingerprint(self, model: Any) -> str:
         """Returns a hash of everything that determines a model's image features."""
         tower = model.image_tower
@@ -106,19 +107,20 @@ class FeatureCache:
             self._fingerprints[id(tower)] = (tower, _fingerprint(model))
         return self._fingerprints[id(tower)][1]
 
-    def _folder(self, model: Any, split: str, view: str) -> Path | None:
+    def _folder(self, model: Any, split: str, view: int) -> Path | None:
         if self.folder is None:
             return None
+        name = f"view-{view}" if view else "embedding"
         key = {
             "model": self.fingerprint(model),
             "shards": [shard.sha256 for shard in self.manifest.split(split).shards],
             "preprocessing": model.preprocessing,
-            "view": view,
+            "view": {name: CROP_SCALE} if view else name,
         }
-        return self.folder / f"{split}-{view}-{_digest(key)}"
+        return self.folder / f"{split}-{name}-{_digest(key)}"
 
     def _computed(
-        self, model: Any, split: str, ids: np.ndarray, *, view: str, folder: Path | None
+        self, model: Any, split: str, ids: np.ndarray, *, view: int, folder: Path | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
         import tfrecords
 
@@ -126,17 +128,27 @@ class FeatureCache:
             width = max(getattr(model, "embed_dim", 0), model.image_tower.output_dim)
             files.room(folder, 4.0 * len(ids) * width, what=f"features of {split}")
         which = None if len(ids) == self.manifest.split(split).count else tuple(ids.tolist())
-        load = partial(tfrecords.load, self.data, split, batch_size=self.batch_size, ids=which)
+        load = partial(tfrecords.load, self.data, split, ids=which, **_of_view(view))
+        size = min(self.batch_size, len(ids)) if view else self.batch_size
+        what = f"embedding {split}" + (f", view {view + 1}" if view else "")
         with tfrecords.naming_damage(self.data):
-            encode, batches = encoder(model, view), load(**model.preprocessing)
+            encode, batches = encoder(model), load(batch_size=size, **model.preprocessing)
             done, begun = 0, time.perf_counter()
-            for found in _in_pieces(encode, batches, count=len(ids), what=f"embedding {split}"):
+            for found in _in_pieces(encode, batches, count=len(ids), what=what):
                 piece, done = ids[done : done + len(found)], done + len(found)
                 seconds, begun = time.perf_counter() - begun, time.perf_counter()
                 if folder is not None:
                     arrays = {"ids": piece, "values": found, "seconds": np.array([seconds])}
                     array_files.write(folder / f"{_digest(piece.tolist())}.safetensors", arrays)
                 yield piece, found, seconds
+
+
+def _of_view(view: int) -> dict[str, Any]:
+    """What `tfrecords.load` is told to cut out and flip each image in stored order."""
+    if not view:
+        return {}
+    cut = {"crop_scale": CROP_SCALE, "flip": True, "shuffle": False}
+    return {"training": True, "epochs": 1, "seed": view, **cut}
 
 
 def _in_pieces(encode: Any, batches: Any, *, count: int, what: str) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Compute image features, with or without the projection."""
+"""Compute image features."""
 
 import functools
 import time
@@ -8,17 +8,13 @@ from typing import Any
 
 import numpy as np
 
-EMBEDDING = "embedding"  # the view behind the image projection, not of unit length
-
-PRE_PROJECTION = "pre-projection"  # the view before it
-
 
 @dataclass(frozen=True)
 class Features:
     """Rows belong together.
 
     Attributes:
-        values: float32 [n, d].
+        values: float32 [n, d], or [v, n, d] in several views of each image.
         labels: int32 [n], or float32 [n, classes] where images have several.
         seconds: that computing them took, now or when they were put into the cache.
     """
@@ -28,12 +24,9 @@ class Features:
     seconds: float = 0.0
 
 
-def encoder(model: Any, view: str = EMBEDDING) -> Callable[[Any], Any]:
-    """Images [b, s, s, 3] -> one view of them by a model's image side [b, d], compiled."""
-    if view not in (EMBEDDING, PRE_PROJECTION):
-        raise ValueError(f"view: expected {EMBEDDING} or {PRE_PROJECTION}; got {view!r}")
-    projection = getattr(model, "image_projection", None) if view == EMBEDDING else None
-    return _side(model.image_tower, projection).encode_image
+def encoder(model: Any) -> Callable[[Any], Any]:
+    """Images [b, s, s, 3] -> features [b, d] by a model's image side, not of unit length."""
+    return _side(model.image_tower, getattr(model, "image_projection", None)).encode_image
 
 
 @functools.lru_cache(maxsize=2)  # tracing takes seconds, and rows of a comparison share a model
@@ -55,8 +48,7 @@ def compute(
 
     Args:
         encode: images [b, s, s, 3] -> features [b, d], such as a model's `encode_image`.
-        batches: of `tfrecords.load`: images as evaluation sees them, or augmented views of
-            each in as many epochs of training.
+        batches: of `tfrecords.load`.
         count: images, for the progress bar.
         what: it says.
     """
