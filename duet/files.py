@@ -2,7 +2,8 @@
 
 The one place where Duet writes beside a file and renames. A name is seen with all of its content
 or not at all, whatever kills the process; what a killed process left is known by its name,
-`.unfinished.PID.NAME`, and removed by the next one that writes there.
+`.unfinished.WRITER.NAME`, and removed by the next one that writes there. A writer is the number of
+a process and when it was started: in a container the next one has the same number.
 """
 
 import contextlib
@@ -57,7 +58,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         ...     model.save(unfinished)
     """
     path = Path(path)
-    unfinished = path.with_name(f"{_PREFIX}{os.getpid()}.{path.name}")
+    unfinished = path.with_name(f"{_PREFIX}{_writer(os.getpid())}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path.parent, path.name)
@@ -83,8 +84,8 @@ def together(folder: str | Path) -> Iterator[Path]:
         CannotWriteError: no room, no permission, or a read-only file system.
     """
     folder = Path(folder)
-    staging = folder / f"{_PREFIX}{os.getpid()}.staging"
-    moving = staging.with_name(f"{_PREFIX}{os.getpid()}.{_MOVING}")
+    staging = folder / f"{_PREFIX}{_writer(os.getpid())}.staging"
+    moving = staging.with_name(f"{_PREFIX}{_writer(os.getpid())}.{_MOVING}")
     try:
         sweep(folder)
         staging.mkdir(parents=True)
@@ -163,8 +164,14 @@ def is_leftover(path: Path) -> bool:
     """Whether a killed process left this: an unfinished file whose writer is gone."""
     if not path.name.startswith(_PREFIX):
         return False
-    number = path.name.removeprefix(_PREFIX).split(".", 1)[0]
-    return number.isdigit() and not _is_running(int(number))
+    writer = path.name.removeprefix(_PREFIX).split(".", 1)[0]
+    number = writer.partition("-")[0]
+    if not number.isdigit():
+        return False
+    if not _is_running(int(number)):
+        return True
+    running = _writer(int(number))
+    return running != number and writer not in (number, running)
 
 
 def sweep(folder: str | Path) -> None:
@@ -249,6 +256,14 @@ def _remove_leftovers(folder: Path, name: str) -> None:
     for path in folder.glob(f"{_PREFIX}*.{name}"):
         if is_leftover(path):
             remove(path)
+
+
+def _writer(pid: int) -> str:
+    """A running process's number, and when it was started where the system says so."""
+    with contextlib.suppress(OSError, IndexError):
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{pid}-{ticks}"
+    return str(pid)
 
 
 def _is_running(pid: int) -> bool:

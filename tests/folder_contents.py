@@ -14,12 +14,9 @@ import numpy as np
 # What is another at every run: times, memory, and what is made of them.
 VOLATILE = {
     "created",
-    "seconds",
-    "images_per_second",
-    "peak_rss_bytes",
     "date_saved",
     "cost",
-    "bytes",
+    "batches",  # of serving: as many requests as there is time for
     "shared_object_id",  # an address in memory
 }
 
@@ -91,7 +88,11 @@ def _steady_columns(data: bytes) -> bytes:
 
 def _steady(found: object) -> object:
     if isinstance(found, dict):
-        return {key: _steady(value) for key, value in found.items() if key not in VOLATILE}
+        return {
+            key: _steady(value)
+            for key, value in found.items()
+            if key not in VOLATILE and not _TIMES.search(key)
+        }
     if isinstance(found, str):
         return re.sub(r"takes [\d.,]+ (s|min|h)\b", "", found)  # of the recommendation
     return [_steady(each) for each in found] if isinstance(found, list) else found

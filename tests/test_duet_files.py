@@ -119,6 +119,15 @@ def test_an_unfinished_file_of_a_running_process_stays(tmp_path):
         assert unfinished.exists() and not files.is_leftover(unfinished)
 
 
+def test_an_unfinished_file_of_an_earlier_process_with_the_same_number_goes(tmp_path):
+    """As in a container, where the number of the process is the same every time."""
+    for name in (f"{os.getpid()}-1.a", f"{os.getpid()}-1.staging"):
+        (tmp_path / f".unfinished.{name}").mkdir()
+    with files.together(tmp_path) as staging:
+        (staging / "b").touch()
+    assert names(tmp_path) == ["b"]
+
+
 def test_a_lock_is_one_process_and_dies_with_it(tmp_path):
     out = tmp_path / "run"
     program = "with files.locked(sys.argv[1]):\n    os.kill(os.getpid(), 9)"

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -328,6 +329,16 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, tmp_path, capsys, mode
     assert export(home, tmp_path / "out", *more, model=model) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and error[0].startswith("error: ") and message in error[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx", "openvino"])
+def test_weights_that_a_format_cannot_hold_are_refused_before_work(format, tmp_path):
+    options = SimpleNamespace(format=format, model="huge.keras")
+    model = SimpleNamespace(weights=[SimpleNamespace(shape=(2**15, 2**14))])  # of 2 GiB
+    huge = SimpleNamespace(model=model, name="huge.keras")
+    with pytest.raises(RuntimeError, match=rf"huge.keras has weights of 2.1 GB; {format} holds"):
+        deployment_export.export(options, huge, None, out=tmp_path / "out", results=None)
     assert not (tmp_path / "out").exists()
 
 

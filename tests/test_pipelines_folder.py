@@ -102,8 +102,10 @@ def test_a_finished_run_is_known_by_its_options(tmp_path):
 
     begin(tmp_path, epochs=3)
     assert not is_finished(epochs=3)
-    (tmp_path / "model.keras").touch()
+    for name in ("model.keras", ".lock", ".unfinished.1999999999.report.html"):
+        (tmp_path / name).touch()
     assert is_finished(epochs=3) and not is_finished(epochs=4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "model.keras"]
 
 
 def test_a_second_process_is_refused_and_makes_nothing(tmp_path):

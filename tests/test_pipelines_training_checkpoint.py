@@ -113,6 +113,19 @@ def test_steps_are_in_order_and_partial_files_are_none(tmp_path):
     assert checkpoint_file.steps(tmp_path / "nowhere") == []
 
 
+def test_one_that_a_killed_process_had_still_to_remove_goes(tmp_path):
+    model = build()
+    for step in (2, 3, 4, 6):
+        path = checkpoint_file.path_of(tmp_path, step)
+        checkpoint_file.save(
+            model, path, {"step": step, "seconds": 0, "history": [], "callbacks": []}
+        )
+    assert Checkpoint(tmp_path, steps_per_epoch=5, writes=False).resume(model, []) == 6
+    assert checkpoint_file.steps(tmp_path) == [2, 3, 4, 6]
+    assert Checkpoint(tmp_path, steps_per_epoch=5).resume(model, []) == 6
+    assert checkpoint_file.steps(tmp_path) == [4, 6]
+
+
 def test_a_new_run_starts_at_nothing(tmp_path):
     checkpoint = Checkpoint(tmp_path / "checkpoints", steps_per_epoch=5)
     assert checkpoint.resume(build(), []) == 0 and not checkpoint.stopped_early

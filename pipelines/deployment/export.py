@@ -7,6 +7,7 @@ that was trained here `certainty`, its temperature and thresholds (see `metrics.
 """
 
 import json
+import math
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
@@ -34,6 +35,9 @@ FILES = {
     "onnx": (ONNX,),
     "openvino": (OPENVINO, "model.bin"),
 }
+
+# A flatbuffer and a protobuf, of which OpenVINO's files are made, have no more bytes.
+LARGEST = dict.fromkeys(("litert", "onnx", "openvino"), 2**31)
 
 TOLERANCE = 1e-4  # of probabilities
 
@@ -88,8 +92,14 @@ def export(
 
     Raises:
         RuntimeError: predictions differ from the Keras model's for a reason other than 8-bit
-            quantization.
+            quantization; a file of the format cannot hold the weights.
     """
+    size = sum(4 * math.prod(weight.shape) for weight in deployable.model.weights)
+    if size >= (most := LARGEST.get(options.format, math.inf)):
+        raise RuntimeError(
+            f"{deployable.name} has weights of {size / 1e9:.1f} GB; {options.format} holds less "
+            f"than {most / 1e9:.1f} GB: give --format saved-model"
+        )
     with folder.filled_at_once(out) as staging:
         images = compared_images(options, manifest)
         found = WRITERS[options.format](options, deployable, staging, images=images)

@@ -76,10 +76,15 @@ def tidy(out: Path) -> None:
 def is_finished(
     out: str | Path, options: Any, *, finished: str, free: tuple[str, ...] = ()
 ) -> bool:
-    """Whether a run with the same options has come to its end in `out`; as `check_resumable`."""
+    """Whether a run with the same options has come to its end in `out`; as `check_resumable`.
+
+    Takes away what it left where it was killed as it ended.
+    """
     out = Path(out)
-    begun = (out / finished).is_file() and (out / CONFIG).is_file()
-    return begun and not _changed(out, options, free)
+    ended = (out / finished).is_file() and (out / CONFIG).is_file()
+    if ended := ended and not _changed(out, options, free):
+        tidy(out)
+    return ended
 
 
 def check_resumable(

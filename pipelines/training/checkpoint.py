@@ -75,6 +75,7 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: it is damaged, or of another model.
         """
         self.peers = peers
+        self._remove_older()  # what a process that was killed after it saved had still to do
         if found := checkpoint_file.steps(self.directory):
             path = self._resumed_from = checkpoint_file.path_of(self.directory, found[-1])
             state = checkpoint_file.restore(model, path)
@@ -149,6 +150,10 @@ class Checkpoint(keras.callbacks.Callback):
         path = checkpoint_file.path_of(self.directory, self.step)
         if not checkpoint_file.save(self.model, path, state, writes=self.writes):
             self._complain_of_nan("a weight")
+        self._remove_older()
+
+    def _remove_older(self) -> None:
+        """All checkpoints but the newest `KEPT`."""
         if self.writes:
             for step in checkpoint_file.steps(self.directory)[:-KEPT]:
                 checkpoint_file.path_of(self.directory, step).unlink()
