@@ -9,6 +9,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duet
-from duet import files
+from duet import exception_summary, files
 from pipelines.runs import rerun_command
 
 COMMANDS = {
@@ -47,6 +48,8 @@ SYSTEM = (
     *(errno.ENOMEM, errno.EFBIG),
 )
 
+TENSOR = re.compile(r"shape\[[\d,]*\] and type \w+")
+
 LONGEST = 1000  # characters of an error; what a file holds may be quoted in it
 
 BROKEN_PIPE = 141  # as a shell has it of a program that SIGPIPE ends
@@ -59,6 +62,7 @@ PACKAGES = ("duet", "tfrecords", "dual_encoder", "classifiers", "pipelines")
 def main(argv: list[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    _open_closed_streams()
     try:
         seen = sys.stderr is not None and sys.stderr.isatty()  # either may be closed
         with _sigterm_is_ctrl_c(), _bars(quiet="--quiet" in argv or not seen):
@@ -69,6 +73,16 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader closed the pipe, as in `duet --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def _open_closed_streams() -> None:
+    """A stream that the caller closed leads nowhere: the next file that is opened would get its
+    number, and what libraries print there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
 
 
 @contextlib.contextmanager
@@ -129,6 +143,19 @@ def _main(argv: list[str], verbose: bool) -> int:
         return _complain(f"out of memory ({error})".replace(" ()", ""), 1)
     except (ValueError, OSError) as error:
         return _user_error(error, 2, verbose=verbose)
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's, not imported for it
+            raise
+        return _complain(_exhausted(error), 1)
+
+
+def _exhausted(error: Exception) -> str:
+    """What TensorFlow says of memory or a disk that was not enough, in a line."""
+    if os.strerror(errno.ENOSPC) in str(error):
+        return exception_summary.first_line(error)
+    tensor = TENSOR.search(str(error))
+    what = f" ({tensor[0]})" if tensor else ""
+    return f"out of memory{what}; a smaller --batch-size or --micro-batch takes less"
 
 
 def _print_completion(shells: list[str]) -> int:
@@ -184,7 +211,8 @@ def _user_error(error: Exception, status: int, *, verbose: bool) -> int:
 
 def _complain(message: str, status: int) -> int:
     line = " ".join(message.split()).replace(rerun_command.MODULE, rerun_command.program())
-    line = line.encode("utf-8", "backslashreplace").decode()  # names of files need not be text
+    # Names of files need not be text, or are orders to the terminal.
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
     line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
     print(f"error: {line}", file=sys.stderr)
     return status

@@ -14,7 +14,7 @@ def run(options: Options) -> None:
     config.check_ranges(options, RANGES)
     manifest = None if options.data is None else Manifest.read(options.data)
     check(options, manifest)
-    if options.data is not None and manifest is not None:
+    if options.data and manifest:
         read = (options.split, *([options.calibration_split] if options.int8 else ()))
         verify_splits(options.data, manifest, *read)
     templates = class_names = None

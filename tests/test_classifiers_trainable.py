@@ -8,6 +8,7 @@ from tiny_models import PIXELS, clip
 import classifiers
 import dual_encoder
 from classifiers import averaged_weights, trainable
+from dual_encoder.towers.fastvit import FastViT
 
 NAMES = ["red cat", "blue dog", "café"]
 LABELS = np.array([0, 1, 2])
@@ -39,11 +40,17 @@ def resnet():
     return classifiers.from_model(tower, classes=3)
 
 
+def fastvit():
+    sizes = dict(depths=(1, 2), widths=(8, 32), mlp_ratio=2, layer_norm=True)
+    return classifiers.from_model(FastViT(32, **sizes), classes=3)
+
+
 @pytest.mark.parametrize(
     ("make", "blocks"),
     [
         (classifier, 2),
         (resnet, 5),
+        (fastvit, 3),
         (lambda: network("convnet-tiny", 32), 4),
         (lambda: network("resnet50", 32), 16),
         (lambda: network("xception", 71), 14),
@@ -166,6 +173,16 @@ def test_lora_trains_small_matrices_and_merges_them():
     assert merged.count_params() < model.count_params()
     with pytest.raises(ValueError, match="a tower of transformer blocks; this one has none"):
         trainable.add_lora(network("convnet-tiny", 16), rank=2)
+
+
+def test_lora_takes_the_matrices_of_convolutional_blocks_and_of_those_that_attend():
+    model = fastvit()
+    trainable.add_lora(model, rank=2)
+    found = {v.path.split("/", 2)[2] for v in model.trainable_variables if "lora" in v.name}
+    assert len(found) == 2 * (2 + 4 + 4)  # two factors of each matrix
+    assert {path.split("/")[0] for path in found} == {
+        "stage_0_block_0", "stage_1_block_0", "stage_1_block_1"
+    }  # fmt: skip
 
 
 def test_lora_in_both_towers_starts_at_zero_shot_and_merges_into_a_dual_encoder():

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tiny_sizes import name_tiny_towers
 
 import dual_encoder
 
@@ -43,10 +44,21 @@ def test_a_model_that_duet_has_not_is_refused_by_its_name():
     assert "vitamin_large_224" in message and "\n" not in message
 
 
-def test_a_tag_is_loaded_from_its_repository(hub):
-    folder = FIXTURES / "open_clip_clipa"
+@pytest.mark.parametrize(
+    ("name", "fixture"),
+    [
+        ("ViT-L-14-CLIPA/datacomp1b", "open_clip_clipa"),
+        ("MobileCLIP-S1/datacompdr", "open_clip_fastvit"),
+    ],
+)
+def test_a_tag_is_loaded_from_its_repository(hub, monkeypatch, name, fixture):
+    name_tiny_towers(monkeypatch)
+    folder = FIXTURES / fixture
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    hub.publish(TAGS["ViT-L-14-CLIPA/datacomp1b"].repository, files)
-    model = dual_encoder.load("ViT-L-14-CLIPA/datacomp1b")
+    hub.publish(TAGS[name].repository, files)
+    model = dual_encoder.load(name)
     wanted = load_file(folder / "expected.safetensors")
     np.testing.assert_allclose(model.encode_text(wanted["token_ids"]), wanted["text"], atol=1e-5)
+    np.testing.assert_allclose(
+        model.encode_image(wanted["image_pixels"]), wanted["image"], atol=1e-5
+    )

@@ -158,7 +158,7 @@ def test_pixels_that_fill_no_patch_may_be_left_out():
     ("options", "message"),
     [
         ({"image_size": 30}, "image_size: expected a multiple of the patch size 8; got 30"),
-        ({"stem": "conv"}, "stem: expected one of patch, convolutions; got 'conv'"),
+        ({"stem": "conv"}, "stem: expected one of patch, convolutions, nested; got 'conv'"),
         (
             {"pooling": "max"},
             "pooling: expected one of token, average, attention, query; got 'max'",
@@ -166,6 +166,10 @@ def test_pixels_that_fill_no_patch_may_be_left_out():
         (
             {"image_size": 36, "patch_size": 12, "stem": "convolutions"},
             'patch_size: stem="convolutions" expects a power of two; got 12',
+        ),
+        (
+            {"image_size": 36, "patch_size": 6, "stem": "nested"},
+            'patch_size: stem="nested" expects a multiple of 4; got 6',
         ),
     ],
 )

@@ -132,6 +132,8 @@ def test_other_methods_learn_colours(home, method, more):
         assert found["metrics"]["top1"] > (0.9 if method == "linear-probe" else 0.3)
     assert ("linear probe: C = " in output) == ("lora" not in method)
     assert found["steps"] == {"linear-probe": 0, "lp-ft": 10, "lora": 6, "clip-lora": 6}[method]
+    cost = found["cost"]
+    assert cost["trained_parameters"] < cost["parameters"] or method == "lp-ft"
     model = keras.saving.load_model(home / method / "model.keras")
     assert not any("lora" in variable.path for variable in model.variables)
 

@@ -210,6 +210,80 @@ def test_ctrl_c_and_whoever_terminates_get_one_line(number, monkeypatch, capsys)
     assert signal.signal(number, found) is before
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_was_closed_leads_nowhere(name, monkeypatch):
+    number = ("stdin", "stdout", "stderr").index(name)
+    kept = os.dup(number)
+    monkeypatch.setattr(sys, name, None)  # as Python has it then
+    os.close(number)
+    try:
+        statuses = main(["--version"]), main(["nothing"])
+        assert os.path.samestat(os.fstat(number), os.stat(os.devnull))
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+    assert statuses == (0, 2)
+
+
+EXHAUSTED = {
+    "OOM when allocating tensor with shape[9,9] and type float on /device:CPU:0 [Op:Fill]": (
+        "error: out of memory (shape[9,9] and type float); a smaller --batch-size or "
+        "--micro-batch takes less\n"
+    ),
+    "out/variables; No space left on device\nat node": (
+        "error: out/variables; No space left on device\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", EXHAUSTED)
+def test_memory_that_is_not_enough_for_tensorflow_is_one_line(said, monkeypatch, capsys):
+    import tensorflow as tf
+
+    import pipelines.datasets
+
+    def fail():
+        raise tf.errors.ResourceExhaustedError(None, None, said)
+
+    monkeypatch.setattr(pipelines.datasets, "entries", fail)
+    assert main(["datasets"]) == 1
+    assert capsys.readouterr().err == EXHAUSTED[said]
+
+
+def test_memory_that_is_not_enough_for_an_array_is_one_line(monkeypatch, capsys):
+    import pipelines.datasets
+
+    monkeypatch.setattr(pipelines.datasets, "entries", lambda: np.zeros(2**46))
+    assert main(["datasets"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: out of memory (Unable to allocate 512. TiB")
+    assert error.count("\n") == 1
+
+
+def test_names_that_no_file_can_have_are_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        Path("in", name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(f"in/{name}/1.png")
+    for words, said in (
+        (["--folder", "a\0b", "--out", "out"], "--folder: expected no zero byte; got 'a\\x00b'"),
+        (["--folder", "in", "--out", "n" * 300], f"{'n' * 300}/manifest.json: file name too long"),
+        (["--folder", "n" * 300, "--out", "out"], f"{'n' * 300}: file name too long"),
+    ):
+        assert main(["prepare", *words, "--workers", "1"]) == 2
+        assert capsys.readouterr().err == f"error: {said}\n"
+    images = ["--model", "m.keras", "--images", "x", "a\0b", "--out", "o.csv"]
+    assert main(["predict", *images]) == 2
+    assert capsys.readouterr().err == "error: --images: expected no zero byte; got 'a\\x00b'\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_what_a_name_would_do_to_a_terminal_is_shown_and_not_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "--data", "\x1b[2Jgone", "--model", "m", "--out", "o"]) == 2
+    assert "\\x1b[2Jgone" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder with `records`, and `one`: what one device makes of them."""

@@ -425,7 +425,7 @@ def main() -> int:
     parser.add_argument("--points", type=int, help="places to die in each command; all without")
     options = parser.parse_args()
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
-    # As in the tests: threads wait spinning; of the million objects of a graph none is garbage.
+    # As in the tests: threads wait spinning, and graphs are a million objects that all stay.
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1")
     gc.set_threshold(50_000, 50, 20)
     sys.path.insert(0, str(TESTS.parent))

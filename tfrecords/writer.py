@@ -101,7 +101,7 @@ def write(
                 _run_with_bar(todo, job, workers=workers, progress=progress)
             return _finish(job, plan, options)
     except OSError as error:
-        if error.errno is None:  # raised by Duet, already readable
+        if error.errno in (None, errno.ENAMETOOLONG):  # Duet's own, or wrong input
             raise
         raise _write_error(error, directory) from None
 

@@ -83,7 +83,7 @@ class FastViTBlock(keras.layers.Layer):
         mlp_dim: units of the hidden layer of the mlp.
         attends: whether attention mixes places.
         layer_norm: whether the norm before attention is a layer norm; a batch norm is part of the
-            projection to queries, keys and values, and its bias.
+            projection to queries, keys and values.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class FastViTBlock(keras.layers.Layer):
         if not attends:
             self.mixer = depthwise(3, name="mixer")
         else:
-            self.query_key_value = dense(3 * width, use_bias=not layer_norm, name="query_key_value")
+            self.query_key_value = dense(3 * width, name="query_key_value")
             self.attention_output = dense(width, name="attention_output")
             if layer_norm:
                 self.norm = keras.layers.LayerNormalization(

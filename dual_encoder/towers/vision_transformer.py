@@ -49,7 +49,8 @@ class VisionTransformer(ImageTower):
 
     Raises:
         ValueError: `patch_size` does not divide `image_size`, or is no power of two with
-            another `stem` than `"patch"`; an unknown `stem` or `pooling`.
+            `stem="convolutions"` or no multiple of 4 with `"nested"`; an unknown `stem` or
+            `pooling`.
     """
 
     def __init__(
@@ -206,5 +207,9 @@ def _check(image_size: int, patch_size: int, *, stem: str, pooling: str) -> None
     ):
         if value not in choices:
             raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
-    if stem != "patch" and (patch_size.bit_count() != 1 or (stem == "nested" and patch_size < 4)):
-        raise ValueError(f'patch_size: stem="{stem}" expects a power of two; got {patch_size}')
+    if stem == "convolutions" and patch_size.bit_count() != 1:
+        raise ValueError(
+            f'patch_size: stem="convolutions" expects a power of two; got {patch_size}'
+        )
+    if stem == "nested" and patch_size % 4:
+        raise ValueError(f'patch_size: stem="nested" expects a multiple of 4; got {patch_size}')

@@ -137,8 +137,8 @@ def _of_texts(
     else:
         if class_names is None:
             raise ValueError(
-                f"--class-names: {name} reads class names; expected a file of them, --data for "
-                "those of records, or --prompts"
+                f"--class-names: {name} reads class names; expected names, or a file, --data "
+                "for those of records, or --prompts"
             )
         classifier = dual_encoder.ZeroShotClassifier.from_names(
             model, class_names, templates or ("a photo of a {}.",), progress=True

@@ -116,7 +116,7 @@ def _images(options: Any, model: "DualEncoder", split: str, count: int) -> runs_
     batches = tfrecords.load(
         options.data,
         split,
-        batch_size=options.batch_size,
+        batch_size=min(options.batch_size, count),
         tokenizer=model.tokenizer,
         **model.preprocessing,
     )

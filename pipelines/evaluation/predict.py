@@ -20,7 +20,7 @@ def predict(
     batches = tfrecords.load(
         options.data,
         options.split,
-        batch_size=options.batch_size,
+        batch_size=min(options.batch_size, count),
         **classifier.preprocessing,
     )
     labels, logits, start = [], [], time.perf_counter()

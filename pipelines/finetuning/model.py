@@ -43,6 +43,7 @@ class Adapted:
         embeds: the model whose features are in the cache, where that is not `model`.
         beside: factor and offset of the texts' logits, which put them on the scale of a head that
             was trained afresh; see `pipelines.finetuning.new_class_calibration`.
+        counted: how many numbers were trained, where the model does not show it any more.
     """
 
     model: keras.Model
@@ -54,6 +55,7 @@ class Adapted:
     fitted: Fitted | None = None
     embeds: keras.Model | None = None
     beside: tuple[float, float] | None = None
+    counted: int | None = None
 
     @property
     def has_texts(self) -> bool:
@@ -84,6 +86,8 @@ class Adapted:
     @property
     def trained_parameters(self) -> int:
         """How many numbers training changes; of a linear probe those of the head."""
+        if self.counted is not None:
+            return self.counted
         if self.fitted is not None:
             return self.fitted.trained_parameters
         return sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)

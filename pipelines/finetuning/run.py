@@ -264,6 +264,7 @@ def _train(
     _fit(made, options, out=out, course=course, watched=watched)
     adopt_averages(made.model)
     if "lora" in row.trains:
+        made.counted = made.trained_parameters
         with strategy.scope():
             made.model = trainable.without_lora(made.reader or made.model)
     after = weight_interpolation.weights(made.model) if goes_back else []

@@ -56,8 +56,9 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
         _check_records(recipe, values)
     for name, value in values.items():
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError(f"--{name.replace('_', '-')}: expected no zero byte; got {value!r}")
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str) and "\0" in each:
+                raise ValueError(f"--{name.replace('_', '-')}: expected no zero byte; got {each!r}")
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return options(**{field.name: values[field.name] for field in fields})
 

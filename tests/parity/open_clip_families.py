@@ -82,13 +82,16 @@ def configuration(name: str, *, whole: bool) -> dict[str, Any]:
     return config
 
 
-def compare(name: str, *, whole: bool) -> tuple[int, float, float, float]:
-    """Parameters, and the largest differences of image and text embeddings and of logits."""
+def compare(name: str, *, whole: bool) -> tuple[int, float, float, float, float]:
+    """Parameters; largest differences of image and text embeddings, of logits, of two images."""
     config = configuration(name, whole=whole)
     options = {key: value for key, value in config.items() if key != "custom_text"}
     custom = CoCa if "multimodal_cfg" in config else CustomTextCLIP
     torch.manual_seed(0)
     theirs = scramble((custom if config.get("custom_text") else CLIP)(**options))
+    pixels, ids = inputs(config)
+    x = ((pixels / 255 - np.array(MEAN)) / np.array(STD)).astype("float32").transpose(0, 3, 1, 2)
+    settle(theirs, torch.from_numpy(x))
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent)
         document = {"model_cfg": config, "preprocess_cfg": {"mean": MEAN, "std": STD}}
@@ -97,8 +100,6 @@ def compare(name: str, *, whole: bool) -> tuple[int, float, float, float]:
         tensors = {key: value.contiguous() for key, value in theirs.state_dict().items()}
         save_file(tensors, folder / "open_clip_model.safetensors")
         ours = dual_encoder.load(folder)
-    pixels, ids = inputs(config)
-    x = ((pixels / 255 - np.array(MEAN)) / np.array(STD)).astype("float32").transpose(0, 3, 1, 2)
     with torch.inference_mode():
         images = theirs.encode_image(torch.from_numpy(x), normalize=True).numpy()
         texts = theirs.encode_text(torch.from_numpy(ids.astype("int64")), normalize=True).numpy()
@@ -106,14 +107,33 @@ def compare(name: str, *, whole: bool) -> tuple[int, float, float, float]:
     pairs = (np.array(ours.encode_image(pixels)), images), (np.array(ours.encode_text(ids)), texts)
     scale, (mine, our_texts) = float(theirs.logit_scale.exp()), (each for each, _ in pairs)
     logits = np.array(ours.logit_scale) * mine @ our_texts.T, scale * images @ texts.T
-    return count, *(float(np.abs(mine - wanted).max()) for mine, wanted in (*pairs, logits))
+    together = *pairs, logits, tuple(images)
+    return count, *(float(np.abs(mine - wanted).max()) for mine, wanted in together)
+
+
+def settle(model: torch.nn.Module, x: torch.Tensor) -> None:
+    """Give batch norms the statistics of these images, as training does.
+
+    With others, what a deep network makes of an image depends little on the image.
+    """
+    norms = [each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches, here of one
+    if norms:
+        model.train()
+        with torch.no_grad():
+            model.encode_image(x)
+        model.eval()
 
 
 def inputs(config: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Two images, and two texts of which one fills its row."""
+    """Two images of colour patches and noise, and two texts of which one fills its row."""
     rng, text = np.random.default_rng(0), config["text_cfg"]
     size, length = config["vision_cfg"]["image_size"], text["context_length"]
-    pixels = rng.integers(256, size=(2, size, size, 3), dtype="uint8")
+    places = np.arange(size) * 8 // size
+    patches = rng.integers(200, size=(2, 8, 8, 3), dtype="uint8")[:, places][:, :, places]
+    pixels = patches + rng.integers(56, size=patches.shape, dtype="uint8")
     ids = np.zeros((2, length), "int32")
     end = text["eos_id"] if text.get("pool_type") == "eos" else text["vocab_size"] - 1
     for row, tokens in zip(ids, (7, length), strict=True):
@@ -128,11 +148,11 @@ def main(names: list[str], *, whole: bool) -> int:
         cut_towers()
     wrong = 0
     for name in names:
-        count, image, text, logits = compare(name, whole=whole)
+        count, image, text, logits, apart = compare(name, whole=whole)
         differs = max(image, text) > TOLERANCE
         wrong += differs
         verdict = "DIFFERS" if differs else "ok"
-        cells = f"{image:9.1e} {text:9.1e} {logits:9.1e}"
+        cells = f"{image:9.1e} {text:9.1e} {logits:9.1e} {apart:9.1e}"
         print(f"{name:<30} {count:>13,} {cells} {verdict}", flush=True)
     return wrong
 

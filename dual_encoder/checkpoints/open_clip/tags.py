@@ -18,7 +18,8 @@ class Tag:
     Attributes:
         model, tag: OpenCLIP's names, of the configuration and of the weights.
         repository: on the hub.
-        parameters: exact count; None where the text model is only named.
+        parameters: of OpenCLIP's model, before branches are folded; None where the text model is
+            only named.
         image_size: pixels.
         embed_dim: size of the space that images and texts share.
         licence: of the weights; "" where no source is known (tests/parity/licences.py has them).

@@ -69,6 +69,9 @@ MAP_POOLING = (
 PLACES = one_way(lambda arrays: np.concatenate([np.zeros_like(arrays[0][0, :1]), arrays[0][0]]))
 
 
+NO_BIAS = one_way(lambda arrays: np.zeros(len(arrays[0])))
+
+
 def trunk(tower: keras.layers.Layer, tensors: folded.Names) -> list[Entry]:
     """Of the tower alone, without a prefix on either side; `tensors` are the names in the file."""
     if isinstance(tower, FastViT):
@@ -153,6 +156,7 @@ def _attending(tower: FastViT, block: str) -> list[Entry]:
     if tower.layer_norm:
         table = norm("norm", f"{block}.norm")
         table += linear("query_key_value", query_key_value, bias=False)
+        table += array("query_key_value/bias", f"{query_key_value}.weight", NO_BIAS)
     else:
         table = folded.normed_linear("query_key_value", query_key_value, f"{block}.norm")
     table += scaled_linear("attention_output", f"{mixer}.proj", f"{block}.layer_scale_1.gamma")
