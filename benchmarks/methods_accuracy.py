@@ -144,7 +144,7 @@ def bounds(found: dict, one: dict, prompts: dict) -> dict[str, bool]:
         "text-probe of 1 image >= linear-probe + 5": mean(one, "text-probe")
         >= mean(one, "linear-probe") + 5,
     }
-    if AUTO in found:
+    if {AUTO, named} <= set(found):
         best = max(mean(rows, method) for rows in (found, prompts) for method in rows)
         holds["auto seen >= best row - 1"] = mean(found, AUTO) >= best - 1
         zero_shot = mean(found, named, kept)

@@ -17,7 +17,7 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import folds, next_steps
+    from pipelines.comparison import folds, jobs, next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.worker import Call
     from pipelines.comparison.worker_pool import Workers
@@ -34,6 +34,7 @@ def run(options: Options) -> int:
         manifest, count=options.held_out, names=options.held_out_classes
     )
     options = folds.settled(options, manifest, away)
+    jobs.check(options)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     begun = resume_check.of(manifest, options.model)
     resume_check.check(out, begun)

@@ -202,6 +202,11 @@ def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_pa
         (("--recipes", "vit=food"), "--recipes: no file and no recipe 'food'; recipes: animals10"),
         (("--recipes", "vit=shapes_compare"), "shapes_compare has an option"),
         (("--budget", "soon"), "expected a time such as 30m, 2h or 90s; got 'soon'"),
+        (("--methods", "model-stock", "paint", "--seeds", "1"), "two or more --seeds; got [1]"),
+        (
+            ("--methods", "model-stock", "wise-ft", "--seeds", "1", "2"),
+            "expected one of zero-shot-head, paint, flyp, fine-tune, ft-clip, flyp-captions beside",
+        ),
         (("--held-out", "5"), "expected 1 to 4 of the 6 classes of colours; got 5"),
     ],
 )
@@ -297,6 +302,18 @@ def test_rows_on_features_share_a_process_and_every_other_run_has_its_own(tmp_pa
     batches = comparison_plan.batches(made)
     names = [[job.method.name for job in batch] for batch in batches]
     assert names == [["zero-shot", "linear-probe"], ["flyp"], ["vit"]]
+
+
+def test_model_stock_comes_after_the_runs_that_it_averages(tmp_path):
+    manifest = records(SimpleNamespace(count=80, class_counts=[40, 40]))
+    methods = ["model-stock", "flyp", "zero-shot", "paint", "wise-ft"]
+    options = Options("data", str(tmp_path), methods=methods, seeds=[1, 2], views=3)
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    last = made.jobs[-1]
+    assert last.name == "model-stock, seed 1" and last.options.method == "auto"
+    assert last.options.stock == [str(tmp_path / "runs" / name) for name in ("flyp", "paint")]
+    said = "Rows on cached features learn from 3 views of each training image; "
+    assert f"{said}flyp, zero-shot, paint, wise-ft, model-stock take none." in made.remarks
 
 
 def test_a_page_without_held_out_classes_is_not_about_them():

@@ -13,10 +13,13 @@ from pipelines.fewshot import grid as fewshot_grid
 from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
+from pipelines.methods.registry import METHODS, keeps_start
 from pipelines.runs import class_names, rerun_command, results
 from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
+
+STOCK = "model-stock"  # the row that averages the seeds of another, after their runs
 
 FEATURES = "features"  # folder of the cache that all rows share
 
@@ -86,6 +89,30 @@ def of(
     return own, folders
 
 
+def stocked(methods: Iterable[str]) -> list[str]:
+    """Those of the methods whose seeds may be averaged by Model Stock."""
+    tuned = [METHODS[name] for name in methods if not METHODS[name].network]
+    return [
+        row.name for row in tuned if keeps_start(row.options.get("method", row.name), row.options)
+    ]
+
+
+def check(options: Options) -> None:
+    """Raises ValueError where Model Stock is asked for and has nothing to average."""
+    if STOCK not in options.methods:
+        return
+    if len(options.seeds or ()) < 2:
+        raise ValueError(
+            f"--methods {STOCK} averages the runs of several seeds: expected two or more --seeds; "
+            f"got {options.seeds}"
+        )
+    if not stocked(options.methods):
+        raise ValueError(
+            f"--methods {STOCK} averages the seeds of another method: expected one of "
+            f"{', '.join(stocked(METHODS))} beside it"
+        )
+
+
 def has_curve(row: Method, options: Options) -> bool:
     """Whether it is measured at several numbers of images per class."""
     return len(options.shots) > 1 and row.learns and row.fit is not None and "prompt" in row.by
@@ -131,6 +158,8 @@ def _finetune_job(
     if row.network:
         given |= {"weights": options.weights, "image_size": options.image_size}
     given |= _own_options(options, row) if recipe is None else recipe
+    if row.name == STOCK:
+        given["stock"] = [str(out / "runs" / name) for name in stocked(options.methods)]
     given["batch_size"], given["micro_batch"] = small_set_batch_size.fitting(
         given["batch_size"], given["micro_batch"], images=max(images, 1)
     )

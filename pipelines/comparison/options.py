@@ -130,7 +130,9 @@ FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_se
 def check(options: Options) -> None:
     reads = [name for name, row in METHODS.items() if row.reads_captions]
     if options.methods == ["all"]:
-        options.methods = [name for name in METHODS if options.captions or name not in reads]
+        left = set() if options.captions else {*reads}
+        left |= {"model-stock"} if len(options.seeds or ()) < 2 else set()  # of several seeds
+        options.methods = [name for name in METHODS if name not in left]
     if bool(options.captions) != bool(set(options.methods) & set(reads)):
         needs = " or ".join(reads)
         raise ValueError(f"--captions goes with --methods {needs}, and the other way round")

@@ -83,6 +83,11 @@ def plan(
     if budget.seconds(options.budget) is not None:
         speed = workers.call(Call(budget.measured_speed, (options.model,)))
     chosen, left_out = budget.within(options, manifest, recipes, speed=speed)
+    if jobs.STOCK in chosen and not jobs.stocked(chosen):
+        chosen.remove(jobs.STOCK)
+        left_out = {**left_out, jobs.STOCK: "no method is left whose seeds it could average"}
+    chosen.sort(key=jobs.STOCK.__eq__)  # after the runs that it averages
+    options = replace(options, methods=chosen)
     divisions = folds.of(options, manifest, out)
     images = min(_to_train_on(fold, manifest, held_out) for fold in divisions)
     planned: list[Job] = []

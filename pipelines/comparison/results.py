@@ -187,6 +187,9 @@ def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str,
         row[name] = _mean_cost(found, name)
     row |= {name: first.get(name) for name in KEPT}
     row["history"] = row["history"] or []
+    if "stock" in first:
+        seeds = ", ".join(map(str, first["stock"]["seeds"]))
+        row["what"] = f"{first['stock']['method']}, its seeds {seeds} averaged as far as they agree"
     if row["auto"]:
         row["what"] = f"{row['auto']['method']}: {row['auto']['why']}"
     return row

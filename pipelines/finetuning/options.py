@@ -45,6 +45,9 @@ class Options:
             no, curve (measure the way, end with the fine-tuned) or choose (end where validation
             says, by training once more with some of the seen classes set aside; half of the way
             with fewer than four of them); without it no, and choose for the method auto.
+        stock: folders, each of a method, of which two or more runs of other seeds are finished in
+            seed-1, seed-2 and so on: their weights are averaged in place of training (Model Stock),
+            of several methods those of the best on validation.
         epochs: passes over the training images.
         batch_size: images per step, on all devices together.
         micro_batch: images of a step that a device works on at a time, to save memory; 0 for all
@@ -112,6 +115,7 @@ class Options:
     lora_rank: int = 8
     teacher: float = 0.0
     wise_ft: Literal["no", "curve", "choose"] | None = None
+    stock: list[str] | None = None
     epochs: int = 10
     batch_size: int = 64
     micro_batch: int = 0
@@ -188,6 +192,8 @@ def check(options: Options) -> None:
         raise ValueError(
             f"--teacher goes with methods that train a tower; got --method {options.method}"
         )
+    if options.stock and (options.method != "auto" or options.wise_ft):
+        raise ValueError("--stock takes the method of its runs: leave out --method and --wise-ft")
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
     if options.min_learning_rate > options.learning_rate:

@@ -72,7 +72,7 @@ def _fitted(
 ) -> Run | None:
     import keras
 
-    from pipelines.finetuning import auto, evaluation, on_features, output_files
+    from pipelines.finetuning import auto, evaluation, on_features, output_files, stock
     from pipelines.runs import predictions
 
     asked, devices = options, strategies.describe(strategy)
@@ -81,14 +81,18 @@ def _fitted(
         folder.claim(out, asked)
         resume_check.keep(out, begun, devices=devices)
 
-    options = _settled(options, data)
     extra: dict[str, Any] = {"parts": data.parts.to_json()}
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
-    if asked.method == "auto" and asked.wise_ft is None and options.method == auto.TOWER:
+    options = options if asked.stock else _settled(options, data)
+    if options.method == auto.TOWER and asked.method == "auto" and asked.wise_ft is None:
         options, extra["auto"] = _chosen(options, data, out=out, strategy=strategy, claim=claim)
-    extra["method"] = options.method
-    if METHODS[options.method].fit is not None:
+    extra["method"] = stock.NAME if asked.stock else options.method
+    if asked.stock:
+        with strategy.scope():
+            made, course, more = stock.average(options, data, out=out, claim=claim)
+        extra |= more
+    elif METHODS[options.method].fit is not None:
         with strategy.scope():
             made, course = on_features.fit(options, data, out=out, claim=claim)
         extra |= made.fitted.more if made.fitted else {}

@@ -4,6 +4,7 @@ A new method is a row here and what it calls; the commands take their choices fr
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from pipelines.methods import basic_methods, feature_methods, prompts
 from pipelines.methods.method import Method
@@ -329,6 +330,16 @@ _ROWS = (
         options={**ZERO_SHOT_HEAD, "wise_ft": "choose", "weight_decay": 0.1},
     ),
     Method(
+        "model-stock",
+        "the weights of a method's seeds, averaged as far as they agree",
+        "Jang et al. 2024, arXiv:2403.19522",
+        draws=False,
+        reads_names=True,
+        rows_for_new_names=True,
+        passes=0.0,
+        options={"method": "auto"},  # that of the runs
+    ),
+    Method(
         "auto",
         "the best row on cached features, or paint and part of the way back, if that is better",
         rows_for_new_names=True,
@@ -390,3 +401,12 @@ METHODS: Mapping[str, Method] = {row.name: row for row in _ROWS}
 def taken_by(command: str) -> tuple[str, ...]:
     """The names that a command takes."""
     return tuple(name for name, row in METHODS.items() if command in row.by)
+
+
+def keeps_start(method: str, options: Mapping[str, Any]) -> bool:
+    """Whether runs of `finetune` with these options end with all weights of the model's image side
+    trained from the same start, so that those of several seeds may be averaged."""
+    row = METHODS[method]
+    head = options.get("head") or row.head
+    is_whole = row.trains in ("all", "image", "both") and head in ("zero-shot", "text")
+    return is_whole and options.get("wise_ft") in (None, "no")
