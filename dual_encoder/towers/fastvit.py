@@ -5,12 +5,25 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from dual_encoder.towers.base import ImageTower
 from dual_encoder.towers.transformer import attention, attributes
 
 HEAD_WIDTH = 32  # channels of an attention head
+
+
+def _small() -> keras.initializers.Initializer:
+    """Returns that of what is added to a block's input, which the papers scale by 1e-5 at first."""
+    return keras.initializers.RandomNormal(stddev=1e-3)
+
+
+def _unit_kernel(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Returns the kernel [k, k, c, 1] of a depthwise convolution that changes nothing."""
+    kernel = np.zeros(shape, "float32")
+    kernel[shape[0] // 2, shape[1] // 2] = 1
+    return ops.convert_to_tensor(kernel, dtype)
 
 
 class _Convolution(keras.layers.Layer):
@@ -45,10 +58,16 @@ class _Convolution(keras.layers.Layer):
         self.excite = dense(channels, activation="sigmoid", name="excite") if squeezed else None
 
     def build(self, input_shape):
-        options = {"strides": self.stride, "dtype": self.dtype_policy, "name": "convolution"}
+        options: dict[str, Any] = {
+            "strides": self.stride,
+            "dtype": self.dtype_policy,
+            "name": "convolution",
+        }
         if self.depthwise:
             multiplier = self.channels // input_shape[-1]
-            make = partial(keras.layers.DepthwiseConv2D, depth_multiplier=multiplier)
+            he = keras.initializers.RandomNormal(stddev=2**0.5 / self.size)
+            options |= {"depth_multiplier": multiplier, "depthwise_initializer": he}
+            make = keras.layers.DepthwiseConv2D
         else:
             make = partial(keras.layers.Conv2D, self.channels)
         self.convolution = make(self.size, **options)
@@ -102,17 +121,19 @@ class FastViTBlock(keras.layers.Layer):
         depthwise = partial(keras.layers.DepthwiseConv2D, padding="same", dtype=self.dtype_policy)
         self.norm = self.mixer = self.query_key_value = self.attention_output = None
         if not attends:
-            self.mixer = depthwise(3, name="mixer")
+            self.mixer = depthwise(3, depthwise_initializer=_unit_kernel, name="mixer")
         else:
             self.query_key_value = dense(3 * width, name="query_key_value")
-            self.attention_output = dense(width, name="attention_output")
+            self.attention_output = dense(
+                width, kernel_initializer=_small(), name="attention_output"
+            )
             if layer_norm:
                 self.norm = keras.layers.LayerNormalization(
                     epsilon=1e-5, dtype=self.dtype_policy, name="norm"
                 )
         self.depthwise = depthwise(7, name="depthwise")
         self.mlp_hidden = dense(mlp_dim, activation="gelu", name="mlp_hidden")
-        self.mlp_output = dense(width, name="mlp_output")
+        self.mlp_output = dense(width, kernel_initializer=_small(), name="mlp_output")
 
     def build(self, input_shape=None):
         places = (None, None, None, self.width)
@@ -212,7 +233,11 @@ class FastViT(ImageTower):
         if self.attends[stage]:
             layers.append(
                 keras.layers.DepthwiseConv2D(
-                    7, padding="same", name=f"positions_{stage}", **options
+                    7,
+                    padding="same",
+                    depthwise_initializer=_unit_kernel,
+                    name=f"positions_{stage}",
+                    **options,
                 )
             )
         layer_norm = self.layer_norm and self.attends[stage]
