@@ -90,6 +90,7 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise ValueError(f"--port {port}: {error.strerror}; give another --port") from None
+    listening.listen()  # whoever reads the address may ask at once
     return listening
 
 

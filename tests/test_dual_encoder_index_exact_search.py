@@ -1,5 +1,6 @@
 """Exact search against sorting everything; an index on disk; what tells two models apart."""
 
+import json
 import os
 import subprocess
 import sys
@@ -138,6 +139,11 @@ def test_an_index_that_is_missing_half_built_damaged_or_anothers(tmp_path):
         Index.open(folder)
     shard.unlink()
     with pytest.raises(FileNotFoundError, match=r"00000.safetensors is missing"):
+        Index.open(folder)
+    facts = json.loads((folder / "index.json").read_text())
+    facts["shards"][0]["colour"] = "red"
+    (folder / "index.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=r"index.json: .*colour"):
         Index.open(folder)
     (folder / "index.json").write_text("{}")
     with pytest.raises(ValueError, match=r"index.json: embed_dim is missing; delete it"):

@@ -244,6 +244,11 @@ def test_many_requests_at_once_are_batched(server, home, monkeypatch):
     assert sum(sizes) == 48 and len(sizes) < 48 and max(sizes) > 1
 
 
+def test_whoever_asks_before_the_server_answers_waits():
+    with serve.listen(0) as listening:
+        socket.create_connection(listening.getsockname(), timeout=5).close()
+
+
 def test_what_cannot_be_served(home, tmp_path, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -30,12 +30,19 @@ _KEY, _SUM = "duet", "crc32"  # in the metadata of a file of rows
 
 _CRC = (None, json_schema.COUNT)
 
+_SHARD = {
+    "name": json_schema.FILE_NAME,
+    "count": json_schema.COUNT,
+    "crc32?": _CRC,
+    "*": json_schema.NO_OTHERS,
+}
+
 _FACTS = {
     "model": str,
     "fingerprint": str,
     "embed_dim": json_schema.up_to(1 << 24),
     "source": {"path": str, "splits?": [str]},
-    "shards": [{"name": json_schema.FILE_NAME, "count": json_schema.COUNT, "crc32?": _CRC}],
+    "shards": [_SHARD],
     "*": json_schema.NO_OTHERS,
 }
 
