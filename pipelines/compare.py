@@ -54,6 +54,8 @@ def run(options: Options) -> int:
             resume_check.keep(out, begun)
             folds.write(plan.folds)
 
+        # What a stop left unmeasured comes first, for a network that is like one is not measured.
+        _costs(plan, workers, about)
         comparison_plan.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")

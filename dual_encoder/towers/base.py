@@ -1,7 +1,6 @@
 """Base classes of image and text towers."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import keras
@@ -53,7 +52,7 @@ class ImageTower(keras.layers.Layer):
         ):
             if value not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
-        if not (isinstance(crop_fraction, Real) and crop_fraction > 0):
+        if not (isinstance(crop_fraction, int | float) and crop_fraction > 0):
             raise ValueError(f"crop_fraction: expected a number above 0; got {crop_fraction!r}")
         self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
         self.resize, self.interpolation = resize, interpolation
