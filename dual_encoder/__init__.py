@@ -15,7 +15,6 @@ from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
 from dual_encoder.class_prompts import prompts_of as prompts_of
-from dual_encoder.class_text_head import ClassTextHead as ClassTextHead
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.fused_adamw import AdamW as AdamW
@@ -79,6 +78,7 @@ from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTr
 from dual_encoder.towers.wrapped_models import HubTextTower as HubTextTower
 from dual_encoder.towers.wrapped_models import KerasImageTower as KerasImageTower
 from dual_encoder.towers.wrapped_models import as_image_tower as as_image_tower
+from dual_encoder.trainable_text_head import ClassTextHead as ClassTextHead
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
 from dual_encoder.zero_shot import class_texts as class_texts

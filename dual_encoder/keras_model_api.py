@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from dual_encoder import onnx_postprocessing
-from dual_encoder.image_pixels import notice_fractions
+from dual_encoder.image_inputs import notice_fractions
 from dual_encoder.padding_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
 from duet import private_api

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.checkpoints.tokenizers.converted_tokenizer import as_tokenizer
+from dual_encoder.checkpoints.tokenizers.conversion import as_tokenizer
 from dual_encoder.keras_model_api import inputs_of
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead

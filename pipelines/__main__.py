@@ -160,11 +160,11 @@ def _exhausted(error: Exception) -> str:
 
 def _print_completion(shells: list[str]) -> int:
     """A script for `source`, as in `source <(duet --print-completion bash)`."""
-    from pipelines.runs import option_help
+    from pipelines.runs import command_help
 
     options = {name: importlib.import_module(f"pipelines.{name}").Options for name in COMMANDS}
     try:
-        print(option_help.completion(options, shell=shells[0] if shells else ""))
+        print(command_help.completion(options, shell=shells[0] if shells else ""))
     except (ValueError, RuntimeError) as error:
         return _complain(str(error), 2 if isinstance(error, ValueError) else 1)
     return 0

@@ -19,17 +19,19 @@ def run(options: Options) -> int:
     """
     from pipelines.comparison import folds, jobs, next_steps
     from pipelines.comparison import plan as comparison_plan
-    from pipelines.comparison.worker import Call
+    from pipelines.comparison.fork_server import Call
     from pipelines.comparison.worker_pool import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_names, class_split, config, folder, resume_check
+    from pipelines.runs import class_name_options, class_split, config, folder, resume_check
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
     check(options)
     manifest = Manifest.read(options.data)
-    class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
-    class_names.captions(options.captions, manifest)  # refused now, not by the row that reads them
+    class_name_options.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
+    class_name_options.captions(
+        options.captions, manifest
+    )  # refused now, not by the row that reads them
     away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )
@@ -84,20 +86,22 @@ def _written(
     health: list[str],
 ) -> dict[str, Any]:
     """Everything but the runs; prints the table. Returns the results."""
-    from pipelines.comparison import mistakes, output_files, results, tensorboard
-    from pipelines.comparison.worker import Call
-    from pipelines.runs import class_names, resume_check
+    from pipelines.comparison import mistakes, output_files, results_document, tensorboard
+    from pipelines.comparison.fork_server import Call
+    from pipelines.runs import class_name_options, resume_check
     from pipelines.runs import results as runs_results
 
-    document = results.document(plan, options, manifest, deployed=_costs(plan, workers, about))
+    document = results_document.document(
+        plan, options, manifest, deployed=_costs(plan, workers, about)
+    )
     document |= runs_results.health(health) | resume_check.noted(about.out)
-    said = results.said(plan)
+    said = results_document.said(plan)
     wrong = (
         mistakes.rows(
             [(fold.options.data, sum(fold.test)) for fold in plan.folds],
             options.test,
             said,
-            seen=results.seen_labels(next(iter(said.values())), plan.held_out),
+            seen=results_document.seen_labels(next(iter(said.values())), plan.held_out),
             names=list(manifest.spoken_names),
         )
         if said
@@ -106,7 +110,7 @@ def _written(
     output_files.write(about.out, document, wrong)
     workers.call(Call(tensorboard.write, (about.out / "tensorboard", document, wrong)))
     print(output_files.terminal_table(document))
-    if line := class_names.equal_names_line(document):
+    if line := class_name_options.equal_names_line(document):
         print(line)
     return document
 
@@ -140,7 +144,7 @@ def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[s
     """What each method that has finished costs to run; measured now where it is not known."""
     from pipelines.comparison import fit_with_costs
     from pipelines.comparison import shared_context as comparison_about
-    from pipelines.comparison.worker import Call
+    from pipelines.comparison.fork_server import Call
     from pipelines.runs import results
 
     found = {}

@@ -41,7 +41,7 @@ def run(options: Options) -> None:
 def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
-    from pipelines.runs import class_names, folder
+    from pipelines.runs import class_name_options, folder
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, zero_shot.FILES)
@@ -49,13 +49,13 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     for other in ("templates", "domain"):
         if options.prompts and getattr(options, other):
             raise ValueError(f"--prompts and --{other}: expected one of them; got both")
-    names = class_names.class_names(
+    names = class_name_options.class_names(
         options.class_names,
         manifest,
         language=options.language,
         allow_equal=options.allow_equal_names,
     )
-    templates = class_names.templates(
+    templates = class_name_options.templates(
         options.templates, manifest, domain=options.domain, names=names
     )
     verify_splits(options.data, manifest, options.split)
@@ -85,22 +85,25 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
 def _figures(document: dict[str, Any], *more: str) -> str:
     """The table, and what to know of it."""
     from pipelines.evaluation import report as evaluation_report
-    from pipelines.runs import class_names
+    from pipelines.runs import class_name_options
 
-    table, line = evaluation_report.terminal_table(document), class_names.equal_names_line(document)
+    table, line = (
+        evaluation_report.terminal_table(document),
+        class_name_options.equal_names_line(document),
+    )
     return "\n".join(filter(None, [table, *more, line]))
 
 
 def _loaded(options: Options, manifest: "Manifest") -> tuple[Options, Any]:
     """The model, and the options with the precision that it has."""
-    from pipelines.runs import embedding_precision, models
+    from pipelines.runs import inference_precision, models
 
     splits = (options.split, *(options.distractors or ()))
     images = sum(manifest.split(split).count for split in splits)
-    model = embedding_precision.load(
+    model = inference_precision.load(
         options.model, options.precision, images=images, read=models.load
     )
-    found: dict[str, Any] = {"precision": embedding_precision.policy_of(model)}
+    found: dict[str, Any] = {"precision": inference_precision.policy_of(model)}
     return replace(options, **found), model
 
 

@@ -7,7 +7,7 @@ from pipelines.deployment.options import RANGES, Options, check
 
 def run(options: Options) -> None:
     """Exports, compares with the Keras model, and prints what was found."""
-    from pipelines.runs import class_names as runs_class_names
+    from pipelines.runs import class_name_options as runs_class_names
     from pipelines.runs import config, folder, runtime
     from tfrecords import Manifest, verify_splits
 
@@ -26,10 +26,10 @@ def run(options: Options) -> None:
             options.templates, manifest, domain=options.domain, names=class_names
         )
     runtime.import_tensorflow()
-    from pipelines.deployment import export, load_classifier, onnx_file
+    from pipelines.deployment import export, load_classifier, onnx_openvino
     from pipelines.prediction import model_source
 
-    onnx_file.check_packages(options.format)
+    onnx_openvino.check_packages(options.format)
     chosen = model_source.find(
         model_source.Source(
             options.model,

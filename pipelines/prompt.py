@@ -9,7 +9,7 @@ def run(options: Options) -> None:
     """Runs what is missing of the grid; leaves a folder per cell, the table and the page."""
     from pipelines.fewshot import report as fewshot_report
     from pipelines.fewshot import run as fewshot_run
-    from pipelines.runs import class_names
+    from pipelines.runs import class_name_options
     from tfrecords import Manifest
 
     for _ in fewshot_run.run(options):
@@ -18,6 +18,6 @@ def run(options: Options) -> None:
     cells, manifest = fewshot_run.cells_of(options, out), Manifest.read(options.data)
     document = fewshot_report.write(out, options, manifest, cells)
     print(fewshot_report.as_text(document["table"]))
-    if said := class_names.equal_names_line(document):
+    if said := class_name_options.equal_names_line(document):
         print(said)
     print(f"Written to {out}; open {out / 'report.html'}")

@@ -39,11 +39,11 @@ def run(options: Options) -> None:
 def _queries(options: Options) -> list[Query]:
     """All queries, in the order of the options."""
     from pipelines.retrieval.answers import Query
-    from pipelines.runs import class_names
+    from pipelines.runs import class_name_options
 
     texts = list(options.query or ())
     if options.queries is not None:
-        texts += class_names.lines(options.queries, what="--queries")
+        texts += class_name_options.lines(options.queries, what="--queries")
     if any(not text.strip() for text in texts) or (options.queries and not texts):
         raise ValueError("query: expected words; got an empty text")
     return [Query("text", text) for text in texts] + [

@@ -70,7 +70,7 @@ def prepared(options: Options) -> Server:
 
     from pipelines.retrieval.searcher import Searcher
     from pipelines.serving.app import application
-    from pipelines.serving.limits import Impatient
+    from pipelines.serving.concurrency_limits import Impatient
     from pipelines.serving.search_service import Finder
 
     finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from feature_tasks import World, accuracy
 
-from classifiers.on_features import METHODS, Task, published_text_probes
+from classifiers.on_features import METHODS, Task, clap_zslp_sstext
 
 WORLD = World(classes=6, off=1.2)
 TASK = WORLD.task(shots=4)
@@ -58,7 +58,7 @@ def test_the_length_of_features_does_not_matter(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_order_of_images_matters_only_where_the_seed_does(name, monkeypatch):
-    monkeypatch.setattr(published_text_probes, "BATCH", 8)
+    monkeypatch.setattr(clap_zslp_sstext, "BATCH", 8)
     before = METHODS[name].fit(TASK, 0).logits(TEST)
     order = np.random.default_rng(3).permutation(TASK.images)
     mixed = Task(

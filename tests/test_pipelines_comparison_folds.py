@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import tfrecords
-from pipelines.comparison import folds, pooled, results
+from pipelines.comparison import folds, pooled, results_document
 from pipelines.comparison import plan as comparison_plan
+from pipelines.comparison.fork_server import Call, Outcome
 from pipelines.comparison.options import Options
 from pipelines.comparison.shared_context import About
-from pipelines.comparison.worker import Call, Outcome
 from pipelines.comparison.worker_pool import Workers
 from pipelines.evaluation import measure
 from pipelines.metrics import classification, seen_unseen
@@ -174,14 +174,14 @@ def test_a_comparison_of_folds_has_one_figure_of_all_images(home, divided):
         about = About(out, options.data, "test", options.model, names, 2, tuple(made.folders), 0.0)
         with contextlib.redirect_stdout(io.StringIO()) as output:
             comparison_plan.run(made, workers, about, claim=lambda: None)
-    document = results.document(made, options, manifest, deployed={})
+    document = results_document.document(made, options, manifest, deployed={})
     assert document["folds"] == FOLDS and made.tested == [21] * 6
     for row in document["rows"]:
         assert row["error"] is None and row["seeds"] == 1
         runs = [predictions.read(path) for path in made.folders[row["method"]][0]]
         right = np.concatenate([each.right for each in runs])
         assert len(right) == 126 and row["seen"] == pytest.approx(right.mean())
-    assert results.said(made)["zero-shot"].labels.shape == (126,)
+    assert results_document.said(made)["zero-shot"].labels.shape == (126,)
     assert any("images are divided 3 times" in remark for remark in made.remarks)
     assert (out / "runs" / "linear-probe" / "seed-1" / "model.keras").is_file()
     lines = output.getvalue().splitlines()

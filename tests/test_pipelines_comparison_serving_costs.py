@@ -9,7 +9,7 @@ import classifiers
 from pipelines.comparison import serving_cost_table, serving_costs
 from pipelines.comparison.shared_context import About
 from pipelines.costs import flops, training
-from pipelines.reporting import text as reporting_text
+from pipelines.reporting import number_format as reporting_text
 
 BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.25, "requests": 9}
 SERVED = {

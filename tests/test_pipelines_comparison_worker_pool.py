@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import worker_calls
 
-from pipelines.comparison import worker
-from pipelines.comparison.worker import Call
+from pipelines.comparison import fork_server
+from pipelines.comparison.fork_server import Call
 from pipelines.comparison.worker_pool import Workers
 
 WAITS = """
 import sys
 sys.path.insert(0, {tests!r})
 import worker_calls
-from pipelines.comparison.worker import Call
+from pipelines.comparison.fork_server import Call
 from pipelines.comparison.worker_pool import Workers
 with Workers() as workers:
     try:
@@ -108,7 +108,9 @@ def test_a_worker_ends_with_a_process_that_is_killed(tmp_path):
 
 
 def test_where_an_error_came_from_is_told_to_the_log_alone(workers, tmp_path, capsys):
-    assert str(worker._done(Call(worker_calls.fail, ("no such model",))).error) == "no such model"
+    assert (
+        str(fork_server._done(Call(worker_calls.fail, ("no such model",))).error) == "no such model"
+    )
     assert capsys.readouterr().err == ""
     with pytest.raises(ValueError, match="no such model"):
         workers.call(Call(worker_calls.fail, ("no such model",), tmp_path / "log.txt"))

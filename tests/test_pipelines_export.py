@@ -23,7 +23,7 @@ import tfrecords
 from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata, onnx_file
+from pipelines.deployment import litert, litert_metadata, onnx_openvino
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 from tfrecords.sources.shapes.source import CLASS_NAMES, ShapesSource
 
@@ -111,7 +111,7 @@ def test_a_saved_model_says_what_the_keras_model_says(home, saved):
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
 def test_onnx_says_what_the_keras_model_says_and_names_the_classes(format, home, tmp_path):
-    for package in onnx_file.NEEDS[format]:
+    for package in onnx_openvino.NEEDS[format]:
         pytest.importorskip(package)
     texts = ("--class-names", home / "names.txt", "--templates", "a {}")
     assert export(home, tmp_path / "out", *texts, format=format) == 0
@@ -137,7 +137,7 @@ def test_onnx_says_what_the_keras_model_says_and_names_the_classes(format, home,
 
 
 def test_a_format_whose_packages_are_missing_names_the_extra(home, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(onnx_file.NEEDS, "onnx", ("there_is_no_such_package",))
+    monkeypatch.setitem(onnx_openvino.NEEDS, "onnx", ("there_is_no_such_package",))
     assert export(home, tmp_path / "out", format="onnx") == 1
     assert capsys.readouterr().err == (
         "error: onnx needs there_is_no_such_package: pip install 'duet-vision-language[onnx]'\n"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.runs import class_names, class_prompt_files
+from pipelines.runs import class_name_options, class_prompt_files
 
 NAMES = ["house cat", "dog"]
 SAID = {"House_Cat": ["a  cat\nat home"], "dog": ["a pet", "it barks"], "owl": ["at night"]}
@@ -40,8 +40,8 @@ def test_other_files_are_one_line(tmp_path, name, text, said):
 
 
 def test_a_domain_is_a_prompt_and_goes_with_no_other():
-    assert class_names.templates(None, None, domain=" food ") == ["a photo of a food: a {}."]
+    assert class_name_options.templates(None, None, domain=" food ") == ["a photo of a food: a {}."]
     with pytest.raises(ValueError, match="--domain and --templates"):
-        class_names.templates(["a {}"], None, domain="food")
+        class_name_options.templates(["a {}"], None, domain="food")
     with pytest.raises(ValueError, match="--domain: expected what the classes are"):
-        class_names.templates(None, None, domain=" ")
+        class_name_options.templates(None, None, domain=" ")

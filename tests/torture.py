@@ -197,8 +197,8 @@ def _note_network(file: Path, event: str, args: tuple) -> None:
 
 
 def _fork_the_workers_of_compare() -> None:
-    """As `-m pipelines.comparison.worker` would do, without importing TensorFlow once more."""
-    from pipelines.comparison import worker, worker_pool
+    """As `-m pipelines.comparison.fork_server` would do, without importing TensorFlow once more."""
+    from pipelines.comparison import fork_server, worker_pool
 
     class Forked:
         def __init__(self, *_: object, **__: object) -> None:
@@ -207,7 +207,7 @@ def _fork_the_workers_of_compare() -> None:
                 os.setpgid(0, 0)
                 os.dup2(requests[0], 0), os.dup2(replies[1], 1)
                 os.closerange(3, KEPT_OPEN)
-                worker.main()
+                fork_server.main()
                 os._exit(0)
             os.close(requests[0]), os.close(replies[1])
             self.pid = pid
@@ -443,9 +443,9 @@ def main() -> int:
         tempfile.tempdir = None  # asks again
         make_images(home)
         if options.commands != ["prepare"]:
-            from pipelines.comparison import worker
+            from pipelines.comparison import fork_server
 
-            worker._import()
+            fork_server._import()
         if any("clip.keras" in COMMANDS[name] for name in options.commands):
             make_model(home)
         for name in options.commands:

@@ -14,9 +14,9 @@ from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
-    from tfrecords.file_batches import read_images as read_images
-    from tfrecords.graph_decode import uploads_to_squares as uploads_to_squares
+    from tfrecords.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.graph_image_ops import read_image as read_image
+    from tfrecords.image_file_batches import read_images as read_images
     from tfrecords.image_lookup import ImageFolder as ImageFolder
     from tfrecords.image_lookup import ImageRecords as ImageRecords
     from tfrecords.image_lookup import ImageStore as ImageStore

@@ -3,8 +3,8 @@
 import numpy as np
 
 from classifiers.calibration import losses
+from classifiers.on_features.clap_zslp_sstext import class_sums
 from classifiers.on_features.fitted import LinearFit, linear
-from classifiers.on_features.published_text_probes import class_sums
 from classifiers.on_features.solvers import cross_entropy
 from classifiers.on_features.task import Task
 

@@ -9,13 +9,13 @@ from classifiers import blas_threads
 from classifiers.on_features import (
     baselines,
     cache_model,
+    clap_zslp_sstext,
+    cross_modal_and_taskres,
     gaussian,
-    gradient_probes,
-    kernel_ridge,
     lp_plus_plus,
     probe_gaussian_ensemble,
     projection,
-    published_text_probes,
+    proker,
     text_probe,
 )
 from classifiers.on_features.fitted import Fitted
@@ -66,21 +66,23 @@ METHODS: Mapping[str, Method] = {
     ),
     "text-probe": Method("logistic regression from the class names", text_probe.fit),
     "clap": Method(
-        "CLAP: SGD from the class names, pulled back", published_text_probes.clap, draws=True
+        "CLAP: SGD from the class names, pulled back", clap_zslp_sstext.clap, draws=True
     ),
     "zs-lp": Method(
         "SGD from the class names",
-        partial(published_text_probes.clap, penalty=False),
+        partial(clap_zslp_sstext.clap, penalty=False),
         draws=True,
     ),
-    "ss-text": Method("SS-Text+: names plus image sums", published_text_probes.ss_text),
+    "ss-text": Method("SS-Text+: names plus image sums", clap_zslp_sstext.ss_text),
     "lp-plus-plus": Method(
         "LP++: probe plus weighted names", lp_plus_plus.fit, needs_every_class=True
     ),
-    "cross-modal": Method("names as training samples", gradient_probes.cross_modal),
-    "task-residual": Method("TaskRes: names plus a residual", gradient_probes.task_residual),
+    "cross-modal": Method("names as training samples", cross_modal_and_taskres.cross_modal),
+    "task-residual": Method(
+        "TaskRes: names plus a residual", cross_modal_and_taskres.task_residual
+    ),
     "tip-adapter": Method("memory of the images", cache_model.fit),
-    "proker": Method("kernel ridge regression beside the names", kernel_ridge.fit),
+    "proker": Method("kernel ridge regression beside the names", proker.fit),
     "gaussian": Method(
         "discriminant analysis beside the names", gaussian.fit, needs_every_class=True
     ),

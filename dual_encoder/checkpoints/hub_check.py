@@ -8,12 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dual_encoder.checkpoints.catalog_check import contradictions
-from dual_encoder.checkpoints.checkpoint import Checkpoint
-from dual_encoder.checkpoints.hub import fetch, listing
+from dual_encoder.checkpoints.catalog_entry import Checkpoint
+from dual_encoder.checkpoints.hub import download_upload, listing
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.json_files import CONFIG, WEIGHT_MAP, read_json
 from dual_encoder.checkpoints.load import understood
+from dual_encoder.checkpoints.loaded_model_check import contradictions
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
@@ -121,7 +121,7 @@ def _bytes(sizes: list[int | None]) -> int | None:
 def _problem(repository: str, commit: str, weights: Weights, row: Checkpoint | None) -> str | None:
     """Why the weights of a commit cannot be loaded, None where nothing is in the way."""
     try:
-        folder = fetch.fetch(repository, settings, revision=commit)
+        folder = download_upload.fetch(repository, settings, revision=commit)
         tensors = _tensors(repository, commit, weights, folder)
         with keras.StatelessScope(initialize_variables=False), understood(folder):
             model = _fitting(folder, weights, tensors)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint
-from dual_encoder.checkpoints.hub import fetch
+from dual_encoder.checkpoints.hub import download_upload
 from dual_encoder.checkpoints.hub.cache import names_in, snapshot
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
 from dual_encoder.checkpoints.shards import shards
@@ -56,7 +56,7 @@ def fetch_model(repository: str, *, layout: str | None = None, revision: str | N
             raise FileNotFoundError(nothing_found(repository, names, layout))
         return (*settings(names), weights.pattern)
 
-    return fetch.fetch(repository, wanted, revision=revision)
+    return download_upload.fetch(repository, wanted, revision=revision)
 
 
 def settings(names: Sequence[str]) -> Sequence[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.hub import fetch
+from dual_encoder.checkpoints.hub import download_upload
 from dual_encoder.checkpoints.hub.listing import NAME
 from dual_encoder.checkpoints.huggingface.write import Layout, NoLayout, layout_of
 from dual_encoder.checkpoints.model_card import model_card, read_results
@@ -95,7 +95,9 @@ def push_to_hub(
             model, repository, results=found, licence=licence, architecture=architecture
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
-        return fetch.push(folder, repository, private=private, message=message, replaced=REPLACED)
+        return download_upload.push(
+            folder, repository, private=private, message=message, replaced=REPLACED
+        )
 
 
 def _save(model: keras.Model, folder: Path) -> str | None:

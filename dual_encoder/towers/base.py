@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder import image_pixels
+from dual_encoder import image_inputs
 
 RESIZE = ("crop", "squash")
 
@@ -101,7 +101,7 @@ class TakesImages:
     def as_pixels(self, images: Any) -> Any:
         """Converts paths, PIL images and arrays to pixels [b, s, s, 3]; keeps batches as is."""
         known = getattr(self.image_tower, "preprocessing", {})
-        return image_pixels.as_pixels(images, **{"image_size": self.image_size, **known})
+        return image_inputs.as_pixels(images, **{"image_size": self.image_size, **known})
 
 
 def check_size(images: Any, size: int) -> None:

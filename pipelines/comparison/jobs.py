@@ -14,7 +14,7 @@ from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS, keeps_start
-from pipelines.runs import class_names, rerun_command, results
+from pipelines.runs import class_name_options, rerun_command, results
 from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
@@ -225,7 +225,7 @@ def _templates(options: Options) -> list[str] | None:
     """Those of the options of the run, which have no domain."""
     if options.domain is None:
         return options.templates
-    return class_names.templates(options.templates, None, domain=options.domain)
+    return class_name_options.templates(options.templates, None, domain=options.domain)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.reporting.text import percent
+from pipelines.reporting.number_format import percent
 from pipelines.runs import results
 
 LEAST = 3  # points that a curve is fitted to

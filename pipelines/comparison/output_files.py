@@ -11,15 +11,15 @@ from duet import files
 from pipelines.comparison import (
     learning_curve,
     next_steps,
+    predictive_uncertainty_table,
     recommendation,
     serving_cost_table,
-    uncertainty_table,
 )
 from pipelines.comparison import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.methods.registry import METHODS
+from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.reporting import text as reporting_text
 from pipelines.runs import rerun_command, results
 from pipelines.runs.text_table import aligned
 from pipelines.training import plots as training_plots
@@ -143,8 +143,8 @@ def page(
         columns=[SHARES[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
         costs=serving_cost_table.table(document["rows"]),
-        sure=uncertainty_table.table(rows),
-        sure_headings=uncertainty_table.HEADINGS,
+        sure=predictive_uncertainty_table.table(rows),
+        sure_headings=predictive_uncertainty_table.HEADINGS,
         curves=learning_curve.lines(document.get("curves") or []),
         curve_plot=reporting_page.both_themes(comparison_plots.curves, document["curves"])
         if document.get("curves")

@@ -11,14 +11,14 @@ from duet import files
 from pipelines.comparison import budget, fit_with_costs, folds, jobs
 from pipelines.comparison import finetune_recipes as comparison_recipes
 from pipelines.comparison.folds import Fold
+from pipelines.comparison.fork_server import Call, Outcome
 from pipelines.comparison.jobs import FAILED, LOG, Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.progress_display import Display
 from pipelines.comparison.shared_context import About
-from pipelines.comparison.worker import Call, Outcome
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS
-from pipelines.runs import class_names
+from pipelines.runs import class_name_options
 from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
 
@@ -106,7 +106,7 @@ def plan(
         folders[name] = list(zip(*(cells for _, cells in made), strict=True))
         planned += job_of[name]
     remarks = _remarks(options, manifest, held_out, images=images, divisions=divisions)
-    templates = class_names.templates(options.templates, manifest, domain=options.domain)
+    templates = class_name_options.templates(options.templates, manifest, domain=options.domain)
     texts = tuple(manifest.spoken_names), tuple(templates)
     return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts)
 

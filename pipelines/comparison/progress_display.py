@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.comparison import recommendation
 from pipelines.comparison.jobs import Job
-from pipelines.reporting import text
+from pipelines.reporting import number_format
 from pipelines.runs import results
 
 if TYPE_CHECKING:
@@ -147,5 +147,5 @@ def _shares(jobs: Sequence[Job]) -> list[str]:
     found = []
     for metric in FIGURES.values():
         known = [each[metric] for each in documents if each.get(metric) is not None]
-        found.append(text.percent(sum(known) / len(known)) if known else "")
+        found.append(number_format.percent(sum(known) / len(known)) if known else "")
     return found

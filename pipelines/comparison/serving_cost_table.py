@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.reporting.text import DASH
+from pipelines.reporting.number_format import DASH
 
 TIMES = {"images_per_second": 0, "latency_p50_ms": 1, "latency_p95_ms": 1}  # and their decimals
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from duet import json_schema
-from pipelines.deployment import litert, model_card, onnx_file, quantization_loss, saved_model
+from pipelines.deployment import litert, model_card, onnx_openvino, quantization_loss, saved_model
 from pipelines.deployment.load_classifier import Deployable
 from pipelines.runs import folder, results
 
@@ -207,9 +207,9 @@ def _write_onnx(
     options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
 ) -> dict[str, Any]:
     path = staging / FILES[options.format][0]
-    write = onnx_file.write if options.format == "onnx" else onnx_file.write_openvino
+    write = onnx_openvino.write if options.format == "onnx" else onnx_openvino.write_openvino
     write(deployable, path)
-    _, reader = onnx_file.READERS[options.format]
+    _, reader = onnx_openvino.READERS[options.format]
     read = reader(path)
     pixels = pixels_of(images, deployable)
     return agreement(read(pixels), np.asarray(deployable.probabilities(pixels)))

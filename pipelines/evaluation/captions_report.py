@@ -7,8 +7,8 @@ import numpy as np
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.evaluation.report import metrics_table
 from pipelines.metrics import retrieval
+from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.reporting import text as reporting_text
 from pipelines.runs import rerun_command
 from tfrecords import image_reencoding
 

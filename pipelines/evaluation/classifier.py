@@ -12,7 +12,7 @@ from pipelines.evaluation import measure as evaluation_measure
 from pipelines.evaluation import multilabel_report, output_files, predict
 from pipelines.metrics import classification
 from pipelines.metrics import multilabel as several
-from pipelines.runs import class_names, folder, results
+from pipelines.runs import class_name_options, folder, results
 from pipelines.runs.class_matching import match_classes
 from pipelines.runs.config import write_config
 
@@ -79,7 +79,7 @@ def evaluate(
             config=asdict(options),
             protocol="classifier",
             templates=[],
-            equal_names=class_names.equal_names(manifest.spoken_names),
+            equal_names=class_name_options.equal_names(manifest.spoken_names),
             not_known=[manifest.spoken_names[label] for label in np.flatnonzero(places < 0)],
             **results.health(health),
         )

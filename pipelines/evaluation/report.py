@@ -6,8 +6,8 @@ import numpy as np
 
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
+from pipelines.reporting.number_format import interval, percent
 from pipelines.reporting.page import both_themes, data_uri, render
-from pipelines.reporting.text import interval, percent
 from pipelines.runs.rerun_command import command_line
 from pipelines.runs.text_table import aligned
 from tfrecords import image_reencoding

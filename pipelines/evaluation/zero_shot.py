@@ -10,7 +10,7 @@ from pipelines.evaluation import measure
 from pipelines.evaluation.output_files import write
 from pipelines.evaluation.predict import predict
 from pipelines.metrics import classification
-from pipelines.runs import class_names, folder, results
+from pipelines.runs import class_name_options, folder, results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ def evaluate(
             protocol="learnt prompts" if options.prompts else "zero-shot",
             templates=classifier.templates,
             logit_scale=float(model.logit_scale),
-            equal_names=class_names.equal_names(names),
+            equal_names=class_name_options.equal_names(names),
             **results.health(health),
         )
         write(staging, options, document, labels=labels, probabilities=probabilities)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from pipelines.evaluation import measure
-from pipelines.fewshot.cell_tasks import Grid
 from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import Options
+from pipelines.fewshot.shared_features import Grid
 from pipelines.methods.method import Fitted
 from pipelines.metrics import classification, seen_unseen
-from pipelines.reporting import text as reporting_text
-from pipelines.runs import class_names, results, resume_check
+from pipelines.reporting import number_format as reporting_text
+from pipelines.runs import class_name_options, results, resume_check
 
 
 def results_of(
@@ -58,7 +58,7 @@ def results_of(
         cost=cost,
         config=asdict(options),
         protocol=_protocol(options, shared),
-        equal_names=class_names.equal_names(shared.names),
+        equal_names=class_name_options.equal_names(shared.names),
         **resume_check.noted(cell.grid),
         method=cell.method,
         shots=cell.shots,

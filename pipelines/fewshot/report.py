@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from duet import files
 from pipelines.fewshot import plots as fewshot_plots
+from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.reporting import text as reporting_text
 from pipelines.runs import rerun_command, results, resume_check
 from pipelines.runs.text_table import aligned
 

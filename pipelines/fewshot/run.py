@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.fewshot import grid, sampling
-from pipelines.fewshot.cell_tasks import BATCH, Grid, feature_folder, prompt_options
 from pipelines.fewshot.document import in_words, results_of
 from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
+from pipelines.fewshot.shared_features import BATCH, Grid, feature_folder, prompt_options
 from pipelines.methods import prompts
 from pipelines.methods.method import Run
 from pipelines.methods.registry import METHODS
-from pipelines.runs import class_names, config, folder, resume_check, runtime
+from pipelines.runs import class_name_options, config, folder, resume_check, runtime
 from pipelines.runs import strategy as strategies
 from pipelines.runs.feature_cache import FeatureCache
 
@@ -52,13 +52,13 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     check(options)
     manifest = Manifest.read(options.data)
     check_records(options, manifest)
-    names = class_names.class_names(
+    names = class_name_options.class_names(
         options.class_names,
         manifest,
         language=options.language,
         allow_equal=options.allow_equal_names,
     )
-    templates = class_names.templates(options.templates, manifest)
+    templates = class_name_options.templates(options.templates, manifest)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     begun = resume_check.of(manifest, *options.models)
     resume_check.check(out, begun)
@@ -110,10 +110,10 @@ def prepare(
     `claim` is called once it is sure that the run can begin; nothing is written before.
     """
     import dual_encoder
-    from pipelines.runs import embedding_precision, models
+    from pipelines.runs import inference_precision, models
 
     images = sum(split.count for split in manifest.splits.values())
-    model = embedding_precision.load(name, options.precision, images=images, read=models.untouched)
+    model = inference_precision.load(name, options.precision, images=images, read=models.untouched)
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "
@@ -225,11 +225,11 @@ def _certainty(
     task: "Task", fitted: "Fitted", labels: np.ndarray, logits: np.ndarray
 ) -> dict[str, Any]:
     """How sure the classifier may be of the classes that it has learnt."""
-    from pipelines.metrics import uncertainty
+    from pipelines.metrics import predictive_uncertainty
 
     held, wanted = task.validation
     inside, seen = list(task.seen), np.isin(labels, task.seen)
-    return uncertainty.certainty(
+    return predictive_uncertainty.certainty(
         (fitted.logits(held)[:, inside], wanted),
         (logits[seen][:, inside], np.searchsorted(inside, labels[seen])),
         logits[~seen][:, inside],

@@ -199,7 +199,7 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
     """The data that the options of `finetune` name."""
     import tfrecords
     from pipelines.finetuning import augmentation
-    from pipelines.runs import class_names, class_split
+    from pipelines.runs import class_name_options, class_split
 
     ids, labels = tfrecords.labels(options.data, "train")
     parts = class_split.divide(
@@ -215,7 +215,7 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
         manifest,
         parts,
         labels=dict(zip(ids.tolist(), labels.tolist(), strict=True)),
-        templates=tuple(class_names.templates(options.templates, manifest)),
+        templates=tuple(class_name_options.templates(options.templates, manifest)),
         batch_size=options.batch_size,
         crop_scale=options.crop_scale,
         augment=augmentation.augment(
@@ -229,5 +229,5 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
         epochs=options.epochs,
         seed=options.seed,
         class_weight=options.class_weight,
-        captions=tuple(class_names.captions(options.captions, manifest)),
+        captions=tuple(class_name_options.captions(options.captions, manifest)),
     )

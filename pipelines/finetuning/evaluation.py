@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.evaluation import measure as evaluation_measure
 from pipelines.finetuning import new_class_calibration
 from pipelines.finetuning.model import Adapted
-from pipelines.metrics import classification, seen_unseen, uncertainty
+from pipelines.metrics import classification, predictive_uncertainty, seen_unseen
 from pipelines.metrics import multilabel as several
 from pipelines.runs import predictions
 from pipelines.runs.predictions import Predictions
@@ -49,7 +49,7 @@ def measure(
             figures, made.labels, logits, resamples=resamples, seed=seed
         )
     inside, validation = list(data.parts.seen), adapted.features("train", data.parts.validation)
-    document["certainty"] = uncertainty.certainty(
+    document["certainty"] = predictive_uncertainty.certainty(
         (
             adapted.logits(validation.values)[:, inside],
             np.searchsorted(inside, validation.labels),

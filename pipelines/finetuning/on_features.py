@@ -78,13 +78,13 @@ def task_of(
 
 def _source(options: "Options", data: "Labelled") -> Any:
     """The model, in the precision of the options."""
-    from pipelines.runs import embedding_precision
+    from pipelines.runs import inference_precision
 
     def read(_: str) -> Any:
         return finetuning_model.source(options, untouched=True)
 
     images = sum(split.count for split in data.manifest.splits.values())
-    return embedding_precision.load(options.model, options.precision, images=images, read=read)
+    return inference_precision.load(options.model, options.precision, images=images, read=read)
 
 
 def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:

@@ -11,7 +11,7 @@ from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import class_names, rerun_command, results
+from pipelines.runs import class_name_options, rerun_command, results
 from pipelines.training import output_files as training_files
 from pipelines.training import plots as training_plots
 from pipelines.training.output_files import MODEL, PAGE
@@ -91,7 +91,7 @@ def write(
         },
         config=asdict(options),
         protocol="fine-tuned",
-        equal_names=class_names.equal_names(manifest.spoken_names),
+        equal_names=class_name_options.equal_names(manifest.spoken_names),
         templates=list(made.data.templates),
         history=course.history,
         steps=course.step,
@@ -116,7 +116,7 @@ def summary(document: dict[str, Any]) -> str:
     """A fine-tuning in a few lines for a terminal."""
     cost, out = document["cost"], document["model"]
     lines = [evaluation_report.terminal_table(document)]
-    lines += filter(None, [class_names.equal_names_line(document)])
+    lines += filter(None, [class_name_options.equal_names_line(document)])
     if "alpha" in document:
         how = "chosen with classes set aside" if document["alpha"]["classes"] else "half of the way"
         lines.append(f"alpha {_alpha(document):g}, {how}")

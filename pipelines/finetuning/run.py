@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
 from pipelines.methods.registry import METHODS, taken_by
-from pipelines.runs import class_names, class_split, folder, results, resume_check, runtime
+from pipelines.runs import class_name_options, class_split, folder, results, resume_check, runtime
 from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(options: Options) -> Run | None:
     check(options)
     manifest = Manifest.read(options.data)
     check_split(options, manifest)
-    class_names.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
+    class_name_options.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
     away = class_split.held_out_classes(
         manifest,
         count=options.held_out,

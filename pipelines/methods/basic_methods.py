@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.methods import gradient_steps
+from pipelines.methods import training_loop
 from pipelines.methods.feature_task import Task
 from pipelines.methods.method import Fitted
 from pipelines.runs.features import unit
@@ -180,11 +180,11 @@ def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
     given = features, labels, matrix
     adapter = classifiers.TipAdapter(*given, name="tip_adapter", dtype="float32")
     if trained:
-        data = gradient_steps.batches_of(views, labels, most=256, seed=task.seed)
+        data = training_loop.batches_of(views, labels, most=256, seed=task.seed)
         rate = keras.optimizers.schedules.CosineDecay(1e-3, TIP_EPOCHS * data.steps)
         optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, epsilon=1e-4, name="optimizer")
         adapter.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        gradient_steps.train(adapter, data, epochs=TIP_EPOCHS, folder=task.folder)
+        training_loop.train(adapter, data, epochs=TIP_EPOCHS, folder=task.folder)
     held, wanted = unit(task.validation[0]), task.validation[1]
     accuracy = adapter.search(held, wanted)
     offset = on_features.offset_in_turn(adapter.logits(held), held @ matrix, wanted)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.methods import gradient_steps
+from pipelines.methods import training_loop
 from pipelines.methods.feature_task import PromptOptions, Task
 from pipelines.methods.method import Fitted
 from pipelines.runs.features import unit
@@ -87,13 +87,13 @@ def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
     prompts = learner(
         method, task.model, task.seen_names, options, seed=task.seed, templates=task.templates
     )
-    data = gradient_steps.batches_of(unit(task.views), task.train[1], most=most, seed=task.seed)
+    data = training_loop.batches_of(unit(task.views), task.train[1], most=most, seed=task.seed)
     rate = schedule.CoOpSchedule(options.learning_rate, steps=data.steps, epochs=epochs)
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, name="optimizer")
     if task.model.text_tower.compute_dtype == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
     prompts.compile(optimizer, metrics=["accuracy"])
-    history = gradient_steps.train(prompts, data, epochs=epochs, folder=task.folder)
+    history = training_loop.train(prompts, data, epochs=epochs, folder=task.folder)
     dual_encoder.save_prompts(
         prompts,
         task.folder / FILE,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.runs import class_names as runs_class_names
+from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import config, results
 from pipelines.runs.folder import CONFIG
 

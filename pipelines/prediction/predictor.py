@@ -11,12 +11,18 @@ import numpy as np
 
 from duet import exception_summary, json_schema, regular_files
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata, load_classifier, onnx_file, saved_model
+from pipelines.deployment import (
+    litert,
+    litert_metadata,
+    load_classifier,
+    onnx_openvino,
+    saved_model,
+)
 from pipelines.prediction import model_source as prediction_source
 from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.model_source import Source
 from pipelines.prediction.uncertainty import Sure, sure_of
-from pipelines.runs import class_names as runs_class_names
+from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import class_prompt_files
 
 SAVED_MODEL = "saved_model.pb"
@@ -130,8 +136,8 @@ def _of_facts(
 def _of_onnx(path: Path) -> Predictor:
     """Of an ONNX file, or of OpenVINO's .xml."""
     format = "onnx" if path.suffix == ".onnx" else "openvino"
-    onnx_file.check_packages(format, to_run=True)
-    about, read = onnx_file.READERS[format]
+    onnx_openvino.check_packages(format, to_run=True)
+    about, read = onnx_openvino.READERS[format]
     try:
         facts = about(path)
         json_schema.check(facts, load_classifier.FACTS)

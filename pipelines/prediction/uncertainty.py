@@ -11,7 +11,9 @@ from duet import json_schema
 
 @dataclass(frozen=True)
 class Sure:
-    """Of the `certainty` of `results.json` and `export.json`; see `pipelines.metrics.uncertainty`.
+    """Of the `certainty` of `results.json` and `export.json`.
+
+    See `pipelines.metrics.predictive_uncertainty`.
 
     Attributes:
         temperature: logits are divided by it.

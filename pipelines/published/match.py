@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipelines.published.run_metrics import Measured
+from pipelines.published.metric_names import Measured
 from pipelines.published.table import Figure, Split, datasets
 from pipelines.published.vocabulary import ALL, MEASURES, PROMPTS
 from tfrecords import DATASETS

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.reporting import figure as reporting_figure
-from pipelines.reporting.text import percent, tie
+from pipelines.reporting.number_format import percent, tie
 
 
 def render(template: str, **context: Any) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def build(options: Options) -> DualEncoder:
     """Builds or updates the index; returns the model."""
-    from pipelines.runs import embedding_precision, models
+    from pipelines.runs import inference_precision, models
 
     started = time.perf_counter()
     import dual_encoder
@@ -28,7 +28,7 @@ def build(options: Options) -> DualEncoder:
     for note in getattr(store, "notes", ()):
         print(note)
     images = len(listing) if options.runner == "local" else 0  # workers load it as it is
-    model = embedding_precision.load(
+    model = inference_precision.load(
         name, options.precision, images=images, read=models.load_dual_encoder
     )
     facts = dual_encoder.IndexFacts(

@@ -13,7 +13,7 @@ import jsonargparse
 import yaml
 
 from duet import files, json_schema
-from pipelines.runs import hub_revision, option_help, rerun_command
+from pipelines.runs import command_help, hub_revision, rerun_command
 from pipelines.runs.help_groups import USUAL
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -37,9 +37,9 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
         SystemExit: `--help` or `--help-all` was asked for, and printed.
     """
     if asked := {"-h", "--help", "--help-all"} & set(argv):
-        recipes = option_help.recipes_of(command, RECIPES)
+        recipes = command_help.recipes_of(command, RECIPES)
         everything = "--help-all" in asked
-        print(option_help.text(options, command=command, everything=everything, recipes=recipes))
+        print(command_help.text(options, command=command, everything=everything, recipes=recipes))
         raise SystemExit(0)
     parser = _Parser(prog=f"{rerun_command.program()} {command}", allow_abbrev=False)
     parser.add_argument("--config", action="config")

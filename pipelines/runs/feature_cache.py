@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from duet import files
-from pipelines.runs import array_files
+from pipelines.runs import safetensors_files
 from pipelines.runs.features import Features, encoded, encoder
 
 if TYPE_CHECKING:
@@ -139,7 +139,9 @@ class FeatureCache:
                 seconds, begun = time.perf_counter() - begun, time.perf_counter()
                 if folder is not None:
                     arrays = {"ids": piece, "values": found, "seconds": np.array([seconds])}
-                    array_files.write(folder / f"{_digest(piece.tolist())}.safetensors", arrays)
+                    safetensors_files.write(
+                        folder / f"{_digest(piece.tolist())}.safetensors", arrays
+                    )
                 yield piece, found, seconds
 
 
@@ -166,7 +168,7 @@ def _kept(folder: Path | None) -> Iterator[tuple[np.ndarray, np.ndarray, float]]
     """Ids, features and seconds of the pieces in a folder; those that are damaged are removed."""
     for path in sorted(folder.glob("*.safetensors")) if folder is not None else ():
         try:
-            found = array_files.read(path)
+            found = safetensors_files.read(path)
         except ValueError:
             path.unlink()
             continue

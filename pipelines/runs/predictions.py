@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runs import array_files
+from pipelines.runs import safetensors_files
 
 FILE = "predictions.safetensors"
 
@@ -66,14 +66,14 @@ def _said(logits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
 
 def write(folder: Path, predictions: Predictions) -> None:
     """To the folder of a run."""
-    array_files.write(folder / FILE, asdict(predictions))
+    safetensors_files.write(folder / FILE, asdict(predictions))
 
 
 def read(folder: Path) -> Predictions:
     """From the folder of a run. Raises FileNotFoundError where it has none."""
     if not (folder / FILE).is_file():
         raise FileNotFoundError(f"no predictions at {folder / FILE}: has the run finished?")
-    arrays: dict[str, Any] = array_files.read(folder / FILE)
+    arrays: dict[str, Any] = safetensors_files.read(folder / FILE)
     if set(arrays) != set(Predictions.__dataclass_fields__):
         raise ValueError(f"{folder / FILE} is damaged (it holds {', '.join(arrays)}); delete it")
     return Predictions(**arrays)

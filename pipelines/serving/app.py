@@ -32,7 +32,7 @@ from dual_encoder import CutShortError
 from pipelines.reporting import page as reporting_page
 from pipelines.retrieval import answers
 from pipelines.runs import results
-from pipelines.serving.limits import Gate
+from pipelines.serving.concurrency_limits import Gate
 from pipelines.serving.search_service import MOST_IMAGES, Finder
 
 K = 24  # default number of images per answer

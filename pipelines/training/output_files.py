@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duet import files
+from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.reporting import text as reporting_text
 from pipelines.runs import rerun_command, results, resume_check
 from pipelines.training import plots as training_plots
 

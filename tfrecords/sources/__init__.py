@@ -8,14 +8,14 @@ from tfrecords.sources.base import File, FileSource, Source
 from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import dataset
 from tfrecords.sources.class_folders import class_folder
-from tfrecords.sources.excluded import excluded
+from tfrecords.sources.exclusion_filter import excluded
 from tfrecords.sources.labels_csv import labels
-from tfrecords.sources.published_archives import (
+from tfrecords.sources.tfds import TfdsSource, tfds_source
+from tfrecords.sources.unpacked_archives import (
     is_published_layout,
     other_layout,
     published,
 )
-from tfrecords.sources.tfds import TfdsSource, tfds_source
 from tfrecords.sources.webdataset import webdataset
 from tfrecords.sources.wrappers import Limited, Merged, WithValidation
 

@@ -19,7 +19,7 @@ from tfrecords.sources.base import (
     require_files,
     split_name,
 )
-from tfrecords.sources.listed_images import on_disk
+from tfrecords.sources.image_path_resolution import on_disk
 from tfrecords.sources.table import ENDINGS, Row, Table, in_rows, of_document, read_table, texts
 from tfrecords.text_files import read_json, read_lines
 

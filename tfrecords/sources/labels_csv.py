@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords.class_name_keys import by_number, refuse_merged
-from tfrecords.class_prompts import TEMPLATES
+from tfrecords.dataset_prompt_templates import TEMPLATES
 from tfrecords.non_utf8_names import escaped
 from tfrecords.sources import imagefolder
 from tfrecords.sources import table as table_file
@@ -22,7 +22,7 @@ from tfrecords.sources.base import (
     require_files,
     split_name,
 )
-from tfrecords.sources.listed_images import on_disk
+from tfrecords.sources.image_path_resolution import on_disk
 from tfrecords.sources.table import Table, as_list, in_rows, read_table
 
 BETWEEN = "|"  # separates the labels of one image

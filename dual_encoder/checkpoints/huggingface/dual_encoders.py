@@ -5,12 +5,12 @@ from pathlib import Path
 import keras
 
 from dual_encoder.checkpoints.huggingface import defaults
-from dual_encoder.checkpoints.huggingface.configured_towers import (
+from dual_encoder.checkpoints.huggingface.defaults import Config
+from dual_encoder.checkpoints.huggingface.tower_sizes import (
     part_of,
     transformer_sizes,
     vision_transformer,
 )
-from dual_encoder.checkpoints.huggingface.defaults import Config
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 from dual_encoder.model import DualEncoder

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dual_encoder.checkpoints.checkpoint import HALF, OPENAI_MEAN, OPENAI_STD
-from dual_encoder.checkpoints.huggingface.image_sizes import is_number, number, resized
+from dual_encoder.checkpoints.catalog_entry import HALF, OPENAI_MEAN, OPENAI_STD
+from dual_encoder.checkpoints.huggingface.resize_and_crop import is_number, number, resized
 from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.weight_files import PROCESSORS
 from duet import json_schema

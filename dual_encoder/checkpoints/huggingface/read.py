@@ -15,21 +15,21 @@ from dual_encoder.checkpoints.huggingface import (
     defaults,
     dual_encoders,
     image_encoders,
-    sentence_pooling,
+    sentence_transformers,
 )
 from dual_encoder.checkpoints.huggingface import weights as names
-from dual_encoder.checkpoints.huggingface.configured_towers import (
+from dual_encoder.checkpoints.huggingface.defaults import Config
+from dual_encoder.checkpoints.huggingface.id2label import class_names
+from dual_encoder.checkpoints.huggingface.tower_sizes import (
     part_of,
     transformer_sizes,
     vision_transformer,
 )
-from dual_encoder.checkpoints.huggingface.defaults import Config
-from dual_encoder.checkpoints.huggingface.id2label import class_names
 from dual_encoder.checkpoints.json_files import CONFIG, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
-from dual_encoder.checkpoints.weight_entries import Entry
+from dual_encoder.checkpoints.weight_codecs import Entry
 from dual_encoder.checkpoints.weight_files import open_tensors
 from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
@@ -146,7 +146,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     if pad_id is None:
         raise ValueError(f"{folder}: expected a pad_token_id in config.json; got null")
     first = pad_id + 1 if roberta else 0
-    texts = sentence_pooling.texts(folder, most=rows - first)
+    texts = sentence_transformers.texts(folder, most=rows - first)
     tower = Bert(
         config["vocab_size"],
         texts["context_length"],
@@ -165,7 +165,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
 def _text_pooling(folder: Path, tensors: Tensors) -> str:
     """What sentence-transformers wrote beside the model, else the pooler if there is one."""
     has_pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
-    return sentence_pooling.pooling(folder) or ("pooler" if has_pooler else "mean")
+    return sentence_transformers.pooling(folder) or ("pooler" if has_pooler else "mean")
 
 
 def _refuse_size(image_size: int | None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.weight_entries import (
+from dual_encoder.checkpoints.weight_codecs import (
     LINEAR,
     PATCHES,
     SCALAR,

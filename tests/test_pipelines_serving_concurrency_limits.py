@@ -13,7 +13,7 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 import uvicorn
 from starlette.responses import PlainTextResponse
 
-from pipelines.serving.limits import Gate, Impatient
+from pipelines.serving.concurrency_limits import Gate, Impatient
 
 
 async def request(gate):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.reporting import text as reporting_text
+from pipelines.reporting import number_format as reporting_text
 
 HEADINGS = (
     *("Calibration error", "After temperature", "Temperature"),

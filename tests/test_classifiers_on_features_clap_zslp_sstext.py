@@ -4,7 +4,7 @@ import numpy as np
 from feature_tasks import World, unit
 
 from classifiers.on_features import Task
-from classifiers.on_features.published_text_probes import clap, ss_text, zero_shot_confidence
+from classifiers.on_features.clap_zslp_sstext import clap, ss_text, zero_shot_confidence
 
 WORLD = World(classes=4)
 TASK = WORLD.task(shots=3)

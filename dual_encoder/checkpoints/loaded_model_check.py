@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.checkpoint import Checkpoint
+from dual_encoder.checkpoints.catalog_entry import Checkpoint
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from feature_tasks import World, unit
 
-from classifiers.on_features import gradient_probes
+from classifiers.on_features import cross_modal_and_taskres
 
 WORLD = World(classes=4)
 TEST = WORLD.images(5, seed=7)[0][0]
-METHODS = [gradient_probes.cross_modal, gradient_probes.task_residual]
+METHODS = [cross_modal_and_taskres.cross_modal, cross_modal_and_taskres.task_residual]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -32,7 +32,7 @@ def test_the_loss_on_the_images_falls(method):
 
 def test_a_cross_modal_row_is_half_its_name():
     task = WORLD.task(held=0)
-    rows = gradient_probes.cross_modal(task, steps=20).rows / task.scale
+    rows = cross_modal_and_taskres.cross_modal(task, steps=20).rows / task.scale
     trained = 2 * rows - task.class_texts
     assert np.abs(trained - task.class_texts).max() > 0.005
     # without images of their own the texts alone are fitted: all have the same pull
@@ -44,7 +44,7 @@ def test_a_cross_modal_row_is_half_its_name():
 
 def test_a_residual_row_has_the_length_of_its_name():
     task = WORLD.task(held=0)
-    rows = gradient_probes.task_residual(task).rows
+    rows = cross_modal_and_taskres.task_residual(task).rows
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), task.scale, rtol=1e-4)
     assert np.abs(rows - task.scale * unit(task.class_texts)).max() > 0.1
 

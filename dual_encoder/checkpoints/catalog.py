@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from dual_encoder.checkpoints.checkpoint import HALF, Checkpoint
-from dual_encoder.checkpoints.pretrained_clip import DUAL_ENCODERS
+from dual_encoder.checkpoints.catalog_dual_encoders import DUAL_ENCODERS
+from dual_encoder.checkpoints.catalog_entry import HALF, Checkpoint
 
 HERE = Path(__file__).parent
 

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from tfrecords.sources.listed_images import on_disk
+from tfrecords.sources.image_path_resolution import on_disk
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.jpg") for form in ("NFC", "NFD"))
 

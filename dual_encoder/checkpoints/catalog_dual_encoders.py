@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from dual_encoder.checkpoints.checkpoint import HALF, OPENAI_MEAN, OPENAI_STD, Checkpoint
+from dual_encoder.checkpoints.catalog_entry import HALF, OPENAI_MEAN, OPENAI_STD, Checkpoint
 
 OPENCLIP_RESULTS = "open_clip, docs/openclip_results.csv at commit 89fb801"
 

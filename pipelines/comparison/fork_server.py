@@ -167,6 +167,6 @@ def _send(replies: BinaryIO, reply: Any) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.comparison import worker  # so that what is pickled is of the module's name
+    from pipelines.comparison import fork_server  # so that what is pickled is of the module's name
 
-    worker.main()
+    fork_server.main()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.metrics.uncertainty import certainty
+from pipelines.metrics.predictive_uncertainty import certainty
 
 
 def images(count, *, seed, times=1.0):

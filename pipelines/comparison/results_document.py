@@ -14,7 +14,7 @@ from pipelines.comparison.plan import Plan
 from pipelines.costs import training as costs_training
 from pipelines.methods.registry import METHODS
 from pipelines.metrics import significance
-from pipelines.runs import class_names, predictions, results
+from pipelines.runs import class_name_options, predictions, results
 from tfrecords import Manifest
 
 FIGURES = {  # of the table: from the metrics of each run
@@ -69,7 +69,7 @@ def document(
         config=asdict(options),
         classes=len(manifest.class_names),
         parts=_parts(found),
-        equal_names=class_names.equal_names(manifest.spoken_names),
+        equal_names=class_name_options.equal_names(manifest.spoken_names),
         rows=rows,
         pairs=pairs,
         folds=len(made.folds),

@@ -5,7 +5,7 @@ import pytest
 from feature_tasks import World
 from sklearn.kernel_ridge import KernelRidge
 
-from classifiers.on_features import kernel_ridge
+from classifiers.on_features import proker
 
 WORLD = World(classes=4)
 TEST = WORLD.images(5, seed=7)[0][0]
@@ -14,7 +14,7 @@ TEST = WORLD.images(5, seed=7)[0][0]
 @pytest.mark.parametrize("strength", [0.05, 1.0])
 def test_what_is_added_is_kernel_ridge_regression_of_the_residual(strength):
     task = WORLD.task(shots=5, weights=np.linspace(0.5, 2, 20))
-    found = kernel_ridge.fit(task, beta=2.0, strength=strength)
+    found = proker.fit(task, beta=2.0, strength=strength)
     features = task.features.astype(float)
     kernel = np.exp(2.0 * (features @ features.T - 1))
     residual = np.eye(4)[task.labels] - features @ task.class_texts.T
@@ -27,19 +27,19 @@ def test_what_is_added_is_kernel_ridge_regression_of_the_residual(strength):
 
 def test_a_vanishing_strength_is_zero_shot():
     task = WORLD.task()
-    found = kernel_ridge.fit(task, beta=2.0, strength=1e-7)
+    found = proker.fit(task, beta=2.0, strength=1e-7)
     np.testing.assert_allclose(found.logits(TEST), task.zero_shot(TEST), atol=1e-4)
 
 
 def test_settings_are_those_published_for_so_many_shots_without_validation():
     for shots, wanted in ((1, (3.0, 0.05)), (6, (1.5, 0.05)), (30, (1.7, 0.1))):
-        chosen = kernel_ridge.fit(WORLD.task(shots=shots, held=0)).chosen
+        chosen = proker.fit(WORLD.task(shots=shots, held=0)).chosen
         assert (chosen["beta"], chosen["strength"]) == wanted
 
 
 def test_validation_brings_the_logits_to_the_scale_of_probabilities():
     task = World(classes=4, noise=1.5).task(shots=8, held=50)
-    found = kernel_ridge.fit(task)
+    found = proker.fit(task)
     assert found.text_scale == pytest.approx(task.scale / found.chosen["temperature"])
     from classifiers.calibration import temperature
 
@@ -49,9 +49,9 @@ def test_validation_brings_the_logits_to_the_scale_of_probabilities():
 
 
 def test_more_images_than_it_solves_for_are_drawn_by_the_seed(monkeypatch):
-    monkeypatch.setattr(kernel_ridge, "MOST_IMAGES", 12)
+    monkeypatch.setattr(proker, "MOST_IMAGES", 12)
     task = WORLD.task(shots=6, held=0)
-    first, again, other = (kernel_ridge.fit(task, seed) for seed in (0, 0, 1))
+    first, again, other = (proker.fit(task, seed) for seed in (0, 0, 1))
     assert len(first.keys) == 12
     np.testing.assert_array_equal(first.keys, again.keys)
     assert not np.array_equal(first.keys, other.keys)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_encoder.checkpoints.huggingface.sentence_pooling import pooling, texts
+from dual_encoder.checkpoints.huggingface.sentence_transformers import pooling, texts
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 
 BERT = Path(__file__).parent / "fixtures" / "tokenizers" / "bert"

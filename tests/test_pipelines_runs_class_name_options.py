@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.runs import class_names
+from pipelines.runs import class_name_options
 from pipelines.runs.class_matching import match_classes
 from tfrecords import Manifest
 
@@ -27,49 +27,49 @@ PETS = manifest("house_cat", "dog")
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
 def test_a_list_is_read_in_any_encoding_that_is_certain(written, encoding):
     path = written("Cr\u00e8me br\u00fbl\u00e9e\n\n dog \n", encoding=encoding)
-    assert class_names.class_names(path, PETS) == ["Cr\u00e8me br\u00fbl\u00e9e", "dog"]
+    assert class_name_options.class_names(path, PETS) == ["Cr\u00e8me br\u00fbl\u00e9e", "dog"]
 
 
 @pytest.mark.parametrize("name", ["names.txt", "names.csv"])
 def test_other_encodings_are_one_line_that_names_the_file(written, name):
     path = written("class,fr\ndog,cr\u00e8me\n", name=name, encoding="cp1252")
     with pytest.raises(ValueError, match=r"--class-names: .*names.* line 2 has the byte 0xe8"):
-        class_names.class_names(path, PETS)
+        class_name_options.class_names(path, PETS)
 
 
 def test_the_names_of_other_places_are_refused(written):
     with pytest.raises(ValueError, match=r"line 1 .* is 'dog', which is the name of class 2"):
-        class_names.class_names(written("dog\nhouse cat\n"), PETS)
-    assert class_names.class_names(written("House Cat\nDOG\n"), PETS) == ["House Cat", "DOG"]
+        class_name_options.class_names(written("dog\nhouse cat\n"), PETS)
+    assert class_name_options.class_names(written("House Cat\nDOG\n"), PETS) == ["House Cat", "DOG"]
 
 
 def test_numbers_in_the_order_of_text_go_with_no_list(written):
     folders = [str(i) for i in (1, 10, 11, 2)]
     flowers = written("rose\ntulip\nlily\nfern\n")
     with pytest.raises(ValueError, match="numbers in another order"):
-        class_names.class_names(flowers, manifest(*folders))
-    assert class_names.class_names(flowers, manifest("1", "2", "10", "11"))[2] == "lily"
+        class_name_options.class_names(flowers, manifest(*folders))
+    assert class_name_options.class_names(flowers, manifest("1", "2", "10", "11"))[2] == "lily"
     table = written("class,name\n1,rose\n2,tulip\n10,lily\n11,fern\n", name="names.csv")
-    found = class_names.class_names(table, manifest(*folders))
+    found = class_name_options.class_names(table, manifest(*folders))
     assert found == ["rose", "lily", "fern", "tulip"]
 
 
 def test_a_table_is_read_by_name(written):
     path = written("class;de;fr\nDog;Hund;chien\nhouse cat;Katze;chat\n", name="names.csv")
-    assert class_names.class_names(path, PETS, language="fr") == ["chat", "chien"]
+    assert class_name_options.class_names(path, PETS, language="fr") == ["chat", "chien"]
     with pytest.raises(ValueError, match="--language: expected one of de, fr; got 'es'"):
-        class_names.class_names(path, PETS, language="es")
+        class_name_options.class_names(path, PETS, language="es")
 
 
 def test_a_name_of_two_classes_is_refused_unless_allowed(written):
     path = written("missile\nmissile\n")
     with pytest.raises(ValueError, match=r"'missile' is there 2 times \(--allow-equal-names"):
-        class_names.class_names(path, PETS)
-    names = class_names.class_names(path, PETS, allow_equal=True)
-    twice = class_names.equal_names(names)
+        class_name_options.class_names(path, PETS)
+    names = class_name_options.class_names(path, PETS, allow_equal=True)
+    twice = class_name_options.equal_names(names)
     assert twice == {"missile": 2}
-    assert class_names.equal_names_line({"equal_names": twice}).endswith("'missile' (2)")
-    assert class_names.equal_names_line({"equal_names": {}}) == ""
+    assert class_name_options.equal_names_line({"equal_names": twice}).endswith("'missile' (2)")
+    assert class_name_options.equal_names_line({"equal_names": {}}) == ""
 
 
 def test_classes_are_matched_by_name_never_by_place():
@@ -100,8 +100,8 @@ def test_a_model_of_other_classes_is_refused():
 
 def test_names_are_typed_or_stand_in_one_file(tmp_path):
     (tmp_path / "names.txt").write_text("red cat\nblue dog\n")
-    assert class_names.named(["cat", "dog"], what="--class-names") == ["cat", "dog"]
-    found = class_names.named([str(tmp_path / "names.txt")], what="--class-names")
+    assert class_name_options.named(["cat", "dog"], what="--class-names") == ["cat", "dog"]
+    found = class_name_options.named([str(tmp_path / "names.txt")], what="--class-names")
     assert found == ["red cat", "blue dog"]
     with pytest.raises(FileNotFoundError, match="--class-names: no file cat"):
-        class_names.named(["cat"], what="--class-names")
+        class_name_options.named(["cat"], what="--class-names")

@@ -34,7 +34,7 @@ def import_hub() -> types.ModuleType:
         for name in ("dual_encoder", "dual_encoder.checkpoints", "dual_encoder.checkpoints.hub"):
             sys.modules[name] = types.ModuleType(name)
             sys.modules[name].__path__ = [str(ROOT / name.replace(".", "/"))]
-        return importlib.import_module("dual_encoder.checkpoints.hub.fetch")
+        return importlib.import_module("dual_encoder.checkpoints.hub.download_upload")
 
 
 module = import_hub()
@@ -327,8 +327,8 @@ def test_pushes_that_fail(server, tmp_path, monkeypatch):
 
 
 PROGRAM = """
-import test_dual_encoder_checkpoints_hub_fetch
-print(test_dual_encoder_checkpoints_hub_fetch.module.fetch("duet/shapes", ["model.safetensors"]))
+import test_dual_encoder_checkpoints_hub_download_upload as test
+print(test.module.fetch("duet/shapes", ["model.safetensors"]))
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from tiny_models import clip
 
 from dual_encoder.towers import cpu_bfloat16
-from pipelines.runs import embedding_precision
+from pipelines.runs import inference_precision
 
 AMX = "flags : fpu avx512_bf16 amx_bf16"
 
@@ -22,10 +22,10 @@ def float32_afterwards():
 @pytest.fixture
 def two_ways(monkeypatch, tmp_path):
     """A machine that knows bfloat16, with an empty cache folder."""
-    monkeypatch.setattr(embedding_precision, "candidates", lambda: ["float32", "mixed_bfloat16"])
-    monkeypatch.setenv(embedding_precision.SETTING, str(tmp_path))
-    monkeypatch.setattr(embedding_precision, "LEAST", 100 * (192 * 64 + 64))  # images of `Flat`
-    return tmp_path / embedding_precision.FILE
+    monkeypatch.setattr(inference_precision, "candidates", lambda: ["float32", "mixed_bfloat16"])
+    monkeypatch.setenv(inference_precision.SETTING, str(tmp_path))
+    monkeypatch.setattr(inference_precision, "LEAST", 100 * (192 * 64 + 64))  # images of `Flat`
+    return tmp_path / inference_precision.FILE
 
 
 class Flat(keras.Model):
@@ -67,29 +67,29 @@ def random_weights(_):
 
 
 def test_the_fastest_is_taken_that_is_near_enough_and_clearly_faster():
-    assert embedding_precision.best_of(measured(0.5)) == "mixed_bfloat16"
-    assert embedding_precision.best_of(measured(0.5, distance=0.011)) == "float32"
-    assert embedding_precision.best_of(measured(0.85)) == "float32"
-    assert embedding_precision.best_of({"float32": {"seconds": 1.0, "distance": 0.0}}) == "float32"
+    assert inference_precision.best_of(measured(0.5)) == "mixed_bfloat16"
+    assert inference_precision.best_of(measured(0.5, distance=0.011)) == "float32"
+    assert inference_precision.best_of(measured(0.85)) == "float32"
+    assert inference_precision.best_of({"float32": {"seconds": 1.0, "distance": 0.0}}) == "float32"
 
 
 def test_few_images_are_embedded_in_float32_and_nothing_is_measured(two_ways):
-    model = embedding_precision.load("m", "auto", images=99, read=read)
-    assert embedding_precision.policy_of(model) == "float32" and not two_ways.exists()
+    model = inference_precision.load("m", "auto", images=99, read=read)
+    assert inference_precision.policy_of(model) == "float32" and not two_ways.exists()
 
 
 def test_many_images_take_what_was_measured_once(two_ways, capsys):
-    model = embedding_precision.load("m", "auto", images=100, read=read)
+    model = inference_precision.load("m", "auto", images=100, read=read)
     assert "the fastest here for m (" in capsys.readouterr().out
     ((key, found),) = json.loads(two_ways.read_text()).items()
     assert set(found) == {"float32", "mixed_bfloat16"}
     assert found["float32"]["distance"] == pytest.approx(0, abs=1e-6)
-    assert 1e-7 < found["mixed_bfloat16"]["distance"] < embedding_precision.FURTHEST
-    assert embedding_precision.policy_of(model) == embedding_precision.best_of(found)
+    assert 1e-7 < found["mixed_bfloat16"]["distance"] < inference_precision.FURTHEST
+    assert inference_precision.policy_of(model) == inference_precision.best_of(found)
     for half, wanted in ((0.1, "mixed_bfloat16"), (2.0, "float32")):
         two_ways.write_text(json.dumps({key: measured(half)}))
-        model = embedding_precision.load("m", "auto", images=100, read=read)
-        assert embedding_precision.policy_of(model) == wanted == keras.config.dtype_policy().name
+        model = inference_precision.load("m", "auto", images=100, read=read)
+        assert inference_precision.policy_of(model) == wanted == keras.config.dtype_policy().name
 
 
 def test_texts_stay_float32():
@@ -98,10 +98,10 @@ def test_texts_stay_float32():
     model.build()
     words = ["a red cat", "a dog"]
     ids = model.tokenizer(words)
-    embedding_precision.texts_in_float32(model)
+    inference_precision.texts_in_float32(model)
     found = model.text_tower(ids)
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
-    assert embedding_precision.policy_of(model) == "mixed_bfloat16"
+    assert inference_precision.policy_of(model) == "mixed_bfloat16"
     keras.config.set_dtype_policy("float32")
     exact = clip()
     exact.build()
@@ -112,15 +112,15 @@ def test_texts_stay_float32():
 def test_a_measurement_leaves_random_numbers_as_they_were(two_ways):
     def drawn_after(images):
         keras.utils.set_random_seed(1)
-        embedding_precision.load("m", "auto", images=images, read=random_weights)
+        inference_precision.load("m", "auto", images=images, read=random_weights)
         return float(keras.random.uniform((), seed=keras.random.SeedGenerator()))
 
     assert drawn_after(100) == drawn_after(100)  # measured, and kept
 
 
 def test_another_precision_is_taken_as_it_is(two_ways):
-    model = embedding_precision.load("m", "mixed_float16", images=1, read=read)
-    assert embedding_precision.policy_of(model) == "mixed_float16" and not two_ways.exists()
+    model = inference_precision.load("m", "mixed_float16", images=1, read=read)
+    assert inference_precision.policy_of(model) == "mixed_float16" and not two_ways.exists()
 
 
 def test_instructions_are_those_of_the_processor(monkeypatch):
