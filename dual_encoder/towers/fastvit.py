@@ -58,11 +58,7 @@ class _Convolution(keras.layers.Layer):
         self.excite = dense(channels, activation="sigmoid", name="excite") if squeezed else None
 
     def build(self, input_shape):
-        options: dict[str, Any] = {
-            "strides": self.stride,
-            "dtype": self.dtype_policy,
-            "name": "convolution",
-        }
+        options = dict(strides=self.stride, dtype=self.dtype_policy, name="convolution")
         if self.depthwise:
             multiplier = self.channels // input_shape[-1]
             he = keras.initializers.RandomNormal(stddev=2**0.5 / self.size)
