@@ -13,7 +13,7 @@ DEFAULT = (
 
 @dataclass
 class Options:
-    """Compare methods under one protocol: seen and held-out classes, the same images, cost.
+    """Compare methods under one protocol: seen and held-out classes, and cost.
 
     Args:
         data: folder of records with labels, as prepare writes it.
