@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+
+from dual_encoder import unit
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -43,8 +44,3 @@ class CosineHead(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "classes": self.units}
-
-
-def unit(features):
-    """Normalises rows to unit length, in float32."""
-    return ops.normalize(ops.cast(features, "float32"), axis=-1)

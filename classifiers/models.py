@@ -100,11 +100,10 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
     def call(self, inputs, training=None):
         """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
-        image = inputs["image"] if isinstance(inputs, dict) else inputs
-        features = self.features(image, training=training)
+        features = self.named_features(inputs, training=training)
         if training and self.teacher is not None:
-            self.teacher.features = {"image": features}
-        return ops.cast(self.head(features), "float32")
+            self.teacher.features = features
+        return ops.cast(self.head(features["image"]), "float32")
 
     def named_features(self, inputs, training=None):
         """Returns the head's input features by name; see `dual_encoder.Teacher`."""
@@ -238,12 +237,11 @@ def source(
     """Returns the image tower or model of a name of `build`."""
     if dual_encoder.is_hub_preset(name):
         return dual_encoder.hub_image_tower(name, image_size=image_size)
-    name = dual_encoder.image_tower_name(name) or name
-    if name not in dual_encoder.IMAGE_TOWERS:
+    if (tower := dual_encoder.image_tower_name(name)) is None:
         return dual_encoder.load(name, image_size=image_size)
     if weights == PUBLISHED:
-        weights = "imagenet" if name in dual_encoder.APPLICATIONS else None
-    return dual_encoder.image_tower(name, image_size=image_size, weights=weights)
+        weights = "imagenet" if tower in dual_encoder.APPLICATIONS else None
+    return dual_encoder.image_tower(tower, image_size=image_size, weights=weights)
 
 
 def from_model(

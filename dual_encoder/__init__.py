@@ -37,6 +37,7 @@ from dual_encoder.index.files import IndexRows as IndexRows
 from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
+from dual_encoder.model import unit as unit
 from dual_encoder.model_stock import model_stock as model_stock
 from dual_encoder.padding_weights import row_mean as row_mean
 from dual_encoder.padding_weights import weighted_by_class as weighted_by_class

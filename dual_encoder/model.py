@@ -160,11 +160,11 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     # would add noise that none of its weights can compensate.
     def _encode_image(self, images, training=False):
         features = self.image_tower(images, training=training and self.image_tower.trainable)
-        return _unit(self.image_projection(features, training=training))
+        return unit(self.image_projection(features, training=training))
 
     def _encode_text(self, token_ids, training=False):
         features = self.text_tower(token_ids, training=training and self.text_tower.trainable)
-        return _unit(self.text_projection(features, training=training))
+        return unit(self.text_projection(features, training=training))
 
     @cached_property
     def _compiled_image(self):
@@ -281,6 +281,6 @@ def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -
             )
 
 
-def _unit(x):
+def unit(x: Any) -> Any:
     """Normalises rows to unit length, in float32 whatever the towers' precision."""
     return ops.normalize(ops.cast(x, "float32"), axis=-1)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.model import DualEncoder
+from dual_encoder.model import DualEncoder, unit
 
 WORDS = 8  # of a random text
 
@@ -27,9 +27,7 @@ def feature_distance(features: Any, teacher: Any) -> Any:
 
 def _squared_distances(features: Any, teacher: Any) -> Any:
     """Squared lengths [b] of the differences between unit features and those of the teacher."""
-    features, teacher = (ops.cast(x, "float32") for x in (features, ops.stop_gradient(teacher)))
-    difference = ops.normalize(features, axis=-1) - ops.normalize(teacher, axis=-1)
-    return ops.sum(ops.square(difference), axis=-1)
+    return ops.sum(ops.square(unit(features) - unit(ops.stop_gradient(teacher))), axis=-1)
 
 
 class Teacher:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.class_prompts import prompts_of
-from dual_encoder.model import DualEncoder
+from dual_encoder.model import DualEncoder, unit
 from dual_encoder.token_rows import as_token_ids
 
 
@@ -66,8 +66,8 @@ class ClassTextHead(keras.layers.Layer):
     def call(self, features: Any, training: bool | None = None) -> Any:
         tower = self.text_tower
         rows = tower(ops.convert_to_tensor(self.prompts, "int32"), training=training)
-        mean = ops.matmul(self._means(), _unit(self.projection(rows, training=training)))
-        return self.scale * ops.matmul(_unit(features), ops.transpose(_unit(mean)))
+        mean = ops.matmul(self._means(), unit(self.projection(rows, training=training)))
+        return self.scale * ops.matmul(unit(features), ops.transpose(unit(mean)))
 
     def _means(self) -> Any:
         """Which prompts a class has, [c, p] with a sum of 1 in each row."""
@@ -95,7 +95,3 @@ class ClassTextHead(keras.layers.Layer):
             for part in ("text_tower", "projection")
         }
         return cls(**{**config, **parts})
-
-
-def _unit(rows: Any) -> Any:
-    return ops.normalize(ops.cast(rows, "float32"), axis=-1)

@@ -29,9 +29,8 @@ def run(options: Options) -> int:
     check(options)
     manifest = Manifest.read(options.data)
     class_name_options.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
-    class_name_options.captions(
-        options.captions, manifest
-    )  # refused now, not by the row that reads them
+    # Refused now, not by the row that reads them.
+    class_name_options.captions(options.captions, manifest)
     away = class_split.held_out_classes(
         manifest, count=options.held_out, names=options.held_out_classes
     )
@@ -56,7 +55,8 @@ def run(options: Options) -> int:
             resume_check.keep(out, begun)
             folds.write(plan.folds)
 
-        # What a stop left unmeasured comes first, for a network that is like one is not measured.
+        # Costs that a stop left unmeasured come first, in the order of a run without a stop: a
+        # network that is like one measured before is not measured again.
         _costs(plan, workers, about)
         comparison_plan.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about, health)

@@ -13,13 +13,11 @@ from pipelines.fewshot import grid as fewshot_grid
 from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
-from pipelines.methods.registry import METHODS, keeps_start
+from pipelines.methods.registry import METHODS, STOCK, keeps_start
 from pipelines.runs import class_name_options, rerun_command, results
 from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
-
-STOCK = "model-stock"  # the row that averages the seeds of another, after their runs
 
 FEATURES = "features"  # folder of the cache that all rows share
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipelines.methods.registry import METHODS
+from pipelines.methods.registry import METHODS, STOCK
 
 DEFAULT = (
     *("zero-shot", "linear-probe", "text-probe", "gaussian", "tip-adapter", "coop", "fine-tune"),
@@ -131,7 +131,7 @@ def check(options: Options) -> None:
     reads = [name for name, row in METHODS.items() if row.reads_captions]
     if options.methods == ["all"]:
         left = set() if options.captions else {*reads}
-        left |= {"model-stock"} if len(options.seeds or ()) < 2 else set()  # of several seeds
+        left |= {STOCK} if len(options.seeds or ()) < 2 else set()  # of several seeds
         options.methods = [name for name in METHODS if name not in left]
     if bool(options.captions) != bool(set(options.methods) & set(reads)):
         needs = " or ".join(reads)

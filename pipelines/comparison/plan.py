@@ -17,7 +17,7 @@ from pipelines.comparison.options import Options
 from pipelines.comparison.progress_display import Display
 from pipelines.comparison.shared_context import About
 from pipelines.comparison.worker_pool import Workers
-from pipelines.methods.registry import METHODS
+from pipelines.methods.registry import METHODS, STOCK
 from pipelines.runs import class_name_options
 from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
@@ -83,10 +83,10 @@ def plan(
     if budget.seconds(options.budget) is not None:
         speed = workers.call(Call(budget.measured_speed, (options.model,)))
     chosen, left_out = budget.within(options, manifest, recipes, speed=speed)
-    if jobs.STOCK in chosen and not jobs.stocked(chosen):
-        chosen.remove(jobs.STOCK)
-        left_out = {**left_out, jobs.STOCK: "no method is left whose seeds it could average"}
-    chosen.sort(key=jobs.STOCK.__eq__)  # after the runs that it averages
+    if STOCK in chosen and not jobs.stocked(chosen):
+        chosen.remove(STOCK)
+        left_out = {**left_out, STOCK: "no method is left whose seeds it could average"}
+    chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
     options = replace(options, methods=chosen)
     divisions = folds.of(options, manifest, out)
     images = min(_to_train_on(fold, manifest, held_out) for fold in divisions)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
-from pipelines.methods.registry import METHODS, taken_by
+from pipelines.methods.registry import METHODS, STOCK, taken_by
 from pipelines.runs import class_name_options, class_split, folder, results, resume_check, runtime
 from pipelines.runs import strategy as strategies
 
@@ -87,7 +87,7 @@ def _fitted(
     options = options if asked.stock else _settled(options, data)
     if options.method == auto.TOWER and asked.method == "auto" and asked.wise_ft is None:
         options, extra["auto"] = _chosen(options, data, out=out, strategy=strategy, claim=claim)
-    extra["method"] = stock.NAME if asked.stock else options.method
+    extra["method"] = STOCK if asked.stock else options.method
     if asked.stock:
         with strategy.scope():
             made, course, more = stock.average(options, data, out=out, claim=claim)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pipelines.finetuning.data import Labelled
     from pipelines.finetuning.options import Options
 
-NAME = "model-stock"  # of the row of a comparison
-
 FIGURE = "val_seen_top1"  # of the last pass, by which a method is chosen
 
 ALIKE = ("data", "model", "templates", "weights", "image_size")  # options of the runs and of this

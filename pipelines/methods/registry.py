@@ -9,6 +9,8 @@ from typing import Any
 from pipelines.methods import basic_methods, feature_methods, prompts
 from pipelines.methods.method import Method
 
+STOCK = "model-stock"  # averages the seeds of another row, after their runs
+
 ZERO_SHOT_HEAD = {"method": "zero-shot-head"}
 
 SUPERVISED = {"method": "full", "flip": True}
@@ -330,7 +332,7 @@ _ROWS = (
         options={**ZERO_SHOT_HEAD, "wise_ft": "choose", "weight_decay": 0.1},
     ),
     Method(
-        "model-stock",
+        STOCK,
         "the weights of a method's seeds, averaged as far as they agree",
         "Jang et al. 2024, arXiv:2403.19522",
         draws=False,
