@@ -129,7 +129,7 @@ class FeatureCache:
             files.room(folder, 4.0 * len(ids) * width, what=f"features of {split}")
         which = None if len(ids) == self.manifest.split(split).count else tuple(ids.tolist())
         load = partial(tfrecords.load, self.data, split, ids=which, **_of_view(view))
-        size = min(self.batch_size, len(ids)) if view else self.batch_size
+        size = min(self.batch_size, len(ids) if view else self.manifest.split(split).count)
         what = f"embedding {split}" + (f", view {view + 1}" if view else "")
         with tfrecords.naming_damage(self.data):
             encode, batches = encoder(model), load(batch_size=size, **model.preprocessing)
