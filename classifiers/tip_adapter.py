@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from duet import unit_rows
+
 # Validation search grid: range and size of the published code, slightly coarser.
 ALPHAS = np.linspace(0.0, 3.0, 31)
 
@@ -60,7 +62,7 @@ class TipAdapter(keras.Model):
         self.keys = self.add_weight(
             keys.shape, "zeros", name="keys", dtype="float32", autocast=False
         )
-        self.keys.assign(_unit(keys))
+        self.keys.assign(unit_rows.unit(keys))
         self.built = True
 
     def call(self, inputs, training=None):
@@ -136,9 +138,5 @@ class TipAdapter(keras.Model):
 
     def _parts(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns zero-shot logits [n, c] and cosines with the keys, sorted by class, [n, m]."""
-        unit = _unit(np.asarray(images, np.float32))
+        unit = unit_rows.unit(np.asarray(images, np.float32))
         return unit @ self._matrix, unit @ ops.convert_to_numpy(self.keys)[self._order].T
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from duet import unit_rows
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -54,7 +56,7 @@ def stata(
         says = np.bincount(z.argmax(axis=1), minlength=len(texts))
         trust = (says / (1 + says))[:, None]
         share = np.maximum(z.sum(axis=0), 1e-12)[:, None]
-        means = _unit(trust * _unit(z.T @ x / share) + (1 - trust) * texts)
+        means = unit_rows.unit(trust * unit_rows.unit(z.T @ x / share) + (1 - trust) * texts)
         seen = _squares(x, means, z)
         named = first + (texts - means) ** 2
         variances = np.maximum(trust * seen + (1 - trust) * named, SMALLEST)
@@ -106,10 +108,6 @@ def _squares(x: np.ndarray, means: np.ndarray, z: np.ndarray) -> np.ndarray:
     return (z.T @ (x * x) - 2 * means * (z.T @ x)) / share + means * means
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-
-
 def _checked(features: np.ndarray, class_texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, texts = np.asarray(features, np.float64), np.asarray(class_texts, np.float64)
     fits = x.ndim == 2 and texts.ndim == 2 and x.shape[1] == texts.shape[1]
@@ -118,4 +116,4 @@ def _checked(features: np.ndarray, class_texts: np.ndarray) -> tuple[np.ndarray,
             "expected features [n, d] and class_texts [c, d], two or more of each; got "
             f"{list(x.shape)} and {list(texts.shape)}"
         )
-    return _unit(x), _unit(texts)
+    return unit_rows.unit(x), unit_rows.unit(texts)

@@ -15,6 +15,7 @@ from dual_encoder.padding_weights import row_mean
 from dual_encoder.replica_train_step import ExactTraining
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import without_xla_on_cpu, xla_by_default
+from duet import unit_rows
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -195,7 +196,7 @@ def class_embeddings(
     mean = sums / np.array(counts)[:, None]
     first = {name: place for place, name in reversed(list(enumerate(class_names)))}
     mean = mean[[first[name] for name in class_names]]  # identical names get identical embeddings
-    return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
+    return unit_rows.unit(mean).astype(np.float32)
 
 
 def class_texts(model: DualEncoder, names: Sequence[str], templates: Sequence[str]) -> np.ndarray:

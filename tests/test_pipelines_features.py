@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from tiny_models import clip
 
 import tfrecords
+from duet import unit_rows
 from pipelines.__main__ import main
 from pipelines.runs import feature_cache
 from pipelines.runs import features as runs_features
@@ -82,7 +83,7 @@ def test_a_split_is_embedded_once_and_its_unit_rows_are_the_models_embeddings(
     assert again.seconds == pytest.approx(first.seconds) and first.seconds > 0
     (x, _, _) = next(iter(tfrecords.load(records, "test", batch_size=36, **model.preprocessing)))
     expected = np.asarray(model.encode_image(x["image"]))
-    np.testing.assert_allclose(runs_features.unit(first.values), expected, atol=1e-5)
+    np.testing.assert_allclose(unit_rows.unit(first.values), expected, atol=1e-5)
 
 
 def test_images_are_rows_in_the_order_asked_for_and_only_missing_ones_are_computed(

@@ -5,6 +5,7 @@ import numpy as np
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.solvers import cross_entropy
 from classifiers.on_features.task import Task, unit
+from duet import unit_rows
 
 EPOCHS, BATCH = 300, 256
 RATE, FIRST_RATE, MOMENTUM = 0.1, 1e-5, 0.9
@@ -86,11 +87,10 @@ def _slope(
     rows: np.ndarray, features: np.ndarray, labels: np.ndarray, weights: np.ndarray, scale: float
 ) -> np.ndarray:
     """Gradient by the rows [c, d] of the cross-entropy of `scale` times the cosine."""
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    lengths = unit_rows.lengths(rows)
     units = rows / lengths
     _, slope = cross_entropy(np.float32(scale) * (features @ units.T), labels, weights)
-    by_unit = np.float32(scale) * (slope.T @ features)
-    return (by_unit - (by_unit * units).sum(axis=1, keepdims=True) * units) / lengths
+    return unit_rows.gradient(np.float32(scale) * (slope.T @ features), units, lengths)
 
 
 def _cosine_rows(task: Task, rows: np.ndarray, chosen: dict) -> LinearFit:

@@ -8,6 +8,7 @@ from classifiers.calibration import losses
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.solvers import adam, cross_entropy
 from classifiers.on_features.task import Task, unit
+from duet import unit_rows
 
 STEPS = 300
 STOPS = 10  # places along the way of which validation chooses one
@@ -66,11 +67,10 @@ def task_residual(task: Task, seed: int = 0, *, steps: int = STEPS) -> LinearFit
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         rows = task.class_texts + np.float32(RESIDUAL_SHARE) * x.astype(np.float32)
-        lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        lengths = unit_rows.lengths(rows)
         units = rows / lengths
         cost, slope = cross_entropy(scale * (features @ units.T), labels, shares)
-        by_unit = scale * (slope.T @ features)
-        by_row = (by_unit - (by_unit * units).sum(axis=1, keepdims=True) * units) / lengths
+        by_row = unit_rows.gradient(scale * (slope.T @ features), units, lengths)
         return cost, RESIDUAL_SHARE * by_row
 
     return _stopped(

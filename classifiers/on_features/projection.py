@@ -9,6 +9,7 @@ from classifiers.on_features.choosing import choose, rose
 from classifiers.on_features.fitted import BEFORE, FEATURES, Fitted
 from classifiers.on_features.solvers import cross_entropy, minimise
 from classifiers.on_features.task import Task, unit
+from duet import unit_rows
 
 TIMES = (10.0, 1.0, 0.1, 0.01)  # of the published pull, one over the images per class
 ITERATIONS, TOLERANCE = 50, 1e-5
@@ -104,11 +105,10 @@ class _Problem:
             values = self.features @ matrix.astype(np.float32)
             if self.bias is not None:
                 values = values + self.bias
-            lengths = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+            lengths = unit_rows.lengths(values)
             units = values / lengths
             cost, slope = cross_entropy(scale * (units @ texts.T), self.labels, self.weights)
-            by_unit = scale * (slope @ texts)
-            by_value = (by_unit - (by_unit * units).sum(axis=1, keepdims=True) * units) / lengths
+            by_value = unit_rows.gradient(scale * (slope @ texts), units, lengths)
             moved = matrix - self.start
             cost += pull * float((moved * moved).sum())
             return cost, self.features.T @ by_value + 2 * pull * moved

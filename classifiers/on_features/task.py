@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duet import unit_rows
+
 SPREAD = 1.0  # of the prior on the log of the zero-shot temperature
 
 
@@ -171,8 +173,7 @@ class Task:
 
 def unit(values: np.ndarray) -> np.ndarray:
     """Float32 rows of unit length along the last axis; rows of zeros stay."""
-    values = np.asarray(values, np.float32)
-    return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
+    return unit_rows.unit(np.asarray(values, np.float32))
 
 
 def _check(task: Task) -> None:

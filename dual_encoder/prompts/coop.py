@@ -14,6 +14,7 @@ from dual_encoder.replica_train_step import ExactTraining
 from dual_encoder.towers.base import TextTower
 from dual_encoder.towers.compiled_functions import without_xla_on_cpu, xla_by_default
 from dual_encoder.zero_shot import ZeroShotClassifier, class_embeddings
+from duet import unit_rows
 
 
 class CoOp(ExactTraining, keras.Model):
@@ -188,9 +189,8 @@ class CoOp(ExactTraining, keras.Model):
 
     def logits(self, images: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
         """Returns logits float32 [n, c] of embeddings [n, e] over these or other class names."""
-        unit = images / np.linalg.norm(images, axis=-1, keepdims=True)
         scale = ops.convert_to_numpy(self.model.logit_scale)
-        return (scale * unit) @ self.class_matrix(class_names)
+        return (scale * unit_rows.unit(images)) @ self.class_matrix(class_names)
 
     def classifier(self, class_names: Sequence[str] | None = None) -> ZeroShotClassifier:
         """Returns an image classifier with the current prompts."""

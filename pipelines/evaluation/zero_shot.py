@@ -102,8 +102,8 @@ def _from_cache(
     """Does the same as `predict` with the feature cache, encoding only missing images."""
     import keras
 
+    from duet import unit_rows
     from pipelines.runs.feature_cache import FeatureCache
-    from pipelines.runs.features import unit
 
     cache = FeatureCache(
         Path(str(options.features)), options.data, manifest, batch_size=options.batch_size
@@ -111,4 +111,4 @@ def _from_cache(
     found = cache.read(classifier, options.split)
     matrix = keras.ops.convert_to_numpy(classifier.class_matrix)
     rate = len(found.labels) / max(found.seconds, 1e-9)
-    return found.labels, unit(found.values) @ matrix, rate
+    return found.labels, unit_rows.unit(found.values) @ matrix, rate

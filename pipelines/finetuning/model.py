@@ -11,12 +11,13 @@ import classifiers
 import dual_encoder
 from classifiers import models, trainable
 from dual_encoder import class_texts
+from duet import unit_rows
 from pipelines.finetuning.data import Labelled
 from pipelines.methods.method import Fitted, Method
 from pipelines.methods.registry import METHODS, taken_by
 from pipelines.runs import models as runs_models
 from pipelines.runs import runtime
-from pipelines.runs.features import Features, compute, unit
+from pipelines.runs.features import Features, compute
 
 if TYPE_CHECKING:
     from pipelines.finetuning.options import Options
@@ -110,13 +111,15 @@ class Adapted:
         if self.fitted is not None:
             return self.fitted.logits(features)
         if self.reader is not None:
-            return unit(features) @ class_texts(self.reader, data.names, data.templates).T
+            return unit_rows.unit(features) @ class_texts(self.reader, data.names, data.templates).T
         found = np.full((len(features), len(data.names)), np.nan, np.float32)
         found[:, list(data.parts.seen)] = np.asarray(self.model.head(features))
         if self.texts is not None and data.parts.held_out:
             held_out = list(data.parts.held_out)
             factor, offset = self.beside or (1.0, 0.0)
-            found[:, held_out] = factor * (unit(features) @ self.texts[held_out].T) + offset
+            found[:, held_out] = (
+                factor * (unit_rows.unit(features) @ self.texts[held_out].T) + offset
+            )
         return found
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from classifiers.on_features import offset_in_turn
+from duet import unit_rows
 from pipelines.finetuning.model import Adapted
 from pipelines.methods.basic_methods import temperature
-from pipelines.runs.features import unit
 
 
 def placed(adapted: Adapted) -> Adapted:
@@ -23,7 +23,7 @@ def placed(adapted: Adapted) -> Adapted:
     made = adapted.features("train", parts.validation, what="validating")
     labels = np.searchsorted(parts.seen, made.labels)
     heads = np.asarray(adapted.model.head(made.values), np.float32)
-    texts = unit(made.values) @ adapted.texts[list(parts.seen)].T
+    texts = unit_rows.unit(made.values) @ adapted.texts[list(parts.seen)].T
     of_head, of_texts = temperature(heads, labels), temperature(texts, labels)
     offset = offset_in_turn(of_head * heads, of_texts * texts, labels)
     return replace(adapted, beside=(of_texts / of_head, offset / of_head))

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from duet import unit_rows
+
 UNBALANCED = 5.0  # images of the largest class for each of the smallest
 
 ALIKE = 10  # pairs of classes that are listed
@@ -51,8 +53,7 @@ def alike(
     confusion = np.zeros((count, count), int)
     np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
     means = np.stack([embeddings[labels == c].mean(axis=0) for c in range(count)])
-    means = means - means.mean(axis=0)
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    means = unit_rows.unit(means - means.mean(axis=0))
     sizes = confusion.sum(axis=1)
     rows: list[dict[str, Any]] = []
     for a, b in combinations(range(count), 2):

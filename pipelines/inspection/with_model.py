@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from duet import unit_rows
 from pipelines.inspection import classes, duplicates, label_errors
 from pipelines.inspection.options import Options
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects_table import Suspect
-from pipelines.runs import features
 from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def look(
         seen.notes.append(f"not shown to the model, as they have no labels: {', '.join(bare)}")
     if labelled:
         every, places = (np.concatenate([of[s] for s in labelled]) for of in (values, rows))
-        seen.suspects += _similar(features.unit(every), places, scan, known, manifest)
+        seen.suspects += _similar(unit_rows.unit(every), places, scan, known, manifest)
     if reason := unchecked(options, manifest):
         seen.notes.append(f"labels not checked: {reason}")
     else:
@@ -123,7 +123,7 @@ def _labels(
     usable = np.isin(own, kept)
     rows, values, places = rows[usable], values[usable], np.searchsorted(kept, own[usable])
     names = [manifest.spoken_names[label] for label in kept]
-    unit = features.unit(values)
+    unit = unit_rows.unit(values)
     probabilities = label_errors.out_of_sample(
         values,
         places,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from duet import unit_rows
 from pipelines.methods import training_loop
 from pipelines.methods.feature_task import Task
 from pipelines.methods.method import Fitted
-from pipelines.runs.features import unit
 
 if TYPE_CHECKING:
     from classifiers import probe
@@ -22,7 +22,7 @@ TEMPERATURES = (-6.0, 6.0)  # natural logarithms between which the best factor i
 def zero_shot(task: Task) -> Fitted:
     """Class names alone: cosines with their embeddings, times the logit scale."""
     return Fitted(
-        lambda features: unit(features) @ task.require_texts().T,
+        lambda features: unit_rows.unit(features) @ task.require_texts().T,
         0,
         more={"templates": [*task.templates]},
     )
@@ -57,14 +57,14 @@ def chosen_words(task: Task) -> Fitted:
     for words in (WORDS, *((each,) for each in WORDS)):
         with contextlib.suppress(ValueError):  # names that this model tells apart in others alone
             texts[words] = dual_encoder.class_texts(task.model, task.names, words)
-    features, labels = unit(task.validation[0]), task.validation[1]
+    features, labels = unit_rows.unit(task.validation[0]), task.validation[1]
     for words, found in texts.items():
         said = features @ found[list(task.seen)].T
         tried[words] = calibration.losses(temperature(said, labels) * said, labels)
     words = on_features.choose(tried, own)
     matrix = texts[words].T
     return Fitted(
-        lambda features: unit(features) @ matrix,
+        lambda features: unit_rows.unit(features) @ matrix,
         0,
         head=(matrix[:, list(task.seen)], np.zeros(len(task.seen), np.float32)),
         unit_length=True,
@@ -84,7 +84,7 @@ def linear_probe(task: Task) -> Fitted:
     weights, bias = factor * found.weights, factor * found.bias
     text_factor, offset = 1.0, 0.0
     if task.held_out and task.texts is not None:
-        text_factor = temperature(unit(features) @ task.texts[list(task.seen)].T, labels)
+        text_factor = temperature(unit_rows.unit(features) @ task.texts[list(task.seen)].T, labels)
         offset = _probe_offset(task, found.strength, factor=factor, text_factor=text_factor)
 
     def logits(features: np.ndarray) -> np.ndarray:
@@ -114,7 +114,7 @@ def _probe_offset(task: Task, strength: float, *, factor: float, text_factor: fl
             class_weight=task.class_weight,
         )
         images = np.concatenate([held, values[0, ~inside]])
-        named = (unit(images) @ texts.T)[:, columns]
+        named = (unit_rows.unit(images) @ texts.T)[:, columns]
         right = place[np.concatenate([wanted, labels[~inside]])]
         logits = [factor * found.logits(images), text_factor * named[:, kept:]]
         return on_features.SetAside(
@@ -174,8 +174,8 @@ def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
     import classifiers
     from classifiers import on_features
 
-    views, labels = unit(task.views), task.train[1]
-    features = unit(views.mean(axis=0))
+    views, labels = unit_rows.unit(task.views), task.train[1]
+    features = unit_rows.unit(views.mean(axis=0))
     matrix = task.require_texts()[list(task.seen)].T
     given = features, labels, matrix
     adapter = classifiers.TipAdapter(*given, name="tip_adapter", dtype="float32")
@@ -185,11 +185,13 @@ def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
         optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, epsilon=1e-4, name="optimizer")
         adapter.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         training_loop.train(adapter, data, epochs=TIP_EPOCHS, folder=task.folder)
-    held, wanted = unit(task.validation[0]), task.validation[1]
+    held, wanted = unit_rows.unit(task.validation[0]), task.validation[1]
     accuracy = adapter.search(held, wanted)
     offset = on_features.offset_in_turn(adapter.logits(held), held @ matrix, wanted)
     return Fitted(
-        lambda features: task.among_all(adapter.logits(unit(features)), features, offset=offset),
+        lambda features: task.among_all(
+            adapter.logits(unit_rows.unit(features)), features, offset=offset
+        ),
         features.size if trained else 0,
         more={"alpha": adapter.alpha, "beta": adapter.beta, "validation_top1": accuracy},
     )

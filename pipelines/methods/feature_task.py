@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.runs.features import unit
+from duet import unit_rows
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -123,5 +123,7 @@ class Task:
         found[:, list(self.seen)] = logits
         if self.held_out and self.texts is not None:
             held_out = list(self.held_out)
-            found[:, held_out] = text_factor * (unit(features) @ self.texts[held_out].T) + offset
+            found[:, held_out] = (
+                text_factor * (unit_rows.unit(features) @ self.texts[held_out].T) + offset
+            )
         return found

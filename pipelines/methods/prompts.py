@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from duet import unit_rows
 from pipelines.methods import training_loop
 from pipelines.methods.feature_task import PromptOptions, Task
 from pipelines.methods.method import Fitted
-from pipelines.runs.features import unit
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -87,7 +87,9 @@ def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
     prompts = learner(
         method, task.model, task.seen_names, options, seed=task.seed, templates=task.templates
     )
-    data = training_loop.batches_of(unit(task.views), task.train[1], most=most, seed=task.seed)
+    data = training_loop.batches_of(
+        unit_rows.unit(task.views), task.train[1], most=most, seed=task.seed
+    )
     rate = schedule.CoOpSchedule(options.learning_rate, steps=data.steps, epochs=epochs)
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, name="optimizer")
     if task.model.text_tower.compute_dtype == "float16":
@@ -103,7 +105,9 @@ def _learnt(method: str, task: Task, *, most: int, epochs: int) -> Fitted:
         seed=task.seed,
     )
     return Fitted(
-        lambda features: prompts.logits(unit(features), task.names if task.held_out else None),
+        lambda features: prompts.logits(
+            unit_rows.unit(features), task.names if task.held_out else None
+        ),
         models.parameters(prompts)["trained"],
         more={
             "history": history,

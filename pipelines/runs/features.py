@@ -60,11 +60,6 @@ def compute(
     return Features(np.concatenate(values), np.concatenate(labels), seconds)
 
 
-def unit(values: np.ndarray) -> np.ndarray:
-    """Normalises rows [..., d] to unit length."""
-    return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
-
-
 def encoded(
     encode: Callable[[Any], Any], batches: Any, *, count: int, what: str
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -137,7 +137,7 @@ def _measured(name: str, read: Callable[[str], Any]) -> dict[str, dict[str, floa
     """Seconds for `TRIED` images, the best of four, and the largest cosine distance to float32."""
     import keras
 
-    from pipelines.runs.features import unit
+    from duet import unit_rows
 
     drawn = random.getstate()  # by which Keras seeds what it initialises
     found: dict[str, dict[str, float]] = {}
@@ -150,7 +150,7 @@ def _measured(name: str, read: Callable[[str], Any]) -> dict[str, dict[str, floa
         images, seconds = _images(model.image_size), []
         for _ in range(5):
             begun = time.perf_counter()
-            embeddings = unit(np.asarray(model.encode_image(images), np.float32))
+            embeddings = unit_rows.unit(np.asarray(model.encode_image(images), np.float32))
             seconds.append(time.perf_counter() - begun)
         if exact is None:
             exact = embeddings
