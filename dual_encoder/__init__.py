@@ -6,13 +6,17 @@ from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
 from dual_encoder.checkpoints.hub_check import Availability as Availability
 from dual_encoder.checkpoints.hub_check import availability as availability
-from dual_encoder.checkpoints.keras_hub.backbone_towers import hub_image_tower as hub_image_tower
-from dual_encoder.checkpoints.keras_hub.backbone_towers import is_hub_preset as is_hub_preset
+from dual_encoder.checkpoints.keras_hub.wrapped_image_backbones import (
+    hub_image_tower as hub_image_tower,
+)
+from dual_encoder.checkpoints.keras_hub.wrapped_image_backbones import (
+    is_hub_preset as is_hub_preset,
+)
 from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags as open_clip_tags
 from dual_encoder.checkpoints.repositories import bytes_here as bytes_here
-from dual_encoder.checkpoints.save import push_to_hub as push_to_hub
-from dual_encoder.checkpoints.save import save_pretrained as save_pretrained
+from dual_encoder.checkpoints.save_and_push import push_to_hub as push_to_hub
+from dual_encoder.checkpoints.save_and_push import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
 from dual_encoder.class_prompts import prompts_of as prompts_of
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
@@ -57,8 +61,6 @@ from dual_encoder.self_distillation import random_text_matrix as random_text_mat
 from dual_encoder.single_tower_models import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower_models import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard
-from dual_encoder.token_rows import longest_row as longest_row
-from dual_encoder.token_rows import row_length as row_length
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
 from dual_encoder.tower_registry import APPLICATIONS as APPLICATIONS
 from dual_encoder.tower_registry import IMAGE_TOWERS as IMAGE_TOWERS
@@ -80,6 +82,8 @@ from dual_encoder.towers.wrapped_models import HubTextTower as HubTextTower
 from dual_encoder.towers.wrapped_models import KerasImageTower as KerasImageTower
 from dual_encoder.towers.wrapped_models import as_image_tower as as_image_tower
 from dual_encoder.trainable_text_head import ClassTextHead as ClassTextHead
+from dual_encoder.trimmed_token_rows import longest_row as longest_row
+from dual_encoder.trimmed_token_rows import row_length as row_length
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
 from dual_encoder.zero_shot import class_texts as class_texts

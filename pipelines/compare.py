@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.comparison.options import FREE, RANGES, Options, check
 
 if TYPE_CHECKING:
+    from pipelines.comparison.comparison_settings import About
     from pipelines.comparison.plan import Plan
-    from pipelines.comparison.shared_context import About
     from pipelines.comparison.worker_pool import Workers
     from tfrecords import Manifest
 
@@ -125,7 +125,7 @@ def _say(plan: "Plan") -> None:
 
 
 def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -> "About":
-    from pipelines.comparison.shared_context import About
+    from pipelines.comparison.comparison_settings import About
 
     spoken = enumerate(manifest.spoken_names)
     return About(
@@ -142,8 +142,8 @@ def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -
 
 def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[str, Any]]:
     """What each method that has finished costs to run; measured now where it is not known."""
+    from pipelines.comparison import comparison_settings as comparison_about
     from pipelines.comparison import fit_with_costs
-    from pipelines.comparison import shared_context as comparison_about
     from pipelines.comparison.fork_server import Call
     from pipelines.runs import results
 

@@ -65,11 +65,11 @@ def _run(
 ) -> None:
     from pipelines.runs import folder, resume_check
     from pipelines.runs import strategy as strategies
-    from pipelines.training import vocabulary
+    from pipelines.training import tokenizer_file
     from tfrecords import naming_damage
 
     with strategy.scope():
-        model = build(options, data, tokenizer=vocabulary.read_tokenizer(out / TOKENIZER))
+        model = build(options, data, tokenizer=tokenizer_file.read_tokenizer(out / TOKENIZER))
     trained = sum(int(weight.numpy().size) for weight in model.trainable_variables)
     print(
         f"parameters: {model.count_params():,}, {trained:,} of them trained; "
@@ -79,7 +79,7 @@ def _run(
     if chief:  # nothing is written before it is sure that the run can begin
         folder.claim(out, options)
         resume_check.keep(out, begun, devices=strategies.describe(strategy))
-        vocabulary.write_tokenizer(model.tokenizer, out / TOKENIZER)
+        tokenizer_file.write_tokenizer(model.tokenizer, out / TOKENIZER)
     with naming_damage(options.data):
         course = _fit(model, options, data, out=out)
     if chief:

@@ -17,8 +17,8 @@ import yaml
 from safetensors.numpy import save
 
 from dual_encoder import CHECKPOINTS, Checkpoint
+from dual_encoder.checkpoints.catalog_row_check import describe
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
-from dual_encoder.checkpoints.loaded_model_check import describe
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.tokenizers import legacy

@@ -6,11 +6,11 @@ from feature_tasks import World
 
 from classifiers.on_features import (
     METHODS,
-    baselines,
     cache_model,
     projection,
     text_probe,
     with_new_names,
+    zero_shot_and_plain_probe,
 )
 from classifiers.on_features.new_class_calibration import FEW, SetAside, offset, offset_in_turn
 
@@ -49,11 +49,11 @@ def test_it_finds_a_bias_that_was_put_in():
     its prior at 0 believes in so many images of new names."""
 
     def raised(task, seed):
-        found = baselines.zero_shot(task, seed)
+        found = zero_shot_and_plain_probe.zero_shot(task, seed)
         return found.__class__(rows=found.rows, bias=found.bias + 5, text_scale=found.text_scale)
 
     task = World(classes=12, width=32, off=0.3).task(shots=4, held=4)
-    fair = with_new_names(task, baselines.zero_shot).offset
+    fair = with_new_names(task, zero_shot_and_plain_probe.zero_shot).offset
     images = len(task.labels) + len(task.validation[1])  # each is of a new name once
     moved = with_new_names(task, raised).offset - fair
     assert moved == pytest.approx(5 * images / (images + FEW), abs=1e-3)
@@ -71,7 +71,8 @@ def test_new_names_are_found_as_often_as_by_zero_shot(held):
     """Also without validation, which says what known classes lose by it."""
     task = WORLD.task(shots=8, held=held).only(KNOWN)
     placed, named = (
-        with_new_names(task, fit) for fit in (METHODS["ss-text"].fit, baselines.zero_shot)
+        with_new_names(task, fit)
+        for fit in (METHODS["ss-text"].fit, zero_shot_and_plain_probe.zero_shot)
     )
     assert among_all(placed, new=True) > among_all(named, new=True) - 0.05
     assert among_all(placed, new=False) > among_all(named, new=False)

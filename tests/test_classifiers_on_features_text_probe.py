@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from feature_tasks import World, accuracy
 
-from classifiers.on_features import Task, baselines, text_probe
+from classifiers.on_features import Task, text_probe, zero_shot_and_plain_probe
 
 WORLD = World(classes=5)
 
@@ -53,7 +53,11 @@ def test_at_one_shot_it_is_never_under_the_names_and_mostly_over_the_plain_probe
     found = []
     for seed in range(5):
         task = world.task(shots=1, held=held, seed=seed)
-        fits = text_probe.fit(task), baselines.zero_shot(task), baselines.linear_probe(task)
+        fits = (
+            text_probe.fit(task),
+            zero_shot_and_plain_probe.zero_shot(task),
+            zero_shot_and_plain_probe.linear_probe(task),
+        )
         found.append([accuracy(fit.logits(test[0]), labels) for fit in fits])
     ours, names, probe = np.mean(found, axis=0)
     assert ours >= names - 0.01 and ours >= probe + more

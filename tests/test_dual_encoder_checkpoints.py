@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 import dual_encoder
 from dual_encoder import CHECKPOINTS, DualEncoder, save_packed
 from dual_encoder.checkpoints import load_packed
-from dual_encoder.checkpoints.loaded_model_check import contradictions
+from dual_encoder.checkpoints.catalog_row_check import contradictions
 
 TEXTS = ["a red star", "a blue ring"]
 TOKENIZER = dual_encoder.Tokenizer.learn(TEXTS, context_length=8)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dual_encoder import CHECKPOINTS
+from dual_encoder.checkpoints.catalog_row_check import contradictions, describe
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
-from dual_encoder.checkpoints.loaded_model_check import contradictions, describe
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 
 sys.path.insert(0, str(Path(__file__).parent / "parity"))

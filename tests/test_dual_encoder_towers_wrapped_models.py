@@ -8,7 +8,7 @@ import tokenizers
 
 import dual_encoder
 from dual_encoder import DualEncoder, HubTextTower, KerasImageTower, VisionTransformer
-from dual_encoder.checkpoints.tokenizers import conversion
+from dual_encoder.checkpoints.tokenizers import from_other_libraries
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -171,14 +171,14 @@ class Fast:
 
 
 def test_tokenizers_of_transformers_are_taken_over():
-    ours = conversion.as_tokenizer(Fast(), context_length=8)
+    ours = from_other_libraries.as_tokenizer(Fast(), context_length=8)
     assert (ours.context_length, ours.pad_id, ours.end_id) == (8, 0, 3)
     np.testing.assert_array_equal(
         ours(["a red stars", "a"]), [[2, 5, 6, 7, 8, 3], [2, 5, 3, 0, 0, 0]]
     )
-    assert conversion.as_tokenizer(ours, context_length=4) is ours
+    assert from_other_libraries.as_tokenizer(ours, context_length=4) is ours
     with pytest.raises(ValueError, match=r"tokenizer: expected a dual_encoder\.Tokenizer.*got int"):
-        conversion.as_tokenizer(7, context_length=8)
+        from_other_libraries.as_tokenizer(7, context_length=8)
 
 
 def test_a_preset_of_keras_hub_is_an_image_tower(tmp_path):

@@ -11,9 +11,9 @@ import pytest
 import tfrecords
 from pipelines.comparison import folds, pooled, results_document
 from pipelines.comparison import plan as comparison_plan
+from pipelines.comparison.comparison_settings import About
 from pipelines.comparison.fork_server import Call, Outcome
 from pipelines.comparison.options import Options
-from pipelines.comparison.shared_context import About
 from pipelines.comparison.worker_pool import Workers
 from pipelines.evaluation import measure
 from pipelines.metrics import classification, seen_unseen

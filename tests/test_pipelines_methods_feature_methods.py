@@ -108,7 +108,7 @@ def test_words_are_chosen_where_they_are_surely_better_and_are_zero_shot_in_them
     from dataclasses import replace
 
     import dual_encoder
-    from pipelines.methods import basic_methods
+    from pipelines.methods import zero_shot_probe_tip_adapter
 
     rng = np.random.default_rng(0)
     texts = dual_encoder.class_embeddings(task.model, NAMES, ["{}"])[list(SEEN)]
@@ -116,7 +116,9 @@ def test_words_are_chosen_where_they_are_surely_better_and_are_zero_shot_in_them
     features = texts[labels] + 0.02 * rng.normal(size=(200, texts.shape[1]))
     fitted = METHODS["chosen-words"].fit(replace(task, validation=(features, labels)))
     assert fitted.more["templates"] == ["{}"]
-    expected = basic_methods.zero_shot(replace(task, templates=("{}",))).logits(features)
+    expected = zero_shot_probe_tip_adapter.zero_shot(replace(task, templates=("{}",))).logits(
+        features
+    )
     np.testing.assert_allclose(fitted.logits(features), expected, rtol=1e-4, atol=1e-4)
     by_chance = replace(task, validation=(features[:1], labels[:1]))
     assert METHODS["chosen-words"].fit(by_chance).more["templates"] == list(task.templates)

@@ -16,7 +16,7 @@ import dual_encoder
 from pipelines.__main__ import main
 from pipelines.runs import config
 from tfrecords import Manifest
-from tfrecords.dataset_prompt_templates import RENAMES
+from tfrecords.published_names_and_templates import RENAMES
 from tfrecords.sources.catalog import DATASETS
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")

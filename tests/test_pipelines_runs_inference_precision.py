@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_models import clip
 
-from dual_encoder.towers import cpu_bfloat16
+from dual_encoder.towers import cpu_bfloat16_instructions
 from pipelines.runs import inference_precision
 
 AMX = "flags : fpu avx512_bf16 amx_bf16"
@@ -125,9 +125,11 @@ def test_another_precision_is_taken_as_it_is(two_ways):
 
 def test_instructions_are_those_of_the_processor(monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    assert cpu_bfloat16.instructions(AMX) == "AMX"
-    assert cpu_bfloat16.instructions("flags : avx512_bf16 avx512f") == "AVX512-BF16"
-    assert cpu_bfloat16.instructions("Features : asimd bf16") == "ARM BF16"
-    assert cpu_bfloat16.instructions("flags : avx2") == cpu_bfloat16.instructions("") == ""
+    assert cpu_bfloat16_instructions.names(AMX) == "AMX"
+    assert cpu_bfloat16_instructions.names("flags : avx512_bf16 avx512f") == "AVX512-BF16"
+    assert cpu_bfloat16_instructions.names("Features : asimd bf16") == "ARM BF16"
+    assert (
+        cpu_bfloat16_instructions.names("flags : avx2") == cpu_bfloat16_instructions.names("") == ""
+    )
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    assert cpu_bfloat16.instructions(AMX) == ""
+    assert cpu_bfloat16_instructions.names(AMX) == ""

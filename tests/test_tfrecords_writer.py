@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 from duet import files
-from tfrecords import schema, shard, sources
+from tfrecords import schema, shard_writing, sources
 from tfrecords.image_reencoding import normalise as real_normalise
 from tfrecords.manifest import Manifest
 from tfrecords.runners import run_beam
@@ -198,7 +198,7 @@ def stop_after(folder, out, images):
         return real_normalise(data, **options)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(shard, "normalise", normalise)
+        patch.setattr(shard_writing, "normalise", normalise)
         write(source_of(folder), out, shard_size=9, workers=1, progress=False)
 
 
@@ -248,7 +248,7 @@ def test_killed_outright_it_leaves_whole_shards_and_no_worker(folder, finished, 
     assert {p.name: p.read_bytes() for p in out.glob("[!.]*.tfrecord")} == {
         name: data for name, data in whole.items() if name.endswith(".tfrecord")
     }
-    assert not (out / shard.WORK_FOLDER).exists()
+    assert not (out / shard_writing.WORK_FOLDER).exists()
 
 
 def test_a_finished_shard_of_the_wrong_size_is_written_again(folder, finished, tmp_path):
@@ -306,7 +306,7 @@ def test_a_full_disk_leaves_no_half_written_shard(folder, finished, tmp_path, mo
     with pytest.raises(OSError, match=r"full/.*: no space left .*; make room and give the same"):
         write(source_of(folder), out, shard_size=9, workers=1, progress=False)
     assert sorted(path.name for path in out.iterdir()) == [
-        shard.WORK_FOLDER,
+        shard_writing.WORK_FOLDER,
         *(f"train-{i:05d}-of-00005.tfrecord" for i in range(3)),
     ]
     assert not list(out.rglob(".unfinished.*"))
@@ -380,13 +380,15 @@ def test_errors_of_workers_reach_the_caller(tmp_path, folder):
 
 
 def test_shard_names_say_how_many_there_are():
-    pieces = shard.slices("train", 21, shard_size=10)
+    pieces = shard_writing.slices("train", 21, shard_size=10)
     assert [(p.name, p.start, p.stop) for p in pieces] == [
         ("train-00000-of-00003.tfrecord", 0, 10),
         ("train-00001-of-00003.tfrecord", 10, 20),
         ("train-00002-of-00003.tfrecord", 20, 21),
     ]
-    assert [p.name for p in shard.slices("x", 10, shard_size=10)] == ["x-00000-of-00001.tfrecord"]
+    assert [p.name for p in shard_writing.slices("x", 10, shard_size=10)] == [
+        "x-00000-of-00001.tfrecord"
+    ]
 
 
 def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_to_do(
@@ -397,6 +399,6 @@ def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_t
         write(source_of(folder), out, workers=1, progress=False)
     made = write(source_of(folder), out, workers=1, progress=False)
     before = content(out)
-    (out / shard.WORK_FOLDER).mkdir()  # as if killed while it was removed
+    (out / shard_writing.WORK_FOLDER).mkdir()  # as if killed while it was removed
     assert write(source_of(folder), out, workers=1, progress=False) == made
-    assert content(out) == before and not (out / shard.WORK_FOLDER).exists()
+    assert content(out) == before and not (out / shard_writing.WORK_FOLDER).exists()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from tfrecords.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.graph_image_ops import read_image as read_image
     from tfrecords.image_file_batches import read_images as read_images
-    from tfrecords.image_lookup import ImageFolder as ImageFolder
-    from tfrecords.image_lookup import ImageRecords as ImageRecords
-    from tfrecords.image_lookup import ImageStore as ImageStore
-    from tfrecords.image_lookup import examples_at as examples_at
-    from tfrecords.image_lookup import images_of as images_of
     from tfrecords.image_reencoding import UnreadableError as UnreadableError
     from tfrecords.image_reencoding import thumbnail as thumbnail
+    from tfrecords.image_stores import ImageFolder as ImageFolder
+    from tfrecords.image_stores import ImageRecords as ImageRecords
+    from tfrecords.image_stores import ImageStore as ImageStore
+    from tfrecords.image_stores import examples_at as examples_at
+    from tfrecords.image_stores import images_of as images_of
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "ImageFolder": "image_lookup",
-    "ImageRecords": "image_lookup",
-    "ImageStore": "image_lookup",
+    "ImageFolder": "image_stores",
+    "ImageRecords": "image_stores",
+    "ImageStore": "image_stores",
     "REJECTED": "writer",
     "UnreadableError": "image_reencoding",
     "examples": "reader",
-    "examples_at": "image_lookup",
-    "images_of": "image_lookup",
+    "examples_at": "image_stores",
+    "images_of": "image_stores",
     "labels": "selection",
     "load": "reader",
     "name_key": "class_name_keys",

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfrecords import graph_image_ops, schema, stateless_random
 from tfrecords.epoch_datasets import as_it_is
 from tfrecords.preprocessing import Preprocessing
-from tfrecords.seeded_augmentation import augmented, mixed
+from tfrecords.reproducible_augmentation import augmented, mixed
 from tfrecords.selection import Selection
 
 # Random streams, so that crops, captions and augmentation use different numbers.

@@ -17,7 +17,7 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 from duet import extras, files
-from tfrecords.shard import Job, Slice, write_shard
+from tfrecords.shard_writing import Job, Slice, write_shard
 
 _POLL_SECONDS = 0.2
 

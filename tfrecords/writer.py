@@ -21,7 +21,7 @@ from duet import files, json_schema
 from tfrecords import image_reencoding, schema
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
-from tfrecords.shard import Job, Shard, Slice, finished, slices
+from tfrecords.shard_writing import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
 
 REJECTED = "rejected.csv"

@@ -7,7 +7,6 @@ from typing import Any
 
 from classifiers import blas_threads
 from classifiers.on_features import (
-    baselines,
     cache_model,
     clap_zslp_sstext,
     cross_modal_and_taskres,
@@ -17,6 +16,7 @@ from classifiers.on_features import (
     projection,
     proker,
     text_probe,
+    zero_shot_and_plain_probe,
 )
 from classifiers.on_features.fitted import Fitted
 from classifiers.on_features.task import Task
@@ -56,10 +56,12 @@ class Method:
 
 #: In the order of a table: what learns nothing, probes, closed forms, the rest.
 METHODS: Mapping[str, Method] = {
-    "zero-shot": Method("class names alone", baselines.zero_shot, learns=False, uses_views=False),
+    "zero-shot": Method(
+        "class names alone", zero_shot_and_plain_probe.zero_shot, learns=False, uses_views=False
+    ),
     "linear-probe": Method(
         "logistic regression that knows no names",
-        baselines.linear_probe,
+        zero_shot_and_plain_probe.linear_probe,
         reads_names=False,
         answers_new_names=False,
         needs_every_class=True,

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from dual_encoder.checkpoints.catalog_entry import Checkpoint
+from dual_encoder.checkpoints.catalog_row_check import contradictions
 from dual_encoder.checkpoints.hub import download_upload, listing
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.json_files import CONFIG, WEIGHT_MAP, read_json
 from dual_encoder.checkpoints.load import understood
-from dual_encoder.checkpoints.loaded_model_check import contradictions
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import yaml
 
-from dual_encoder.checkpoints.loaded_model_check import describe
+from dual_encoder.checkpoints.catalog_row_check import describe
 from duet import json_schema
 
 SCHEMA = 2  # of results.json

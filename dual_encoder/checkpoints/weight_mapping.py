@@ -17,7 +17,7 @@ import numpy as np
 
 from dual_encoder.checkpoints import weight_cache, zero_copy
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_codecs import Entry
+from dual_encoder.checkpoints.weight_table_entries import Entry
 from duet import private_api
 
 Change = Callable[[np.ndarray], np.ndarray]

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.towers import cpu_bfloat16
+from dual_encoder.towers import cpu_bfloat16_instructions
 from dual_encoder.towers.compiled_functions import on_accelerator, xla_in_turn
 
 DEEP = 6  # from this depth, compiling one layer is faster than tracing all
@@ -29,7 +29,7 @@ def in_turn(
     """
     xla = _xla_for_training(layers, x) if training else xla_in_turn.get()
     half = layers and layers[0].compute_dtype == "bfloat16"
-    if xla and half and not training and cpu_bfloat16.instructions():
+    if xla and half and not training and cpu_bfloat16_instructions.names():
         xla = False
     if xla is None or len({_kind(layer) for layer in layers}) != 1:
         for layer in layers:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.comparison.shared_context import About
+from pipelines.comparison.comparison_settings import About
 
 if TYPE_CHECKING:
     from pipelines.comparison.jobs import Job

@@ -10,12 +10,12 @@ import numpy as np
 from duet import files
 from pipelines.comparison import budget, fit_with_costs, folds, jobs
 from pipelines.comparison import finetune_recipes as comparison_recipes
+from pipelines.comparison.comparison_settings import About
 from pipelines.comparison.folds import Fold
 from pipelines.comparison.fork_server import Call, Outcome
 from pipelines.comparison.jobs import FAILED, LOG, Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.progress_display import Display
-from pipelines.comparison.shared_context import About
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
 from pipelines.runs import class_name_options

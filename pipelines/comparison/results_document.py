@@ -11,7 +11,7 @@ from pipelines.comparison import jobs, learning_curve, pooled, recommendation
 from pipelines.comparison.jobs import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
-from pipelines.costs import training as costs_training
+from pipelines.costs import training_levels_and_money as costs_training
 from pipelines.methods.registry import METHODS
 from pipelines.metrics import significance
 from pipelines.runs import class_name_options, predictions, results

@@ -17,7 +17,7 @@ import classifiers
 import dual_encoder
 import tfrecords
 from duet import files
-from pipelines.comparison.shared_context import COSTS, About, costs
+from pipelines.comparison.comparison_settings import COSTS, About, costs
 from pipelines.costs import flops, serving
 from pipelines.deployment import saved_model
 from pipelines.deployment.load_classifier import Deployable

@@ -7,7 +7,7 @@ import numpy as np
 from classifiers.on_features import offset_in_turn
 from duet import unit_rows
 from pipelines.finetuning.model import Adapted
-from pipelines.methods.basic_methods import temperature
+from pipelines.methods.zero_shot_probe_tip_adapter import temperature
 
 
 def placed(adapted: Adapted) -> Adapted:

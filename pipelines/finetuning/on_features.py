@@ -13,7 +13,7 @@ import dual_encoder
 from pipelines.finetuning import model as finetuning_model
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.model import Adapted
-from pipelines.methods import basic_methods
+from pipelines.methods import zero_shot_probe_tip_adapter
 from pipelines.methods.feature_task import Rows, Task
 from pipelines.methods.method import Fitted
 from pipelines.methods.registry import METHODS
@@ -91,7 +91,7 @@ def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:
     """Give the head the weights of the logistic regression on the features as they are."""
     features = feature_cache(options, made.data, out=out)
     task, _ = _task(made.model, made.data, features)
-    found = basic_methods.probe_of(task)
+    found = zero_shot_probe_tip_adapter.probe_of(task)
     made.model.head.kernel.assign(found.weights)
     made.model.head.bias.assign(found.bias)
 

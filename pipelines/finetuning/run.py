@@ -274,7 +274,7 @@ def _train(
 def _fit(
     made: "Adapted", options: Options, *, out: Path, course: "Checkpoint", watched: bool
 ) -> None:
-    from pipelines.finetuning import callbacks, seen_unseen_monitor
+    from pipelines.finetuning import callback_list, seen_unseen_monitor
     from pipelines.training import resumable_fit
 
     model, data = made.model, made.data
@@ -294,7 +294,7 @@ def _fit(
         epochs=options.epochs,
         checkpoint=course,
         callbacks=[
-            *callbacks.tuning(made, directory=out / "tensorboard", watched=watched),
+            *callback_list.tuning(made, directory=out / "tensorboard", watched=watched),
             *([seen_unseen_monitor.Forgetting(made)] if stopping and not watched else ()),
             *stopping,
         ],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.inspection import (
-    classes,
+    class_balance_and_lookalikes,
     duplicates,
     perceptual_hashes,
     pixels,
@@ -129,7 +129,7 @@ def _copies(seen: Scan, manifest: "Manifest") -> tuple[list[Suspect], np.ndarray
 def _unbalanced(manifest: "Manifest") -> dict[str, Any]:
     """By split, those that are."""
     found = {
-        name: classes.unbalanced(split.class_counts, manifest.spoken_names)
+        name: class_balance_and_lookalikes.unbalanced(split.class_counts, manifest.spoken_names)
         for name, split in manifest.splits.items()
         if split.labels
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from duet import unit_rows
-from pipelines.inspection import classes, duplicates, label_errors
+from pipelines.inspection import class_balance_and_lookalikes, duplicates, label_errors
 from pipelines.inspection.options import Options
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects_table import Suspect
@@ -137,7 +137,7 @@ def _labels(
             f"{names[doubt.better]} ({100 * doubt.other:.1f} %)"
         )
         seen.suspects.append(Suspect(int(rows[doubt.place]), "wrong-label", doubt.margin, why))
-    seen.alike = classes.alike(unit, places, probabilities, names)
+    seen.alike = class_balance_and_lookalikes.alike(unit, places, probabilities, names)
 
 
 def _text_logits(

@@ -6,7 +6,7 @@ A new method is a row here and what it calls; the commands take their choices fr
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.methods import basic_methods, feature_methods, prompts
+from pipelines.methods import feature_methods, prompts, zero_shot_probe_tip_adapter
 from pipelines.methods.method import Method
 
 STOCK = "model-stock"  # averages the seeds of another row, after their runs
@@ -27,7 +27,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.0,
-        fit=basic_methods.zero_shot,
+        fit=zero_shot_probe_tip_adapter.zero_shot,
     ),
     Method(
         "chosen-words",
@@ -38,7 +38,7 @@ _ROWS = (
         reads_names=True,
         rows_for_new_names=True,
         passes=0.1,
-        fit=basic_methods.chosen_words,
+        fit=zero_shot_probe_tip_adapter.chosen_words,
     ),
     Method(
         "transductive",
@@ -51,7 +51,7 @@ _ROWS = (
         rows_for_new_names=True,
         keeps_images=True,
         passes=0.0,
-        fit=basic_methods.transductive,
+        fit=zero_shot_probe_tip_adapter.transductive,
     ),
     Method(
         "linear-probe",
@@ -62,7 +62,7 @@ _ROWS = (
         rows_for_new_names=True,
         passes=0.1,
         takes_views=True,
-        fit=basic_methods.linear_probe,
+        fit=zero_shot_probe_tip_adapter.linear_probe,
     ),
     Method(
         "text-probe",
@@ -145,7 +145,7 @@ _ROWS = (
         keeps_images=True,
         passes=0.0,
         takes_views=True,
-        fit=basic_methods.tip_adapter,
+        fit=zero_shot_probe_tip_adapter.tip_adapter,
     ),
     Method(
         "tip-adapter-f",
@@ -157,7 +157,7 @@ _ROWS = (
         keeps_images=True,
         passes=0.0,
         takes_views=True,
-        fit=basic_methods.tip_adapter_f,
+        fit=zero_shot_probe_tip_adapter.tip_adapter_f,
     ),
     Method(
         "coop",

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipelines.published.metric_names import Measured
+from pipelines.published.measured_figures import Measured
 from pipelines.published.table import Figure, Split, datasets
 from pipelines.published.vocabulary import ALL, MEASURES, PROMPTS
 from tfrecords import DATASETS

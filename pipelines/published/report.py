@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.published.match import Comparison
-from pipelines.published.metric_names import Measured
+from pipelines.published.measured_figures import Measured
 from pipelines.published.table import FIELDS, Figure
 from pipelines.published.vocabulary import MEASURES
 from pipelines.runs.text_table import aligned

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from duet import json_schema
-from pipelines.published.metric_names import Measured, checkpoint, on_all_classes
+from pipelines.published.measured_figures import Measured, checkpoint, on_all_classes
 from pipelines.published.vocabulary import ALL
 from tfrecords import DATASETS
 

@@ -84,11 +84,11 @@ def policy_of(model: Any) -> str:
 
 def candidates() -> list[str]:
     """What this machine may be fast in; float32 first."""
-    from dual_encoder.towers import compiled_functions, cpu_bfloat16
+    from dual_encoder.towers import compiled_functions, cpu_bfloat16_instructions
 
     if compiled_functions.on_accelerator():
         return ["float32", *HALF]
-    return ["float32", *HALF[:1]] if cpu_bfloat16.instructions() else ["float32"]
+    return ["float32", *HALF[:1]] if cpu_bfloat16_instructions.names() else ["float32"]
 
 
 def fastest(name: str, read: Callable[[str], Any]) -> str:
@@ -120,7 +120,7 @@ def _key(name: str) -> str:
     """What the measurement depends on."""
     import tensorflow as tf
 
-    from dual_encoder.towers import cpu_bfloat16
+    from dual_encoder.towers import cpu_bfloat16_instructions
 
     cards = [
         str(tf.config.experimental.get_device_details(card).get("device_name"))
@@ -129,7 +129,12 @@ def _key(name: str) -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     path = Path(name)
     model = f"{path.resolve()} {path.stat().st_mtime_ns}" if path.exists() else name
-    machine = [platform.machine(), cpu_bfloat16.instructions(), f"{cores} cores", *cards]
+    machine = [
+        platform.machine(),
+        cpu_bfloat16_instructions.names(),
+        f"{cores} cores",
+        *cards,
+    ]
     return "; ".join([model, *machine, f"tensorflow {tf.__version__}"])
 
 

@@ -72,12 +72,14 @@ def start(
 
 def precision_in_words(precision: str) -> str:
     """A line on what multiplies half precision on a CPU, and on what gains nothing; else empty."""
-    from dual_encoder.towers import compiled_functions, cpu_bfloat16
+    from dual_encoder.towers import compiled_functions, cpu_bfloat16_instructions
 
     if not precision.endswith("float16") or compiled_functions.on_accelerator():
         return ""
-    if precision.endswith("bfloat16") and cpu_bfloat16.instructions():
-        return f"precision: {precision}, embeddings by {cpu_bfloat16.instructions()} in oneDNN"
+    if precision.endswith("bfloat16") and cpu_bfloat16_instructions.names():
+        return (
+            f"precision: {precision}, embeddings by {cpu_bfloat16_instructions.names()} in oneDNN"
+        )
     return f"precision: this CPU has no instructions for {precision}; float32 is no slower"
 
 

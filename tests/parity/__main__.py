@@ -38,7 +38,7 @@ def compare(name: str, folder: Path, precision: str) -> dict:
     import reference
 
     import dual_encoder
-    from dual_encoder.checkpoints.loaded_model_check import contradictions
+    from dual_encoder.checkpoints.catalog_row_check import contradictions
 
     keras.config.set_dtype_policy(precision)
     theirs = reference.build(name, folder)

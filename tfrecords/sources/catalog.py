@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
-from tfrecords.dataset_prompt_templates import NAMES, RENAMES, TEMPLATES
+from tfrecords.published_names_and_templates import NAMES, RENAMES, TEMPLATES
 from tfrecords.sources.shapes import multi_label as shapes_multi_label
 from tfrecords.sources.shapes import source
 

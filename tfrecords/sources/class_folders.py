@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tfrecords.class_name_keys import by_number, merged
-from tfrecords.dataset_prompt_templates import TEMPLATES
 from tfrecords.non_utf8_names import escaped
+from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources.base import (
     File,
     FileSource,

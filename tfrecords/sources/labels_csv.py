@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords.class_name_keys import by_number, refuse_merged
-from tfrecords.dataset_prompt_templates import TEMPLATES
 from tfrecords.non_utf8_names import escaped
+from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources import imagefolder
 from tfrecords.sources import table as table_file
 from tfrecords.sources.base import (

@@ -8,7 +8,7 @@ import numpy as np
 
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_codecs import (
+from dual_encoder.checkpoints.weight_table_entries import (
     BIAS_WITHOUT_KEY,
     DEPTHWISE,
     FLAT,

@@ -29,9 +29,9 @@ from dual_encoder.checkpoints.json_files import CONFIG, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
-from dual_encoder.checkpoints.weight_codecs import Entry
 from dual_encoder.checkpoints.weight_files import open_tensors
 from dual_encoder.checkpoints.weight_mapping import fill, put_off
+from dual_encoder.checkpoints.weight_table_entries import Entry
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer

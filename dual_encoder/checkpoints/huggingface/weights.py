@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.weight_codecs import (
+from dual_encoder.checkpoints.weight_table_entries import (
     LINEAR,
     PATCHES,
     SCALAR,

@@ -9,7 +9,14 @@ import numpy as np
 
 from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.keras_hub import weights as names
-from dual_encoder.checkpoints.weight_codecs import Arrays, Codec, Entry, array, leading, one_way
+from dual_encoder.checkpoints.weight_table_entries import (
+    Arrays,
+    Codec,
+    Entry,
+    array,
+    leading,
+    one_way,
+)
 from dual_encoder.single_tower_models import ImageEncoder
 from dual_encoder.towers.rotary_transformer import RotaryTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer

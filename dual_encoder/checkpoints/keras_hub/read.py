@@ -16,9 +16,9 @@ from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.tokenizers import conversion
-from dual_encoder.checkpoints.weight_codecs import Entry
+from dual_encoder.checkpoints.tokenizers import from_other_libraries
 from dual_encoder.checkpoints.weight_mapping import fill, put_off
+from dual_encoder.checkpoints.weight_table_entries import Entry
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.tokenizer import Tokenizer
@@ -248,17 +248,17 @@ def _tokenizer(folder: Path, context_length: int, *, kind: str, **reading: Any) 
     Raises ValueError for a class that cannot be taken over.
     """
     assets = folder / "assets" / "tokenizer"
-    if not any((assets / name).is_file() for name in conversion.ASSETS):
+    if not any((assets / name).is_file() for name in from_other_libraries.ASSETS):
         return None
     settings = read_json(folder, "tokenizer.json") if (folder / "tokenizer.json").is_file() else {}
     kind = settings.get("class_name", kind)
-    if kind not in conversion.KINDS:
+    if kind not in from_other_libraries.KINDS:
         raise ValueError(
-            f"{folder}: expected a tokenizer of {', '.join(conversion.KINDS)} in "
+            f"{folder}: expected a tokenizer of {', '.join(from_other_libraries.KINDS)} in "
             f"tokenizer.json; got {kind!r}"
         )
     options = settings.get("config", {})
-    return conversion.of_assets(
+    return from_other_libraries.of_assets(
         assets, kind, options=options, context_length=context_length, **reading
     )
 

@@ -10,7 +10,7 @@ INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "ARM BF
 CPUINFO = Path("/proc/cpuinfo")
 
 
-def instructions(cpuinfo: str | None = None) -> str:
+def names(cpuinfo: str | None = None) -> str:
     """Returns the name of the CPU's bfloat16 instructions that TensorFlow uses; empty for none.
 
     Only oneDNN uses them. XLA on a CPU, like Eigen, multiplies bfloat16 numbers as float32 ones

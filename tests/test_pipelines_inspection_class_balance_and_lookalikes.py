@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.inspection.classes import alike, unbalanced
+from pipelines.inspection.class_balance_and_lookalikes import alike, unbalanced
 
 
 def test_more_than_five_to_one_is_unbalanced():
