@@ -91,6 +91,15 @@ def test_a_row_for_every_method_and_one_answer(compared):
     assert (pair["a"], pair["b"], pair["better"]) == (*METHODS[:2], "linear-probe")
 
 
+def test_the_first_thing_to_do_now_is_to_train_the_winner_on_all_classes(compared, capsys):
+    out, output = compared
+    said, command = output[output.index("What now") :].splitlines()[:2]
+    count = len(Manifest.read(Path(valid_results(out)["config"]["data"])).class_names)
+    assert f"answers {count - 1} of {count} classes" in said and "first line trains it on" in said
+    assert main(shlex.split(command)[3:]) == 0, capsys.readouterr().err
+    assert valid_results(Path(f"{out}-all"))["classes"] == count
+
+
 def test_a_method_that_fails_is_a_row_with_its_error(compared):
     out, output = compared
     row = next(row for row in valid_results(out)["rows"] if row["method"] == "vit")

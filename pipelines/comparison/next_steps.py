@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -9,7 +11,7 @@ class NextSteps:
     """For the terminal and the page.
 
     Attributes:
-        said: the method, and where its run or prompts lie.
+        said: the method, where its run or prompts lie, and which classes it answers.
         commands: that use it.
     """
 
@@ -26,10 +28,35 @@ def find(out: Path) -> NextSteps | None:
         found = model_source.find(model_source.Source(str(out)))
     except (ValueError, FileNotFoundError):
         return None
-    return NextSteps(
-        f"{found.said}, is {found.prompts or found.model}",
-        (
-            f"{program()} predict --model {out} --images IMAGES --out predictions.csv",
-            f"{program()} export --model {out} --format saved-model --out FOLDER",
-        ),
-    )
+    commands = [
+        f"predict --model {quote(str(out))} --images IMAGES --out predictions.csv",
+        f"export --model {quote(str(out))} --format saved-model --out FOLDER",
+    ]
+    said = f"{found.said}, is {found.prompts or found.model}"
+    if found.prompts is None and (document := _trained_on_some(Path(found.model))):
+        parts = document["parts"]
+        learnt, every = len(parts["seen"]), len(parts["seen"]) + len(parts["held_out"])
+        said += f"; it answers {learnt} of {every} classes, those that it was trained on"
+        if not document["config"].get("stock"):  # it averages runs that were trained on some, too
+            said += ", and the first line trains it on all"
+            commands.insert(0, _on_all(document, Path(found.model), f"{out}-all"))
+    return NextSteps(said, tuple(f"{program()} {command}" for command in commands))
+
+
+def _trained_on_some(run: Path) -> dict[str, Any] | None:
+    """Results of the run of a classifier that lacks the held-out classes; None of other runs."""
+    from pipelines.finetuning.output_files import DUAL
+    from pipelines.runs import results
+
+    if not (run / DUAL).is_file() or not (run / results.FILE).is_file():
+        return None
+    document = results.read(run)
+    return document if document.get("parts", {}).get("held_out") else None
+
+
+def _on_all(document: dict[str, Any], run: Path, out: str) -> str:
+    from pipelines.runs.folder import CONFIG
+
+    by_name = " --held-out-classes null" if document["config"]["held_out_classes"] else ""
+    config = quote(str(run / CONFIG))
+    return f"finetune --config {config} --held-out 0{by_name} --out {quote(out)}"

@@ -120,11 +120,10 @@ def summary(document: dict[str, Any]) -> str:
     if "alpha" in document:
         how = "chosen with classes set aside" if document["alpha"]["classes"] else "half of the way"
         lines.append(f"alpha {_alpha(document):g}, {how}")
-    lines += [
-        f"{document['steps']:,} steps in {cost['seconds']:,.0f} s, "
-        f"{cost['images_per_second']:,.0f} images/s",
-        f"Written to {out}; open {Path(out) / PAGE}",
-    ]
+    took = f"{cost['seconds']:,.0f} s"
+    if document["steps"]:
+        took = f"{document['steps']:,} steps in {took}, {cost['images_per_second']:,.0f} images/s"
+    lines += [f"trained in {took}", f"Written to {out}; open {Path(out) / PAGE}"]
     return "\n".join(lines)
 
 
