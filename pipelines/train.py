@@ -1,6 +1,6 @@
 """Train a dual encoder from captions, on one device or many; resumable at any step."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,14 +145,16 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
         writes=chief,
     )
     validation = partial(data.validation, model)
+    # TensorBoard shows images of the very dataset that trains: making one takes as long as a step.
+    load = cache(partial(data.training, model))
+    images = partial(load, start_step=0, worker=(0, 1))
+    watched = callback_list.watched(model, data, directory=out / "tensorboard", images=images)
     resumable_fit.fit(
         model,
-        lambda step: strategies.distribute(
-            strategy, partial(data.training, model, start_step=step)
-        ),
+        lambda step: strategies.distribute(strategy, partial(load, start_step=step)),
         epochs=options.epochs,
         checkpoint=checkpoint,
-        callbacks=[*callback_list.watched(model, data, directory=out / "tensorboard"), *stopping],
+        callbacks=[*watched, *stopping],
         validation=strategies.distribute(strategy, validation) if data.validates else None,
     )
     return checkpoint
