@@ -192,10 +192,7 @@ def _remarks(
         options.batch_size, options.micro_batch, images=max(images, 1)
     )
     if images and size < options.batch_size:
-        found.append(
-            f"Batches are of {size} images, not of {options.batch_size}: there are no more "
-            "to train on."
-        )
+        found.append(small_set_batch_size.said(size, options.batch_size))
     found += _of_the_classes(options, manifest, held_out, images=images)
     if options.views > 1:
         without = [name for name in options.methods if not METHODS[name].takes_views]
