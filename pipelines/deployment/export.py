@@ -3,8 +3,8 @@
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
 `same_answer`, a fraction), `int8` (see `quantization_loss.measure`), config, versions; of a model
-that was trained here `certainty`, its temperature and thresholds (see `metrics.uncertainty`), or
-`thresholds` of several labels.
+that was trained here `certainty`, its temperature and thresholds (see
+`metrics.predictive_uncertainty`), or `thresholds` of several labels.
 """
 
 import json
