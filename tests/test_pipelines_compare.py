@@ -351,6 +351,20 @@ def test_a_page_without_held_out_classes_is_not_about_them():
     assert "Table 3" in output_files.page({**document, "config": recipes}, [])
 
 
+def test_which_test_images_sureness_was_measured_on_is_said_where_there_are_folds():
+    """The table of methods has a calibration error of all folds, this one of the first."""
+    document, said = comparison_document(), "test images of the first division alone"
+    document["rows"][1]["certainty"] = {
+        "ece_before": 0.2,
+        "ece_after": 0.1,
+        "temperature": 1.5,
+        "sets": {"mean_size": 2.0, "coverage": 0.9},
+        "none_of_these": {"kept": 0.95, "false_positive_rate": None, "auroc": None},
+    }
+    assert said not in output_files.page({**document, "folds": 1}, [])
+    assert said in output_files.page({**document, "folds": 5}, [])
+
+
 def test_only_what_is_recommended_is_marked():
     document = comparison_document()
     page = output_files.page(document, [])

@@ -35,4 +35,5 @@ def test_a_batch_that_nobody_asked_for_is_no_larger_than_the_images_there_are(ca
     assert "Batches are of 41 images, not of 64: there are no more" in capsys.readouterr().out
     assert unasked(100) == unasked(41, strategy="mirrored") == unasked(0) == 64
     assert unasked(41, batch_size=50) == 50  # and is refused
+    assert small_set_batch_size.unasked(Finetune("d", "m", "o"), images=41, steps=False) == 41
     assert not capsys.readouterr().out

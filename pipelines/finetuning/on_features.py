@@ -58,6 +58,7 @@ def task_of(
     row = METHODS[options.method]
     source = _source(options, data)
     finetuning_model.check(row, source, data)
+    finetuning_model.say_left_behind(source, data.seen_names)
     model = classifiers.from_model(source, classes=data.seen_names, name=finetuning_model.NAME)
     is_dual = isinstance(source, dual_encoder.DualEncoder)
     if is_dual:

@@ -28,19 +28,21 @@ def fitting(
     return images // unit * unit, micro
 
 
-def unasked(options: Any, *, images: int) -> int:
+def unasked(options: Any, *, images: int, steps: bool = True) -> int:
     """Images of a step: as asked for; where nobody asked, no more than there are, which is said.
 
     Args:
         options: of `train` or `finetune`, on one device; those of several are left as they are.
         images: all there are.
+        steps: whether it learns in steps at all; else nothing is said.
     """
     default = type(options).batch_size
     fits = images >= default or images < (options.micro_batch or 1)
     if options.batch_size != default or fits or options.strategy != "one":
         return options.batch_size
     size, _ = fitting(default, options.micro_batch, images=images)
-    print(said(size, default))
+    if steps:
+        print(said(size, default))
     return size
 
 
