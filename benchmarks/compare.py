@@ -41,15 +41,15 @@ def main() -> None:
     parser.add_argument("--config", default="shapes_compare")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        out, features = Path(home) / "out", Path(home) / "features"
+        out = Path(home) / "out"
         words = ["compare", "--config", given.config, "--data", given.data]
-        words += ["--out", str(out), "--features", str(features)]
+        words += ["--out", str(out)]
         start, _ = run([*words, "--dry-run"])
         elapsed, used = run(words)
         again, _ = run(words)
         document = json.loads((out / "results.json").read_text())
         rows = {row["method"]: row["seconds"] or 0.0 for row in document["rows"]}
-        embedded = embedding(features)
+        embedded = embedding(out / "features")
     trained = sum(rows.values())
     bound = 1.1 * (trained + embedded) + 20
     page = max(again - start, 0.0)
