@@ -1,6 +1,6 @@
 """Train a dual encoder from captions, on one device or many; resumable at any step."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,15 @@ def run(options: Options) -> None:
     from pipelines.runs import folder, resume_check, runtime
     from pipelines.runs import strategy as strategies
     from pipelines.training import data as training_data
+    from pipelines.training import small_set_batch_size
     from tfrecords import Manifest
 
     check(options)
+    manifest = Manifest.read(options.data)
     data = training_data.Pairs(
         options.data,
-        Manifest.read(options.data),
-        batch_size=options.batch_size,
+        manifest,
+        batch_size=small_set_batch_size.unasked(options, images=manifest.split("train").count),
         captions_per_image=options.captions_per_image,
         crop_scale=options.crop_scale,
         epochs=options.epochs,
@@ -40,7 +42,7 @@ def run(options: Options) -> None:
     resume_check.check(out, begun)
     strategy = runtime.start(
         options.strategy,
-        batch_size=options.batch_size,
+        batch_size=data.batch_size,
         micro_batch=options.micro_batch,
         virtual_devices=options.virtual_devices,
         precision=options.precision,
@@ -145,14 +147,16 @@ def _fit(model: "DualEncoder", options: Options, data: "Pairs", *, out: Path) ->
         writes=chief,
     )
     validation = partial(data.validation, model)
+    # TensorBoard shows images of the very dataset that trains: making one takes as long as a step.
+    load = cache(partial(data.training, model))
+    images = partial(load, start_step=0, worker=(0, 1))
+    watched = callback_list.watched(model, data, directory=out / "tensorboard", images=images)
     resumable_fit.fit(
         model,
-        lambda step: strategies.distribute(
-            strategy, partial(data.training, model, start_step=step)
-        ),
+        lambda step: strategies.distribute(strategy, partial(load, start_step=step)),
         epochs=options.epochs,
         checkpoint=checkpoint,
-        callbacks=[*callback_list.watched(model, data, directory=out / "tensorboard"), *stopping],
+        callbacks=[*watched, *stopping],
         validation=strategies.distribute(strategy, validation) if data.validates else None,
     )
     return checkpoint

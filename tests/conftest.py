@@ -49,7 +49,6 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.freeze()  # what is imported stays; every `keras.utils.clear_session` would look through it
-    gc.set_threshold(50_000, 50, 20)  # graphs are made of a million objects, none of them garbage
 
 
 @pytest.fixture

@@ -21,6 +21,15 @@ def press(number):
     handler(number, None)
 
 
+# As every command imports TensorFlow: without JAX and what else it would import for nothing.
+START = """import runpy, sys
+from pipelines.runs import runtime
+runtime.import_tensorflow()
+sys.argv = sys.argv[1:]
+sys.path[0] = sys.argv[0].rpartition("/")[0]
+runpy.run_path(sys.argv[0], run_name="__main__")"""
+
+
 def run(script, *arguments, tf_config=None):
     """Start a test file as a process of its own."""
     root = Path(__file__).parents[1]
@@ -28,7 +37,7 @@ def run(script, *arguments, tf_config=None):
     environment.pop("TF_CONFIG", None)
     if tf_config:
         environment["TF_CONFIG"] = json.dumps(tf_config)
-    command = [sys.executable, script, *map(str, arguments)]
+    command = [sys.executable, "-c", START, *map(str, (script, *arguments))]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

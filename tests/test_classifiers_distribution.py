@@ -141,7 +141,7 @@ if __name__ == "__main__":
         from pipelines.__main__ import main
 
         sys.exit(main(sys.argv[1:]))
-    from pipelines.runs import strategy as strategies  # TODO
+    from pipelines.runs import strategy as strategies
 
     folder = Path(sys.argv[2])
     strategies.set_virtual_devices(2)

@@ -150,6 +150,20 @@ def test_an_image_with_several_labels_gets_those_above_the_threshold(home, tmp_p
         assert row["labels"] == ";".join(names)
 
 
+def test_without_a_threshold_those_that_the_run_chose_count_for_each_class(home):
+    paths = [home / "photos" / f"{seed}.png" for seed in range(2)]
+    model = prediction.load(str(home / "several.keras"))
+    assert model.thresholds is None
+    chosen = dict(zip(NAMES, [0.0, 1.0, 0.0], strict=True))
+    rows = [{"name": name, "threshold": value} for name, value in chosen.items()]
+    for document in ({"thresholds": chosen}, {"per_class": rows}):  # of an export, of a run
+        knowing = model.knowing({"multi_label": True, **document}, sure=False)
+        for found in prediction.predict_images(knowing, paths):
+            assert set(found.labels) == {NAMES[0], NAMES[2]}
+        assert prediction.predict_images(knowing, paths, threshold=1.0)[0].labels == ()
+    assert model.knowing({"multi_label": True, "thresholds": {"cat": 0.1}}, sure=False) == model
+
+
 def test_learnt_prompts_and_a_comparison_are_found_by_their_folders(home, tmp_path):
     model = dual_encoder.load(home / "dual.keras")
     cell = tmp_path / "runs" / "prompt" / "cells" / "dual" / "coop" / "2-shot" / "seed-1"

@@ -3,7 +3,8 @@
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
 `same_answer`, a fraction), `int8` (see `quantization_loss.measure`), config, versions; of a model
-that was trained here `certainty`, its temperature and thresholds (see `metrics.uncertainty`).
+that was trained here `certainty`, its temperature and thresholds (see
+`metrics.predictive_uncertainty`), or `thresholds` of several labels.
 """
 
 import json
@@ -20,6 +21,7 @@ import numpy as np
 from duet import json_schema
 from pipelines.deployment import litert, model_card, onnx_openvino, quantization_loss, saved_model
 from pipelines.deployment.load_classifier import Deployable
+from pipelines.metrics import multilabel
 from pipelines.runs import folder, results
 
 if TYPE_CHECKING:
@@ -114,6 +116,8 @@ def export(
         document = _document(options, deployable, staging, agreement=found)
         if results and results.get("certainty"):
             document["certainty"] = results["certainty"]
+        if thresholds := multilabel.thresholds_in(results):
+            document["thresholds"] = thresholds
         if options.int8 and manifest is not None:
             document["int8"] = quantization_loss.measure(options, deployable, manifest, read)
         elif found["max_abs_difference"] > TOLERANCE:

@@ -1,7 +1,9 @@
 """The callbacks of a fine-tuning run, in the order in which they see its logs."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -13,10 +15,10 @@ from pipelines.training.callback_list import captions
 
 
 def tuning(
-    adapted: Adapted, *, directory: Path, watched: bool = True
+    adapted: Adapted, *, directory: Path, images: Callable[[], Any], watched: bool = True
 ) -> list[keras.callbacks.Callback]:
     """Speed and learning rate of a fine-tuning; of one that is watched also TensorBoard, and what
-    is gained and forgotten."""
+    is gained and forgotten. `images` gives the training batches whose first is shown."""
     model, data = adapted.model, adapted.data
     spread = model.distribute_strategy
     chosen = [
@@ -29,7 +31,6 @@ def tuning(
     chosen.append(Forgetting(adapted))
     if strategy.is_chief(spread):
         describe = partial(captions, model) if adapted.has_texts else data.describe
-        images = partial(data.training, model)
         chosen += [
             tensorboard.ImageGrid(directory, load=images, describe=describe),
             tensorboard.Curves(directory),

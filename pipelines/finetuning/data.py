@@ -200,6 +200,7 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
     import tfrecords
     from pipelines.finetuning import augmentation
     from pipelines.runs import class_name_options, class_split
+    from pipelines.training import small_set_batch_size
 
     ids, labels = tfrecords.labels(options.data, "train")
     parts = class_split.divide(
@@ -216,7 +217,7 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
         parts,
         labels=dict(zip(ids.tolist(), labels.tolist(), strict=True)),
         templates=tuple(class_name_options.templates(options.templates, manifest)),
-        batch_size=options.batch_size,
+        batch_size=small_set_batch_size.unasked(options, images=len(parts.train)),
         crop_scale=options.crop_scale,
         augment=augmentation.augment(
             flip=options.flip,

@@ -27,6 +27,8 @@ READS = ("text", "class-texts")  # heads that read the names of all classes them
 
 ONE_CLASS = (*READS, "probe")  # heads for images that have one class each
 
+NAME = "image_classifier"  # of the file, whatever else the process has made before
+
 
 @dataclass
 class Adapted:
@@ -164,6 +166,7 @@ def prepare(
             head="linear" if head == "probe" else head,
             templates=data.templates,
             multi_label=data.manifest.multi_label,
+            name=NAME,
         )
     if options.teacher:
         model.teacher = dual_encoder.Teacher(model.built_now(), options.teacher)

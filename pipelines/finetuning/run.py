@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -286,15 +286,19 @@ def _fit(
         plateau_factor=options.plateau_factor,
         writes=course.writes,
     )
+    # TensorBoard shows images of the very dataset that trains: making one takes as long as a step.
+    load = cache(partial(data.training, model))
+    images = partial(load, start_step=0, worker=(0, 1))
+    watching = callback_list.tuning(
+        made, directory=out / "tensorboard", images=images, watched=watched
+    )
     resumable_fit.fit(
         model,
-        lambda step: strategies.distribute(
-            strategy, partial(data.training, model, start_step=step)
-        ),
+        lambda step: strategies.distribute(strategy, partial(load, start_step=step)),
         epochs=options.epochs,
         checkpoint=course,
         callbacks=[
-            *callback_list.tuning(made, directory=out / "tensorboard", watched=watched),
+            *watching,
             *([seen_unseen_monitor.Forgetting(made)] if stopping and not watched else ()),
             *stopping,
         ],

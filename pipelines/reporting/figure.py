@@ -53,9 +53,11 @@ def png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, fl
         # Scripts missing from the font are drawn as boxes; the page also lists names as text.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = Figure(figsize=size, dpi=144)
-        FigureCanvasAgg(figure)
+        canvas = FigureCanvasAgg(figure)
         draw(figure)
-        figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.15)
+        # "tight" would draw the whole figure once more to find the same bounds.
+        bounds = figure.get_tightbbox(canvas.get_renderer()).padded(0.15)
+        figure.savefig(buffer, format="png", bbox_inches=bounds)
     return buffer.getvalue()
 
 

@@ -1,5 +1,6 @@
 """The callbacks of a captions run, in the order in which they see its logs."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ def captions(model: DualEncoder, x: dict[str, Any], y: Any) -> list[str]:
     return [model.tokenizer.decode(row) for row in np.asarray(x["token_ids"])]
 
 
-def watched(model: DualEncoder, data: Pairs, *, directory: Path) -> list[keras.callbacks.Callback]:
+def watched(
+    model: DualEncoder, data: Pairs, *, directory: Path, images: Callable[[], Any]
+) -> list[keras.callbacks.Callback]:
     """Speed, learning rate, temperature, zero-shot accuracy where there are labels, TensorBoard.
 
     Args:
         model: built, with a tokenizer.
         data: what it trains on; zero-shot accuracy is measured on its split validation.
         directory: TensorBoard's folder of the run.
+        images: gives the training batches whose first is shown there.
     """
     spread = model.distribute_strategy
     chosen = [
@@ -42,7 +46,6 @@ def watched(model: DualEncoder, data: Pairs, *, directory: Path) -> list[keras.c
             )
         )
     if strategy.is_chief(spread):
-        images = partial(data.training, model)
         chosen += [
             tensorboard.ImageGrid(directory, load=images, describe=partial(captions, model)),
             tensorboard.Curves(directory),
