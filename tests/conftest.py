@@ -137,3 +137,13 @@ def _without_graphs():
 
 eagerly = pytest.fixture(_without_graphs, name="eagerly")  # in a test
 all_eagerly = pytest.fixture(_without_graphs, name="all_eagerly", scope="module")  # in a file
+
+
+@pytest.fixture
+def in_graphs(all_eagerly):
+    """A test about graphs, in a file of others."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(False)
+    yield
+    tf.config.run_functions_eagerly(True)

@@ -22,6 +22,8 @@ from pipelines.prediction import contact_sheet, images, journal, model_source, s
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
 from pipelines.prediction.model_source import Source
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 NAMES = ["red star", "blue ring", "ein größeres Dreieck"]
 FILES = 7
 
