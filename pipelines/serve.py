@@ -75,7 +75,9 @@ def prepared(options: Options) -> Server:
 
     finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])
     finder.warm_up()
-    more: dict[str, Any] = {"log_level": "warning", "ws": "none", "lifespan": "off"}
+    # Uvicorn's own `log_config` closes the handlers that the process has, and so their streams.
+    more: dict[str, Any] = {"log_config": None, "log_level": "warning"}
+    more |= {"ws": "none", "lifespan": "off"}
     more |= {"http": Impatient, "limit_concurrency": MOST_CONNECTIONS}
     app = application(finder, max_upload=options.max_upload * 10**6)
     return uvicorn.Server(uvicorn.Config(app, **more))

@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import gc
+import itertools
 import os
 import shutil
 import signal
@@ -42,6 +43,8 @@ LONGEST = (
     "test_notebooks",
 )
 
+COLLECTIONS = itertools.count(1)
+
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONGEST)
@@ -49,6 +52,14 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.freeze()  # what is imported stays; every `keras.utils.clear_session` would look through it
+    gc.callbacks.append(_freeze)
+
+
+def _freeze(phase, info):
+    """Nor is what outlived a whole collection looked through in the next; in every fiftieth all is,
+    for what has become garbage since."""
+    if phase == "stop" and info["generation"] == 2:
+        gc.freeze() if next(COLLECTIONS) % 50 else gc.unfreeze()
 
 
 @pytest.fixture
@@ -127,13 +138,30 @@ def spelling_clip(tmp_path_factory):
 
 
 def _without_graphs():
-    """Models run without graphs, for tests that are not about them: tracing takes most of a run."""
+    """Models run without graphs, for tests that are not about them: tracing takes most of a run.
+
+    Those of tf.data remain, and are not optimized: that takes longer than the few images do.
+    """
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield
     tf.config.run_functions_eagerly(False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 eagerly = pytest.fixture(_without_graphs, name="eagerly")  # in a test
 all_eagerly = pytest.fixture(_without_graphs, name="all_eagerly", scope="module")  # in a file
+
+
+@pytest.fixture
+def in_graphs(all_eagerly):
+    """A test about graphs, in a file of others."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    yield
+    tf.config.run_functions_eagerly(True)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -8,6 +8,8 @@ from tiny_models import PIXELS, clip, siglip, vit
 import classifiers
 import dual_encoder
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 NAMES = ["red cat", "blue dog", "café"]
 TEMPLATES = ["a photo of a {}.", "the {}"]
 
@@ -42,7 +44,7 @@ def test_a_linear_head_is_fresh_and_sees_the_features(make):
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_it_learns_by_plain_fit(multi_label):
+def test_it_learns_by_plain_fit(multi_label, in_graphs):
     keras.utils.set_random_seed(0)
     model = zero_shot(multi_label=multi_label)
     labels = np.eye(3, dtype=np.float32) if multi_label else np.arange(3)
@@ -52,7 +54,7 @@ def test_it_learns_by_plain_fit(multi_label):
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_a_step_is_traced_once(multi_label, monkeypatch):
+def test_a_step_is_traced_once(multi_label, in_graphs, monkeypatch):
     """Metrics that were made in it would have it traced again."""
     model, traced = zero_shot(multi_label=multi_label), []
     labels = np.eye(3, dtype=np.float32) if multi_label else np.arange(3)
@@ -63,7 +65,7 @@ def test_a_step_is_traced_once(multi_label, monkeypatch):
     assert len(traced) == 1 and len(found["accuracy"]) == 2
 
 
-def test_losses_by_name_take_logits():
+def test_losses_by_name_take_logits(in_graphs):
     model = zero_shot()
     logits, labels = np.asarray(model(PIXELS)), np.array([2, 0, 1])
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -73,7 +75,7 @@ def test_losses_by_name_take_logits():
     assert accuracy == pytest.approx((logits.argmax(axis=1) == labels).mean())
 
 
-def test_metrics_leave_the_padding_out():
+def test_metrics_leave_the_padding_out(in_graphs):
     model = zero_shot()
     model.compile("sgd", metrics=["accuracy"])
     labels = np.asarray(model(PIXELS)).argmax(axis=1)

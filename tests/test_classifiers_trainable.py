@@ -65,7 +65,7 @@ def test_stages_are_all_weights_in_order(make, blocks):
     assert [v.path for v in stages[-1]] == [v.path for v in model.head.trainable_variables]
 
 
-def test_a_frozen_backbone_is_bit_equal_after_training():
+def test_a_frozen_backbone_is_bit_equal_after_training(eagerly):
     moved = changed(tuning_only(classifier(), 0))
     assert sorted(path.split("/", 1)[1] for path in moved) == ["head/bias", "head/kernel"]
 
@@ -100,7 +100,7 @@ def test_more_blocks_than_there_are(count):
         trainable.train_only(classifier(), last_blocks=count)
 
 
-def test_learning_rates_fall_towards_the_images():
+def test_learning_rates_fall_towards_the_images(eagerly):
     model = classifier()
     scales = trainable.scales(model, layer_decay=0.5, head_multiplier=10)
     before = values(model)
@@ -137,7 +137,7 @@ def test_weight_decay_shrinks_by_the_scaled_rate():
     np.testing.assert_allclose(bias, 1)
 
 
-def test_the_optimizer_is_saved_with_its_factors(tmp_path):
+def test_the_optimizer_is_saved_with_its_factors(tmp_path, eagerly):
     model = classifier()
     scales = trainable.scales(model, layer_decay=0.5)
     model.compile(classifiers.ScaledAdamW(1e-3, scales=scales))
@@ -147,7 +147,7 @@ def test_the_optimizer_is_saved_with_its_factors(tmp_path):
     assert loaded.optimizer.scales == scales
 
 
-def test_averaged_weights_are_there_inside_and_gone_outside():
+def test_averaged_weights_are_there_inside_and_gone_outside(eagerly):
     model = classifier()
     model.compile(classifiers.ScaledAdamW(1e-2, use_ema=True, ema_momentum=0.5))
     start = values(model)
@@ -160,7 +160,7 @@ def test_averaged_weights_are_there_inside_and_gone_outside():
     np.testing.assert_array_equal(values(model)[key], two[key])
 
 
-def test_lora_trains_small_matrices_and_merges_them():
+def test_lora_trains_small_matrices_and_merges_them(eagerly):
     model = classifier()
     before = np.asarray(model(PIXELS))
     trainable.add_lora(model, rank=2, alpha=4)

@@ -301,7 +301,7 @@ def test_formats_whose_packages_are_missing_say_so(kind, tmp_path, monkeypatch):
 
 
 @each(IMAGE_MODELS)
-def test_a_quantized_model_loads_again(make, x, tmp_path):
+def test_a_quantized_model_loads_again(make, x, tmp_path, eagerly):
     model = make()
     model.built_now()
     model.quantize("int8")
@@ -312,7 +312,7 @@ def test_a_quantized_model_loads_again(make, x, tmp_path):
 
 
 @pytest.mark.parametrize("make, x", [(pairs_model, PAIRS), (classifier, IMAGES)])
-def test_low_rank_changes_of_the_whole_model(make, x, tmp_path):
+def test_low_rank_changes_of_the_whole_model(make, x, tmp_path, eagerly):
     model = make()
     model.enable_lora(2)
     changed = [v.path for v in model.trainable_variables if "tower" in v.path or "block" in v.path]

@@ -100,14 +100,14 @@ def train(model):
 
 
 @pytest.mark.parametrize(("image", "words"), KINDS)
-def test_saved_and_loaded_it_gives_the_same(image, words, tmp_path):
+def test_saved_and_loaded_it_gives_the_same(image, words, tmp_path, eagerly):
     model = dual_encoder(IMAGE_KINDS[image], words)
     if image != "ResNet50":  # whose steps take long
         train(model)
     check_round_trip(model, tmp_path)
 
 
-def test_the_study_s_heads_and_the_sigmoid_loss_saved_and_loaded(tmp_path):
+def test_the_study_s_heads_and_the_sigmoid_loss_saved_and_loaded(tmp_path, eagerly):
     options = {"projection_depth": 1, "dropout": 0.1, "loss_name": "sigmoid", "temperature": 0.3}
     model = dual_encoder(**options)
     before = [np.array(weight) for weight in model.trainable_weights]

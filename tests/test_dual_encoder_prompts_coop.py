@@ -11,6 +11,8 @@ from dual_encoder import CoOp, DualEncoder, TextTower, TextTransformer, ZeroShot
 from dual_encoder.prompts.layout import frames
 from dual_encoder.towers import text_transformer
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 NAMES = ["cat", "red apple pie", "a dog's house", "photo"]
 PLACED = {"end": "a photo of a {}.", "middle": "a photo {} of a.", "front": "{} a photo of a."}
 RNG = np.random.default_rng(0)
@@ -117,7 +119,7 @@ def test_gradients_are_differences(model):
     assert np.abs(gradient).max(axis=1).min() > 1e-4  # every vector counts
 
 
-def test_only_the_context_learns(clip):
+def test_only_the_context_learns(clip, in_graphs):
     coop = CoOp(clip, NAMES, n_ctx=4, class_specific=True, seed=1, decay=5e-4)
     assert [weight.path.split("/")[-1] for weight in coop.weights] == ["context"]
     assert coop.context.shape == (4, 4, 12)

@@ -8,6 +8,8 @@ import dual_encoder
 from dual_encoder import DualEncoder, TextTransformer, Tokenizer, VisionTransformer
 from dual_encoder.zero_shot import ZeroShotClassifier, class_embeddings
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 NAMES = ["red star", "blue ring", "grey moon"]
 TEMPLATES = ["a photo of a {}.", "{}", "a drawing of one {} on a wall."]
 

@@ -10,6 +10,8 @@ from pipelines.comparison import budget
 from pipelines.costs import flops
 from pipelines.methods.registry import METHODS
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 MANIFEST = SimpleNamespace(
     class_names=["cat", "dog"],
     split=lambda name: SimpleNamespace(count={"train": 1000, "test": 200}[name]),

@@ -20,6 +20,8 @@ from pipelines.metrics import classification, seen_unseen
 from pipelines.runs import predictions
 from tfrecords import Manifest
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 FOLDS = 3  # of 90 images to train on and 36 to test on
 
 

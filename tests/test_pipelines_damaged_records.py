@@ -7,6 +7,8 @@ import pytest
 
 from pipelines.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 FIRST, SECOND = (f"train-0000{i}-of-00003.tfrecord" for i in range(2))
 
 

@@ -14,6 +14,8 @@ from pipelines.evaluation import captions as evaluation_captions
 from pipelines.metrics import retrieval
 from tfrecords.sources.shapes.source import ShapesSource
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 COUNT, MORE = 70, 30
 
 

@@ -16,6 +16,8 @@ from pipelines.metrics.multilabel import sigmoid
 from pipelines.runs import models
 from tfrecords.sources.shapes.multi_label import CLASS_NAMES, ShapesMultiSource
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 OWN = ["unicorn", "Blue_Cat", "red cat", "white cat", "dog", "black cat"]  # no green cat
 PLACES = {0: 2, 2: 1, 3: 4, 4: 5, 5: 3}  # label of the records -> place in OWN
 

@@ -35,7 +35,7 @@ SETTINGS = {"batch_size": 20, "checkpoint_steps": 2, "learning_rate": 0.003, "cr
 MORE = {  # what else has a state
     "full": {"ema": 0.5, "mixup": 0.2},
     "paint": {"early_stopping": 2, "micro_batch": 10, "teacher": 5.0},
-    "flyp": {"micro_batch": 5},
+    "flyp": {"micro_batch": 10},
     "clip-lora": {"lora_rank": 2},
     "lora": {"lora_rank": 2, "random_erasing": 0.5, "optimizer": "sgd"},
 }

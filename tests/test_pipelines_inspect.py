@@ -13,6 +13,8 @@ import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture(scope="module")
 def planted_records(tmp_path_factory):

@@ -8,6 +8,8 @@ from tiny_models import clip
 from pipelines.methods.feature_task import Task
 from pipelines.methods.registry import METHODS
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 ROWS = ("text-probe", "gaussian", "blend", "cross-modal", "projection", "proker")
 NAMES = ["red cat", "green cat", "blue cat", "dog", "black cat"]
 SEEN, HELD_OUT = (0, 1, 2, 4), (3,)

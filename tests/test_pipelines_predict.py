@@ -24,6 +24,8 @@ from pipelines.prediction.answers import Answer, answer, from_json, to_json
 from pipelines.prediction.model_source import Source
 from pipelines.prediction.options import Options
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 NAMES = ["red star", "blue ring", "ein größeres Dreieck"]
 FILES = 7
 

@@ -12,6 +12,8 @@ import tfrecords
 from pipelines.__main__ import main
 from tfrecords.sources.shapes.source import ShapesSource
 
+pytestmark = pytest.mark.usefixtures("all_eagerly")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

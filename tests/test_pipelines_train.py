@@ -286,6 +286,7 @@ if __name__ == "__main__":
     import tensorflow
 
     tensorflow.config.run_functions_eagerly(True)
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     save_file, checkpoint_file.save_file = (
         checkpoint_file.save_file,
         write_half_of_the_second_checkpoint,
