@@ -11,6 +11,7 @@ import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
 from pipelines.train import build
+from pipelines.training import data
 from pipelines.training.data import Pairs
 from pipelines.training.options import Options
 from tfrecords.sources.shapes.source import ShapesSource
@@ -79,11 +80,14 @@ def test_frozen_towers_stay_and_the_rest_learns(records, freeze, learning):
     assert tuple(part for part in PARTS if changed(getattr(model, part), before[part])) == learning
 
 
-def test_rows_of_tokens_are_as_long_as_the_longest_caption_and_no_longer(records):
+def test_rows_of_long_contexts_are_as_long_as_the_longest_caption(records, monkeypatch):
     model = dual_encoder.load(CLIP)
     captions = [c for example in tfrecords.examples(records, "train") for c in example.captions]
     longest = model.tokenizer(captions).shape[1]
     assert longest < model.context_length  # of 77, or 512 with BERT
+    x, *_ = next(iter(pairs(records).training(model)))
+    assert x["token_ids"].shape == (8, model.context_length)
+    monkeypatch.setattr(data, "LONG", model.context_length - 1)
     x, *_ = next(iter(pairs(records).training(model)))
     assert x["token_ids"].shape == (8, longest)
 

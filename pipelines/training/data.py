@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8  # shards; they are read in threads
 
+LONG = 77  # tokens of a row that are worth more than a look through all captions
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -94,10 +96,13 @@ class Pairs:
         return self._load(model, "validation")(worker=worker)
 
     def _texts(self, model: "DualEncoder") -> dict[str, Any]:
-        """How captions are read; no row is longer than the longest text, as BERT takes 512."""
+        """How captions are read: in rows as long as the longest text. Captions are all looked
+        through for that where a tower takes many more tokens than they have, as BERT takes 512."""
         import dual_encoder
 
-        length = dual_encoder.longest_row(model, self._every_text)
+        length = None
+        if model.context_length > LONG or not self.manifest.split("train").captions:
+            length = dual_encoder.longest_row(model, self._every_text)
         return {"tokenizer": model.tokenizer, "text_length": length}
 
     @cached_property
