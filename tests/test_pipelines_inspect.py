@@ -84,7 +84,9 @@ def test_prepare_leaves_out_what_the_table_names_and_says_so(tmp_path, capsys):
     assert "no suspicious image" in capsys.readouterr().out
 
 
-def test_with_a_model_labels_are_checked_and_features_are_kept(colours, tmp_path, capsys):
+def test_with_a_model_labels_are_checked_and_features_are_kept(
+    colours, tmp_path, capsys, in_graphs
+):
     out = tmp_path / "out"
     assert inspect(colours / "records", out, "--model", colours / "clip.keras") == 0
     said = capsys.readouterr().out

@@ -114,7 +114,7 @@ def test_exports_say_the_same_without_the_keras_model(home, tmp_path):
     assert predict(tmp_path, tmp_path / "x.csv", "--class-names", "a", "b", model="litert") == 2
 
 
-def test_names_make_a_dual_encoder_a_classifier(home, tmp_path):
+def test_names_make_a_dual_encoder_a_classifier(home, tmp_path, in_graphs):
     given = ("--class-names", *NAMES, "--templates", "a {}", "--top-k", 1)
     assert predict(home, tmp_path / "p.jsonl", *given, model="dual.keras") == 0
     lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]

@@ -108,7 +108,7 @@ def test_unreadable_images_are_listed(made):
     assert len(told) == 2 and told[1].startswith('broken.jpg,"not an image of a kind')
 
 
-def test_an_index_is_brought_up_to_date(home, capsys):
+def test_an_index_is_brought_up_to_date(home, capsys, in_graphs):
     first = sorted((home / "images").glob("[0-9]*"))[0]
     first.rename(first.with_name("renamed.jpg"))
     (home / "images" / "broken.jpg").unlink()

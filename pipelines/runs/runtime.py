@@ -12,7 +12,7 @@ from typing import Any
 LEFT_OUT = ("jax", "matplotlib", "sklearn")
 
 # Python's defaults (700, 10, 10) look through the million objects of a graph again and again, and
-# find no garbage: a tenth of the CPU time of a short training.
+# find no garbage: 8 % of the CPU time of a short training.
 COLLECT_EVERY = (50_000, 50, 20)
 
 
