@@ -93,6 +93,20 @@ def test_class_folder_without_splits_is_split_by_seed(pets):
     assert sorted(label for label, _ in listing(source, "test").values()) == [0, 0, 1, 1]
 
 
+def test_images_that_join_a_class_leave_nearly_all_others_in_their_splits(tmp_path):
+    """Else a model of last week would be tested on what it was trained on."""
+    put(tmp_path, *(f"{c}/{i}.jpg" for c in ("dog", "cat") for i in range(50)))
+    before = sources.class_folder(tmp_path, seed=0)
+    put(tmp_path, *(f"{c}/{i}.jpg" for c in ("dog", "cat") for i in range(50, 100)))
+    after = sources.class_folder(tmp_path, seed=0)
+    assert (before.splits["test"], after.splits["test"]) == (20, 40)
+    moved = set(listing(after, "test")) & set(listing(before, "train"))
+    assert len(moved) <= 4  # of 80 that were trained on; chance would test 16
+    assert set(listing(sources.class_folder(tmp_path, seed=1), "test")) != set(
+        listing(after, "test")
+    )
+
+
 def test_the_share_to_test_on_can_be_said(pets):
     source = sources.class_folder(pets / "train", seed=0, test_share=0.5)
     assert source.splits == {"train": 10, "test": 10}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -144,6 +145,8 @@ def split_by_seed(
 ) -> dict[str, list[File]]:
     """80 % train and 20 % test of every class, each mixed.
 
+    A hash of its name and the seed decides where an image goes. So where images join a class, few
+    of those that were there change splits, and a model of before is tested on what it never saw.
     Where somebody reads a split validation, that of captions (in training) and of several labels
     (for thresholds), it is 80 % train, 10 % validation, 10 % test. Methods that learn one label
     per image choose by images of train, so that a split validation would be left unused. An image
@@ -164,12 +167,12 @@ def split_by_seed(
     most = 1 - _VALIDATION_SHARE if validates else 1
     if not 0 < share < most:
         raise ValueError(f"--test-share: expected a number between 0 and {most:g}; got {share:g}")
-    rest, test = train_validation(labels, fraction=share, seed=seed)
+    hashes = [hashlib.sha256(f"{seed} {file.name}".encode()).digest() for file in ordered]
+    rest, test = _lowest(hashes, labels, share=share)
     chosen = {"train": rest, "test": test}
     if validates:
-        train, validation = train_validation(
-            labels[rest], fraction=_VALIDATION_SHARE / (1 - share), seed=seed + 1
-        )
+        left = [hashes[place] for place in rest]
+        train, validation = _lowest(left, labels[rest], share=_VALIDATION_SHARE / (1 - share))
         chosen = {"train": rest[train], "validation": rest[validation], "test": test}
     if not all(len(positions) for positions in chosen.values()):
         raise ValueError(f"{len(files)} images are too few to split into {', '.join(chosen)}")
@@ -177,6 +180,21 @@ def split_by_seed(
         split: mixed((ordered[i] for i in positions), seed=seed)
         for split, positions in chosen.items()
     }
+
+
+def _lowest(
+    hashes: Sequence[bytes], labels: np.ndarray, *, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the others, and of a share of every class, as many as `train_validation` takes,
+    with the lowest hashes; both ascending."""
+    _, drawn = train_validation(labels, fraction=share, seed=0)
+    counts = Counter(labels[drawn].tolist())
+    taken = []
+    for place in sorted(range(len(hashes)), key=hashes.__getitem__):
+        if counts[labels[place]]:
+            counts[labels[place]] -= 1
+            taken.append(place)
+    return np.setdiff1d(np.arange(len(hashes)), taken), np.sort(np.array(taken, np.int64))
 
 
 def divided(
