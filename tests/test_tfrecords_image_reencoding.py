@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tfrecords.image_reencoding import UnreadableError, normalise, shrunk_size
 
@@ -157,6 +157,24 @@ def test_shrinks_the_short_side_as_pillow_does_and_never_enlarges():
     assert normalise(data, short_side=32).data == data
     small = normalise(data, short_side=16)
     assert (small.format, small.height, small.width) == ("jpeg", 16, 24)
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_large_jpeg_is_decoded_at_a_half_unless_lossless(turn):
+    down, across = np.mgrid[:184, :248] / 40
+    waves = 127 + 100 * np.sin(np.stack([down, across, down + across], axis=-1) * 2)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encode(Image.fromarray(waves.astype(np.uint8)), "JPEG", exif=exif, quality=95)
+    with Image.open(io.BytesIO(data)) as image:
+        whole = ImageOps.exif_transpose(image)
+    size = shrunk_size(*whole.size, 20)
+    wanted = whole.resize(size, Image.Resampling.BICUBIC)
+    stored = normalise(encode(wanted, "JPEG", quality=95))
+    small, exact = (normalise(data, short_side=20, lossless=kind) for kind in (False, True))
+    assert (small.width, small.height) == size == ((26, 20) if turn == 1 else (20, 26))
+    assert close(decode(small), decode(stored), 8)
+    assert small.data != stored.data and close(decode(exact), np.asarray(wanted), 0)
 
 
 def test_a_lossless_set_is_never_encoded_as_jpeg():

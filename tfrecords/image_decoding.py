@@ -35,8 +35,17 @@ class UnreadableError(ValueError):
     """An image that cannot be stored in a record; the message says why."""
 
 
-def opened(data: bytes, *, first_frame: bool, max_pixels: int | None) -> Image.Image:
+def opened(
+    data: bytes, *, first_frame: bool, max_pixels: int | None, least: int = 0
+) -> tuple[Image.Image, tuple[int, int]]:
     """Decode the whole image, with checks that Pillow omits and other decoders make.
+
+    Args:
+        data: the file.
+        least: pixels that a side must have; a JPEG with more is decoded at a half, a quarter or an
+            eighth, if its sides are multiples of 8, as cameras' are. 0 for all.
+
+    Returns the image, and the width and height that it has in full.
 
     Raises UnreadableError; Pillow may raise almost any exception for damaged files.
     """
@@ -58,8 +67,11 @@ def opened(data: bytes, *, first_frame: bool, max_pixels: int | None) -> Image.I
         image = _image(data, kind, max_pixels)
     if frames > 1:
         image.seek(0)
+    size = image.size
+    if least and not any(side % 8 for side in size):  # others would get half a pixel more
+        image.draft(None, (least, least))  # only JPEGs can be
     image.load()
-    return image
+    return image, size
 
 
 def _image(data: bytes, kind: str, max_pixels: int | None) -> Image.Image:
