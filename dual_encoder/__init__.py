@@ -56,6 +56,7 @@ from dual_encoder.prompts.files import save_prompts as save_prompts
 from dual_encoder.replica_train_step import ExactTraining as ExactTraining
 from dual_encoder.self_distillation import Teacher as Teacher
 from dual_encoder.self_distillation import feature_distance as feature_distance
+from dual_encoder.self_distillation import lipsum_matrix as lipsum_matrix
 from dual_encoder.self_distillation import random_text_distance as random_text_distance
 from dual_encoder.self_distillation import random_text_matrix as random_text_matrix
 from dual_encoder.single_tower_models import ImageEncoder as ImageEncoder

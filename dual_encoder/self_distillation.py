@@ -25,9 +25,12 @@ def feature_distance(features: Any, teacher: Any) -> Any:
     return ops.mean(_squared_distances(features, teacher)) / features.shape[-1]
 
 
-def _squared_distances(features: Any, teacher: Any) -> Any:
-    """Squared lengths [b] of the differences between unit features and those of the teacher."""
-    return ops.sum(ops.square(unit(features) - unit(ops.stop_gradient(teacher))), axis=-1)
+def _squared_distances(features: Any, teacher: Any, matrix: Any = None) -> Any:
+    """m^T matrix m [b] of the differences m between unit features and those of the teacher; their
+    squared lengths without a matrix."""
+    moved = unit(features) - unit(ops.stop_gradient(teacher))
+    turned = moved if matrix is None else ops.matmul(moved, ops.cast(matrix, moved.dtype))
+    return ops.sum(turned * moved, axis=-1)
 
 
 class Teacher:
@@ -42,17 +45,19 @@ class Teacher:
         model: a built `DualEncoder` or classifier, copied as it is now; its strategy's scope has
             to be open.
         weight: of the distance, over 0.
+        matrix: [d, d], by which the distance of images alone is measured in place of their squared
+            length: with that of `lipsum_matrix`, what Lipsum-FT adds.
 
     Raises:
         ValueError: a weight that is not over 0, or another backend.
     """
 
-    def __init__(self, model: keras.Model, weight: float):
+    def __init__(self, model: keras.Model, weight: float, *, matrix: np.ndarray | None = None):
         if not weight > 0:
             raise ValueError(f"teacher: expected a weight over 0; got {weight}")
         if keras.backend.backend() != "tensorflow":
             raise ValueError("teacher: works on TensorFlow alone")
-        self.weight = weight
+        self.weight, self.matrix = weight, matrix
         self.features: dict[
             str, Any
         ] = {}  # of the step that is being traced, if no output has them
@@ -69,7 +74,8 @@ class Teacher:
             sample_weight: [b], of mean 1 over real rows and 0 for padding, or None.
         """
         theirs = self.untouched.named_features(inputs, training=False)
-        rows = sum(_squared_distances(features[name], theirs[name]) for name in features)
+        names = features if self.matrix is None else ("image",)
+        rows = sum(_squared_distances(features[n], theirs[n], self.matrix) for n in names)
         if sample_weight is not None:
             rows = rows * ops.cast(sample_weight, rows.dtype)
         return self.weight * ops.mean(rows)
@@ -102,6 +108,16 @@ def random_text_matrix(
         rows = ops.convert_to_numpy(ops.cast(found, "float32")).astype(np.float64)
         total += rows.T @ rows
     return (total / texts).astype(np.float32)
+
+
+def lipsum_matrix(model: DualEncoder, **drawn: Any) -> np.ndarray:
+    """Half the squared logit scale times `random_text_matrix`, whose options it takes.
+
+    By it `Teacher` measures half the mean squared change of the logits against random texts, which
+    Lipsum-FT adds with weight 1 (Nam et al. 2024, arXiv:2404.00860, equation 3).
+    """
+    scale = float(ops.convert_to_numpy(model.logit_scale))
+    return np.float32(scale**2 / 2) * random_text_matrix(model, **drawn)
 
 
 def random_text_distance(features: Any, teacher: Any, matrix: Any, *, scale: Any) -> Any:

@@ -143,6 +143,23 @@ def test_a_teacher_is_the_same_a_few_rows_at_a_time(kind):
     np.testing.assert_allclose(parts, whole, rtol=0.02)
 
 
+def test_by_random_texts_a_teacher_adds_what_lipsum_ft_does():
+    encoder = clip()
+    model = classifiers.from_model(encoder, NAMES, head="zero-shot").built_now()
+    matrix = dual_encoder.lipsum_matrix(encoder, texts=20, words=2, seed=3)
+    teacher = dual_encoder.Teacher(model, 0.5, matrix=matrix)
+    theirs = np.asarray(model.features(PIXELS))
+    found = number(teacher.distance(PIXELS, {"image": theirs}, None))
+    assert found == pytest.approx(0, abs=1e-6)
+    moved = {"image": theirs + RNG.normal(size=theirs.shape).astype("float32")}
+    plain = self_distillation.random_text_matrix(encoder, texts=20, words=2, seed=3)
+    expected = 0.5 * self_distillation.random_text_distance(
+        unit(moved["image"]), unit(theirs), plain, scale=encoder.logit_scale
+    )
+    found = number(teacher.distance(PIXELS, moved, None))
+    assert found == pytest.approx(number(expected), rel=1e-4)
+
+
 def test_the_term_of_a_teacher_leaves_padding_out():
     model = KINDS["classifier"]().built_now()
     teacher = dual_encoder.Teacher(model, 3.0)

@@ -27,6 +27,8 @@ from tfrecords.schema import RawExample
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
+TOWER = ("--model", "convnet-tiny", "--image-size", "32")  # that reads no names
+
 
 @dataclass(frozen=True)
 class Few(Colours):
@@ -141,6 +143,12 @@ def test_a_name_of_two_classes_is_measured_if_asked_and_the_figures_say_so(home,
         (("--model", "resnet50", "--weights", "nowhere.h5"), "nowhere.h5"),
         (("--data", "nowhere"), "nowhere holds no records"),
         (("--image-size", "20"), "image_size"),
+        (("--teacher", "1", "--random-texts", "1"), "--teacher and --random-texts: expected one"),
+        (("--method", "gaussian", "--random-texts", "1"), "--random-texts goes with methods that"),
+        (
+            (*TOWER, "--method", "full", "--random-texts", "1"),
+            "--random-texts needs a dual encoder, which encodes texts; got ",
+        ),
     ],
 )
 def test_wrong_words_are_one_line_and_leave_nothing(home, more, message):
@@ -151,8 +159,7 @@ def test_wrong_words_are_one_line_and_leave_nothing(home, more, message):
 
 
 def test_a_model_without_texts_has_no_zero_shot_head(home, tmp_path):
-    tower = ("--model", "convnet-tiny", "--image-size", "32", "--method", "zero-shot-head")
-    status, _, error = finetune(home, "no", *tower)
+    status, _, error = finetune(home, "no", *TOWER, "--method", "zero-shot-head")
     assert status == 2 and "needs a dual encoder, which reads class names" in error
     assert main(["finetune", "--data", "x"]) == 2
 

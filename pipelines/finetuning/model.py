@@ -148,7 +148,8 @@ def prepare(
         source: a dual encoder, an image encoder or an image tower.
         method: of the table.
         data: for the classes.
-        options: `head`, `last_blocks`, `lora_rank`, `teacher`, `recompute` of the command.
+        options: `head`, `last_blocks`, `lora_rank`, `teacher`, `random_texts` and `recompute` of
+            the command.
 
     Raises:
         ValueError: the method needs texts, blocks or one label per image, and has none of it.
@@ -173,6 +174,15 @@ def prepare(
         )
     if options.teacher:
         model.teacher = dual_encoder.Teacher(model.built_now(), options.teacher)
+    if options.random_texts:
+        if not is_dual or source.tokenizer is None:
+            raise ValueError(
+                "--random-texts needs a dual encoder, which encodes texts; got "
+                f"{type(source).__name__}"
+            )
+        model.teacher = dual_encoder.Teacher(
+            model.built_now(), options.random_texts, matrix=dual_encoder.lipsum_matrix(source)
+        )
     if method.head != "text":
         trainable.WAYS[method.trains](model, options)
     if options.recompute:

@@ -41,6 +41,8 @@ class Options:
         teacher: weight of the squared distance between unit features in training and those of the
             untouched model, of images and, where the text tower is trained, of texts; 0 for none.
             TRACER has 7.4.
+        random_texts: weight of half the squared change of the logits of random texts, of a dual
+            encoder; 0 for none. Lipsum-FT has 1.
         wise_ft: whether to go from the fine-tuned weights part of the way back to those before:
             no, curve (measure the way, end with the fine-tuned) or choose (end where validation
             says, by training once more with some of the seen classes set aside; half of the way
@@ -114,6 +116,7 @@ class Options:
     last_blocks: int = 1
     lora_rank: int = 8
     teacher: float = 0.0
+    random_texts: float = 0.0
     wise_ft: Literal["no", "curve", "choose"] | None = None
     stock: list[str] | None = None
     epochs: int = 10
@@ -172,7 +175,15 @@ RANGES = {
             "cutmix",
         ),
         *("weight_decay", "warmup_steps", "min_learning_rate", "clip_norm", "early_stopping"),
-        *("teacher", "plateau", "virtual_devices", "bootstrap", "seed", "micro_batch"),
+        *(
+            "teacher",
+            "random_texts",
+            "plateau",
+            "virtual_devices",
+            "bootstrap",
+            "seed",
+            "micro_batch",
+        ),
     ),
     "(0, 1]": ("crop_scale", "layer_decay"),
     "[0, 1]": ("random_erasing", "class_weight"),
@@ -188,10 +199,13 @@ def check(options: Options) -> None:
     if options.captions and options.method != "flyp":
         raise ValueError(f"--captions goes with --method flyp; got --method {options.method}")
     row = METHODS.get(options.method)
-    if options.teacher and row is not None and row.fit is not None:
-        raise ValueError(
-            f"--teacher goes with methods that train a tower; got --method {options.method}"
-        )
+    for name in ("teacher", "random-texts"):
+        if getattr(options, name.replace("-", "_")) and row is not None and row.fit is not None:
+            raise ValueError(
+                f"--{name} goes with methods that train a tower; got --method {options.method}"
+            )
+    if options.teacher and options.random_texts:
+        raise ValueError("--teacher and --random-texts: expected one of them, each is a distance")
     if options.stock and (options.method != "auto" or options.wise_ft):
         raise ValueError("--stock takes the method of its runs: leave out --method and --wise-ft")
     if options.plateau and options.schedule == "cosine":
