@@ -56,8 +56,8 @@ class Predictor:
 
     def knowing(self, document: dict[str, Any] | None, *, sure: bool) -> "Predictor":
         """With what its run, or its export, says of it."""
-        chosen = multilabel.thresholds_in(document) if self.multi_label else None
-        known = chosen is not None and set(self.class_names) <= set(chosen)
+        chosen = (multilabel.thresholds_in(document) if self.multi_label else None) or {}
+        known = set(self.class_names) <= set(chosen)
         return replace(
             self,
             sure=sure_of(document) if sure else None,
