@@ -14,6 +14,7 @@ import tfrecords
 from pipelines.__main__ import main
 from pipelines.metrics.multilabel import sigmoid
 from pipelines.runs import models
+from pipelines.runs.class_matching import RENAME
 from tfrecords.sources.shapes.multi_label import CLASS_NAMES, ShapesMultiSource
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
@@ -47,8 +48,9 @@ def evaluate(home, out, *more, data="records", model="run"):
 
 def test_its_own_classes_count_and_the_others_are_said(home, capsys):
     assert evaluate(home, "out") == 0
-    assert "1 classes that the model does not have, whose images are left out: green cat" in (
-        capsys.readouterr().out
+    assert (
+        "1 classes that the model does not have, whose images are left out: green cat; the same by"
+        in (capsys.readouterr().out)
     )
     found = json.loads((home / "out" / "results.json").read_text())
     assert (found["protocol"], found["not_known"]) == ("classifier", ["green cat"])
@@ -115,5 +117,5 @@ def test_a_model_of_other_classes(home, capsys):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.endswith(
         f"has none of the classes of colours: expected {', '.join(NAMES[:3])}, ...; "
-        "it has a, b, c, ..."
+        f"it has a, b, c, ...; {RENAME}"
     )

@@ -13,7 +13,7 @@ from pipelines.evaluation import multilabel_report, output_files, predict
 from pipelines.metrics import classification
 from pipelines.metrics import multilabel as several
 from pipelines.runs import class_name_options, folder, results
-from pipelines.runs.class_matching import match_classes
+from pipelines.runs.class_matching import RENAME, match_classes
 from pipelines.runs.config import write_config
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def left_out(document: dict[str, Any]) -> str:
     what = "labels" if document.get("multi_label") else "images"
     return (
         f"{len(names)} classes that the model does not have, whose {what} are left out: "
-        f"{', '.join(names)}"
+        f"{', '.join(names)}; {RENAME}"
     )
 
 

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
+#: What to do about classes that go by other names; no option can give those of a classifier.
+RENAME = (
+    "the same by other names: rename the folders or labels of the images and prepare them again"
+)
+
+
 def match_classes(own: Sequence[str], manifest: "Manifest", *, model: str) -> np.ndarray:
     """Where each class of the records is among the model's own, int [C]; -1 where it is not.
 
@@ -43,7 +49,7 @@ def match_classes(own: Sequence[str], manifest: "Manifest", *, model: str) -> np
     if all(place < 0 for place in found):
         raise ValueError(
             f"{model} has none of the classes of {manifest.dataset}: expected "
-            f"{_few(manifest.spoken_names)}; it has {_few(own)}"
+            f"{_few(manifest.spoken_names)}; it has {_few(own)}; {RENAME}"
         )
     return np.array(found)
 
