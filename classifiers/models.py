@@ -251,11 +251,13 @@ def from_model(
     head: str = "linear",
     templates: Sequence[str] = TEMPLATES,
     multi_label: bool = False,
+    name: str | None = None,
 ) -> ImageClassifier:
     """Builds a classifier as `build` does, sharing the image tower of an existing model.
 
     Accepts any Keras image model, including KerasHub backbones. Networks of `keras.applications`
-    get the pixel range they were trained on, other models pixels 0-255.
+    get the pixel range they were trained on, other models pixels 0-255. `name` is that of the Keras
+    model.
     """
     names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
     tower = as_image_tower(getattr(model, "image_tower", model))
@@ -283,6 +285,7 @@ def from_model(
         class_names=names,
         image_projection=getattr(model, "image_projection", None),
         multi_label=multi_label,
+        name=name,
     )
     classifier.build()
     if head == "zero-shot":

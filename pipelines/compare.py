@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.comparison.options import FREE, RANGES, Options, check
+from pipelines.comparison.options import FREE, RANGES, Options, check, check_records
 
 if TYPE_CHECKING:
     from pipelines.comparison.comparison_settings import About
@@ -28,6 +28,7 @@ def run(options: Options) -> int:
     config.check_ranges(options, RANGES)
     check(options)
     manifest = Manifest.read(options.data)
+    check_records(options, manifest)
     class_name_options.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
     # Refused now, not by the row that reads them.
     class_name_options.captions(options.captions, manifest)

@@ -20,13 +20,15 @@ def run(options: Options) -> None:
     from pipelines.runs import folder, resume_check, runtime
     from pipelines.runs import strategy as strategies
     from pipelines.training import data as training_data
+    from pipelines.training import small_set_batch_size
     from tfrecords import Manifest
 
     check(options)
+    manifest = Manifest.read(options.data)
     data = training_data.Pairs(
         options.data,
-        Manifest.read(options.data),
-        batch_size=options.batch_size,
+        manifest,
+        batch_size=small_set_batch_size.unasked(options, images=manifest.split("train").count),
         captions_per_image=options.captions_per_image,
         crop_scale=options.crop_scale,
         epochs=options.epochs,
@@ -40,7 +42,7 @@ def run(options: Options) -> None:
     resume_check.check(out, begun)
     strategy = runtime.start(
         options.strategy,
-        batch_size=options.batch_size,
+        batch_size=data.batch_size,
         micro_batch=options.micro_batch,
         virtual_devices=options.virtual_devices,
         precision=options.precision,

@@ -39,6 +39,8 @@ def test_files_that_are_named_exist(page):
         pytest.skip("history names what was")
     named = re.findall(MODULE, page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+    bare = set(re.findall(r"`(\w+\.py)`", page.read_text()))
+    assert bare <= {path.name for path in ROOT.glob("[a-z]*/**/*.py")}
 
 
 def commands_in(page):

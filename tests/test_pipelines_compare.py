@@ -17,7 +17,7 @@ from saved_runs import valid_results
 from pipelines.__main__ import main
 from pipelines.comparison import budget, fit_with_costs, output_files
 from pipelines.comparison import plan as comparison_plan
-from pipelines.comparison.options import Options
+from pipelines.comparison.options import Options, check_records
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS as TABLE
 from tfrecords import Manifest
@@ -224,6 +224,18 @@ def test_wrong_input_is_one_line(home, more, message):
     assert status == 2 and message in error and error.count("\n") == 1
 
 
+def test_records_without_one_class_an_image_are_refused_before_hours_of_runs():
+    labelled = SimpleNamespace(class_counts=(3, 3))
+    about = {"dataset": "tags", "multi_label": False}
+    found = {"train": labelled, "test": SimpleNamespace(class_counts=())}
+    records = SimpleNamespace(**about, split=found.__getitem__)
+    check_records(Options("d", "o", test="train"), records)
+    with pytest.raises(ValueError, match="split 'test' of tags has no labels; compare expects"):
+        check_records(Options("d", "o"), records)
+    with pytest.raises(ValueError, match=r"tags have several classes each; .* finetune --method"):
+        check_records(Options("d", "o"), SimpleNamespace(**{**about, "multi_label": True}))
+
+
 def test_all_methods_of_the_studies_are_there():
     supervised = {"vit", "resnet50", "xception", "efficientnet-b7"}
     few_shot = {"zero-shot", "linear-probe", "tip-adapter", "coop", "cocoop"}
@@ -280,8 +292,10 @@ def test_classes_that_differ_much_are_named_and_can_be_weighted():
     (said,) = (remark for remark in made.remarks if remark.startswith("Classes differ"))
     assert "more than 5 : 1 (cat has 300 training images, bird 10)" in said
     assert made.jobs[0].options.class_weight == 0.5  # coop draws as many of each class
-    assert comparison_plan.unbalanced({0: 50, 1: 10, 2: 0}, manifest) == ""
-    assert "(cat has 51" in comparison_plan.unbalanced({0: 51, 1: 10, 2: 0}, manifest)
+    assert said.endswith("count every class alike.")  # what was done is not advised
+    assert comparison_plan.unbalanced({0: 50, 1: 10, 2: 0}, manifest, weighted=False) == ""
+    advised = comparison_plan.unbalanced({0: 51, 1: 10, 2: 0}, manifest, weighted=False)
+    assert "(cat has 51" in advised and "try --class-weight 1" in advised
 
 
 def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):
@@ -335,6 +349,20 @@ def test_a_page_without_held_out_classes_is_not_about_them():
     assert "Table 3" in study and "Table 4" not in study
     recipes = {**document["config"], "recipes": ["vit=food101_vit"]}
     assert "Table 3" in output_files.page({**document, "config": recipes}, [])
+
+
+def test_which_test_images_sureness_was_measured_on_is_said_where_there_are_folds():
+    """The table of methods has a calibration error of all folds, this one of the first."""
+    document, said = comparison_document(), "test images of the first division alone"
+    document["rows"][1]["certainty"] = {
+        "ece_before": 0.2,
+        "ece_after": 0.1,
+        "temperature": 1.5,
+        "sets": {"mean_size": 2.0, "coverage": 0.9},
+        "none_of_these": {"kept": 0.95, "false_positive_rate": None, "auroc": None},
+    }
+    assert said not in output_files.page({**document, "folds": 1}, [])
+    assert said in output_files.page({**document, "folds": 5}, [])
 
 
 def test_only_what_is_recommended_is_marked():

@@ -116,10 +116,6 @@ def test_what_is_asked_for_is_done():
     assert folds.settled(Options("d", "o", folds=1), few, ()).folds == 1
     given = folds.settled(Options("d", "o", folds=3, seeds=[4, 5]), few, ())
     assert (given.folds, given.seeds) == (3, [4, 5])
-    several = SimpleNamespace(**{**vars(few), "multi_label": True})
-    assert folds.settled(Options("d", "o"), several, ()).folds == 1
-    with pytest.raises(ValueError, match="--folds: images of d have several classes"):
-        folds.settled(Options("d", "o", folds=3), several, ())
     with pytest.raises(ValueError, match=r"--folds: expected at most 5, so that .* of d for each"):
         folds.settled(Options("d", "o", folds=6), counts([2, 2], [2, 2]), ())
 

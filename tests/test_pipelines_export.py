@@ -309,13 +309,33 @@ def test_int8_says_what_it_loses(home, tmp_path, capsys):
     assert sum(tensor.type == INT8 for tensor in kept) > len(kept) / 4
 
 
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_int8_in_onnx_says_what_it_loses_and_predicts(format, home, tmp_path):
+    for package in onnx_openvino.NEEDS[format]:
+        pytest.importorskip(package)
+    given = ("--data", home / "records", "--int8", "--calibration-images", "4")
+    assert export(home, tmp_path / "out", *given, format=format) == 0
+    found = json.loads((tmp_path / "out" / "export.json").read_text())["int8"]
+    examples = list(tfrecords.examples(home / "records", "test"))
+    predictor = prediction.load(str(tmp_path / "out"))
+    pixels = np.stack(
+        [tfrecords.read_image(example.image, **predictor.preprocessing) for example in examples]
+    )
+    answers = predictor.probabilities(pixels).argmax(1)
+    assert found["images"] == 24 and 0 < found["max_abs_difference"] < 0.1
+    assert found["int8"] == pytest.approx(
+        np.mean(answers == [example.label for example in examples])
+    )
+    assert predictor.class_names == tuple(CLASS_NAMES)
+
+
 @pytest.mark.parametrize(
     ("model", "more", "message"),
     [
         ("dual.keras", (), "--class-names: "),
         ("dual.keras", ("--class-names", "nowhere.txt"), "--class-names: no file nowhere.txt"),
         ("dual.keras", ("--prompts", "nowhere"), "no prompts at nowhere"),
-        ("dual.keras", ("--int8",), "--int8 goes with --format litert"),
+        ("dual.keras", ("--int8",), "--int8 goes with --format litert, onnx or openvino"),
         ("dual.keras", ("--data", "nowhere"), "nowhere holds no records"),
         ("dual.keras", ("--top-k", "0"), "--top-k: expected a number in [1, inf); got 0"),
         ("dual.keras", ("--results", "nowhere"), "no results at nowhere"),

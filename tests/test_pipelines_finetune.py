@@ -57,6 +57,7 @@ def test_the_saved_model_is_the_one_that_was_measured(home, tuned):
     _, out = tuned
     model = keras.saving.load_model(out / "model.keras")
     assert model.class_names == [name for name in NAMES if name != "dog"]
+    assert model.name == "image_classifier"  # whatever else the process has made before
     dual = dual_encoder.load(out / "dual_encoder.keras")
     right, batches = [], tfrecords.load(home / "records", "test", **model.preprocessing)
     for x, y, weight in batches:
@@ -80,6 +81,7 @@ def test_auto_trains_no_tower_where_features_tell_the_classes_apart(home):
     assert found["steps"] == 0 and not (home / "cheap" / "set-aside").exists()
     model = keras.saving.load_model(home / "cheap" / "model.keras")
     assert model.class_names == list(NAMES[1:])
+    assert model.name == "image_classifier"  # it has tried several
 
 
 def test_the_projection_leaves_a_dual_encoder_that_answers_alike(home):

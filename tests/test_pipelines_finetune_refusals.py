@@ -18,6 +18,7 @@ import classifiers
 import tfrecords
 from classifiers import trainable
 from pipelines.__main__ import main
+from pipelines.finetuning import model as finetuning_model
 from pipelines.finetuning import run as finetuning_run
 from pipelines.finetuning.options import Options
 from pipelines.runs import class_split
@@ -171,3 +172,15 @@ def test_views_are_refused_by_methods_that_take_none(method, why):
     assert finetuning_run._settled(replace(given, views=1), data).method == method
     taken = finetuning_run._settled(replace(given, method="text-probe"), data)
     assert taken.views == 2
+
+
+def test_classes_that_a_classifier_knew_and_the_new_one_will_not_are_named(capsys):
+    known = classifiers.from_model(vision(), classes=list("abcdefg"))
+    finetuning_model.say_left_behind(known, ["a", "x"])
+    assert capsys.readouterr().out == (
+        "The model knew b, c, d, e, f and 1 more; the new classifier will not: there are no images "
+        "of them to train on.\n"
+    )
+    finetuning_model.say_left_behind(known, list("gfedcbah"))
+    finetuning_model.say_left_behind(vision(), ["x"])  # an image tower knows no classes
+    assert not capsys.readouterr().out

@@ -87,7 +87,9 @@ def test_prepare_leaves_out_what_the_table_names_and_says_so(tmp_path, capsys):
 def test_with_a_model_labels_are_checked_and_features_are_kept(colours, tmp_path, capsys):
     out = tmp_path / "out"
     assert inspect(colours / "records", out, "--model", colours / "clip.keras") == 0
-    assert "not checked" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not checked" not in said
+    assert "labels checked of split train alone; not of test (--split)" in said
     assert any((out / "features").iterdir())
     found = json.loads((out / "inspection.json").read_text())
     assert found["images"] == {"train": 90, "test": 36}

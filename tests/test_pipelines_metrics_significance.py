@@ -136,6 +136,18 @@ def test_none_is_recommended_that_may_be_guessing():
     assert recommendation.recommend([row], [], chance=0.25)["method"] == "auto"  # no interval
 
 
+def test_a_cheap_method_that_may_be_guessing_is_not_as_good_as_one_that_is_not():
+    """60 test images do not tell 22 % from 38 %, but the first from 25 % neither."""
+    rows = [
+        {**row("zero-shot", 0.22, 0.43, 2), "intervals": {"seen": [0.12, 0.32]}},
+        {**row("linear-probe", 0.38, 0.43, 5, among_all=0.1), "intervals": {"seen": [0.27, 0.51]}},
+    ]
+    pairs = [pair("zero-shot", "linear-probe", None)]
+    found = recommendation.recommend(rows, pairs, chance=0.25, tested=60)
+    assert (found["method"], found["runner_up"]) == ("linear-probe", "zero-shot")
+    assert recommendation.recommend(rows, pairs, chance=0.1)["method"] == "zero-shot"
+
+
 def test_how_many_more_images_it_takes_follows_from_the_width_of_the_interval():
     """20 points below at 20 images are 10 points at four times as many, 80."""
     row = {"seen": 0.3, "intervals": {"seen": [0.1, 0.5]}}

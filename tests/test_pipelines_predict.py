@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -18,9 +19,10 @@ import tfrecords
 from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment.export import drawn_image
-from pipelines.prediction import contact_sheet, images, journal, model_source, sorting
+from pipelines.prediction import contact_sheet, images, journal, model_source, run, sorting
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
 from pipelines.prediction.model_source import Source
+from pipelines.prediction.options import Options
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -150,6 +152,31 @@ def test_an_image_with_several_labels_gets_those_above_the_threshold(home, tmp_p
         right = wanted[row["file"]]
         names = [NAMES[i] for i in np.argsort(-right) if right[i] >= 0.4]
         assert row["labels"] == ";".join(names)
+
+
+def test_without_a_threshold_those_that_the_run_chose_count_for_each_class(home):
+    paths = [home / "photos" / f"{seed}.png" for seed in range(2)]
+    model = prediction.load(str(home / "several.keras"))
+    assert model.thresholds is None
+    chosen = dict(zip(NAMES, [0.0, 1.0, 0.0], strict=True))
+    rows = [{"name": name, "threshold": value} for name, value in chosen.items()]
+    for document in ({"thresholds": chosen}, {"per_class": rows}):  # of an export, of a run
+        knowing = model.knowing({"multi_label": True, **document}, sure=False)
+        for found in prediction.predict_images(knowing, paths):
+            assert set(found.labels) == {NAMES[0], NAMES[2]}
+        assert prediction.predict_images(knowing, paths, threshold=1.0)[0].labels == ()
+    assert model.knowing({"multi_label": True, "thresholds": {"cat": 0.1}}, sure=False) == model
+
+
+def test_the_last_lines_count_the_images_of_every_class():
+    counts = {"a": 9, "b": 8, "c": 7, "d": 6, "e": 5, "f": 2, "g": 1}
+    said = [Answer("x", (name,), ((name, 1.0),)) for name in counts for _ in range(counts[name])]
+    found = SimpleNamespace(passed_over={})
+    options = Options("m", ["x"], "p.csv")
+    (line, _) = run.summary(options, found, said, {})
+    assert line.startswith("38 images: 9 a, 8 b, 7 c, 6 d, 5 e, 3 of 2 other classes")
+    (line, _) = run.summary(options, found, said[:-1], {})
+    assert line.endswith("5 e, 2 of 1 other class")
 
 
 def test_learnt_prompts_and_a_comparison_are_found_by_their_folders(home, tmp_path):

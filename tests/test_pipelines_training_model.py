@@ -43,16 +43,12 @@ def train(records, out, *more):
 def made(records, **given):
     """What a run of these options would train."""
     options = Options(data=str(records), out="", batch_size=8, epochs=1, **given)
-    data = Pairs(
-        options.data,
-        tfrecords.Manifest.read(records),
-        batch_size=8,
-        captions_per_image=1,
-        crop_scale=1,
-        epochs=1,
-        seed=0,
-    )
-    return build(options, data)
+    return build(options, pairs(records))
+
+
+def pairs(records):
+    sizes = {"batch_size": 8, "captions_per_image": 1, "crop_scale": 1, "epochs": 1, "seed": 0}
+    return Pairs(str(records), tfrecords.Manifest.read(records), **sizes)
 
 
 def changed(layer, before):
@@ -81,6 +77,15 @@ def test_frozen_towers_stay_and_the_rest_learns(records, freeze, learning):
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     model.fit(x, np.arange(4), batch_size=4, verbose=0)
     assert tuple(part for part in PARTS if changed(getattr(model, part), before[part])) == learning
+
+
+def test_rows_of_tokens_are_as_long_as_the_longest_caption_and_no_longer(records):
+    model = dual_encoder.load(CLIP)
+    captions = [c for example in tfrecords.examples(records, "train") for c in example.captions]
+    longest = model.tokenizer(captions).shape[1]
+    assert longest < model.context_length  # of 77, or 512 with BERT
+    x, *_ = next(iter(pairs(records).training(model)))
+    assert x["token_ids"].shape == (8, longest)
 
 
 def test_a_run_from_a_model_of_the_hub(records, tmp_path, hub):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.finetuning.options import Options as Finetune
 from pipelines.training import small_set_batch_size
 
 
@@ -24,3 +25,15 @@ def test_as_asked_for_or_whole_pieces_of_what_there_is(asked, images, devices, e
 def test_every_device_has_a_image():
     with pytest.raises(ValueError, match="at most 3 devices; got 4"):
         small_set_batch_size.fitting(64, None, images=3, devices=4)
+
+
+def test_a_batch_that_nobody_asked_for_is_no_larger_than_the_images_there_are(capsys):
+    def unasked(images, **given):
+        return small_set_batch_size.unasked(Finetune("d", "m", "o", **given), images=images)
+
+    assert unasked(41) == 41 and unasked(41, micro_batch=8) == 40
+    assert "Batches are of 41 images, not of 64: there are no more" in capsys.readouterr().out
+    assert unasked(100) == unasked(41, strategy="mirrored") == unasked(0) == 64
+    assert unasked(41, batch_size=50) == 50  # and is refused
+    assert small_set_batch_size.unasked(Finetune("d", "m", "o"), images=41, steps=False) == 41
+    assert not capsys.readouterr().out

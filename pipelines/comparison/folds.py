@@ -49,14 +49,9 @@ class Fold:
 def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> Options:
     """The options with how many folds there are, and which seeds.
 
-    Raises ValueError for folds of images with several labels, or more than there are images for.
+    Raises ValueError for more folds than there are images for.
     """
     count = _count(options, manifest, held_out) if options.folds is None else options.folds
-    if count > 1 and manifest.multi_label:
-        raise ValueError(
-            f"--folds: images of {manifest.dataset} have several classes; expected a set whose "
-            "images have one"
-        )
     least = manifest.split("train").count
     if count > 1 and count - 1 > least:
         raise ValueError(
@@ -69,7 +64,7 @@ def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> 
 
 def _count(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> int:
     train, test = manifest.split("train"), manifest.split(options.test)
-    if manifest.multi_label or not test.class_counts or options.test == "train":
+    if options.test == "train":
         return 1
     arms = [
         sum(count for label, count in enumerate(test.class_counts) if (label in held_out) == away)

@@ -1,9 +1,12 @@
 """The options of `compare`, and which of them go together."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipelines.methods.registry import METHODS, STOCK
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
 
 DEFAULT = (
     *("zero-shot", "linear-probe", "text-probe", "gaussian", "tip-adapter", "coop", "fine-tune"),
@@ -125,6 +128,21 @@ RANGES = {
 }
 
 FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
+
+
+def check_records(options: Options, manifest: "Manifest") -> None:
+    """Raises ValueError for records whose images have no class, or several of them."""
+    if manifest.multi_label:
+        raise ValueError(
+            f"--data: images of {manifest.dataset} have several classes each; compare expects one. "
+            "Try finetune --method frozen and --method full on them, and look at `map`"
+        )
+    for name in ("train", options.test):
+        if not manifest.split(name).class_counts:
+            raise ValueError(
+                f"--data: split {name!r} of {manifest.dataset} has no labels; compare expects "
+                "images with a class each. Captions: train and evaluate"
+            )
 
 
 def check(options: Options) -> None:

@@ -172,8 +172,6 @@ def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> i
     """How many images are left to train on, without those that methods choose by."""
     from tfrecords import splits
 
-    if manifest.multi_label or not fold.train:
-        return manifest.split("train").count
     options = fold.options
     assert options.seeds
     labels = np.repeat(np.arange(len(fold.train)), fold.train)
@@ -194,10 +192,7 @@ def _remarks(
         options.batch_size, options.micro_batch, images=max(images, 1)
     )
     if images and size < options.batch_size:
-        found.append(
-            f"Batches are of {size} images, not of {options.batch_size}: there are no more "
-            "to train on."
-        )
+        found.append(small_set_batch_size.said(size, options.batch_size))
     found += _of_the_classes(options, manifest, held_out, images=images)
     if options.views > 1:
         without = [name for name in options.methods if not METHODS[name].takes_views]
@@ -245,20 +240,20 @@ def _of_the_classes(
             "figure for held-out classes among themselves; the one among all says what is lost."
         )
     chosen_by = sum(seen.values()) - images
-    if not manifest.multi_label and 0 < chosen_by < FEW_TO_CHOOSE_BY:
+    if 0 < chosen_by < FEW_TO_CHOOSE_BY:
         found.append(
             f"{chosen_by} images to choose by: what a method chooses by them (a strength, how far "
             "to go back) is partly luck; --validation takes a larger share."
         )
-    if said := unbalanced(seen, manifest):
+    if said := unbalanced(seen, manifest, weighted=bool(options.class_weight)):
         found.append(said)
     return found
 
 
-def unbalanced(counts: Mapping[int, int], manifest: Manifest) -> str:
+def unbalanced(counts: Mapping[int, int], manifest: Manifest, *, weighted: bool) -> str:
     """A remark where the classes' numbers of training images differ by more than 5 : 1."""
     some = {label: count for label, count in counts.items() if count}
-    if not some or manifest.multi_label:
+    if not some:
         return ""
     rare, common = min(some, key=some.__getitem__), max(some, key=some.__getitem__)
     if some[common] <= UNBALANCED * some[rare]:
@@ -267,5 +262,5 @@ def unbalanced(counts: Mapping[int, int], manifest: Manifest) -> str:
     return (
         f"Classes differ by more than {UNBALANCED} : 1 ({names[common]} has {some[common]:,} "
         f"training images, {names[rare]} {some[rare]:,}): look at the macro figures, which count "
-        "every class alike, and try --class-weight 1."
+        f"every class alike{'' if weighted else ', and try --class-weight 1'}."
     )

@@ -23,11 +23,11 @@ def recommend(
 ) -> dict[str, Any]:
     """The method to use, what it is compared with, and the answer in words.
 
-    Of the methods that no other beats significantly on the classes trained on, the cheapest to
-    train; where classes are held out, among those of them that lose at most `NOTABLE_LOSS` on
-    these against zero-shot, both among themselves and among all classes, if there is one. None
-    where none is surely better than guessing; the answer then says how many test images it would
-    take.
+    Of the methods that are surely better than guessing and that the best of these does not beat
+    significantly on the classes trained on, the cheapest to train; where classes are held out,
+    among those of them that lose at most `NOTABLE_LOSS` on these against zero-shot, both among
+    themselves and among all classes, if there is one. None where none is surely better than
+    guessing; the answer then says how many test images it would take.
 
     Args:
         rows: of the table, those that failed left out; `method`, `seen`, `unseen`,
@@ -43,16 +43,17 @@ def recommend(
     nothing = {"method": None, "runner_up": None, "keeps": None}
     if not rows:
         return {**nothing, "answer": "No method finished."}
-    if all(_surely(row) <= chance for row in rows):
+    sure = [row for row in rows if _surely(row) > chance]
+    if not sure:
         first = max(rows, key=lambda row: row["seen"])
         return {**nothing, "answer": _undecided(first, chance=chance, tested=tested, folds=folds)}
-    best = max(rows, key=lambda row: row["seen"])["method"]
+    best = max(sure, key=lambda row: row["seen"])["method"]
     beaten = {
         pair["a"] if pair["better"] == pair["b"] else pair["b"]
         for pair in pairs
         if pair["better"] == best
     }
-    equal = [row for row in rows if row["method"] not in beaten]
+    equal = [row for row in sure if row["method"] not in beaten]
     known = next((row for row in rows if row["method"] == "zero-shot"), {})
     keeping = [row for row in equal if (lost := _lost(row, known)) and lost[1] <= NOTABLE_LOSS]
     chosen = min(keeping or equal, key=lambda row: (row["seconds"], -row["seen"]))

@@ -3,11 +3,13 @@
 `export.json`, schema 2: format, model, created, class_names, templates, multi_label,
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
 `same_answer`, a fraction), `int8` (see `quantization_loss.measure`), config, versions; of a model
-that was trained here `certainty`, its temperature and thresholds (see `metrics.uncertainty`).
+that was trained here `certainty`, its temperature and thresholds (see
+`metrics.predictive_uncertainty`), or `thresholds` of several labels.
 """
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
@@ -19,6 +21,7 @@ import numpy as np
 from duet import json_schema
 from pipelines.deployment import litert, model_card, onnx_openvino, quantization_loss, saved_model
 from pipelines.deployment.load_classifier import Deployable
+from pipelines.metrics import multilabel
 from pipelines.runs import folder, results
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ LARGEST = dict.fromkeys(("litert", "onnx", "openvino"), 2**31)
 TOLERANCE = 1e-4  # of probabilities
 
 COMPARED = 16  # images
+
+Reader = Callable[[Any], Any]  # of an export: pixels, or files, to probabilities [b, c]
 
 
 def files(format: str) -> tuple[str, ...]:
@@ -102,15 +107,19 @@ def export(
         )
     with folder.filled_at_once(out) as staging:
         images = compared_images(options, manifest)
-        found = WRITERS[options.format](options, deployable, staging, images=images)
+        read, pixels = (
+            WRITERS[options.format](options, deployable, staging),
+            pixels_of(images, deployable),
+        )
+        given = images if options.format == "saved-model" else pixels
+        found = agreement(read(given), np.asarray(deployable.probabilities(pixels)))
         document = _document(options, deployable, staging, agreement=found)
         if results and results.get("certainty"):
             document["certainty"] = results["certainty"]
+        if thresholds := multilabel.thresholds_in(results):
+            document["thresholds"] = thresholds
         if options.int8 and manifest is not None:
-            data = (staging / LITERT).read_bytes()
-            document["int8"] = quantization_loss.measure(
-                options, deployable, manifest, litert.reader(data)
-            )
+            document["int8"] = quantization_loss.measure(options, deployable, manifest, read)
         elif found["max_abs_difference"] > TOLERANCE:
             raise RuntimeError(
                 f"the export's probabilities differ from those of {options.model} by up to "
@@ -179,40 +188,34 @@ def summary(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _write_saved_model(
-    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
-) -> dict[str, Any]:
-    saved_model.write(deployable, staging, top=options.top_k)
-    found = saved_model.reader(staging)(images)
-    return agreement(found, np.asarray(deployable.probabilities(pixels_of(images, deployable))))
-
-
-def _write_litert(
-    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
-) -> dict[str, Any]:
+def _calibration(options: Any, deployable: Deployable) -> np.ndarray | None:
+    """Returns the images that show the ranges of 8-bit integers; None without `--int8`."""
     import tfrecords
 
-    calibration = None
-    if options.int8:
-        chosen = tfrecords.examples(options.data, options.calibration_split)
-        files = [example.image for example in islice(chosen, options.calibration_images)]
-        calibration = pixels_of(files, deployable)
-    data = litert.convert(deployable, examples=calibration)
+    if not options.int8:
+        return None
+    chosen = tfrecords.examples(options.data, options.calibration_split)
+    files = [example.image for example in islice(chosen, options.calibration_images)]
+    return pixels_of(files, deployable)
+
+
+def _write_saved_model(options: Any, deployable: Deployable, staging: Path) -> Reader:
+    saved_model.write(deployable, staging, top=options.top_k)
+    return saved_model.reader(staging)
+
+
+def _write_litert(options: Any, deployable: Deployable, staging: Path) -> Reader:
+    data = litert.convert(deployable, examples=_calibration(options, deployable))
     (staging / LITERT).write_bytes(data)
-    pixels = pixels_of(images, deployable)
-    return agreement(litert.reader(data)(pixels), np.asarray(deployable.probabilities(pixels)))
+    return litert.reader(data)
 
 
-def _write_onnx(
-    options: Any, deployable: Deployable, staging: Path, *, images: list[bytes]
-) -> dict[str, Any]:
+def _write_onnx(options: Any, deployable: Deployable, staging: Path) -> Reader:
     path = staging / FILES[options.format][0]
     write = onnx_openvino.write if options.format == "onnx" else onnx_openvino.write_openvino
-    write(deployable, path)
+    write(deployable, path, examples=_calibration(options, deployable))
     _, reader = onnx_openvino.READERS[options.format]
-    read = reader(path)
-    pixels = pixels_of(images, deployable)
-    return agreement(read(pixels), np.asarray(deployable.probabilities(pixels)))
+    return reader(path)
 
 
 WRITERS = {

@@ -1,5 +1,6 @@
 """Convert a classifier to LiteRT (`.tflite`): uint8 pixels in, probabilities out."""
 
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -56,7 +57,7 @@ def reader(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     with _quiet():
-        interpreter: Any = tf.lite.Interpreter(model_content=data)
+        interpreter: Any = tf.lite.Interpreter(model_content=data, num_threads=os.cpu_count())
     run = interpreter.get_signature_runner(SIGNATURE)
     return lambda pixels: run(pixels=pixels)["probabilities"]
 

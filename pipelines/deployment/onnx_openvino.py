@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dual_encoder import onnx_postprocessing
+from pipelines.deployment import onnx_int8
 from pipelines.deployment.load_classifier import Deployable
 
 PIXELS, PROBABILITIES = "pixels", "probabilities"
@@ -19,7 +20,7 @@ FACTS = ("class_names", "templates", "multi_label", "preprocessing")  # in a fil
 #: Packages that a format is made with; the last is what runs it.
 NEEDS = {
     "onnx": ("tf2onnx", "onnx", "onnxruntime"),
-    "openvino": ("tf2onnx", "onnx", "openvino"),
+    "openvino": ("tf2onnx", "onnx", "onnxruntime", "openvino"),
 }
 
 
@@ -37,8 +38,8 @@ def check_packages(format: str, *, to_run: bool = False) -> None:
         )
 
 
-def write(deployable: Deployable, path: Path) -> None:
-    """Write the ONNX file.
+def write(deployable: Deployable, path: Path, *, examples: np.ndarray | None = None) -> None:
+    """Write the ONNX file; with examples, images uint8 [n, s, s, 3], in 8-bit integers.
 
     It takes `pixels`, uint8 [batch, s, s, 3], and gives `probabilities`, float32 [batch, c];
     normalising is inside. Its metadata has `class_names`, `templates`, `multi_label` and
@@ -65,6 +66,8 @@ def write(deployable: Deployable, path: Path) -> None:
     with onnx_postprocessing.exporting():
         model.export(str(path), format="onnx", verbose=False, input_signature=signature)
     onnx_postprocessing.finish(path, output=PROBABILITIES, metadata=_metadata(deployable))
+    if examples is not None:
+        onnx_int8.quantise(path, {PIXELS: examples})
 
 
 def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -84,23 +87,28 @@ def about(path: Path) -> dict[str, Any]:
     return {key: json.loads(found[key]) for key in FACTS}
 
 
-def write_openvino(deployable: Deployable, path: Path) -> None:
-    """Write `path`, an .xml, and the .bin beside it, in float32; inputs and outputs as in ONNX.
+def write_openvino(
+    deployable: Deployable, path: Path, *, examples: np.ndarray | None = None
+) -> None:
+    """Write `path`, an .xml, and the .bin beside it; inputs, outputs and examples as in ONNX.
 
     The same texts are in the file as runtime information, under `duet`.
     """
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
-        write(deployable, Path(folder) / "model.onnx")
-        model = openvino.Core().read_model(str(Path(folder) / "model.onnx"))
+        exported = Path(folder) / "model.onnx"
+        write(deployable, exported)
+        if examples is not None:
+            onnx_int8.quantise(exported, {PIXELS: examples}, measured=True)
+        model = openvino.Core().read_model(str(exported))
         for key, text in _metadata(deployable).items():
             model.set_rt_info(text, ["duet", key])
         openvino.save_model(model, str(path), compress_to_fp16=False)
 
 
 def openvino_reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """As `reader`, of OpenVINO's files, in float32 on the CPU."""
+    """As `reader`, of OpenVINO's files on the CPU, in float32 where they are not in integers."""
     import openvino
 
     exact = {"INFERENCE_PRECISION_HINT": "f32"}  # on some CPUs it would be bfloat16

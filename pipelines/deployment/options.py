@@ -28,7 +28,7 @@ class Options:
         domain: what the classes are, such as food, for prompts that say so, in place of templates.
         prompts: file of learnt prompts, written by the command prompt.
         top_k: number of names that a SavedModel returns.
-        int8: LiteRT with 8-bit integers; its loss is measured on the split.
+        int8: 8-bit integers, in litert, onnx or openvino; what they lose is measured on the split.
         calibration_split: of the records, by which the ranges of 8-bit integers are measured.
         calibration_images: how many of them.
         results: results.json or a run's folder, whose results the model card shows; default: those
@@ -59,8 +59,8 @@ RANGES: dict[str, tuple[str, ...]] = {"[1, inf)": ("top_k", "calibration_images"
 
 def check(options: Options, manifest: "Manifest | None") -> None:
     """Raises ValueError for options that do not go together."""
-    if options.int8 and options.format != "litert":
-        raise ValueError("--int8 goes with --format litert")
+    if options.int8 and options.format == "saved-model":
+        raise ValueError("--int8 goes with --format litert, onnx or openvino; got saved-model")
     if options.int8 and manifest is None:
         raise ValueError("--int8: expected --data, whose images show the ranges of activations")
     if manifest is None:

@@ -1,4 +1,4 @@
-"""Accuracy loss of 8-bit quantization: the same images through Keras model and LiteRT file."""
+"""Accuracy loss of 8-bit quantization: the same images through Keras model and exported file."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ def sentence(found: dict[str, Any]) -> str:
     return (
         f"8-bit integers: {WORDS[found['metric']]} {100 * found['int8']:.1f} % instead of "
         f"{100 * found['float']:.1f} % on {found['images']:,} images of {found['dataset']}, "
-        f"split {found['split']} ({-100 * found['loss']:+.1f} points); the same answer for "
+        f"split {found['split']} ({0 - 100 * found['loss']:+.1f} points); the same answer for "
         f"{100 * found['same_answer']:.1f} %"
     )
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
-    """Plots accuracy against confidence, one bar per bin of `metrics.calibration_bins`, and the
-    number of images per bin."""
+    """Plots accuracy against confidence, one bar per bin of `metrics.calibration.calibration_bins`,
+    and the number of images per bin."""
 
     def draw(figure: "Figure") -> None:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
@@ -112,7 +112,7 @@ def average_precisions(rows: list[dict[str, Any]], images: int, theme: Theme = L
 def most_confused(
     pairs: list[dict[str, Any]], class_names: Sequence[str], theme: Theme = LIGHT
 ) -> bytes:
-    """Plots the pairs of `metrics.most_confused` with some of their misclassified images.
+    """Plots the pairs of `metrics.confusion.most_confused` with some of their misclassified images.
 
     Each pair has an additional key, `images`: a list of uint8 arrays [h, w, 3].
     """
@@ -136,7 +136,7 @@ def most_confused(
 
 
 def confusion_text(pair: dict[str, Any], class_names: Sequence[str]) -> str:
-    """Returns the text for a pair of `metrics.most_confused`."""
+    """Returns the text for a pair of `metrics.confusion.most_confused`."""
     true, predicted = (shorten(class_names[pair[key]]) for key in ("true", "predicted"))
     return f"{true} called {predicted}: {pair['count']:,} of {pair['of']:,}"
 

@@ -199,8 +199,12 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
     """The data that the options of `finetune` name."""
     import tfrecords
     from pipelines.finetuning import augmentation
+    from pipelines.methods.registry import METHODS
     from pipelines.runs import class_name_options, class_split
+    from pipelines.training import small_set_batch_size
 
+    row = METHODS.get(options.method)
+    steps = row is None or row.fit is None  # auto is none
     ids, labels = tfrecords.labels(options.data, "train")
     parts = class_split.divide(
         ids,
@@ -216,7 +220,7 @@ def of(options: "Options", manifest: "Manifest", *, held_out: tuple[int, ...]) -
         parts,
         labels=dict(zip(ids.tolist(), labels.tolist(), strict=True)),
         templates=tuple(class_name_options.templates(options.templates, manifest)),
-        batch_size=options.batch_size,
+        batch_size=small_set_batch_size.unasked(options, images=len(parts.train), steps=steps),
         crop_scale=options.crop_scale,
         augment=augmentation.augment(
             flip=options.flip,

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 READS = ("text", "class-texts")  # heads that read the names of all classes themselves
 
+FEW_NAMES = 5  # of classes, in a line
+
 ONE_CLASS = (*READS, "probe")  # heads for images that have one class each
+
+NAME = "image_classifier"  # of the file, whatever else the process has made before
 
 
 @dataclass
@@ -151,6 +155,7 @@ def prepare(
     """
     is_dual = isinstance(source, dual_encoder.DualEncoder)
     check(method, source, data)
+    say_left_behind(source, data.seen_names)
     texts = None
     if is_dual and method.head not in READS and data.parts.held_out:
         texts = class_texts(source, data.names, data.templates)
@@ -164,6 +169,7 @@ def prepare(
             head="linear" if head == "probe" else head,
             templates=data.templates,
             multi_label=data.manifest.multi_label,
+            name=NAME,
         )
     if options.teacher:
         model.teacher = dual_encoder.Teacher(model.built_now(), options.teacher)
@@ -172,6 +178,19 @@ def prepare(
     if options.recompute:
         trainable.recompute(model)
     return Adapted(model, method, source if is_dual else None, texts, data)
+
+
+def say_left_behind(source: Any, names: Sequence[str]) -> None:
+    """Print which classes of a classifier the new one will not have, as its records have none."""
+    if not isinstance(source, classifiers.ImageClassifier):
+        return
+    left = [name for name in source.class_names or () if name not in names]
+    if left:
+        more = f" and {len(left) - FEW_NAMES} more" if len(left) > FEW_NAMES else ""
+        print(
+            f"The model knew {', '.join(left[:FEW_NAMES])}{more}; the new classifier will not: "
+            "there are no images of them to train on."
+        )
 
 
 def check(method: Method, source: Any, data: Labelled) -> None:

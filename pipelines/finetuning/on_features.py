@@ -58,7 +58,8 @@ def task_of(
     row = METHODS[options.method]
     source = _source(options, data)
     finetuning_model.check(row, source, data)
-    model = classifiers.from_model(source, classes=data.seen_names)
+    finetuning_model.say_left_behind(source, data.seen_names)
+    model = classifiers.from_model(source, classes=data.seen_names, name=finetuning_model.NAME)
     is_dual = isinstance(source, dual_encoder.DualEncoder)
     if is_dual:
         dual_encoder.refuse_equal_names(source, data.names, data.templates)
@@ -112,6 +113,7 @@ def _with_head(model: Any, fitted: Fitted, source: Any) -> Any:
             classifiers.CosineHead(len(model.class_names), dtype="float32", name="head"),
             class_names=model.class_names,
             image_projection=getattr(source, "image_projection", model.image_projection),
+            name=model.name,
         )
         model.build()
     model.head.kernel.assign(fitted.head[0])

@@ -65,6 +65,11 @@ def look(
         seen.notes.append(f"labels not checked: {reason}")
     else:
         _labels(seen, model, options, manifest, scan, values=values[options.split])
+        if others := [name for name in labelled if name != options.split]:
+            seen.notes.append(
+                f"labels checked of split {options.split} alone; not of {', '.join(others)} "
+                "(--split)"
+            )
     return seen
 
 

@@ -24,7 +24,7 @@ def intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, list[float]]:
-    """Returns [low, high] of every figure of `metrics.summary` at the given level.
+    """Returns [low, high] of every figure of `summary` at the given level.
 
     labels: int [n]; probabilities: float [n, c]. The same seed gives the same intervals; {} for 0
     resamples. Means over classes run over the classes present in a resample.
@@ -45,7 +45,7 @@ def weighted_summary(
 ) -> Callable[[np.ndarray], list[float]]:
     """Returns a function from image counts [n] to the figures in the order of `metrics.METRICS`.
 
-    With all counts 1 it equals `metrics.summary`.
+    With all counts 1 it equals `summary`.
     """
     check(labels, probabilities)
     classes = probabilities.shape[1]

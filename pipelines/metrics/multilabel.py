@@ -10,7 +10,7 @@ without images in the split has no average precision and no recall: its row of t
 table holds nulls, and means over classes exclude it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,19 @@ def _threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     f1[sorted_ == below] = -1  # not between equal probabilities, nor below 0
     best = int(f1.argmax())
     return float((sorted_[best] + below[best]) / 2) if f1[best] >= 0 else 0.5
+
+
+def thresholds_in(document: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """Class name -> the threshold that a run chose, of `results.json` or `export.json`.
+
+    None of documents of images with one label each, and of other commands.
+    """
+    if not document or not document.get("multi_label"):
+        return None
+    if "thresholds" in document:
+        return dict(document["thresholds"])
+    found = {row["name"]: row.get("threshold") for row in document.get("per_class", ())}
+    return found if found and None not in found.values() else None
 
 
 def summary(

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,15 +57,19 @@ def answer(
     probabilities: np.ndarray,
     model: Classes,
     *,
-    threshold: float | None = None,
+    threshold: float | Sequence[float] | None = None,
     top_k: int | None = None,
     in_set: float | None = None,
 ) -> Answer:
-    """Of the probabilities [c] of one image; candidates are those of at least `in_set`."""
+    """Of the probabilities [c] of one image; candidates are those of at least `in_set`.
+
+    threshold: of all classes, or of each; see the command `predict`.
+    """
     order = np.argsort(-probabilities, kind="stable")
-    least = threshold if threshold is not None else HALF if model.multi_label else 0.0
+    usual = HALF if model.multi_label else 0.0
+    least = np.broadcast_to(usual if threshold is None else threshold, probabilities.shape)
     chosen = order if model.multi_label else order[:1]
-    labels = tuple(model.class_names[i] for i in chosen if probabilities[i] >= least)
+    labels = tuple(model.class_names[i] for i in chosen if probabilities[i] >= least[i])
     listed = ((model.class_names[i], round(float(probabilities[i]), 6)) for i in order[:top_k])
     may_be = None
     if in_set is not None:

@@ -30,7 +30,8 @@ class Options:
         data: of a dual encoder: folder of records whose class names and templates it reads.
         top_k: classes listed for each image, likeliest first.
         threshold: an image is given a class only if its probability is at least this; without it
-            the likeliest class, and where images have several labels those of at least 0.5.
+            the likeliest class, and where images have several labels those of at least the
+            threshold that the run chose for each class, or 0.5.
         sure: of a run or an export that says how sure it is (all that learn do): probabilities at
             its temperature, no class where none is as likely as for 95 % of images of known
             classes, and a column `candidates`: classes that hold the true one for 90 %.

@@ -18,6 +18,7 @@ from pipelines.deployment import (
     onnx_openvino,
     saved_model,
 )
+from pipelines.metrics import multilabel
 from pipelines.prediction import model_source as prediction_source
 from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.model_source import Source
@@ -41,6 +42,8 @@ class Predictor:
         probabilities: pixels uint8 [b, s, s, 3] -> float32 [b, c].
         name: what was loaded, for people.
         sure: how sure it may be, where that was asked for and is known.
+        thresholds: from which probability on an image has each class, where images have several
+            and the model's run chose them.
     """
 
     class_names: tuple[str, ...]
@@ -49,6 +52,17 @@ class Predictor:
     probabilities: Probabilities
     name: str
     sure: Sure | None = None
+    thresholds: tuple[float, ...] | None = None
+
+    def knowing(self, document: dict[str, Any] | None, *, sure: bool) -> "Predictor":
+        """With what its run, or its export, says of it."""
+        chosen = multilabel.thresholds_in(document) if self.multi_label else None
+        known = chosen is not None and set(self.class_names) <= set(chosen)
+        return replace(
+            self,
+            sure=sure_of(document) if sure else None,
+            thresholds=tuple(chosen[name] for name in self.class_names) if known else None,
+        )
 
 
 def load(
@@ -82,25 +96,22 @@ def load(
         for flag, value in (*given, ("prompts", prompts), ("data", data)):
             if value:
                 raise ValueError(f"--{flag}: {model} is an export, which has its classes in it")
-        return replace(read(), sure=_sure_of_export(path) if sure else None)
+        found = read()
+        beside = (path if path.is_dir() else path.parent) / deployment_export.ABOUT
+        if not (sure or found.multi_label) or not beside.is_file():
+            return found
+        return found.knowing(json_schema.read(beside), sure=sure)
     asked = prediction_source.find(
         Source(model, _tuple(class_names), _tuple(templates), prompts, data)
     )
     found = _of_keras(asked)
-    if not sure:
+    if not sure and not found.multi_label:
         return found
-    return replace(found, sure=sure_of(deployment_export.figures_beside(asked.folder, None)))
+    return found.knowing(deployment_export.figures_beside(asked.folder, None), sure=sure)
 
 
 def _tuple(texts: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if texts is None else tuple(texts)
-
-
-def _sure_of_export(path: Path) -> Sure | None:
-    beside = (path if path.is_dir() else path.parent) / deployment_export.ABOUT
-    if not beside.is_file():
-        return None
-    return sure_of(json_schema.read(beside))
 
 
 def _exported(path: Path) -> Callable[[], Predictor] | None:
@@ -288,12 +299,13 @@ def batches(
             filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)
             filled[: len(batch.names)] = batch.images  # one shape: another would be compiled again
             probabilities = predictor.probabilities(filled)
+            least = predictor.thresholds if threshold is None else threshold
             own = predictor.sure if sure else None
             if own is not None:
-                probabilities, threshold = own.probabilities(probabilities), own.least
+                probabilities, least = own.probabilities(probabilities), own.least
             within = own.in_set if own is not None else None
             answers = [
-                answer(name, row, predictor, threshold=threshold, top_k=top_k, in_set=within)
+                answer(name, row, predictor, threshold=least, top_k=top_k, in_set=within)
                 for name, row in zip(batch.names, probabilities, strict=False)
             ]
         yield answers, batch.unreadable

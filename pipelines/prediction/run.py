@@ -135,8 +135,8 @@ def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, s
     """The answers in a few lines for a terminal."""
     counts = Counter(name for each in said for name in each.labels)
     named = [f"{count:,} {name}" for name, count in counts.most_common(NAMED)]
-    if len(counts) > NAMED:
-        named.append(f"{len(counts) - NAMED:,} other classes")
+    if others := sorted(counts.values(), reverse=True)[NAMED:]:
+        named.append(f"{sum(others):,} of {len(others):,} other class{'es' * (len(others) > 1)}")
     if unsure := sum(not each.labels for each in said):
         named.append(f"{unsure:,} not sure enough")
     lines = [f"{len(said):,} images: {', '.join(named)}"]

@@ -40,8 +40,8 @@ A run that went on with another version of Duet or on other devices says so in `
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
 `method`, `parts`, `history`, `wise_ft`, `alpha`, and `auto`, which method that was and why;
 `compare`: `rows`, each with `deployed`, what its export costs to run, `pairs`, `recommendation`;
-all that learn: `certainty`, as `metrics.uncertainty` has it). All of it as a JSON Schema, which
-tests validate against: `schemas/results.schema.json`.
+all that learn: `certainty`, as `metrics.predictive_uncertainty` has it). All of it as a JSON
+Schema, which tests validate against: `schemas/results.schema.json`.
 """
 
 import json

@@ -1,8 +1,9 @@
 """Image-caption pairs that a run trains and validates on."""
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runs import rerun_command
@@ -93,13 +94,31 @@ class Pairs:
         return self._load(model, "validation")(worker=worker)
 
     def _texts(self, model: "DualEncoder") -> dict[str, Any]:
-        """How captions are read. Rows of class prompts are no longer than the longest of them."""
+        """How captions are read; no row is longer than the longest text, as BERT takes 512."""
         import dual_encoder
 
-        length = None
-        if not self.manifest.split("train").captions:
-            length = dual_encoder.longest_row(model, self.manifest.class_prompts)
+        length = dual_encoder.longest_row(model, self._every_text)
         return {"tokenizer": model.tokenizer, "text_length": length}
+
+    @cached_property
+    def _every_text(self) -> list[Sequence[str]]:
+        """The captions of each image, or without captions the prompts of each class."""
+        if not self.manifest.split("train").captions:
+            return list(self.manifest.class_prompts)
+        splits = [name for name in ("train", "validation") if name in self.manifest.splits]
+        return [caption for name in splits for caption in self._captions(name)]
+
+    def _captions(self, split: str) -> Iterator[Sequence[str]]:
+        """The captions of each image of a split, with a bar where that takes a while."""
+        from tqdm import tqdm
+
+        import tfrecords
+
+        examples = tfrecords.examples(self.directory, split)
+        bar: dict[str, Any] = {"unit": " images", "delay": 2, "disable": rerun_command.no_bar()}
+        count = self.manifest.split(split).count
+        for example in tqdm(examples, "reading captions", total=count, **bar):
+            yield example.captions
 
     def _load(self, model: "DualEncoder", split: str) -> partial:
         import tfrecords
@@ -142,26 +161,11 @@ class Pairs:
 
         So every worker may learn its own.
         """
-        from tqdm import tqdm
-
         import dual_encoder
-        import tfrecords
 
         sizes = {"context_length": context_length, "vocabulary_size": vocabulary_size}
         if not self.manifest.split("train").captions:
             prompts = itertools.chain.from_iterable(self.manifest.class_prompts)
             return dual_encoder.Tokenizer.learn(prompts, **sizes)
-        examples = tfrecords.examples(self.directory, "train")
-        count = self.manifest.split("train").count
-        bar: Any = {
-            "total": count,
-            "unit": " images",
-            "delay": 2,
-            "disable": rerun_command.no_bar(),
-        }
-        captions = (
-            caption
-            for example in tqdm(examples, "learning the vocabulary", **bar)
-            for caption in example.captions
-        )
+        captions = itertools.chain.from_iterable(self._captions("train"))
         return dual_encoder.Tokenizer.learn(captions, **sizes)

@@ -1,5 +1,7 @@
 """Choose the images per step when there may be fewer than requested."""
 
+from typing import Any
+
 
 def fitting(
     size: int, micro: int | None, *, images: int, devices: int = 1
@@ -24,6 +26,29 @@ def fitting(
     if images < unit:
         raise ValueError(f"--strategy: expected at most {images} devices; got {devices}")
     return images // unit * unit, micro
+
+
+def unasked(options: Any, *, images: int, steps: bool = True) -> int:
+    """Images of a step: as asked for; where nobody asked, no more than there are, which is said.
+
+    Args:
+        options: of `train` or `finetune`, on one device; those of several are left as they are.
+        images: all there are.
+        steps: whether it learns in steps at all; else nothing is said.
+    """
+    default = type(options).batch_size
+    fits = images >= default or images < (options.micro_batch or 1)
+    if options.batch_size != default or fits or options.strategy != "one":
+        return options.batch_size
+    size, _ = fitting(default, options.micro_batch, images=images)
+    if steps:
+        print(said(size, default))
+    return size
+
+
+def said(size: int, asked: int) -> str:
+    """That steps are smaller than was asked for."""
+    return f"Batches are of {size} images, not of {asked}: there are no more to train on."
 
 
 def batch_of(rows: int, *, most: int, devices: int) -> int:
