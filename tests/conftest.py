@@ -37,10 +37,14 @@ LONGEST = (
     "test_classifiers_distribution",
     "test_pipelines_compare",
     "test_pipelines_recipes_finetune",
+    "test_pipelines_export",
+    "test_pipelines_training_resumable_fit",
     "test_classifiers_trainable",
-    "test_classifiers_models",
+    "test_dual_encoder_keras_model_api",
+    "test_dual_encoder_model",
     "test_examples",
     "test_notebooks",
+    "test_tfrecords_reader",
 )
 
 COLLECTIONS = itertools.count(1)

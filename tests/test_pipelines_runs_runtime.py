@@ -1,5 +1,6 @@
 """What a run says of its devices and its precision."""
 
+import gc
 import importlib
 import sys
 
@@ -36,3 +37,9 @@ def test_packages_left_out_of_an_import_can_be_imported_afterwards(tmp_path, mon
             importlib.import_module("imported_by_nobody")
     assert importlib.import_module("imported_by_nobody").answer == 42
     del sys.modules["imported_by_nobody"]
+
+
+def test_garbage_is_looked_for_less_often_once_tensorflow_is_imported():
+    """`conftest.py` has imported it by this function."""
+    assert gc.isenabled() and gc.get_threshold() == runtime.COLLECT_EVERY
+    assert gc.get_freeze_count() > 100_000  # what was imported
