@@ -1,7 +1,6 @@
 """What several test files share."""
 
 import gc
-import itertools
 import os
 import shutil
 import signal
@@ -47,8 +46,6 @@ LONGEST = (
     "test_tfrecords_reader",
 )
 
-COLLECTIONS = itertools.count(1)
-
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONGEST)
@@ -56,14 +53,6 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.freeze()  # what is imported stays; every `keras.utils.clear_session` would look through it
-    gc.callbacks.append(_freeze)
-
-
-def _freeze(phase, info):
-    """Nor is what outlived a whole collection looked through in the next; in every fiftieth all is,
-    for what has become garbage since."""
-    if phase == "stop" and info["generation"] == 2:
-        gc.freeze() if next(COLLECTIONS) % 50 else gc.unfreeze()
 
 
 @pytest.fixture
