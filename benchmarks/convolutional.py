@@ -15,13 +15,13 @@ less. `--torch` is a Python that has torch and timm.
 import argparse
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import side_by_side
 
 SIZES = {"resnet50": 224, "xception": 299, "mobilenet": 224, "efficientnet-b0": 224}
 SIZES |= {"efficientnet-lite0": 224}
@@ -137,26 +137,12 @@ def serve(side: str, network: str, work: str) -> None:
 
 def measure(network: str, work: str, *, rounds: int, torch: str | None) -> dict[str, np.ndarray]:
     """Seconds elapsed and of the processor and peak GiB [rounds, 3] of each side."""
-    workers = {}
-    for side in SIDES:
-        python = sys.executable if side == "ours" else torch
-        if python is None:
-            continue
-        words = [f"--side={side}", f"--networks={network}", f"--works={work}"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        workers[side] = subprocess.Popen([python, Path(__file__), *words], **pipes)
-        while workers[side].stdout.readline().strip() != "ready":
-            pass
-    found: dict[str, list] = {side: [] for side in workers}
-    for number in range(rounds):
-        for side in list(workers)[:: 1 if number % 2 else -1]:
-            workers[side].stdin.write("go\n")
-            workers[side].stdin.flush()
-            found[side].append([float(word) for word in workers[side].stdout.readline().split()])
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
-    return {side: np.array(rows) for side, rows in found.items()}
+    pythons = {side: sys.executable if side == "ours" else torch for side in SIDES}
+    words = [Path(__file__), f"--networks={network}", f"--works={work}"]
+    return side_by_side.race(
+        {side: [python, *words, f"--side={side}"] for side, python in pythons.items() if python},
+        rounds=rounds,
+    )
 
 
 def rows(network: str, work: str, found: dict[str, np.ndarray]) -> list[str]:

@@ -11,13 +11,13 @@ its spread is (median - best) / best. `--torch` is a Python that has torch; with
 
 import argparse
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import side_by_side
 
 SIDES = {
     "ours, float32": ("duet", "float32"),
@@ -94,25 +94,17 @@ def main() -> None:
     if given.side:
         serve(given.side, patch=given.patch, batch=given.batch)
         return
-    workers = {}
-    for side, (library, _) in SIDES.items():
-        python = {"duet": sys.executable, "torch": given.torch}[library]
-        if python is None:
-            continue
-        words = [f"--side={side}", f"--patch={given.patch}", f"--batch={given.batch}"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        workers[side] = subprocess.Popen([python, Path(__file__), *words], **pipes)
-        while workers[side].stdout.readline().strip() != "ready":
-            pass
-    seconds: dict[str, list[float]] = {side: [] for side in workers}
-    for _ in range(given.rounds):
-        for side, worker in workers.items():
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-            seconds[side].append(float(worker.stdout.readline()))
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
+    pythons = {"duet": sys.executable, "torch": given.torch}
+    words = [Path(__file__), f"--patch={given.patch}", f"--batch={given.batch}"]
+    raced = side_by_side.race(
+        {
+            side: [pythons[library], *words, f"--side={side}"]
+            for side, (library, _) in SIDES.items()
+            if pythons[library]
+        },
+        rounds=given.rounds,
+    )
+    seconds = {side: found[:, 0].tolist() for side, found in raced.items()}
     base = min(seconds["ours, float32"])
     print("| side | images/s | times ours in float32 | spread |")
     print("| --- | ---: | ---: | ---: |")

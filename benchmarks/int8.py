@@ -19,6 +19,7 @@ from pathlib import Path
 
 import half_precision
 import numpy as np
+import side_by_side
 
 BATCHES = (1, 32)
 SIDES = ("torch, float32", "ours, float32", "ours, mixed_bfloat16", "onnx, float32")
@@ -109,22 +110,11 @@ def main() -> None:
 
 def race(words: list, *, rounds: int, torch: str | None) -> dict[str, np.ndarray]:
     """Medians of each side: seconds and the processor's, of one image and of 32; peak GiB."""
-    workers = {}
-    for side in SIDES if torch else SIDES[1:]:
-        python = torch if side.startswith("torch") else sys.executable
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        workers[side] = subprocess.Popen([python, *words, f"--side={side}"], **pipes)
-        while workers[side].stdout.readline().strip() != "ready":
-            pass
-    found: dict[str, list] = {side: [] for side in workers}
-    for number in range(rounds):
-        for side in list(workers)[:: 1 if number % 2 else -1]:
-            workers[side].stdin.write("go\n")
-            workers[side].stdin.flush()
-            found[side].append([float(word) for word in workers[side].stdout.readline().split()])
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
+    pythons = {side: torch if side.startswith("torch") else sys.executable for side in SIDES}
+    found = side_by_side.race(
+        {side: [python, *words, f"--side={side}"] for side, python in pythons.items() if python},
+        rounds=rounds,
+    )
     return {side: np.median(rows, axis=0) for side, rows in found.items()}
 
 
