@@ -21,12 +21,23 @@ def press(number):
     handler(number, None)
 
 
+def leave_graphs_as_traced(leave=True):
+    """Whether TensorFlow skips the optimization of graphs: a fifth of the time of all tests, as
+    most run each of their graphs a few times. The commands in processes of their own do optimize.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": leave})
+
+
 # As every command imports TensorFlow: without JAX and what else it would import for nothing.
 START = """import runpy, sys
 from pipelines.runs import runtime
 runtime.import_tensorflow()
 sys.argv = sys.argv[1:]
 sys.path[0] = sys.argv[0].rpartition("/")[0]
+import processes
+processes.leave_graphs_as_traced()
 runpy.run_path(sys.argv[0], run_name="__main__")"""
 
 

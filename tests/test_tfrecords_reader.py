@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 from tiny_sources import Numbers, TinySource, encoded, load, write
 
+import tfrecords
 from tfrecords import Augmentation, Preprocessing, Subset, Texts, reader, verification
 from tfrecords.manifest import Manifest
 
@@ -214,6 +215,17 @@ def test_epochs_in_a_row_do_not_multiply_with_those_of_fit(labelled):
     once = load(labelled, training=True, epochs=2)
     next(iter(once))  # a look at a batch does not use it up
     model.fit(once, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0)
+
+
+def test_a_look_does_not_use_up_even_the_shortest_dataset(labelled):
+    once = load(labelled, training=True, epochs=1)
+    with tfrecords.looking():
+        looked_at = take(once)  # a pipeline that reads ahead comes to the end as well
+    assert_equal(take(once), looked_at)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="leave epochs= out"):
+        take(once)
+    with tfrecords.looking(), pytest.raises(tf.errors.InvalidArgumentError):
+        take(once)
 
 
 def test_options_that_belong_together_are_given_together_or_by_themselves(captioned):

@@ -14,6 +14,7 @@ from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
+    from tfrecords.epoch_datasets import looking as looking
     from tfrecords.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.graph_image_ops import read_image as read_image
     from tfrecords.image_file_batches import read_images as read_images
@@ -48,6 +49,7 @@ _LAZY = {
     "images_of": "image_stores",
     "labels": "selection",
     "load": "reader",
+    "looking": "epoch_datasets",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
     "read_image": "graph_image_ops",
