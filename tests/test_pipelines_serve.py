@@ -208,7 +208,11 @@ def test_an_index_that_is_cut_short_while_it_is_served_is_noticed(home, tmp_path
     (rows,) = (tmp_path / "index").glob("*.safetensors")
     with open(rows, "r+b") as file:
         file.truncate(rows.stat().st_size // 2)
-    for read in (lambda: found.search(np.ones((1, found.facts.embed_dim)), 3), lambda: found.id(0)):
+    for read in (
+        lambda: found.search(np.ones((1, found.facts.embed_dim)), 3),
+        lambda: found.id(0),
+        lambda: found.embeddings([0]),
+    ):
         with pytest.raises(dual_encoder.CutShortError, match="cut short in use; build the index"):
             read()
 

@@ -1,6 +1,5 @@
 """Write named arrays to a safetensors file with a checksum, and read them back unchanged."""
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,15 +7,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from duet import array_checksums, files, regular_files
-
-_SUM = "crc32"  # in the metadata
+from duet import files, regular_files
+from duet.array_checksums import KEY, of_file
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """In whole or not at all; see `duet.files.atomic`."""
     with files.atomic(path) as unfinished:
-        save_file(dict(arrays), unfinished, metadata={_SUM: _sum(arrays)})
+        save_file(dict(arrays), unfinished, metadata={KEY: of_file(arrays)})
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -29,16 +27,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            kept = (file.metadata() or {}).get(_SUM)
+            kept = (file.metadata() or {}).get(KEY)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it") from None
-    if kept not in (None, _sum(arrays)):
+    if kept not in (None, of_file(arrays)):
         raise ValueError(f"{path} is damaged (its checksum is another); delete it")
     return arrays
-
-
-def _sum(arrays: Mapping[str, np.ndarray]) -> str:
-    found = 0
-    for name in sorted(arrays):
-        found = array_checksums.crc32(arrays[name], zlib.crc32(name.encode(), found))
-    return str(found)
