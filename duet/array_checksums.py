@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-KEY = "crc32"  # of `of_file`, in a file's metadata
+_KEY = "crc32"
 
 
 def crc32(array: np.ndarray, before: int = 0) -> int:
@@ -13,9 +13,14 @@ def crc32(array: np.ndarray, before: int = 0) -> int:
     return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, before)
 
 
-def of_file(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
-    """Of named arrays, and of a text that is kept beside them."""
+def metadata(arrays: Mapping[str, np.ndarray], text: str = "") -> dict[str, str]:
+    """What a file of named arrays, and a text beside them, keeps to tell damage by."""
     found = zlib.crc32(text.encode())
     for name in sorted(arrays):
         found = crc32(arrays[name], zlib.crc32(name.encode(), found))
-    return str(found)
+    return {_KEY: str(found)}
+
+
+def fit(kept: Mapping[str, str], arrays: Mapping[str, np.ndarray], text: str = "") -> bool:
+    """Whether arrays and text are those of the metadata; an older Duet's may have no checksum."""
+    return _KEY not in kept or kept[_KEY] == metadata(arrays, text)[_KEY]

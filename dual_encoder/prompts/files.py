@@ -14,8 +14,7 @@ from dual_encoder.fingerprint import fingerprint
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.cocoop import CoCoOp
 from dual_encoder.prompts.coop import CoOp
-from duet import files, json_schema
-from duet.array_checksums import KEY, of_file
+from duet import array_checksums, files, json_schema
 
 FORMAT = 1
 
@@ -61,7 +60,8 @@ def save_prompts(prompts: CoOp, path: str | Path, *, backbone: str, **more: Any)
     tensors = {name: ops.convert_to_numpy(weight) for name, weight in _named(prompts).items()}
     text = json.dumps(about, ensure_ascii=False)
     with files.atomic(path) as unfinished:
-        save_file(tensors, unfinished, metadata={"duet": text, KEY: of_file(tensors, text)})
+        metadata = {"duet": text, **array_checksums.metadata(tensors, text)}
+        save_file(tensors, unfinished, metadata=metadata)
 
 
 def describe_prompts(path: str | Path) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError(f"{path}: expected a safetensors file of prompts ({error})") from None
     if "duet" not in kept:
         raise ValueError(f"{path}: holds no learnt prompts, as `python -m pipelines prompt` writes")
-    if kept.get(KEY, found := of_file(tensors, kept["duet"])) != found:
+    if not array_checksums.fit(kept, tensors, kept["duet"]):
         raise ValueError(f"{path} is damaged (its checksum is another)")
     about = json_schema.parse(kept["duet"], TABLE, name=f"{path}: its metadata")
     if about["n_ctx"] != tensors.get("context", np.empty((0, 0))).shape[-2]:

@@ -7,14 +7,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from duet import files, regular_files
-from duet.array_checksums import KEY, of_file
+from duet import array_checksums, files, regular_files
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """In whole or not at all; see `duet.files.atomic`."""
     with files.atomic(path) as unfinished:
-        save_file(dict(arrays), unfinished, metadata={KEY: of_file(arrays)})
+        save_file(dict(arrays), unfinished, metadata=array_checksums.metadata(arrays))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -27,9 +26,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            kept = (file.metadata() or {}).get(KEY)
+            kept = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it") from None
-    if kept not in (None, of_file(arrays)):
+    if not array_checksums.fit(kept, arrays):
         raise ValueError(f"{path} is damaged (its checksum is another); delete it")
     return arrays

@@ -18,8 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from duet import files
-from duet.array_checksums import KEY, of_file
+from duet import array_checksums, files
 
 _STATE = "duet"  # in the metadata, beside the checksum
 
@@ -42,7 +41,8 @@ def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool 
     if writes:
         try:
             with files.atomic(path) as unfinished:
-                metadata = {_STATE: (text := json.dumps(state)), KEY: of_file(arrays, text)}
+                text = json.dumps(state)
+                metadata = {_STATE: text, **array_checksums.metadata(arrays, text)}
                 save_file(arrays, unfinished, metadata=metadata)
         except (OSError, SafetensorError) as error:
             raise RuntimeError(f"{path} could not be written: {error}") from None
@@ -74,7 +74,7 @@ def restore(model: keras.Model, path: Path) -> dict[str, Any]:
         ):
             raise ValueError(f"{path}: a checkpoint of another model or optimizer")
         arrays = {name: file.get_tensor(name) for name in names}
-        if about.get(KEY, found := of_file(arrays, about[_STATE])) != found:
+        if not array_checksums.fit(about, arrays, about[_STATE]):
             raise ValueError(
                 f"{path} is damaged (its checksum is another); remove it to go on from the "
                 "checkpoint before it"
