@@ -107,6 +107,12 @@ def test_damaged_files_are_refused(clip, file, tmp_path):
     assert load_file(tmp_path / "copy")["context"].shape == (3, 12)
 
 
+def test_the_nearest_words_of_vectors_out_of_all_bounds_have_distances(clip):
+    coop = CoOp(clip, NAMES, n_ctx=1)
+    coop.context.assign(np.full(coop.context.shape, 1e30, "float32"))
+    assert all(np.isfinite(distance) for words in nearest_words(coop) for _, distance in words)
+
+
 def test_the_nearest_words_of_words_are_these_words(clip):
     coop = CoOp(clip, NAMES, words="a photo of a")
     found = nearest_words(coop, 3)

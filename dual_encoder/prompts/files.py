@@ -122,7 +122,7 @@ def nearest_words(prompts: CoOp, count: int = 5) -> list[list[tuple[str, float]]
     without text are left out.
     """
     table = ops.convert_to_numpy(prompts.model.text_tower.token_embedding)
-    vectors = ops.convert_to_numpy(prompts.context).reshape(-1, table.shape[1])
+    vectors = ops.convert_to_numpy(prompts.context).reshape(-1, table.shape[1]).astype("float64")
     lengths = (table**2).sum(axis=1)
     decode, found = prompts.model.tokenizer.decode, []
     for vector in vectors:
