@@ -169,7 +169,9 @@ def _text(results: dict[str, Any]) -> str:
         try:
             fields.append(f"{dump(key)}: {field(value)}")
         except ValueError:
-            raise RuntimeError(f"the results have a number in {key} that is NaN or infinite") from None
+            raise RuntimeError(
+                f"the results have a number in {key} that is NaN or infinite"
+            ) from None
     return "{\n " + ",\n ".join(fields) + "\n}\n"
 
 
