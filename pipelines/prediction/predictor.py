@@ -24,7 +24,7 @@ from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.model_source import Source
 from pipelines.prediction.uncertainty import Sure, sure_of
 from pipelines.runs import class_name_options as runs_class_names
-from pipelines.runs import class_prompt_files, resume_check
+from pipelines.runs import class_prompt_files, finite_answers, resume_check
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -315,7 +315,9 @@ def batches(
         if batch.names:
             filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)
             filled[: len(batch.names)] = batch.images  # one shape: another would be compiled again
-            probabilities = predictor.probabilities(filled)
+            probabilities = finite_answers.checked(
+                predictor.probabilities(filled)[: len(batch.names)]
+            )
             least = predictor.thresholds if threshold is None else threshold
             own = predictor.sure if sure else None
             if own is not None:
@@ -323,6 +325,6 @@ def batches(
             within = own.in_set if own is not None else None
             answers = [
                 answer(name, row, predictor, threshold=least, top_k=top_k, in_set=within)
-                for name, row in zip(batch.names, probabilities, strict=False)
+                for name, row in zip(batch.names, probabilities, strict=True)
             ]
         yield answers, batch.unreadable
