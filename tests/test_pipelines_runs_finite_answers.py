@@ -8,7 +8,7 @@ import pytest
 from pipelines.deployment import export
 from pipelines.prediction import predictor
 from pipelines.retrieval import encode
-from pipelines.runs import features
+from pipelines.runs import features, finite_answers
 
 SAID = r"the model is broken: it answers 1 of 2 images with NaN or infinity"
 ROWS = np.array([[1, 2], [3, np.nan]], "float32")
@@ -36,6 +36,10 @@ READ = {
     "retrieve": retrieved,
     "export": lambda: export.agreement(np.ones((2, 2)), ROWS),
 }
+
+
+def test_none_are_none():
+    assert finite_answers.checked(np.empty((0, 2))).shape == (0, 2)
 
 
 @pytest.mark.parametrize("command", READ)

@@ -12,7 +12,7 @@ def checked(answers: np.ndarray, *, of: str = "images") -> np.ndarray:
     Raises:
         RuntimeError: some are NaN or infinite: the model is broken.
     """
-    bad = ~np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+    bad = ~np.isfinite(answers).all(axis=tuple(range(1, answers.ndim)))
     if bad.any():
         raise RuntimeError(
             f"the model is broken: it answers {bad.sum():,} of {len(answers):,} {of} with NaN or "
