@@ -1,5 +1,7 @@
 """Compare ways to adapt a model on one's own images: a table, a page and a recommendation."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,8 +9,10 @@ from pipelines.comparison.options import FREE, RANGES, Options, check, check_rec
 
 if TYPE_CHECKING:
     from pipelines.comparison.comparison_settings import About
+    from pipelines.comparison.folds import Fold
     from pipelines.comparison.plan import Plan
     from pipelines.comparison.worker_pool import Workers
+    from pipelines.runs.resume_check import Origin
     from tfrecords import Manifest
 
 
@@ -50,12 +54,7 @@ def run(options: Options) -> int:
         for line in health:
             print(line, flush=True)
         about = _about(plan, options, manifest, out=out)
-
-        def claim() -> None:
-            folder.claim(out, options)
-            resume_check.keep(out, begun)
-            folds.write(plan.folds)
-
+        claim = partial(_claim, out, options, begun, plan.folds)
         # Costs that a stop left unmeasured come first, in the order of a run without a stop: a
         # network that is like one measured before is not measured again.
         _costs(plan, workers, about)
@@ -65,6 +64,16 @@ def run(options: Options) -> int:
     if steps := next_steps.find(out):
         print("\n  ".join([f"What now: {steps.said}", *steps.commands]))
     return int(all(row["error"] is not None for row in document["rows"]))
+
+
+def _claim(out: Path, options: Options, begun: "Origin", divisions: "Sequence[Fold]") -> None:
+    """Write what the comparison is known again by, and the records that it needs."""
+    from pipelines.comparison import folds
+    from pipelines.runs import folder, resume_check
+
+    folder.claim(out, options)
+    resume_check.keep(out, begun)
+    folds.write(divisions)
 
 
 def _dry_run(options: Options, manifest: "Manifest") -> int:

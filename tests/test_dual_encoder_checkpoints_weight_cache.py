@@ -82,7 +82,8 @@ def test_large_weights_are_the_pages_of_the_file(cache, saved):
     folder, _ = saved
     variables = names_of(dual_encoder.load(folder))
     (path,) = files(cache)
-    arrays = weight_cache.find(path, {name: tuple(each.shape) for name, each in variables.items()})
+    kept = weight_cache.find(path, {name: tuple(each.shape) for name, each in variables.items()})
+    arrays = kept.arrays
     places = {name: array.ctypes.data % 64 for name, array in arrays.items()}
     assert all(places[name] == 0 for name, array in arrays.items() if array.nbytes % 64 == 0)
     assert sum(place == 0 for place in places.values()) > len(places) / 2
@@ -126,6 +127,31 @@ def test_damaged_files_are_made_again(cache, saved, damage):
         path.write_bytes(whole[:-100] if damage == "cut" else b"")
     assert_same(outputs(dual_encoder.load(folder)), expected)
     assert path.read_bytes() == whole
+
+
+def test_a_flipped_byte_is_noticed_and_the_checkpoint_read_again(cache, saved):
+    folder, expected = saved
+    dual_encoder.load(folder)
+    (path,) = files(cache)
+    whole = path.read_bytes()
+    for place in (-1, -2000):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x40
+        path.write_bytes(damaged)
+        assert_same(outputs(dual_encoder.load(folder)), expected)
+        assert files(cache) == []
+        dual_encoder.load(folder)
+        assert path.read_bytes() == whole
+
+
+def test_a_damaged_state_is_dropped(cache, saved, tmp_path):
+    folder, _ = saved
+    dual_encoder.load(folder)
+    (path,) = files(cache)
+    path.write_bytes(path.read_bytes().replace(b'{\\"files', b'(\\"files', 1))
+    dual_encoder.save_pretrained(clip(), tmp_path / "another")
+    dual_encoder.load(tmp_path / "another")
+    assert path not in files(cache) and len(files(cache)) == 1
 
 
 @pytest.mark.parametrize("trouble", ["full", "fails", "a file is there", "unwanted", "small"])

@@ -50,9 +50,12 @@ def test_what_cannot_be_built_or_opened(tmp_path, rows):
     with pytest.raises(ValueError, match="no index for approximate search; make one with"):
         Approximate.open(small)
     dual_encoder.build_approximate(make_index(tmp_path / "index", rows[:1200]), "ivf")
+    opened = Approximate.open(Index.open(tmp_path / "index"))
     file = tmp_path / "index" / "approximate-ivf.faiss"
     assert json.loads((tmp_path / "index" / "index.json").read_text())["approximate"]["effort"] > 0
     file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(dual_encoder.CutShortError):
+        opened.search(rows[:1], 3)
     with pytest.raises(ValueError, match=r"approximate-ivf.faiss is damaged"):
         Approximate.open(Index.open(tmp_path / "index"))
     file.unlink()

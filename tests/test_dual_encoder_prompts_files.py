@@ -92,6 +92,11 @@ def test_damaged_files_are_refused(clip, file, tmp_path):
     assert "holds no learnt prompts" in refused(ValueError, tmp_path / "other", clip)
     with safe_open(file, framework="numpy") as opened:
         metadata = opened.metadata()
+    for of in ({"context": np.zeros((3, 12), "float32")}, load_file(file)):
+        changed = metadata | {"duet": metadata["duet"].replace("tiny", "TINY")}
+        save_file(of, tmp_path / "changed", metadata=changed)
+        assert "its checksum is another" in refused(ValueError, tmp_path / "changed", clip)
+    metadata.pop("crc32")  # as of an older Duet
     damaged = {"context": np.full((3, 12), np.nan, "float32")}
     save_file(damaged, tmp_path / "nan", metadata=metadata)
     assert "NaN or infinite values" in refused(ValueError, tmp_path / "nan", clip)
@@ -100,6 +105,12 @@ def test_damaged_files_are_refused(clip, file, tmp_path):
     assert json.loads(metadata["duet"])["class_names"] == NAMES
     shutil.copy(file, tmp_path / "copy")
     assert load_file(tmp_path / "copy")["context"].shape == (3, 12)
+
+
+def test_the_nearest_words_of_vectors_out_of_all_bounds_have_distances(clip):
+    coop = CoOp(clip, NAMES, n_ctx=1)
+    coop.context.assign(np.full(coop.context.shape, 1e30, "float32"))
+    assert all(np.isfinite(distance) for words in nearest_words(coop) for _, distance in words)
 
 
 def test_the_nearest_words_of_words_are_these_words(clip):

@@ -17,6 +17,7 @@ from saved_runs import valid_results
 from pipelines.__main__ import main
 from pipelines.comparison import budget, fit_with_costs, output_files
 from pipelines.comparison import plan as comparison_plan
+from pipelines.comparison.fork_server import Outcome
 from pipelines.comparison.options import Options, check_records
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS as TABLE
@@ -185,6 +186,25 @@ def test_a_model_that_cannot_be_had_ends_the_command_before_the_first_run(home):
     assert status == 2 and "clip-vit-base-patch23" in error.getvalue()
     assert error.getvalue().count("\n") == 1
     assert not out.exists()
+
+
+def test_the_folder_is_claimed_before_a_row_can_write(monkeypatch):
+    """In the worker: this process may be killed before it hears that the model is there."""
+    asked = []
+
+    class Slow(Workers):
+        def run(self, calls):
+            asked.append([(call.function, call.essential) for call in calls])
+            yield from (Outcome() for _ in calls)
+
+    job = SimpleNamespace(method=SimpleNamespace(network=False), logs=Path("logs"))
+    monkeypatch.setattr(comparison_plan, "batches", lambda made: [[job], [job]])
+    monkeypatch.setattr(comparison_plan, "Display", contextlib.nullcontext)
+    monkeypatch.setattr(comparison_plan, "_follow", lambda _, outcomes, display: list(outcomes))
+    made = SimpleNamespace(jobs=[], names=(), templates=())
+    comparison_plan.run(made, Slow(), SimpleNamespace(model="m"), claim=print)
+    fit = (fit_with_costs.fit, False)
+    assert asked == [[(fit_with_costs.resolve, True), (print, True), fit], [fit]]
 
 
 def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_path):

@@ -171,7 +171,7 @@ def test_a_comparison_of_folds_has_one_figure_of_all_images(home, divided):
         names = ("a", "b")
         about = About(out, options.data, "test", options.model, names, 2, tuple(made.folders), 0.0)
         with contextlib.redirect_stdout(io.StringIO()) as output:
-            comparison_plan.run(made, workers, about, claim=lambda: None)
+            comparison_plan.run(made, workers, about, claim=int)
     document = results_document.document(made, options, manifest, deployed={})
     assert document["folds"] == FOLDS and made.tested == [21] * 6
     for row in document["rows"]:

@@ -1,5 +1,6 @@
 """The folder of a run: claimed, found again, never overwritten."""
 
+import errno
 from dataclasses import dataclass
 
 import pytest
@@ -80,8 +81,9 @@ def test_a_damaged_config_is_refused(tmp_path):
 
 
 def test_a_place_that_cannot_be_written():
-    with pytest.raises(PermissionError, match="/proc/run cannot be written: "):
-        begin(folder.Path("/proc/run"))
+    refused = pytest.raises(PermissionError, match="/proc/run cannot be written: ")
+    with refused, folder.held(folder.Path("/proc/run")):
+        pass
 
 
 def test_files_of_a_block_that_fails_are_not_seen(tmp_path):
@@ -117,3 +119,12 @@ def test_a_second_process_is_refused_and_makes_nothing(tmp_path):
         with folder.held(out, writes=False):
             pass
     assert not (tmp_path / "a").exists()  # nothing was written: it goes with the lock
+
+
+def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "replace", fail)
+    with pytest.raises(files.CannotWriteError, match=r"config.yaml: cannot be written: no space"):
+        begin(tmp_path)

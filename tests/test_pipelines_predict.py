@@ -19,7 +19,15 @@ import tfrecords
 from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment.export import drawn_image
-from pipelines.prediction import contact_sheet, images, journal, model_source, run, sorting
+from pipelines.prediction import (
+    contact_sheet,
+    images,
+    journal,
+    model_source,
+    predictor,
+    run,
+    sorting,
+)
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
 from pipelines.prediction.model_source import Source
 from pipelines.prediction.options import Options
@@ -259,6 +267,10 @@ def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypa
         file.write(b'{"file": "half a li')  # what a process leaves that is killed as it writes
     assert predict(home, tmp_path / "p.csv", "--top-k", 1) == 2
     assert "top_k was 3, not 1" in capsys.readouterr().err
+    with monkeypatch.context() as another:
+        another.setattr(predictor.array_checksums, "crc32", lambda *_: 1)
+        assert predict(home, tmp_path / "p.csv") == 2
+        assert "checksum of the model was '" in capsys.readouterr().err
     monkeypatch.setattr(
         journal.Journal, "add", lambda s, *batch: (batches.append(batch), real(s, *batch))
     )

@@ -1,5 +1,6 @@
 """`python -m pipelines serve`: the server as it runs, asked over HTTP and through Chromium."""
 
+import asyncio
 import base64
 import hashlib
 import http.client
@@ -11,6 +12,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import browser
@@ -25,7 +27,7 @@ from pipelines.__main__ import main
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
-from pipelines.serving.app import security_policy
+from pipelines.serving.app import application, security_policy
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +210,26 @@ def test_an_index_that_is_cut_short_while_it_is_served_is_noticed(home, tmp_path
     (rows,) = (tmp_path / "index").glob("*.safetensors")
     with open(rows, "r+b") as file:
         file.truncate(rows.stat().st_size // 2)
-    for read in (lambda: found.search(np.ones((1, found.facts.embed_dim)), 3), lambda: found.id(0)):
+    for read in (
+        lambda: found.search(np.ones((1, found.facts.embed_dim)), 3),
+        lambda: found.id(0),
+        lambda: found.embeddings([0]),
+    ):
         with pytest.raises(dual_encoder.CutShortError, match="cut short in use; build the index"):
             read()
+
+
+def test_whoever_leaves_before_the_image_has_come_is_no_fault_of_the_server():
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        pass
+
+    app = application(SimpleNamespace(), max_upload=9)
+    scope = {"type": "http", "method": "POST", "path": "/similar", "query_string": b""}
+    scope |= {"headers": [(b"host", b"127.0.0.1")]}
+    asyncio.run(app(scope, gone, send))  # the terminal would show what is raised
 
 
 def test_the_page_escapes_what_was_typed(server):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pipelines.training import checkpoint_file
 from pipelines.training.checkpoint import Checkpoint
@@ -140,6 +141,16 @@ def test_a_payload_that_was_zeroed_is_noticed(tmp_path):
     start = 8 + int.from_bytes(data[:8], "little")
     path.write_bytes(data[:start] + bytes(len(data) - start))
     with pytest.raises(ValueError, match=r"step-00000001.safetensors is damaged \(its checksum"):
+        checkpoint_file.restore(build(), path)
+
+
+def test_a_state_that_was_changed_is_noticed(tmp_path):
+    checkpoint_file.save(build(), path := tmp_path / "step-00000001.safetensors", {"step": 1})
+    path.write_bytes(path.read_bytes().replace(b'step\\": 1', b'step\\": 3'))
+    with pytest.raises(ValueError, match=r"damaged \(its checksum is another\); remove it"):
+        checkpoint_file.restore(build(), path)
+    save_file({}, path)
+    with pytest.raises(ValueError, match="a checkpoint of another model"):
         checkpoint_file.restore(build(), path)
 
 

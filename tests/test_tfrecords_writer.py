@@ -214,6 +214,20 @@ def test_stopped_and_started_again_it_ends_the_same_and_redoes_nothing(folder, f
     assert content(out) == content(finished)
 
 
+def test_finished_records_whose_shards_are_gone_or_cut_are_not_called_finished(
+    folder, finished, tmp_path
+):
+    out = shutil.copytree(finished, tmp_path / "damaged")
+    assert write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+    shard = out / "train-00001-of-00005.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"train-00001-of-00005.tfrecord.* is damaged"):
+        write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+    shard.unlink()
+    with pytest.raises(FileNotFoundError, match=r"train-00001-of-00005.tfrecord is missing"):
+        write(source_of(folder), out, shard_size=9, workers=1, progress=False)
+
+
 KILLED = """
 import sys, time
 from tfrecords import sources, writer

@@ -80,7 +80,10 @@ COMMANDS = {
 }  # fmt: skip
 EVALUATE = ("evaluate", "--data", "records", "--model", "clip.keras", "--bootstrap", "20")
 COMMANDS["evaluate"] = EVALUATE
-COMMANDS["export-litert"] = (*COMMANDS["export"][:4], "litert", *COMMANDS["export"][5:])
+COMMANDS |= {
+    f"export-{format}": (*COMMANDS["export"][:4], format, *COMMANDS["export"][5:])
+    for format in ("litert", "onnx", "openvino")
+}
 OUT = {"retrieve": ("--index", "index"), "predict": ("--out", "found.csv")}
 NEVER_SAME = ("sheet.html",)  # of `work`, by a word of the command
 

@@ -23,6 +23,7 @@ from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
 from tfrecords.shard_writing import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
+from tfrecords.verification import verify
 
 REJECTED = "rejected.csv"
 REQUEST = "request.json"
@@ -66,9 +67,10 @@ def write(
 
     Raises:
         FileExistsError: `directory` holds other files or other finished records.
+        FileNotFoundError: a shard of its finished records is missing.
         InUseError: another process writes there.
-        ValueError: an option is out of range or differs from the call to be resumed, or no image
-            of a split could be read.
+        ValueError: an option is out of range or differs from the call to be resumed, no image
+            of a split could be read, or a finished shard is of another size.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
     _check(
@@ -181,6 +183,8 @@ def _check_free(job: Job, request: dict) -> Manifest | None:
     if (job.directory / FILE_NAME).is_file():
         whole = Manifest.read(job.directory)
         if _asked_for(whole) == request:
+            for split in whole.splits.values():
+                verify(job.directory, split, how="size")
             return whole
         raise FileExistsError(
             f"{job.directory} holds finished records; choose another folder or delete this one"

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ from safetensors import SafetensorError, safe_open
 
 from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
 from dual_encoder.checkpoints.zero_copy import ALIGNMENT
-from duet import files
+from duet import array_checksums, files
 
 SETTING, USUAL = "DUET_CACHE", "~/.cache/duet"  # environment variable of the folder; empty for none
 
 LEAST = 64 << 20  # bytes of weights from which it pays
 
 MADE_OF = "made_of"  # in a file's metadata: the published files' states, and the code's
+
+SUMS = "crc32"  # in it too: of each array
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")  # of a published checkpoint
 
@@ -49,16 +52,34 @@ def place(source: Path, tensors: Iterable[str], shapes: Shapes) -> Path | None:
     return Path(folder).expanduser() / f"{key}.safetensors"
 
 
-def find(path: Path | None, shapes: Shapes) -> Tensors | None:
-    """Arrays by the path of their variable, if they are there: private pages of the file."""
+@dataclass(frozen=True)
+class Kept:
+    """Arrays by the path of their variable, private pages of a file, and their checksums."""
+
+    path: Path
+    arrays: Tensors
+    sums: Mapping[str, int]
+
+    def read(self, name: str) -> np.ndarray | None:
+        """An array; None where it is damaged, and then the file is removed, to be made again."""
+        array = self.arrays[name]
+        if array_checksums.crc32(array) == self.sums.get(name):
+            return array
+        self.path.unlink(missing_ok=True)
+        return None
+
+
+def find(path: Path | None, shapes: Shapes) -> Kept | None:
+    """What is kept, if it is there and of these shapes."""
     if path is None or not path.is_file():
         return None
     try:
-        arrays, _ = map_tensors(path, private=True)
+        arrays, metadata = map_tensors(path, private=True)
+        sums = json.loads(metadata.get(SUMS, "{}"))
     except (OSError, ValueError):  # damaged: made again
         return None
     same = {name: array.shape for name, array in arrays.items()} == dict(shapes)
-    return arrays if same else None
+    return Kept(path, arrays, sums) if same else None
 
 
 def write(path: Path, values: Mapping[str, Any], source: Path) -> None:
@@ -79,12 +100,13 @@ def write(path: Path, values: Mapping[str, Any], source: Path) -> None:
 
 def _pieces(values: Mapping[str, Any], state: str) -> Iterator[bytes | memoryview]:
     """A safetensors file; what fills whole blocks of `ALIGNMENT` comes first and begins at one."""
-    sizes = {name: 4 * int(np.prod(value.shape)) for name, value in values.items()}
-    order = sorted(values, key=lambda name: (sizes[name] % ALIGNMENT != 0, name))
-    header: dict[str, Any] = {"__metadata__": {MADE_OF: state}}
+    arrays = {name: np.ascontiguousarray(value, "float32") for name, value in values.items()}
+    order = sorted(arrays, key=lambda name: (arrays[name].nbytes % ALIGNMENT != 0, name))
+    sums = {name: array_checksums.crc32(arrays[name]) for name in order}
+    header: dict[str, Any] = {"__metadata__": {MADE_OF: state, SUMS: json.dumps(sums)}}
     end = 0
     for name in order:
-        start, end = end, end + sizes[name]
+        start, end = end, end + arrays[name].nbytes
         shape = list(values[name].shape)
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
@@ -92,7 +114,7 @@ def _pieces(values: Mapping[str, Any], state: str) -> Iterator[bytes | memoryvie
     yield len(text).to_bytes(8, "little")
     yield text
     for name in order:
-        yield np.ascontiguousarray(values[name], "float32").reshape(-1).view(np.uint8).data
+        yield arrays[name].reshape(-1).view(np.uint8).data
 
 
 def _files(source: Path) -> list[str]:
@@ -117,10 +139,17 @@ def _drop_outdated(folder: Path) -> None:
                 state = (file.metadata() or {})[MADE_OF]
         except (SafetensorError, KeyError):
             continue  # not one of these
-        sources = [file for file, *_ in json.loads(state)["files"]]
-        if not all(map(os.path.isfile, sources)) or _state(sources) != state:
+        if not _is_current(state):
             path.unlink(missing_ok=True)
     files.sweep(folder)
+
+
+def _is_current(state: str) -> bool:
+    """Whether the published files are still there, as they were, and read by the same code."""
+    try:
+        return _state([file for file, *_ in json.loads(state)["files"]]) == state
+    except (OSError, ValueError, KeyError, TypeError):  # gone, or the state is damaged
+        return False
 
 
 def _bytes(shapes: Shapes) -> int:

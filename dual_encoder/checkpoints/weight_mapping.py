@@ -83,7 +83,7 @@ def fill(
         if kept is None:
             value = pool.submit(_value, entry, tensors, change)
         else:
-            value = pool.submit(zero_copy.mapped, kept[entry.variable])
+            value = pool.submit(_kept_value, kept, entry, tensors, change)
         values[entry.variable] = value
         if _waits(variable):
             private_api.set_initializer(variable, partial(_first, value))
@@ -118,6 +118,14 @@ def _waits(variable: keras.Variable) -> bool:
 def _first(value: Future, shape: Any, dtype: Any) -> Any:
     """What an initializer gives."""
     return value.result()
+
+
+def _kept_value(
+    kept: weight_cache.Kept, entry: Entry, tensors: Tensors, change: Change | None
+) -> Any:
+    """From the cache, and from the checkpoint where that is damaged."""
+    array = kept.read(entry.variable)
+    return _value(entry, tensors, change) if array is None else zero_copy.mapped(array)
 
 
 def _value(entry: Entry, tensors: Tensors, change: Change | None) -> Any:

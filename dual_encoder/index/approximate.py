@@ -5,6 +5,7 @@ come from half-precision copies and are re-ranked by the index's float32 embeddi
 equal those of exact search. Only some results are missed: recall is measured when building.
 """
 
+import mmap
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dual_encoder.index.exact_search import Hits, Index
+from dual_encoder.index.files import check_whole
 from duet import extras, files
 
 EXACT_UP_TO = 1_000_000  # images; above this, exact search takes seconds
@@ -35,11 +37,13 @@ class Approximate:
     Attributes:
         facts: `kind`, `file`, `effort` (see `KINDS`), and `recall_at_10` as measured at build
             time over `queries` queries.
+        mapped: its file, if it is on disk.
     """
 
     index: Index
     facts: dict[str, Any]
     faiss_index: Any
+    mapped: mmap.mmap | None = None
 
     @classmethod
     def open(cls, index: Index) -> "Approximate":
@@ -65,10 +69,16 @@ class Approximate:
             raise ValueError(f"{path} is damaged; delete it and build the index again") from None
         if index_file.ntotal != len(index):
             raise ValueError(f"{path} is of {index_file.ntotal} images; build the index again")
-        return cls(index, index.facts.approximate, index_file)
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return cls(index, index.facts.approximate, index_file, mapped)
 
     def search(self, queries: np.ndarray, k: int) -> Hits:
-        """Searches as `Index.search`; fills up with rows -1 and scores -inf if fewer than k."""
+        """Searches as `Index.search`; fills up with rows -1 and scores -inf if fewer than k.
+
+        Raises CutShortError if one of the index's files got shorter since it was opened.
+        """
+        check_whole(self.mapped)
         faiss, kind = _faiss(), self.facts["kind"]
         inner = faiss.downcast_index(self.faiss_index.index)
         setattr(inner.hnsw if kind == "hnsw" else inner, KINDS[kind][0], self.facts["effort"])

@@ -156,6 +156,7 @@ class Index:
         numbers = np.searchsorted(self._starts, places, side="right") - 1
         for number in np.unique(numbers):
             in_shard = numbers == number
+            self.shards[number].check_whole()
             result[in_shard] = self.shards[number].embeddings[
                 places[in_shard] - self._starts[number]
             ]

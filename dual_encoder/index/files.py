@@ -64,7 +64,16 @@ TABLE = _FACTS | {
 
 
 class CutShortError(OSError):
-    """A file of an index that got shorter while it was in use."""
+    """A file of an index that got shorter while it was in use: to read it on ends the process."""
+
+    def __init__(self) -> None:
+        super().__init__("a file of the index was cut short in use; build the index again")
+
+
+def check_whole(mapped: mmap.mmap | None) -> None:
+    """Raises CutShortError if the file got shorter since it was mapped."""
+    if mapped is not None and mapped.size() < len(mapped):
+        raise CutShortError
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +106,8 @@ class IndexRows:
         return len(self.id_ends)
 
     def check_whole(self) -> None:
-        """Raises CutShortError if the file got shorter: to read it on would end the process."""
-        mapped = getattr(self.embeddings, "_mmap", None)  # of np.memmap
-        if mapped is not None and mapped.size() < len(mapped):
-            raise CutShortError("a file of the index was cut short in use; build the index again")
+        """Raises CutShortError if the file got shorter since it was mapped."""
+        check_whole(getattr(self.embeddings, "_mmap", None))  # of np.memmap
 
     def check_shapes(self) -> None:
         """Raises ValueError if the arrays are not those of n rows."""

@@ -14,7 +14,7 @@ from dual_encoder.fingerprint import fingerprint
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.cocoop import CoCoOp
 from dual_encoder.prompts.coop import CoOp
-from duet import files, json_schema
+from duet import array_checksums, files, json_schema
 
 FORMAT = 1
 
@@ -58,8 +58,10 @@ def save_prompts(prompts: CoOp, path: str | Path, *, backbone: str, **more: Any)
         **more,
     }
     tensors = {name: ops.convert_to_numpy(weight) for name, weight in _named(prompts).items()}
+    text = json.dumps(about, ensure_ascii=False)
     with files.atomic(path) as unfinished:
-        save_file(tensors, unfinished, metadata={"duet": json.dumps(about, ensure_ascii=False)})
+        metadata = {"duet": text, **array_checksums.metadata(tensors, text)}
+        save_file(tensors, unfinished, metadata=metadata)
 
 
 def describe_prompts(path: str | Path) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def nearest_words(prompts: CoOp, count: int = 5) -> list[list[tuple[str, float]]
     without text are left out.
     """
     table = ops.convert_to_numpy(prompts.model.text_tower.token_embedding)
-    vectors = ops.convert_to_numpy(prompts.context).reshape(-1, table.shape[1])
+    vectors = ops.convert_to_numpy(prompts.context).reshape(-1, table.shape[1]).astype("float64")
     lengths = (table**2).sum(axis=1)
     decode, found = prompts.model.tokenizer.decode, []
     for vector in vectors:
@@ -141,14 +143,16 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise FileNotFoundError(f"no prompts at {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get("duet")
+            kept = file.metadata() or {}
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: expected a safetensors file of prompts ({error})") from None
-    if text is None:
+    if "duet" not in kept:
         raise ValueError(f"{path}: holds no learnt prompts, as `python -m pipelines prompt` writes")
-    about = json_schema.parse(text, TABLE, name=f"{path}: its metadata")
+    if not array_checksums.fit(kept, tensors, kept["duet"]):
+        raise ValueError(f"{path} is damaged (its checksum is another)")
+    about = json_schema.parse(kept["duet"], TABLE, name=f"{path}: its metadata")
     if about["n_ctx"] != tensors.get("context", np.empty((0, 0))).shape[-2]:
         raise ValueError(f"{path}: expected n_ctx vectors of each context; got others")
     if not all(np.isfinite(value).all() for value in tensors.values()):

@@ -125,7 +125,8 @@ def batches(made: Plan) -> list[list[Job]]:
 def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]) -> None:
     """Run what is not finished, and say how it went.
 
-    `claim` is called once it is sure that the compared model can be had; nothing is written before.
+    `claim`, which can be pickled, is called in a worker once it is sure that the compared model can
+    be had, and before a run: nothing is written before.
 
     All rows on cached features share a process, every other run has its own. What each method
     costs to run is measured on the model of its first run.
@@ -135,24 +136,20 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     """
     left = batches(made)
     needs_model = any(not job.method.network for batch in left for job in batch)
-    resolve = Call(
-        fit_with_costs.resolve, (about.model, made.names, made.templates), essential=True
-    )
-    first = [resolve] if needs_model else []
-    if not first:
+    first = [Call(claim, essential=True)]
+    if needs_model:
+        about_it = (about.model, made.names, made.templates)
+        first.insert(0, Call(fit_with_costs.resolve, about_it, essential=True))
+    if not left:
         claim()
     with Display(made.jobs) as display:
         for batch in left:
-            calls = [
-                *first,
-                *(Call(fit_with_costs.fit, (job, about), job.logs / LOG) for job in batch),
-            ]
-            outcomes = workers.run(calls)
-            if first and (error := next(outcomes).error):
-                outcomes.close()
-                raise error
-            if first:
-                claim()
+            fits = [Call(fit_with_costs.fit, (job, about), job.logs / LOG) for job in batch]
+            outcomes = workers.run([*first, *fits])
+            for _ in first:
+                if error := next(outcomes).error:
+                    outcomes.close()
+                    raise error
             first = []
             _follow(batch, outcomes, display)
             outcomes.close()

@@ -22,7 +22,7 @@ from duet import json_schema
 from pipelines.deployment import litert, model_card, onnx_openvino, quantization_loss, saved_model
 from pipelines.deployment.load_classifier import Deployable
 from pipelines.metrics import multilabel
-from pipelines.runs import folder, results
+from pipelines.runs import finite_answers, folder, results
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -166,7 +166,11 @@ def pixels_of(files: list[bytes], deployable: Deployable) -> np.ndarray:
 
 
 def agreement(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
-    """Compares probabilities [b, c] with those of the Keras model."""
+    """Compares probabilities [b, c] with those of the Keras model.
+
+    Raises RuntimeError where those are NaN.
+    """
+    finite_answers.checked(expected)
     return {
         "images": len(found),
         "max_abs_difference": float(np.abs(found - expected).max()),

@@ -54,7 +54,10 @@ class Options:
     batch_size: int = 32
 
 
-RANGES: dict[str, tuple[str, ...]] = {"[1, inf)": ("top_k", "calibration_images", "batch_size")}
+RANGES: dict[str, tuple[str, ...]] = {
+    "[1, inf)": ("top_k",),
+    "[1, 65536]": ("batch_size", "calibration_images"),
+}
 
 
 def check(options: Options, manifest: "Manifest | None") -> None:

@@ -43,7 +43,8 @@ def measure(
             f"model gives {each[deployable.multi_label]}"
         )
     classes = _places(options, deployable, manifest)
-    labels, before, after = _predict(options, deployable, quantised, classes)
+    size = min(options.batch_size, manifest.split(options.split).count)
+    labels, before, after = _predict(options, deployable, quantised, classes, batch_size=size)
     score = _map if deployable.multi_label else _top1
     exact, rounded = score(labels, before), score(labels, after)
     return {
@@ -89,6 +90,8 @@ def _predict(
     deployable: Deployable,
     quantised: Callable[[np.ndarray], np.ndarray],
     classes: dict[int, int],
+    *,
+    batch_size: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels [n] (or [n, c]) in the model's order, and probabilities [n, c] of both."""
     import tensorflow as tf
@@ -97,7 +100,7 @@ def _predict(
 
     compiled = tf.function(deployable.probabilities, autograph=False, reduce_retracing=True)
     batches = tfrecords.load(
-        options.data, options.split, batch_size=options.batch_size, **deployable.preprocessing
+        options.data, options.split, batch_size=batch_size, **deployable.preprocessing
     )
     labels, before, after = [], [], []
     for x, y, weight in batches:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import exception_summary, json_schema, regular_files
+from duet import array_checksums, exception_summary, json_schema, regular_files
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import (
     litert,
@@ -24,7 +24,7 @@ from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.model_source import Source
 from pipelines.prediction.uncertainty import Sure, sure_of
 from pipelines.runs import class_name_options as runs_class_names
-from pipelines.runs import class_prompt_files
+from pipelines.runs import class_prompt_files, finite_answers, resume_check
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -44,6 +44,7 @@ class Predictor:
         sure: how sure it may be, where that was asked for and is known.
         thresholds: from which probability on an image has each class, where images have several
             and the model's run chose them.
+        checksum: computes one of its weights, which tells it from another of the same name.
     """
 
     class_names: tuple[str, ...]
@@ -53,6 +54,7 @@ class Predictor:
     name: str
     sure: Sure | None = None
     thresholds: tuple[float, ...] | None = None
+    checksum: Callable[[], str] | None = None
 
     def knowing(self, document: dict[str, Any] | None, *, sure: bool) -> "Predictor":
         """With what its run, or its export, says of it."""
@@ -140,8 +142,14 @@ def _of_facts(
     facts: dict[str, Any], read: Callable[[np.ndarray], np.ndarray], path: Path
 ) -> Predictor:
     """Of what an export says of itself, checked against `FACTS`."""
-    names = tuple(facts["class_names"])
-    return Predictor(names, facts["multi_label"], facts["preprocessing"], read, str(path))
+    return Predictor(
+        tuple(facts["class_names"]),
+        facts["multi_label"],
+        facts["preprocessing"],
+        read,
+        str(path),
+        checksum=partial(resume_check.fingerprint, path),
+    )
 
 
 def _of_onnx(path: Path) -> Predictor:
@@ -197,7 +205,16 @@ def _of_keras(source: Source) -> Predictor:
         found.preprocessing,
         _compiled(found),
         f"{source.model} ({source.said})" if source.said else source.model,
+        checksum=partial(_checksum, found.model),
     )
+
+
+def _checksum(model: Any) -> str:
+    """Of all weights, among them what was made of class names, templates and prompts."""
+    found = 0
+    for weight in model.weights:
+        found = array_checksums.crc32(np.asarray(weight), found)
+    return f"{found:08x}"
 
 
 def _templates(source: Source) -> list[str] | None:
@@ -298,7 +315,9 @@ def batches(
         if batch.names:
             filled = np.zeros((batch_size, *batch.images.shape[1:]), np.uint8)
             filled[: len(batch.names)] = batch.images  # one shape: another would be compiled again
-            probabilities = predictor.probabilities(filled)
+            probabilities = finite_answers.checked(
+                predictor.probabilities(filled)[: len(batch.names)]
+            )
             least = predictor.thresholds if threshold is None else threshold
             own = predictor.sure if sure else None
             if own is not None:
@@ -306,6 +325,6 @@ def batches(
             within = own.in_set if own is not None else None
             answers = [
                 answer(name, row, predictor, threshold=least, top_k=top_k, in_set=within)
-                for name, row in zip(batch.names, probabilities, strict=False)
+                for name, row in zip(batch.names, probabilities, strict=True)
             ]
         yield answers, batch.unreadable

@@ -67,6 +67,7 @@ def _about(options: Options, model: Predictor) -> dict:
     """What must be the same for a try to go on."""
     return {
         "model": model.name,
+        "checksum of the model": model.checksum and model.checksum(),
         "class_names": list(model.class_names),
         "templates": options.templates,
         "prompts": options.prompts,

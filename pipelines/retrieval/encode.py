@@ -8,6 +8,7 @@ import numpy as np
 
 from dual_encoder import row_length
 from pipelines.retrieval.answers import Query
+from pipelines.runs import finite_answers
 
 if TYPE_CHECKING:
     from dual_encoder import CoOp, DualEncoder
@@ -22,13 +23,14 @@ def encode_texts(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
     Raises:
         ValueError: a text is empty, or exceeds the context length: the rest would silently be
             ignored.
+        RuntimeError: the model answers with NaN.
     """
     ids = token_ids(model, texts)
     rows = 1 if len(ids) == 1 else TEXTS  # two shapes, as each new one is compiled again
     missing = -len(ids) % rows
     ids = np.concatenate([ids, np.repeat(ids[:1], missing, axis=0)])
     found = [np.asarray(model.encode_text(part)) for part in np.split(ids, len(ids) // rows)]
-    return np.concatenate(found)[: len(texts)]
+    return finite_answers.checked(np.concatenate(found)[: len(texts)], of="texts")
 
 
 def token_ids(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:
@@ -81,7 +83,8 @@ def encode_queries(
 def encode_images(model: "DualEncoder", images: np.ndarray, *, rows: int) -> np.ndarray:
     """Maps pixels [b, s, s, 3] to embeddings float32 [b, e], always `rows` at a time.
 
-    The last batch is padded, as another batch size would be compiled again.
+    The last batch is padded, as another batch size would be compiled again. Raises RuntimeError
+    where the model answers with NaN.
     """
     found = [np.empty((0, model.embed_dim), np.float32)]
     for first in range(0, len(images), rows):
@@ -89,4 +92,4 @@ def encode_images(model: "DualEncoder", images: np.ndarray, *, rows: int) -> np.
         filled = np.zeros((rows, *batch.shape[1:]), batch.dtype)
         filled[: len(batch)] = batch
         found.append(np.asarray(model.encode_image(filled))[: len(batch)])
-    return np.concatenate(found)
+    return finite_answers.checked(np.concatenate(found))

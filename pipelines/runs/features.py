@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.runs import finite_answers
+
 
 @dataclass(frozen=True)
 class Features:
@@ -63,11 +65,15 @@ def compute(
 def encoded(
     encode: Callable[[Any], Any], batches: Any, *, count: int, what: str
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Features and labels of each batch, as `compute` has them."""
+    """Features and labels of each batch, as `compute` has them.
+
+    Raises RuntimeError where features are NaN or infinite.
+    """
     from tqdm import tqdm
 
     with tqdm(total=count, desc=what, unit=" images", delay=2, leave=False, disable=None) as bar:
         for x, y, weight in batches:
             real = np.asarray(weight) > 0
-            yield np.asarray(encode(x["image"]), np.float32)[real], np.asarray(y)[real]
+            rows = np.asarray(encode(x["image"]), np.float32)[real]
+            yield finite_answers.checked(rows), np.asarray(y)[real]
             bar.update(int(real.sum()))

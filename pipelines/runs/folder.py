@@ -52,14 +52,20 @@ def held(out: Path, *, writes: bool = True) -> Iterator[None]:
         PermissionError: it cannot be made or written.
     """
     with ExitStack() as stack:
-        try:
+        with _naming(out):
             stack.enter_context(files.locked(out) if writes else nullcontext())
-        except files.CannotWriteError as error:
-            if error.errno is None or error.errno in _FAILURES:
-                raise
-            reason = os.strerror(error.errno)
-            raise PermissionError(f"{out} cannot be written: {reason}") from None
         yield
+
+
+@contextmanager
+def _naming(out: Path) -> Iterator[None]:
+    """A folder that cannot be written is wrong input, unless the disk is to blame."""
+    try:
+        yield
+    except files.CannotWriteError as error:
+        if error.errno is None or error.errno in _FAILURES:
+            raise
+        raise PermissionError(f"{out} cannot be written: {os.strerror(error.errno)}") from None
 
 
 def tidy(out: Path) -> None:
@@ -127,10 +133,6 @@ def _changed(out: Path, options: Any, free: tuple[str, ...]) -> list[str]:
 
 def claim(out: Path, options: Any) -> None:
     """Make the folder and write its `config.yaml`, by which the run is known again."""
-    if (out / CONFIG).is_file():
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_config(options, out / CONFIG)
-    except OSError as error:
-        raise PermissionError(f"{out} cannot be written: {error.strerror}") from None
+    if not (out / CONFIG).is_file():
+        with _naming(out):
+            write_config(options, out / CONFIG)

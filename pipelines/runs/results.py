@@ -144,7 +144,7 @@ def versions() -> dict[str, str]:
 def write(path: str | Path, results: dict[str, Any]) -> None:
     """Writes the document under a temporary name, then renames it: never half a file.
 
-    Raises ValueError for a missing field or a number that JSON cannot represent.
+    Raises ValueError for a missing field, RuntimeError for a number that is NaN or infinite.
     """
     path = Path(path)
     missing = [field for field in REQUIRED if field not in results]
@@ -164,7 +164,14 @@ def _text(results: dict[str, Any]) -> str:
             return dump(value)
         return "[\n  " + ",\n  ".join(map(dump, value)) + "\n ]"
 
-    fields = (f"{dump(key)}: {field(value)}" for key, value in results.items())
+    fields = []
+    for key, value in results.items():
+        try:
+            fields.append(f"{dump(key)}: {field(value)}")
+        except ValueError:
+            raise RuntimeError(
+                f"the results have a number in {key} that is NaN or infinite"
+            ) from None
     return "{\n " + ",\n ".join(fields) + "\n}\n"
 
 

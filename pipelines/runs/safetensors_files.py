@@ -1,6 +1,5 @@
 """Write named arrays to a safetensors file with a checksum, and read them back unchanged."""
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,13 +9,11 @@ from safetensors.numpy import save_file
 
 from duet import array_checksums, files, regular_files
 
-_SUM = "crc32"  # in the metadata
-
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """In whole or not at all; see `duet.files.atomic`."""
     with files.atomic(path) as unfinished:
-        save_file(dict(arrays), unfinished, metadata={_SUM: _sum(arrays)})
+        save_file(dict(arrays), unfinished, metadata=array_checksums.metadata(arrays))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -29,16 +26,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            kept = (file.metadata() or {}).get(_SUM)
+            kept = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it") from None
-    if kept not in (None, _sum(arrays)):
+    if not array_checksums.fit(kept, arrays):
         raise ValueError(f"{path} is damaged (its checksum is another); delete it")
     return arrays
-
-
-def _sum(arrays: Mapping[str, np.ndarray]) -> str:
-    found = 0
-    for name in sorted(arrays):
-        found = array_checksums.crc32(arrays[name], zlib.crc32(name.encode(), found))
-    return str(found)

@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -97,6 +97,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
         IndexError: _said(404),
         FileNotFoundError: _said(410),
         CutShortError: _said(503, {"Retry-After": "60"}),
+        ClientDisconnect: _said(400),  # nobody hears it
         Exception: _fault,
     }
     made = Starlette(

@@ -6,7 +6,6 @@ must not forget. The data need none: which images come at step n follows from (s
 """
 
 import contextlib
-import hashlib
 import json
 import math
 import re
@@ -19,9 +18,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from duet import files
+from duet import array_checksums, files
 
-_SUM = "blake2b"  # key of the checksum, beside the state
+_STATE = "duet"  # in the metadata, beside the checksum
 
 _NAME = re.compile(r"step-(?P<step>[0-9]{8,})\.safetensors")
 
@@ -42,7 +41,8 @@ def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool 
     if writes:
         try:
             with files.atomic(path) as unfinished:
-                metadata = {"duet": json.dumps(state), _SUM: _sum(arrays)}
+                text = json.dumps(state)
+                metadata = {_STATE: text, **array_checksums.metadata(arrays, text)}
                 save_file(arrays, unfinished, metadata=metadata)
         except (OSError, SafetensorError) as error:
             raise RuntimeError(f"{path} could not be written: {error}") from None
@@ -62,21 +62,26 @@ def restore(model: keras.Model, path: Path) -> dict[str, Any]:
     """
     variables = _variables(model)
     with _opened(path) as file:
-        names = set(file.keys())
-        if {name for name in names if not name.startswith("mean/")} != set(variables) or any(
-            tuple(file.get_slice(name).get_shape()) != tuple(variable.shape)
-            for name, variable in variables.items()
+        names, about = set(file.keys()), file.metadata() or {}
+        own = {name for name in names if not name.startswith("mean/")}
+        if (
+            _STATE not in about
+            or own != set(variables)
+            or any(
+                tuple(file.get_slice(name).get_shape()) != tuple(variable.shape)
+                for name, variable in variables.items()
+            )
         ):
             raise ValueError(f"{path}: a checkpoint of another model or optimizer")
         arrays = {name: file.get_tensor(name) for name in names}
-        if file.metadata().get(_SUM, _sum(arrays)) != _sum(arrays):
+        if not array_checksums.fit(about, arrays, about[_STATE]):
             raise ValueError(
                 f"{path} is damaged (its checksum is another); remove it to go on from the "
                 "checkpoint before it"
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        return json.loads(file.metadata()["duet"])
+        return json.loads(about[_STATE])
 
 
 def add_means(model: keras.Model, path: Path) -> None:
@@ -110,15 +115,6 @@ def steps(directory: Path) -> list[int]:
 def path_of(directory: Path, step: int) -> Path:
     """Returns the path of a step's checkpoint."""
     return directory / f"step-{step:08d}.safetensors"
-
-
-def _sum(arrays: dict[str, np.ndarray]) -> str:
-    """Of all arrays, in the order of their names."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
