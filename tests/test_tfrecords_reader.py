@@ -206,6 +206,14 @@ def test_fit_under_a_strategy_sees_new_orders_too(labelled):
     assert seen == [tuple(y) for *_, y, _ in take(load(labelled, training=True, epochs=3))]
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"training": True}, {"training": True, "epochs": 2}], ids=str
+)
+def test_no_dataset_has_autotuning_whose_end_may_wait_for_a_minute(labelled, options):
+    found = tfrecords.load(labelled, "train", batch_size=4, image_size=8, **options).options()
+    assert found.autotune.enabled is False and found.threading.private_threadpool_size
+
+
 def test_epochs_in_a_row_do_not_multiply_with_those_of_fit(labelled):
     model = Remembers()
     model.compile("sgd", cross_entropy(), run_eagerly=True)

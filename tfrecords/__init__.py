@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
+    from tfrecords.selection import image_ids as image_ids
     from tfrecords.selection import labels as labels
     from tfrecords.sources.table import read_table as read_table
     from tfrecords.text_files import read_lines as read_lines
@@ -46,6 +47,7 @@ _LAZY = {
     "UnreadableError": "image_reencoding",
     "examples": "reader",
     "examples_at": "image_stores",
+    "image_ids": "selection",
     "images_of": "image_stores",
     "labels": "selection",
     "load": "reader",

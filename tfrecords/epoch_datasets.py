@@ -71,7 +71,9 @@ def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data
             return tf.nest.map_structure(tf.identity, element)
 
     whole = tf.data.Dataset.range(1).map(as_it_is(begin)).flat_map(as_it_is(lambda _: dataset))
-    return whole.enumerate().map(as_it_is(noticed))
+    # Options do not pass through `flat_map`, and with autotuning closing an iterator may take as
+    # long as a minute.
+    return whole.enumerate().map(as_it_is(noticed)).with_options(dataset.options())
 
 
 def _from_python(function: Callable[[], np.generic], dtype: tf.DType) -> tf.Tensor:
