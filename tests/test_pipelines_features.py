@@ -18,7 +18,7 @@ from duet import unit_rows
 from pipelines.__main__ import main
 from pipelines.retrieval import parallel_embedding
 from pipelines.runs import feature_cache
-from pipelines.runs import features as runs_features
+from pipelines.runs import image_features as runs_features
 from pipelines.runs.feature_cache import FeatureCache
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")

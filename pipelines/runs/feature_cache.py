@@ -20,7 +20,7 @@ import numpy as np
 
 from duet import files
 from pipelines.runs import safetensors_files
-from pipelines.runs.features import Features, encoded, encoder
+from pipelines.runs.image_features import Features, encoded, encoder
 
 if TYPE_CHECKING:
     import keras

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.methods.embedding_batches import Embedded
+from pipelines.methods.cached_embedding_batches import Embedded
 
 VALUES = np.arange(2 * 5 * 3, dtype=np.float32).reshape(2, 5, 3)
 LABELS = np.arange(5, dtype=np.int32)
