@@ -21,8 +21,8 @@ import numpy as np
 from classifiers import calibration
 from classifiers.on_features import choose
 from pipelines.fewshot import sampling
-from pipelines.finetuning.auto import ROWS
-from pipelines.methods.feature_task import PromptOptions, Task
+from pipelines.finetuning.auto_method import ROWS
+from pipelines.methods.few_shot_task import PromptOptions, Task
 from pipelines.methods.registry import METHODS
 from pipelines.metrics import seen_unseen
 from pipelines.runs import class_split, models

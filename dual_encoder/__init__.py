@@ -6,6 +6,7 @@ from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
 from dual_encoder.checkpoints.hub_check import Availability as Availability
 from dual_encoder.checkpoints.hub_check import availability as availability
+from dual_encoder.checkpoints.hub_model_files import bytes_here as bytes_here
 from dual_encoder.checkpoints.keras_hub.wrapped_image_backbones import (
     hub_image_tower as hub_image_tower,
 )
@@ -14,7 +15,6 @@ from dual_encoder.checkpoints.keras_hub.wrapped_image_backbones import (
 )
 from dual_encoder.checkpoints.load import load as load
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags as open_clip_tags
-from dual_encoder.checkpoints.repositories import bytes_here as bytes_here
 from dual_encoder.checkpoints.save_and_push import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save_and_push import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
@@ -23,7 +23,6 @@ from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equa
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.fused_adamw import AdamW as AdamW
 from dual_encoder.fused_adamw import WeightByWeight as WeightByWeight
-from dual_encoder.image_prediction import NamesImages as NamesImages
 from dual_encoder.index.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.index.approximate import Approximate as Approximate
 from dual_encoder.index.approximate import build_approximate as build_approximate
@@ -45,6 +44,7 @@ from dual_encoder.model import unit as unit
 from dual_encoder.model_stock import model_stock as model_stock
 from dual_encoder.padding_weights import row_mean as row_mean
 from dual_encoder.padding_weights import weighted_by_class as weighted_by_class
+from dual_encoder.predict_images_mixin import NamesImages as NamesImages
 from dual_encoder.projection import ProjectionHead as ProjectionHead
 from dual_encoder.projection import with_image_matrix as with_image_matrix
 from dual_encoder.prompts.cocoop import CoCoOp as CoCoOp
@@ -62,6 +62,9 @@ from dual_encoder.self_distillation import random_text_matrix as random_text_mat
 from dual_encoder.single_tower_models import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower_models import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard
+from dual_encoder.text_tower_head import ClassTextHead as ClassTextHead
+from dual_encoder.token_padding import longest_row as longest_row
+from dual_encoder.token_padding import row_length as row_length
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
 from dual_encoder.tower_registry import APPLICATIONS as APPLICATIONS
 from dual_encoder.tower_registry import IMAGE_TOWERS as IMAGE_TOWERS
@@ -82,9 +85,6 @@ from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTr
 from dual_encoder.towers.wrapped_models import HubTextTower as HubTextTower
 from dual_encoder.towers.wrapped_models import KerasImageTower as KerasImageTower
 from dual_encoder.towers.wrapped_models import as_image_tower as as_image_tower
-from dual_encoder.trainable_text_head import ClassTextHead as ClassTextHead
-from dual_encoder.trimmed_token_rows import longest_row as longest_row
-from dual_encoder.trimmed_token_rows import row_length as row_length
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
 from dual_encoder.zero_shot import class_texts as class_texts

@@ -12,10 +12,10 @@ from dual_encoder.keras_model_api import inputs_of
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
 from dual_encoder.replica_train_step import ExactTraining
+from dual_encoder.token_padding import as_token_ids
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled, is_plain
 from dual_encoder.towers.wrapped_models import as_image_tower, as_text_tower, most_tokens
-from dual_encoder.trimmed_token_rows import as_token_ids
 from duet import private_api
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # initial temperature

@@ -49,6 +49,16 @@ class ProjectionHead(keras.layers.Layer):
         return {**super().get_config(), **options}
 
 
+def siglip_heads(embed_dim: int) -> dict[str, Any]:
+    """What `DualEncoder` is given for SigLIP's heads: none behind images, a Dense behind texts."""
+    return {
+        "embed_dim": embed_dim,
+        "image_projection": keras.layers.Identity(name="image_projection"),
+        "text_projection": keras.layers.Dense(embed_dim, name="text_projection"),
+        "loss_name": "sigmoid",
+    }
+
+
 def with_image_matrix(model: Any, matrix: Any) -> Any:
     """Return a dual encoder with the towers of `model`, whose image embeddings are multiplied by
     a matrix [e, e] at their end; `model` stays as it is."""

@@ -8,9 +8,9 @@ import keras
 from keras import ops
 
 from dual_encoder.keras_model_api import PlainKeras
+from dual_encoder.token_padding import as_token_ids
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled, without_xla_on_cpu
-from dual_encoder.trimmed_token_rows import as_token_ids
 
 
 @keras.saving.register_keras_serializable("duet")

@@ -21,7 +21,7 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import folds, jobs, next_steps
+    from pipelines.comparison import folds, job_definitions, next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.fork_server import Call
     from pipelines.comparison.worker_pool import Workers
@@ -40,7 +40,7 @@ def run(options: Options) -> int:
         manifest, count=options.held_out, names=options.held_out_classes
     )
     options = folds.settled(options, manifest, away)
-    jobs.check(options)
+    job_definitions.check(options)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     begun = resume_check.of(manifest, options.model)
     resume_check.check(out, begun)
@@ -78,12 +78,10 @@ def _claim(out: Path, options: Options, begun: "Origin", divisions: "Sequence[Fo
 
 def _dry_run(options: Options, manifest: "Manifest") -> int:
     """Say what would be run; nothing is written."""
-    from pipelines.comparison import budget, finetune_recipes
+    from pipelines.comparison import budget, recipe_options
 
     speed = budget.measured_speed(options.model)
-    print(
-        "\n".join(budget.forecast(options, manifest, finetune_recipes.read(options), speed=speed))
-    )
+    print("\n".join(budget.forecast(options, manifest, recipe_options.read(options), speed=speed)))
     return 0
 
 

@@ -62,7 +62,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     options, model = _loaded(options, manifest)
     health = _health(options)
     if _is_classifier(options, model):
-        refuse(options, OF_ZERO_SHOT, protocol="classifier")
+        refuse(options, (*OF_ZERO_SHOT, "features"), protocol="classifier")
         document = classifier.evaluate(options, manifest, model, out=out, health=health)
         return _figures(document, classifier.left_out(document))
     if manifest.multi_label:

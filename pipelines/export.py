@@ -27,11 +27,11 @@ def run(options: Options) -> None:
         )
     runtime.import_tensorflow()
     from pipelines.deployment import export, load_classifier, onnx_openvino
-    from pipelines.prediction import model_source
+    from pipelines.prediction import resolve_model
 
     onnx_openvino.check_packages(options.format)
-    chosen = model_source.find(
-        model_source.Source(
+    chosen = resolve_model.find(
+        resolve_model.Source(
             options.model,
             class_names=tuple(class_names) if class_names else None,
             templates=tuple(templates) if templates else None,

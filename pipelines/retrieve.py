@@ -28,6 +28,8 @@ def run(options: Options) -> None:
     queries = _queries(options)
     if not options.build and not queries:
         raise ValueError("expected --build, --query, --queries or --image; got none of them")
+    if options.features and not options.build:
+        raise ValueError("--features goes with --build")
     if options.html and Path(options.html).exists():
         raise FileExistsError(f"{options.html} exists; give --html another name")
     runtime.import_tensorflow()

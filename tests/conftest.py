@@ -11,6 +11,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"
     os.environ.setdefault(name, "1")
 
 import huggingface_hub
+import processes
 import pytest
 from hub_server import HubServer
 from huggingface_hub import constants
@@ -26,6 +27,7 @@ signal.signal(
 )  # shells let background processes ignore it
 runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
 FROZEN = gc.get_freeze_count()
+processes.leave_graphs_as_traced()
 
 # Half a minute to two minutes each. They go first: what is left at the end is short, and keeps
 # both of the processes that test busy.
@@ -153,15 +155,13 @@ def spelling_clip(tmp_path_factory):
 def _without_graphs():
     """Models run without graphs, for tests that are not about them: tracing takes most of a run.
 
-    Those of tf.data remain, and are not optimized: that takes longer than the few images do.
+    Those of tf.data remain.
     """
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield
     tf.config.run_functions_eagerly(False)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 eagerly = pytest.fixture(_without_graphs, name="eagerly")  # in a test
@@ -174,7 +174,13 @@ def in_graphs(all_eagerly):
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(False)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
     yield
     tf.config.run_functions_eagerly(True)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture
+def as_for_users():
+    """Graphs are optimized, for tests of what that may change, such as fused operations."""
+    processes.leave_graphs_as_traced(False)
+    yield
+    processes.leave_graphs_as_traced()

@@ -1,14 +1,21 @@
 """Processes that a test starts: for settings of a whole process, such as virtual devices."""
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Forks what tests start, from a process that has imported TensorFlow and computed nothing.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["preloaded"])
 
 
 def press(number):
@@ -21,26 +28,61 @@ def press(number):
     handler(number, None)
 
 
-# As every command imports TensorFlow: without JAX and what else it would import for nothing.
-START = """import runpy, sys
-from pipelines.runs import runtime
-runtime.import_tensorflow()
-sys.argv = sys.argv[1:]
-sys.path[0] = sys.argv[0].rpartition("/")[0]
-runpy.run_path(sys.argv[0], run_name="__main__")"""
+def leave_graphs_as_traced(leave=True):
+    """Whether TensorFlow skips the optimization of graphs: a fifth of the time of all tests, as
+    most run each of their graphs a few times. The commands in processes of their own do optimize.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": leave})
+
+
+class Forked:
+    """A process that ran `import tensorflow` before it began; has what `subprocess.Popen` has."""
+
+    def __init__(self, words, environment, *, errors=True):
+        """`errors`: whether standard error is kept apart from standard output."""
+        folder = Path(tempfile.mkdtemp(prefix="forked-"))
+        self.output = folder / "output"
+        self.errors = folder / "errors" if errors else self.output
+        given = [str(word) for word in words], environment, str(self.output), str(self.errors)
+        self.process = SERVER.Process(target=preloaded_process, args=given)
+        with pytest.MonkeyPatch.context() as patch:  # for the server, which starts with the first
+            patch.setenv("PYTHONPATH", f"{ROOT / 'tests'}{os.pathsep}{ROOT}")
+            self.process.start()
+
+    @property
+    def returncode(self):
+        return self.process.exitcode
+
+    def communicate(self, timeout=None):
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            raise TimeoutError(f"{timeout} s were not enough; so far: {self.output.read_text()}")
+        said = [path.read_text() if path.exists() else "" for path in (self.output, self.errors)]
+        return said if self.errors != self.output else (said[0], None)
+
+    def kill(self):
+        self.process.kill()
+
+
+def preloaded_process(*given):
+    import preloaded
+
+    preloaded.as_typed(*given)
+
+
+def environment_of(tf_config=None, **more):
+    """That of this process, for one of a cluster or for one alone."""
+    found = {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    found.pop("TF_CONFIG", None)
+    return found | ({"TF_CONFIG": json.dumps(tf_config)} if tf_config else {})
 
 
 def run(script, *arguments, tf_config=None):
     """Start a test file as a process of its own."""
-    root = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    environment.pop("TF_CONFIG", None)
-    if tf_config:
-        environment["TF_CONFIG"] = json.dumps(tf_config)
-    command = [sys.executable, "-c", START, *map(str, (script, *arguments))]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    environment = environment_of(tf_config, TF_CPP_MIN_LOG_LEVEL="2")
+    return Forked([script, *arguments], environment, errors=False)
 
 
 def run_workers(script, *arguments):

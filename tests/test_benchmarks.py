@@ -2,9 +2,11 @@
 
 import importlib
 import json
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 
 import dual_encoder
@@ -15,7 +17,8 @@ SMALL = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_atte
 
 @pytest.fixture
 def embedding(monkeypatch):
-    """The benchmark of encoders, its ViT-B/32 made tiny."""
+    """The benchmark of encoders, its ViT-B/32 made tiny, its processes forked and not new."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: processes.SERVER)
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     module = importlib.import_module("embedding")
     words = dict(vocab_size=400, bos_token_id=398, eos_token_id=399, pad_token_id=399)

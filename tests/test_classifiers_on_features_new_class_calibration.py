@@ -6,9 +6,9 @@ from feature_tasks import World
 
 from classifiers.on_features import (
     METHODS,
-    cache_model,
-    projection,
-    text_probe,
+    prolip_projection,
+    text_initialized_probe,
+    training_free_tip_adapter,
     with_new_names,
     zero_shot_and_plain_probe,
 )
@@ -30,7 +30,7 @@ def among_all(found, *, new):
     return right[labels >= 8].mean() if new else right[labels < 8].mean()
 
 
-@pytest.mark.parametrize("fit", [cache_model.fit, METHODS["ss-text"].fit])
+@pytest.mark.parametrize("fit", [training_free_tip_adapter.fit, METHODS["ss-text"].fit])
 def test_it_gives_new_names_a_chance(fit):
     task = world_task()
     plainly, placed = fit(task, 0), with_new_names(task, fit)
@@ -61,7 +61,7 @@ def test_it_finds_a_bias_that_was_put_in():
 
 def test_it_is_the_same_for_the_same_seed_and_reads_what_the_method_reads():
     task = WORLD.before(WORLD.task(shots=4, held=4)).only(KNOWN)
-    first, again = (with_new_names(task, projection.fit, 3) for _ in range(2))
+    first, again = (with_new_names(task, prolip_projection.fit, 3) for _ in range(2))
     assert first.offset == again.offset != 0
     assert first.reads == "before"
 
@@ -100,6 +100,6 @@ def test_classes_are_taken_for_new_names_in_turn():
 
 def test_where_it_cannot_be_found_it_is_zero():
     three = WORLD.task(shots=4, held=4).only(np.arange(3))
-    assert with_new_names(three, text_probe.fit).offset == 0
+    assert with_new_names(three, text_initialized_probe.fit).offset == 0
     probe = with_new_names(world_task(), METHODS["linear-probe"].fit)
     assert not probe.answers_new_names

@@ -25,6 +25,7 @@ CASES = {  # name: (loss, clipping)
     "sigmoid, a few rows at a time": ("sigmoid", {"global_clipnorm": 0.3}),
     "contrastive, similarities in turn": ("contrastive", {"global_clipnorm": 0.3}),
 }
+EVALUATED = ("contrastive", "sigmoid")  # clipping and rows at a time change nothing of it
 FEW = [name for name in CASES if name.endswith("at a time")]  # 2 of 8 / devices; on one device 8
 REFUSED = {
     "jit_compile=True": {"jit_compile": True},
@@ -184,7 +185,8 @@ def train(name, path, cases):
         history = model.fit(data, shuffle=False, verbose=0).history
         assert int(model.optimizer.iterations.numpy()) == STEPS
         results[f"{case}/fit"] = history["loss"]
-        results[f"{case}/evaluate"] = model.evaluate(data, verbose=0)
+        if case in EVALUATED:
+            results[f"{case}/evaluate"] = model.evaluate(data, verbose=0)
         for index, weight in enumerate(model.weights):  # names count the models of a process
             results[f"{case}/{index} {weight.name}"] = weight.numpy()
     np.savez(path, **results)

@@ -13,7 +13,7 @@ import pytest
 
 import classifiers
 import dual_encoder
-from dual_encoder.checkpoints.repositories import settings
+from dual_encoder.checkpoints.hub_model_files import settings
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 

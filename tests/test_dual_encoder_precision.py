@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 import dual_encoder
 from dual_encoder.replica_train_step import ExactTraining
 
+pytestmark = pytest.mark.usefixtures("as_for_users")  # fused operations keep more digits
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "pretrained"
 NAMES = ["clip_quick_gelu_legacy_eos", "siglip", "open_clip_resnet"]

@@ -129,7 +129,7 @@ def moved(kind, weight, *, micro_batch=None, rate=0.003):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_teacher_holds_a_model_to_what_it_was(kind):
+def test_a_teacher_holds_a_model_to_what_it_was(kind, eagerly):
     (free, course), (held, course_held) = moved(kind, 0), moved(kind, 50.0)
     assert course[0] == pytest.approx(course_held[0], rel=1e-4)  # nothing at the start
     assert course_held[-1] > course[-1]
@@ -137,7 +137,7 @@ def test_a_teacher_holds_a_model_to_what_it_was(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_teacher_is_the_same_a_few_rows_at_a_time(kind):
+def test_a_teacher_is_the_same_a_few_rows_at_a_time(kind, eagerly):
     (whole, course), (parts, course_parts) = moved(kind, 5.0), moved(kind, 5.0, micro_batch=1)
     np.testing.assert_allclose(course_parts, course, rtol=1e-3)
     np.testing.assert_allclose(parts, whole, rtol=0.02)

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import dual_encoder
 from dual_encoder import Tokenizer
+from dual_encoder.token_padding import longest_row
 from dual_encoder.tokenizer import SPECIAL
-from dual_encoder.trimmed_token_rows import longest_row
 
 PAD, START, END, UNKNOWN = range(4)
 TEXTS = ["a red star", "a red ring", "a blue star", "red, blue"]

@@ -18,7 +18,7 @@ from dual_encoder import (
     text_tower,
 )
 from dual_encoder.tower_registry import PUBLISHED_IMAGE, PUBLISHED_TEXT, image_tower_name
-from dual_encoder.towers.applications import application_of
+from dual_encoder.towers.keras_applications_table import application_of
 
 # At the tower's usual size. Of the published counts, ViT's are less the classifier of 1,000
 # classes: 86,567,656 - 769,000, 88,224,232 - 769,000 and 304,326,632 - 1,025,000.

@@ -7,6 +7,7 @@ import pytest
 from dual_encoder import Bert, TextTransformer, VisionTransformer
 from dual_encoder.towers import layer_stack
 
+pytestmark = pytest.mark.usefixtures("as_for_users")  # what is kept is theirs to decide
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(256, size=(4, 16, 16, 3), dtype="uint8")
 TEXTS = np.array([[1, 5, 6, 9, 0], [1, 7, 9, 0, 0], [1, 2, 3, 4, 9]], "int32")  # 9 ends, 0 pads

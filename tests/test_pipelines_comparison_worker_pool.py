@@ -1,6 +1,7 @@
 """Calls in processes of their own: outcomes, logs, deaths, and what ends with what."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -90,6 +91,14 @@ def test_a_call_whose_process_dies_has_failed_and_the_others_go_on_in_another(wo
 def test_one_call_raises_what_it_raised(workers):
     with pytest.raises(ValueError, match="expected"):
         workers.call(Call(worker_calls.fail, ("expected",)))
+
+
+def test_who_turns_away_after_the_last_outcome_leaves_nothing_for_the_next_call(workers):
+    outcomes = workers.run([Call(os.getpid)])
+    pid = next(outcomes).value
+    when(lambda: not Path(f"/proc/{pid}").exists())
+    outcomes.close()
+    assert workers.call(Call(worker_calls.add, (1, 1))) == 2
 
 
 def test_who_is_interrupted_lets_the_worker_save_and_stop(tmp_path):

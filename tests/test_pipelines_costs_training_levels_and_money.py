@@ -9,7 +9,7 @@ from PIL import Image
 
 import classifiers
 import dual_encoder
-from pipelines.costs import serving, training_levels_and_money
+from pipelines.costs import serving_measurement, training_levels_and_money
 from pipelines.costs.training_levels_and_money import Training, level
 from pipelines.deployment import saved_model
 from pipelines.deployment.load_classifier import Deployable
@@ -63,9 +63,12 @@ def test_parameters_and_bytes(tmp_path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "a").write_bytes(bytes(10))
     (tmp_path / "inner" / "b").write_bytes(bytes(5))
-    assert serving.bytes_on_disk(tmp_path) == 15 and serving.bytes_on_disk(tmp_path / "a") == 10
+    assert (
+        serving_measurement.bytes_on_disk(tmp_path) == 15
+        and serving_measurement.bytes_on_disk(tmp_path / "a") == 10
+    )
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        serving.bytes_on_disk(tmp_path / "nowhere")
+        serving_measurement.bytes_on_disk(tmp_path / "nowhere")
 
 
 def test_an_export_is_served_in_a_process_of_its_own(tmp_path):
@@ -75,7 +78,9 @@ def test_an_export_is_served_in_a_process_of_its_own(tmp_path):
     saved_model.write(Deployable(model, ("a", "b"), (), False, "tiny"), tmp_path, top=1)
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(buffer, "JPEG")
-    found = serving.serving(tmp_path, [buffer.getvalue()], batch_sizes=(1, 4), seconds=0.5)
+    found = serving_measurement.serving(
+        tmp_path, [buffer.getvalue()], batch_sizes=(1, 4), seconds=0.5
+    )
     assert found["load_seconds"] > 0 and 5e7 < found["peak_rss_bytes"] < 5e9
     assert list(found["batches"]) == ["1", "4"]
     for size, row in found["batches"].items():
@@ -83,6 +88,6 @@ def test_an_export_is_served_in_a_process_of_its_own(tmp_path):
         mean = 1000 * int(size) / row["images_per_second"]
         assert mean * row["requests"] >= row["latency_p95_ms"]
     with pytest.raises(ValueError, match="got none"):
-        serving.serving(tmp_path, [])
+        serving_measurement.serving(tmp_path, [])
     with pytest.raises(FileNotFoundError, match="no SavedModel in"):
-        serving.serving(tmp_path / "nowhere", [b"JPEG"])
+        serving_measurement.serving(tmp_path / "nowhere", [b"JPEG"])

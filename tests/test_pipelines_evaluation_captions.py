@@ -87,6 +87,18 @@ def test_figures_are_those_of_every_caption_and_image(run, by_hand):
     assert found["judged_by"] in found["intervals"]
 
 
+def test_features_of_a_cache_say_the_same_and_are_computed_once(home, run, capsys):
+    shared = ("--features", home / "cache")
+    index = ("--index", home / "index", "--data", home / "records", "--model", home / "model.keras")
+    assert main(["retrieve", "--build", *map(str, (*index, *shared))]) == 0
+    before = {path: path.stat().st_mtime_ns for path in (home / "cache").rglob("*.safetensors")}
+    more = ("--split", "train", "--batch-size", "32", "--bootstrap", "50", "--seed", "3")
+    assert evaluate(home, home / "cached", *more, *shared) == 0
+    assert results(home / "cached")["metrics"] == pytest.approx(results(run)["metrics"], abs=0.03)
+    after = {path: path.stat().st_mtime_ns for path in (home / "cache").rglob("*.safetensors")}
+    assert before == after and len(before) == 2
+
+
 def test_every_caption_is_listed_with_its_rank(home, run):
     with open(run / "ranks.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,6 +1,7 @@
 """The feature cache: what is kept of a frozen tower, known again, and gone on with."""
 
 import json
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import keras
@@ -9,12 +10,15 @@ import pytest
 from colours import Colours
 from safetensors.numpy import load_file
 from tiny_models import clip
+from tiny_sources import TinySource
 
+import dual_encoder
 import tfrecords
 from duet import unit_rows
 from pipelines.__main__ import main
+from pipelines.retrieval import parallel_embedding
 from pipelines.runs import feature_cache
-from pipelines.runs import features as runs_features
+from pipelines.runs import image_features as runs_features
 from pipelines.runs.feature_cache import FeatureCache
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
@@ -181,3 +185,81 @@ def test_evaluate_takes_features_from_a_cache_and_says_the_same(home, computed):
     assert sum(computed) == 36  # the images of split test, once
     assert found[1] == found[2]
     assert found[0] == pytest.approx(found[1], abs=1e-4)
+
+
+def indexed(home, index, *more):
+    """The rows by image, once `retrieve --build` has made them."""
+    where = ["--index", str(home / "indexes" / index), "--data", str(home / "records")]
+    made = ["--model", str(home / "clip.keras"), *more]
+    assert main(["retrieve", "--build", *where, *made]) == 0
+    shards = dual_encoder.Index.open(home / "indexes" / index).shards
+    return {
+        name: row for rows in shards for name, row in zip(rows.ids(), rows.embeddings, strict=True)
+    }
+
+
+def assert_the_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, row in found.items():
+        np.testing.assert_allclose(row, expected[name], atol=1e-5)
+
+
+def test_an_index_of_records_shares_the_cache_with_the_other_commands(home, computed):
+    plain = indexed(home, "plain", "--batch-size", "7")
+    assert len(plain) == 126 and not computed
+    shared = ["--features", str(home / "shared")]
+    given = ["--data", str(home / "records"), "--model", str(home / "clip.keras"), *shared]
+    assert main(["evaluate", *given, "--out", str(home / "before"), "--bootstrap", "0"]) == 0
+    assert sum(computed) == 36  # split test
+    assert_the_same(indexed(home, "first", *shared), plain)
+    assert sum(computed) == 36 + 90
+    assert main(["inspect", *given, "--out", str(home / "inspected")]) == 0
+    assert_the_same(indexed(home, "again", *shared, "--splits", "test", "train"), plain)
+    assert sum(computed) == 36 + 90
+
+
+def test_an_index_that_was_stopped_takes_what_the_cache_has(home, computed, monkeypatch):
+    plain, keep, kept = indexed(home, "whole"), parallel_embedding._keep, []
+    monkeypatch.setattr(parallel_embedding, "PART", 50)
+
+    def stopped(*args):
+        keep(*args)
+        kept.append(args)
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel_embedding, "_keep", stopped)
+    shared = ["--features", str(home / "stopped_cache")]
+    with pytest.raises((KeyboardInterrupt, AssertionError)):
+        indexed(home, "stopped", *shared)
+    assert sum(computed) == 90  # split train, of which the index has 50
+    piece = sorted((home / "stopped_cache").rglob("*.safetensors"))[0]
+    piece.write_bytes(piece.read_bytes()[:40])
+    assert_the_same(indexed(home, "stopped", *shared), plain)
+    assert [len(args[1]) for args in kept] == [50, 40, 36]
+    assert sum(computed) == 90 + 36
+
+
+@dataclass(frozen=True)
+class Several(TinySource):
+    """Its images have several labels."""
+
+    multi_label = True
+
+    def read(self, split, start, stop):
+        for raw in super().read(split, start, stop):
+            yield replace(raw, label=(raw.label, 2) if raw.label < 2 else (2,))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [TinySource(labels=False, captions=2), Several()],
+    ids=["captions", "several labels"],
+)
+def test_an_index_of_records_of_every_kind(home, tmp_path, computed, source):
+    tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
+    (tmp_path / "clip.keras").symlink_to(home / "clip.keras")
+    plain = indexed(tmp_path, "plain")
+    shared = ["--features", str(tmp_path / "cache")]
+    assert_the_same(indexed(tmp_path, "index", *shared), plain)
+    assert sum(computed) == 30

@@ -13,7 +13,7 @@ from saved_runs import valid_results  # noqa: E402
 
 import dual_encoder  # noqa: E402
 import tfrecords  # noqa: E402
-from pipelines.finetuning import auto  # noqa: E402
+from pipelines.finetuning import auto_method  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -75,7 +75,7 @@ def test_auto_trains_no_tower_where_features_tell_the_classes_apart(home):
     assert status == 0, error
     found = valid_results(home / "cheap")
     chosen = found["auto"]
-    assert chosen["method"] == found["method"] in auto.ROWS
+    assert chosen["method"] == found["method"] in auto_method.ROWS
     assert "no room to tell a better one" in chosen["why"]
     assert f"auto: {found['method']}; {chosen['why']}" in output
     assert found["steps"] == 0 and not (home / "cheap" / "set-aside").exists()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny_models import clip
 
-from pipelines.methods.feature_task import Task
+from pipelines.methods.few_shot_task import Task
 from pipelines.methods.registry import METHODS
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")

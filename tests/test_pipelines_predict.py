@@ -23,14 +23,14 @@ from pipelines.prediction import (
     contact_sheet,
     images,
     journal,
-    model_source,
     predictor,
+    resolve_model,
     run,
     sorting,
 )
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
-from pipelines.prediction.model_source import Source
 from pipelines.prediction.options import Options
+from pipelines.prediction.resolve_model import Source
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -229,11 +229,11 @@ def test_a_comparison_without_a_winner_names_its_runs(tmp_path):
     tuned.mkdir(parents=True)
     comparison(tmp_path, None)
     with pytest.raises(ValueError, match=r"recommends no method .*seed-1") as error:
-        model_source.find(Source(str(tmp_path)))
+        resolve_model.find(Source(str(tmp_path)))
     assert str(tuned) in str(error.value)
     comparison(tmp_path, "tip-adapter")
     with pytest.raises(FileNotFoundError, match="holds no run of tip-adapter"):
-        model_source.find(Source(str(tmp_path)))
+        resolve_model.find(Source(str(tmp_path)))
 
 
 def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
@@ -243,9 +243,9 @@ def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
     config = {"templates": ["a {}"], "data": "records/x", "class_names": None}
     document = {"schema": 2, "command": "prompt", "method": "zero-shot", "model": "clip"}
     (cell / "results.json").write_text(json.dumps({**document, "config": config}))
-    found = model_source.find(Source(str(tmp_path)))
+    found = resolve_model.find(Source(str(tmp_path)))
     assert (found.model, found.data, found.data_templates) == ("clip", "records/x", ("a {}",))
-    named = model_source.find(Source(str(tmp_path), class_names=("cat", "dog")))
+    named = resolve_model.find(Source(str(tmp_path), class_names=("cat", "dog")))
     assert (named.class_names, named.data) == (("cat", "dog"), None)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from dual_encoder import CHECKPOINTS
 from pipelines.published import table
-from pipelines.published.vocabulary import METHODS
+from pipelines.published.allowed_terms import METHODS
 from tfrecords import DATASETS
 
 BLOCK = """

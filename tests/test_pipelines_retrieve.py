@@ -137,6 +137,9 @@ def test_records_by_either_runner(tmp_path, capsys, runner):
     build = ["--build", "--data", tmp_path / "records", "--splits", "test", "--runner", runner]
     assert retrieve(tmp_path, *build, "--model", "shapes-tiny") == 0
     assert "9 images (9 new, 0 dropped)" in capsys.readouterr().out
+    for more in (("--runner", "beam"), ("--first-frame",), ("--max-pixels", "9")):
+        assert retrieve(tmp_path, *build[:-2], "--features", tmp_path / "cache", *more) == 2
+        assert f"--features does not go with {more[0]}" in capsys.readouterr().err
     found = answers(tmp_path, capsys, "--query", "red star")
     hits = found["answers"][0]["hits"]
     assert len(hits) == 9 and all(hit["there"] for hit in hits)
@@ -168,6 +171,8 @@ def test_more_than_there_are(made, capsys):
         (("--build", "--folder", "nowhere"), "nowhere is not a folder of images"),
         (("--build", "--splits", "test"), "--splits goes with --data"),
         (("--build", "--folder", "a", "--data", "b"), "expected --folder or --data, got both"),
+        (("--build", "--features", "x"), "--features goes with records (--data), not with {home}"),
+        (("--query", "a", "--features", "x"), "--features goes with --build"),
         (("--build", "--search", "ivf"), "ivf needs 1,000 images or more; there are 40"),
     ],
 )

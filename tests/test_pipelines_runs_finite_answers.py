@@ -8,7 +8,7 @@ import pytest
 from pipelines.deployment import export
 from pipelines.prediction import predictor
 from pipelines.retrieval import encode
-from pipelines.runs import features, finite_answers
+from pipelines.runs import finite_answers, image_features
 
 SAID = r"the model is broken: it answers 1 of 2 images with NaN or infinity"
 ROWS = np.array([[1, 2], [3, np.nan]], "float32")
@@ -17,7 +17,7 @@ PIXELS = np.zeros((2, 8, 8, 3), np.uint8)
 
 def embedded():
     batch = {"image": PIXELS}, np.zeros(2), np.ones(2)
-    features.compute(lambda images: ROWS, [batch], count=2)
+    image_features.compute(lambda images: ROWS, [batch], count=2)
 
 
 def predicted():

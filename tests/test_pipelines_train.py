@@ -172,7 +172,7 @@ def test_a_log_file_is_not_flooded(uninterrupted):
     assert lines[-1].startswith("Measure it: python -m pipelines evaluate --data ")
 
 
-def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys, as_for_users):
     source = ShapesSource(counts={"train": 40})
     tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
     much = ("--learning-rate", "1e30", "--clip-norm", "0", "--checkpoint-steps", "1", *UNWATCHED)

@@ -183,7 +183,7 @@ def test_an_early_stop_is_not_forgotten(tmp_path):
     assert_same(ours, theirs)
 
 
-def test_nan_stops_and_says_where(tmp_path):
+def test_nan_stops_and_says_where(tmp_path, as_for_users):
     class Nan(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             if self.model.optimizer.iterations.numpy() == 6:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 from tiny_sources import Numbers, TinySource, encoded, load, write
 
+import tfrecords
 from tfrecords import Augmentation, Preprocessing, Subset, Texts, reader, verification
 from tfrecords.manifest import Manifest
 
@@ -205,6 +206,14 @@ def test_fit_under_a_strategy_sees_new_orders_too(labelled):
     assert seen == [tuple(y) for *_, y, _ in take(load(labelled, training=True, epochs=3))]
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"training": True}, {"training": True, "epochs": 2}], ids=str
+)
+def test_no_dataset_has_autotuning_whose_end_may_wait_for_a_minute(labelled, options):
+    found = tfrecords.load(labelled, "train", batch_size=4, image_size=8, **options).options()
+    assert found.autotune.enabled is False and found.threading.private_threadpool_size
+
+
 def test_epochs_in_a_row_do_not_multiply_with_those_of_fit(labelled):
     model = Remembers()
     model.compile("sgd", cross_entropy(), run_eagerly=True)
@@ -214,6 +223,17 @@ def test_epochs_in_a_row_do_not_multiply_with_those_of_fit(labelled):
     once = load(labelled, training=True, epochs=2)
     next(iter(once))  # a look at a batch does not use it up
     model.fit(once, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0)
+
+
+def test_a_look_does_not_use_up_even_the_shortest_dataset(labelled):
+    once = load(labelled, training=True, epochs=1)
+    with tfrecords.looking():
+        looked_at = take(once)  # a pipeline that reads ahead comes to the end as well
+    assert_equal(take(once), looked_at)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="leave epochs= out"):
+        take(once)
+    with tfrecords.looking(), pytest.raises(tf.errors.InvalidArgumentError):
+        take(once)
 
 
 def test_options_that_belong_together_are_given_together_or_by_themselves(captioned):

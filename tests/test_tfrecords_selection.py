@@ -44,6 +44,9 @@ def test_labels_of_a_split_without_labels(tmp_path):
     write(tmp_path / "records", TinySource(labels=False, captions=1))
     with pytest.raises(ValueError, match="split 'train' has no labels"):
         tfrecords.labels(tmp_path / "records", "train")
+    ids = tfrecords.image_ids(tmp_path / "records", "train")
+    stored = [example.id for example in tfrecords.examples(tmp_path / "records", "train")]
+    assert ids.dtype == np.int64 and ids.tolist() == stored
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -17,11 +17,11 @@ from tiny_indexes import make_index, unit
 
 from dual_encoder import Index, describe_prompts
 from dual_encoder.checkpoints import load
-from duet import json_schema
+from duet import json_validation
 from pipelines.__main__ import main
-from pipelines.finetuning import auto, wise_ft
+from pipelines.finetuning import auto_method, wise_ft
 from pipelines.prediction.journal import Journal
-from pipelines.prediction.model_source import Source, find
+from pipelines.prediction.resolve_model import Source, find
 from pipelines.runs import resume_check
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 
@@ -209,8 +209,14 @@ ORIGIN = {"records": "0", "models": {"m": "0"}, "versions": ["1"]}
 STATE = {  # documents that Duet keeps of a run, and what reads them
     "results.json": (RESULTS, lambda folder: find(Source(str(folder)))),
     "origin.json": (ORIGIN, lambda folder: resume_check.check(folder, {**ORIGIN, "models": {}})),
-    "auto.json": (CHOICE, lambda folder: json_schema.read(folder / "auto.json", auto.TABLE)),
-    "alpha.json": (ALPHA, lambda folder: json_schema.read(folder / "alpha.json", wise_ft.TABLE)),
+    "auto.json": (
+        CHOICE,
+        lambda folder: json_validation.read(folder / "auto.json", auto_method.TABLE),
+    ),
+    "alpha.json": (
+        ALPHA,
+        lambda folder: json_validation.read(folder / "alpha.json", wise_ft.TABLE),
+    ),
     "rows.jsonl": (ROW, lambda folder: Journal(folder.with_suffix(""), {}, multi_label=False)),
 }
 

@@ -14,6 +14,7 @@ from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
+    from tfrecords.epoch_datasets import looking as looking
     from tfrecords.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.graph_image_ops import read_image as read_image
     from tfrecords.image_file_batches import read_images as read_images
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
     from tfrecords.runners import run_beam as run_beam
+    from tfrecords.selection import image_ids as image_ids
     from tfrecords.selection import labels as labels
     from tfrecords.sources.table import read_table as read_table
     from tfrecords.text_files import read_lines as read_lines
@@ -45,9 +47,11 @@ _LAZY = {
     "UnreadableError": "image_reencoding",
     "examples": "reader",
     "examples_at": "image_stores",
+    "image_ids": "selection",
     "images_of": "image_stores",
     "labels": "selection",
     "load": "reader",
+    "looking": "epoch_datasets",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
     "read_image": "graph_image_ops",

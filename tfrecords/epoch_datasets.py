@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,19 @@ import tensorflow as tf
 
 # Without AutoGraph, which takes most of the time of tracing; there is nothing to convert here.
 as_it_is = tf.autograph.experimental.do_not_convert
+
+
+_looks: list[None] = []  # one for each `looking` that is entered
+
+
+@contextlib.contextmanager
+def looking() -> Iterator[None]:
+    """Iterations begun inside do not use up a dataset that can be iterated once."""
+    _looks.append(None)
+    try:
+        yield
+    finally:
+        _looks.pop()
 
 
 def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
@@ -28,21 +42,27 @@ def each_time(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
 
 
 def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data.Dataset:
-    """Returns the dataset of `length` elements, limited to one complete iteration; another one
-    raises `tf.errors.InvalidArgumentError` with this message."""
-    ended: list[bool] = []
+    """Returns the dataset of `length` elements, limited to one complete iteration but for those of
+    `looking`; another one raises `tf.errors.InvalidArgumentError` with this message."""
+    is_look = is_used_up = False
+
+    def note_begin() -> np.bool_:
+        nonlocal is_look
+        is_look = bool(_looks)
+        return np.bool_(not is_used_up)
+
+    def note_end() -> np.bool_:
+        nonlocal is_used_up
+        is_used_up = is_used_up or not is_look
+        return np.bool_(True)
 
     def begin(_: tf.Tensor) -> tf.Tensor:
-        fresh = _from_python(lambda: np.bool_(not ended), tf.bool)
+        fresh = _from_python(note_begin, tf.bool)
         with tf.control_dependencies([tf.debugging.Assert(fresh, [message])]):
             return tf.identity(fresh)
 
     def end() -> tf.Tensor:
-        def note() -> np.bool_:
-            ended.append(True)
-            return np.bool_(True)
-
-        return _from_python(note, tf.bool)
+        return _from_python(note_end, tf.bool)
 
     # Keras reads exactly `length` elements and never requests the end of the dataset.
     def noticed(i: tf.Tensor, element: Any) -> Any:
@@ -51,7 +71,9 @@ def only_once(dataset: tf.data.Dataset, *, length: int, message: str) -> tf.data
             return tf.nest.map_structure(tf.identity, element)
 
     whole = tf.data.Dataset.range(1).map(as_it_is(begin)).flat_map(as_it_is(lambda _: dataset))
-    return whole.enumerate().map(as_it_is(noticed))
+    # Options do not pass through `flat_map`, and with autotuning closing an iterator may take as
+    # long as a minute.
+    return whole.enumerate().map(as_it_is(noticed)).with_options(dataset.options())
 
 
 def _from_python(function: Callable[[], np.generic], dtype: tf.DType) -> tf.Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from duet import regular_files
 from tfrecords import schema
@@ -103,6 +103,13 @@ class ImageFolder:
             raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
 
 
+class _Shard(NamedTuple):
+    path: Path
+    records: int
+    split: str
+    first: int  # its first record's position in the split
+
+
 @dataclass(frozen=True)
 class ImageRecords:
     """The images of a folder of records; ids are their file names, as the source had them.
@@ -140,8 +147,8 @@ class ImageRecords:
         manifest = Manifest.read(self.path)
         verify_splits(self.path, manifest, *(self.splits or manifest.splits))
         found: dict[str, Stamp] = {}
-        for number, (path, records) in enumerate(self._shards):
-            for index, record in enumerate(read_records(path, 0, records)):
+        for number, shard in enumerate(self._shards):
+            for index, record in enumerate(read_records(shard.path, 0, shard.records)):
                 example = schema.deserialize(record)
                 digest = hashlib.blake2b(example.image, digest_size=7).digest()
                 place = number * _PER_SHARD + index
@@ -153,13 +160,17 @@ class ImageRecords:
 
     def has(self, name: str, stamp: Sequence[int]) -> bool:
         number = int(stamp[2]) // _PER_SHARD
-        return number < len(self._shards) and self._shards[number][0].is_file()
+        return number < len(self._shards) and self._shards[number].path.is_file()
+
+    def place(self, stamp: Sequence[int]) -> tuple[str, int]:
+        """Returns an image's split, and its position there."""
+        number, index = divmod(int(stamp[2]), _PER_SHARD)
+        return self._shards[number].split, self._shards[number].first + index
 
     def load(self, name: str, stamp: Sequence[int]) -> bytes:
         number, index = divmod(int(stamp[2]), _PER_SHARD)
         try:
-            path, _ = self._shards[number]
-            (record,) = read_records(path, index, index + 1)
+            (record,) = read_records(self._shards[number].path, index, index + 1)
         except (IndexError, FileNotFoundError):
             raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
         example = schema.deserialize(record)
@@ -168,11 +179,15 @@ class ImageRecords:
         return example.image
 
     @cached_property
-    def _shards(self) -> list[tuple[Path, int]]:
-        """Returns the path and number of records of each shard."""
+    def _shards(self) -> list[_Shard]:
         manifest = Manifest.read(self.path)
-        splits = [manifest.splits[name] for name in self.splits or manifest.splits]
-        return [(self.path / s.name, s.records) for split in splits for s in split.shards]
+        found: list[_Shard] = []
+        for split in self.splits or manifest.splits:
+            first = 0
+            for shard in manifest.splits[split].shards:
+                found.append(_Shard(self.path / shard.name, shard.records, split, first))
+                first += shard.records
+        return found
 
 
 def examples_at(

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from duet import files, json_schema
+from duet import files, json_validation
 from tfrecords import schema
 from tfrecords.manifest_validation import check
 
@@ -84,7 +84,7 @@ class Manifest:
         """
         path = Path(directory) / FILE_NAME
         try:
-            data = json_schema.read(path, name=f"{path} is damaged")
+            data = json_validation.read(path, name=f"{path} is damaged")
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(
                 f"{directory} holds no records ({FILE_NAME} is missing); make them with: "

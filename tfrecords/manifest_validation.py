@@ -9,28 +9,28 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from duet import json_schema
+from duet import json_validation
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.tfrecord")
 
 SHARD_FILE = {
     "name": str,
-    "records": json_schema.COUNT,
-    "bytes": json_schema.COUNT,
+    "records": json_validation.COUNT,
+    "bytes": json_validation.COUNT,
     "sha256": str,
-    "*": json_schema.NO_OTHERS,
+    "*": json_validation.NO_OTHERS,
 }
 _SPLIT = {
-    "count": json_schema.COUNT,
+    "count": json_validation.COUNT,
     "labels": bool,
     "captions": bool,
-    "class_counts": [json_schema.COUNT],
+    "class_counts": [json_validation.COUNT],
     "shards": [SHARD_FILE],
-    "rejected?": json_schema.COUNT,
-    "*": json_schema.NO_OTHERS,
+    "rejected?": json_validation.COUNT,
+    "*": json_validation.NO_OTHERS,
 }
 MANIFEST = {
-    "schema": json_schema.COUNT,
+    "schema": json_validation.COUNT,
     "dataset": str,
     "source": dict,
     "class_names": [str],
@@ -41,13 +41,13 @@ MANIFEST = {
     "options": dict,
     "versions": dict,
     "multi_label?": bool,
-    "*": json_schema.NO_OTHERS,
+    "*": json_validation.NO_OTHERS,
 }
 
 
 def check(data: dict[str, Any]) -> None:
     """Raise a ValueError that names what is wrong with a manifest, as JSON has it."""
-    json_schema.check(data, MANIFEST)
+    json_validation.check(data, MANIFEST)
     if not data["splits"]:
         raise ValueError("splits: expected a split at least; got {}")
     for name, split in data["splits"].items():

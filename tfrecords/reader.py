@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from tfrecords import schema
 from tfrecords.epoch_datasets import only_once
+from tfrecords.epoch_order import Order, batches
 from tfrecords.framing import read_records
 from tfrecords.load_options import GROUPS, Augmentation, Subset, Texts, grouped
 from tfrecords.manifest import Manifest, SplitInfo
-from tfrecords.order import Order, batches
 from tfrecords.pipeline import Plan, batches_of_pixels
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.schema import Example

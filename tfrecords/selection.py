@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,18 +30,30 @@ def labels(directory: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         FileNotFoundError: a shard is missing.
     """
     manifest = Manifest.read(directory)
-    info = manifest.split(split)
-    if not info.labels:
+    if not manifest.split(split).labels:
         raise ValueError(f"split {split!r} has no labels")
-    verify(directory, info)
     everything = Selection.of(None, None, manifest=manifest)
-    keys = ("image/id", "image/class/label", "image/class/labels")
-    spec = {key: schema.features()[key] for key in keys}
+    keys = ("image/class/label", "image/class/labels")
+    return _ids_and(directory, manifest.split(split), everything.target, keys=keys)
+
+
+def image_ids(directory: str | Path, split: str) -> np.ndarray:
+    """Returns the id of every image of a split, labelled or not, in stored order: int64 [n]."""
+    info = Manifest.read(directory).split(split)
+    return _ids_and(directory, info, lambda features: features["image/id"])[0]
+
+
+def _ids_and(
+    directory: str | Path, info: SplitInfo, target: Callable, *, keys: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids of a split, and what `target` makes of its features `keys`."""
+    verify(directory, info)
+    spec = {key: schema.features()[key] for key in ("image/id", *keys)}
 
     @as_it_is
     def read(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = tf.io.parse_example(batch, spec)
-        return features["image/id"], everything.target(features)
+        return features["image/id"], target(features)
 
     records = tf.data.TFRecordDataset([str(Path(directory) / shard.name) for shard in info.shards])
     results = records.batch(_AT_ONCE).map(read).as_numpy_iterator()

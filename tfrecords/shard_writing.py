@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from duet import files, json_schema
+from duet import files, json_validation
 from tfrecords.framing import frame
 from tfrecords.image_reencoding import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo
@@ -112,7 +112,7 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
 def finished(piece: Slice, job: Job) -> Shard | None:
     """Returns the shard of this slice if it is finished, else None."""
     try:
-        data = json_schema.read(_notes(piece, job), TABLE, hint="delete it")
+        data = json_validation.read(_notes(piece, job), TABLE, hint="delete it")
         written = (job.directory / piece.name).stat().st_size
     except FileNotFoundError:
         return None
@@ -130,9 +130,9 @@ def finished(piece: Slice, job: Job) -> Shard | None:
 
 TABLE = {
     "info": SHARD_FILE,
-    "class_counts": {"*": json_schema.COUNT},
-    "labels": json_schema.COUNT,
-    "captions": json_schema.COUNT,
+    "class_counts": {"*": json_validation.COUNT},
+    "labels": json_validation.COUNT,
+    "captions": json_validation.COUNT,
     "rejected": [[str]],
 }
 

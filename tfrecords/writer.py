@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from duet import files, json_schema
+from duet import files, json_validation
 from tfrecords import image_reencoding, schema
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
@@ -190,7 +190,7 @@ def _check_free(job: Job, request: dict) -> Manifest | None:
             f"{job.directory} holds finished records; choose another folder or delete this one"
         )
     if note.exists():
-        earlier = json_schema.read(note, hint="delete the folder")
+        earlier = json_validation.read(note, hint="delete the folder")
         changed = [key for key in request if request[key] != earlier.get(key)]
         if changed:
             raise ValueError(

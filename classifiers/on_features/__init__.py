@@ -18,6 +18,6 @@ from classifiers.on_features.new_class_calibration import groups as groups
 from classifiers.on_features.new_class_calibration import offset as offset
 from classifiers.on_features.new_class_calibration import offset_in_turn as offset_in_turn
 from classifiers.on_features.new_class_calibration import with_new_names as with_new_names
-from classifiers.on_features.projection import ProjectionFit as ProjectionFit
+from classifiers.on_features.prolip_projection import ProjectionFit as ProjectionFit
 from classifiers.on_features.task import BeforeProjection as BeforeProjection
 from classifiers.on_features.task import Task as Task

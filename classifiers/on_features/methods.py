@@ -7,15 +7,15 @@ from typing import Any
 
 from classifiers import blas_threads
 from classifiers.on_features import (
-    cache_model,
     clap_zslp_sstext,
     cross_modal_and_taskres,
     gaussian,
     lp_plus_plus,
     probe_gaussian_ensemble,
-    projection,
     proker,
-    text_probe,
+    prolip_projection,
+    text_initialized_probe,
+    training_free_tip_adapter,
     zero_shot_and_plain_probe,
 )
 from classifiers.on_features.fitted import Fitted
@@ -66,7 +66,7 @@ METHODS: Mapping[str, Method] = {
         answers_new_names=False,
         needs_every_class=True,
     ),
-    "text-probe": Method("logistic regression from the class names", text_probe.fit),
+    "text-probe": Method("logistic regression from the class names", text_initialized_probe.fit),
     "clap": Method(
         "CLAP: SGD from the class names, pulled back", clap_zslp_sstext.clap, draws=True
     ),
@@ -83,13 +83,13 @@ METHODS: Mapping[str, Method] = {
     "task-residual": Method(
         "TaskRes: names plus a residual", cross_modal_and_taskres.task_residual
     ),
-    "tip-adapter": Method("memory of the images", cache_model.fit),
+    "tip-adapter": Method("memory of the images", training_free_tip_adapter.fit),
     "proker": Method("kernel ridge regression beside the names", proker.fit),
     "gaussian": Method(
         "discriminant analysis beside the names", gaussian.fit, needs_every_class=True
     ),
     "blend": Method("text probe and Gaussians together", probe_gaussian_ensemble.fit),
     "projection": Method(
-        "ProLIP: the last projection alone", projection.fit, keeps_dual_encoder=True
+        "ProLIP: the last projection alone", prolip_projection.fit, keeps_dual_encoder=True
     ),
 }

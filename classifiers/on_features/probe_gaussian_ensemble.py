@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from classifiers.calibration import temperature
-from classifiers.on_features import gaussian, text_probe
+from classifiers.on_features import gaussian, text_initialized_probe
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.task import SPREAD, Task
 
@@ -38,7 +38,7 @@ def fit(task: Task, seed: int = 0) -> LinearFit:
         task: images; validation, where there is one, gives the temperatures.
         seed: not used, nothing is drawn.
     """
-    probe = text_probe.fit(task, seed)
+    probe = text_initialized_probe.fit(task, seed)
     if not task.counts.all():
         return probe
     parts = (probe, gaussian.fit(task, seed))

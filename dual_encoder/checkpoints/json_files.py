@@ -3,41 +3,41 @@
 from pathlib import Path
 from typing import Any
 
-from duet import json_schema
+from duet import json_validation
 
 _SIZE, _WIDTH, _DEPTH = (
-    json_schema.up_to(1 << 14),
-    json_schema.up_to(1 << 17),
-    json_schema.up_to(1 << 10),
+    json_validation.up_to(1 << 14),
+    json_validation.up_to(1 << 17),
+    json_validation.up_to(1 << 10),
 )
 
-_VOCABULARY = json_schema.up_to(1 << 24)
+_VOCABULARY = json_validation.up_to(1 << 24)
 
 _TOWER = {  # whatever layout and family: keys of one name mean one thing
-    "attention_dropout?": (None, json_schema.NUMBER),
+    "attention_dropout?": (None, json_validation.NUMBER),
     "depths?": [_DEPTH],
-    "eos_token_id?": (None, json_schema.COUNT, [json_schema.COUNT]),
+    "eos_token_id?": (None, json_validation.COUNT, [json_validation.COUNT]),
     "hidden_act?": str,
-    "hidden_dropout_prob?": (None, json_schema.NUMBER),
+    "hidden_dropout_prob?": (None, json_validation.NUMBER),
     "hidden_size?": _WIDTH,
     "hidden_sizes?": [_WIDTH],
     "id2label?": (None, dict, list),
     "image_size?": _SIZE,
     "intermediate_size?": _WIDTH,
-    "layer_norm_eps?": json_schema.POSITIVE,
+    "layer_norm_eps?": json_validation.POSITIVE,
     "max_position_embeddings?": _VOCABULARY,
-    "mlp_ratio?": json_schema.POSITIVE,
+    "mlp_ratio?": json_validation.POSITIVE,
     "num_attention_heads?": _DEPTH,
-    "num_channels?": json_schema.COUNT,
+    "num_channels?": json_validation.COUNT,
     "num_heads?": (_DEPTH, [_DEPTH]),
     "num_hidden_layers?": _DEPTH,
-    "num_register_tokens?": json_schema.COUNT,
-    "pad_token_id?": (None, json_schema.COUNT),
+    "num_register_tokens?": json_validation.COUNT,
+    "pad_token_id?": (None, json_validation.COUNT),
     "patch_size?": _SIZE,
     "projection_dim?": _WIDTH,
     "projection_size?": (None, _WIDTH),
-    "rope_theta?": json_schema.POSITIVE,
-    "type_vocab_size?": json_schema.COUNT,
+    "rope_theta?": json_validation.POSITIVE,
+    "type_vocab_size?": json_validation.COUNT,
     "vocab_size?": _VOCABULARY,
     "window_size?": _SIZE,
 }
@@ -57,7 +57,7 @@ _OPEN_CLIP_TOWER = {
     "hf_model_name?": str,
     "image_size?": (None, _SIZE),
     "layers?": (None, _DEPTH, [_DEPTH]),
-    "mlp_ratio?": (None, json_schema.POSITIVE),
+    "mlp_ratio?": (None, json_validation.POSITIVE),
     "patch_size?": (None, _SIZE),
     "timm_model_name?": (None, str),
     "vocab_size?": _VOCABULARY,
@@ -70,12 +70,12 @@ OPEN_CLIP = {
         "vision_cfg": _OPEN_CLIP_TOWER,
         "text_cfg": _OPEN_CLIP_TOWER,
     },
-    "preprocess_cfg?": {"mean?": [json_schema.NUMBER], "std?": [json_schema.POSITIVE]},
+    "preprocess_cfg?": {"mean?": [json_validation.NUMBER], "std?": [json_validation.POSITIVE]},
 }
 
 KERAS_HUB = {"class_name": str, "registered_name?": str, "config?": dict}
 
-POOLING = {"*": (None, bool, str, json_schema.NUMBER)}
+POOLING = {"*": (None, bool, str, json_validation.NUMBER)}
 
 _TOKEN = (str, {"content": str})
 
@@ -96,12 +96,12 @@ TOKENS = {  # of special_tokens_map.json and tokenizer_config.json
         ("additional_special_tokens?", "extra_special_tokens?"),
         (None, {"*": _TOKEN}, [_TOKEN]),
     ),
-    "model_max_length?": (None, json_schema.NUMBER),
+    "model_max_length?": (None, json_validation.NUMBER),
     "tokenizer_class?": (None, str),
-    "truncation_side?": (None, json_schema.one_of("right")),
+    "truncation_side?": (None, json_validation.one_of("right")),
 }
 
-WEIGHT_MAP = {"weight_map": {"*": json_schema.FILE_NAME}}  # of weights in several files
+WEIGHT_MAP = {"weight_map": {"*": json_validation.FILE_NAME}}  # of weights in several files
 
 
 def read_json(folder: Path, name: str, table: dict[str, Any] | None = None) -> dict:
@@ -114,4 +114,4 @@ def read_json(folder: Path, name: str, table: dict[str, Any] | None = None) -> d
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no {name} here")
-    return json_schema.read(path, table)
+    return json_validation.read(path, table)

@@ -9,13 +9,19 @@ from typing import Any
 from dual_encoder.checkpoints import Checkpoint, load_packed, unknown_names
 from dual_encoder.checkpoints.catalog_row_check import contradictions
 from dual_encoder.checkpoints.hub.cache import names_in
+from dual_encoder.checkpoints.hub_model_files import (
+    HUB,
+    KERAS,
+    fetch_model,
+    row_named,
+    with_revision,
+)
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.keras_files import read_keras
 from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
-from dual_encoder.checkpoints.repositories import HUB, KERAS, fetch_model, row_named, with_revision
 from dual_encoder.checkpoints.weight_files import CONFIGS, find
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder

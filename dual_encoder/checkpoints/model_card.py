@@ -9,7 +9,7 @@ import keras
 import yaml
 
 from dual_encoder.checkpoints.catalog_row_check import describe
-from duet import json_schema
+from duet import json_validation
 
 SCHEMA = 2  # of results.json
 
@@ -63,7 +63,7 @@ def read_results(results: str | Path | Mapping[str, Any] | None) -> dict[str, An
         where = str(path)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such results; expected a {FILE} or its folder")
-        results = json_schema.read(path)
+        results = json_validation.read(path)
     if not isinstance(results, Mapping) or results.get("schema") != SCHEMA:
         found = results.get("schema") if isinstance(results, Mapping) else None
         raise ValueError(f"{where}: expected results of schema {SCHEMA}; got {found!r}")

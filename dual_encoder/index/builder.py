@@ -18,7 +18,7 @@ from typing import Any
 from dual_encoder.index import files as index_files
 from dual_encoder.index.exact_search import Index, check_fingerprint
 from dual_encoder.index.files import WORK_FOLDER, IndexFacts, IndexRows, Shard, map_rows, write_rows
-from duet import files, json_schema
+from duet import files, json_validation
 
 SHARD_ROWS = 65_536
 
@@ -123,7 +123,7 @@ class IndexBuilder:
         paths = sorted((self.folder / WORK_FOLDER).glob("part-*.safetensors"))
         parts = [map_rows(path) for path in paths]
         for path, (_, facts) in zip(paths, parts, strict=True):
-            json_schema.check(facts, index_files.PART, where=str(path))
+            json_validation.check(facts, index_files.PART, where=str(path))
         return parts
 
     def _have(self) -> dict[str, Place]:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from dual_encoder.checkpoints.safetensors_mmap import map_tensors
-from duet import array_checksums, files, json_schema
+from duet import array_checksums, files, json_validation
 
 FILE = "index.json"
 
@@ -28,36 +28,36 @@ SCHEMA = 1
 
 _KEY, _SUM = "duet", "crc32"  # in the metadata of a file of rows
 
-_CRC = (None, json_schema.COUNT)
+_CRC = (None, json_validation.COUNT)
 
 _SHARD = {
-    "name": json_schema.FILE_NAME,
-    "count": json_schema.COUNT,
+    "name": json_validation.FILE_NAME,
+    "count": json_validation.COUNT,
     "crc32?": _CRC,
-    "*": json_schema.NO_OTHERS,
+    "*": json_validation.NO_OTHERS,
 }
 
 _FACTS = {
     "model": str,
     "fingerprint": str,
-    "embed_dim": json_schema.up_to(1 << 24),
+    "embed_dim": json_validation.up_to(1 << 24),
     "source": {"path": str, "splits?": [str]},
     "shards": [_SHARD],
-    "*": json_schema.NO_OTHERS,
+    "*": json_validation.NO_OTHERS,
 }
 
 PART = {"begun": _FACTS, "unreadable": [[str]]}  # of the facts of an unfinished index's part
 
 TABLE = _FACTS | {
-    "schema": json_schema.one_of(SCHEMA),
-    "unreadable?": json_schema.COUNT,
+    "schema": json_validation.one_of(SCHEMA),
+    "unreadable?": json_validation.COUNT,
     "approximate?": (
         None,
         {
-            "kind": json_schema.one_of("hnsw", "ivf"),
-            "file": json_schema.FILE_NAME,
-            "effort": json_schema.COUNT,
-            "crc32?": json_schema.COUNT,
+            "kind": json_validation.one_of("hnsw", "ivf"),
+            "file": json_validation.FILE_NAME,
+            "effort": json_validation.COUNT,
+            "crc32?": json_validation.COUNT,
         },
     ),
 }
@@ -210,7 +210,7 @@ def read_facts(folder: Path) -> IndexFacts:
     """
     path = folder / FILE
     try:
-        content = json_schema.read(path, TABLE, hint="delete it and build again")
+        content = json_validation.read(path, TABLE, hint="delete it and build again")
     except (FileNotFoundError, NotADirectoryError):
         if (folder / WORK_FOLDER).is_dir():
             raise ValueError(
@@ -247,7 +247,7 @@ def map_rows(path: Path) -> tuple[IndexRows, dict[str, Any]]:
         if metadata.get(_SUM, str(rows.crc32)) != str(rows.crc32):
             raise ValueError("its checksum is another")
         rows.release()
-        return rows, json_schema.parse(metadata[_KEY], name="its facts")
+        return rows, json_validation.parse(metadata[_KEY], name="its facts")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing; delete the index and build it again") from None
     except (KeyError, TypeError, ValueError) as error:

@@ -14,17 +14,17 @@ from dual_encoder.fingerprint import fingerprint
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.cocoop import CoCoOp
 from dual_encoder.prompts.coop import CoOp
-from duet import array_checksums, files, json_schema
+from duet import array_checksums, files, json_validation
 
 FORMAT = 1
 
 METHODS = {"coop": CoOp, "cocoop": CoCoOp}
 
 TABLE = {
-    "format": json_schema.one_of(FORMAT),
-    "method": json_schema.one_of(*METHODS),
+    "format": json_validation.one_of(FORMAT),
+    "method": json_validation.one_of(*METHODS),
     "class_names": [str],
-    "n_ctx": json_schema.up_to(1 << 10),
+    "n_ctx": json_validation.up_to(1 << 10),
     "position": str,
     "class_specific": bool,
     "words": (None, str),
@@ -152,7 +152,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError(f"{path}: holds no learnt prompts, as `python -m pipelines prompt` writes")
     if not array_checksums.fit(kept, tensors, kept["duet"]):
         raise ValueError(f"{path} is damaged (its checksum is another)")
-    about = json_schema.parse(kept["duet"], TABLE, name=f"{path}: its metadata")
+    about = json_validation.parse(kept["duet"], TABLE, name=f"{path}: its metadata")
     if about["n_ctx"] != tensors.get("context", np.empty((0, 0))).shape[-2]:
         raise ValueError(f"{path}: expected n_ctx vectors of each context; got others")
     if not all(np.isfinite(value).all() for value in tensors.values()):

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from dual_encoder.towers.applications import application_of
 from dual_encoder.towers.base import ImageTower
+from dual_encoder.towers.keras_applications_table import application_of
 
 
 @keras.saving.register_keras_serializable("duet")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duet import json_schema
+from duet import json_validation
 
 COSTS = "deployment"  # folder in that of the comparison: what each method costs to run
 
@@ -38,5 +38,5 @@ def costs(method: str, about: About) -> dict[str, Any] | None:
     path = about.out / COSTS / f"{method}.json"
     if not path.is_file():
         return None
-    row = json_schema.read(path, {"serving_seconds": json_schema.NUMBER}, hint="delete it")
+    row = json_validation.read(path, {"serving_seconds": json_validation.NUMBER}, hint="delete it")
     return row if row.pop("serving_seconds") == about.seconds else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.comparison.comparison_settings import About
 
 if TYPE_CHECKING:
-    from pipelines.comparison.jobs import Job
+    from pipelines.comparison.job_definitions import Job
     from pipelines.methods.method import Run
 
 

@@ -21,11 +21,11 @@ class NextSteps:
 
 def find(out: Path) -> NextSteps | None:
     """Of the comparison in a folder; None where it recommends nothing that can be used."""
-    from pipelines.prediction import model_source
+    from pipelines.prediction import resolve_model
     from pipelines.runs.rerun_command import program
 
     try:
-        found = model_source.find(model_source.Source(str(out)))
+        found = resolve_model.find(resolve_model.Source(str(out)))
     except (ValueError, FileNotFoundError):
         return None
     commands = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from duet import files
-from pipelines.comparison import budget, fit_with_costs, folds, jobs
-from pipelines.comparison import finetune_recipes as comparison_recipes
+from pipelines.comparison import budget, fit_with_costs, folds, job_definitions
+from pipelines.comparison import recipe_options as comparison_recipes
 from pipelines.comparison.comparison_settings import About
 from pipelines.comparison.folds import Fold
 from pipelines.comparison.fork_server import Call, Outcome
-from pipelines.comparison.jobs import FAILED, LOG, Job
+from pipelines.comparison.job_definitions import FAILED, LOG, Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.progress_display import Display
 from pipelines.comparison.worker_pool import Workers
@@ -83,7 +83,7 @@ def plan(
     if budget.seconds(options.budget) is not None:
         speed = workers.call(Call(budget.measured_speed, (options.model,)))
     chosen, left_out = budget.within(options, manifest, recipes, speed=speed)
-    if STOCK in chosen and not jobs.stocked(chosen):
+    if STOCK in chosen and not job_definitions.stocked(chosen):
         chosen.remove(STOCK)
         left_out = {**left_out, STOCK: "no method is left whose seeds it could average"}
     chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
@@ -95,7 +95,7 @@ def plan(
     job_of: dict[str, list[Job]] = {}
     for name in chosen:
         made = [
-            jobs.of(METHODS[name], fold.options, recipes, out=fold.out, images=images)
+            job_definitions.of(METHODS[name], fold.options, recipes, out=fold.out, images=images)
             for fold in divisions
         ]
         job_of[name] = [

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pipelines.comparison import recommendation
-from pipelines.comparison.jobs import Job
+from pipelines.comparison.job_definitions import Job
 from pipelines.reporting import number_format
 from pipelines.runs import results
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.comparison import jobs, learning_curve, pooled, recommendation
-from pipelines.comparison.jobs import Job
+from pipelines.comparison import job_definitions, learning_curve, pooled, recommendation
+from pipelines.comparison.job_definitions import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
 from pipelines.costs import training_levels_and_money as costs_training
@@ -91,8 +91,8 @@ def _curve_cells(made: Plan, options: Options) -> Iterator[tuple[str, int, Path]
     first = made.folds[0]
     for method in made.folders:
         row = METHODS[method]
-        if jobs.has_curve(row, first.options):
-            for folder, shots in jobs.curve_cells(first.out, row, first.options).items():
+        if job_definitions.has_curve(row, first.options):
+            for folder, shots in job_definitions.curve_cells(first.out, row, first.options).items():
                 yield method, shots, folder
 
 

@@ -18,7 +18,7 @@ import dual_encoder
 import tfrecords
 from duet import files
 from pipelines.comparison.comparison_settings import COSTS, About, costs
-from pipelines.costs import flops, serving
+from pipelines.costs import flops, serving_measurement
 from pipelines.deployment import saved_model
 from pipelines.deployment.load_classifier import Deployable
 from pipelines.methods import prompts
@@ -72,8 +72,9 @@ def measured(
 
     Returns:
         `image_size`; `flops` of an image; `parameters` of the network that answers; `bytes` of
-        the SavedModel; `load_seconds`, `peak_rss_bytes` and `batches` of `cost.serving`; `like`,
-        the method that shares these four, with the same network; `note`. None where unknown.
+        the SavedModel; `load_seconds`, `peak_rss_bytes` and `batches` of
+        `costs.serving_measurement`; `like`, the method that shares these four, with the same
+        network; `note`. None where unknown.
     """
     row: dict[str, Any] = dict.fromkeys(
         ("image_size", "flops", "parameters", *SERVED, "like", "note")
@@ -144,6 +145,8 @@ def _served(found: Deployable, about: About) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         saved_model.write(found, Path(temporary), top=5)
         return {
-            "bytes": serving.bytes_on_disk(temporary),
-            **serving.serving(temporary, images, batch_sizes=BATCH_SIZES, seconds=about.seconds),
+            "bytes": serving_measurement.bytes_on_disk(temporary),
+            **serving_measurement.serving(
+                temporary, images, batch_sizes=BATCH_SIZES, seconds=about.seconds
+            ),
         }

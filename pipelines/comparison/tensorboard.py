@@ -22,7 +22,7 @@ def write(directory: Path, document: dict[str, Any], mistakes: list[dict[str, An
 
     Args:
         directory: `tensorboard` in the folder of the comparison; rewritten.
-        document: of `compared.document`.
+        document: of `results_document.document`.
         mistakes: of `mistakes.rows`.
     """
     import shutil

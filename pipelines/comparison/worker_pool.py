@@ -1,11 +1,12 @@
 """Client of the worker processes; a process that dies is an error of its call."""
 
+import contextlib
 import os
 import pickle
-import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from typing import IO, Any
 
@@ -102,20 +103,24 @@ class Workers:
 
 
 def _stop(worker: int | None, replies: IO[bytes]) -> None:
-    """Let it finish its step and save; after `PATIENCE`, no more."""
+    """Let it finish its step and save; after `PATIENCE`, no more. Takes all that it replies."""
     if worker is None:
         return
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(worker, number)
-        except ProcessLookupError:
-            return
-        while select.select([replies], [], [], PATIENCE)[0]:
-            try:
-                if isinstance(pickle.load(replies), Ended):
-                    return
-            except (EOFError, pickle.UnpicklingError):
-                return
+    _signal(worker, signal.SIGTERM)
+    end = threading.Timer(PATIENCE, _signal, (worker, signal.SIGKILL))
+    end.start()
+    try:
+        while not isinstance(pickle.load(replies), Ended):
+            pass
+    except (EOFError, pickle.UnpicklingError):
+        return
+    finally:
+        end.cancel()
+
+
+def _signal(worker: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        os.kill(worker, number)
 
 
 def _why(status: int) -> str:

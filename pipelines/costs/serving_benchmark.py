@@ -1,7 +1,7 @@
 """Script that measures the speed of a SavedModel in a separate process; needs only TensorFlow.
 
 Reads a line of JSON and image files from standard input, writes a line of JSON: see
-`cost.serving`.
+`costs.serving_measurement`.
 """
 
 import json

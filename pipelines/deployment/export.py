@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from duet import json_schema
+from duet import json_validation
 from pipelines.deployment import litert, model_card, onnx_openvino, quantization_loss, saved_model
 from pipelines.deployment.load_classifier import Deployable
 from pipelines.metrics import multilabel
@@ -60,7 +60,7 @@ def finished(options: Any) -> dict[str, Any] | None:
     out, model = Path(options.out), Path(options.model)
     folder.tidy(out)
     try:
-        document = json_schema.read(out / ABOUT)
+        document = json_validation.read(out / ABOUT)
     except (OSError, ValueError):  # there is none, or it is damaged
         return None
     written = (out / ABOUT).stat().st_mtime

@@ -9,7 +9,7 @@ from keras import ops
 
 import classifiers
 import dual_encoder
-from duet import json_schema, private_api
+from duet import json_validation, private_api
 from pipelines.runs import models
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ FACTS = {
     "class_names": [str],
     "multi_label": bool,
     "preprocessing": {
-        "image_size": json_schema.up_to(1 << 14),
-        "resize?": json_schema.one_of("crop", "squash"),
-        "interpolation?": json_schema.one_of("bicubic", "bilinear"),
-        "crop_fraction?": json_schema.POSITIVE,
-        "*": json_schema.NO_OTHERS,
+        "image_size": json_validation.up_to(1 << 14),
+        "resize?": json_validation.one_of("crop", "squash"),
+        "interpolation?": json_validation.one_of("bicubic", "bilinear"),
+        "crop_fraction?": json_validation.POSITIVE,
+        "*": json_validation.NO_OTHERS,
     },
 }
 

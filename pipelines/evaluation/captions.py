@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dual_encoder import row_length
+from duet import unit_rows
 from pipelines.evaluation import captions_report
 from pipelines.metrics import retrieval
-from pipelines.runs import features as runs_features
 from pipelines.runs import folder, results
 from pipelines.runs.config import write_config
+from pipelines.runs.feature_cache import FeatureCache
 from tfrecords import image_reencoding
 
 if TYPE_CHECKING:
@@ -68,10 +69,15 @@ def evaluate(
     """
     start = time.perf_counter()
     with folder.filled_at_once(out) as staging:
-        found = embed(options, model, manifest.split(options.split).count)
+        cache = FeatureCache(
+            Path(options.features) if options.features else None,
+            options.data,
+            manifest,
+            batch_size=options.batch_size,
+        )
+        found = embed(options, model, cache)
         distractors = [
-            _images(options, model, split, manifest.split(split).count).values
-            for split in options.distractors or ()
+            unit_rows.unit(cache.read(model, split).values) for split in options.distractors or ()
         ]
         more = np.concatenate(distractors) if distractors else None
         places = retrieval.both_ways(found.images, found.captions, found.owner, distractors=more)
@@ -87,13 +93,12 @@ def evaluate(
     return document
 
 
-def embed(options: Any, model: "DualEncoder", count: int) -> Captioned:
+def embed(options: Any, model: "DualEncoder", cache: FeatureCache) -> Captioned:
     """Embeds the images and captions of the split."""
     import tfrecords
 
-    start = time.perf_counter()
-    images = _images(options, model, options.split, count)
-    rate = count / (time.perf_counter() - start)
+    images = cache.read(model, options.split)
+    rate = len(images.values) / max(images.seconds, 1e-9)
     texts: list[str] = []
     owner: list[int] = []
     ids: list[int] = []
@@ -102,28 +107,16 @@ def embed(options: Any, model: "DualEncoder", count: int) -> Captioned:
         texts += chosen
         owner += [row] * len(chosen)
         ids.append(example.id)
-    if not np.array_equal(ids, images.labels):
+    if not np.array_equal(ids, cache.labels(options.split)[0]):
         raise RuntimeError(f"{options.data} changed while it was read")
     return Captioned(
-        images.values, np.array(ids), encode_captions(model, texts), texts, np.array(owner), rate
+        unit_rows.unit(images.values),
+        np.array(ids),
+        encode_captions(model, texts),
+        texts,
+        np.array(owner),
+        rate,
     )
-
-
-def _images(options: Any, model: "DualEncoder", split: str, count: int) -> runs_features.Features:
-    """Returns the embeddings of a split's images, with ids as labels."""
-    import tfrecords
-
-    batches = tfrecords.load(
-        options.data,
-        split,
-        batch_size=min(options.batch_size, count),
-        tokenizer=model.tokenizer,
-        **model.preprocessing,
-    )
-    with tfrecords.naming_damage(options.data):
-        return runs_features.compute(
-            model.encode_image, batches, count=count, what=f"encoding images of {split}"
-        )
 
 
 def encode_captions(model: "DualEncoder", texts: Sequence[str]) -> np.ndarray:

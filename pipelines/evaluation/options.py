@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-OF_ZERO_SHOT = ("templates", "domain", "class_names", "language", "prompts", "features")
+OF_ZERO_SHOT = ("templates", "domain", "class_names", "language", "prompts")
 
 OF_RETRIEVAL = ("captions_per_image", "distractors")
 
@@ -37,7 +37,7 @@ class Options:
         prompts: file of prompts learnt with this model and these class names, written by
             `prompt`, in place of templates.
         features: folder of a feature cache, such as that of a comparison: cached images are not
-            encoded again, others are added; default: no cache.
+            encoded again, others are added; default: no cache. Not with protocol classifier.
         captions_per_image: in retrieval, use only the first captions of each image; default: all.
         distractors: in retrieval, further splits whose images are searched too.
         batch_size: images per batch.

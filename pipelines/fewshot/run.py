@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.fewshot import grid, sampling
-from pipelines.fewshot.document import in_words, results_of
+from pipelines.fewshot.cell_results import in_words, results_of
 from pipelines.fewshot.grid import Cell
 from pipelines.fewshot.options import FREE, RANGES, Options, check, check_records
 from pipelines.fewshot.shared_features import BATCH, Grid, feature_folder, prompt_options
@@ -23,7 +23,7 @@ from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
-    from pipelines.methods.feature_task import Task
+    from pipelines.methods.few_shot_task import Task
     from pipelines.methods.method import Fitted
     from tfrecords import Manifest
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from pipelines.fewshot import sampling
 from pipelines.fewshot.grid import Cell
-from pipelines.methods.feature_task import PromptOptions, Rows, Task
+from pipelines.methods.few_shot_task import PromptOptions, Rows, Task
 from pipelines.runs.feature_cache import FeatureCache
-from pipelines.runs.features import Features
+from pipelines.runs.image_features import Features
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder

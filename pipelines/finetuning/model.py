@@ -17,7 +17,7 @@ from pipelines.methods.method import Fitted, Method
 from pipelines.methods.registry import METHODS, taken_by
 from pipelines.runs import models as runs_models
 from pipelines.runs import runtime
-from pipelines.runs.features import Features, compute
+from pipelines.runs.image_features import Features, compute
 
 if TYPE_CHECKING:
     from pipelines.finetuning.options import Options

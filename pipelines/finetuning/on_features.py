@@ -14,7 +14,7 @@ from pipelines.finetuning import model as finetuning_model
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.model import Adapted
 from pipelines.methods import zero_shot_probe_tip_adapter
-from pipelines.methods.feature_task import Rows, Task
+from pipelines.methods.few_shot_task import Rows, Task
 from pipelines.methods.method import Fitted
 from pipelines.methods.registry import METHODS
 from pipelines.runs.feature_cache import FeatureCache

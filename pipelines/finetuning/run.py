@@ -72,7 +72,7 @@ def _fitted(
 ) -> Run | None:
     import keras
 
-    from pipelines.finetuning import auto, evaluation, on_features, output_files, stock
+    from pipelines.finetuning import auto_method, evaluation, on_features, output_files, stock
     from pipelines.runs import predictions
 
     asked, devices = options, strategies.describe(strategy)
@@ -85,7 +85,7 @@ def _fitted(
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
     options = options if asked.stock else _settled(options, data)
-    if options.method == auto.TOWER and asked.method == "auto" and asked.wise_ft is None:
+    if options.method == auto_method.TOWER and asked.method == "auto" and asked.wise_ft is None:
         options, extra["auto"] = _chosen(options, data, out=out, strategy=strategy, claim=claim)
     extra["method"] = STOCK if asked.stock else options.method
     if asked.stock:
@@ -128,11 +128,11 @@ def _chosen(
     claim: Callable[[], None],
 ) -> tuple["Options", dict[str, Any]]:
     """The options of what `auto` is for these images, and why."""
-    from pipelines.finetuning import auto
+    from pipelines.finetuning import auto_method
 
     train = partial(_train, strategy=strategy, claim=claim)
     devices = strategy.num_replicas_in_sync
-    found = auto.choose(train, options, data, out=out, claim=claim, devices=devices)
+    found = auto_method.choose(train, options, data, out=out, claim=claim, devices=devices)
     print(f"auto: {found['method']}; {found['why']}")
     if METHODS[found["method"]].fit is not None:
         options = dataclasses.replace(options, method=found["method"], wise_ft="no")

@@ -9,7 +9,7 @@ from classifiers import averaged_weights
 from pipelines.finetuning.model import Adapted
 from pipelines.metrics import multilabel as several
 from pipelines.metrics import seen_unseen
-from pipelines.runs import features as runs_features
+from pipelines.runs import image_features as runs_features
 
 
 class Forgetting(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dual_encoder import weight_interpolation
-from duet import files, json_schema
+from duet import files, json_validation
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
@@ -57,14 +57,14 @@ def choose(rows: list[dict[str, Any]]) -> float:
     return max(allowed, key=lambda row: (row["seen_top1"], -row["alpha"]))["alpha"]
 
 
-POINT = {"alpha": json_schema.NUMBER, "seen_top1": json_schema.NUMBER}
+POINT = {"alpha": json_validation.NUMBER, "seen_top1": json_validation.NUMBER}
 
 TABLE = {
-    "chosen": json_schema.NUMBER,
+    "chosen": json_validation.NUMBER,
     "classes": list,
     "curve": [POINT],
     "right?": [bool],
-    "seconds": json_schema.NUMBER,
+    "seconds": json_validation.NUMBER,
 }
 
 SET_ASIDE = "set-aside"  # folder of the training by which alpha is chosen
@@ -82,7 +82,7 @@ def choose_alpha(
     """
     kept = directory / "alpha.json"
     if kept.is_file():
-        known = json_schema.read(kept, TABLE, hint="delete it, and alpha is chosen again")
+        known = json_validation.read(kept, TABLE, hint="delete it, and alpha is chosen again")
         if "right" in known:  # an older Duet kept none
             return known
     if len(data.parts.seen) < classes.ENOUGH:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.methods.feature_task import Task
+from pipelines.methods.few_shot_task import Task
 from pipelines.methods.method import Fitted
 
 

@@ -19,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.methods.feature_task import Task
+    from pipelines.methods.few_shot_task import Task
     from pipelines.runs.predictions import Predictions
 
 

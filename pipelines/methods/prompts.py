@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from duet import unit_rows
 from pipelines.methods import training_loop
-from pipelines.methods.feature_task import PromptOptions, Task
+from pipelines.methods.few_shot_task import PromptOptions, Task
 from pipelines.methods.method import Fitted
 
 if TYPE_CHECKING:

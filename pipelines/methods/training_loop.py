@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.methods.embedding_batches import Embedded
+from pipelines.methods.cached_embedding_batches import Embedded
 from pipelines.training import small_set_batch_size
 
 DIVERGED = 1000  # the last loss over the first, from which on the weights are of no use

@@ -8,7 +8,7 @@ import numpy as np
 
 from duet import unit_rows
 from pipelines.methods import training_loop
-from pipelines.methods.feature_task import Task
+from pipelines.methods.few_shot_task import Task
 from pipelines.methods.method import Fitted
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from duet import files, json_schema
+from duet import files, json_validation
 from pipelines.prediction import answers
 from pipelines.prediction.answers import Answer
 
@@ -19,7 +19,7 @@ ROW = {
     "label?": (None, str),
     "labels?": [str],
     "candidates?": [str],
-    "classes?": [{"class": str, "probability": json_schema.NUMBER}],
+    "classes?": [{"class": str, "probability": json_validation.NUMBER}],
 }
 SHEET = "sheet"  # the one thing that may be another when the command is given again
 
@@ -46,7 +46,7 @@ class Journal:
         self.unreadable: dict[str, str] = {}
         path = self.folder / ABOUT
         if path.is_file():
-            _check_same(json_schema.read(path), about, self.folder)
+            _check_same(json_validation.read(path), about, self.folder)
         files.write(path, json.dumps(about))
         self._read()
 
@@ -83,7 +83,7 @@ class Journal:
             os.truncate(path, len(whole))
         self._take(
             [
-                json_schema.parse(line, ROW, name=f"{path}, line {number}", hint="delete it")
+                json_validation.parse(line, ROW, name=f"{path}, line {number}", hint="delete it")
                 for number, line in enumerate(whole.splitlines(), 1)
             ]
         )
@@ -98,7 +98,7 @@ def begun(out: Path) -> dict[str, Any] | None:
     """What the journal of a file is about; {} if it was being removed, None if there is none."""
     path = folder_of(out) / ABOUT
     if path.is_file():
-        return json_schema.read(path)
+        return json_validation.read(path)
     return {} if path.parent.is_dir() else None
 
 

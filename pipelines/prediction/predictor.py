@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import array_checksums, exception_summary, json_schema, regular_files
+from duet import array_checksums, exception_summary, json_validation, regular_files
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import (
     litert,
@@ -19,9 +19,9 @@ from pipelines.deployment import (
     saved_model,
 )
 from pipelines.metrics import multilabel
-from pipelines.prediction import model_source as prediction_source
+from pipelines.prediction import resolve_model as prediction_source
 from pipelines.prediction.answers import Answer, answer
-from pipelines.prediction.model_source import Source
+from pipelines.prediction.resolve_model import Source
 from pipelines.prediction.uncertainty import Sure, sure_of
 from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import class_prompt_files, finite_answers, resume_check
@@ -102,7 +102,7 @@ def load(
         beside = (path if path.is_dir() else path.parent) / deployment_export.ABOUT
         if not (sure or found.multi_label) or not beside.is_file():
             return found
-        return found.knowing(json_schema.read(beside), sure=sure)
+        return found.knowing(json_validation.read(beside), sure=sure)
     asked = prediction_source.find(
         Source(model, _tuple(class_names), _tuple(templates), prompts, data)
     )
@@ -131,7 +131,7 @@ def _of_litert(path: Path) -> Predictor:
     data = path.read_bytes()
     try:
         text = litert_metadata.read(data)[litert_metadata.PREPROCESSING]
-        facts = json_schema.parse(text, load_classifier.FACTS, name="its metadata")
+        facts = json_validation.parse(text, load_classifier.FACTS, name="its metadata")
         read = litert.reader(data)
     except (KeyError, ValueError, RuntimeError) as error:
         raise ValueError(f"--model: {path} is no LiteRT file that export wrote ({error})") from None
@@ -159,7 +159,7 @@ def _of_onnx(path: Path) -> Predictor:
     about, read = onnx_openvino.READERS[format]
     try:
         facts = about(path)
-        json_schema.check(facts, load_classifier.FACTS)
+        json_validation.check(facts, load_classifier.FACTS)
         function = read(path)
     except Exception as error:  # of either library: nothing in common
         reason = exception_summary.first_line(error)
@@ -184,9 +184,9 @@ def _of_saved_model(folder: Path) -> Predictor:
             f"--model: {folder} is no SavedModel that export wrote ({reason})"
         ) from error
     beside = folder / deployment_export.ABOUT
-    more = json_schema.read(beside, {"multi_label?": bool}) if beside.is_file() else {}
+    more = json_validation.read(beside, {"multi_label?": bool}) if beside.is_file() else {}
     facts = {**about, "multi_label": more.get("multi_label", False)}
-    json_schema.check(facts, load_classifier.FACTS, where=str(folder))
+    json_validation.check(facts, load_classifier.FACTS, where=str(folder))
     return _of_facts(facts, probabilities, folder)
 
 

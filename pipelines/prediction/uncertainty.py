@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import json_schema
+from duet import json_validation
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Sure:
 
 
 TABLE = {
-    "temperature": json_schema.POSITIVE,
-    "none_of_these": {"threshold": json_schema.NUMBER},
-    "sets": {"threshold": (None, json_schema.NUMBER)},
+    "temperature": json_validation.POSITIVE,
+    "none_of_these": {"threshold": json_validation.NUMBER},
+    "sets": {"threshold": (None, json_validation.NUMBER)},
 }
 
 
@@ -45,7 +45,7 @@ def sure_of(document: Mapping[str, Any] | None) -> Sure | None:
     found = (document or {}).get("certainty")
     if not found:
         return None
-    json_schema.check(found, TABLE, where="certainty")
+    json_validation.check(found, TABLE, where="certainty")
     return Sure(
         float(found["temperature"]),
         float(found["none_of_these"]["threshold"]),

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipelines.published.measured_figures import Measured
+from pipelines.published.allowed_terms import ALL, MEASURES, PROMPTS
+from pipelines.published.run_metrics import Measured
 from pipelines.published.table import Figure, Split, datasets
-from pipelines.published.vocabulary import ALL, MEASURES, PROMPTS
 from tfrecords import DATASETS
 
 POINTS, ERRORS = 1.5, 3  # the least tolerance, and standard errors

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pipelines.published.allowed_terms import MEASURES
 from pipelines.published.match import Comparison
-from pipelines.published.measured_figures import Measured
+from pipelines.published.run_metrics import Measured
 from pipelines.published.table import FIELDS, Figure
-from pipelines.published.vocabulary import MEASURES
 from pipelines.runs.text_table import aligned
 
 NEAREST = 3  # figures to show where none can be compared

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from duet import json_schema
-from pipelines.published.measured_figures import Measured, checkpoint, on_all_classes
-from pipelines.published.vocabulary import ALL
+from duet import json_validation
+from pipelines.published.allowed_terms import ALL
+from pipelines.published.run_metrics import Measured, checkpoint, on_all_classes
 from tfrecords import DATASETS
 
 FILE = "results.json"
@@ -62,7 +62,7 @@ def read(run: str) -> list[Measured]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    return json_schema.read(path, NEEDED, name=f"{path}: not the results of a run")
+    return json_validation.read(path, NEEDED, name=f"{path}: not the results of a run")
 
 
 def _evaluated(document: dict[str, Any], folder: Path) -> list[Measured]:

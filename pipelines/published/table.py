@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.published.vocabulary import ALL, MEASURES, METHODS, PROMPTS
+from pipelines.published.allowed_terms import ALL, MEASURES, METHODS, PROMPTS
 
 HERE = Path(__file__).parent
 
@@ -51,7 +51,7 @@ class Figure:
 
     Attributes:
         dataset: a name of `datasets.yaml`; model: a checkpoint's name, or another where `unlisted`.
-        method: one of `METHODS` of `vocabulary`, as are measure and prompts.
+        method: one of `METHODS` of `allowed_terms`, as are measure and prompts.
         value: in per cent.
         source: where it was published: a project and its commit, a thread or a paper.
         measure: of `MEASURES`.

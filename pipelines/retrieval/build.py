@@ -23,6 +23,7 @@ def build(options: Options) -> DualEncoder:
 
     folder = Path(options.index)
     name, source = _what_to_build(options)
+    _check_features(options, source)
     store = tfrecords.images_of(**source)
     listing = store.listing()
     for note in getattr(store, "notes", ()):
@@ -59,7 +60,9 @@ def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
     if todo:  # parts, and the index that is made of them
         room = 2 * 4.0 * len(todo) * facts.embed_dim
         print(files.room(builder.folder, room, what="embeddings"))
-    if options.runner == "beam":
+    if todo and options.features:
+        parallel_embedding.embed_through_cache(todo, job, model, cache=Path(options.features))
+    elif options.runner == "beam":
         parallel_embedding.embed_with_beam(todo, job, options=options.beam_options)
     else:
         _embed_with_bar(todo, job, model, total=len(listing))
@@ -88,6 +91,17 @@ def _what_to_build(options: Options) -> tuple[str, dict[str, Any]]:
             raise ValueError(f"--build: expected {' and '.join(missing)}; got none") from None
         source, model = source or facts.source, model or facts.model
     return model, source
+
+
+def _check_features(options: Options, source: dict[str, Any]) -> None:
+    """Raises ValueError for `--features` with what its cache has no part in."""
+    if options.features is None:
+        return
+    if source.get("kind") != "records":
+        raise ValueError(f"--features goes with records (--data), not with {source['path']}")
+    for name, usual in (("runner", "local"), ("first_frame", False), ("max_pixels", None)):
+        if getattr(options, name) != usual:
+            raise ValueError(f"--features does not go with --{name.replace('_', '-')}")
 
 
 def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> None:

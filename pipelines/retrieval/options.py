@@ -16,6 +16,8 @@ class Options:
         folder: with --build, a folder of images, including subfolders; later, its new location.
         data: with --build, a folder of records in place of --folder; later, its new location.
         splits: with --build --data, the splits to index; default: all.
+        features: with --build of records, folder of a feature cache, such as that of a comparison:
+            cached images are not embedded again, others are added; default: no cache.
         model: a checkpoint's name, a .keras file or the folder of a training run; default: the
             index's model.
         query: one or several texts to search images for.
@@ -43,6 +45,7 @@ class Options:
     folder: str | None = None
     data: str | None = None
     splits: list[str] | None = None
+    features: str | None = None
     model: str | None = None
     query: list[str] | None = None
     queries: str | None = None

@@ -1,4 +1,4 @@
-"""Embed images in parts: in this process or on Apache Beam workers."""
+"""Embed images in parts: in this process, through the feature cache, or on Beam workers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from duet import unit_rows
 from pipelines.retrieval.encode import encode_images
+from pipelines.runs.feature_cache import FeatureCache
 from pipelines.runs.models import load_dual_encoder
 
 if TYPE_CHECKING:
@@ -76,6 +78,27 @@ def embed_here(
     finally:
         if names or unreadable:
             keep()
+
+
+def embed_through_cache(
+    named: Sequence[Named], job: Job, model: "DualEncoder", *, cache: Path
+) -> None:
+    """Embeds images of records by the feature cache in the folder `cache`, which keeps them."""
+    import tfrecords
+
+    source = job.facts.source
+    store = tfrecords.ImageRecords(Path(source["path"]), tuple(source["splits"]))
+    manifest = tfrecords.Manifest.read(store.path)
+    kept = FeatureCache(cache, str(store.path), manifest, batch_size=job.batch_size)
+    places = [store.place(stamp) for _, stamp in named]
+    for split in dict.fromkeys(split for split, _ in places):
+        rows = [row for row, place in enumerate(places) if place[0] == split]
+        ids = kept.labels(split)[0][[places[row][1] for row in rows]]
+        found = unit_rows.unit(kept.read(model, split, ids).values)
+        for first in range(0, len(rows), PART):
+            part = rows[first : first + PART]
+            names, stamps = [named[row][0] for row in part], [named[row][1] for row in part]
+            _keep(job, names, stamps, found[first : first + PART], [])
 
 
 def embed_with_beam(named: Sequence[Named], job: Job, *, options: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
-from duet import files, json_schema
+from duet import files, json_validation
 from pipelines.runs import command_help, hub_revision, rerun_command
 from pipelines.runs.help_groups import USUAL
 
@@ -109,7 +109,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not YAML ({error})") from None
     if not isinstance(found, dict):
         raise ValueError(
-            f"{path}: expected lines like `epochs: 10`; got {json_schema.shown(found)}"
+            f"{path}: expected lines like `epochs: 10`; got {json_validation.shown(found)}"
         )
     return found
 

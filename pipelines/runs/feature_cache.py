@@ -20,7 +20,7 @@ import numpy as np
 
 from duet import files
 from pipelines.runs import safetensors_files
-from pipelines.runs.features import Features, encoded, encoder
+from pipelines.runs.image_features import Features, encoded, encoder
 
 if TYPE_CHECKING:
     import keras
@@ -50,11 +50,17 @@ class FeatureCache:
     _fingerprints: dict[int, tuple[Any, str]] = field(default_factory=dict, repr=False)
 
     def labels(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and labels of a split in stored order; see `tfrecords.labels`."""
+        """Ids and labels of a split in stored order; see `tfrecords.labels`.
+
+        Images of a split without labels are their own: the ids again.
+        """
         import tfrecords
 
         if split not in self._labels:
-            self._labels[split] = tfrecords.labels(self.data, split)
+            if self.manifest.split(split).labels:
+                self._labels[split] = tfrecords.labels(self.data, split)
+            else:
+                self._labels[split] = (tfrecords.image_ids(self.data, split),) * 2
         return self._labels[split]
 
     def read(
@@ -127,9 +133,13 @@ class FeatureCache:
         if folder is not None:
             width = max(getattr(model, "embed_dim", 0), model.image_tower.output_dim)
             files.room(folder, 4.0 * len(ids) * width, what=f"features of {split}")
-        which = None if len(ids) == self.manifest.split(split).count else tuple(ids.tolist())
-        load = partial(tfrecords.load, self.data, split, ids=which, **_of_view(view))
-        size = min(self.batch_size, len(ids) if view else self.manifest.split(split).count)
+        info = self.manifest.split(split)
+        which = None if len(ids) == info.count else tuple(ids.tolist())
+        words = None if info.labels else getattr(model, "tokenizer", None)  # of captions
+        load = partial(
+            tfrecords.load, self.data, split, ids=which, tokenizer=words, **_of_view(view)
+        )
+        size = min(self.batch_size, len(ids) if view else info.count)
         what = f"embedding {split}" + (f", view {view + 1}" if view else "")
         with tfrecords.naming_damage(self.data):
             encode, batches = encoder(model), load(batch_size=size, **model.preprocessing)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import files, json_schema, private_api
+from duet import files, json_validation, private_api
 from pipelines.runs import runtime
 
 HALF = ("mixed_bfloat16", "mixed_float16")
@@ -27,7 +27,7 @@ LEAST = 10**11  # images times weights: 1,100 of a ViT-B, a minute or two, or 30
 
 FURTHEST = 1e-2  # cosine distance
 
-_FOUND = {"seconds": json_schema.POSITIVE, "distance": json_schema.NUMBER}
+_FOUND = {"seconds": json_validation.POSITIVE, "distance": json_validation.NUMBER}
 
 MEASURED = {"*": {"float32": _FOUND, "*": _FOUND}}  # by model and precision
 
@@ -97,7 +97,7 @@ def fastest(name: str, read: Callable[[str], Any]) -> str:
     path = Path(folder).expanduser() / FILE if folder else None
     kept: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
-        kept = json_schema.read(path, MEASURED) if path else {}
+        kept = json_validation.read(path, MEASURED) if path else {}
     if key not in kept:
         kept = {**kept, key: _measured(name, read)}
         if path:

@@ -53,7 +53,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from duet import files, json_schema
+from duet import files, json_validation
 from pipelines.runs.peak_memory import peak_rss_bytes as peak_rss_bytes
 
 SCHEMA = 2
@@ -80,7 +80,7 @@ REQUIRED = (
 
 
 _TABLE: dict[str, Any] = {
-    "schema": json_schema.one_of(SCHEMA),
+    "schema": json_validation.one_of(SCHEMA),
     **dict.fromkeys(("command?", "dataset?", "split?", "model?", "method?", "protocol?"), str),
     **dict.fromkeys(("metrics?", "intervals?", "cost?", "config?", "versions?"), dict),
     **dict.fromkeys(("per_class?", "confusion_matrix?", "rows?", "pairs?", "history?"), list),
@@ -184,4 +184,4 @@ def read(path: str | Path) -> dict[str, Any]:
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"no results at {path}: has the run finished?")
-    return json_schema.read(path, _TABLE)
+    return json_validation.read(path, _TABLE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duet
-from duet import files, json_schema
+from duet import files, json_validation
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -120,6 +120,8 @@ def _read(out: Path) -> Origin:
     """What is kept in a folder; {} where a run of an older Duet kept nothing."""
     path = out / FILE
     try:
-        return json_schema.read(path, TABLE, name=f"{path} is damaged", hint="give another --out")
+        return json_validation.read(
+            path, TABLE, name=f"{path} is damaged", hint="give another --out"
+        )
     except FileNotFoundError:
         return {}

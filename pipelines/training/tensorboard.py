@@ -83,9 +83,12 @@ class ImageGrid(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         import tensorflow as tf
 
+        import tfrecords
+
         if self.model.optimizer.iterations.numpy():
             return  # shown already
-        x, y, _ = next(iter(self.load()))
+        with tfrecords.looking():
+            x, y, _ = next(iter(self.load()))
         images = np.asarray(x["image"])[: self.count]
         captions = self.describe(x, y)[: self.count]
         with tf.summary.create_file_writer(str(self.directory / "images")).as_default(step=0):

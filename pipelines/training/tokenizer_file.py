@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duet import files, json_schema
+from duet import files, json_validation
 
 if TYPE_CHECKING:
     from dual_encoder import Tokenizer
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 TABLE = {
     "json": str,
-    "context_length": json_schema.up_to(1 << 20),
-    "pad_id": json_schema.COUNT,
-    "end_id": json_schema.COUNT,
+    "context_length": json_validation.up_to(1 << 20),
+    "pad_id": json_validation.COUNT,
+    "end_id": json_validation.COUNT,
     "cleaning": str,
     "pad_to_context": bool,
-    "*": json_schema.NO_OTHERS,
+    "*": json_validation.NO_OTHERS,
 }
 
 
@@ -27,7 +27,7 @@ def read_tokenizer(path: Path) -> "Tokenizer | None":
 
     if not path.is_file():
         return None
-    return dual_encoder.Tokenizer.from_config(json_schema.read(path, TABLE))
+    return dual_encoder.Tokenizer.from_config(json_validation.read(path, TABLE))
 
 
 def write_tokenizer(tokenizer: "Tokenizer", path: Path) -> None:

@@ -9,13 +9,13 @@ from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import dataset
 from tfrecords.sources.class_folders import class_folder
 from tfrecords.sources.exclusion_filter import excluded
-from tfrecords.sources.labels_csv import labels
-from tfrecords.sources.tfds import TfdsSource, tfds_source
-from tfrecords.sources.unpacked_archives import (
+from tfrecords.sources.labels_table import labels
+from tfrecords.sources.published_archive_layouts import (
     is_published_layout,
     other_layout,
     published,
 )
+from tfrecords.sources.tfds import TfdsSource, tfds_source
 from tfrecords.sources.webdataset import webdataset
 from tfrecords.sources.wrappers import Limited, Merged, WithValidation
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import keras
-
 from dual_encoder.checkpoints.huggingface import defaults
 from dual_encoder.checkpoints.huggingface.defaults import Config
 from dual_encoder.checkpoints.huggingface.tower_sizes import (
@@ -14,6 +12,7 @@ from dual_encoder.checkpoints.huggingface.tower_sizes import (
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
 from dual_encoder.model import DualEncoder
+from dual_encoder.projection import siglip_heads
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer
 
@@ -101,9 +100,6 @@ def siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | Non
     return DualEncoder(
         image_tower,
         text_tower,
-        embed_dim=embed_dim,
-        image_projection=keras.layers.Identity(name="image_projection"),
-        text_projection=keras.layers.Dense(embed_dim, name="text_projection"),
-        loss_name="sigmoid",
+        **siglip_heads(embed_dim),
         tokenizer=read_tokenizer(folder, context_length=context, cleaning="siglip"),
     )

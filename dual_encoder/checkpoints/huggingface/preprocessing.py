@@ -13,7 +13,7 @@ from dual_encoder.checkpoints.catalog_entry import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.huggingface.resize_and_crop import is_number, number, resized
 from dual_encoder.checkpoints.json_files import read_json
 from dual_encoder.checkpoints.weight_files import PROCESSORS
-from duet import json_schema
+from duet import json_validation
 
 Config = dict[str, Any]
 
@@ -146,7 +146,7 @@ def _defaults(where: str, given: Config, *, kind: str) -> Config:
     if found is None or found[1] not in PROCESSOR_DEFAULTS:
         raise ValueError(
             f"{where}: expected an image_processor_type of {', '.join(PROCESSOR_DEFAULTS)}; "
-            f"got {json_schema.shown(name)}"
+            f"got {json_validation.shown(name)}"
         )
     same = PROCESSOR_DEFAULTS[found[1]]
     return DEFAULTS[kind] if same.items() <= DEFAULTS[kind].items() else same

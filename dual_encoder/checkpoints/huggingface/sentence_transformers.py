@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dual_encoder.checkpoints.json_files import POOLING, TOKENS, read_json
-from duet import json_schema
+from duet import json_validation
 
 STEPS = ("Transformer", "Pooling", "Normalize")  # the last is left to whoever compares
 
@@ -18,17 +18,17 @@ TEXT_FILES = tuple(
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 
-NOTHING = json_schema.Kind("nothing, for its effect is unknown", lambda value: not value)
+NOTHING = json_validation.Kind("nothing, for its effect is unknown", lambda value: not value)
 
 TEXTS = {
-    "max_seq_length?": (None, json_schema.up_to(1 << 24)),
+    "max_seq_length?": (None, json_validation.up_to(1 << 24)),
     "do_lower_case?": (None, bool),
-    "transformer_task?": json_schema.one_of("feature-extraction"),
-    "module_output_name?": json_schema.one_of("token_embeddings"),
+    "transformer_task?": json_validation.one_of("feature-extraction"),
+    "module_output_name?": json_validation.one_of("token_embeddings"),
     "modality_config?": {
         "text": {
-            "method": json_schema.one_of("forward"),
-            "method_output_name": json_schema.one_of("last_hidden_state"),
+            "method": json_validation.one_of("forward"),
+            "method_output_name": json_validation.one_of("last_hidden_state"),
         },
         "*": NOTHING,
     },
@@ -93,14 +93,14 @@ def _pooling_folder(folder: Path) -> Path:
     if not path.is_file():
         return folder / "1_Pooling"
     text = path.read_text(encoding="utf-8", errors="replace")
-    found = json_schema.parse(f'{{"modules": {text}}}', MODULES, name=str(path))["modules"]
+    found = json_validation.parse(f'{{"modules": {text}}}', MODULES, name=str(path))["modules"]
     kinds = [step["type"].rpartition(".")[2] for step in found]
     if unknown := [kind for kind in kinds if kind not in STEPS]:
         raise ValueError(
-            f"{path}: expected steps of {', '.join(STEPS)}; got {json_schema.shown(unknown[0])}"
+            f"{path}: expected steps of {', '.join(STEPS)}; got {json_validation.shown(unknown[0])}"
         )
     return folder / next((step.get("path", "") for step in found if _pools(step)), "1_Pooling")
 
 
 def _pools(step: dict) -> bool:
-    return step["type"].endswith("Pooling") and json_schema.is_file_name(step.get("path"))
+    return step["type"].endswith("Pooling") and json_validation.is_file_name(step.get("path"))

@@ -20,6 +20,7 @@ from dual_encoder.checkpoints.tokenizers import from_other_libraries
 from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.checkpoints.weight_table_entries import Entry
 from dual_encoder.model import DualEncoder
+from dual_encoder.projection import siglip_heads
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.tokenizer import Tokenizer
 from dual_encoder.towers.bert import Bert
@@ -162,10 +163,7 @@ def _siglip(config: Config, folder: Path, image_size: int | None) -> DualEncoder
     return DualEncoder(
         image_tower,
         text_tower,
-        embed_dim=embed_dim,
-        image_projection=keras.layers.Identity(name="image_projection"),
-        text_projection=keras.layers.Dense(embed_dim, name="text_projection"),
-        loss_name="sigmoid",
+        **siglip_heads(embed_dim),
         tokenizer=tokenizer,
     )
 

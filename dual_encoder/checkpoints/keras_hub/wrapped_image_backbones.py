@@ -9,8 +9,8 @@ import numpy as np
 from dual_encoder.checkpoints import CHECKPOINTS
 from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub.read import FAMILIES, is_preset
-from dual_encoder.towers.applications import APPLICATIONS
 from dual_encoder.towers.base import INTERPOLATION
+from dual_encoder.towers.keras_applications_table import APPLICATIONS
 from dual_encoder.towers.wrapped_models import KerasImageTower
 from duet import exception_summary
 

@@ -8,7 +8,7 @@ import tokenizers
 from tokenizers import AddedToken
 
 from dual_encoder.checkpoints.json_files import read_json
-from duet import json_schema
+from duet import json_validation
 
 FILE = "added_tokens.json"
 
@@ -45,7 +45,7 @@ def add_tokens(
         given = tokenizer.token_to_id(token.content)
         if given != index:
             raise ValueError(
-                f"{where}: expected id {given} for {json_schema.shown(token.content)}, "
+                f"{where}: expected id {given} for {json_validation.shown(token.content)}, "
                 f"{'as in the vocabulary' if known else 'the next one'}; got {index}"
             )
 
@@ -55,12 +55,12 @@ def _found(folder: Path, settings: Mapping[str, Any]) -> Iterator[tuple[str, int
     if DECODER in settings:
         described = settings[DECODER]
         if wrong := [key for key in described if not (key.isascii() and key.isdigit())]:
-            raise ValueError(f"{DECODER}: expected ids; got {json_schema.shown(wrong[0])}")
+            raise ValueError(f"{DECODER}: expected ids; got {json_validation.shown(wrong[0])}")
         for key in sorted(described, key=int):
             flags = {name: described[key][name] for name in FLAGS if name in described[key]}
             yield DECODER, int(key), AddedToken(described[key]["content"], **flags)
     elif (folder / FILE).is_file():
-        ids = read_json(folder, FILE, {"*": json_schema.COUNT})
+        ids = read_json(folder, FILE, {"*": json_validation.COUNT})
         names = {value for key, value in settings.items() if key.endswith("_token")}
         for name in LISTS:
             listed = settings.get(name, ())

@@ -7,7 +7,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from dual_encoder.checkpoints.json_files import read_json
-from duet import json_schema
+from duet import json_validation
 
 WORD_END = "</w>"  # of CLIP's byte pairs
 
@@ -28,7 +28,7 @@ def byte_pairs(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
     Raises:
         ValueError: neither; the vocabulary has not the tokens that begin and end their texts.
     """
-    vocabulary = read_json(folder, "vocab.json", {"*": json_schema.COUNT})
+    vocabulary = read_json(folder, "vocab.json", {"*": json_validation.COUNT})
     build = _clip if any(token.endswith(WORD_END) for token in vocabulary) else _roberta
     return build(folder, settings, vocabulary=vocabulary)
 

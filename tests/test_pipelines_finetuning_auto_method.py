@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.finetuning import auto, wise_ft
+from pipelines.finetuning import auto_method, wise_ft
 from pipelines.finetuning.options import Options
 
 RIGHT = np.array([True] * 60 + [False] * 40)  # of the row: 60 %, 50.4 to 69.6
@@ -19,15 +19,15 @@ def trained(monkeypatch, tmp_path):
     def against(first, whole, *, epochs=10, alpha=0.5):
         def choose_alpha(train, options, data, *, directory, devices):
             asked.append((directory.name, options.epochs))
-            began = directory.name == auto.FIRST
+            began = directory.name == auto_method.FIRST
             right = (np.arange(100) < 100 * first).tolist() if began else whole
             return {"chosen": alpha, "right": right, "seconds": 3.0}
 
         monkeypatch.setattr(wise_ft, "choose_alpha", choose_alpha)
         options = Options("records", "clip", str(tmp_path), method="paint", epochs=epochs)
         given = (None, options, SimpleNamespace(), "blend", RIGHT)
-        low, _ = auto._interval(RIGHT)
-        return auto._against_tower(*given, low=low, out=tmp_path, devices=1), asked
+        low, _ = auto_method._interval(RIGHT)
+        return auto_method._against_tower(*given, low=low, out=tmp_path, devices=1), asked
 
     return against
 
@@ -60,5 +60,5 @@ def test_few_passes_are_not_tried_before(trained, epochs):
 
 
 def test_the_interval_of_an_accuracy():
-    assert auto._interval(RIGHT) == pytest.approx((0.504, 0.696), abs=1e-3)
-    assert auto._interval(np.ones(30, bool)) == pytest.approx((0.9, 1.1))
+    assert auto_method._interval(RIGHT) == pytest.approx((0.504, 0.696), abs=1e-3)
+    assert auto_method._interval(np.ones(30, bool)) == pytest.approx((0.9, 1.1))

@@ -17,7 +17,8 @@ class Features:
 
     Attributes:
         values: float32 [n, d], or [v, n, d] in several views of each image.
-        labels: int32 [n], or float32 [n, classes] where images have several.
+        labels: int32 [n], or float32 [n, classes] where images have several; of images without
+            labels their ids.
         seconds: that computing them took, now or when they were put into the cache.
     """
 

@@ -46,6 +46,8 @@ class Embedded:
         size = rows.stop - rows.start
         signature = (tf.TensorSpec((size, e), tf.float32), tf.TensorSpec((size,), tf.int32))
         found = tf.data.Dataset.from_generator(generate, output_signature=signature)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # closing an iterator may otherwise take a minute
         return found.apply(
             tf.data.experimental.assert_cardinality(epochs * self.steps - start_step)
-        )
+        ).with_options(options)

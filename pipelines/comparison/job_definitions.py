@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duet import json_schema
-from pipelines.comparison.finetune_recipes import Recipes
+from duet import json_validation
 from pipelines.comparison.options import Options
+from pipelines.comparison.recipe_options import Recipes
 from pipelines.fewshot import grid as fewshot_grid
 from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
@@ -60,7 +60,7 @@ class Job:
     def failure(self) -> str | None:
         """Why it failed when it was last tried; None if it did not."""
         path = self.logs / FAILED
-        return json_schema.read(path, {"error": str})["error"] if path.is_file() else None
+        return json_validation.read(path, {"error": str})["error"] if path.is_file() else None
 
 
 def of(

@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers import calibration
 from classifiers import on_features as library
-from duet import files, json_schema
+from duet import files, json_validation
 from pipelines.finetuning import on_features, wise_ft
 from pipelines.methods.registry import METHODS
 from pipelines.runs import class_split
@@ -61,7 +61,7 @@ def choose(
     """
     kept = out / FILE
     if kept.is_file():
-        return json_schema.read(kept, TABLE, hint="delete it, and the choice is made again")
+        return json_validation.read(kept, TABLE, hint="delete it, and the choice is made again")
     aside, away = data, tuple[int, ...]()
     if len(data.parts.seen) >= class_split.ENOUGH:
         away = class_split.pseudo(data.parts, seed=options.seed)
@@ -81,10 +81,10 @@ def choose(
 
 
 TABLE = {
-    "method": json_schema.one_of(TOWER, *ROWS),
+    "method": json_validation.one_of(TOWER, *ROWS),
     "why": str,
-    "tried": {"*": json_schema.NUMBER},
-    "seconds": json_schema.NUMBER,
+    "tried": {"*": json_validation.NUMBER},
+    "seconds": json_validation.NUMBER,
 }
 
 

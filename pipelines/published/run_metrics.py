@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipelines.published.vocabulary import ALL
+from pipelines.published.allowed_terms import ALL
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from duet import json_schema
-from duet.json_schema import COUNT, FILE_NAME, NO_OTHERS, NUMBER, one_of, up_to
+from duet import json_validation
+from duet.json_validation import COUNT, FILE_NAME, NO_OTHERS, NUMBER, one_of, up_to
 
 TABLE = {
     "schema": one_of(1, 2),
@@ -43,22 +43,24 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED, ids=list(REFUSED.values()))
 def test_what_does_not_fit_is_named(text):
     with pytest.raises(ValueError, match=re.escape(REFUSED[text])) as raised:
-        json_schema.parse(text, TABLE, name="x.json", hint="make it again")
+        json_validation.parse(text, TABLE, name="x.json", hint="make it again")
     message = str(raised.value)
     assert message.startswith("x.json: ") and message.endswith("; make it again")
     assert len(message) < 300 and "\n" not in message
 
 
 def test_keys_of_no_row_are_passed():
-    assert json_schema.parse(GOOD + ', "more": [], "share": null}', TABLE, name="x")["more"] == []
+    assert (
+        json_validation.parse(GOOD + ', "more": [], "share": null}', TABLE, name="x")["more"] == []
+    )
 
 
 def test_a_text_in_another_encoding_is_named():
     with pytest.raises(ValueError, match="x: not a text in UTF-8"):
-        json_schema.parse(b'{"a": "\xe9"}', name="x")
+        json_validation.parse(b'{"a": "\xe9"}', name="x")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "index.json")
     with pytest.raises(OSError, match="no file, but a pipe"):
-        json_schema.read(tmp_path / "index.json")
+        json_validation.read(tmp_path / "index.json")
