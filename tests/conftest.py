@@ -21,6 +21,7 @@ from pipelines.runs import runtime
 # JAX, which other libraries import where it is installed, would set it to 1: the processes that
 # tests start would then say on standard error which drivers TensorFlow did not find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # shells let background processes ignore it

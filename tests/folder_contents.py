@@ -39,8 +39,8 @@ def _digest(name: str, data: bytes) -> str:
     ending = name.rpartition(".")[2]
     if ending == "html" or name == "log.txt":
         return ""  # shows times
-    if ending == "pb" or name.startswith("variables."):
-        return ""  # TensorFlow writes other bytes at every run, undisturbed too
+    if ending in ("pb", "onnx", "xml", "bin") or name.startswith("variables."):
+        return ""  # other bytes at every run, undisturbed too: names made of addresses
     if name == "results.csv":
         data = _steady_columns(data)
     if ending == "json":

@@ -1,5 +1,6 @@
 """`python -m pipelines export`: the files say what the Keras model says, wherever TensorFlow is."""
 
+import importlib
 import json
 import os
 import shutil
@@ -404,3 +405,9 @@ def test_a_model_that_was_saved_since_is_not_exported_yet(home, saved, tmp_path,
     os.utime(copy / "export.json", (0, 0))
     assert export(home, copy, *saved_options(home)) == 2
     assert "already holds" in capsys.readouterr().err
+
+
+def test_onnx_runtime_is_told_to_send_nothing(monkeypatch):
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    importlib.reload(onnx_openvino)
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 from dual_encoder import onnx_postprocessing
 from pipelines.deployment import onnx_int8
 from pipelines.deployment.load_classifier import Deployable
+
+# ONNX Runtime would send what it is used for to Microsoft, and keep an id for that in ~/.cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 
