@@ -66,6 +66,10 @@ def test_names_and_captions_that_are_no_text_stop_nothing_else(folder, tmp_path,
     assert prepare(tmp_path, folder=str(folder)) == 0
     names = [example.filename for example in tfrecords.examples(tmp_path / "out", "train")]
     assert len(names) == 9 and r"train/cat/caf\xe9.jpg" in names
+    assert prepare(tmp_path / "undivided", folder=str(folder / "train")) == 0
+    records = tmp_path / "undivided" / "out"
+    divided = [tfrecords.examples(records, split) for split in ("train", "test")]
+    assert r"cat/caf\xe9.jpg" in [example.filename for each in divided for example in each]
     half = [{"file": "cat/0.jpg", "caption": "half \ud83d"}, {"file": "cat/1.jpg", "caption": "a"}]
     (folder / "captions_train.json").write_text(json.dumps(half))
     with pytest.raises(RuntimeError, match="1 images rejected"):

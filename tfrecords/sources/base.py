@@ -167,7 +167,8 @@ def split_by_seed(
     most = 1 - _VALIDATION_SHARE if validates else 1
     if not 0 < share < most:
         raise ValueError(f"--test-share: expected a number between 0 and {most:g}; got {share:g}")
-    hashes = [hashlib.sha256(f"{seed} {file.name}".encode()).digest() for file in ordered]
+    names = (escaped(file.name) for file in ordered)
+    hashes = [hashlib.sha256(f"{seed} {name}".encode()).digest() for name in names]
     rest, test = _lowest(hashes, labels, share=share)
     chosen = {"train": rest, "test": test}
     if validates:
