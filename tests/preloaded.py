@@ -8,8 +8,6 @@ from pipelines.runs import runtime
 
 runtime.import_tensorflow()
 
-import pipelines.__main__  # noqa: E402, F401
-
 
 def as_typed(words: list[str], environment: dict[str, str], output: str, errors: str) -> None:
     """Be `python WORDS`, of which the first is a script or `-m`, with its output in files."""

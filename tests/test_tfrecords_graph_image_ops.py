@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrecords import graph_image_ops, stateless_random
+from tfrecords import graph_image_ops, image_decoding, image_reencoding, stateless_random
 from tfrecords.preprocessing import Preprocessing
 
 
@@ -242,3 +242,36 @@ def test_stripes_finer_than_the_result_become_grey():
             graph_image_ops.resized_crop(data, 224, window=(3, 3, side, side)).numpy().astype(int)
         )
         assert np.abs(pixels[5:-5, 5:-5] - 127).max() < 12
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a phone held upright
+    return exif
+
+
+FILES = {
+    "plain": encoded(photograph(30, 40)),
+    "grey": encoded(photograph(30, 40, grey=True)),
+    "turned": encoded(photograph(30, 40), exif=turned()),
+    "cmyk": encoded(photograph(30, 40).convert("CMYK")),
+    "png": encoded(photograph(30, 40), "png"),
+    "palette": encoded(photograph(30, 40).convert("P"), "png", transparency=3),
+    "16 bits": encoded(
+        Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 54), "png"
+    ),
+    "webp": encoded(photograph(30, 40), "webp"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_as_a_record_of_it_is_but_never_encoded(name, monkeypatch):
+    how = Preprocessing(image_size=16)
+    record = image_reencoding.normalise(FILES[name], lossless=True)
+    expected = graph_image_ops.to_square(record.data, how).numpy()
+    monkeypatch.delattr(image_reencoding, "_encode")
+    if name in ("plain", "grey"):  # decoded by TensorFlow alone
+        monkeypatch.delattr(image_decoding, "opened")
+    for traced in (False, True):
+        square = graph_image_ops.file_to_square(how, traced=traced)
+        np.testing.assert_array_equal(square(FILES[name]), expected)

@@ -210,6 +210,7 @@ FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
         (PNG[: len(PNG) // 2], "truncated|damaged"),
         (FLIPPED_PNG, "damaged"),
         (JPEG[:20], "truncated|damaged|not an image"),
+        (JPEG[:2] + JPEG[40:], "not an image of a kind read here"),
         (frames("GIF"), "2 frames, expected one"),
         (frames("WEBP"), "2 frames, expected one"),
         (frames("PNG"), "2 frames, expected one"),

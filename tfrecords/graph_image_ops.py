@@ -11,14 +11,16 @@ crops outweigh rounding: they use the fastest antialiased method.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from duet import regular_files
-from tfrecords.image_reencoding import UnreadableError, normalise
+from tfrecords.image_reencoding import UnreadableError, is_plain_jpeg, upright
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.resize import resized_centre, to_uint8
 from tfrecords.stateless_random import uniform
@@ -95,12 +97,45 @@ def read_image(
             raise ValueError(f"image: expected pixels uint8 [height, width, 3]; got {received}")
         return pixels_to_square(tf.constant(image), preprocessing).numpy()
     data = image if isinstance(image, bytes) else regular_files.read_regular(image)
+    square = file_to_square(preprocessing, first_frame=first_frame, max_pixels=max_pixels)
     try:
-        plain = normalise(data, lossless=True, first_frame=first_frame, max_pixels=max_pixels)
+        return square(data)
     except UnreadableError as error:
         name = "image" if isinstance(image, bytes) else str(image)
         raise UnreadableError(f"{name}: {error}") from None
-    return to_square(plain.data, preprocessing).numpy()
+
+
+def file_to_square(
+    preprocessing: Preprocessing,
+    *,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
+    traced: bool = False,
+) -> Callable[[bytes], np.ndarray]:
+    """Returns a function from an image file to uint8 [image_size, image_size, 3].
+
+    Nothing is decoded twice: a plain JPEG by TensorFlow, any other file by Pillow.
+
+    Args:
+        preprocessing: that of the model.
+        first_frame, max_pixels: see `image_files.normalise`; the function raises as it does.
+        traced: as a graph. Eagerly, each of its many operations would wait for Python's GIL.
+    """
+    of_jpeg = partial(to_square, preprocessing=preprocessing)
+    of_pixels = partial(pixels_to_square, preprocessing=preprocessing)
+    if traced:
+        file, pixels = tf.TensorSpec([], tf.string), tf.TensorSpec([None, None, 3], tf.uint8)
+        of_jpeg = tf.function(of_jpeg, input_signature=[file], autograph=False)
+        of_pixels = tf.function(of_pixels, input_signature=[pixels], autograph=False)
+
+    def square(data: bytes) -> np.ndarray:
+        if is_plain_jpeg(data, max_pixels=max_pixels):
+            with contextlib.suppress(tf.errors.InvalidArgumentError):  # Pillow says why
+                return of_jpeg(data).numpy()
+        image = upright(data, first_frame=first_frame, max_pixels=max_pixels)
+        return of_pixels(np.asarray(image.convert("RGB"))).numpy()
+
+    return square
 
 
 def random_windows(

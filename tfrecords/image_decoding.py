@@ -49,22 +49,18 @@ def opened(
 
     Raises UnreadableError; Pillow may raise almost any exception for damaged files.
     """
-    kind = kind_of(data[:HEAD_BYTES])
-    if kind is None:
-        raise UnidentifiedImageError
-    _know(kind)
-    image = _image(data, kind, max_pixels)
+    image = header(data, max_pixels=max_pixels)
     frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
     if frames > 1 and not first_frame:
         raise UnreadableError(
             f"animated or of several pages: {frames} frames, expected one "
             f"(--first-frame takes the first)"
         )
-    if kind == "TIFF" and _tag(image, _SUBFILE_TYPE) == _REDUCED:
+    if image.format == "TIFF" and _tag(image, _SUBFILE_TYPE) == _REDUCED:
         raise UnreadableError("a camera's raw file: what can be read of it is a thumbnail")
     if image.format == "PNG" and frames == 1:
         image.verify()  # checks all chunk checksums, which load() skips
-        image = _image(data, kind, max_pixels)
+        image = header(data, max_pixels=max_pixels)
     if frames > 1:
         image.seek(0)
     size = image.size
@@ -74,13 +70,17 @@ def opened(
     return image, size
 
 
-def _image(data: bytes, kind: str, max_pixels: int | None) -> Image.Image:
+def header(data: bytes, *, max_pixels: int | None) -> Image.Image:
     """Opens the image (header only); UnreadableError if it has too many pixels."""
+    kind = kind_of(data[:HEAD_BYTES])
+    if kind is None:
+        raise UnidentifiedImageError
+    _know(kind)
     most, limit = max_pixels or MAX_PIXELS, Image.MAX_IMAGE_PIXELS
     if limit is not None and most > limit:
         Image.MAX_IMAGE_PIXELS = most  # Pillow's limit is per process
     try:
-        image = Image.open(io.BytesIO(data), formats=(kind, "MPO") if kind == "JPEG" else (kind,))
+        image = Image.open(io.BytesIO(data), formats=(kind,))
         too_large = image.width * image.height > most
     except Image.DecompressionBombError:
         too_large = True

@@ -10,10 +10,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from tfrecords.graph_image_ops import to_square
-from tfrecords.image_reencoding import UnreadableError, normalise
+from tfrecords.graph_image_ops import file_to_square
+from tfrecords.image_reencoding import UnreadableError
 from tfrecords.preprocessing import Preprocessing
 
 _AHEAD = 3  # prefetched batches
@@ -46,23 +45,15 @@ def read_images(
     An image that cannot be read is listed in `unreadable` with the reason.
     """
     options = Preprocessing(**preprocessing)
-    # Called eagerly, each of the many operations of `to_square` would wait for Python's GIL.
-    square = tf.function(
-        lambda encoded: to_square(encoded, options),
-        autograph=False,
-        input_signature=[tf.TensorSpec([], tf.string)],
-    )
+    square = file_to_square(options, first_frame=first_frame, max_pixels=max_pixels, traced=True)
 
     def read(name: str, load: Callable[[], bytes]) -> tuple[str, np.ndarray | str]:
         try:
-            image = normalise(load(), lossless=True, first_frame=first_frame, max_pixels=max_pixels)
-            return name, square(image.data).numpy()
+            return name, square(load())
         except UnreadableError as error:
             return name, str(error)
         except (OSError, ValueError) as error:
             return name, f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        except tf.errors.InvalidArgumentError:
-            return name, "damaged"
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         ahead = (pool.submit(read, *job) for job in images)

@@ -6,9 +6,11 @@ Files that already satisfy this keep their bytes; only the others are re-encoded
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,33 +70,63 @@ def normalise(
         UnreadableError: the file is empty, truncated, damaged, animated or no image at all, or
             its pixels use only part of the bits they are stored in, such as 12 of 16.
     """
+    with _saying_why(data):
+        image, size = image_decoding.opened(
+            data,
+            first_frame=first_frame,
+            max_pixels=max_pixels,
+            least=0 if lossless else _GAP * (short_side or 0),
+        )
+        small = short_side is None or min(size) <= short_side
+        if small and _is_plain(image, data):
+            kind = "png" if image.format == "PNG" else "jpeg"
+            return EncodedImage(data, kind, image.height, image.width)
+        kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
+        before = image.size
+        ImageOps.exif_transpose(image, in_place=True)
+        size = size if image.size == before else size[::-1]
+        image = image_decoding.plain(image, data)
+    if short_side is not None and not small:
+        image = image.resize(shrunk_size(*size, short_side), Image.Resampling.BICUBIC)
+    return EncodedImage(_encode(image, kind), kind, image.height, image.width)
+
+
+def upright(
+    data: bytes, *, first_frame: bool = False, max_pixels: int | None = None
+) -> Image.Image:
+    """Decodes an image file to the pixels, RGB or greyscale, that `normalise` stores without loss.
+
+    Raises UnreadableError as `normalise`.
+    """
+    with _saying_why(data):
+        image, _ = image_decoding.opened(data, first_frame=first_frame, max_pixels=max_pixels)
+        ImageOps.exif_transpose(image, in_place=True)
+        return image_decoding.plain(image, data)
+
+
+def is_plain_jpeg(data: bytes, *, max_pixels: int | None = None) -> bool:
+    """Returns whether `normalise` would keep the bytes of this JPEG, by its header and markers.
+
+    Raises UnreadableError as `normalise`, but for pixels that are damaged.
+    """
+    with _saying_why(data):
+        image = image_decoding.header(data, max_pixels=max_pixels)
+        return image.format in ("JPEG", "MPO") and _is_plain(image, data)
+
+
+@contextlib.contextmanager
+def _saying_why(data: bytes) -> Iterator[None]:
+    """Makes an UnreadableError of whatever decoding the file raises."""
     if not data:
         raise UnreadableError("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about odd metadata; only pixels matter
         try:
-            image, size = image_decoding.opened(
-                data,
-                first_frame=first_frame,
-                max_pixels=max_pixels,
-                least=0 if lossless else _GAP * (short_side or 0),
-            )
-            small = short_side is None or min(size) <= short_side
-            if small and _is_plain(image, data):
-                kind = "png" if image.format == "PNG" else "jpeg"
-                return EncodedImage(data, kind, image.height, image.width)
-            kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
-            before = image.size
-            ImageOps.exif_transpose(image, in_place=True)
-            size = size if image.size == before else size[::-1]
-            image = image_decoding.plain(image, data)
+            yield
         except MemoryError:
             raise
         except Exception as error:  # damaged files make Pillow raise almost anything
             raise UnreadableError(_reason(error)) from None
-    if short_side is not None and not small:
-        image = image.resize(shrunk_size(*size, short_side), Image.Resampling.BICUBIC)
-    return EncodedImage(_encode(image, kind), kind, image.height, image.width)
 
 
 def thumbnail(data: bytes, *, side: int, max_pixels: int | None = None) -> bytes:
@@ -106,10 +138,9 @@ def thumbnail(data: bytes, *, side: int, max_pixels: int | None = None) -> bytes
     Raises:
         UnreadableError: it is no image, a damaged one, or one of more than `max_pixels`.
     """
-    plain = normalise(data, lossless=True, first_frame=True, max_pixels=max_pixels)
-    with Image.open(io.BytesIO(plain.data)) as image:
-        image.thumbnail((side, side), Image.Resampling.BICUBIC)
-        return _encode(image, "jpeg", quality=85)
+    image = upright(data, first_frame=True, max_pixels=max_pixels)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC)
+    return _encode(image, "jpeg", quality=85)
 
 
 def shrunk_size(width: int, height: int, short_side: int) -> tuple[int, int]:
