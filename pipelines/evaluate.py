@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 def run(options: Options) -> None:
     """Evaluates, writes the files of the protocol, and prints the figures."""
-    from pipelines.runs import runtime
+    from pipelines.runs import folder, results, runtime
     from tfrecords import Manifest
 
     check_numbers(options)
+    if folder.is_unchanged(options.out, options, finished=results.FILE, free=("precision",)):
+        print(f"{options.out} is finished already; nothing is left to do")
+        return
     manifest = Manifest.read(options.data)
     info = manifest.split(options.split)
     retrieval = options.protocol == "retrieval" or (

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -43,6 +44,9 @@ def home(tmp_path_factory):
     return home
 
 
+RUN = ("--batch-size", "32", "--bootstrap", "50", "--seed", "3")
+
+
 def arguments(home, out, *more):
     data, model = home / "records", home / "model.keras"
     return ["evaluate", "--data", str(data), "--model", str(model), "--out", str(out), *more]
@@ -51,8 +55,7 @@ def arguments(home, out, *more):
 @pytest.fixture(scope="module")
 def run(home):
     """The folder of one run."""
-    more = ("--batch-size", "32", "--bootstrap", "50", "--seed", "3")
-    assert main(arguments(home, home / "run", *more)) == 0
+    assert main(arguments(home, home / "run", *RUN)) == 0
     return home / "run"
 
 
@@ -157,10 +160,19 @@ def test_class_names_of_another_number_are_refused(home, tmp_path, capsys):
 
 def test_a_folder_with_results_is_never_overwritten(home, run, capsys):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
+    (run / ".lock").touch()  # killed as it ended
+    assert main(arguments(home, run, *RUN)) == 0
+    assert capsys.readouterr().out == f"{run} is finished already; nothing is left to do\n"
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    said = f"error: {run} already holds results.json; give another --out\n"
     assert main(arguments(home, run)) == 2
-    assert (
-        capsys.readouterr().err == f"error: {run} already holds results.json; give another --out\n"
-    )
+    assert capsys.readouterr().err == said
+    manifest = home / "records" / "manifest.json"
+    times = manifest.stat()
+    os.utime(manifest)  # other records, perhaps
+    assert main(arguments(home, run, *RUN)) == 2
+    os.utime(manifest, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert capsys.readouterr().err == said
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 

@@ -1,5 +1,6 @@
 """results.json, the images and the page, on arrays made up here."""
 
+import json
 import re
 
 import numpy as np
@@ -33,6 +34,19 @@ def test_a_document_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="a number in seed that is NaN or infinite"):
         results.write(tmp_path / "results.json", {**document(), "seed": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_reader_needs_and_damage_took_is_named(tmp_path):
+    for change, message in (
+        ({"metrics": {"top1": []}}, r"results.json: metrics.top1: expected null or a number"),
+        ({"per_class": [{}]}, r"results.json: per_class\[0\].name is missing"),
+    ):
+        (tmp_path / "results.json").write_text(json.dumps(document() | change))
+        with pytest.raises(ValueError, match=message):
+            results.read(tmp_path)
+    (tmp_path / "results.json").write_text('{"schema": 2}')
+    with pytest.raises(ValueError, match=r"results\.json is damaged: cost is missing"):
+        results.read(tmp_path)["cost"]
 
 
 def test_results_that_cannot_be_read_say_why(tmp_path):

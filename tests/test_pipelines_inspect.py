@@ -54,7 +54,11 @@ def test_every_planted_fault_is_a_row_with_its_images_on_the_page(
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("<img ") == 10 == page.count("data:image/jpeg;base64,")
     assert "train: train/again.jpg and test: test/1.png" in page
-    assert inspect(planted_records, tmp_path / "out") == 2  # nothing is overwritten
+    (tmp_path / "out" / ".lock").touch()  # killed as it ended
+    assert inspect(planted_records, tmp_path / "out") == 0
+    assert "is finished already; nothing is left to do" in capsys.readouterr().out
+    assert not (tmp_path / "out" / ".lock").exists()
+    assert inspect(planted_records, tmp_path / "out", "--seed", 3) == 2  # nothing is overwritten
     assert "already holds inspection.json" in capsys.readouterr().err
 
 

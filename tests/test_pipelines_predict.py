@@ -280,6 +280,18 @@ def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypa
     assert not (tmp_path / "p.csv.unfinished").exists()
 
 
+def test_a_batch_has_no_more_rows_than_there_are_images(home, tmp_path, monkeypatch):
+    real, sizes = predictor.batches, []
+
+    def noting(*asked, batch_size, **more):
+        sizes.append(batch_size)
+        return real(*asked, batch_size=batch_size, **more)
+
+    monkeypatch.setattr(predictor, "batches", noting)
+    assert predict(home, tmp_path / "p.csv", "--batch-size", 65536) == 0
+    assert sizes == [FILES + 1]  # one of them is broken
+
+
 def test_images_are_sorted_and_shown(home, tmp_path):
     more = ("--sort-into", tmp_path / "sorted", "--sheet", tmp_path / "s.html", "--threshold", 0.4)
     assert predict(home, tmp_path / "p.csv", *more) == 0

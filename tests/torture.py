@@ -175,6 +175,7 @@ def run(argv: list[str], work: Path, watched: Callable[[], Any] | None = None) -
 
 def _import(names: list[str]) -> None:
     """What a run imported, once for all that follow."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as the command that was seen to need it
     for name in sorted(names):
         if name.partition(".")[0] not in ("tensorflow", "keras") and name not in sys.modules:
             with contextlib.suppress(ImportError, AttributeError):
@@ -318,13 +319,13 @@ class Torture:
         states = States(self.work, home / "states")
         self.status = run(self.argv, self.work, lambda: states)
         self.wanted, self.places = content(self.work), states.found()
-        if not self.status:
-            _import((home / "modules").read_text().split("\n"))
         self.peak = max((_occupied(each) for each, *_ in self.places), default=0)
         self.elsewhere = [
             *(home / "network").read_text().splitlines(),
             *(str(path) for name in OUTSIDE for path in _files(home / name)),
         ]
+        if not self.status:
+            _import((home / "modules").read_text().split("\n"))
 
     def by(self, how: str, most: int | None) -> int:
         """Try all places, or `most` of them, spread, the last one among them. Returns how many."""

@@ -36,6 +36,8 @@ def run(options: Options) -> list[str]:
     """
     from tfrecords import Manifest, verify_splits
 
+    if folder.is_unchanged(options.out, options, finished=FILES[0]):
+        return [f"{options.out} is finished already; nothing is left to do"]
     out = folder.check_free(options.out, FILES)
     manifest = Manifest.read(options.data)
     verify_splits(options.data, manifest, *manifest.splits)

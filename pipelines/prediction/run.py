@@ -88,7 +88,7 @@ def _predict(options: Options, model: Predictor, found: Found, kept: Journal) ->
         for said, unreadable in predictor.batches(
             model,
             todo,
-            batch_size=options.batch_size,
+            batch_size=min(options.batch_size, len(found.loads)),  # batches are filled up
             threshold=options.threshold,
             sure=options.sure,
             top_k=options.top_k,

@@ -53,8 +53,9 @@ def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
     from pipelines.retrieval import parallel_embedding
 
     listing, facts = builder.listing, builder.facts
+    size = max(1, min(options.batch_size, len(listing)))  # batches are filled up
     job = parallel_embedding.Job(
-        builder.folder, facts, options.batch_size, options.first_frame, options.max_pixels
+        builder.folder, facts, size, options.first_frame, options.max_pixels
     )
     todo = [(name, listing[name]) for name in builder.missing]
     if todo:  # parts, and the index that is made of them

@@ -93,6 +93,22 @@ def is_finished(
     return ended
 
 
+def is_unchanged(
+    out: str | Path, options: Any, *, finished: str, free: tuple[str, ...] = ()
+) -> bool:
+    """As `is_finished`, of a command that keeps no fingerprints of what it reads: whether also no
+    file that the options name has changed since, but those in `out`."""
+    out = Path(out)
+    tidy(out)  # it may take back what was half moved
+    if not is_finished(out, options, finished=finished, free=free):
+        return False
+    values = [value for key, value in asdict(options).items() if key != "out"]
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    paths = [Path(text) for text in texts if isinstance(text, str) and Path(text).exists()]
+    read = (each for path in paths for each in (path.rglob("*") if path.is_dir() else [path]))
+    return all(each.stat().st_mtime <= (out / finished).stat().st_mtime for each in read)
+
+
 def check_resumable(
     out: str | Path, options: Any, *, finished: str | None, free: tuple[str, ...] = ()
 ) -> Path:

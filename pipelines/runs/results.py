@@ -82,8 +82,12 @@ REQUIRED = (
 _TABLE: dict[str, Any] = {
     "schema": json_validation.one_of(SCHEMA),
     **dict.fromkeys(("command?", "dataset?", "split?", "model?", "method?", "protocol?"), str),
-    **dict.fromkeys(("metrics?", "intervals?", "cost?", "config?", "versions?"), dict),
-    **dict.fromkeys(("per_class?", "confusion_matrix?", "rows?", "pairs?", "history?"), list),
+    "metrics?": {"*": (None, json_validation.NUMBER)},
+    "intervals?": {"*": (None, [json_validation.NUMBER])},
+    **dict.fromkeys(("cost?", "config?", "versions?"), dict),
+    "per_class?": [{"name": str}],
+    "confusion_matrix?": [list],
+    **{key: [dict] for key in ("rows?", "pairs?", "history?")},
     "health?": [str],
     "recommendation?": {"method": (None, str), "answer": str},
 }
@@ -184,4 +188,15 @@ def read(path: str | Path) -> dict[str, Any]:
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"no results at {path}: has the run finished?")
-    return json_validation.read(path, _TABLE)
+    found = _Results(json_validation.read(path, _TABLE))
+    found.path = path
+    return found
+
+
+class _Results(dict[str, Any]):
+    """A document of which a missing key is named as damage: who reads it needs it."""
+
+    path: Path
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(f"{self.path} is damaged: {key} is missing")
