@@ -73,7 +73,8 @@ class Options:
         max_rejected: exit with status 1 if more images than this cannot be read; those of a kind
             that needs another package are left out and said, and do not count
         shard_size: images per file
-        workers: processes that read and write; the result does not depend on it
+        workers: processes that read and write, or of a single shard threads; the result does not
+            depend on it
         runner: "beam" for Apache Beam (extra `beam`)
         beam_options: with --runner beam, its options, e.g. "--runner=FlinkRunner"
     """

@@ -10,7 +10,7 @@ from tiny_sources import write
 import tfrecords
 from pipelines.finetuning import wise_ft
 from pipelines.finetuning.data import Labelled
-from pipelines.metrics import seen_unseen
+from pipelines.metrics import bootstrap, seen_unseen
 from pipelines.runs import class_split
 
 NAMES = ("ant", "bee", "cat")
@@ -230,6 +230,23 @@ def test_one_held_out_class_has_no_figure_among_itself():
 def test_without_held_out_classes_there_is_one_figure():
     found = seen_unseen.figures(LABELS, LOGITS, seen=(0, 1, 2, 3), held_out=())
     assert {name for name, value in found.items() if value is not None} == {"seen_top1"}
+
+
+@pytest.mark.parametrize("comparable", [True, False])
+def test_intervals_are_those_of_the_figures_of_each_resample(comparable):
+    rng = np.random.default_rng(0)
+    labels, logits = rng.integers(0, 5, 40), rng.normal(size=(40, 5))
+    classes = {"seen": (0, 3, 4), "held_out": (1, 2), "comparable": comparable}
+    names = [n for n, v in seen_unseen.figures(labels, logits, **classes).items() if v is not None]
+
+    def again(counts):
+        rows = np.repeat(np.arange(40), counts)
+        found = seen_unseen.figures(labels[rows], logits[rows], **classes)
+        return [found[name] for name in names]
+
+    expected = bootstrap.percentiles(again, 40, names=names, resamples=30, seed=2)
+    found = seen_unseen.intervals(labels, logits, **classes, resamples=30, seed=2)
+    assert found == expected and len(found) == (6 if comparable else 3)
 
 
 def test_harmonic_mean():

@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -160,6 +162,37 @@ def test_captions(tmp_path):
 def test_the_bytes_do_not_depend_on_the_workers(folder, finished, tmp_path):
     write(source_of(folder), tmp_path / "two", shard_size=9, workers=2, progress=False)
     assert content(tmp_path / "two") == content(finished)
+
+
+def test_the_images_of_one_shard_are_read_by_one_thread_and_converted_by_others(
+    folder, tmp_path, monkeypatch
+):
+    threads = {"_loaded": set(), "normalise": set()}
+
+    def noting(name):
+        real = getattr(shard_writing, name)
+
+        def call(*args, **options):
+            threads[name].add(threading.current_thread())
+            return real(*args, **options)
+
+        monkeypatch.setattr(shard_writing, name, call)
+
+    for name in threads:
+        noting(name)
+    filters, found = list(warnings.filters), []
+    (piece,) = shard_writing.slices("train", 41, shard_size=500)
+    for threads_of_it in (1, 3):
+        job = shard_writing.Job(source_of(folder), tmp_path / str(threads_of_it))
+        job.work.mkdir(parents=True)
+        shard_writing.write_shard(piece, job, threads=threads_of_it)
+        found.append(
+            ((job.directory / piece.name).read_bytes(), shard_writing.finished(piece, job))
+        )
+    assert found[0] == found[1] and found[0][1].info.records == 39
+    assert warnings.filters == filters
+    assert threads["_loaded"] == {threading.current_thread()}
+    assert threads["normalise"].isdisjoint(threads["_loaded"])
 
 
 # Apache Beam 2.77 and what it imports use deprecated names.

@@ -21,11 +21,13 @@ from tfrecords.shard_writing import Job, Slice, write_shard
 
 _POLL_SECONDS = 0.2
 
+_THREADS = 2  # of a process: who has the last shards uses the cores of those that have none
+
 
 def run_local(
     pieces: Sequence[Slice], job: Job, *, workers: int, advance: Callable[[int], object]
 ) -> None:
-    """Write the shards with `workers` processes; with one worker, in this process.
+    """Write the shards with `workers` processes; one shard in this process, with as many threads.
 
     Processes, because drawing and encoding hold the GIL; "spawn", because forking a process that
     runs TensorFlow is unsafe. Workers do not import TensorFlow.
@@ -38,7 +40,7 @@ def run_local(
     """
     if workers == 1 or len(pieces) <= 1:
         for piece in pieces:
-            write_shard(piece, job, tick=lambda: advance(1))
+            write_shard(piece, job, tick=lambda: advance(1), threads=workers)
         return
     context = multiprocessing.get_context("spawn")
     done, stop = context.Value("q", 0), context.Event()
@@ -117,7 +119,7 @@ def _start(job: Job, done: Synchronized[int], stop: Event) -> None:
 
     def work(piece: Slice) -> None:
         with contextlib.suppress(_Stopped):
-            write_shard(piece, job, tick=tick)
+            write_shard(piece, job, tick=tick, threads=_THREADS)
 
     _work_shard = work
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,11 +77,14 @@ def slices(split: str, count: int, *, shard_size: int) -> list[Slice]:
     ]
 
 
-def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: None) -> None:
+def write_shard(
+    piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: None, threads: int = 1
+) -> None:
     """Write one shard and, in the work folder, the note that `finished` reads.
 
     The shard is renamed to its final name once complete; its bytes depend only on source and
-    options. `tick` is called after every image; an exception from it stops the shard.
+    options. `tick` is called after every image; an exception from it stops the shard. `threads`
+    decode, shrink and encode images, for which Pillow frees Python's lock.
 
     Raises OSError if it cannot be written; no incomplete file remains.
     """
@@ -87,12 +92,9 @@ def write_shard(piece: Slice, job: Job, *, tick: Callable[[], object] = lambda: 
     records = labels = captions = 0
     rejected = []
     with files.atomic(job.directory / piece.name) as unfinished, open(unfinished, "wb") as file:
-        raws = job.source.read(piece.split, piece.start, piece.stop)
-        for position, raw in enumerate(raws, start=piece.start):
-            try:
-                example = _example(raw, position, job)
-            except UnreadableError as error:
-                rejected.append((escaped(raw.filename), str(error)))
+        for filename, example in _examples(piece, job, threads=threads):
+            if isinstance(example, UnreadableError):
+                rejected.append((escaped(filename), str(example)))
             else:
                 data = frame(serialize(example))
                 file.write(data)
@@ -147,12 +149,45 @@ def _notes(piece: Slice, job: Job) -> Path:
     return job.work / f"{piece.name}.json"
 
 
-def _example(raw: RawExample, position: int, job: Job) -> Example:
-    """Read one image and convert it to a record; UnreadableError if that fails."""
+def _examples(
+    piece: Slice, job: Job, *, threads: int
+) -> Iterator[tuple[str, Example | UnreadableError]]:
+    """The names of a slice's images in order, with the record of each or why it has none."""
+
+    def converted(
+        raw: RawExample, data: bytes | UnreadableError, position: int
+    ) -> Example | UnreadableError:
+        try:
+            return _example(raw, data, position, job)
+        except UnreadableError as error:
+            return error
+
+    waiting: deque[tuple[str, Future]] = deque()
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        try:
+            raws = job.source.read(piece.split, piece.start, piece.stop)
+            for position, raw in enumerate(raws, start=piece.start):
+                data = _loaded(raw)  # by this thread alone, as images may share an open file
+                waiting.append((raw.filename, pool.submit(converted, raw, data, position)))
+                if len(waiting) > threads:
+                    yield waiting[0][0], waiting.popleft()[1].result()
+            while waiting:
+                yield waiting[0][0], waiting.popleft()[1].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _loaded(raw: RawExample) -> bytes | UnreadableError:
     try:
-        data = raw.load()
+        return raw.load()
     except OSError as error:
-        raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
+        return UnreadableError(f"cannot be read: {error.strerror or error}")
+
+
+def _example(raw: RawExample, data: bytes | UnreadableError, position: int, job: Job) -> Example:
+    """Converts one image file to a record; raises UnreadableError if that fails."""
+    if isinstance(data, UnreadableError):
+        raise data
     for caption in raw.captions:
         if escaped(caption) != caption:
             raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")

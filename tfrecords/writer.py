@@ -60,7 +60,7 @@ def write(
         first_frame: take the first frame of animated images and multi-page files.
         max_pixels: largest accepted number of pixels; None for Pillow's limit (89,478,485).
         shard_size: images per shard.
-        workers: local processes.
+        workers: local processes; of a single shard, threads.
         runner: "local", or "beam" for Apache Beam.
         beam_options: Beam pipeline options as on a command line.
         progress: show a progress bar.
@@ -119,7 +119,7 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
         **({} if progress else {"disable": True}),  # `TQDM_DISABLE` is respected too
     ) as bar:
         if len(todo) >= MANY:
-            run_local(todo[:1], job, workers=1, advance=bar.update)
+            run_local(todo[:1], job, workers=workers, advance=bar.update)
             said = _room(todo, job)
             todo = todo[1:]
             if progress:

@@ -1,7 +1,6 @@
 """The results document of one cell of the grid, and its summary."""
 
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,17 +35,15 @@ def results_of(
         seed=cell.seed,
     )
     if shared.unseen:
-        figures = partial(
-            seen_unseen.figures,
-            seen=shared.seen,
-            held_out=shared.unseen,
-            comparable=fitted.comparable,
-        )
-        measured["metrics"] |= {
-            name: value for name, value in figures(labels, logits).items() if value is not None
+        classes: dict[str, Any] = {
+            "seen": shared.seen,
+            "held_out": shared.unseen,
+            "comparable": fitted.comparable,
         }
+        found = seen_unseen.figures(labels, logits, **classes)
+        measured["metrics"] |= {name: value for name, value in found.items() if value is not None}
         measured["intervals"] |= seen_unseen.intervals(
-            figures, labels, logits, resamples=options.bootstrap, seed=cell.seed
+            labels, logits, **classes, resamples=options.bootstrap, seed=cell.seed
         )
     return results.document(
         measured,

@@ -1,6 +1,5 @@
 """Evaluate a fine-tuned classifier on the test images, once, at the end."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,17 +35,16 @@ def measure(
         resamples=resamples,
         seed=seed,
     )
-    figures = partial(
-        seen_unseen.figures,
-        seen=data.parts.seen,
-        held_out=data.parts.held_out,
-        comparable=adapted.comparable,
-    )
-    found = figures(made.labels, logits)
+    classes: dict[str, Any] = {
+        "seen": data.parts.seen,
+        "held_out": data.parts.held_out,
+        "comparable": adapted.comparable,
+    }
+    found = seen_unseen.figures(made.labels, logits, **classes)
     document["metrics"] |= {name: value for name, value in found.items() if value is not None}
     if data.parts.held_out:
         document["intervals"] |= seen_unseen.intervals(
-            figures, made.labels, logits, resamples=resamples, seed=seed
+            made.labels, logits, **classes, resamples=resamples, seed=seed
         )
     inside, validation = list(data.parts.seen), adapted.features("train", data.parts.validation)
     document["certainty"] = predictive_uncertainty.certainty(

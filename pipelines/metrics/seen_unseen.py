@@ -4,8 +4,6 @@ Notation: n images, C classes of the data set, some seen and the others held out
 [n], `logits` float [n, C], with NaN in the columns of classes that the model cannot predict.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from pipelines.metrics import bootstrap
@@ -45,40 +43,27 @@ def figures(
         comparable: whether logits of seen and held-out classes share one scale. Otherwise only
             the first two and their mean are defined.
     """
-    is_seen = np.isin(labels, seen)
-    known = [c for c in (*seen, *held_out) if not np.isnan(logits[:, c]).any()]
-    names_held_out = bool(held_out) and set(held_out) <= set(known)
-    found: dict[str, float | None] = dict.fromkeys(FIGURES)
-    found["seen_top1"] = _accuracy(labels, logits, is_seen, seen)
-    if names_held_out and len(held_out) > 1:
-        found["unseen_top1"] = _accuracy(labels, logits, ~is_seen, held_out)
-    if held_out and (comparable or not names_held_out):
-        everything = np.ones(len(labels), bool)
-        found["seen_among_all"] = _accuracy(labels, logits, is_seen, known)
-        found["unseen_among_all"] = _accuracy(labels, logits, ~is_seen, known)
-        found["generalized_top1"] = _accuracy(labels, logits, everything, known)
-    if found["unseen_top1"] is not None:
-        found["harmonic_mean"] = harmonic_mean(found["seen_top1"] or 0.0, found["unseen_top1"])
-    return found
+    answers = _answers(labels, logits, seen=seen, held_out=held_out, comparable=comparable)
+    return _counted(answers, np.ones(len(labels), int))
 
 
 def intervals(
-    figures: Callable[[np.ndarray, np.ndarray], dict[str, float | None]],
     labels: np.ndarray,
     logits: np.ndarray,
     *,
+    seen: tuple[int, ...],
+    held_out: tuple[int, ...],
+    comparable: bool = True,
     resamples: int,
     seed: int,
 ) -> dict[str, list[float]]:
-    """Returns 95 % bootstrap intervals, over images, of the defined metrics.
-
-    `figures` is the function of that name with its classes bound.
-    """
-    whole = {name: value for name, value in figures(labels, logits).items() if value is not None}
+    """Returns 95 % bootstrap intervals, over images, of the defined metrics of `figures`."""
+    answers = _answers(labels, logits, seen=seen, held_out=held_out, comparable=comparable)
+    everything = _counted(answers, np.ones(len(labels), int))
+    whole = {name: value for name, value in everything.items() if value is not None}
 
     def drawn(counts: np.ndarray) -> list[float]:
-        rows = np.repeat(np.arange(len(labels)), counts)
-        again = figures(labels[rows], logits[rows])
+        again = _counted(answers, counts)
         found = {name: again[name] for name in whole}  # None if a resample has no such image
         return [whole[name] if value is None else value for name, value in found.items()]
 
@@ -92,11 +77,45 @@ def harmonic_mean(a: float, b: float) -> float:
     return 2 * a * b / (a + b) if a + b else 0.0
 
 
-def _accuracy(
-    labels: np.ndarray, logits: np.ndarray, rows: np.ndarray, classes: tuple[int, ...] | list[int]
-) -> float | None:
-    """Returns the top-1 accuracy of some images among some classes; None without images."""
-    if not rows.any():
-        return None
-    chosen = np.array(classes)[logits[rows][:, list(classes)].argmax(axis=1)]
-    return float((chosen == labels[rows]).mean())
+def _answers(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    *,
+    seen: tuple[int, ...],
+    held_out: tuple[int, ...],
+    comparable: bool,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns for each accuracy of `figures` which images count, bool [n], and which of these are
+    answered rightly, bool [n]."""
+    is_seen, everything = np.isin(labels, seen), np.ones(len(labels), bool)
+    known = [c for c in (*seen, *held_out) if not np.isnan(logits[:, c]).any()]
+    names_held_out = bool(held_out) and set(held_out) <= set(known)
+    found = {"seen_top1": (is_seen, _right(labels, logits, seen))}
+    if names_held_out and len(held_out) > 1:
+        found["unseen_top1"] = (~is_seen, _right(labels, logits, held_out))
+    if held_out and (comparable or not names_held_out):
+        right = _right(labels, logits, known)
+        found["seen_among_all"] = (is_seen, right)
+        found["unseen_among_all"] = (~is_seen, right)
+        found["generalized_top1"] = (everything, right)
+    return {name: (which, which & right) for name, (which, right) in found.items()}
+
+
+def _right(
+    labels: np.ndarray, logits: np.ndarray, classes: tuple[int, ...] | list[int]
+) -> np.ndarray:
+    """Returns whether each image's best of some classes is its own, bool [n]."""
+    return np.array(classes)[logits[:, list(classes)].argmax(axis=1)] == labels
+
+
+def _counted(
+    answers: dict[str, tuple[np.ndarray, np.ndarray]], counts: np.ndarray
+) -> dict[str, float | None]:
+    """Returns the metrics of `FIGURES` where image i counts `counts[i]` times; None without any."""
+    found: dict[str, float | None] = dict.fromkeys(FIGURES)
+    for name, (which, right) in answers.items():
+        if total := int(counts @ which):
+            found[name] = int(counts @ right) / total
+    if found["unseen_top1"] is not None:
+        found["harmonic_mean"] = harmonic_mean(found["seen_top1"] or 0.0, found["unseen_top1"])
+    return found
