@@ -167,6 +167,8 @@ def test_a_folder_with_results_is_never_overwritten(home, run, capsys):
     said = f"error: {run} already holds results.json; give another --out\n"
     assert main(arguments(home, run)) == 2
     assert capsys.readouterr().err == said
+    assert main(arguments(home, home / "records")) == 2
+    assert "records already holds manifest.json; give another --out" in capsys.readouterr().err
     manifest = home / "records" / "manifest.json"
     times = manifest.stat()
     os.utime(manifest)  # other records, perhaps

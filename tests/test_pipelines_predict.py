@@ -280,6 +280,22 @@ def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypa
     assert not (tmp_path / "p.csv.unfinished").exists()
 
 
+def test_an_image_replaced_in_between_is_looked_at_again(tmp_path):
+    files = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    for file in files[:2]:
+        Path(file).write_bytes(b"one")
+    first = journal.Journal(tmp_path / "p.csv", {}, multi_label=False)
+    found = [Answer(file, ("cat",), (("cat", 0.9),)) for file in files[:1]]
+    first.add(found, [(files[1], "damaged"), (files[2], "no such file")])
+    Path(files[1]).write_bytes(b"another")
+    again = journal.Journal(tmp_path / "p.csv", {}, multi_label=False)
+    assert [file in again for file in files] == [True, False, True]
+    again.add([Answer(files[1], ("dog",), (("dog", 0.8),))], [])
+    last = journal.Journal(tmp_path / "p.csv", {}, multi_label=False)
+    assert sorted(last.done) == files[:2] and list(last.unreadable) == files[2:]
+    assert all(file in last for file in files)
+
+
 def test_a_batch_has_no_more_rows_than_there_are_images(home, tmp_path, monkeypatch):
     real, sizes = predictor.batches, []
 

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from duet import regular_files
+from pipelines.runs.folder import RECORDS
 
 STDIN = "-"
-RECORDS = "manifest.json"
 
 
 @dataclass

@@ -15,6 +15,7 @@ ABOUT, ROWS = "about.json", "rows.jsonl"
 
 ROW = {
     "file": str,
+    "stamp?": (None, [int]),
     "unreadable?": str,
     "label?": (None, str),
     "labels?": [str],
@@ -42,6 +43,7 @@ class Journal:
     def __init__(self, out: Path, about: dict[str, Any], *, multi_label: bool):
         self.folder = folder_of(out)
         self.multi_label = multi_label
+        self.stamps: dict[str, list[int] | None] = {}
         self.done: dict[str, Answer] = {}
         self.unreadable: dict[str, str] = {}
         path = self.folder / ABOUT
@@ -51,12 +53,14 @@ class Journal:
         self._read()
 
     def __contains__(self, file: str) -> bool:
-        return file in self.done or file in self.unreadable
+        """Whether there is a row of the file as it is now."""
+        return file in self.stamps and self.stamps[file] in (None, _stamp(file))
 
     def add(self, found: Sequence[Answer], unreadable: Sequence[tuple[str, str]]) -> None:
         """Keep a batch."""
         rows = [answers.to_json(each, multi_label=self.multi_label) for each in found]
         rows += [{"file": file, "unreadable": reason} for file, reason in unreadable]
+        rows = [{**row, "stamp": _stamp(row["file"])} for row in rows]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         files.append(self.folder / ROWS, text.encode("ascii"))
         self._take(rows)
@@ -68,10 +72,14 @@ class Journal:
 
     def _take(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
+            file = row["file"]
+            for kept in (self.done, self.unreadable):
+                kept.pop(file, None)
+            self.stamps[file] = row.get("stamp")
             if "unreadable" in row:
-                self.unreadable[row["file"]] = row["unreadable"]
+                self.unreadable[file] = row["unreadable"]
             else:
-                self.done[row["file"]] = answers.from_json(row)
+                self.done[file] = answers.from_json(row)
 
     def _read(self) -> None:
         path = self.folder / ROWS
@@ -87,6 +95,14 @@ class Journal:
                 for number, line in enumerate(whole.splitlines(), 1)
             ]
         )
+
+
+def _stamp(file: str) -> list[int] | None:
+    """What changes with a file; None where there is none, as for a line of standard input."""
+    with contextlib.suppress(OSError, ValueError):
+        status = os.stat(file)
+        return [status.st_size, status.st_mtime_ns]
+    return None
 
 
 def folder_of(out: Path) -> Path:

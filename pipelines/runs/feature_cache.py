@@ -179,10 +179,11 @@ def _kept(folder: Path | None) -> Iterator[tuple[np.ndarray, np.ndarray, float]]
     for path in sorted(folder.glob("*.safetensors")) if folder is not None else ():
         try:
             found = safetensors_files.read(path)
-        except ValueError:
+            ids, values, seconds = (found[name] for name in ("ids", "values", "seconds"))
+        except (KeyError, ValueError):
             path.unlink()
             continue
-        yield found["ids"], found["values"], float(found["seconds"][0])
+        yield ids, values, float(seconds[0])
 
 
 def _places(wanted: np.ndarray, *, among: np.ndarray) -> np.ndarray:

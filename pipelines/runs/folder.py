@@ -12,17 +12,18 @@ from duet import files
 from pipelines.runs.config import read_config, write_config
 
 CONFIG = "config.yaml"
+RECORDS = "manifest.json"  # in a folder of them
 
 _FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # faults of the disk, not of the input
 
 
 def check_free(out: str | Path, names: Iterable[str]) -> Path:
-    """`out` as a path; FileExistsError where it is a file or already holds one of `names`."""
+    """`out` as a path; FileExistsError where it is a file, holds records or one of `names`."""
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; --out takes a folder")
     files.sweep(out)
-    held = [name for name in names if (out / name).exists()]
+    held = [name for name in (RECORDS, *names) if (out / name).exists()]
     if held:
         raise FileExistsError(f"{out} already holds {held[0]}; give another --out")
     return out
