@@ -176,6 +176,10 @@ def test_what_is_no_http_and_what_comes_under_another_name(server):
         head = b"POST /similar HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999999999\r\n\r\n"
         raw.sendall(head)  # and nothing of what it promises
         assert raw.recv(100).startswith(b"HTTP/1.1 413")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+        head = b"POST /similar HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        raw.sendall(head + b"FFFFFFFFFFFFFFFF\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 411")
     with socket.create_connection(("127.0.0.1", server.port)) as raw:  # and is gone
         raw.sendall(b"POST /similar HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999\r\n\r\nabc")
     assert lives(server)

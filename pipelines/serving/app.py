@@ -164,9 +164,12 @@ def _number(request: Request, name: str, default: int) -> int:
 
 
 async def _body(request: Request, *, most: int) -> bytes:
-    """Reads the body, unless its header declares too much; aborts as soon as it is too long."""
+    """Reads the body, unless its header declares too much or no length, as where it comes in
+    chunks, whose sizes are not known before they are there."""
     too_long = HTTPException(413, f"expected an image of at most {most:,} bytes; got more")
-    if int(request.headers.get("content-length", "0")[:20]) > most:  # h11 lets digits alone through
+    if "content-length" not in request.headers:
+        raise HTTPException(411, "expected an image with its Content-Length; got none")
+    if int(request.headers["content-length"][:20]) > most:  # h11 lets digits alone through
         raise too_long
     data = bytearray()
     async for chunk in request.stream():
