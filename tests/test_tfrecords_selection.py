@@ -40,6 +40,15 @@ def test_labels_of_every_image_in_stored_order(records):
     assert (ids.dtype, labels.dtype) == (np.int64, np.int32)
 
 
+def test_labels_are_read_without_autotuning(records, monkeypatch):
+    read, real = [], tf.data.Dataset.as_numpy_iterator
+    monkeypatch.setattr(
+        tf.data.Dataset, "as_numpy_iterator", lambda self: read.append(self) or real(self)
+    )
+    tfrecords.labels(records, "train")
+    assert [dataset.options().autotune.enabled for dataset in read] == [False]
+
+
 def test_labels_of_a_split_without_labels(tmp_path):
     write(tmp_path / "records", TinySource(labels=False, captions=1))
     with pytest.raises(ValueError, match="split 'train' has no labels"):

@@ -14,6 +14,14 @@ import tensorflow as tf
 as_it_is = tf.autograph.experimental.do_not_convert
 
 
+def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the dataset with fixed parallelism: where TensorFlow tunes it, closing an iterator
+    may wait for as long as a minute."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 _looks: list[None] = []  # one for each `looking` that is entered
 
 

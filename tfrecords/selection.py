@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import schema
-from tfrecords.epoch_datasets import as_it_is
+from tfrecords.epoch_datasets import as_it_is, without_autotuning
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.verification import verify
 
@@ -56,7 +56,7 @@ def _ids_and(
         return features["image/id"], target(features)
 
     records = tf.data.TFRecordDataset([str(Path(directory) / shard.name) for shard in info.shards])
-    results = records.batch(_AT_ONCE).map(read).as_numpy_iterator()
+    results = without_autotuning(records.batch(_AT_ONCE).map(read)).as_numpy_iterator()
     ids, targets = (np.concatenate(parts) for parts in zip(*results, strict=True))
     return ids, targets
 
