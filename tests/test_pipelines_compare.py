@@ -139,8 +139,18 @@ def test_all_rows_share_one_feature_cache(compared):
     assert not list((out / "runs").rglob("features"))
 
 
-def test_what_is_finished_is_not_run_again(compared, home, monkeypatch):
+@pytest.fixture
+def given_again(compared, tmp_path):
+    """The folder of the comparison, which a test may change."""
     out, _ = compared
+    kept = shutil.copytree(out, tmp_path / "kept", symlinks=True)
+    yield out
+    shutil.rmtree(out)
+    shutil.copytree(kept, out, symlinks=True)
+
+
+def test_what_is_finished_is_not_run_again(given_again, home, monkeypatch):
+    out = given_again
     called = []
 
     def note(self, call):
