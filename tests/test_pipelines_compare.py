@@ -151,6 +151,7 @@ def given_again(compared, tmp_path):
 
 def test_what_is_finished_is_not_run_again(given_again, home, monkeypatch):
     out = given_again
+    (out / "runs" / "linear-probe" / "seed-0" / ".lock").touch()  # killed as it ended
     called = []
 
     def note(self, call):
@@ -167,6 +168,7 @@ def test_what_is_finished_is_not_run_again(given_again, home, monkeypatch):
     modules = [each.__module__ for each in called]
     assert modules == ["pipelines.inspection.leaks", "pipelines.comparison.tensorboard"]
     assert "of which 3 are finished" in output
+    assert list(out.rglob("runs/**/.lock")) == []
     assert (out / "results.json").is_file()
 
 

@@ -18,7 +18,7 @@ from pipelines.comparison.options import Options
 from pipelines.comparison.progress_display import Display
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
-from pipelines.runs import class_name_options
+from pipelines.runs import class_name_options, folder
 from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
 
@@ -134,6 +134,9 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     Raises:
         ValueError, OSError: the compared model cannot be had; nothing has been run.
     """
+    for job in made.jobs:
+        if job.is_done:
+            folder.tidy(Path(job.options.out))  # of what it left, killed as it ended
     left = batches(made)
     needs_model = any(not job.method.network for batch in left for job in batch)
     first = [Call(claim, essential=True)]
