@@ -15,6 +15,7 @@ from tfrecords.sources.catalog import Dataset as Dataset
 if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
     from tfrecords.epoch_datasets import looking as looking
+    from tfrecords.epoch_datasets import without_autotuning as without_autotuning
     from tfrecords.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.graph_image_ops import read_image as read_image
     from tfrecords.image_file_batches import read_images as read_images
@@ -64,6 +65,7 @@ _LAZY = {
     "uploads_to_squares": "export_decode",
     "verify": "verification",
     "verify_splits": "verification",
+    "without_autotuning": "epoch_datasets",
     "write": "writer",
 }
 

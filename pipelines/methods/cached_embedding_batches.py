@@ -32,6 +32,8 @@ class Embedded:
         """Batches (embeddings [b, e], labels [b]) of the run from `start_step` on."""
         import tensorflow as tf
 
+        import tfrecords
+
         b, e = self.batch_size, self.values.shape[2]
         index, count = worker
         rows = slice(index * b // count, (index + 1) * b // count)
@@ -46,8 +48,7 @@ class Embedded:
         size = rows.stop - rows.start
         signature = (tf.TensorSpec((size, e), tf.float32), tf.TensorSpec((size,), tf.int32))
         found = tf.data.Dataset.from_generator(generate, output_signature=signature)
-        options = tf.data.Options()
-        options.autotune.enabled = False  # closing an iterator may otherwise take a minute
-        return found.apply(
-            tf.data.experimental.assert_cardinality(epochs * self.steps - start_step)
-        ).with_options(options)
+        length = epochs * self.steps - start_step
+        return tfrecords.without_autotuning(
+            found.apply(tf.data.experimental.assert_cardinality(length))
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import config, results
-from pipelines.runs.folder import CONFIG
+from pipelines.runs.folder import CONFIG, RECORDS
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -104,7 +104,7 @@ def _with_own_records(asked: Source, path: Path) -> Source:
         return asked
     begun = config.read_config(folder / CONFIG)
     data = begun.get("data")
-    if data is None or not (Path(data) / "manifest.json").is_file():
+    if data is None or not (Path(data) / RECORDS).is_file():
         return asked
     return replace(asked, data=data, data_templates=_listed(begun.get("templates")))
 
