@@ -26,9 +26,3 @@ def class_weights(labels: np.ndarray, *, power: float) -> np.ndarray:
     counts = np.bincount(labels)
     weights = np.where(counts, np.maximum(counts, 1.0) ** -power, 0.0)
     return weights * len(labels) / (weights @ counts)
-
-
-def imbalance(labels: np.ndarray) -> float:
-    """Images of the largest class for each image of the smallest that has any."""
-    counts = np.unique(np.asarray(labels), return_counts=True)[1]
-    return float(counts.max() / counts.min())

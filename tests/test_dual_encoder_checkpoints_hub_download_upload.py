@@ -107,7 +107,6 @@ def test_a_half_file_is_never_used(server, tmp_path):
         module.fetch(REPOSITORY, ["model.safetensors"])
     line_of(error, "the download of model.safetensors broke off", "try again")
     assert cached_files(tmp_path) == []
-    assert module.cached_bytes(REPOSITORY, ["model.safetensors"]) is None
     server.faults = []
     assert (module.fetch(REPOSITORY, ["*"]) / "model.safetensors").read_bytes() == WEIGHTS
 
@@ -273,19 +272,6 @@ def test_pinned_revision(server):
     before = len(server.requests)
     assert module.fetch(REPOSITORY, ["config.json"], revision=first).name == first
     assert len(server.requests) == before  # a commit never changes
-    assert module.cached_bytes(REPOSITORY, ["config.json"], revision="v2") == 2
-    assert module.cached_bytes(REPOSITORY, ["config.json"]) is None  # main was not asked for
-
-
-def test_cached_bytes(server):
-    assert module.cached_bytes(REPOSITORY, ["config.json"]) is None
-    module.fetch(REPOSITORY, ["config.json", "model.safetensors"])
-    before = len(server.requests)
-    expected = len(WEIGHTS) + len(SMALL["config.json"])
-    assert module.cached_bytes(REPOSITORY, ["config.json", "model.safetensors"]) == expected
-    assert module.cached_bytes(REPOSITORY, list(FILES)) is None
-    assert module.cached_bytes(REPOSITORY, ["config.json"], revision="v9") is None
-    assert len(server.requests) == before
 
 
 @OLD_UPLOAD
@@ -363,6 +349,5 @@ def test_a_killed_download_leaves_nothing_to_use(server, tmp_path, monkeypatch):
             threading.Event().wait(0.05)
         process.kill()
     assert server.sent() == 200_000
-    assert module.cached_bytes(REPOSITORY, ["model.safetensors"]) is None
     folder = module.fetch(REPOSITORY, ["model.safetensors"])
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-# Formats Pillow may try, by its names. Others are excluded: some run external programs.
-READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
-
 WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC"
 
 HEAD_BYTES = 32
@@ -44,7 +41,7 @@ _BRANDS = {
 
 
 def kind_of(head: bytes) -> str | None:
-    """Returns a file's format, one of `READ`, from its first `HEAD_BYTES`; None for others."""
+    """Returns a file's format, by Pillow's name, from its first `HEAD_BYTES`; None for others."""
     for place, signature, kind in _SIGNATURES:
         if head[place:].startswith(signature) and (kind != "WEBP" or head[:4] == b"RIFF"):
             return kind

@@ -35,7 +35,6 @@ class Method:
         answers_new_names: whether the classifier has columns for names it never saw.
         needs_every_class: whether a class without images is an error.
         uses_views: whether several views of an image are more than one.
-        keeps_dual_encoder: whether the result is an image side for any text.
     """
 
     what: str
@@ -46,7 +45,6 @@ class Method:
     answers_new_names: bool = True
     needs_every_class: bool = False
     uses_views: bool = True
-    keeps_dual_encoder: bool = False
 
     def fit(self, task: Task, seed: int = 0, **settings: Any) -> Fitted:
         """The classifier of a task; small ones on one thread, see `classifiers.blas_threads`."""
@@ -89,7 +87,5 @@ METHODS: Mapping[str, Method] = {
         "discriminant analysis beside the names", gaussian.fit, needs_every_class=True
     ),
     "blend": Method("text probe and Gaussians together", probe_gaussian_ensemble.fit),
-    "projection": Method(
-        "ProLIP: the last projection alone", prolip_projection.fit, keeps_dual_encoder=True
-    ),
+    "projection": Method("ProLIP: the last projection alone", prolip_projection.fit),
 }

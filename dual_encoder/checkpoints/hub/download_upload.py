@@ -91,17 +91,6 @@ def fetch(repository: str, patterns: Patterns, *, revision: str | None = None) -
     return folder
 
 
-def cached_bytes(
-    repository: str, filenames: Sequence[str], *, revision: str | None = None
-) -> int | None:
-    """Size of these files on disk, None unless all are in the cache; asks no network."""
-    check_name(repository)
-    folder = snapshot(repository, revision)
-    if folder is None or not all((folder / name).is_file() for name in filenames):
-        return None
-    return sum((folder / name).stat().st_size for name in filenames)
-
-
 def push(
     folder: Path,
     repository: str,
