@@ -49,7 +49,7 @@ def evaluate(home, out, *more, data="records", model="run"):
 def test_its_own_classes_count_and_the_others_are_said(home, capsys):
     assert evaluate(home, "out") == 0
     assert (
-        "1 classes that the model does not have, whose images are left out: green cat; the same by"
+        "classes that the model does not have, whose images are left out: green cat; the same by"
         in (capsys.readouterr().out)
     )
     found = json.loads((home / "out" / "results.json").read_text())
@@ -71,7 +71,7 @@ def test_its_own_classes_count_and_the_others_are_said(home, capsys):
     shown = [OWN[guess] for label, guess in zip(true, said, strict=True) if label != 1]
     assert [row["predicted"] for row in rows] == shown
     page = (home / "out" / "report.html").read_text()
-    assert "1 classes that the model does not: green cat." in page
+    assert "Classes of the records that the model does not have: green cat." in page
 
 
 def test_several_labels_with_thresholds_of_validation(home):

@@ -33,7 +33,7 @@ def tuned(home):
 
 def test_held_out_classes_alpha_and_what_is_left(tuned):
     output, out = tuned
-    assert "5 classes to train on" in output and "1 classes held out" in output
+    assert "5 classes to train on" in output and "held out: dog (" in output
     found = valid_results(out)
     assert found["method"] == "paint" and found["config"]["wise_ft"] == "choose"
     assert found["parts"]["held_out"] == [3] and found["classes"] == 5

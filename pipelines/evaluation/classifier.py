@@ -116,7 +116,7 @@ def left_out(document: dict[str, Any]) -> str:
         return ""
     what = "labels" if document.get("multi_label") else "images"
     return (
-        f"{len(names)} classes that the model does not have, whose {what} are left out: "
+        f"classes that the model does not have, whose {what} are left out: "
         f"{', '.join(names)}; {RENAME}"
     )
 

@@ -145,6 +145,7 @@ def page(document: dict[str, Any]) -> str:
         headline=evaluation_report.headline(document),
         results=document,
         figures=evaluation_report.figure_rows(document),
+        untested=evaluation_report.untested(document),
         curves=reporting_page.both_themes(training_plots.curves, history, panels)
         if panels
         else None,
