@@ -13,13 +13,18 @@ from pipelines.training import plots as training_plots
 
 
 def test_summary():
-    assert output_files.summary(RESULTS).splitlines() == [
+    assert output_files.summary(RESULTS, ["train", "test"]).splitlines() == [
         "52.0 % zero-shot top-1 after epoch 2 of 3",
         "training loss 2.0000, validation loss 1.5000",
         "1,500 steps in 60 s, 1,000 images/s (500 on each of CPU:0, CPU:1)",
         "Written to runs/one; open runs/one/report.html",
         "Measure it: python -m pipelines evaluate --data records/shapes --model runs/one --out RUN",
     ]
+
+
+def test_what_to_type_next_names_the_split_that_there_is():
+    *_, last = output_files.summary(RESULTS, ["train", "validation"]).splitlines()
+    assert last.endswith("--model runs/one --out RUN --split validation")
 
 
 @pytest.mark.parametrize(
