@@ -405,6 +405,15 @@ def test_which_test_images_sureness_was_measured_on_is_said_where_there_are_fold
     assert said in output_files.page({**document, "folds": 5}, [])
 
 
+def test_the_table_speaks_of_seeds_and_folds_where_there_are_several():
+    document = comparison_document()
+    for seeds, folds in (1, 5), (2, 1):
+        rows = [{**row, "seeds": seeds} for row in document["rows"]]
+        page = output_files.page({**document, "folds": folds, "rows": rows}, [])
+        assert ("mean over seeds ±" in page) == (seeds > 1)
+        assert ("each once, in one of 5 divisions" in page) == (folds > 1)
+
+
 def test_only_what_is_recommended_is_marked():
     document = comparison_document()
     page = output_files.page(document, [])
