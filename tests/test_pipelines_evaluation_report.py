@@ -87,6 +87,13 @@ def test_terminal_table_has_a_line_per_figure():
     assert re.fullmatch(r"Top-1 accuracy +\d+\.\d % +\d+\.\d\u2013\d+\.\d", lines[2])
 
 
+def test_seen_classes_are_a_row_where_others_are_held_out():
+    found = {"metrics": {"top1": 0.5, "seen_top1": 0.5}, "intervals": {}, "classes": 9}
+    assert [row["name"] for row in evaluation_report.figure_rows(found)] == ["Top-1 accuracy"]
+    found["metrics"]["unseen_top1"] = 0.25
+    assert len(evaluation_report.figure_rows(found)) == 3
+
+
 def test_command_line_is_what_to_type():
     options = {**CONFIG, "progress": True, "jit": False}
     assert rerun_command.command_line("evaluate", options) == (

@@ -59,8 +59,10 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
 
     Has the metrics of `FIGURES`, in the order of the results.
     """
-    rows = []
-    for key in filter(FIGURES.get, results["metrics"]):
+    rows, metrics = [], results["metrics"]
+    for key in filter(FIGURES.get, metrics):
+        if key == "seen_top1" and not metrics.keys() & {"unseen_top1", "seen_among_all"}:
+            continue  # with no class held out it is top1
         name, what = FIGURES[key]
         if key == "top5" and results["classes"] <= 5:
             what = f"says nothing here: there are only {results['classes']} classes"

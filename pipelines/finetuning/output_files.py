@@ -120,7 +120,7 @@ def summary(document: dict[str, Any]) -> str:
     if "alpha" in document:
         how = "chosen with classes set aside" if document["alpha"]["classes"] else "half of the way"
         lines.append(f"alpha {_alpha(document):g}, {how}")
-    lines += [_took(document), f"Written to {out}; open {Path(out) / PAGE}"]
+    lines += [f"trained in {_took(document)}", f"Written to {out}; open {Path(out) / PAGE}"]
     return "\n".join(lines)
 
 
@@ -128,8 +128,9 @@ def _took(document: dict[str, Any]) -> str:
     """Methods on cached features have no steps."""
     cost, steps = document["cost"], document["steps"]
     took = f"{cost['seconds']:,.0f} s"
-    rate = f"{steps:,} steps in {took}, {cost['images_per_second']:,.0f} images/s"
-    return f"trained in {rate if steps else took}"
+    return (
+        f"{steps:,} steps in {took}, {cost['images_per_second']:,.0f} images/s" if steps else took
+    )
 
 
 def page(document: dict[str, Any]) -> str:
@@ -172,7 +173,7 @@ def page(document: dict[str, Any]) -> str:
         command=rerun_command.command_line(document["command"], document["config"]),
         config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
         cost=(
-            f"{_took(document)} on {', '.join(document['devices'])}; "
+            f"Trained in {_took(document)} on {', '.join(document['devices'])}; "
             f"{cost['parameters']:,} parameters, {cost['peak_rss_bytes'] / 2**30:.1f} GiB of "
             "memory at most. The same command goes on with a run that was stopped."
         ),
