@@ -43,7 +43,7 @@ def run(options: Options, model: Predictor, found: Found) -> list[str]:
             said, bad = _answered(options, model, found, out)
             written = True
     except KeyboardInterrupt:
-        if not written:  # else it came too late to stop anything
+        if not written or journal.folder_of(out).is_dir():  # else it came too late
             raise
     if not said:
         raise RuntimeError(
