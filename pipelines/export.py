@@ -8,7 +8,7 @@ from pipelines.deployment.options import RANGES, Options, check
 def run(options: Options) -> None:
     """Exports, compares with the Keras model, and prints what was found."""
     from pipelines.runs import class_name_options as runs_class_names
-    from pipelines.runs import config, folder, runtime
+    from pipelines.runs import config, folder, results, runtime
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
@@ -46,7 +46,7 @@ def run(options: Options) -> None:
         print(f"{export.summary(document)}\nWritten to {options.out} by the same command before")
         return
     out = folder.check_free(options.out, export.files(options.format))
-    figures = export.figures_beside(chosen.folder, options.results)
+    figures = results.read(options.results) if options.results else results.beside(chosen.folder)
     found = load_classifier.load(
         chosen.model,
         class_names=chosen.class_names,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pipelines.runs.name_list import first_of
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
@@ -286,4 +287,9 @@ def summary(manifest: Manifest) -> str:
                 f"{size:,.1f}",
             )
         )
-    return "\n".join(aligned(rows, right=range(1, len(head))))
+    lines = aligned(rows, right=range(1, len(head)))
+    for name, split in manifest.splits.items():
+        counts = zip(manifest.spoken_names, split.class_counts, strict=False)
+        if without := [each for each, count in counts if not count]:
+            lines.append(f"classes without an image in {name}: {first_of(without)}")
+    return "\n".join(lines)

@@ -114,6 +114,23 @@ def test_a_folder_without_a_model(tmp_path):
     assert message.startswith(f"{tmp_path}: no model.keras in this folder (has the run finished?)")
 
 
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("manifest.json", "{} holds records; expected a model: a .keras file, a folder, "),
+        ("export.json", "{} holds an export, which `predict` takes; expected a model: "),
+        ("inspection.json", "{} holds what `inspect` found; expected a model: "),
+        ("index.json", "{} holds an index of `retrieve`; expected a model: "),
+        ("runs/paint/seed-1/model.keras", "{0} is a comparison; expected one of its runs: {0}/"),
+    ],
+)
+def test_a_folder_that_is_something_else_of_duet_s_is_named(file, message, tmp_path):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    (tmp_path / "features.safetensors").touch()  # most of them have some
+    assert refused(FileNotFoundError, tmp_path).startswith(message.format(tmp_path))
+
+
 def test_not_a_keras_file(tmp_path):
     path = tmp_path / "model.h5"
     path.write_bytes(b"x")

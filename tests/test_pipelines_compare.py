@@ -120,7 +120,7 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
     served = rows["zero-shot"]["deployed"]["batches"]["1"]["latency_p95_ms"]
     assert float(table["linear-probe"]["latency_p95_ms_1"]) == pytest.approx(served)
     assert "Food-101 study" not in page and "python -m pipelines finetune" in page
-    assert "One class is held out" in page and "said: " in page
+    assert "Held out, which no method is trained on: " in page and "said: " in page
     assert rows["zero-shot"]["certainty"] is None  # it has no images to choose by
     assert set(rows["linear-probe"]["certainty"]) >= {"temperature", "sets", "none_of_these"}
     assert "How sure?" in page
@@ -286,6 +286,7 @@ def test_the_studys_tables_have_a_line_for_every_method():
 
 def records(split, names=()):
     """A manifest with one split, whatever it is called."""
+    names = names or tuple(map(str, range(len(split.class_counts))))
     about = {"multi_label": False, "spoken_names": names, "prompt_templates": ("a {}",)}
     return SimpleNamespace(split=lambda name: split, **about)
 
@@ -305,7 +306,8 @@ def test_few_images_make_small_batches_and_it_is_said():
     assert [job.options.batch_size for job in made.jobs] == [9, 9]  # 4 of 5 twice, and 1
     batches, one_away, chosen_by, tested = made.remarks
     assert batches.startswith("Batches are of 9 images, not of 64")
-    assert one_away.startswith("One class is held out: among one class every answer is right")
+    assert one_away.startswith("Held out, which no method is trained on: ")
+    assert "trained on: 0. Among one class every answer is right" in one_away
     assert chosen_by.startswith("2 images to choose by")
     assert tested.startswith("11 test images") and "about 30 points either way" in tested
     for micro, sizes in ((4, (8, 4)), (10, (9, 0))):
@@ -313,6 +315,11 @@ def test_few_images_make_small_batches_and_it_is_said():
         assert (job.options.batch_size, job.options.micro_batch) == sizes
     made = planned((400, 400))
     assert [job.options.batch_size for job in made.jobs] == [64, 32] and made.remarks == ()
+
+
+def test_classes_without_a_test_image_are_named():
+    *_, untested, _ = planned((5, 0, 5, 5)).remarks
+    assert untested == "Without a test image: 1; no figure says anything of these."
 
 
 def test_classes_that_differ_much_are_named_and_can_be_weighted():

@@ -49,7 +49,7 @@ def evaluate(home, out, *more, data="records", model="run"):
 def test_its_own_classes_count_and_the_others_are_said(home, capsys):
     assert evaluate(home, "out") == 0
     assert (
-        "1 classes that the model does not have, whose images are left out: green cat; the same by"
+        "classes that the model does not have, whose images are left out: green cat; the same by"
         in (capsys.readouterr().out)
     )
     found = json.loads((home / "out" / "results.json").read_text())
@@ -71,7 +71,7 @@ def test_its_own_classes_count_and_the_others_are_said(home, capsys):
     shown = [OWN[guess] for label, guess in zip(true, said, strict=True) if label != 1]
     assert [row["predicted"] for row in rows] == shown
     page = (home / "out" / "report.html").read_text()
-    assert "1 classes that the model does not: green cat." in page
+    assert "Classes of the records that the model does not have: green cat." in page
 
 
 def test_several_labels_with_thresholds_of_validation(home):
@@ -91,6 +91,27 @@ def test_several_labels_with_thresholds_of_validation(home):
     assert evaluate(home, "v", "--split", "validation", data="multi", model="several.keras") == 0
     found = json.loads((home / "v" / "results.json").read_text())
     assert {row["threshold"] for row in found["per_class"]} == {0.5}
+
+
+def test_several_labels_with_the_thresholds_that_the_run_chose(home):
+    run = home / "several-run"
+    run.mkdir()
+    (run / "model.keras").write_bytes((home / "several.keras").read_bytes())
+    assert evaluate(home, "chosen", data="multi", model="several.keras") == 0
+    document = json.loads((home / "chosen" / "results.json").read_text())
+    own = {row["name"]: 0.3 + place / 100 for place, row in enumerate(document["per_class"])}
+    for row in document["per_class"]:
+        row["threshold"] = own[row["name"]]
+    (run / "results.json").write_text(json.dumps(document))
+    for model in ("several-run", "several-run/model.keras"):
+        out = f"again-{len(model)}"
+        assert evaluate(home, out, data="multi", model=model) == 0
+        found = json.loads((home / out / "results.json").read_text())
+        assert found["thresholds_from"] == "the model's run"
+        assert {row["name"]: row["threshold"] for row in found["per_class"]} == own
+        assert "the one that the model's run chose;" in " ".join(
+            (home / out / "report.html").read_text().replace("&#39;", "'").split()
+        )
 
 
 @pytest.mark.parametrize(

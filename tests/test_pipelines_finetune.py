@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import yaml
 
 from pipelines.runs import runtime
 
@@ -32,7 +33,7 @@ def tuned(home):
 
 def test_held_out_classes_alpha_and_what_is_left(tuned):
     output, out = tuned
-    assert "5 classes to train on" in output and "1 classes held out" in output
+    assert "5 classes to train on" in output and "held out: dog (" in output
     found = valid_results(out)
     assert found["method"] == "paint" and found["config"]["wise_ft"] == "choose"
     assert found["parts"]["held_out"] == [3] and found["classes"] == 5
@@ -78,6 +79,11 @@ def test_auto_trains_no_tower_where_features_tell_the_classes_apart(home):
     assert chosen["method"] == found["method"] in auto_method.ROWS
     assert "no room to tell a better one" in chosen["why"]
     assert f"auto: {found['method']}; {chosen['why']}" in output
+    assert found["config"] == yaml.safe_load((home / "cheap" / "config.yaml").read_text())
+    page = (home / "cheap" / "report.html").read_text()
+    assert f"method {found['method']}, taken by auto" in page and "--method auto" in page
+    assert f"Auto took {found['method']}: " in page
+    assert "0 steps" not in page and "Per epoch" not in page  # there is one, of no training
     assert found["steps"] == 0 and not (home / "cheap" / "set-aside").exists()
     model = keras.saving.load_model(home / "cheap" / "model.keras")
     assert model.class_names == list(NAMES[1:])

@@ -40,9 +40,17 @@ def test_prints_the_counts(folder, tmp_path, capsys):
     ]  # fmt: skip
     assert lines[1].split()[:6] == ["train", "5", "0", "2", "-", "1"]
     assert lines[2].split()[:6] == ["test", "5", "0", "2", "-", "1"]
+    assert len(lines) == 4  # and no class is without an image
     manifest = Manifest.read(tmp_path / "out")
     assert manifest.options["short_side"] == 8
     assert manifest.source["limit"] == 5
+
+
+def test_classes_without_an_image_in_a_split_are_named(folder, tmp_path, capsys):
+    for path in sorted((folder / "train" / "dog").iterdir())[1:]:
+        path.unlink()
+    assert prepare(tmp_path, folder=str(folder / "train")) == 0
+    assert "classes without an image in test: dog" in capsys.readouterr().out.splitlines()
 
 
 def test_a_dry_run_says_what_would_be_read_and_writes_nothing(folder, tmp_path, capsys):

@@ -195,7 +195,7 @@ def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--data", "nowhere"), "nowhere holds no records (manifest.json is missing)"),
+        (("--data", "nowhere"), "nowhere holds no records (there is no such folder)"),
         (("--image-tower", "vit-tny"), "no image tower 'vit-tny'; expected one of vit-tiny,"),
         (("--text-tower", "bert"), "no text tower 'bert'; expected one of transformer-tiny,"),
         (("--image-size", "33"), "multiple of the patch size 8; got 33"),

@@ -48,8 +48,29 @@ def test_split_by_name():
 
 def test_a_folder_without_manifest_says_what_to_run(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(FileNotFoundError, match="python -m pipelines prepare"):
+        with pytest.raises(FileNotFoundError, match="prepare --folder IMAGES --out "):
             Manifest.read(folder)
+
+
+def test_what_is_mistaken_for_records_is_named(tmp_path):
+    def refused(name):
+        with pytest.raises(FileNotFoundError) as raised:
+            Manifest.read(tmp_path / name)
+        return str(raised.value).replace(f"{tmp_path}/", "")
+
+    for made in ("photos/cat", "run", "pets"):
+        (tmp_path / made).mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").touch()
+    (tmp_path / "pets" / "manifest.json").touch()
+    (tmp_path / "model.keras").touch()
+    assert refused("photos").endswith("prepare --folder photos --out records/photos")
+    assert refused("run").endswith("records: another command than prepare has written there")
+    assert refused("model.keras") == (
+        "model.keras is a file; expected a folder of records, as prepare writes it"
+    )
+    assert refused("petz") == (
+        "petz holds no records (there is no such folder); did you mean pets?"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from tfrecords import schema
 from tfrecords.manifest_validation import check
 
 FILE_NAME = "manifest.json"
+
+OF_RUNS = ("config.yaml", "results.json", "export.json")  # files of folders that hold no records
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
 
@@ -86,10 +89,7 @@ class Manifest:
         try:
             data = json_validation.read(path, name=f"{path} is damaged")
         except (FileNotFoundError, NotADirectoryError):
-            raise FileNotFoundError(
-                f"{directory} holds no records ({FILE_NAME} is missing); make them with: "
-                f"python -m pipelines prepare {_preparation(Path(directory))}"
-            ) from None
+            raise FileNotFoundError(_no_records(Path(directory))) from None
         version = data.get("schema")
         versions = (schema.VERSION, schema.MULTI_LABEL_VERSION)
         if version not in versions:
@@ -165,8 +165,23 @@ def _from_json(data: dict) -> Manifest:
     )
 
 
-def _preparation(directory: Path) -> str:
-    """Returns the `prepare` arguments for a folder of images mistaken for records, or ""."""
-    if directory.is_dir() and any(path.is_dir() for path in directory.iterdir()):
-        return f"--folder {directory} --out {Path('records', directory.resolve().name)}"
-    return f"--out {directory}"
+def _no_records(directory: Path) -> str:
+    """Says what a folder is that was mistaken for records, and how to make some."""
+    why, source, out = f"{FILE_NAME} is missing", "IMAGES", directory
+    if not directory.exists():
+        why = "there is no such folder"
+        beside = {path.parent.name for path in directory.parent.glob(f"*/{FILE_NAME}")}
+        if close := difflib.get_close_matches(directory.name, beside, n=1):
+            return (
+                f"{directory} holds no records ({why}); did you mean {directory.parent / close[0]}?"
+            )
+    elif directory.is_file():
+        return f"{directory} is a file; expected a folder of records, as prepare writes it"
+    elif any((directory / name).is_file() for name in OF_RUNS):
+        return f"{directory} holds no records: another command than prepare has written there"
+    elif any(path.is_dir() for path in directory.iterdir()):
+        source, out = str(directory), Path("records", directory.resolve().name)
+    return (
+        f"{directory} holds no records ({why}); make them with: "
+        f"python -m pipelines prepare --folder {source} --out {out}"
+    )

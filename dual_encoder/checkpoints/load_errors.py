@@ -16,12 +16,22 @@ ELSEWHERE = re.compile(
 )
 
 
+OTHERS = {  # what else of Duet's a folder may be, by a file in it
+    "manifest.json": "records",
+    "export.json": "an export, which `predict` takes",
+    "inspection.json": "what `inspect` found",
+    "index.json": "an index of `retrieve`",
+}
+
+
+EXPECTED = (
+    "a .keras file, a folder, hf://org/repo, or a name that `python -m pipelines models` lists"
+)
+
+
 def no_model(name: str) -> str:
     """Of a name that is neither a file, a folder nor in a table."""
-    return (
-        f"no model {name!r}; expected a .keras file, a folder, hf://org/repo, or a name that "
-        f"`python -m pipelines models` lists{hint(name)}"
-    )
+    return f"no model {name!r}; expected {EXPECTED}{hint(name)}"
 
 
 def hint(name: str) -> str:
@@ -77,6 +87,10 @@ def no_layout(folder: Path, names: Iterable[str]) -> str:
     if (folder / "snapshots").is_dir():
         snapshots = sorted(path.name for path in (folder / "snapshots").iterdir())
         return f"{folder}: expected one of its snapshots: {', '.join(snapshots) or 'it has none'}"
+    if others := [what for file, what in OTHERS.items() if (folder / file).is_file()]:
+        return f"{folder} holds {others[0]}; expected a model: {EXPECTED}"
+    if runs := sorted(str(path.parent) for path in folder.glob("runs/*/seed-*/model.keras")):
+        return f"{folder} is a comparison; expected one of its runs: {', '.join(runs)}"
     if any(map(is_weights, names)):
         return nothing_found(folder, names)
     return (

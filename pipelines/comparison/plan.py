@@ -19,6 +19,7 @@ from pipelines.comparison.progress_display import Display
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
 from pipelines.runs import class_name_options, folder
+from pipelines.runs.name_list import first_of
 from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
 
@@ -202,12 +203,12 @@ def _remarks(
         )
     if len(divisions) > 1:
         found.append(_of_the_folds(options, manifest, divisions))
-    tested = sum(
-        count
-        for fold in divisions
-        for label, count in enumerate(fold.test)
-        if label not in held_out
-    )
+    tests = [sum(counts) for counts in zip(*(fold.test for fold in divisions), strict=True)]
+    if without := [manifest.spoken_names[label] for label, count in enumerate(tests) if not count]:
+        found.append(
+            f"Without a test image: {first_of(without)}; no figure says anything of these."
+        )
+    tested = sum(count for label, count in enumerate(tests) if label not in held_out)
     if 0 < tested < FEW:
         found.append(
             f"{tested} test images of the classes trained on: an accuracy is known to about "
@@ -234,10 +235,13 @@ def _of_the_classes(
     counts = manifest.split("train").class_counts
     seen = {label: count for label, count in enumerate(counts) if label not in held_out}
     found = []
+    if held_out:
+        names = first_of([manifest.spoken_names[label] for label in held_out])
+        found.append(f"Held out, which no method is trained on: {names}.")
     if len(held_out) == 1:
-        found.append(
-            "One class is held out: among one class every answer is right, so that there is no "
-            "figure for held-out classes among themselves; the one among all says what is lost."
+        found[-1] += (
+            " Among one class every answer is right, so that there is no figure for held-out "
+            "classes among themselves; the one among all says what is lost."
         )
     chosen_by = sum(seen.values()) - images
     if 0 < chosen_by < FEW_TO_CHOOSE_BY:

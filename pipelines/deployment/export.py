@@ -76,15 +76,6 @@ def _given(options: Any) -> dict[str, Any]:
     return {key: value for key, value in asdict(options).items() if key != "out"}
 
 
-def figures_beside(model: str, given: str | None) -> dict[str, Any] | None:
-    """Returns the results for the card: the given ones, or those beside the model, if any."""
-    path = Path(model)
-    beside = (path if path.is_dir() else path.parent) / results.FILE
-    if given is None and (not path.exists() or not beside.is_file()):
-        return None
-    return results.read(given or beside)
-
-
 def export(
     options: Any,
     deployable: Deployable,

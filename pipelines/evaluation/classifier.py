@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-CHOSEN_ON = "validation"  # split for choosing thresholds, if it exists
+CHOSEN_ON = "validation"  # split for choosing thresholds of a model whose run chose none
 
 HALF = 0.5  # threshold of every class otherwise
 
@@ -116,7 +116,7 @@ def left_out(document: dict[str, Any]) -> str:
         return ""
     what = "labels" if document.get("multi_label") else "images"
     return (
-        f"{len(names)} classes that the model does not have, whose {what} are left out: "
+        f"classes that the model does not have, whose {what} are left out: "
         f"{', '.join(names)}; {RENAME}"
     )
 
@@ -141,15 +141,22 @@ def _one(
 def _several(
     options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Evaluates a multi-label classifier on the classes that model and records share."""
+    """Evaluates a multi-label classifier on the classes that model and records share.
+
+    A class is said from the threshold on that the model's own run chose, as `predict` says it.
+    """
     (known,) = np.nonzero(places >= 0)
 
     def common(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return labels[:, known], several.sigmoid(logits)[:, places[known]]
 
     labels, probabilities = common(*found)
+    own = several.thresholds_in(results.beside(options.model)) or {}
     thresholds, chosen_on = np.full(len(known), HALF), f"no split: {HALF:g} for every class"
-    if CHOSEN_ON in manifest.splits and options.split != CHOSEN_ON:
+    if set(own) == set(model.class_names):
+        thresholds = np.array([own[model.class_names[place]] for place in places[known]])
+        chosen_on = "the model's run"
+    elif CHOSEN_ON in manifest.splits and options.split != CHOSEN_ON:
         other = replace(options, split=CHOSEN_ON)
         count = manifest.split(CHOSEN_ON).count
         others = predict.predict(model, other, count)[:2]

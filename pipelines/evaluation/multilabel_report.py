@@ -22,7 +22,7 @@ def page(results: dict[str, Any]) -> str:
         headline=evaluation_report.headline(results),
         results=results,
         figures=evaluation_report.figure_rows(results),
-        absent=sum(row["average_precision"] is None for row in classes),
+        untested=evaluation_report.untested(results),
         found=plot(results),
         classes=classes,
         command=rerun_command.command_line(results["command"], results["config"]),

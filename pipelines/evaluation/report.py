@@ -8,6 +8,7 @@ from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.number_format import interval, percent
 from pipelines.reporting.page import both_themes, data_uri, render
+from pipelines.runs.name_list import first_of
 from pipelines.runs.rerun_command import command_line
 from pipelines.runs.text_table import aligned
 from tfrecords import image_reencoding
@@ -76,9 +77,21 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
+def untested(results: dict[str, Any]) -> str:
+    """Returns a line on classes without an image in the split; empty if there are none."""
+    names = [row["name"] for row in results["per_class"] if not row["count"]]
+    if not names:
+        return ""
+    return (
+        f"Classes without an image in split {results['split']}: {first_of(names)}; means over "
+        "classes leave them out, but they can be predicted"
+    )
+
+
 def terminal_table(results: dict[str, Any]) -> str:
-    """Returns the metrics table for a terminal, below the headline."""
-    return metrics_table(headline(results), figure_rows(results), intervals=results["intervals"])
+    """Returns the metrics table for a terminal, between the headline and what was not tested."""
+    table = metrics_table(headline(results), figure_rows(results), intervals=results["intervals"])
+    return "\n".join(filter(None, [table, untested(results)]))
 
 
 def metrics_table(first: str, figures: list[dict[str, str]], *, intervals: Any) -> str:
@@ -106,7 +119,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
         headline=headline(results),
         results=results,
         figures=figure_rows(results),
-        absent=sum(row["count"] == 0 for row in results["per_class"]),
+        untested=untested(results),
         plots=_plots(results["calibration"], confusion, names, block),
         block=len(block),
         pairs=[_thumbnails(pair, names) for pair in pairs],

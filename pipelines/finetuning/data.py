@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.runs.class_split import Parts
+from pipelines.runs.name_list import first_of
 
 if TYPE_CHECKING:
     import keras
@@ -144,7 +145,8 @@ class Labelled:
             f"{len(parts.validation):,} to choose by"
         )
         if parts.held_out:
-            line += f"; {len(parts.held_out)} classes held out ({len(parts.watched):,} images)"
+            names = [self.manifest.spoken_names[label] for label in parts.held_out]
+            line += f"; held out: {first_of(names)} ({len(parts.watched):,} images)"
         return line
 
     def verify(self, *splits: str) -> None:

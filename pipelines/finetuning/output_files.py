@@ -64,7 +64,7 @@ def write(
     Args:
         out: folder of the run.
         made: as training left it.
-        options: of the command.
+        options: of the command, as they were given.
         measured: of `tested.measure`.
         course: what remembers the course of the run.
         devices: what it was trained on.
@@ -114,32 +114,38 @@ def _save(model: Any, path: Path) -> None:
 
 def summary(document: dict[str, Any]) -> str:
     """A fine-tuning in a few lines for a terminal."""
-    cost, out = document["cost"], document["model"]
+    out = document["model"]
     lines = [evaluation_report.terminal_table(document)]
     lines += filter(None, [class_name_options.equal_names_line(document)])
     if "alpha" in document:
         how = "chosen with classes set aside" if document["alpha"]["classes"] else "half of the way"
         lines.append(f"alpha {_alpha(document):g}, {how}")
-    took = f"{cost['seconds']:,.0f} s"
-    if document["steps"]:
-        took = f"{document['steps']:,} steps in {took}, {cost['images_per_second']:,.0f} images/s"
-    lines += [f"trained in {took}", f"Written to {out}; open {Path(out) / PAGE}"]
+    lines += [_took(document), f"Written to {out}; open {Path(out) / PAGE}"]
     return "\n".join(lines)
+
+
+def _took(document: dict[str, Any]) -> str:
+    """Methods on cached features have no steps."""
+    cost, steps = document["cost"], document["steps"]
+    took = f"{cost['seconds']:,.0f} s"
+    rate = f"{steps:,} steps in {took}, {cost['images_per_second']:,.0f} images/s"
+    return f"trained in {rate if steps else took}"
 
 
 def page(document: dict[str, Any]) -> str:
     """The page of a fine-tuning."""
-    history, cost = document["history"], document["cost"]
+    history, cost = document["history"] if document["steps"] else [], document["cost"]
     shown = [key for key in COLUMNS if any(key in row for row in history)]
     panels = training_plots.panels_of(PANELS, history)
     way, several = document.get("wise_ft"), document.get("multi_label", False)
     return reporting_page.render(
         "tuned.html.j2",
         title=f"Fine-tuning of {Path(document['config']['model']).name} on {document['dataset']}, "
-        f"method {document['method']}",
+        f"method {document['method']}{', taken by auto' if 'auto' in document else ''}",
         headline=evaluation_report.headline(document),
         results=document,
         figures=evaluation_report.figure_rows(document),
+        untested=evaluation_report.untested(document),
         curves=reporting_page.both_themes(training_plots.curves, history, panels)
         if panels
         else None,
@@ -166,8 +172,7 @@ def page(document: dict[str, Any]) -> str:
         command=rerun_command.command_line(document["command"], document["config"]),
         config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
         cost=(
-            f"{document['steps']:,} steps took {cost['seconds']:,.0f} s at "
-            f"{cost['images_per_second']:,.0f} images/s on {', '.join(document['devices'])}; "
+            f"{_took(document)} on {', '.join(document['devices'])}; "
             f"{cost['parameters']:,} parameters, {cost['peak_rss_bytes'] / 2**30:.1f} GiB of "
             "memory at most. The same command goes on with a run that was stopped."
         ),

@@ -109,7 +109,7 @@ def _fitted(
     document = output_files.write(
         out,
         made,
-        options,
+        asked,
         measured=measured,
         course=course,
         devices=devices,

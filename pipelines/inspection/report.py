@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.inspection import class_balance_and_lookalikes
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects_table import KINDS, Suspect
 from pipelines.reporting import page as reporting_page
+from pipelines.runs.name_list import first_of
 from pipelines.runs.rerun_command import program
 from pipelines.runs.text_table import aligned
 
@@ -52,12 +54,15 @@ def balance(document: dict[str, Any]) -> list[str]:
     lines = []
     for split, found in document["unbalanced"].items():
         most, least = found["largest"], found["smallest"]
-        text = f"{split}: {most['name']} has {most['images']:,} images, {least['name']} "
-        text += f"{least['images']:,} ({found['ratio']:.1f} to 1)"
+        said = []
+        if found["ratio"] > class_balance_and_lookalikes.UNBALANCED:
+            said.append(
+                f"{most['name']} has {most['images']:,} images, {least['name']} "
+                f"{least['images']:,} ({found['ratio']:.1f} to 1)"
+            )
         if found["empty"]:
-            text += f"; {len(found['empty'])} classes have none: {', '.join(found['empty'][:5])}"
-            text += ", ..." if len(found["empty"]) > 5 else ""
-        lines.append(text)
+            said.append(f"no image of {first_of(found['empty'])}")
+        lines.append(f"{split}: {'; '.join(said)}")
     return lines
 
 

@@ -24,7 +24,7 @@ from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.resolve_model import Source
 from pipelines.prediction.stored_calibration import Sure, sure_of
 from pipelines.runs import class_name_options as runs_class_names
-from pipelines.runs import class_prompt_files, finite_answers, resume_check
+from pipelines.runs import class_prompt_files, finite_answers, results, resume_check
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -109,7 +109,7 @@ def load(
     found = _of_keras(asked)
     if not sure and not found.multi_label:
         return found
-    return found.knowing(deployment_export.figures_beside(asked.folder, None), sure=sure)
+    return found.knowing(results.beside(asked.folder), sure=sure)
 
 
 def _tuple(texts: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.runs.name_list import first_of
+
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
@@ -49,10 +51,6 @@ def match_classes(own: Sequence[str], manifest: "Manifest", *, model: str) -> np
     if all(place < 0 for place in found):
         raise ValueError(
             f"{model} has none of the classes of {manifest.dataset}: expected "
-            f"{_few(manifest.spoken_names)}; it has {_few(own)}; {RENAME}"
+            f"{first_of(manifest.spoken_names, 3)}; it has {first_of(own, 3)}; {RENAME}"
         )
     return np.array(found)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")

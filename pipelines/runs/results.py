@@ -27,8 +27,9 @@ seed                of the bootstrap
 ==================  ===================================================================
 
 Of a multi-label set there are `multi_label`: true, and `thresholds_from`, the split on which the
-thresholds were chosen; `metrics` are `multi_label_metrics.METRICS`, the rows of per_class also have
-average_precision and threshold, and calibration and most_confused are left out.
+thresholds were chosen, or "the model's run" whose own they are; `metrics` are
+`multi_label_metrics.METRICS`, the rows of per_class also have average_precision and threshold, and
+calibration and most_confused are left out.
 
 Of retrieval (`protocol`: "retrieval") there are `captions`, how many were measured, and `searched`,
 the images that they were looked for among; `metrics` are `retrieval_metrics.METRICS`, medians of
@@ -191,6 +192,13 @@ def read(path: str | Path) -> dict[str, Any]:
     found = _Results(json_validation.read(path, _TABLE))
     found.path = path
     return found
+
+
+def beside(model: str | Path) -> dict[str, Any] | None:
+    """The document of the run that a model was saved by, beside it; None without one."""
+    path = Path(model)
+    found = (path if path.is_dir() else path.parent) / FILE
+    return read(found) if path.exists() and found.is_file() else None
 
 
 class _Results(dict[str, Any]):
