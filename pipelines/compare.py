@@ -21,7 +21,7 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import folds, job_definitions, next_steps
+    from pipelines.comparison import budget, folds, job_definitions, next_steps
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison.fork_server import Call
     from pipelines.comparison.worker_pool import Workers
@@ -31,6 +31,7 @@ def run(options: Options) -> int:
 
     config.check_ranges(options, RANGES)
     check(options)
+    budget.seconds(options.budget)
     manifest = Manifest.read(options.data)
     check_records(options, manifest)
     class_name_options.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)

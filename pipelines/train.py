@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dual_encoder import DualEncoder, Tokenizer
     from pipelines.training.checkpoint import Checkpoint
     from pipelines.training.data import Pairs
+    from tfrecords import Manifest
 
 
 TOKENIZER, MODEL = "tokenizer.json", "model.keras"
@@ -36,7 +37,7 @@ def run(options: Options) -> None:
     )
     check_watched(options, data)
     if folder.is_finished(options.out, options, finished=MODEL, free=strategies.ELASTIC):
-        return _say_finished(Path(options.out))
+        return _say_finished(Path(options.out), manifest)
     out = folder.check_resumable(options.out, options, finished=MODEL, free=strategies.ELASTIC)
     begun = resume_check.of(data.manifest, options.model)
     resume_check.check(out, begun)
@@ -53,13 +54,13 @@ def run(options: Options) -> None:
         _run(options, data, begun, out=out, strategy=strategy)
 
 
-def _say_finished(out: Path) -> None:
+def _say_finished(out: Path, manifest: "Manifest") -> None:
     """Of a run that was finished before."""
     from pipelines.runs import results
     from pipelines.training import output_files
 
     print("finished already; nothing is left to do")
-    print(output_files.summary(results.read(out / results.FILE)))
+    print(output_files.summary(results.read(out / results.FILE), manifest.splits))
 
 
 def _run(
@@ -97,7 +98,7 @@ def _run(
             ends_with_best=bool(options.early_stopping),
             devices=strategies.describe(strategy),
         )
-        print(output_files.summary(document))
+        print(output_files.summary(document, data.manifest.splits))
 
 
 def build(

@@ -236,6 +236,7 @@ def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_pa
     ("more", "message"),
     [
         (("--methods", "magic"), "expected all, or some of zero-shot, chosen-words"),
+        (("--methods", "linear_probe"), "; did you mean linear-probe?"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
         (("--bootstrap", "0"), "--bootstrap: expected"),
         (("--recipes", "vit"), "expected METHOD=RECIPE with one of chosen-words, linear-probe"),
@@ -402,6 +403,15 @@ def test_which_test_images_sureness_was_measured_on_is_said_where_there_are_fold
     }
     assert said not in output_files.page({**document, "folds": 1}, [])
     assert said in output_files.page({**document, "folds": 5}, [])
+
+
+def test_the_table_speaks_of_seeds_and_folds_where_there_are_several():
+    document = comparison_document()
+    for seeds, folds in (1, 5), (2, 1):
+        rows = [{**row, "seeds": seeds} for row in document["rows"]]
+        page = output_files.page({**document, "folds": folds, "rows": rows}, [])
+        assert ("mean over seeds ±" in page) == (seeds > 1)
+        assert ("each once, in one of 5 divisions" in page) == (folds > 1)
 
 
 def test_only_what_is_recommended_is_marked():

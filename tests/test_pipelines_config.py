@@ -72,15 +72,19 @@ def test_what_is_written_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--rate 3", "the following arguments are required: out"),
+        ("--rate 3", "expected --out; missing"),
         ("--out x --imagesize 3", r"arguments: --imagesize 3; did you mean --image-size\?"),
         ("--out x --qqq 3", "arguments: --qqq 3$"),
         ("--out x --resolution 3", "arguments: --resolution 3$"),
-        ("--out x stray", "unrecognized arguments: stray"),
+        (
+            "--out x stray",
+            "unrecognized arguments: stray; expected the name of an option, such as --out, be",
+        ),
         ("--out x --rate", "argument --rate: expected one argument"),
         ("--out x --rate fast", "--rate: expected a number; got 'fast'"),
         ("--out x --image-size 1.5", "--image-size: expected a whole number or null; got '1.5'"),
         ("--out x --kind oval", "--kind: expected one of round, square; got 'oval'"),
+        ("--out x --kind sqare", r"got 'sqare'; did you mean square\?$"),
         ("--out x --shots 1 two", "--shots: .*two"),
         ("--out x --config", "argument --config: expected one argument"),
         ("--out x --im 3", "unrecognized arguments: --im 3"),  # no abbreviations

@@ -275,14 +275,24 @@ def test_learnt_prompts_and_the_figures_of_a_run(home, tmp_path):
     model = dual_encoder.load(home / "dual.keras")
     coop = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0)
     dual_encoder.save_prompts(coop, tmp_path / "prompts.safetensors", backbone="dual")
-    results = {"schema": 2, "metrics": {"top1": 0.8237}, "intervals": {}, "versions": {}}
+    results = {
+        "schema": 2,
+        "dataset": "colours",
+        "method": "coop",
+        "config": {"model": "x/clip"},
+        "metrics": {"top1": 0.8237, "seen_top1": 0.5},
+        "intervals": {},
+        "versions": {},
+    }
     (tmp_path / "results.json").write_text(json.dumps(results))
     given = ("--prompts", tmp_path / "prompts.safetensors", "--results", tmp_path)
     assert export(home, tmp_path / "out", *given) == 0
     serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
     found = serve(image_bytes=tf.constant(IMAGES))["probabilities"]
     np.testing.assert_allclose(found, expected(coop.classifier(), IMAGES), atol=1e-5)
-    assert "| Top-1 accuracy | 82.4 % |" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| Top-1 accuracy | 82.4 % |" in card and "| Seen classes | 50.0 % |" in card
+    assert card.startswith("# colours: x/clip, coop\n") and "| Made from | x/clip |" in card
 
 
 def test_int8_says_what_it_loses(home, tmp_path, capsys):

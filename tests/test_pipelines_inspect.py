@@ -12,6 +12,9 @@ from tiny_models import clip
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
+from pipelines.inspection import run as inspection_run
+from pipelines.inspection.options import Options
+from pipelines.runs import runtime
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -62,6 +65,18 @@ def test_every_planted_fault_is_a_row_with_its_images_on_the_page(
     assert "already holds inspection.json" in capsys.readouterr().err
 
 
+def test_tensorflow_does_not_greet_where_there_is_no_model(planted_records, tmp_path, monkeypatch):
+    class ImportedQuietly(Exception):
+        pass
+
+    def import_tensorflow():
+        raise ImportedQuietly
+
+    monkeypatch.setattr(runtime, "import_tensorflow", import_tensorflow)
+    with pytest.raises(ImportedQuietly):
+        inspection_run.run(Options(str(planted_records), str(tmp_path / "out")))
+
+
 def test_prepare_leaves_out_what_the_table_names_and_says_so(tmp_path, capsys):
     (tmp_path / "photos").mkdir()
     lines = ["file,label,split"]
@@ -98,7 +113,11 @@ def test_with_a_model_labels_are_checked_and_features_are_kept(
     assert "labels checked of split train alone; not of test (--split)" in said
     assert any((out / "features").iterdir())
     found = json.loads((out / "inspection.json").read_text())
-    assert found["images"] == {"train": 90, "test": 36}
+    assert found["images"] == {"train": 90, "test": 36} and found["suspects"]["wrong-label"]
+    agrees = f"agrees with {100 * found['label_agreement']:.1f} % of all labels"
+    assert f"Labels judged by a model that {agrees}" in said
+    assert f"The model {agrees}" in (out / "report.html").read_text()
+    assert f"prepare ... --exclude {out / 'suspects.csv'}" in said
     for row in rows(out):
         assert row["kind"] in ("wrong-label", "similar", "blank", "tiny")
         if row["kind"] == "wrong-label":

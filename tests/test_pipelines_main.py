@@ -142,7 +142,7 @@ def test_no_command_is_wrong_input(capsys):
             ["trian"],
             "no command 'trian'; expected one of datasets, models, prepare, inspect, train, ",
         ),
-        (["train"], "the following arguments are required: data, out"),
+        (["train"], "error: expected --data, --out; missing"),
         (["train", "--dat", "x", "--out", "y"], "arguments: --dat x; did you mean --data?"),
         (["train", "--config", "nope"], "--config: no file and no recipe 'nope'; recipes: "),
         (["prepare", "--dataset", "food-101", "--out", "y"], "did you mean food101"),

@@ -13,13 +13,18 @@ from pipelines.training import plots as training_plots
 
 
 def test_summary():
-    assert output_files.summary(RESULTS).splitlines() == [
+    assert output_files.summary(RESULTS, ["train", "test"]).splitlines() == [
         "52.0 % zero-shot top-1 after epoch 2 of 3",
         "training loss 2.0000, validation loss 1.5000",
         "1,500 steps in 60 s, 1,000 images/s (500 on each of CPU:0, CPU:1)",
         "Written to runs/one; open runs/one/report.html",
         "Measure it: python -m pipelines evaluate --data records/shapes --model runs/one --out RUN",
     ]
+
+
+def test_what_to_type_next_names_the_split_that_there_is():
+    *_, last = output_files.summary(RESULTS, ["train", "validation"]).splitlines()
+    assert last.endswith("--model runs/one --out RUN --split validation")
 
 
 @pytest.mark.parametrize(
@@ -53,3 +58,12 @@ def test_curves_are_drawn_in_every_panel():
     upper, lower = drawn[: height // 2], drawn[height // 2 :]
     assert upper[:, : width // 2].any() and upper[:, width // 2 :].any()
     assert lower[:, : width // 2].any() and not lower[:, width // 2 :].any()
+
+
+def test_what_changes_by_rounding_alone_is_a_level_line():
+    history = [{"epoch": 0, "temperature": 0.05}, {"epoch": 1, "temperature": 0.05 + 5e-8}]
+    panels = training_plots.panels_of({"temperature": {"": "temperature"}}, history)
+    image = Image.open(io.BytesIO(training_plots.curves(history, panels))).convert("RGB")
+    accent = tuple(int(reporting_figure.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
+    rows = np.flatnonzero(np.all(np.asarray(image) == accent, axis=-1).any(axis=1))
+    assert 0 < np.ptp(rows) < image.height / 10

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.methods.registry import METHODS, STOCK
+from pipelines.runs.name_list import did_you_mean
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -166,4 +167,5 @@ def check(options: Options) -> None:
         if method not in METHODS:
             raise ValueError(
                 f"--methods: expected all, or some of {', '.join(METHODS)}; got {method!r}"
+                f"{did_you_mean(method, METHODS)}"
             )

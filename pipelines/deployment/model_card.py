@@ -1,6 +1,6 @@
 """The model card (README.md) of an export: usage and measured results."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from dual_encoder.checkpoints import model_card
@@ -76,12 +76,12 @@ def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
     facts = {"side": side, "classes": f"{classes:,}", "top_k": document["top_k"]}
     code = CODE[document["format"]].format(**facts)
     sections = [
-        f"# {PurePath(document['model'].partition('@')[0]).name}",
+        f"# {_title(document, results)}",
         f"A classifier of images, exported with Duet. {IN_AND_OUT[document['format']]}".format(
             **facts
         ),
         f"## Use\n\n```python\n{code}\n```",
-        _description(document),
+        _description(document, results),
         _export(document),
         model_card.results_section(results) if results else "## Results\n\nNothing was measured.",
         model_card.versions_section(results),
@@ -89,7 +89,20 @@ def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _description(document: dict[str, Any]) -> str:
+def _title(document: dict[str, Any], results: dict[str, Any] | None) -> str:
+    """The folder of a run of a comparison, `seed-1`, says nothing."""
+    if results and results.get("method"):
+        return f"{results['dataset']}: {_base(results)}, {results['method']}"
+    return PurePath(document["model"].partition("@")[0]).name
+
+
+def _base(results: dict[str, Any]) -> str:
+    """The model that a run began with; of a path the last part, which others understand."""
+    model = str(results["config"].get("model") or results["model"])
+    return Path(model).name if Path(model).exists() else model
+
+
+def _description(document: dict[str, Any], results: dict[str, Any] | None) -> str:
     preprocessing = document["preprocessing"]
     how = {
         "crop": "shorter side to size, centre cut out",
@@ -101,6 +114,8 @@ def _description(document: dict[str, Any]) -> str:
         ("Classes", ", ".join(document["class_names"])),
         ("Probabilities", "of each class separately" if document["multi_label"] else "add up to 1"),
     ]
+    if results and results.get("method"):
+        rows = [("Made from", _base(results)), ("Method", results["method"]), *rows]
     if document["templates"]:
         rows.append(("Read as", "; ".join(document["templates"])))
     return f"## Model\n\n{model_card.table(('', ''), rows)}"

@@ -1,11 +1,14 @@
 """The page and the terminal summary of `inspect`."""
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipelines.inspection import class_balance_and_lookalikes
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects_table import KINDS, Suspect
+from pipelines.reporting import number_format
 from pipelines.reporting import page as reporting_page
 from pipelines.runs.name_list import first_of
 from pipelines.runs.rerun_command import program
@@ -66,12 +69,23 @@ def balance(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def agreement(document: dict[str, Any]) -> str:
+    """How far the judge of the labels is to be trusted."""
+    share = number_format.percent(document["label_agreement"])
+    return (
+        f"agrees with {share} of all labels, on images that it was not fitted to: the fewer, the "
+        "more of these suspicions are its own mistakes"
+    )
+
+
 def terminal(document: dict[str, Any]) -> list[str]:
     """The summary: what was found, what to do with it, what was not looked at."""
     counts = ", ".join(f"{count:,} {split}" for split, count in document["images"].items())
     lines = [f"{document['dataset']}: {counts} images", *crossing(document)]
     suspects = [(KINDS[kind], f"{n:,}") for kind, n in document["suspects"].items() if n]
     lines += aligned(suspects, right=(1,)) if suspects else []
+    if document["suspects"]["wrong-label"]:
+        lines.append(f"Labels judged by a model that {agreement(document)}")
     lines += [f"Unbalanced classes: {line}" for line in balance(document)]
     for pair in document["alike"][:3]:
         mixed = f"{pair['mixed_up']} of {pair['of']} images mixed up"
@@ -81,7 +95,7 @@ def terminal(document: dict[str, Any]) -> list[str]:
     else:
         lines.append(
             f"suspects.csv: delete the rows that are fine, then {program()} prepare ... --exclude "
-            "suspects.csv"
+            f"{shlex.quote(str(Path(document['config']['out'], 'suspects.csv')))}"
         )
     return [*lines, *document["notes"]]
 
@@ -99,7 +113,8 @@ def page(
         {
             "id": kind,
             "title": KINDS[kind],
-            "what": WHAT[kind],
+            "what": WHAT[kind]
+            + (f" The model {agreement(document)}." if kind == "wrong-label" else ""),
             "total": len(some),
             "items": [_item(each, scan, images) for each in some[:SHOWN]],
         }

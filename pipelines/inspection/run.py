@@ -19,7 +19,7 @@ from pipelines.inspection import (
 from pipelines.inspection.options import FILES, Options
 from pipelines.inspection.scan import Scan, scan
 from pipelines.inspection.suspects_table import Suspect
-from pipelines.runs import config, folder, results
+from pipelines.runs import config, folder, results, runtime
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -40,6 +40,7 @@ def run(options: Options) -> list[str]:
         return [f"{options.out} is finished already; nothing is left to do"]
     out = folder.check_free(options.out, FILES)
     manifest = Manifest.read(options.data)
+    runtime.import_tensorflow()  # reading records does, and would let it greet
     verify_splits(options.data, manifest, *manifest.splits)
     model = _model(options, manifest)
     seen = scan(options.data, manifest.splits)
@@ -61,10 +62,8 @@ def _model(options: Options, manifest: "Manifest") -> Any:
     if options.model is None:
         return None
     from pipelines.inspection import with_model
-    from pipelines.runs import runtime
 
     manifest.split(options.split)
-    runtime.import_tensorflow()
     return with_model.load(options.model)
 
 
@@ -74,7 +73,7 @@ def _checked(
     """The suspects in order, and the document."""
     found, groups = _copies(seen, manifest)
     found += pixels.spoilt(seen)
-    alike, notes = [], _notes(manifest)
+    alike, agreement, notes = [], None, _notes(manifest)
     if model is None:
         notes.append("labels and classes that look alike not checked: give --model")
     else:
@@ -82,6 +81,7 @@ def _checked(
 
         by_model = with_model.look(model, options, manifest, seen, known=groups)
         found, alike = found + by_model.suspects, by_model.alike
+        agreement = by_model.agreement
         notes += by_model.notes
     found = suspects_table.ordered(found)
     counts = {kind: sum(each.kind == kind for each in found) for kind in suspects_table.KINDS}
@@ -95,6 +95,7 @@ def _checked(
         "across_splits": duplicates.across(seen, groups),
         "unbalanced": _unbalanced(manifest),
         "alike": alike,
+        "label_agreement": agreement,
         "notes": notes,
         "config": asdict(options),
         "versions": results.versions(),

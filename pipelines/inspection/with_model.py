@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Seen:
-    """Findings of a model: suspects, pairs of classes, and what was not looked at, and why."""
+    """Findings of a model: suspects, pairs of classes, and what was not looked at, and why.
+
+    Attributes:
+        agreement: share of the images that the model, not fitted to them, calls what their labels
+            do; None where labels were not checked.
+    """
 
     suspects: list[Suspect] = field(default_factory=list)
     alike: list[dict[str, Any]] = field(default_factory=list)
+    agreement: float | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -142,6 +148,7 @@ def _labels(
             f"{names[doubt.better]} ({100 * doubt.other:.1f} %)"
         )
         seen.suspects.append(Suspect(int(rows[doubt.place]), "wrong-label", doubt.margin, why))
+    seen.agreement = float((probabilities.argmax(axis=1) == places).mean())
     seen.alike = class_balance_and_lookalikes.alike(unit, places, probabilities, names)
 
 

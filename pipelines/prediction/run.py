@@ -148,9 +148,10 @@ def _write(
 def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, str]) -> list[str]:
     """The answers in a few lines for a terminal."""
     counts = Counter(name for each in said for name in each.labels)
-    named = [f"{count:,} {name}" for name, count in counts.most_common(NAMED)]
-    if others := sorted(counts.values(), reverse=True)[NAMED:]:
-        named.append(f"{sum(others):,} of {len(others):,} other class{'es' * (len(others) > 1)}")
+    most = NAMED if len(counts) > NAMED + 1 else len(counts)  # one more takes no more words
+    named = [f"{count:,} {name}" for name, count in counts.most_common(most)]
+    if others := sorted(counts.values(), reverse=True)[most:]:
+        named.append(f"{sum(others):,} of {len(others):,} other classes")
     if unsure := sum(not each.labels for each in said):
         named.append(f"{unsure:,} not sure enough")
     lines = [f"{len(said):,} images: {', '.join(named)}"]

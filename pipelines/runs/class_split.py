@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.runs.name_list import did_you_mean
+
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
@@ -192,12 +194,9 @@ def set_aside(parts: Parts, away: tuple[int, ...], *, labels: Mapping[int, int])
 
 
 def _label(manifest: "Manifest", name: str) -> int:
-    import difflib
-
     known = {given: i for i, given in enumerate(manifest.class_names)}
     known |= {spoken: i for i, spoken in enumerate(manifest.spoken_names)}
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(name, known)
         raise ValueError(f"--held-out-classes: {manifest.dataset} has no class {name!r}{hint}")
     return known[name]

@@ -15,6 +15,7 @@ import yaml
 from duet import files, json_validation
 from pipelines.runs import command_help, hub_revision, rerun_command
 from pipelines.runs.help_groups import USUAL
+from pipelines.runs.name_list import did_you_mean
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -126,6 +127,10 @@ class _Parser(jsonargparse.ArgumentParser):
             key, value = wrong_type.groups()
             expected = _words(self.hints.get(key, str))
             line = f"--{key.replace('_', '-')}: expected {expected}; got {value!r}"
+            line += did_you_mean(value.strip("'"), map(str, _choices(self.hints.get(key))))
+        if missing := re.match(r"the following arguments are required: (.*)$", line):
+            names = (f"--{name.replace('_', '-')}" for name in missing[1].split(", "))
+            line = f"expected {', '.join(names)}; missing"
         raise ValueError(line + self._nearest(line))
 
     def _nearest(self, line: str) -> str:
@@ -134,6 +139,8 @@ class _Parser(jsonargparse.ArgumentParser):
         known = {name.replace("_", "-"): name for name in self.hints}
         if usual := self._usual(line):
             return usual
+        if re.match("unrecognized arguments: [^-]", line):
+            return "; expected the name of an option, such as --out, before it"
         for word in line.replace("'", " ").replace("=", " ").split():
             dashes = "--" if word.startswith("-") else ""
             close = difflib.get_close_matches(
@@ -152,6 +159,13 @@ class _Parser(jsonargparse.ArgumentParser):
                 more = FROM_IMAGES if (name, meant[0]) == ("folder", "data") else ""
                 return f"; did you mean --{meant[0].replace('_', '-')}?{more}"
         return ""
+
+
+def _choices(hint: Any) -> list[Any]:
+    """Those of a `Literal`, or of one in a union."""
+    if typing.get_origin(hint) is typing.Literal:
+        return list(typing.get_args(hint))
+    return [choice for part in typing.get_args(hint) for choice in _choices(part)]
 
 
 def _words(hint: Any) -> str:

@@ -1,8 +1,15 @@
-"""Lists of names in a sentence, cut where they are long."""
+"""Names in a sentence: lists, cut where they are long, and the nearest to a mistyped one."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def first_of(names: Sequence[str], most: int = 5) -> str:
     """Returns "a, b, c", and "a, b, ..." of more than `most`."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "; did you mean NAME?", or "" where none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,5 +1,6 @@
 """Write the results of a finished training: model, metrics and page."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,8 +114,8 @@ def headline(results: dict[str, Any]) -> str:
     )
 
 
-def summary(results: dict[str, Any]) -> str:
-    """Returns a summary of a run for a terminal."""
+def summary(results: dict[str, Any], splits: Collection[str]) -> str:
+    """Returns a summary of a run for a terminal; `splits` are those of its records."""
     metrics, cost, devices = results["metrics"], results["cost"], results["devices"]
     rate, out, data = cost["images_per_second"], results["model"], results["config"]["data"]
     speed = f"{results['steps']:,} steps in {cost['seconds']:,.0f} s, {rate:,.0f} images/s"
@@ -128,7 +129,8 @@ def summary(results: dict[str, Any]) -> str:
             ", ".join(shown),
             speed,
             f"Written to {out}; open {Path(out) / 'report.html'}",
-            f"Measure it: python -m pipelines evaluate --data {data} --model {out} --out RUN",
+            f"Measure it: python -m pipelines evaluate --data {data} --model {out} --out RUN"
+            + ("" if "test" in splits else " --split validation" * ("validation" in splits)),
         ]
     )
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 from pipelines.reporting.figure import LIGHT, Theme, png
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+STAYS = 1e-3  # of the largest value: what changes by less is drawn as a level line
 
 
 def panels_of(
@@ -40,6 +43,7 @@ def curves(
                 rows = [row for row in history if key in row]
                 epochs = [row["epoch"] + 1 for row in rows]
                 axes.plot(epochs, [row[key] for row in rows], ".-", color=colour, label=label)
+            _room_for_what_stays(axes)
             axes.set_title(panel["title"], fontsize=10)
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -48,6 +52,14 @@ def curves(
         figure.tight_layout()
 
     return png(draw, theme, size=(7.6, 2.7 * -(-len(panels) // 2)))
+
+
+def _room_for_what_stays(axes: "Axes") -> None:
+    """Keeps what changes by rounding alone from filling the panel, with an offset on its axis."""
+    low, high = axes.get_ylim()
+    if high - low < STAYS * max(abs(low), abs(high)):
+        middle = (low + high) / 2
+        axes.set_ylim(middle - abs(middle) / 10, middle + abs(middle) / 10)
 
 
 def way(rows: list[dict[str, Any]], theme: Theme = LIGHT, *, chosen: float) -> bytes:
