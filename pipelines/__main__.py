@@ -38,6 +38,8 @@ COMMANDS = {
     "serve": "a page on this machine that finds images of an index",
 }
 
+GOES_ON = ("prepare", "train", "finetune", "prompt", "predict", "compare", "retrieve")  # if stopped
+
 GLOBAL = ("--quiet", "--verbose")  # options of every command
 
 NO_BARS = "TQDM_DISABLE"
@@ -134,7 +136,8 @@ def _main(argv: list[str], verbose: bool) -> int:
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
-        return _complain(str(stop) or "interrupted", 130)
+        more = "; the same command goes on" if command in GOES_ON else ""
+        return _complain(str(stop) or f"interrupted{more}", 130)
     except BrokenPipeError:
         raise
     except (RuntimeError, files.CannotWriteError) as error:

@@ -211,6 +211,17 @@ def test_ctrl_c_and_whoever_terminates_get_one_line(number, monkeypatch, capsys)
     assert signal.signal(number, found) is before
 
 
+def test_ctrl_c_says_which_commands_go_on(monkeypatch, capsys):
+    import pipelines.compare
+
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipelines.compare, "run", interrupted)
+    assert main(["compare", "--data", "records", "--out", "run"]) == 130
+    assert capsys.readouterr().err == "error: interrupted; the same command goes on\n"
+
+
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_stream_that_was_closed_leads_nowhere(name, monkeypatch):
     number = ("stdin", "stdout", "stderr").index(name)
