@@ -1,8 +1,7 @@
 """Choose which weights of a classifier are trained, and their learning-rate factors."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import keras
 
@@ -17,8 +16,6 @@ BLOCKS = (
     r"(?:^|/)(block\d+[a-z]?)_",  # Xception and EfficientNet
     r"(?:^|/)(?:convolution|norm)_(\d+)/",  # Duet's convolutions
 )
-
-LORA = ("query_key_value", "attention_output", "mlp_hidden", "mlp_output")
 
 
 def stages(model: ImageClassifier) -> list[list[keras.Variable]]:
@@ -117,108 +114,3 @@ def scales(
         factors.update({variable.path: layer_decay**distance for variable in stage})
     factors.update({variable.path: head_multiplier for variable in head})
     return {path: factor for path, factor in factors.items() if factor != 1}
-
-
-def add_lora(model: ImageClassifier, *, rank: int, alpha: float | None = None) -> None:
-    """Train only the head and low-rank updates of all matrices in the tower's blocks.
-
-    LoRA, Hu et al. 2022 (arXiv:2106.09685), with Keras' `Dense.enable_lora`.
-
-    Args:
-        rank: r of the update `alpha / r · A B`.
-        alpha: its scale; default `rank`.
-
-    Raises:
-        ValueError: the tower has no such matrices, being convolutional.
-    """
-    matrices = _matrices(model.image_tower, LORA)
-    if not matrices:
-        raise ValueError("LoRA: expected a tower of transformer blocks; this one has none")
-    freeze(model, [v for stage in stages(model)[:-1] for v in stage])
-    _enable_lora(matrices, rank=rank, alpha=alpha)
-
-
-def add_lora_to_both(model: ImageClassifier, *, rank: int, alpha: float = 1.0) -> None:
-    """Train only low-rank updates of the attention's queries, keys and values, in both towers.
-
-    CLIP-LoRA, Zanella and Ben Ayed 2024 (arXiv:2405.18541), without its dropout; the three share
-    the first of the two matrices, as they share a kernel here. A convolutional tower
-    stays as it is.
-
-    Args:
-        model: its head is a `ClassTextHead`.
-        rank, alpha: as in `add_lora`; the paper has 2 and 1.
-
-    Raises:
-        ValueError: neither tower has such matrices.
-    """
-    matrices = _matrices(model, LORA[:1])
-    if not matrices:
-        raise ValueError("LoRA: expected a tower of transformer blocks; neither tower has any")
-    freeze(model, model.trainable_variables)
-    _enable_lora(matrices, rank=rank, alpha=alpha)
-
-
-def _matrices(part: keras.layers.Layer, names: Sequence[str]) -> list[keras.layers.Dense]:
-    layers = private_api.layers_of(part)
-    return [each for each in layers if isinstance(each, keras.layers.Dense) and each.name in names]
-
-
-def _enable_lora(matrices: Iterable[keras.layers.Dense], *, rank: int, alpha: float | None) -> None:
-    for layer in matrices:
-        layer.trainable = True
-        layer.enable_lora(rank, lora_alpha=alpha)
-        layer.bias.trainable = False
-
-
-def without_lora(model: Any) -> Any:
-    """Returns the classifier or dual encoder with the updates merged into the matrices."""
-    plain = type(model).from_config(model.get_config())
-    plain.build()
-    kept = [variable for variable in model.variables if "lora" not in variable.name]
-    for variable, source in zip(plain.variables, kept, strict=True):
-        variable.assign(source)
-    pairs = zip(private_api.layers_of(plain), private_api.layers_of(model), strict=True)
-    for layer, source in pairs:
-        if getattr(source, "lora_enabled", False):
-            layer.kernel.assign(source.kernel)
-    return plain
-
-
-#: What a method may train (`Method.trains` of the table of methods), of a built classifier; the
-#: options are those of `finetune`.
-WAYS: dict[str, Callable[[ImageClassifier, Any], None]] = {
-    "all": lambda model, options: None,
-    "image": lambda model, options: train_image_side(model),
-    "last": lambda model, options: train_only(model, last_blocks=options.last_blocks),
-    "head": lambda model, options: train_only(model, last_blocks=0),
-    "lora": lambda model, options: add_lora(model, rank=options.lora_rank),
-    "lora in both": lambda model, options: add_lora_to_both(model, rank=options.lora_rank),
-}
-
-
-def recompute(model: keras.Model) -> None:
-    """Recompute activations inside the tower's blocks for the gradient instead of storing them.
-
-    Gradient checkpointing, Chen et al. 2016 (arXiv:1604.06174): less memory for a third more time.
-
-    Raises:
-        ValueError: the tower has no blocks, or has dropout, whose masks would differ.
-    """
-    blocks: list[Any] = getattr(model.image_tower, "blocks", [])
-    if not blocks:
-        raise ValueError("recomputing: expected a tower of transformer blocks; this one has none")
-    if any(block.dropout_rate for block in blocks):
-        raise ValueError("recomputing: expected blocks without dropout, which is drawn only once")
-    for block in blocks:
-        block.call = _recomputed(block.call)
-
-
-def _recomputed(call: Callable) -> Callable:
-    def recomputed(x, wanted=None, **options):
-        # Gradients flow only to arguments, so `wanted` tokens have to be an argument.
-        if wanted is None:
-            return keras.remat(lambda x: call(x, **options))(x)
-        return keras.remat(lambda x, wanted: call(x, wanted=wanted, **options))(x, wanted)
-
-    return recomputed

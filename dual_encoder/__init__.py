@@ -19,6 +19,7 @@ from dual_encoder.checkpoints.save_and_push import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save_and_push import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
 from dual_encoder.class_prompts import prompts_of as prompts_of
+from dual_encoder.class_text_head import ClassTextHead as ClassTextHead
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.fused_adamw import AdamW as AdamW
@@ -62,7 +63,6 @@ from dual_encoder.self_distillation import random_text_matrix as random_text_mat
 from dual_encoder.single_tower_models import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower_models import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard
-from dual_encoder.text_tower_head import ClassTextHead as ClassTextHead
 from dual_encoder.token_padding import longest_row as longest_row
 from dual_encoder.token_padding import row_length as row_length
 from dual_encoder.tokenizer import Tokenizer as Tokenizer

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from duet import silenced_warnings
+
 # Formats Pillow may try, AVIF and HEIF if supported; others are excluded, as some run external
 # programs.
 KINDS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -98,8 +100,7 @@ def _read(path: Path) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     data = path.open("rb")  # FileNotFoundError names the path
-    with data, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; only pixels matter
+    with data, silenced_warnings.silenced():  # Pillow warns about odd metadata; only pixels matter
         try:
             Image.init()
             image = Image.open(data, formats=[kind for kind in KINDS if kind in Image.OPEN])

@@ -16,6 +16,7 @@ import pytest
 from hub_server import HubServer
 from huggingface_hub import constants
 
+from pipelines.reporting import figure
 from pipelines.runs import runtime
 
 # JAX, which other libraries import where it is installed, would set it to 1: the processes that
@@ -28,6 +29,8 @@ signal.signal(
 runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
 FROZEN = gc.get_freeze_count()
 processes.leave_graphs_as_traced()
+processes.record_no_stacks()
+figure.DPI = 36  # drawing plots would be a sixteenth of the time of all tests
 
 # Half a minute to two minutes each. They go first: what is left at the end is short, and keeps
 # both of the processes that test busy.

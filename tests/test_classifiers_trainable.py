@@ -7,7 +7,7 @@ from tiny_models import PIXELS, clip
 
 import classifiers
 import dual_encoder
-from classifiers import averaged_weights, trainable
+from classifiers import averaged_weights, lora, recompute_activations, trainable
 from dual_encoder.towers.fastvit import FastViT
 
 NAMES = ["red cat", "blue dog", "café"]
@@ -163,21 +163,21 @@ def test_averaged_weights_are_there_inside_and_gone_outside(eagerly):
 def test_lora_trains_small_matrices_and_merges_them(eagerly):
     model = classifier()
     before = np.asarray(model(PIXELS))
-    trainable.add_lora(model, rank=2, alpha=4)
+    lora.add_lora(model, rank=2, alpha=4)
     np.testing.assert_allclose(model(PIXELS), before, atol=1e-6)  # B starts at zero
     moved = changed(model, keras.optimizers.SGD(0.5), steps=2)
     assert moved and all("lora" in path or "/head/" in path for path in moved)
-    merged = trainable.without_lora(model)
+    merged = lora.without_lora(model)
     np.testing.assert_allclose(merged(PIXELS), model(PIXELS), atol=1e-5)
     assert not any("lora" in variable.path for variable in merged.variables)
     assert merged.count_params() < model.count_params()
     with pytest.raises(ValueError, match="a tower of transformer blocks; this one has none"):
-        trainable.add_lora(network("convnet-tiny", 16), rank=2)
+        lora.add_lora(network("convnet-tiny", 16), rank=2)
 
 
 def test_lora_takes_the_matrices_of_convolutional_blocks_and_of_those_that_attend():
     model = fastvit()
-    trainable.add_lora(model, rank=2)
+    lora.add_lora(model, rank=2)
     found = {v.path.split("/", 2)[2] for v in model.trainable_variables if "lora" in v.name}
     assert len(found) == 2 * (2 + 4 + 4)  # two factors of each matrix
     assert {path.split("/")[0] for path in found} == {
@@ -191,13 +191,13 @@ def test_lora_in_both_towers_starts_at_zero_shot_and_merges_into_a_dual_encoder(
     templates = ["a {}", "the {}"]
     zero_shot = dual_encoder.class_texts(dual, NAMES, templates)
     model = classifiers.from_model(dual, NAMES, head="class-texts", templates=templates)
-    trainable.add_lora_to_both(model, rank=2)
+    lora.add_lora_to_both(model, rank=2)
     features = np.asarray(dual.encode_image(PIXELS))
     np.testing.assert_allclose(model(PIXELS), features @ zero_shot.T, atol=1e-4)
     moved = changed(model, keras.optimizers.SGD(0.5), steps=2)
     assert moved and all("lora" in path and "query_key_value" in path for path in moved)
     assert {path.split("/")[1].rstrip("_0123456789") for path in moved} >= {"text_transformer"}
-    merged = trainable.without_lora(dual)
+    merged = lora.without_lora(dual)
     assert not any("lora" in variable.path for variable in merged.variables)
     texts = dual_encoder.class_texts(merged, NAMES, templates)
     assert not np.allclose(texts, zero_shot, atol=1e-3)
@@ -211,13 +211,15 @@ def test_recomputing_activations_gives_the_same_weights():
     for recompute in (False, True):
         model = classifier()
         if recompute:
-            trainable.recompute(model)
+            recompute_activations.recompute(model)
         model.compile(keras.optimizers.SGD(1e-3))
         model.fit(PIXELS, LABELS, epochs=2, verbose=0, shuffle=False)
         trained.append(model.get_weights())
     for kept, recomputed in zip(*trained, strict=True):
         np.testing.assert_allclose(recomputed, kept, atol=1e-5)
     with pytest.raises(ValueError, match="transformer blocks; this one has none"):
-        trainable.recompute(network("convnet-tiny", 16))
+        recompute_activations.recompute(network("convnet-tiny", 16))
     with pytest.raises(ValueError, match="blocks without dropout"):
-        trainable.recompute(classifiers.from_model(clip(image={"dropout": 0.1}), classes=3))
+        recompute_activations.recompute(
+            classifiers.from_model(clip(image={"dropout": 0.1}), classes=3)
+        )

@@ -8,7 +8,7 @@ from tiny_models import clip
 import classifiers
 from pipelines.comparison import serving_cost_table, serving_costs
 from pipelines.comparison.comparison_settings import About
-from pipelines.costs import flops, training_levels_and_money
+from pipelines.costs import flops, training_costs
 from pipelines.reporting import number_format as reporting_text
 
 BATCH = {"images_per_second": 250.0, "latency_p50_ms": 4.0, "latency_p95_ms": 5.25, "requests": 9}
@@ -143,7 +143,7 @@ def test_the_table(home):
     assert made["rows"][1]["remark"] == "measured as zero-shot"
     assert serving_cost_table.table(rows[2:]) is None
     assert serving_cost_table.flat(rows[2])["deployed_flops"] is None
-    rows[0]["price_per_million"] = training_levels_and_money.money_per_million(250, 3.6)
+    rows[0]["price_per_million"] = training_costs.money_per_million(250, 3.6)
     assert [each["cells"][-1] for each in serving_cost_table.table(rows)["rows"]] == [
         "4.00",
         reporting_text.DASH,

@@ -111,9 +111,16 @@ def test_goes_on_in_the_middle_of_a_pass(method, home, tmp_path, request):
 
 
 def test_alpha_is_chosen_as_if_its_training_had_not_stopped(home, tmp_path, eagerly):
-    given = prepared(home, tmp_path, "zero-shot-head")
-    choose = partial(wise_ft.choose_alpha, *given, devices=1)
+    train, *given = prepared(home, tmp_path, "zero-shot-head")
+    trained = []
+
+    def fit(*args, **options):
+        trained.append(train(*args, **options))
+        return trained[-1]
+
+    choose = partial(wise_ft.choose_alpha, fit, *given, devices=1)
     found = choose(directory=tmp_path / "whole")
+    assert found["seconds"] > trained[0][1].seconds  # with those of the curve
     assert not list(tmp_path.rglob("*tfevents*"))  # nobody looks at this training
     stop_in_the_middle(*(tmp_path / name / CHECKPOINTS for name in ("whole", "stopped")))
     again = choose(directory=tmp_path / "stopped")

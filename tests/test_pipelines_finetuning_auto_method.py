@@ -1,5 +1,6 @@
 """What `--method auto` is for some images, and why."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,6 +53,25 @@ def test_a_tower_that_is_as_good_within_the_error_is_not(trained):
     other = RIGHT.copy()
     other[50:60], other[60:71] = False, True  # better by one image of 21 that differ
     assert trained(0.6, other.tolist())[0]["method"] == "blend"
+
+
+def test_its_seconds_are_those_of_the_rows_and_of_the_tower(monkeypatch, tmp_path):
+    many = SimpleNamespace(seen=tuple(range(20)))
+    monkeypatch.setattr(auto_method.class_split, "pseudo", lambda parts, seed: (0, 1))
+    monkeypatch.setattr(auto_method.class_split, "set_aside", lambda parts, away, labels: parts)
+    monkeypatch.setattr(auto_method, "_best_row", lambda *_, **__: ("blend", RIGHT, 2.0))
+    chosen = {"chosen": 0.5, "right": RIGHT.tolist(), "seconds": 3.0}
+    monkeypatch.setattr(wise_ft, "choose_alpha", lambda *_, **__: chosen)
+
+    @dataclasses.dataclass
+    class Data:
+        parts: object
+        labels: object = None
+
+    options = Options("records", "clip", str(tmp_path), method="paint", epochs=1)
+    given = {"out": tmp_path, "claim": None, "devices": 1}
+    assert auto_method.choose(None, options, Data(many), **given)["seconds"] == 5
+    assert auto_method.choose(None, options, None, **given)["seconds"] == 5  # from its file
 
 
 @pytest.mark.parametrize("epochs", (1, 4))

@@ -1,5 +1,6 @@
 """`python -m pipelines predict`: what any result says of images that nobody has labelled."""
 
+import contextlib
 import csv
 import json
 import os
@@ -278,6 +279,20 @@ def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypa
     assert len(batches) == 5  # two that were kept, one that was not, and two more
     assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not (tmp_path / "p.csv.unfinished").exists()
+
+
+def test_an_interrupt_when_all_is_written_stops_nothing(home, tmp_path, monkeypatch, capsys):
+    held = journal.held
+
+    @contextlib.contextmanager
+    def interrupted(out):
+        with held(out):
+            yield
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal, "held", interrupted)
+    assert predict(home, tmp_path / "p.csv") == 0
+    assert "7 images: " in capsys.readouterr().out and (tmp_path / "p.csv").is_file()
 
 
 def test_an_image_replaced_in_between_is_looked_at_again(tmp_path):

@@ -1,5 +1,7 @@
 """`python -m pipelines prompt`: a grid on the miniature world, gone on with, and misused."""
 
+import csv
+import io
 import json
 import shutil
 
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image, ImageColor
 
 import dual_encoder
+import tfrecords
 from pipelines.__main__ import main
 from pipelines.fewshot import report as fewshot_report
 from pipelines.training import resumable_fit
@@ -132,11 +135,32 @@ def test_evaluate_takes_the_prompts(home, grid, capsys):
     found, cell = results(out), results(prompts.parent)
     assert found["metrics"]["top1"] == pytest.approx(cell["metrics"]["top1"], abs=0.05)
     assert found["protocol"] == "learnt prompts" and found["templates"] == ["[2 vectors] {}."]
-    (home / "names.txt").write_text("\n".join(f"name {i}" for i in range(4)))
-    more = ["--class-names", str(home / "names.txt"), "--out", str(home / "refused")]
-    assert main(["evaluate", *basics, "--prompts", str(prompts), *more]) == 2
+
+
+def test_prompts_are_measured_on_other_classes(home, grid, capsys):
+    prompts = grid / "cells/shapes-tiny/coop/1-shot/seed-1/prompts.safetensors"
+    names = ["blue ring", "zebra", "red star", "lion"]
+    (home / "names.txt").write_text("\n".join(names))
+    basics = ["--data", str(home / "records"), "--model", "shapes-tiny", "--bootstrap", "0"]
+    more = ["--class-names", str(home / "names.txt"), "--prompts"]
+    assert main(["evaluate", *basics, *more, str(prompts), "--out", str(home / "others")]) == 0
+    found = results(home / "others")
+    model = dual_encoder.load("shapes-tiny")
+    learnt = dual_encoder.load_prompts(prompts, model)
+    new = len(set(names) - set(learnt.class_names))
+    assert found["new_names"] == new and new > 0
+    assert f"over 4 classes, {new} of them new to the prompts" in capsys.readouterr().out
+    rows = list(csv.DictReader((home / "others/predictions.csv").read_text().splitlines()))
+    examples = tfrecords.examples(home / "records", "test")
+    images = [Image.open(io.BytesIO(each.image)) for each in examples]
+    wanted = learnt.logits(np.asarray(model.encode_image(images)), names).argmax(axis=1)
+    assert [row["predicted"] for row in rows] == [names[place] for place in wanted]
+    own = dual_encoder.CoOp(model, learnt.class_names, n_ctx=2, class_specific=True)
+    dual_encoder.save_prompts(own, home / "own.safetensors", backbone="shapes-tiny")
+    more += [str(home / "own.safetensors"), "--out", str(home / "refused")]
+    assert main(["evaluate", *basics, *more]) == 2
     error = capsys.readouterr().err
-    assert "learnt for other class names: class 0 is" in error and error.count("\n") == 1
+    assert "learnt for other class names: class 1 is" in error and error.count("\n") == 1
 
 
 def test_base_to_new(home):

@@ -314,7 +314,7 @@ class Torture:
         flag, out = OUT.get(name, ("--out", "out"))
         words = [f"work/{word}" if word in NEVER_SAME else word for word in COMMANDS[name]]
         self.argv = [*words, flag, f"work/{out}"]
-        self.wrong = 0
+        self.wrong = self.heeded = 0
         self._fresh()
         states = States(self.work, home / "states")
         self.status = run(self.argv, self.work, lambda: states)
@@ -339,21 +339,22 @@ class Torture:
             places = [places[index] for index in chosen]
         for state, place, said in places:
             self._fresh(state if how == "state" else None)
-            problem = "" if how == "state" else self._stopped(how, place)
-            problem = problem or self._ends_well()
+            status, problem = (1, "") if how == "state" else self._stopped(how, place)
+            problem = problem or self._ends_well(again=status != 0)
             if problem:
                 self.wrong += 1
                 print(f"{self.name} {how} {place.number} {said}: {problem}", flush=True)
         return len(places)
 
-    def _stopped(self, how: str, place: Place) -> str:
-        """Send the signal; what was wrong with how it ended."""
+    def _stopped(self, how: str, place: Place) -> tuple[int, str]:
+        """Send the signal; the status, and what was wrong with how it ended."""
         number = SIGNALS[how]
         status = run(self.argv, self.work, lambda: send(number, place))
         if how == "kill":
-            return "" if status == -number else f"not killed ({status}): {self.said()}"
+            return status, "" if status == -number else f"not killed ({status}): {self.said()}"
+        self.heeded += status == INTERRUPTED
         quiet = status in (0, INTERRUPTED) and "Traceback" not in self.log.read_text("utf-8")
-        return "" if quiet else f"status {status}: {self.said()}"
+        return status, "" if quiet else f"status {status}: {self.said()}"
 
     def _without_room(self, count: int, *, is_full: bool) -> int:
         """Runs on file systems of `count` sizes, or one that is read-only."""
@@ -432,6 +433,7 @@ def main() -> int:
     # As in the tests: threads wait spinning, and graphs are a million objects that all stay.
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1")
     gc.set_threshold(50_000, 50, 20)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
     sys.path.insert(0, str(TESTS.parent))
     ctypes.CDLL(None).prctl(ORPHANS, 1)
     import pipelines.__main__
@@ -466,7 +468,10 @@ def main() -> int:
                 count = tried.by(how, options.points)
                 survived = count - (tried.wrong - before)
                 took = f"{time.perf_counter() - started:.0f} s"
-                print(f"{name}, {how}: {count} points, {survived} survived, {took}", flush=True)
+                stopped = f" ({tried.heeded} times stopped)" if how in ("int", "term") else ""
+                said = f"{count} points, {survived} survived{stopped}, {took}"
+                print(f"{name}, {how}: {said}", flush=True)
+                tried.heeded = 0
             failed += tried.wrong
     return int(failed > 0)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from duet import silenced_warnings
 from tfrecords import image_decoding
 from tfrecords.image_decoding import UnreadableError as UnreadableError
 from tfrecords.image_formats import WORDS
@@ -117,8 +117,7 @@ def _saying_why(data: bytes) -> Iterator[None]:
     """Makes an UnreadableError of whatever decoding the file raises."""
     if not data:
         raise UnreadableError("empty file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; only pixels matter
+    with silenced_warnings.silenced():  # Pillow warns about odd metadata; only pixels matter
         try:
             yield
         except MemoryError:

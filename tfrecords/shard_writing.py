@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -163,7 +162,7 @@ def _examples(
             return error
 
     waiting: deque[tuple[str, Future]] = deque()
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             raws = job.source.read(piece.split, piece.start, piece.stop)
             for position, raw in enumerate(raws, start=piece.start):

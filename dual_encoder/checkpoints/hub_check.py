@@ -21,11 +21,11 @@ from dual_encoder.checkpoints.hub_model_files import (
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.json_files import CONFIG, WEIGHT_MAP, read_json
 from dual_encoder.checkpoints.load import understood
+from dual_encoder.checkpoints.load_errors import hint
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.unknown_names import hint
 from dual_encoder.checkpoints.weight_files import (
     INDEX,
     KERAS_HUB,

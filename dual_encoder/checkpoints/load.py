@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dual_encoder.checkpoints import Checkpoint, load_packed, unknown_names
+from dual_encoder.checkpoints import Checkpoint, load_errors, load_packed
 from dual_encoder.checkpoints.catalog_row_check import contradictions
 from dual_encoder.checkpoints.hub.cache import names_in
 from dual_encoder.checkpoints.hub_model_files import (
@@ -95,7 +95,7 @@ def _path(name: str | Path, *, revision: str | None) -> Path:
             keras_hub_read.check_kind(name, kind)  # before gigabytes are fetched
         return keras_hub_fetch.fetch(str(name), handle)
     if not name or not Path(name).exists():
-        raise FileNotFoundError(unknown_names.no_model(str(name)))
+        raise FileNotFoundError(load_errors.no_model(str(name)))
     return Path(name)
 
 
@@ -110,7 +110,7 @@ def read_folder(
     """
     layout = layout or _layout(folder)
     if layout is None:
-        raise FileNotFoundError(unknown_names.no_layout(folder, names_in(folder)))
+        raise FileNotFoundError(load_errors.no_layout(folder, names_in(folder)))
     with _collecting_nothing(), understood(folder):
         return READERS[layout](folder, image_size=image_size)
 

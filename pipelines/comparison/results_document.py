@@ -11,7 +11,7 @@ from pipelines.comparison import job_definitions, learning_curve, pooled, recomm
 from pipelines.comparison.job_definitions import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
-from pipelines.costs import training_levels_and_money as costs_training
+from pipelines.costs import training_costs as costs_training
 from pipelines.methods.registry import METHODS
 from pipelines.metrics import significance
 from pipelines.runs import class_name_options, predictions, results

@@ -34,8 +34,8 @@ class Options:
         language: column of the CSV.
         allow_equal_names: accept several classes with the same name, as in published lists; the
             report mentions it.
-        prompts: file of prompts learnt with this model and these class names, written by
-            `prompt`, in place of templates.
+        prompts: file of prompts learnt with this model, written by `prompt`, in place of templates;
+            of other class names too, unless each class has vectors of its own.
         features: folder of a feature cache, such as that of a comparison: cached images are not
             encoded again, others are added; default: no cache. Not with protocol classifier.
         captions_per_image: in retrieval, use only the first captions of each image; default: all.

@@ -45,6 +45,8 @@ def headline(results: dict[str, Any]) -> str:
     images, classes = f"{results['images']:,}", f"{results['classes']:,} classes"
     if results.get("protocol") == "zero-shot":
         classes += " told by their names alone"
+    if new := results.get("new_names"):
+        classes += f", {new:,} of them new to the prompts"
     value = percent(results["metrics"][judged_by])
     spread = f" (95 % interval {ends})" if ends else ""
     if judged_by == "top1":

@@ -54,11 +54,9 @@ def evaluate(
     import dual_encoder
 
     start = time.perf_counter()
+    about = {}
     if options.prompts:
-        learnt = dual_encoder.load_prompts(
-            options.prompts, model, class_names=names, backbone=options.model
-        )
-        classifier = learnt.classifier()
+        classifier, about["new_names"] = _of_prompts(options, model, names)
     else:
         classifier = dual_encoder.ZeroShotClassifier.from_names(
             model, names, templates, progress=True
@@ -90,10 +88,24 @@ def evaluate(
             templates=classifier.templates,
             logit_scale=float(model.logit_scale),
             equal_names=class_name_options.equal_names(names),
+            **about,
             **results.health(health),
         )
         write(staging, options, document, labels=labels, probabilities=probabilities)
     return document
+
+
+def _of_prompts(options: "Options", model: "DualEncoder", names: list[str]) -> tuple[Any, int]:
+    """The classifier of learnt prompts, and how many of its names they were not learnt with."""
+    import dual_encoder
+
+    assert options.prompts is not None
+    own = dual_encoder.describe_prompts(options.prompts)["class_specific"]
+    learnt = dual_encoder.load_prompts(
+        options.prompts, model, class_names=names if own else None, backbone=options.model
+    )
+    new = set(names) - set(learnt.class_names)
+    return learnt.classifier(None if own else names), len(new)
 
 
 def _from_cache(

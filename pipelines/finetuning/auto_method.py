@@ -68,7 +68,7 @@ def choose(
         parts = class_split.set_aside(data.parts, away, labels=data.labels)
         aside = dataclasses.replace(data, parts=parts)
     row, right, seconds = _best_row(options, aside, out=out, claim=claim)
-    found = {"method": row, "tried": {row: float(right.mean())}, "seconds": seconds}
+    found: dict[str, Any] = {"method": row, "tried": {row: float(right.mean())}, "seconds": seconds}
     low, high = _interval(right)
     if not away:
         found["why"] = f"{len(data.parts.seen)} classes are too few to set some aside"
@@ -76,6 +76,7 @@ def choose(
         found["why"] = f"right for {_percent(right)}, which leaves no room to tell a better one"
     else:
         found |= _against_tower(train, options, data, row, right, low=low, out=out, devices=devices)
+        found["seconds"] += seconds
     files.write(kept, json.dumps(found))
     return found
 

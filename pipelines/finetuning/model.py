@@ -1,6 +1,6 @@
 """A pretrained model prepared for a fine-tuning method, and its predictions for all classes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 import classifiers
 import dual_encoder
-from classifiers import models, trainable
+from classifiers import lora, models, recompute_activations, trainable
 from dual_encoder import class_texts
 from duet import unit_rows
 from pipelines.finetuning.data import Labelled
@@ -30,6 +30,17 @@ FEW_NAMES = 5  # of classes, in a line
 ONE_CLASS = (*READS, "probe")  # heads for images that have one class each
 
 NAME = "image_classifier"  # of the file, whatever else the process has made before
+
+#: What a method may train (`Method.trains` of the table of methods), of a built classifier; the
+#: options are those of `finetune`.
+WAYS: dict[str, Callable[[models.ImageClassifier, Any], None]] = {
+    "all": lambda model, options: None,
+    "image": lambda model, options: trainable.train_image_side(model),
+    "last": lambda model, options: trainable.train_only(model, last_blocks=options.last_blocks),
+    "head": lambda model, options: trainable.train_only(model, last_blocks=0),
+    "lora": lambda model, options: lora.add_lora(model, rank=options.lora_rank),
+    "lora in both": lambda model, options: lora.add_lora_to_both(model, rank=options.lora_rank),
+}
 
 
 @dataclass
@@ -184,9 +195,9 @@ def prepare(
             model.built_now(), options.random_texts, matrix=dual_encoder.lipsum_matrix(source)
         )
     if method.head != "text":
-        trainable.WAYS[method.trains](model, options)
+        WAYS[method.trains](model, options)
     if options.recompute:
-        trainable.recompute(model)
+        recompute_activations.recompute(model)
     return Adapted(model, method, source if is_dual else None, texts, data)
 
 

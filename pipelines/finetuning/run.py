@@ -226,7 +226,7 @@ def _train(
     import keras
 
     import dual_encoder
-    from classifiers import adopt_averages, trainable
+    from classifiers import adopt_averages, lora
     from dual_encoder import weight_interpolation
     from pipelines.finetuning import model as finetuning_model
     from pipelines.finetuning import on_features
@@ -266,7 +266,7 @@ def _train(
     if "lora" in row.trains:
         made.counted = made.trained_parameters
         with strategy.scope():
-            made.model = trainable.without_lora(made.reader or made.model)
+            made.model = lora.without_lora(made.reader or made.model)
     after = weight_interpolation.weights(made.model) if goes_back else []
     return made, course, (before, after)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,9 @@ def choose_alpha(
 
     Where there are too few of them it is half of the way, as WiSE-FT advises without a way to
     choose (Wortsman et al. 2022, arXiv:2109.01903). Returns which classes, the curve, the alpha
-    chosen on it, and whether it is right about each image to choose by, among the classes that
-    were trained on; kept in a file, so that a run that is stopped does it once.
+    chosen on it, whether it is right about each image to choose by, among the classes that were
+    trained on, and the seconds that training and curve took; kept in a file, so that a run that is
+    stopped does it once.
     """
     kept = directory / "alpha.json"
     if kept.is_file():
@@ -100,6 +102,7 @@ def choose_alpha(
         out=directory,
         watched=False,
     )
+    begun = time.perf_counter()
     rows = curve(made, *way, alphas=FIFTHS)
     alpha = choose(rows)
     weight_interpolation.interpolate(made.model, *way, alpha=alpha)
@@ -108,7 +111,7 @@ def choose_alpha(
         "classes": list(away),
         "curve": rows,
         "right": _right(made),
-        "seconds": course.seconds,
+        "seconds": course.seconds + time.perf_counter() - begun,
     }
     if course.writes:
         files.write(kept, json.dumps(chosen))

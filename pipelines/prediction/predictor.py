@@ -22,7 +22,7 @@ from pipelines.metrics import multilabel
 from pipelines.prediction import resolve_model as prediction_source
 from pipelines.prediction.answers import Answer, answer
 from pipelines.prediction.resolve_model import Source
-from pipelines.prediction.uncertainty import Sure, sure_of
+from pipelines.prediction.stored_calibration import Sure, sure_of
 from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import class_prompt_files, finite_answers, results, resume_check
 

@@ -37,30 +37,43 @@ def run(options: Options, model: Predictor, found: Found) -> list[str]:
         KeyboardInterrupt: with how far it came.
         RuntimeError: not one image could be read; the list of them is written.
     """
-    out = Path(options.out)
-    with journal.held(out):
-        kept = Journal(out, _about(options, model), multi_label=model.multi_label)
-        try:
-            _predict(options, model, found, kept)
-        except KeyboardInterrupt:
-            done = sum(file in kept for file in found.loads)
-            raise KeyboardInterrupt(
-                f"interrupted; {done:,} of {len(found.loads):,} images are done, and the same "
-                "command goes on"
-            ) from None
-        said = [kept.done[file] for file in found.loads if file in kept.done]
-        bad = {file: kept.unreadable[file] for file in found.loads if file in kept.unreadable}
-        if options.sort_into:
-            with _bar("sorting", len(said)) as advance:
-                folder = Path(options.sort_into)
-                sorting.sort(said, folder, link=options.link, advance=advance)
-        _write(options, model, found, said, bad)
-        kept.remove()
+    out, written = Path(options.out), False
+    try:
+        with journal.held(out):
+            said, bad = _answered(options, model, found, out)
+            written = True
+    except KeyboardInterrupt:
+        if not written or journal.folder_of(out).is_dir():  # else it came too late
+            raise
     if not said:
         raise RuntimeError(
             f"none of {len(bad):,} files can be read as an image; {unreadable_file(out)} says why"
         )
     return summary(options, found, said, bad)
+
+
+def _answered(
+    options: Options, model: Predictor, found: Found, out: Path
+) -> tuple[list[Answer], dict[str, str]]:
+    """Predict and write, and remove the journal: the answers, and why files have none."""
+    kept = Journal(out, _about(options, model), multi_label=model.multi_label)
+    try:
+        _predict(options, model, found, kept)
+    except KeyboardInterrupt:
+        done = sum(file in kept for file in found.loads)
+        raise KeyboardInterrupt(
+            f"interrupted; {done:,} of {len(found.loads):,} images are done, and the same "
+            "command goes on"
+        ) from None
+    said = [kept.done[file] for file in found.loads if file in kept.done]
+    bad = {file: kept.unreadable[file] for file in found.loads if file in kept.unreadable}
+    if options.sort_into:
+        with _bar("sorting", len(said)) as advance:
+            folder = Path(options.sort_into)
+            sorting.sort(said, folder, link=options.link, advance=advance)
+    _write(options, model, found, said, bad)
+    kept.remove()
+    return said, bad
 
 
 def _about(options: Options, model: Predictor) -> dict:

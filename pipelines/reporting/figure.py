@@ -24,6 +24,8 @@ LIGHT = Theme(paper="#ffffff", ink="#1b2430", muted="#69758a", accent="#1f6feb")
 
 DARK = Theme(paper="#12161c", ink="#e6eaf0", muted="#93a0b4", accent="#6cb0ff")
 
+DPI = 144  # pixels per inch; a page shows 1.5 of them in the space of one
+
 
 def shorten(name: str, limit: int = 28) -> str:
     """Truncates a name with an ellipsis to `limit` characters."""
@@ -52,7 +54,7 @@ def png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, fl
     with matplotlib.rc_context(style), warnings.catch_warnings():
         # Scripts missing from the font are drawn as boxes; the page also lists names as text.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure = Figure(figsize=size, dpi=144)
+        figure = Figure(figsize=size, dpi=DPI)
         canvas = FigureCanvasAgg(figure)
         draw(figure)
         # "tight" would draw the whole figure once more to find the same bounds.

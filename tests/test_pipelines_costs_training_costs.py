@@ -9,8 +9,8 @@ from PIL import Image
 
 import classifiers
 import dual_encoder
-from pipelines.costs import serving_measurement, training_levels_and_money
-from pipelines.costs.training_levels_and_money import Training, level
+from pipelines.costs import serving_measurement, training_costs
+from pipelines.costs.training_costs import Training, level
 from pipelines.deployment import saved_model
 from pipelines.deployment.load_classifier import Deployable
 from pipelines.runs import models
@@ -42,17 +42,15 @@ def test_the_rule():
 def test_training_is_read_off_a_run():
     spent = {"seconds": 50.0, "peak_rss_bytes": 7}
     run = {"cost": spent, "steps": 10, "devices": ["GPU:0", "GPU:1"]}
-    assert training_levels_and_money.training_of(run, settings=3) == Training(100.0, 7, 3)
-    assert training_levels_and_money.training_of({"cost": spent}) == Training(0.0, 7)
+    assert training_costs.training_of(run, settings=3) == Training(100.0, 7, 3)
+    assert training_costs.training_of({"cost": spent}) == Training(0.0, 7)
 
 
 def test_money():
-    assert training_levels_and_money.money(1800, price_per_hour=2.5) == 1.25
-    assert training_levels_and_money.money_per_million(100.0, price_per_hour=3.6) == pytest.approx(
-        10.0
-    )
+    assert training_costs.money(1800, price_per_hour=2.5) == 1.25
+    assert training_costs.money_per_million(100.0, price_per_hour=3.6) == pytest.approx(10.0)
     with pytest.raises(ValueError, match="price per hour"):
-        training_levels_and_money.money(1, -1)
+        training_costs.money(1, -1)
 
 
 def test_parameters_and_bytes(tmp_path):

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from pipelines.metrics.predictive_uncertainty import certainty
 from pipelines.prediction import answers
-from pipelines.prediction.uncertainty import Sure, sure_of
+from pipelines.prediction.stored_calibration import Sure, sure_of
 
 LOGITS = np.array([[4.0, 0.0, 0.0], [1.0, 0.9, 0.0], [0.1, 0.0, 0.0]])
 PETS = SimpleNamespace(class_names=("cat", "dog", "owl"), multi_label=False)

@@ -1,0 +1,33 @@
+"""Gradient checkpointing: recompute activations for the gradient instead of storing them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def recompute(model: keras.Model) -> None:
+    """Recompute activations inside the tower's blocks for the gradient instead of storing them.
+
+    Gradient checkpointing, Chen et al. 2016 (arXiv:1604.06174): less memory for a third more time.
+
+    Raises:
+        ValueError: the tower has no blocks, or has dropout, whose masks would differ.
+    """
+    blocks: list[Any] = getattr(model.image_tower, "blocks", [])
+    if not blocks:
+        raise ValueError("recomputing: expected a tower of transformer blocks; this one has none")
+    if any(block.dropout_rate for block in blocks):
+        raise ValueError("recomputing: expected blocks without dropout, which is drawn only once")
+    for block in blocks:
+        block.call = _recomputed(block.call)
+
+
+def _recomputed(call: Callable) -> Callable:
+    def recomputed(x, wanted=None, **options):
+        # Gradients flow only to arguments, so `wanted` tokens have to be an argument.
+        if wanted is None:
+            return keras.remat(lambda x: call(x, **options))(x)
+        return keras.remat(lambda x, wanted: call(x, wanted=wanted, **options))(x, wanted)
+
+    return recomputed
