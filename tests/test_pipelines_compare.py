@@ -377,6 +377,7 @@ def test_model_stock_comes_after_the_runs_that_it_averages(tmp_path):
     assert last.options.stock == [str(tmp_path / "runs" / name) for name in ("flyp", "paint")]
     said = "Rows on cached features learn from 3 views of each training image; "
     assert f"{said}flyp, zero-shot, paint, wise-ft, model-stock take none." in made.remarks
+    assert "Run once, for no seed changes them: zero-shot." in made.remarks
 
 
 def test_a_page_without_held_out_classes_is_not_about_them():

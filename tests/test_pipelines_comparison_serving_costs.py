@@ -127,6 +127,16 @@ def test_what_was_measured_is_kept(home, tmp_path, served):
     assert len(served) == 2
 
 
+def test_what_was_measured_beside_other_programs_is_said():
+    def remark(*processors, like=None):
+        batches = {str(i): {**BATCH, "processors": each} for i, each in enumerate(processors)}
+        return serving_cost_table.remark({"note": None, "like": like, "batches": batches})
+
+    busy = "slower than it is: other programs used the processors"
+    assert remark(1.6, 0.95) == "" and remark(1.6, 0.3) == busy
+    assert remark(0.3, like="zero-shot") == f"measured as zero-shot; {busy}"
+
+
 def test_the_table(home):
     own = {"image_size": 16, "flops": 77_322_752, "parameters": 543_328, "like": None, "note": None}
     row = {"error": None, "trained_parameters": 0.0, "price_per_million": None}

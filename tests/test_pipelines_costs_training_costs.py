@@ -83,6 +83,7 @@ def test_an_export_is_served_in_a_process_of_its_own(tmp_path):
     assert list(found["batches"]) == ["1", "4"]
     for size, row in found["batches"].items():
         assert row["requests"] >= 5 and 0 < row["latency_p50_ms"] <= row["latency_p95_ms"]
+        assert row["processors"] > 0
         mean = 1000 * int(size) / row["images_per_second"]
         assert mean * row["requests"] >= row["latency_p95_ms"]
     with pytest.raises(ValueError, match="got none"):

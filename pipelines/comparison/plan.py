@@ -201,6 +201,9 @@ def _remarks(
             f"Rows on cached features learn from {options.views} views of each training image"
             + (f"; {', '.join(without)} take none." if without else ".")
         )
+    once = [name for name in options.methods if not METHODS[name].draws and name != STOCK]
+    if len(options.seeds or ()) > 1 and once:
+        found.append(f"Run once, for no seed changes them: {', '.join(once)}.")
     if len(divisions) > 1:
         found.append(_of_the_folds(options, manifest, divisions))
     tests = [sum(counts) for counts in zip(*(fold.test for fold in divisions), strict=True)]

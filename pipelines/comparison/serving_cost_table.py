@@ -16,6 +16,8 @@ CSV = (
     *("price_per_million", "deployed_like", "deployed_note"),
 )
 
+STARVED = 0.7  # processors, of a program that has always work for one
+
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -116,7 +118,11 @@ def table(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def remark(deployed: dict[str, Any]) -> str:
-    """With whom a row shares what was measured, or why something was not."""
+    """With whom a row shares what was measured, or why something was not, or is no measure."""
     if deployed["note"]:
         return deployed["note"]
-    return f"measured as {deployed['like']}" if deployed["like"] else ""
+    said = [f"measured as {deployed['like']}"] if deployed["like"] else []
+    batches = (deployed["batches"] or {}).values()
+    if any(batch.get("processors", STARVED) < STARVED for batch in batches):
+        said.append("slower than it is: other programs used the processors")
+    return "; ".join(said)

@@ -41,7 +41,8 @@ def serving(
 
     Returns:
         `load_seconds`; `peak_rss_bytes` of the process, TensorFlow included; `batches`, for each
-        size (as text) `images_per_second`, `latency_p50_ms`, `latency_p95_ms`, `requests`.
+        size (as text) `images_per_second`, `latency_p50_ms`, `latency_p95_ms`, `requests`, and
+        without a GPU `processors`, how many it had on average.
 
     Raises:
         ValueError: no images.
