@@ -25,6 +25,8 @@ def test_summary():
 def test_what_to_type_next_names_the_split_that_there_is():
     *_, last = output_files.summary(RESULTS, ["train", "validation"]).splitlines()
     assert last.endswith("--model runs/one --out RUN --split validation")
+    spaced = {**RESULTS, "model": "my runs/one"}
+    assert "--model 'my runs/one' --out RUN" in output_files.summary(spaced, ["test"])
 
 
 @pytest.mark.parametrize(

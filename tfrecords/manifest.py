@@ -6,6 +6,7 @@ import difflib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 
 from duet import files, json_validation
 from tfrecords import schema
@@ -183,5 +184,5 @@ def _no_records(directory: Path) -> str:
         source, out = str(directory), Path("records", directory.resolve().name)
     return (
         f"{directory} holds no records ({why}); make them with: "
-        f"python -m pipelines prepare --folder {source} --out {out}"
+        f"python -m pipelines prepare --folder {quote(source)} --out {quote(str(out))}"
     )

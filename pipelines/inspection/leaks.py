@@ -1,6 +1,7 @@
 """Find test images that also stand in the training split."""
 
 from pathlib import Path
+from shlex import quote
 
 from pipelines.inspection import duplicates
 from pipelines.inspection.scan import scan
@@ -36,5 +37,6 @@ def leaks(data: str | Path, split: str, *, train: str = TRAIN) -> list[str]:
     total = manifest.split(split).count
     return [
         f"{either:,} of {total:,} {split} images also stand in {train} ({exactly:,} byte for "
-        f"byte): accuracy on them says little; {program()} inspect --data {data} lists them"
+        f"byte): accuracy on them says little; {program()} inspect --data {quote(str(data))} --out "
+        "FOLDER lists them"
     ]

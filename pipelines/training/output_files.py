@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from duet import files
@@ -129,7 +130,8 @@ def summary(results: dict[str, Any], splits: Collection[str]) -> str:
             ", ".join(shown),
             speed,
             f"Written to {out}; open {Path(out) / 'report.html'}",
-            f"Measure it: python -m pipelines evaluate --data {data} --model {out} --out RUN"
+            f"Measure it: python -m pipelines evaluate --data {quote(data)} --model {quote(out)} "
+            "--out RUN"
             + ("" if "test" in splits else " --split validation" * ("validation" in splits)),
         ]
     )
