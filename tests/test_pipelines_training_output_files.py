@@ -68,4 +68,4 @@ def test_what_changes_by_rounding_alone_is_a_level_line():
     image = Image.open(io.BytesIO(training_plots.curves(history, panels))).convert("RGB")
     accent = tuple(int(reporting_figure.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
     rows = np.flatnonzero(np.all(np.asarray(image) == accent, axis=-1).any(axis=1))
-    assert 0 < np.ptp(rows) < image.height / 10
+    assert len(rows) and np.ptp(rows) < image.height / 10

@@ -65,7 +65,7 @@ def test_what_is_mistaken_for_records_is_named(tmp_path):
     (tmp_path / "model.keras").touch()
     assert refused("photos").endswith("prepare --folder photos --out records/photos")
     (tmp_path / "my photos" / "cat").mkdir(parents=True)
-    assert refused("my photos").endswith("/my photos' --out 'records/my photos'")
+    assert refused("my photos").endswith("--folder 'my photos' --out 'records/my photos'")
     assert refused("run").endswith("records: another command than prepare has written there")
     assert refused("model.keras") == (
         "model.keras is a file; expected a folder of records, as prepare writes it"
