@@ -422,3 +422,26 @@ def test_only_what_is_recommended_is_marked():
     document["recommendation"]["method"] = None
     page = output_files.page(document, [])
     assert 'class="chosen"' not in page and "in bold" not in page and "What now" not in page
+
+
+def test_an_interrupt_between_two_replies_stops_the_worker_at_once(monkeypatch, tmp_path):
+    stopped = []
+
+    class Pool:
+        def run(self, calls):
+            try:
+                for _ in calls:
+                    yield Outcome()
+            finally:
+                stopped.append(True)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison_plan, "_follow", interrupted)
+    job = SimpleNamespace(is_done=False, method=TABLE["linear-probe"], logs=tmp_path)
+    plan = SimpleNamespace(jobs=[job], names=(), templates=())
+    monkeypatch.setattr(comparison_plan, "Display", lambda jobs: contextlib.nullcontext())
+    with pytest.raises(KeyboardInterrupt) as kept:
+        comparison_plan.run(plan, Pool(), SimpleNamespace(model="clip"), claim=print)
+    assert stopped and kept  # while the frames live, which hold what was not closed

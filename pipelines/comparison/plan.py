@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -149,14 +150,12 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
     with Display(made.jobs) as display:
         for batch in left:
             fits = [Call(fit_with_costs.fit, (job, about), job.logs / LOG) for job in batch]
-            outcomes = workers.run([*first, *fits])
-            for _ in first:
-                if error := next(outcomes).error:
-                    outcomes.close()
-                    raise error
-            first = []
-            _follow(batch, outcomes, display)
-            outcomes.close()
+            with closing(workers.run([*first, *fits])) as outcomes:  # on Ctrl-C at once
+                for _ in first:
+                    if error := next(outcomes).error:
+                        raise error
+                first = []
+                _follow(batch, outcomes, display)
 
 
 def _follow(batch: list[Job], outcomes: Iterator[Outcome], display: Display) -> None:
