@@ -137,6 +137,6 @@ def test_a_model_of_other_classes(home, capsys):
     assert evaluate(home, "no", model="strange.keras") == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.endswith(
-        f"has none of the classes of colours: expected {', '.join(NAMES[:3])}, ...; "
-        f"it has a, b, c, ...; {RENAME}"
+        f"has none of the classes of colours: expected {', '.join(NAMES[:3])} and 3 more; "
+        f"it has a, b, c and 1 more; {RENAME}"
     )

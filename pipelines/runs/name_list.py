@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 
 
 def first_of(names: Sequence[str], most: int = 5) -> str:
-    """Returns "a, b, c", and "a, b, ..." of more than `most`."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    """Returns "a, b, c", and "a, b and 5 more" of more than `most`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
