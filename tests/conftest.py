@@ -29,7 +29,6 @@ signal.signal(
 runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
 FROZEN = gc.get_freeze_count()
 processes.leave_graphs_as_traced()
-processes.record_no_stacks()
 figure.DPI = 36  # drawing plots would be a sixteenth of the time of all tests
 
 # Half a minute to two minutes each. They go first: what is left at the end is short, and keeps

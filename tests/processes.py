@@ -37,14 +37,6 @@ def leave_graphs_as_traced(leave=True):
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": leave})
 
 
-def record_no_stacks():
-    """Operations of graphs do not remember the line that made them, which is for error messages."""
-    from tensorflow.python.util import tf_stack
-
-    stack = tf_stack.extract_stack()
-    tf_stack.extract_stack = lambda stacklevel=1: stack
-
-
 class Forked:
     """A process that ran `import tensorflow` before it began; has what `subprocess.Popen` has."""
 
