@@ -6,19 +6,17 @@ import warnings
 from collections.abc import Iterator
 
 _LOCK = threading.Lock()
+_STACK = contextlib.ExitStack()
 _inside = 0
-_before = warnings.catch_warnings()
 
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """No warning is shown in this process until the last thread has left."""
-    global _inside, _before
+    global _inside
     with _LOCK:
         if not _inside:
-            _before = warnings.catch_warnings()
-            _before.__enter__()
-            warnings.simplefilter("ignore")
+            _STACK.enter_context(warnings.catch_warnings(action="ignore"))
         _inside += 1
     try:
         yield
@@ -26,4 +24,4 @@ def silenced() -> Iterator[None]:
         with _LOCK:
             _inside -= 1
             if not _inside:
-                _before.__exit__(None, None, None)
+                _STACK.close()

@@ -4,7 +4,6 @@ Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 141 the reader cl
 """
 
 import contextlib
-import difflib
 import errno
 import importlib
 import io
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duet
-from duet import exception_summary, files
+from duet import exception_summary, files, name_list
 from pipelines.runs import rerun_command
 
 COMMANDS = {
@@ -186,8 +185,7 @@ def _help() -> str:
 
 
 def _no_command(name: str) -> str:
-    close = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = name_list.did_you_mean(name, COMMANDS)
     return f"no command {name!r}; expected one of {', '.join(COMMANDS)}{hint}"
 
 

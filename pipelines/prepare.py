@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.runs.name_list import first_of
+from duet import name_list
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
@@ -291,5 +291,5 @@ def summary(manifest: Manifest) -> str:
     for name, split in manifest.splits.items():
         counts = zip(manifest.spoken_names, split.class_counts, strict=False)
         if without := [each for each, count in counts if not count]:
-            lines.append(f"classes without an image in {name}: {first_of(without)}")
+            lines.append(f"classes without an image in {name}: {name_list.first_of(without)}")
     return "\n".join(lines)

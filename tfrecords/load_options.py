@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from duet import name_list
 from tfrecords.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def grouped(groups: Mapping[str, Any], given: Mapping[str, Any]) -> list[Any]:
     """
     for name in given:
         if name not in FIELDS:
-            near = difflib.get_close_matches(name, [*FIELDS, *GROUPS], n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = name_list.did_you_mean(name, [*FIELDS, *GROUPS])
             raise TypeError(f"load: no argument {name!r}{hint}")
         if groups[FIELDS[name]] is not None:
             raise ValueError(f"{name}: expected it inside {FIELDS[name]}=, which is given as well")

@@ -9,7 +9,7 @@ import keras
 import yaml
 
 from dual_encoder.checkpoints.catalog_row_check import describe
-from duet import json_validation
+from duet import json_validation, metric_names
 
 SCHEMA = 2  # of results.json
 
@@ -17,29 +17,8 @@ FILE = "results.json"
 
 PACKAGES = ("duet-vision-language", "keras")
 
-FRACTIONS = {
-    "top1": "Top-1 accuracy",
-    "top5": "Top-5 accuracy",
-    "mean_per_class": "Mean-per-class accuracy",
-    "macro_precision": "Macro precision",
-    "macro_recall": "Macro recall",
-    "macro_f1": "Macro F1",
-    "ece": "Calibration error",
-    "seen_top1": "Seen classes",
-    "unseen_top1": "Held-out classes",
-    "seen_among_all": "Seen, among all",
-    "unseen_among_all": "Held out, among all",
-    "generalized_top1": "All classes",
-    "harmonic_mean": "Harmonic mean of seen and held-out classes",
-    "map": "Mean average precision",
-    "micro_f1": "Micro F1",
-    "micro_precision": "Micro precision",
-    "micro_recall": "Micro recall",
-    "exact_match": "Exact match",
-    **{f"text_to_image_recall{k}": f"Text to image, recall@{k}" for k in (1, 5, 10)},
-    **{f"image_to_text_recall{k}": f"Image to text, recall@{k}" for k in (1, 5, 10)},
-    "first_caption_hit100": "Hit@100 of first captions",
-}
+#: A table has no room for what is meant by them.
+NAMES = metric_names.FRACTIONS | {"harmonic_mean": "Harmonic mean of seen and held-out classes"}
 
 KINDS = {
     "dual-encoder": ("An image tower and a text tower", "zero-shot-image-classification"),
@@ -170,7 +149,7 @@ def results_section(results: Mapping[str, Any]) -> str:
     conditions = table(("", ""), ((names[key], _number(known[key])) for key in known))
     intervals = results.get("intervals") or {}
     figures = (
-        (FRACTIONS.get(key, key), _figure(key, value), _interval(key, intervals.get(key)))
+        (NAMES.get(key, key), _figure(key, value), _interval(key, intervals.get(key)))
         for key, value in results["metrics"].items()
     )
     parts = ["## Results", conditions, table(("Figure", "Value", "95 % interval"), figures)]
@@ -192,7 +171,7 @@ def versions_section(results: Mapping[str, Any] | None) -> str:
 def _figure(key: str, value: float | None) -> str:
     if value is None:
         return "unknown"
-    return f"{100 * value:.1f} %" if key in FRACTIONS else _number(value)
+    return f"{100 * value:.1f} %" if key in metric_names.FRACTIONS else _number(value)
 
 
 def _interval(key: str, ends: list[float] | None) -> str:

@@ -46,6 +46,11 @@ class Fold:
     test: tuple[int, ...]
 
 
+def tested(divisions: Sequence[Fold]) -> list[int]:
+    """Images of each class that are tested, of all folds."""
+    return [sum(counts) for counts in zip(*(fold.test for fold in divisions), strict=True)]
+
+
 def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> Options:
     """The options with how many folds there are, and which seeds.
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from duet import name_list
 from pipelines.methods.registry import METHODS, STOCK
-from pipelines.runs.name_list import did_you_mean
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -167,5 +167,5 @@ def check(options: Options) -> None:
         if method not in METHODS:
             raise ValueError(
                 f"--methods: expected all, or some of {', '.join(METHODS)}; got {method!r}"
-                f"{did_you_mean(method, METHODS)}"
+                f"{name_list.did_you_mean(method, METHODS)}"
             )

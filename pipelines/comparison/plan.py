@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from duet import files
+from duet import files, name_list
 from pipelines.comparison import budget, fit_with_costs, folds, job_definitions
 from pipelines.comparison import recipe_options as comparison_recipes
 from pipelines.comparison.comparison_settings import About
@@ -20,7 +20,6 @@ from pipelines.comparison.progress_display import Display
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
 from pipelines.runs import class_name_options, folder
-from pipelines.runs.name_list import first_of
 from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
 
@@ -64,7 +63,7 @@ class Plan:
     @property
     def tested(self) -> list[int]:
         """Images of each class that are tested, of all folds."""
-        return [sum(counts) for counts in zip(*(fold.test for fold in self.folds), strict=True)]
+        return folds.tested(self.folds)
 
 
 def plan(
@@ -205,11 +204,10 @@ def _remarks(
         found.append(f"Run once, for no seed changes them: {', '.join(once)}.")
     if len(divisions) > 1:
         found.append(_of_the_folds(options, manifest, divisions))
-    tests = [sum(counts) for counts in zip(*(fold.test for fold in divisions), strict=True)]
+    tests = folds.tested(divisions)
     if without := [manifest.spoken_names[label] for label, count in enumerate(tests) if not count]:
-        found.append(
-            f"Without a test image: {first_of(without)}; no figure says anything of these."
-        )
+        names = name_list.first_of(without)
+        found.append(f"Without a test image: {names}; no figure says anything of these.")
     tested = sum(count for label, count in enumerate(tests) if label not in held_out)
     if 0 < tested < FEW:
         found.append(
@@ -238,7 +236,7 @@ def _of_the_classes(
     seen = {label: count for label, count in enumerate(counts) if label not in held_out}
     found = []
     if held_out:
-        names = first_of([manifest.spoken_names[label] for label in held_out])
+        names = name_list.first_of([manifest.spoken_names[label] for label in held_out])
         found.append(f"Held out, which no method is trained on: {names}.")
     if len(held_out) == 1:
         found[-1] += (

@@ -11,7 +11,7 @@ from pipelines.comparison import job_definitions, learning_curve, pooled, recomm
 from pipelines.comparison.job_definitions import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
-from pipelines.costs import training_costs as costs_training
+from pipelines.costs import training_costs
 from pipelines.methods.registry import METHODS
 from pipelines.metrics import significance
 from pipelines.runs import class_name_options, predictions, results
@@ -208,8 +208,8 @@ def _prices(
     rate = max(each["images_per_second"] for each in batches.values()) if batches else None
     return {
         "deployed": deployed,
-        "price": costs_training.money(seconds, price) if price and seconds else None,
-        "price_per_million": costs_training.money_per_million(rate, price)
+        "price": training_costs.money(seconds, price) if price and seconds else None,
+        "price_per_million": training_costs.money_per_million(rate, price)
         if price and rate
         else None,
     }
@@ -217,10 +217,10 @@ def _prices(
 
 def _rate_costs(rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]) -> None:
     """Say Low, Medium or High of each row, by `cost.level`; None where there is no reference."""
-    trainings = {name: costs_training.training_of(each[0]) for name, each in found.items() if each}
+    trainings = {name: training_costs.training_of(each[0]) for name, each in found.items() if each}
     reference = next((trainings[name] for name in REFERENCES if name in trainings), None)
     for row in rows:
         training = trainings.get(row["method"])
         row["deployment"] = None
         if training and reference and min(reference.device_seconds, reference.peak_bytes) > 0:
-            row["deployment"] = costs_training.level(training, reference)
+            row["deployment"] = training_costs.level(training, reference)

@@ -4,37 +4,37 @@ from typing import Any
 
 import numpy as np
 
+from duet import metric_names, name_list
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.number_format import interval, percent
 from pipelines.reporting.page import both_themes, data_uri, render
-from pipelines.runs.name_list import first_of
 from pipelines.runs.rerun_command import command_line
 from pipelines.runs.text_table import aligned
 from tfrecords import image_reencoding
 
 FIGURES = {
-    "top1": ("Top-1 accuracy", "images whose first answer is right"),
-    "top5": ("Top-5 accuracy", "images whose class is among the first five answers"),
-    "mean_per_class": ("Mean-per-class accuracy", "every class counting the same"),
-    "macro_precision": ("Macro precision", "how often a name is right when it is given"),
-    "macro_recall": ("Macro recall", "how many of a class's images are found"),
-    "macro_f1": ("Macro F1", "harmonic mean of precision and recall, class by class"),
-    "ece": ("Calibration error", "how far confidence is from accuracy; 0 is perfect"),
-    "seen_top1": ("Seen classes", "top-1 among the classes that were trained on"),
-    "unseen_top1": ("Held-out classes", "top-1 among the classes that were not"),
-    "seen_among_all": ("Seen, among all", "images of seen classes, all classes to choose from"),
-    "unseen_among_all": (
-        "Held out, among all",
-        "images of held-out classes, all classes to choose from",
-    ),
-    "generalized_top1": ("All classes", "all images, all classes to choose from"),
-    "harmonic_mean": ("Harmonic mean", "of seen and held-out classes among themselves"),
-    "map": ("Mean average precision", "how pure the images are that a class puts first"),
-    "micro_f1": ("Micro F1", "harmonic mean of precision and recall, over all labels"),
-    "micro_precision": ("Micro precision", "labels said that are right"),
-    "micro_recall": ("Micro recall", "labels of the images that are found"),
-    "exact_match": ("Exact match", "images of which every label is right"),
+    key: (metric_names.FRACTIONS[key], what)
+    for key, what in {
+        "top1": "images whose first answer is right",
+        "top5": "images whose class is among the first five answers",
+        "mean_per_class": "every class counting the same",
+        "macro_precision": "how often a name is right when it is given",
+        "macro_recall": "how many of a class's images are found",
+        "macro_f1": "harmonic mean of precision and recall, class by class",
+        "ece": "how far confidence is from accuracy; 0 is perfect",
+        "seen_top1": "top-1 among the classes that were trained on",
+        "unseen_top1": "top-1 among the classes that were not",
+        "seen_among_all": "images of seen classes, all classes to choose from",
+        "unseen_among_all": "images of held-out classes, all classes to choose from",
+        "generalized_top1": "all images, all classes to choose from",
+        "harmonic_mean": "of seen and held-out classes among themselves",
+        "map": "how pure the images are that a class puts first",
+        "micro_f1": "harmonic mean of precision and recall, over all labels",
+        "micro_precision": "labels said that are right",
+        "micro_recall": "labels of the images that are found",
+        "exact_match": "images of which every label is right",
+    }.items()
 }
 
 
@@ -85,8 +85,8 @@ def untested(results: dict[str, Any]) -> str:
     if not names:
         return ""
     return (
-        f"Classes without an image in split {results['split']}: {first_of(names)}; means over "
-        "classes leave them out, but they can be predicted"
+        f"Classes without an image in split {results['split']}: {name_list.first_of(names)}; "
+        "means over classes leave them out, but they can be predicted"
     )
 
 

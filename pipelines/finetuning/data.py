@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from duet import name_list
 from pipelines.runs.class_split import Parts
-from pipelines.runs.name_list import first_of
 
 if TYPE_CHECKING:
     import keras
@@ -146,7 +146,7 @@ class Labelled:
         )
         if parts.held_out:
             names = [self.manifest.spoken_names[label] for label in parts.held_out]
-            line += f"; held out: {first_of(names)} ({len(parts.watched):,} images)"
+            line += f"; held out: {name_list.first_of(names)} ({len(parts.watched):,} images)"
         return line
 
     def verify(self, *splits: str) -> None:

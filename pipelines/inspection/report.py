@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from duet import name_list
 from pipelines.inspection import class_balance_and_lookalikes
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects_table import KINDS, Suspect
 from pipelines.reporting import number_format
 from pipelines.reporting import page as reporting_page
-from pipelines.runs.name_list import first_of
 from pipelines.runs.rerun_command import program
 from pipelines.runs.text_table import aligned
 
@@ -64,7 +64,7 @@ def balance(document: dict[str, Any]) -> list[str]:
                 f"{least['images']:,} ({found['ratio']:.1f} to 1)"
             )
         if found["empty"]:
-            said.append(f"no image of {first_of(found['empty'])}")
+            said.append(f"no image of {name_list.first_of(found['empty'])}")
         lines.append(f"{split}: {'; '.join(said)}")
     return lines
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.runs.name_list import first_of
+from duet import name_list
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -49,8 +49,9 @@ def match_classes(own: Sequence[str], manifest: "Manifest", *, model: str) -> np
             )
         found.append((same or near or [-1])[0])
     if all(place < 0 for place in found):
+        theirs, ours = (name_list.first_of(each, 3) for each in (manifest.spoken_names, own))
         raise ValueError(
-            f"{model} has none of the classes of {manifest.dataset}: expected "
-            f"{first_of(manifest.spoken_names, 3)}; it has {first_of(own, 3)}; {RENAME}"
+            f"{model} has none of the classes of {manifest.dataset}: expected {theirs}; it has "
+            f"{ours}; {RENAME}"
         )
     return np.array(found)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.runs.name_list import did_you_mean
+from duet import name_list
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -197,6 +197,6 @@ def _label(manifest: "Manifest", name: str) -> int:
     known = {given: i for i, given in enumerate(manifest.class_names)}
     known |= {spoken: i for i, spoken in enumerate(manifest.spoken_names)}
     if name not in known:
-        hint = did_you_mean(name, known)
+        hint = name_list.did_you_mean(name, known)
         raise ValueError(f"--held-out-classes: {manifest.dataset} has no class {name!r}{hint}")
     return known[name]

@@ -12,10 +12,9 @@ from typing import Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
-from duet import files, json_validation
+from duet import files, json_validation, name_list
 from pipelines.runs import command_help, hub_revision, rerun_command
 from pipelines.runs.help_groups import USUAL
-from pipelines.runs.name_list import did_you_mean
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -127,7 +126,9 @@ class _Parser(jsonargparse.ArgumentParser):
             key, value = wrong_type.groups()
             expected = _words(self.hints.get(key, str))
             line = f"--{key.replace('_', '-')}: expected {expected}; got {value!r}"
-            line += did_you_mean(value.strip("'"), map(str, _choices(self.hints.get(key))))
+            line += name_list.did_you_mean(
+                value.strip("'"), map(str, _choices(self.hints.get(key)))
+            )
         if missing := re.match(r"the following arguments are required: (.*)$", line):
             names = (f"--{name.replace('_', '-')}" for name in missing[1].split(", "))
             line = f"expected {', '.join(names)}; missing"

@@ -1,0 +1,25 @@
+"""The names of the metrics that are shares, which pages and model cards print in %."""
+
+FRACTIONS = {
+    "top1": "Top-1 accuracy",
+    "top5": "Top-5 accuracy",
+    "mean_per_class": "Mean-per-class accuracy",
+    "macro_precision": "Macro precision",
+    "macro_recall": "Macro recall",
+    "macro_f1": "Macro F1",
+    "ece": "Calibration error",
+    "seen_top1": "Seen classes",
+    "unseen_top1": "Held-out classes",
+    "seen_among_all": "Seen, among all",
+    "unseen_among_all": "Held out, among all",
+    "generalized_top1": "All classes",
+    "harmonic_mean": "Harmonic mean",
+    "map": "Mean average precision",
+    "micro_f1": "Micro F1",
+    "micro_precision": "Micro precision",
+    "micro_recall": "Micro recall",
+    "exact_match": "Exact match",
+    **{f"text_to_image_recall{k}": f"Text to image, recall@{k}" for k in (1, 5, 10)},
+    **{f"image_to_text_recall{k}": f"Image to text, recall@{k}" for k in (1, 5, 10)},
+    "first_caption_hit100": "Hit@100 of first captions",
+}
