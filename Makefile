@@ -20,6 +20,8 @@ records/shapes-wild-4000/manifest.json: | .venv/base
 records/%/manifest.json: | .venv/base
 	$(PIPELINES) prepare --dataset $* --out records/$*
 
+# Told to keep no bytecode, Python would compile all code anew in each process that tests start.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev
 	$(BIN)/python -m pytest
 

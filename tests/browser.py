@@ -1,12 +1,16 @@
 """Chromium without a window, told what to do through its DevTools protocol over a pipe."""
 
+import base64
 import contextlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
+
+from PIL import Image
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 OPTIONS = (
@@ -85,6 +89,11 @@ class Browser:
         """What a JavaScript expression is."""
         given = {"expression": script, "returnByValue": True, "awaitPromise": True}
         return self.call("Runtime.evaluate", **given)["result"].get("value")
+
+    def screenshot(self):
+        """The window as an image."""
+        shot = self.call("Page.captureScreenshot", format="png")["data"]
+        return Image.open(io.BytesIO(base64.b64decode(shot)))
 
     def look_as(self, *, theme: str, width: int, height: int = 900) -> None:
         """Be a window so many pixels wide, of somebody who likes it `light` or `dark`."""

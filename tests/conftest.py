@@ -26,9 +26,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # shells let background processes ignore it
-runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
-FROZEN = gc.get_freeze_count()
-processes.leave_graphs_as_traced()
 figure.DPI = 36  # drawing plots would be a sixteenth of the time of all tests
 
 # Half a minute to two minutes each. They go first: what is left at the end is short, and keeps
@@ -55,6 +52,16 @@ LONGEST = (
 
 
 COLLECTIONS = itertools.count(1)
+FROZEN = pytest.StashKey[int]()
+
+
+def pytest_configure(config):
+    """TensorFlow is imported where tests run, not where they are handed out."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
+    config.stash[FROZEN] = gc.get_freeze_count()
+    processes.leave_graphs_as_traced()
 
 
 def pytest_collection_modifyitems(items):
@@ -74,9 +81,9 @@ def _freeze(phase, info):
 
 
 @pytest.fixture
-def frozen():
+def frozen(pytestconfig):
     """How many objects the import of TensorFlow left out of all collections."""
-    return FROZEN
+    return pytestconfig.stash[FROZEN]
 
 
 @pytest.fixture

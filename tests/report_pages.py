@@ -90,7 +90,7 @@ def prompts():
     rows = fewshot_report.table(cells)
     best = {"model": "m", "method": "coop", "shots": 2}
     found = document(table=rows, best=best, protocol="few-shot")
-    return fewshot_report.page({**found, "metrics": {"top1": 0.7}}, cells)
+    return fewshot_report.page({**found, "metrics": {"top1": 0.7}}, cells, file("PNG"))
 
 
 def retrieval():

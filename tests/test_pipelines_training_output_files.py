@@ -54,7 +54,7 @@ def test_page_has_every_epoch_and_what_to_type():
 def test_curves_are_drawn_in_every_panel():
     panels = [{"title": name, "lines": {"": name}} for name in ("loss", "val_loss", "temperature")]
     image = Image.open(io.BytesIO(training_plots.curves(HISTORY, panels))).convert("RGB")
-    accent = tuple(int(reporting_figure.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
+    accent = tuple(int(reporting_figure.ACCENT[i : i + 2], 16) for i in (1, 3, 5))
     drawn = np.all(np.asarray(image) == accent, axis=-1)
     height, width = drawn.shape
     upper, lower = drawn[: height // 2], drawn[height // 2 :]
@@ -66,6 +66,6 @@ def test_what_changes_by_rounding_alone_is_a_level_line():
     history = [{"epoch": 0, "temperature": 0.05}, {"epoch": 1, "temperature": 0.05 + 5e-8}]
     panels = training_plots.panels_of({"temperature": {"": "temperature"}}, history)
     image = Image.open(io.BytesIO(training_plots.curves(history, panels))).convert("RGB")
-    accent = tuple(int(reporting_figure.LIGHT.accent[i : i + 2], 16) for i in (1, 3, 5))
+    accent = tuple(int(reporting_figure.ACCENT[i : i + 2], 16) for i in (1, 3, 5))
     rows = np.flatnonzero(np.all(np.asarray(image) == accent, axis=-1).any(axis=1))
     assert len(rows) and np.ptp(rows) < image.height / 10

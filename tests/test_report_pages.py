@@ -1,6 +1,7 @@
 """Every report page in Chromium: accessible by the rules of axe, on a screen and on a phone."""
 
 import browser
+import numpy as np
 import pytest
 from report_pages import PAGES
 
@@ -45,3 +46,20 @@ def test_what_is_not_accessible_is_found(chromium, tmp_path):
     assert {line.split(":")[0] for line in found} == {"image-alt", "color-contrast"}
     assert any("nothing is not defined" in said for said in chromium.complaints)
     chromium.complaints.clear()
+
+
+@needs_chromium
+def test_a_dark_page_shows_a_plot_on_its_own_paper_with_light_words(chromium, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(PAGES["evaluation"](), encoding="utf-8")
+    chromium.look_as(theme="dark", width=WIDTHS["screen"])
+    chromium.open(path.as_uri())
+    chromium.value("document.querySelector('.plot img').scrollIntoView()")
+    box = chromium.value(
+        "(b => [b.x, b.y, b.right, b.bottom])"
+        "(document.querySelector('.plot img').getBoundingClientRect())"
+    )
+    seen = chromium.screenshot().crop(tuple(map(round, box))).convert("RGB")
+    paper = tuple(chromium.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)"))
+    assert seen.getpixel((3, 3)) == tuple(map(int, paper))
+    assert np.percentile(np.asarray(seen).mean(axis=2), 99) > 120

@@ -11,13 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import graph_image_ops, schema, stateless_random
-from tfrecords.epoch_datasets import as_it_is
+from tfrecords.epoch_datasets import Traceable, as_it_is, traced_once
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.reproducible_augmentation import augmented, mixed
 from tfrecords.selection import Selection
 
 # Random streams, so that crops, captions and augmentation use different numbers.
 _CROP, _CAPTION, _AUGMENT, _MIX, _FLIP = range(5)
+
+_ONE, _MANY = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
+_FILE = tf.TensorSpec([], tf.string)
 
 
 class Tokenizer(Protocol):
@@ -89,12 +92,10 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
         "target": tf.cast(ids, tf.int32) if by_id else plan.selection.target(features),
     }
     if plan.crop_scale is not None:
-        shapes = tf.stack([features["image/height"], features["image/width"]], axis=-1)
-        keys = stateless_random.key(plan.seed, _CROP, epoch, ids, number)
-        rows["window"] = graph_image_ops.random_windows(shapes, keys, scale=plan.crop_scale)
+        draw = _windows(plan.seed, plan.crop_scale)
+        rows["window"] = draw(epoch, ids, number, features["image/height"], features["image/width"])
     if plan.flip:
-        keys = stateless_random.key(plan.seed, _FLIP, epoch, ids, number)
-        rows["flip"] = stateless_random.uniform(keys) < 0.5
+        rows["flip"] = _flips(plan.seed)(epoch, ids, number)
     if plan.tokenizer is not None:
         keys = stateless_random.key(plan.seed, _CAPTION, epoch, ids)
         first = stateless_random.uniform(keys) * float(plan.rotate_captions)
@@ -116,17 +117,49 @@ def _pick(captions: tf.RaggedTensor, first: tf.Tensor, number: tf.Tensor) -> tf.
     return tf.gather(captions.values, captions.row_starts() + (start + number) % lengths)
 
 
+@traced_once
+def _windows(seed: int, scale: tuple[float, float]) -> Traceable:
+    def draw(
+        epoch: tf.Tensor, ids: tf.Tensor, number: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+    ) -> tf.Tensor:
+        keys = stateless_random.key(seed, _CROP, epoch, ids, number)
+        return graph_image_ops.random_windows(tf.stack([height, width], axis=-1), keys, scale=scale)
+
+    return draw, (_ONE, *[_MANY] * 4)
+
+
+@traced_once
+def _flips(seed: int) -> Traceable:
+    def draw(epoch: tf.Tensor, ids: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        keys = stateless_random.key(seed, _FLIP, epoch, ids, number)
+        return stateless_random.uniform(keys) < 0.5
+
+    return draw, (_ONE, _MANY, _MANY)
+
+
 def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
     row = dict(row)
     encoded, window, flip = (row.pop(name, None) for name in ("encoded", "window", "flip"))
     if window is None:
-        row["image"] = graph_image_ops.to_square(encoded, plan.preprocessing)
+        row["image"] = _square(plan.preprocessing)(encoded)
     else:
-        size = plan.preprocessing.image_size
-        row["image"] = graph_image_ops.resized_crop(encoded, size, window=window)
+        row["image"] = _cropped(plan.preprocessing.image_size)(encoded, window)
     if flip is not None:
         row["image"] = tf.where(flip, row["image"][:, ::-1], row["image"])
     return row
+
+
+@traced_once
+def _square(preprocessing: Preprocessing) -> Traceable:
+    return lambda encoded: graph_image_ops.to_square(encoded, preprocessing), (_FILE,)
+
+
+@traced_once
+def _cropped(size: int) -> Traceable:
+    def crop(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+        return graph_image_ops.resized_crop(encoded, size, window=window)
+
+    return crop, (_FILE, tf.TensorSpec([4], tf.int32))
 
 
 def _augmentation(plan: Plan, *, rows: int) -> Callable:

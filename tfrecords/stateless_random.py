@@ -11,11 +11,16 @@ from __future__ import annotations
 import tensorflow as tf
 
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd
+_STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_LAST = 31
 
 
 def key(*parts: tf.Tensor | int) -> tf.Tensor:
     """Mixes integers or integer tensors, with broadcasting, to uint64 keys."""
-    mixed = tf.constant(0, tf.uint64)
+    known = 0
+    while parts and isinstance(parts[0], int):
+        known, parts = _mix_known(known + parts[0] + _GOLDEN), parts[1:]
+    mixed = _constant(known)
     for part in parts:
         mixed = _mix(mixed + tf.cast(part, tf.uint64) + _constant(_GOLDEN))
     return mixed
@@ -37,9 +42,17 @@ def shuffle(values: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 def _mix(bits: tf.Tensor) -> tf.Tensor:
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+    for shift, factor in _STEPS:
         bits = _fold(bits, shift) * _constant(factor)
-    return _fold(bits, 31)
+    return _fold(bits, _LAST)
+
+
+def _mix_known(bits: int) -> int:
+    """`_mix` of a number that is known before there is a graph, which then is the smaller."""
+    bits %= 1 << 64
+    for shift, factor in _STEPS:
+        bits = (bits ^ bits >> shift) * factor % (1 << 64)
+    return bits ^ bits >> _LAST
 
 
 def _fold(bits: tf.Tensor, shift: int) -> tf.Tensor:

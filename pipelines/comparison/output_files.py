@@ -146,23 +146,23 @@ def page(
         sure=predictive_uncertainty_table.table(rows),
         sure_headings=predictive_uncertainty_table.HEADINGS,
         curves=learning_curve.lines(document.get("curves") or []),
-        curve_plot=reporting_page.both_themes(comparison_plots.curves, document["curves"])
+        curve_plot=reporting_page.plot(comparison_plots.curves(document["curves"]))
         if document.get("curves")
         else None,
-        scatter=reporting_page.both_themes(comparison_plots.scatter, rows) if keeps else None,
-        losses=reporting_page.both_themes(comparison_plots.losses, trained) if trained else None,
-        accuracies=reporting_page.both_themes(comparison_plots.accuracies, rows) if rows else None,
+        scatter=reporting_page.plot(comparison_plots.scatter(rows)) if keeps else None,
+        losses=reporting_page.plot(comparison_plots.losses(trained)) if trained else None,
+        accuracies=reporting_page.plot(comparison_plots.accuracies(rows)) if rows else None,
         ways=[
             (
                 row["method"],
-                reporting_page.both_themes(training_plots.way, row["wise_ft"], chosen=-1.0),
+                reporting_page.plot(training_plots.way(row["wise_ft"], chosen=-1.0)),
             )
             for row in ways
         ],
         reliability=[
             (
                 row["method"],
-                reporting_page.both_themes(evaluation_plots.reliability, row["calibration"]),
+                reporting_page.plot(evaluation_plots.reliability(row["calibration"])),
             )
             for row in calibrated
         ],

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.reporting.figure import LIGHT, Theme, png
+from pipelines.reporting.figure import ACCENT, MUTED, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 PLACES = [(side * 8, up) for up in (5, -11, 16, -22, 27) for side in (1, -1)]
 
 
-def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+def scatter(rows: list[dict[str, Any]]) -> bytes:
     """Held-out against seen classes, a mark per method with 95 % intervals, as large as it costs.
 
     Methods that cannot name held-out classes are crosses on the axis.
@@ -25,15 +25,15 @@ def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         for row in named:
             x, y = 100 * row["seen"], 100 * row["unseen"]
             size = 30 + 270 * (row["seconds"] or 0) / most
-            axes.scatter(x, y, s=size, color=theme.accent, alpha=0.55, zorder=3)
-            _bars(axes, row, x, y, theme)
+            axes.scatter(x, y, s=size, color=ACCENT, alpha=0.55, zorder=3)
+            _bars(axes, row, x, y)
         axes.margins(0.15)
         floor = axes.get_ylim()[0]  # where those stand that cannot name a new class
         points = []
         for row in rows:
             x, y = 100 * row["seen"], floor if row["unseen"] is None else 100 * row["unseen"]
             if row not in named:
-                axes.plot(x, y, "x", color=theme.muted, clip_on=False)
+                axes.plot(x, y, "x", color=MUTED, clip_on=False)
             points.append((row["method"], x, y))
         axes.set_ylim(bottom=floor)
         for axis in (axes.xaxis, axes.yaxis):
@@ -41,7 +41,7 @@ def scatter(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         _name(axes, points)
         axes.set(xlabel="classes trained on, % right", ylabel="classes never seen, % right")
 
-    return png(draw, theme, size=(7.6, 5.2))
+    return png(draw, size=(7.6, 5.2))
 
 
 def _no_more_than_all(axis: Any) -> None:
@@ -71,15 +71,15 @@ def _name(axes: Any, points: list[tuple[str, float, float]]) -> None:
         taken.append(box)
 
 
-def _bars(axes: Any, row: dict[str, Any], x: float, y: float, theme: Theme) -> None:
+def _bars(axes: Any, row: dict[str, Any], x: float, y: float) -> None:
     for key, direction, value in (("seen", "xerr", x), ("unseen", "yerr", y)):
         ends = row["intervals"].get(key)
         if ends and row[key] is not None:
             lengths = [[max(value - 100 * ends[0], 0)], [max(100 * ends[1] - value, 0)]]
-            axes.errorbar(x, y, **{direction: lengths}, color=theme.muted, linewidth=1, zorder=2)
+            axes.errorbar(x, y, **{direction: lengths}, color=MUTED, linewidth=1, zorder=2)
 
 
-def accuracies(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+def accuracies(rows: list[dict[str, Any]]) -> bytes:
     """Test and extended accuracy of every method side by side: the study's Figure 3.
 
     Test accuracy alone where no class is held out.
@@ -90,8 +90,8 @@ def accuracies(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         places = range(len(rows))
         extended = any(row["unseen_among_all"] is not None for row in rows)
         for shift, key, colour, label in (
-            (-0.2, "seen", theme.accent, "test accuracy (classes trained on)"),
-            (0.2, "unseen_among_all", theme.muted, "extended accuracy (classes never seen)"),
+            (-0.2, "seen", ACCENT, "test accuracy (classes trained on)"),
+            (0.2, "unseen_among_all", MUTED, "extended accuracy (classes never seen)"),
         ):
             if key != "seen" and not extended:
                 continue
@@ -101,10 +101,10 @@ def accuracies(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         axes.set(ylabel="% right", ylim=(0, 105))
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, 1.14), ncols=2)
 
-    return png(draw, theme, size=(7.6, 4.2))
+    return png(draw, size=(7.6, 4.2))
 
 
-def losses(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+def losses(rows: list[dict[str, Any]]) -> bytes:
     """Training loss over the epochs of every method that trains: the study's Figure 4."""
     import matplotlib
 
@@ -125,10 +125,10 @@ def losses(rows: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         axes.locator_params(axis="x", integer=True)
         axes.legend(frameon=False, fontsize=8)
 
-    return png(draw, theme, size=(7.6, 4.2))
+    return png(draw, size=(7.6, 4.2))
 
 
-def curves(found: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+def curves(found: list[dict[str, Any]]) -> bytes:
     """Accuracy against images per class, a line per method, with intervals over seeds."""
     import matplotlib
 
@@ -159,4 +159,4 @@ def curves(found: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         axes.set(xlabel="images per class", ylabel="classes trained on, % right")
         axes.legend(frameon=False, fontsize=8)
 
-    return png(draw, theme, size=(7.6, 4.2))
+    return png(draw, size=(7.6, 4.2))

@@ -89,7 +89,7 @@ def page(
         headline=headline(results),
         results=results,
         figures=figure_rows(results),
-        curve=reporting_page.both_themes(evaluation_plots.recall_curves, lines),
+        curve=reporting_page.plot(evaluation_plots.recall_curves(lines)),
         queries=[_query(chosen) for chosen in shown],
         command=rerun_command.command_line(results["command"], results["config"]),
         config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),

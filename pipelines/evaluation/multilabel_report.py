@@ -43,9 +43,7 @@ def plot(results: dict[str, Any]) -> dict[str, Any]:
     return {
         "shown": len(drawn),
         "measured": len(measured),
-        "plot": reporting_page.both_themes(
-            evaluation_plots.average_precisions, drawn, results["images"]
-        ),
+        "plot": reporting_page.plot(evaluation_plots.average_precisions(drawn, results["images"])),
     }
 
 

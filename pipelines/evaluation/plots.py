@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.reporting.figure import LIGHT, Theme, colours, png, root, shorten
+from pipelines.reporting.figure import ACCENT, INK, MUTED, PAPER, colours, png, root, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
+def reliability(bins: list[dict[str, Any]]) -> bytes:
     """Plots accuracy against confidence, one bar per bin of `metrics.calibration.calibration_bins`,
     and the number of images per bin."""
 
@@ -21,19 +21,19 @@ def reliability(bins: list[dict[str, Any]], theme: Theme = LIGHT) -> bytes:
         filled = [b for b in bins if b["count"]]
         middle = [(b["low"] + b["high"]) / 2 for b in filled]
         width = 0.92 / len(bins)
-        top.bar(middle, [b["accuracy"] for b in filled], width, color=theme.accent, alpha=0.65)
-        top.plot([0, 1], [0, 1], color=theme.ink, linestyle="--", linewidth=1.5)
-        top.set_title("bars below the line: too sure of itself", color=theme.muted, fontsize=10)
+        top.bar(middle, [b["accuracy"] for b in filled], width, color=ACCENT, alpha=0.65)
+        top.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1.5)
+        top.set_title("bars below the line: too sure of itself", color=MUTED, fontsize=10)
         top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
-        bottom.bar(middle, [b["count"] for b in filled], width, color=theme.muted)
+        bottom.bar(middle, [b["count"] for b in filled], width, color=MUTED)
         bottom.set(xlabel="how sure the model is (its highest probability)", ylabel="images")
         figure.align_ylabels()
 
-    return png(draw, theme, size=(5.6, 5.6))
+    return png(draw, size=(5.6, 5.6))
 
 
 def confusion_matrix(
-    confusion: np.ndarray, class_names: Sequence[str], theme: Theme = LIGHT, *, labels: bool = True
+    confusion: np.ndarray, class_names: Sequence[str], *, labels: bool = True
 ) -> bytes:
     """Plots a confusion matrix: true classes in rows, predicted in columns, coloured by row share.
 
@@ -49,7 +49,7 @@ def confusion_matrix(
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         # A class's mistakes are often a few per cent each: the square root makes them visible.
-        image = axes.imshow(share, cmap=colours(theme), norm=root(), interpolation="nearest")
+        image = axes.imshow(share, cmap=colours(), norm=root(), interpolation="nearest")
         axes.set(xlabel="predicted", ylabel="true")
         if labels:
             _name_classes(axes, class_names, size=9 if classes <= 30 else 7)
@@ -57,18 +57,16 @@ def confusion_matrix(
             axes.set(xticks=[], yticks=[])
         axes.spines[:].set(visible=True, linewidth=0.5)
         if classes <= 16:
-            _write_counts(axes, confusion, share, theme)
+            _write_counts(axes, confusion, share)
         bar = figure.colorbar(image, ax=axes, shrink=0.4, pad=0.02, ticks=[0, 0.1, 0.5, 1])
         bar.ax.set_yticklabels(["0", "10 %", "50 %", "100 %"])
         bar.set_label("of the class's images")
         bar.outline.set_visible(False)
 
-    return png(draw, theme, size=(side + 0.6, side))
+    return png(draw, size=(side + 0.6, side))
 
 
-def recall_curves(
-    lines: dict[str, tuple[np.ndarray, int, float]], theme: Theme = LIGHT, *, most: int = 1000
-) -> bytes:
+def recall_curves(lines: dict[str, tuple[np.ndarray, int, float]], *, most: int = 1000) -> bytes:
     """Plots recall@k against k, up to `most`.
 
     lines: label -> ranks of the right answers, int [q], the number of answers, and the average
@@ -78,7 +76,7 @@ def recall_curves(
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         for colour, (label, (ranks, answers, right)) in zip(
-            (theme.accent, theme.ink), lines.items(), strict=True
+            (ACCENT, INK), lines.items(), strict=True
         ):
             k = np.unique(np.geomspace(1, min(most, answers), 60).round())
             found = np.searchsorted(np.sort(ranks), k, side="right") / len(ranks)
@@ -88,10 +86,10 @@ def recall_curves(
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.legend(frameon=False)
 
-    return png(draw, theme, size=(5.6, 3.6))
+    return png(draw, size=(5.6, 3.6))
 
 
-def average_precisions(rows: list[dict[str, Any]], images: int, theme: Theme = LIGHT) -> bytes:
+def average_precisions(rows: list[dict[str, Any]], images: int) -> bytes:
     """Plots a bar per row of `multilabel.per_class`, the first on top, with a mark at the share
     of images of the class."""
 
@@ -99,19 +97,17 @@ def average_precisions(rows: list[dict[str, Any]], images: int, theme: Theme = L
         axes = figure.subplots()
         places = np.arange(len(rows))
         found = [row["average_precision"] for row in rows]
-        axes.barh(places, found, 0.7, color=theme.accent, alpha=0.65)
+        axes.barh(places, found, 0.7, color=ACCENT, alpha=0.65)
         shares = [row["count"] / images for row in rows]
-        axes.plot(shares, places, "|", color=theme.ink, markersize=9, markeredgewidth=2)
+        axes.plot(shares, places, "|", color=INK, markersize=9, markeredgewidth=2)
         axes.set_yticks(places, [shorten(row["name"]) for row in rows])
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="average precision")
         axes.tick_params(axis="y", length=0)
 
-    return png(draw, theme, size=(5.6, 0.8 + 0.22 * len(rows)))
+    return png(draw, size=(5.6, 0.8 + 0.22 * len(rows)))
 
 
-def most_confused(
-    pairs: list[dict[str, Any]], class_names: Sequence[str], theme: Theme = LIGHT
-) -> bytes:
+def most_confused(pairs: list[dict[str, Any]], class_names: Sequence[str]) -> bytes:
     """Plots the pairs of `metrics.confusion.most_confused` with some of their misclassified images.
 
     Each pair has an additional key, `images`: a list of uint8 arrays [h, w, 3].
@@ -132,7 +128,7 @@ def most_confused(
             row[0].set_title(confusion_text(pair, class_names), loc="left", fontsize=10)
 
     size = (1.3 * columns, 1.65 * len(pairs)) if columns else (3.0, 0.5)
-    return png(draw, theme, size=size)
+    return png(draw, size=size)
 
 
 def confusion_text(pair: dict[str, Any], class_names: Sequence[str]) -> str:
@@ -149,7 +145,7 @@ def _name_classes(axes: "Axes", class_names: Sequence[str], *, size: float) -> N
     axes.tick_params(length=0)
 
 
-def _write_counts(axes: "Axes", confusion: np.ndarray, share: np.ndarray, theme: Theme) -> None:
+def _write_counts(axes: "Axes", confusion: np.ndarray, share: np.ndarray) -> None:
     for i, j in zip(*np.nonzero(confusion), strict=True):
-        colour = theme.paper if share[i, j] > 0.3 else theme.ink
+        colour = PAPER if share[i, j] > 0.3 else INK
         axes.text(j, i, f"{confusion[i, j]:,}", ha="center", va="center", color=colour, fontsize=9)

@@ -8,7 +8,7 @@ from duet import metric_names, name_list
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.number_format import interval, percent
-from pipelines.reporting.page import both_themes, data_uri, render
+from pipelines.reporting.page import data_uri, plot, render
 from pipelines.runs.rerun_command import command_line
 from pipelines.runs.text_table import aligned
 from tfrecords import image_reencoding
@@ -143,13 +143,12 @@ def _plots(
 
     def matrix(chosen: list[int], **options: Any) -> dict[str, Any]:
         part = confusion[np.ix_(chosen, chosen)]
-        return both_themes(
-            evaluation_plots.confusion_matrix, part, [names[i] for i in chosen], **options
-        )
+        named = [names[i] for i in chosen]
+        return plot(evaluation_plots.confusion_matrix(part, named, **options))
 
     small = len(names) <= 30
     return {
-        "reliability": both_themes(evaluation_plots.reliability, bins),
+        "reliability": plot(evaluation_plots.reliability(bins)),
         "confusion": (
             matrix(metrics_confusion.similar_order(confusion).tolist(), labels=small)
             if len(confusion)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.reporting.figure import LIGHT, Theme, colours, png
+from pipelines.reporting.figure import INK, colours, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TITLES = {"seen_top1": "seen classes", "unseen_top1": "unseen classes"}
 
 
-def few_shot(rows: list[dict[str, Any]], figures: Sequence[str], theme: Theme = LIGHT) -> bytes:
+def few_shot(rows: list[dict[str, Any]], figures: Sequence[str]) -> bytes:
     """Accuracy against shots, a panel per model and figure, a line per method with a bar of one
     deviation at each point; zero-shot is dashed.
 
@@ -34,7 +34,7 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str], theme: Theme = 
                         [shots.index(row["shots"]) for row in line],
                         [100 * row[name]["mean"] for row in line],
                         [100 * (row[name]["deviation"] or 0) for row in line],
-                        color=colours(theme)(0.35 + 0.65 * place / max(len(methods) - 1, 1)),
+                        color=colours()(0.35 + 0.65 * place / max(len(methods) - 1, 1)),
                         marker=markers[method],
                         label=method,
                         capsize=2,
@@ -42,7 +42,7 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str], theme: Theme = 
                 for row in own:
                     if not row["shots"]:
                         value = 100 * row[name]["mean"]
-                        axes.axhline(value, color=theme.ink, linestyle="--", label="zero-shot")
+                        axes.axhline(value, color=INK, linestyle="--", label="zero-shot")
                 axes.set_xticks(range(len(shots)), [str(count) for count in shots])
                 title = f"{model}, {TITLES.get(name, 'accuracy')}"
                 axes.set(xlabel="images per class", title=title)
@@ -50,7 +50,7 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str], theme: Theme = 
         grid[0][0].legend(frameon=False, fontsize=8)
         figure.tight_layout()
 
-    return png(draw, theme, size=(5.6 * len(figures), 3.8 * len(models)))
+    return png(draw, size=(5.6 * len(figures), 3.8 * len(models)))
 
 
 def _shots(row: dict[str, Any]) -> int:

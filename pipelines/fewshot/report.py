@@ -52,8 +52,9 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
         seed=0,
     )
     results.write(out / results.FILE, document)
-    files.write(out / PLOT, fewshot_plots.few_shot(rows, _lines(rows)))
-    files.write(out / PAGE, page(document, found))
+    plot = fewshot_plots.few_shot(rows, _lines(rows))
+    files.write(out / PLOT, plot)
+    files.write(out / PAGE, page(document, found, plot))
     return document
 
 
@@ -127,8 +128,8 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     return "\n".join(aligned(lines))
 
 
-def page(document: dict[str, Any], found: list[dict[str, Any]]) -> str:
-    """The page of a grid, from its document and those of its cells."""
+def page(document: dict[str, Any], found: list[dict[str, Any]], plot: bytes) -> str:
+    """The page of a grid, from its document, those of its cells, and its plot as PNG."""
     import yaml
 
     rows, shown = document["table"], columns(document["table"])
@@ -141,9 +142,7 @@ def page(document: dict[str, Any], found: list[dict[str, Any]]) -> str:
         title=f"Learnt prompts on {document['dataset']}, {document['split']} split",
         headline=f"{FIGURES[judged]} {value}: {best['method']}{shots} on {best['model']}",
         results=document,
-        plot=reporting_page.both_themes(
-            lambda rows, theme: fewshot_plots.few_shot(rows, _lines(rows), theme), rows
-        ),
+        plot=reporting_page.plot(plot),
         columns=[FIGURES[figure] for figure in shown],
         rows=[{**row, "cells": [cell_text(row.get(figure)) for figure in shown]} for row in rows],
         learnt=_learnt(found),

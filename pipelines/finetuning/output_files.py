@@ -147,9 +147,7 @@ def page(document: dict[str, Any]) -> str:
         results=document,
         figures=evaluation_report.figure_rows(document),
         untested=evaluation_report.untested(document),
-        curves=reporting_page.both_themes(training_plots.curves, history, panels)
-        if panels
-        else None,
+        curves=reporting_page.plot(training_plots.curves(history, panels)) if panels else None,
         columns=[COLUMNS[key] for key in shown],
         epochs=[
             {
@@ -158,7 +156,7 @@ def page(document: dict[str, Any]) -> str:
             }
             for row in history
         ],
-        way=way and reporting_page.both_themes(training_plots.way, way, chosen=_alpha(document)),
+        way=way and reporting_page.plot(training_plots.way(way, chosen=_alpha(document))),
         points=way or [],
         alpha=_alpha(document),
         names={

@@ -13,7 +13,7 @@ from pipelines.runs import image_features as runs_features
 
 
 class Forgetting(keras.callbacks.Callback):
-    """Adds the figures of `measure`, on validation, to the logs: before training, every epoch.
+    """Adds `figures`, on validation, to the logs: before training, every epoch.
 
     Images of held-out classes are measured and nothing more: let no callback behind this one choose
     by their figures. `val_loss` is of seen classes alone. Where the optimizer averages the weights,
@@ -45,33 +45,17 @@ class Forgetting(keras.callbacks.Callback):
             batches, count = self._batches
             made = runs_features.compute(adapted.model.encode_image, batches, count=count)
         logits = adapted.logits(made.values)
-        figures = _figures(adapted, made.labels, logits)
+        found = figures(adapted, made.labels, logits)
         if adapted.model.compiled and not adapted.has_texts:
-            figures["loss"] = _loss(adapted, made.labels, logits)
-        return {f"val_{name}": value for name, value in figures.items() if value is not None}
+            found["loss"] = _loss(adapted, made.labels, logits)
+        return {f"val_{name}": value for name, value in found.items() if value is not None}
 
 
-def measure(adapted: Adapted, batches: Any, count: int) -> dict[str, Any]:
-    """The figures of `seen_unseen` of the model as it is, on batches of so many images.
+def figures(adapted: Adapted, labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+    """The figures of `seen_unseen` of the model as it is, by its logits over all classes.
 
     Where images have several labels it is `map` instead, their mean average precision.
     """
-    made = runs_features.compute(adapted.model.encode_image, batches, count=count)
-    return _figures(adapted, made.labels, adapted.logits(made.values))
-
-
-def _loss(adapted: Adapted, labels: np.ndarray, logits: np.ndarray) -> float:
-    """That of training, on images of seen classes."""
-    data, seen = adapted.data, list(adapted.data.parts.seen)
-    if not data.manifest.multi_label:
-        inside = np.isin(labels, seen)
-        labels, logits = np.searchsorted(seen, labels[inside]), logits[inside][:, seen]
-        if data.soft:
-            labels = np.eye(len(seen), dtype=np.float32)[labels]
-    return float(adapted.model.loss(labels, logits))
-
-
-def _figures(adapted: Adapted, labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     data = adapted.data
     if data.manifest.multi_label:
         if not np.isfinite(logits).all():
@@ -85,3 +69,14 @@ def _figures(adapted: Adapted, labels: np.ndarray, logits: np.ndarray) -> dict[s
         held_out=data.parts.held_out,
         comparable=adapted.comparable,
     )
+
+
+def _loss(adapted: Adapted, labels: np.ndarray, logits: np.ndarray) -> float:
+    """That of training, on images of seen classes."""
+    data, seen = adapted.data, list(adapted.data.parts.seen)
+    if not data.manifest.multi_label:
+        inside = np.isin(labels, seen)
+        labels, logits = np.searchsorted(seen, labels[inside]), logits[inside][:, seen]
+        if data.soft:
+            labels = np.eye(len(seen), dtype=np.float32)[labels]
+    return float(adapted.model.loss(labels, logits))

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
 from pipelines.runs import class_split as classes
+from pipelines.runs.image_features import compute
 from pipelines.training import small_set_batch_size
 
 if TYPE_CHECKING:
@@ -32,17 +33,32 @@ def curve(
     *,
     alphas: Sequence[float] = TENTHS,
 ) -> list[dict[str, Any]]:
-    """The figures on validation at points of the way; the model is left at the end.
+    """The figures on validation at points of the way; the model is left at the end."""
+    return [
+        _row(adapted, alpha, labels, logits)
+        for alpha, labels, logits in _along(adapted, start, end, alphas)
+    ]
+
+
+def _along(
+    adapted: Adapted,
+    start: weight_interpolation.Weights,
+    end: weight_interpolation.Weights,
+    alphas: Sequence[float],
+) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """Alpha, and labels and logits of the images that are measured; the model is left at the end.
 
     Every point passes all images through the tower once more: all its weights differ.
     """
     batches, count = adapted.data.measured(adapted.model)
-    rows = [
-        {"alpha": alpha, **seen_unseen_monitor.measure(adapted, batches, count)}
-        for alpha in weight_interpolation.along(adapted.model, start, end, alphas=alphas)
-    ]
+    for alpha in weight_interpolation.along(adapted.model, start, end, alphas=alphas):
+        made = compute(adapted.model.encode_image, batches, count=count)
+        yield alpha, made.labels, adapted.logits(made.values)
     weight_interpolation.interpolate(adapted.model, start, end, alpha=1)
-    return rows
+
+
+def _row(adapted: Adapted, alpha: float, labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+    return {"alpha": alpha, **seen_unseen_monitor.figures(adapted, labels, logits)}
 
 
 def choose(rows: list[dict[str, Any]]) -> float:
@@ -96,21 +112,22 @@ def choose_alpha(
     batch, micro = small_set_batch_size.fitting(
         data.batch_size, options.micro_batch, images=len(parts.train), devices=devices
     )
-    made, course, way = train(
+    made, course, (start, end) = train(
         dataclasses.replace(options, micro_batch=micro or 0),
         dataclasses.replace(data, parts=parts, batch_size=batch),
         out=directory,
         watched=False,
     )
     begun = time.perf_counter()
-    rows = curve(made, *way, alphas=FIFTHS)
+    points = list(_along(made, start, end, FIFTHS))
+    rows = [_row(made, *point) for point in points]
     alpha = choose(rows)
-    weight_interpolation.interpolate(made.model, *way, alpha=alpha)
+    right = {point: _right(labels, logits, parts.seen) for point, labels, logits in points}
     chosen = {
         "chosen": alpha,
         "classes": list(away),
         "curve": rows,
-        "right": _right(made),
+        "right": right[alpha],
         "seconds": course.seconds + time.perf_counter() - begun,
     }
     if course.writes:
@@ -118,8 +135,8 @@ def choose_alpha(
     return chosen
 
 
-def _right(made: Adapted) -> list[bool]:
-    parts = made.data.parts
-    found = made.features("train", parts.validation, what="validating")
-    said = made.logits(found.values)[:, list(parts.seen)].argmax(axis=1)
-    return (np.array(parts.seen)[said] == found.labels).tolist()
+def _right(labels: np.ndarray, logits: np.ndarray, seen: Sequence[int]) -> list[bool]:
+    """Of each image of the classes that were trained on, among these."""
+    inside = np.isin(labels, seen)
+    said = logits[inside][:, list(seen)].argmax(axis=1)
+    return (np.array(seen)[said] == labels[inside]).tolist()

@@ -3,26 +3,14 @@
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class Theme:
-    """Colours of a page and of the images on it."""
-
-    paper: str
-    ink: str
-    muted: str
-    accent: str
-
-
-LIGHT = Theme(paper="#ffffff", ink="#1b2430", muted="#69758a", accent="#1f6feb")
-
-DARK = Theme(paper="#12161c", ink="#e6eaf0", muted="#93a0b4", accent="#6cb0ff")
+# Colours of a page in daylight; a dark page inverts them (`templates/style.css`).
+PAPER, INK, MUTED, ACCENT = "#ffffff", "#1b2430", "#69758a", "#1f6feb"
 
 DPI = 144  # pixels per inch; a page shows 1.5 of them in the space of one
 
@@ -32,21 +20,21 @@ def shorten(name: str, limit: int = 28) -> str:
     return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
 
 
-def png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, float]) -> bytes:
+def png(draw: Callable[["Figure"], None], *, size: tuple[float, float]) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     style: Any = {
-        "figure.facecolor": theme.paper,
-        "axes.facecolor": theme.paper,
-        "axes.edgecolor": theme.muted,
+        "figure.facecolor": PAPER,
+        "axes.facecolor": PAPER,
+        "axes.edgecolor": MUTED,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.labelcolor": theme.ink,
-        "xtick.color": theme.muted,
-        "ytick.color": theme.muted,
-        "text.color": theme.ink,
+        "axes.labelcolor": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "text.color": INK,
         "text.parse_math": False,  # class names may contain "$", as "$5 or $10"
         "font.size": 10,
     }
@@ -63,10 +51,10 @@ def png(draw: Callable[["Figure"], None], theme: Theme, *, size: tuple[float, fl
     return buffer.getvalue()
 
 
-def colours(theme: Theme) -> Any:
+def colours() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("share", [theme.paper, theme.accent])
+    return LinearSegmentedColormap.from_list("share", [PAPER, ACCENT])
 
 
 def root() -> Any:

@@ -4,7 +4,6 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from pipelines.reporting import figure as reporting_figure
 from pipelines.reporting.number_format import percent, tie
 
 
@@ -28,10 +27,7 @@ def data_uri(data: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def both_themes(draw: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
-    """Returns a plot for light and dark pages as data URIs."""
-    light, dark = (
-        draw(*arguments, t, **options) for t in (reporting_figure.LIGHT, reporting_figure.DARK)
-    )
-    width = int.from_bytes(light[16:20], "big") * 2 // 3  # of the PNG header
-    return {"light": data_uri(light), "dark": data_uri(dark), "width": width}
+def plot(drawn: bytes) -> dict[str, Any]:
+    """Returns a plot, as PNG, for `plot` of `templates/parts.html.j2`."""
+    width = int.from_bytes(drawn[16:20], "big") * 2 // 3  # of the PNG header
+    return {"uri": data_uri(drawn), "width": width}

@@ -149,7 +149,7 @@ def page(results: dict[str, Any]) -> str:
         title=f"Training on {results['dataset']}: {results['model']}",
         headline=headline(results),
         results=results,
-        curves=reporting_page.both_themes(training_plots.curves, history, panels),
+        curves=reporting_page.plot(training_plots.curves(history, panels)),
         columns=[CURVES[key] for key in shown],
         epochs=[
             {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.reporting.figure import LIGHT, Theme, png
+from pipelines.reporting.figure import ACCENT, INK, MUTED, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +24,7 @@ def panels_of(
     return [panel for panel in panels if panel["lines"]]
 
 
-def curves(
-    history: list[dict[str, float]], panels: list[dict[str, Any]], theme: Theme = LIGHT
-) -> bytes:
+def curves(history: list[dict[str, float]], panels: list[dict[str, Any]]) -> bytes:
     """What was measured after every epoch, one small plot for each of `panels`.
 
     Each panel has a `title` and `lines`, label to key in the rows of `history`.
@@ -37,9 +35,7 @@ def curves(
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         for axes, panel in zip(grid, panels, strict=False):
-            for colour, (label, key) in zip(
-                (theme.accent, theme.ink), panel["lines"].items(), strict=False
-            ):
+            for colour, (label, key) in zip((ACCENT, INK), panel["lines"].items(), strict=False):
                 rows = [row for row in history if key in row]
                 epochs = [row["epoch"] + 1 for row in rows]
                 axes.plot(epochs, [row[key] for row in rows], ".-", color=colour, label=label)
@@ -51,7 +47,7 @@ def curves(
                 axes.legend(frameon=False)
         figure.tight_layout()
 
-    return png(draw, theme, size=(7.6, 2.7 * -(-len(panels) // 2)))
+    return png(draw, size=(7.6, 2.7 * -(-len(panels) // 2)))
 
 
 def _room_for_what_stays(axes: "Axes") -> None:
@@ -62,7 +58,7 @@ def _room_for_what_stays(axes: "Axes") -> None:
         axes.set_ylim(middle - abs(middle) / 10, middle + abs(middle) / 10)
 
 
-def way(rows: list[dict[str, Any]], theme: Theme = LIGHT, *, chosen: float) -> bytes:
+def way(rows: list[dict[str, Any]], *, chosen: float) -> bytes:
     """Accuracy on held-out against seen classes, from the weights before to those after.
 
     Where no class is held out it is accuracy, or mean average precision, against alpha.
@@ -79,12 +75,12 @@ def way(rows: list[dict[str, Any]], theme: Theme = LIGHT, *, chosen: float) -> b
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        axes.plot(*zip(*points, strict=True), ".-", color=theme.accent)
+        axes.plot(*zip(*points, strict=True), ".-", color=ACCENT)
         for row, point in zip(rows, points, strict=True):
             if row["alpha"] in (0, 1):
-                axes.annotate(f"alpha {row['alpha']:g}", point, color=theme.muted)
+                axes.annotate(f"alpha {row['alpha']:g}", point, color=MUTED)
             if row["alpha"] == chosen:
-                axes.plot(*point, "o", color=theme.ink, markersize=9, fillstyle="none")
+                axes.plot(*point, "o", color=INK, markersize=9, fillstyle="none")
         axes.set(**labels)
 
-    return png(draw, theme, size=(5.6, 4.2))
+    return png(draw, size=(5.6, 4.2))
