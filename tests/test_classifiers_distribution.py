@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import assert_same, finish, run, run_workers
+from processes import assert_same, finish, leave_graphs_as_traced, run, run_workers
 from saved_runs import valid_results, weights
 
 BATCH, STEPS, SIZE, CLASSES = 8, 3, 6, 3
@@ -143,6 +143,7 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     from pipelines.runs import strategy as strategies
 
+    leave_graphs_as_traced()
     folder = Path(sys.argv[2])
     strategies.set_virtual_devices(2)
     train("one", folder / "one.npz")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import assert_same, finish, run, run_workers
+from processes import assert_same, finish, leave_graphs_as_traced, run, run_workers
 
 from pipelines.runs import strategy as strategies
 
@@ -283,6 +283,7 @@ def scale_losses(path):
 
 
 if __name__ == "__main__":
+    leave_graphs_as_traced()
     if sys.argv[1] == "devices":
         folder = Path(sys.argv[2])
         strategies.set_virtual_devices(2)
