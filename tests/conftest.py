@@ -7,7 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
-# As many processes test as there are cores, and one: their threads would wait for each other, spinning.
+# More processes test than there are cores: their threads would wait for each other, spinning.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(name, "1")
 
