@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-# Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing.
-_UNSEEN = {ord("_"): " ", **dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0xAD))}
+# Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing;
+# what word processors and keyboards of East Asia write for ASCII's quotes, hyphens and letters.
+_SAME = {
+    ord("_"): " ",
+    **dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0xAD)),
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **dict.fromkeys(map(ord, "\u2018\u2019\u00b4`"), "'"),
+    **dict.fromkeys(map(ord, "\u201c\u201d"), '"'),
+    **dict.fromkeys(range(0x2010, 0x2016), "-"),
+}
+
+_BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
+
+_WHOLE_NUMBER = re.compile(r"0*(\d+)(?:\.0+)?", re.ASCII)  # 007, and 7.0 as pandas writes it
 
 
 def name_key(name: str) -> str:
     """Returns a key that is equal for different spellings of the same class name.
 
-    Ignores case, underscore or space, repeated spaces, invisible characters, and the
-    Unicode form (NFC or NFD).
+    Ignores case, underscore, space or hyphen between words, repeated spaces, invisible characters,
+    typographic quotes, the Unicode form (NFC or NFD, fullwidth), and how a whole number is written.
     """
-    folded = unicodedata.normalize("NFC", name).casefold().translate(_UNSEEN)
-    return " ".join(unicodedata.normalize("NFC", folded).split())
+    folded = unicodedata.normalize("NFC", name).translate(_SAME).casefold()
+    spaced = _BETWEEN_LETTERS.sub(" ", unicodedata.normalize("NFC", folded))
+    key = " ".join(spaced.split())
+    number = _WHOLE_NUMBER.fullmatch(key)
+    return number[1] if number else key
 
 
 def merged(names: Sequence[str]) -> list[tuple[str, ...]]:
