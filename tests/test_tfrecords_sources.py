@@ -252,9 +252,9 @@ def test_images_beside_class_folders_are_said(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["{}", "class {}", "{:03d}"])
+@pytest.mark.parametrize("name", ["{}", "class {}", "{}.{}", "{:03d}"])
 def test_numbered_class_folders_are_in_the_order_of_their_numbers(tmp_path, name):
-    names = [name.format(i) for i in range(1, 13)]
+    names = [name.format(i, "mnopqrstuvwx"[-i]) for i in range(1, 13)]
     put(tmp_path, *(f"{name}/{i}.jpg" for name in names for i in range(10)))
     source = sources.class_folder(tmp_path, seed=0)
     assert source.class_names == tuple(names)

@@ -59,7 +59,8 @@ def said_twice(names: Sequence[str]) -> list[str]:
 
 
 def by_number(names: Sequence[str]) -> list[str]:
-    """Sorts names; numerically (2 before 10) if they differ only in one number."""
+    """Sorts names; by their first number (2 before 10) if nothing differs before it, and in
+    nothing else (`fold 2`) or no number is there twice (`2.dog`)."""
     numbers = _numbers(names)
     if numbers is None:
         return sorted(names)
@@ -67,13 +68,13 @@ def by_number(names: Sequence[str]) -> list[str]:
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
-    """Returns the number in each name, or None if the names differ in anything else."""
+    """Returns the number in each name, or None if the names are not in the order of these."""
     parts = [_around_digits(name) for name in names]
-    if len({(before, after) for before, _, after in parts}) != 1:
+    if len({before for before, _, _ in parts}) != 1 or not all(digits for _, digits, _ in parts):
         return None
-    if not all(digits for _, digits, _ in parts):
-        return None
-    return [int(digits) for _, digits, _ in parts]
+    numbers = [int(digits) for _, digits, _ in parts]
+    alike = len({after for _, _, after in parts}) == 1
+    return numbers if alike or len(set(numbers)) == len(numbers) else None
 
 
 def _around_digits(name: str) -> tuple[str, str, str]:
