@@ -23,6 +23,7 @@ class ImageEncoder(TakesImages, PlainKeras, keras.Model):
         image_tower: layer with attributes `image_size` and `output_dim`.
         head: layer on the features, such as a dense layer for 1,000 classes.
         class_names: of the head's outputs.
+        multi_label: whether an image may have several of these classes, or none.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class ImageEncoder(TakesImages, PlainKeras, keras.Model):
         *,
         head: keras.layers.Layer | None = None,
         class_names: Sequence[str] | None = None,
+        multi_label: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         without_xla_on_cpu(self)
+        self.multi_label = multi_label
         self.image_tower, self.head = image_tower, head
         self.class_names = None if class_names is None else list(class_names)
 
@@ -71,6 +74,7 @@ class ImageEncoder(TakesImages, PlainKeras, keras.Model):
             "image_tower": serialize(self.image_tower),
             "head": serialize(self.head),
             "class_names": self.class_names,
+            "multi_label": self.multi_label,
         }
 
     @classmethod

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dual_encoder.checkpoints.huggingface.id2label import class_names
+from dual_encoder.checkpoints.huggingface.id2label import class_names, of_classifier
 
 WHERE = Path("folder")
 
@@ -38,3 +38,17 @@ def test_names_in_the_order_of_the_outputs(labels, expected):
 def test_what_names_nothing_is_refused(labels, message):
     with pytest.raises(ValueError, match=f"^folder: expected id2label {message}"):
         class_names(WHERE, labels, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "several"),
+    [(None, False), ("single_label_classification", False), ("multi_label_classification", True)],
+)
+def test_whether_an_image_may_have_several_classes(kind, several):
+    found = of_classifier(WHERE, {"id2label": ["cat", "dog"], "problem_type": kind}, 2)
+    assert found == {"class_names": ["cat", "dog"], "multi_label": several}
+
+
+def test_a_regression_is_no_classifier():
+    with pytest.raises(ValueError, match=r"expected problem_type single_.*; got 'regression'"):
+        of_classifier(WHERE, {"problem_type": "regression"}, 1)

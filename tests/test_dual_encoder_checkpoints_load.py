@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import classifiers
 import dual_encoder
@@ -234,3 +235,42 @@ def test_sizes_that_the_weights_have_not_take_no_memory(tmp_path, key):
     with pytest.raises(ValueError, match=r"expected|do not match"):
         dual_encoder.load(folder)
     assert dual_encoder.load(right).built
+
+
+def changed(tmp_path, name, change, **settings):
+    """A checkpoint with other tensors and settings."""
+    folder = shutil.copytree(CHECKPOINTS / name, tmp_path / name)
+    weights = folder / "model.safetensors"
+    save_file(change(load_file(weights)), weights)
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | settings))
+    return folder
+
+
+def test_a_scale_with_an_axis_is_the_same(tmp_path):
+    folder = changed(
+        tmp_path, "clip_quick_gelu_legacy_eos", lambda t: t | {"logit_scale": np.full(1, 1.5)}
+    )
+    assert float(dual_encoder.load(folder).log_scale) == 1.5
+
+
+@pytest.mark.parametrize("name", ["clip_quick_gelu_legacy_eos", "siglip"])
+def test_an_image_tower_with_a_classifier_is_no_dual_encoder(tmp_path, name):
+    head = {"classifier.weight": np.ones((3, 8)), "classifier.bias": np.ones(3)}
+    folder = changed(
+        tmp_path,
+        name,
+        lambda t: head | {key: value for key, value in t.items() if key.startswith("vision_")},
+        architectures=["CLIPForImageClassification"],
+    )
+    message = refused(ValueError, folder)
+    assert message.endswith("none of a text tower (architectures: CLIPForImageClassification)")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_adapter_is_not_passed_over(tmp_path, beside):
+    if beside:
+        shutil.copytree(CHECKPOINTS / "vit_classifier", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    assert "got adapter_config.json, an adapter" in refused(ValueError, tmp_path)

@@ -103,6 +103,15 @@ def test_files_of_torch_of_both_ages(tmp_path, write, layout, file):
     assert_read(tmp_path, layout)
 
 
+@pytest.mark.parametrize("around", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
+def test_what_was_around_the_model_is_left_out_of_names(tmp_path, around):
+    file = tmp_path / "model.safetensors"
+    save_file({f"{around}{name}": np.asarray(array) for name, array in TENSORS.items()}, file)
+    assert_read(tmp_path, "transformers")
+    save_file({"b": np.ones(1), f"{around}a": np.ones(1)}, file)
+    assert set(open_tensors(tmp_path, "transformers")) == {f"{around}a", "b"}
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
 def test_parts_of_both_kinds(tmp_path, file):
     parts = {}

@@ -200,6 +200,17 @@ def test_class_names_may_be_a_list(copied, name):
     assert dual_encoder.load(folder).class_names == names
 
 
+@pytest.mark.parametrize("name", ["vit_classifier", "deit"])
+def test_an_image_may_have_several_classes_where_the_problem_says_so(copied, name, tmp_path):
+    folder = copied(name)
+    changed_json(folder / "config.json", problem_type="multi_label_classification")
+    model = dual_encoder.load(folder)
+    assert model.multi_label and type(model).from_config(model.get_config()).multi_label
+    if name == "vit_classifier":
+        dual_encoder.save_pretrained(model, tmp_path / "again")
+        assert dual_encoder.load(tmp_path / "again").multi_label
+
+
 @pytest.mark.parametrize("name", ["clip_quick_gelu_legacy_eos", "vit_classifier"])
 def test_settings_of_images_as_transformers_5_writes_them(copied, name):
     folder = copied(name)

@@ -105,3 +105,26 @@ def test_names_are_typed_or_stand_in_one_file(tmp_path):
     assert found == ["red cat", "blue dog"]
     with pytest.raises(FileNotFoundError, match="--class-names: no file cat"):
         class_name_options.named(["cat"], what="--class-names")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "0 cat\n1 dog\n"),  # as Teachable Machine exports them
+        ("classes.txt", "1 001.Black_footed_Albatross\n2 002.Laysan_Albatross\n"),
+        ("names.txt", "'a cat',\n'a dog',\n"),
+        ("names.txt", "# classes\na cat\na dog\n"),
+        ("names.txt", '["cat", "dog"]\n'),
+        ("names.json", '{\n"0": "cat",\n"1": "dog"\n}\n'),
+        ("names.csv", "class,name\n0,cat\n1,dog\n"),
+        ("data.yaml", "names:\n  0: cat\n  1: dog\n"),
+    ],
+)
+def test_a_file_that_is_no_list_of_names_is_refused(written, name, text):
+    with pytest.raises(ValueError, match=r"^--x: expected one text alone on each line of .*; got"):
+        class_name_options.named([written(text, name=name)], what="--x")
+
+
+def test_names_may_begin_with_numbers(written):
+    path = written("7 up\n1 euro\n2 euro\n")
+    assert class_name_options.named([path], what="--x") == ["7 up", "1 euro", "2 euro"]

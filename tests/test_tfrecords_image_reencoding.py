@@ -1,6 +1,7 @@
 """Every kind of image file ends up as pixels that TensorFlow decodes rightly, or is refused."""
 
 import io
+import struct
 import sys
 import zlib
 
@@ -130,6 +131,15 @@ def test_sixteen_bits_become_eight(kind):
     assert (decode(normalise(encode(image, kind)))[..., 0] == RAMP).all()
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_in_which_white_is_zero_is_no_negative(bits):
+    values = np.rint((255 - RAMP.astype(int)) * (2**bits - 1) / 255).astype(f"uint{bits}")
+    data = encode(Image.fromarray(values), "TIFF")
+    entry = struct.pack("<HHI", 262, 3, 1)  # PhotometricInterpretation, one short
+    at = data.index(entry) + len(entry)
+    assert (decode(normalise(data[:at] + bytes(4) + data[at + 4 :]))[..., 0] == RAMP).all()
+
+
 def test_one_bit_becomes_eight():
     image = Image.fromarray(RAMP > 100)
     assert (decode(normalise(encode(image, "PNG")))[..., 0] == (RAMP > 100) * 255).all()
@@ -211,6 +221,7 @@ FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
         (FLIPPED_PNG, "damaged"),
         (JPEG[:20], "truncated|damaged|not an image"),
         (JPEG[:2] + JPEG[40:], "not an image of a kind read here"),
+        (PNG[:16] + bytes(4) + PNG[20:], "damaged: PNG whose header cannot be read"),
         (frames("GIF"), "2 frames, expected one"),
         (frames("WEBP"), "2 frames, expected one"),
         (frames("PNG"), "2 frames, expected one"),

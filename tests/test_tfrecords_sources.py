@@ -136,7 +136,7 @@ def test_another_file_makes_another_source(pets):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["notes.txt"], "expected a folder for each of two or more classes, got none"),
+        ([], "expected a folder for each of two or more classes, got none"),
         (["cat/0.jpg"], "got only cat"),
         (["train/cat/0.jpg", "test/cat/0.jpg"], "got only cat"),
         (["train/a/0", "train/b/0", "test/a/0"], "differ between splits: test lacks b"),
@@ -144,8 +144,9 @@ def test_another_file_makes_another_source(pets):
         (["train/a/0", "train/b/0", "extra/a/0"], "expected at most one folder for each of"),
         (["val/a/0", "val/b/0", "valid/a/0", "valid/b/0"], "at most one folder for each of"),
         (["a_b/0", "a b/0"], "several class folders mean the same name: a b"),
-        (["a/0", "b/.hidden"], "b is empty; expected the images of class 'b'"),
-        (["a/0", "b/0"], "2 images are too few to split"),
+        (["01/0", "1/0"], r"several class folders mean the same name: 01 \(01, 1\)"),
+        (["a/0", "b/.hidden"], "b has no image in it; expected those of class 'b'"),
+        (["a/0", "b/0"], r"2 images are too few to split into train, test \(classes: 2\)"),
     ],
 )
 def test_bad_class_folders(tmp_path, files, message):
@@ -251,9 +252,9 @@ def test_images_beside_class_folders_are_said(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["{}", "class {}", "{:03d}"])
+@pytest.mark.parametrize("name", ["{}", "class {}", "{}.{}", "{:03d}"])
 def test_numbered_class_folders_are_in_the_order_of_their_numbers(tmp_path, name):
-    names = [name.format(i) for i in range(1, 13)]
+    names = [name.format(i, "mnopqrstuvwx"[-i]) for i in range(1, 13)]
     put(tmp_path, *(f"{name}/{i}.jpg" for name in names for i in range(10)))
     source = sources.class_folder(tmp_path, seed=0)
     assert source.class_names == tuple(names)

@@ -90,3 +90,10 @@ def test_names_of_classes_are_words(tmp_path):
     put(tmp_path, "_")
     with pytest.raises(ValueError, match="class '_': expected a name of letters"):
         read(tmp_path)
+
+
+def test_a_folder_of_other_files_is_named_with_what_it_holds(tmp_path):
+    put(tmp_path, "data", count=0)
+    (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"no image in it, passed over: 1 files .*\.parquet"):
+        read(tmp_path)

@@ -127,6 +127,11 @@ def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
         ("file,label\na.jpg,x\na,y\n", "has images in two rows: a.jpg"),
         ("file,label\na.jpg,x\nb.jpg,x\n", "expected two or more classes, got x"),
         ("file,label\na.jpg,red cat\nb.jpg,red_cat\n", "mean the same name: red cat"),
+        ("file,label\na.jpg,1\nb.jpg,1.0\nc.jpg,2\n", "mean the same name: 1 and 1.0"),
+        ("file,label\na.jpg,hot-dog\nb.jpg,hot dog\n", "mean the same name: hot dog and hot-dog"),
+        ("file,label\na.jpg,cat\nb.jpg,\uff43\uff41\uff54\n", "mean the same name: cat and"),
+        ("file,label\na.jpg,cat's\nb.jpg,cat\u2019s\n", "mean the same name: cat's and"),
+        ("file,label,class\na.jpg,0,x\nb.jpg,1,y\n", "columns label and class may each be the"),
         ("file,label,split\na.jpg,x,train\nb.jpg,y,\n", "some rows name a split and 1 do not"),
         ("file,label,split\na.jpg,x,../train\n", "line 2: expected a split like"),
         ("file,label,split\na.jpg,x,val\nb.jpg,y,dev\n", "dev and val are both split validation"),
@@ -157,3 +162,23 @@ def test_what_is_not_there(table, tmp_path):
     (tmp_path / "images.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="is not a text in UTF-8: line 1"):
         sources.labels(tmp_path / "images.csv", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("column", "yes", "no", "split"),
+    [("set", "Test", "train", "test"), ("is_valid", "True", "False", "validation")],
+)
+@pytest.mark.parametrize("header", ["label", "x,y"])
+def test_splits_in_a_column_of_another_name(table, column, yes, no, split, header):
+    rows = ["x" if i % 2 else "y" for i in range(12)]
+    if "," in header:
+        rows = [f"{i % 2},{1 - i % 2}" for i in range(12)]
+    lines = [f"{'abcdefghijkl'[i]},{row},{yes if i > 8 else no}" for i, row in enumerate(rows)]
+    path = table("\n".join([f"fname,{header},{column}", *lines]))
+    assert sources.labels(path, seed=0).splits == {"train": 9, split: 3}
+
+
+def test_classes_may_be_called_train_and_test(table):
+    lines = [f"{letter},{'train' if letter < 'e' else 'test'}" for letter in "abcdefghijkl"]
+    source = sources.labels(table("\n".join(["file,kind", *lines])), seed=0, label_column="kind")
+    assert (source.class_names, source.splits) == (("test", "train"), {"train": 9, "test": 3})

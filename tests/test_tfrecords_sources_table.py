@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -146,6 +147,47 @@ def test_json_of_names_with_their_captions_or_labels(folder):
     path.write_text('{"0.jpg": "cat", "0.jpg": "dog"}')
     with pytest.raises(ValueError, match=r"'0\.jpg' is there twice"):
         sources.captions(path, seed=0)
+
+
+RECORDS = [{"file": f"{i}.jpg", "label": "cat" if i % 2 else "dog"} for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.json", "\n".join(map(json.dumps, RECORDS))),  # as Hugging Face's to_json writes it
+        ("t.jsonl", json.dumps(RECORDS)),
+        ("t.json", json.dumps({key: [r[key] for r in RECORDS] for key in RECORDS[0]})),
+        (
+            "t.json",
+            json.dumps({key: dict(enumerate(r[key] for r in RECORDS)) for key in RECORDS[0]}),
+        ),
+    ],
+)
+def test_json_is_read_by_its_content(folder, name, text):
+    (folder / name).write_text(text)
+    assert labels_of(sources.labels(folder / name, seed=0)) == {
+        record["file"]: record["label"] for record in RECORDS
+    }
+
+
+def test_captions_in_json_lines_by_another_ending(folder):
+    rows = [{"image": f"{i}.jpg", "caption": f"number {i}"} for i in range(12)]
+    (folder / "t.json").write_text("\n".join(map(json.dumps, rows)))
+    assert captions_of(sources.captions(folder / "t.json", seed=0))["3.jpg"] == ("number 3",)
+
+
+def test_a_label_that_pandas_lacks_is_missing(folder):
+    (folder / "t.json").write_text(json.dumps([*RECORDS[1:], {"file": "0.jpg", "label": np.nan}]))
+    with pytest.raises(ValueError, match="record 12: expected a label"):
+        sources.labels(folder / "t.json", seed=0)
+
+
+def test_marks_of_files_that_were_put_together_are_left_out(folder):
+    rows = [f"{i}.jpg,{'cat' if i % 2 else 'dog'}" for i in range(12)]
+    text = "\ufeff\ufefffile,label\n" + "\n\ufeff".join(rows)
+    (folder / "t.csv").write_text(text, encoding="utf-8")
+    assert labels_of(sources.labels(folder / "t.csv", seed=0))["3.jpg"] == "cat"
 
 
 def test_a_broken_line_of_json_is_named(folder):

@@ -152,3 +152,36 @@ def test_names_and_splits_that_are_the_same_are_refused(tmp_path):
     shard(tmp_path / "dev-0.tar", members)
     with pytest.raises(ValueError, match="dev and val are both split validation"):
         webdataset(str(tmp_path), seed=0)
+
+
+def test_texts_need_not_stand_beside_their_images_and_names_may_have_dots(tmp_path):
+    images = [(f"v1.{i} (2).jpg", jpeg(i)) for i in range(8)]
+    texts = [(f"v1.{i} (2).txt", f"number {i}".encode()) for i in range(8)]
+    shard(tmp_path / "dots.tar", images + texts)
+    found = listing(webdataset(f"{tmp_path}/dots.tar", seed=0))
+    assert len(found) == 8
+    assert found["dots.tar/v1.3 (2).jpg"].captions == ("number 3",)
+
+
+def test_an_image_with_two_extensions_has_the_texts_of_its_example(tmp_path):
+    members = [
+        member
+        for i in range(8)
+        for member in ((f"{i}.left.jpg", jpeg(i)), (f"{i}.cls", f"{i % 2}".encode()))
+    ]
+    shard(tmp_path / "left.tar", members)
+    source = webdataset(f"{tmp_path}/left.tar", seed=0)
+    assert {name: raw.label for name, raw in listing(source).items()} == {
+        f"left.tar/{i}.left.jpg": i % 2 for i in range(8)
+    }
+    shard(tmp_path / "two.tar", [*members, ("0.right.jpg", jpeg(9))])
+    with pytest.raises(ValueError, match=r"0\.right\.jpg is a second image of its example"):
+        webdataset(f"{tmp_path}/two.tar", seed=0)
+
+
+def test_a_caption_that_is_not_a_number_is_none(tmp_path):
+    said = [json.dumps({"caption": f"c{i}" if i else float("nan")}).encode() for i in range(9)]
+    members = [m for i in range(9) for m in ((f"{i}.jpg", jpeg(i)), (f"{i}.json", said[i]))]
+    shard(tmp_path / "nan.tar", members)
+    source = webdataset(f"{tmp_path}/nan.tar", seed=0)
+    assert source.notes == ("passed over: 1 examples without a caption",)

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-# Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing.
-_UNSEEN = {ord("_"): " ", **dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0xAD))}
+# Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing;
+# what word processors and keyboards of East Asia write for ASCII's quotes, hyphens and letters.
+_SAME = {
+    ord("_"): " ",
+    **dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0xAD)),
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **dict.fromkeys(map(ord, "\u2018\u2019\u00b4`"), "'"),
+    **dict.fromkeys(map(ord, "\u201c\u201d"), '"'),
+    **dict.fromkeys(range(0x2010, 0x2016), "-"),
+}
+
+_BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
+
+_WHOLE_NUMBER = re.compile(r"0*(\d+)(?:\.0+)?", re.ASCII)  # 007, and 7.0 as pandas writes it
 
 
 def name_key(name: str) -> str:
     """Returns a key that is equal for different spellings of the same class name.
 
-    Ignores case, underscore or space, repeated spaces, invisible characters, and the
-    Unicode form (NFC or NFD).
+    Ignores case, underscore, space or hyphen between words, repeated spaces, invisible characters,
+    typographic quotes, the Unicode form (NFC or NFD, fullwidth), and how a whole number is written.
     """
-    folded = unicodedata.normalize("NFC", name).casefold().translate(_UNSEEN)
-    return " ".join(unicodedata.normalize("NFC", folded).split())
+    folded = unicodedata.normalize("NFC", name).translate(_SAME).casefold()
+    spaced = _BETWEEN_LETTERS.sub(" ", unicodedata.normalize("NFC", folded))
+    key = " ".join(spaced.split())
+    number = _WHOLE_NUMBER.fullmatch(key)
+    return number[1] if number else key
 
 
 def merged(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -43,7 +59,8 @@ def said_twice(names: Sequence[str]) -> list[str]:
 
 
 def by_number(names: Sequence[str]) -> list[str]:
-    """Sorts names; numerically (2 before 10) if they differ only in one number."""
+    """Sorts names; by their first number (2 before 10) if nothing differs before it, and in
+    nothing else (`fold 2`) or no number is there twice (`2.dog`)."""
     numbers = _numbers(names)
     if numbers is None:
         return sorted(names)
@@ -51,13 +68,13 @@ def by_number(names: Sequence[str]) -> list[str]:
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
-    """Returns the number in each name, or None if the names differ in anything else."""
+    """Returns the number in each name, or None if the names are not in the order of these."""
     parts = [_around_digits(name) for name in names]
-    if len({(before, after) for before, _, after in parts}) != 1:
+    if len({before for before, _, _ in parts}) != 1 or not all(digits for _, digits, _ in parts):
         return None
-    if not all(digits for _, digits, _ in parts):
-        return None
-    return [int(digits) for _, digits, _ in parts]
+    numbers = [int(digits) for _, digits, _ in parts]
+    alike = len({after for _, _, after in parts}) == 1
+    return numbers if alike or len(set(numbers)) == len(numbers) else None
 
 
 def _around_digits(name: str) -> tuple[str, str, str]:

@@ -25,8 +25,11 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 _RGB = 2  # colour type of a PNG
 
-# Tags of TIFF (Adobe, TIFF 6.0): NewSubfileType, BitsPerSample, MaxSampleValue.
-_SUBFILE_TYPE, _BITS_PER_SAMPLE, _MAX_SAMPLE = 254, 258, 281
+# Tags of TIFF (Adobe, TIFF 6.0): NewSubfileType, BitsPerSample, PhotometricInterpretation,
+# MaxSampleValue.
+_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE = 254, 258, 262, 281
+
+_WHITE_IS_ZERO = 0  # PhotometricInterpretation
 
 _REDUCED = 1  # NewSubfileType: a reduced-resolution version of another image in the file
 
@@ -84,6 +87,8 @@ def header(data: bytes, *, max_pixels: int | None) -> Image.Image:
         too_large = image.width * image.height > most
     except Image.DecompressionBombError:
         too_large = True
+    except UnidentifiedImageError:
+        raise UnreadableError(f"damaged: {kind} whose header cannot be read") from None
     if too_large:
         raise UnreadableError(f"more than {most:,} pixels (--max-pixels)")
     return image
@@ -118,7 +123,9 @@ def plain(image: Image.Image, data: bytes) -> Image.Image:
         raise UnreadableError("16 bits per channel with a transparent colour, expected 8")
     if image.mode.startswith("I;16"):
         grey = np.asarray(image, dtype=np.float32)
-        return Image.fromarray(np.rint(grey * (255 / _white(image, grey))).astype(np.uint8))
+        shades = np.rint(grey * (255 / _white(image, grey))).astype(np.uint8)
+        inverted = _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO  # Pillow heeds it in 8 bits alone
+        return Image.fromarray(255 - shades if inverted else shades)
     if bits == _DEEP:
         _refuse_shallow(np.asarray(image).astype(np.int32)[..., :3] * 257)
     if bits < 8 and image.mode in ("1", "L") and isinstance(key, int):

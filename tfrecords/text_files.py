@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+# In a text that was put together from files, each with its own.
+_BEGINNING_MARKS = re.compile("^\ufeff+", re.MULTILINE)
 
 _SHOWN = 20  # characters shown around the invalid byte
 
@@ -32,6 +36,7 @@ def read_text(path: str | Path) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text in UTF-8: {_wrong(data, error)}") from None
+    text = _BEGINNING_MARKS.sub("", text)
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise ValueError(f"{path} is not a text in UTF-8: line {line} has a zero byte in it")
@@ -54,9 +59,12 @@ def read_json(path: str | Path) -> Any:
 
 
 def parse_json(text: str, *, name: str) -> Any:
-    """Parses JSON text as `read_json` does; `name` identifies it in error messages."""
+    """Parses JSON text as `read_json` does; `name` identifies it in error messages.
+
+    What Python writes for a value that pandas lacks, NaN, is null.
+    """
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=lambda _: None)
     except json.JSONDecodeError as error:
         raise ValueError(f"{name} is not JSON: {error}") from None
     except RecursionError:

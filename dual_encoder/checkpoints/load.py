@@ -26,6 +26,8 @@ from dual_encoder.checkpoints.weight_files import CONFIGS, find
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 
+ADAPTER = "adapter_config.json"  # of PEFT; `transformers` loads what it changes with the weights
+
 
 def load(
     name: str | Path, *, image_size: int | None = None, revision: str | None = None
@@ -108,6 +110,8 @@ def read_folder(
         FileNotFoundError: the folder has no layout that is known, or not all of it.
         ValueError: as `load`.
     """
+    if (folder / ADAPTER).is_file():
+        raise ValueError(load_errors.adapter(folder))
     layout = layout or _layout(folder)
     if layout is None:
         raise FileNotFoundError(load_errors.no_layout(folder, names_in(folder)))

@@ -81,6 +81,14 @@ def _of_openai(path: Path) -> str:
     )
 
 
+def adapter(folder: Path) -> str:
+    """Of a folder with an adapter of PEFT, by itself or beside weights."""
+    return (
+        f"{folder}: expected a model's weights alone; got adapter_config.json, an adapter such as "
+        f"LoRA's; merge_and_unload() and save_pretrained() of PEFT make one model of both"
+    )
+
+
 def no_layout(folder: Path, names: Iterable[str]) -> str:
     """Of a folder whose files are of no layout that is known."""
     names = list(names)

@@ -1,6 +1,7 @@
 """Find the weight files of a checkpoint, and open their tensors."""
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ CONFIGS = {"open_clip": "open_clip_config.json", "transformers": "config.json"}
 ALONE = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".ckpt", ".msgpack")
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+# In front of every name: of DataParallel, torch.compile and Lightning around the model.
+AROUND = re.compile(r"module\.|_orig_mod\.|model\.")
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,17 @@ def open_tensors(folder: Path, layout: str, *, rename: Callable[[str], str] = st
     for path in files:
         _refuse_pointer(path)
     maps = [(map_torch_tensors if weights.is_torch else map_tensors)(path)[0] for path in files]
-    return {rename(name): array for arrays in maps for name, array in arrays.items()}
+    bare = _bare({name: array for arrays in maps for name, array in arrays.items()})
+    return {rename(name): array for name, array in bare.items()}
+
+
+def _bare(tensors: Tensors) -> Tensors:
+    """The tensors by their names inside what was around the model as it was saved."""
+    while around := AROUND.match(next(iter(tensors), "")):
+        if not all(name.startswith(around[0]) for name in tensors):
+            break
+        tensors = {name.removeprefix(around[0]): array for name, array in tensors.items()}
+    return tensors
 
 
 def _refuse_pointer(path: Path) -> None:

@@ -27,6 +27,9 @@ class Entry:
 
 AS_IS = Codec(lambda arrays: arrays[0], lambda value, _: [value])
 
+# One number, written with no axis or with one; read from either.
+NUMBER = Codec(lambda arrays: arrays[0].reshape(()), AS_IS.write)
+
 SCALAR = Codec(lambda arrays: arrays[0].reshape(()), lambda value, _: [value.reshape(1)])
 
 # PyTorch keeps a linear layer's weight as [out, in]; several are fused along their outputs.

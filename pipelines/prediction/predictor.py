@@ -232,7 +232,7 @@ def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str]
         return None
     found = list(given)
     if len(given) == 1 and "{}" not in given[0] and (least > 1 or Path(given[0]).is_file()):
-        found = runs_class_names.lines(given[0], what=what)
+        found = runs_class_names.listed(given[0], what=what)
     twice = next((text for text in found if found.count(text) > 1), None)
     if twice is not None:
         raise ValueError(f"{what}: expected each once; {twice!r} is there several times")

@@ -1,5 +1,6 @@
 """Class names and prompt templates given on the command line or in a file."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
+
+_NUMBERED = re.compile(r"(\d+)\W+\w")  # `0 cat`, `1: dog`
+
+_QUOTED = re.compile(r"""(['"]).*\1[,;]?""")
+
+_CODE = ("[", "{", "# ")
+
+_OF_OTHER_KINDS = (".csv", ".tsv", ".json", ".yaml", ".yml")
 
 
 def templates(
@@ -43,7 +52,7 @@ def templates(
     if class_prompt_files.is_asked_for(given):
         known = names or (manifest.spoken_names if manifest is not None else None)
         return class_prompt_files.read(given[0], known, what="--templates")
-    return lines(given[0], what="--templates")
+    return listed(given[0], what="--templates")
 
 
 def captions(path: str | None, manifest: "Manifest") -> list[str]:
@@ -77,7 +86,7 @@ def class_names(
     elif path.endswith(".csv"):
         names = _translated(path, manifest, language)
     else:
-        names = lines(path, what="--class-names")
+        names = listed(path, what="--class-names")
         _check_places(path, names, manifest)
     refuse_repeated(names, unless=allow_equal)
     return names
@@ -110,7 +119,28 @@ def equal_names_line(document: Mapping[str, Any]) -> str:
 
 def named(given: Sequence[str], *, what: str) -> list[str]:
     """Names as they were given, or the lines of the one file that is named."""
-    return lines(given[0], what=what) if len(given) == 1 else list(given)
+    return listed(given[0], what=what) if len(given) == 1 else list(given)
+
+
+def listed(path: str, *, what: str) -> list[str]:
+    """The lines of a file, which have to be names or prompts and nothing else.
+
+    Raises ValueError for tables, JSON, YAML, code, comments, and lines that begin with their place.
+    """
+    found = lines(path, what=what)
+    if not found:
+        return found
+    count = len(found)
+    places = [int(number[1]) for line in found if (number := _NUMBERED.match(line))]
+    numbered = count > 1 and places in ([*range(count)], [*range(1, count + 1)])
+    quoted = all(map(_QUOTED.fullmatch, found))
+    of_another_kind = Path(path).suffix.lower() in _OF_OTHER_KINDS or found[0].startswith(_CODE)
+    if numbered or quoted or of_another_kind:
+        raise ValueError(
+            f"{what}: expected one text alone on each line of {path}, without numbers, quotes or "
+            f"columns; got {found[0]!r}"
+        )
+    return found
 
 
 def lines(path: str, *, what: str) -> list[str]:

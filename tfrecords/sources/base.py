@@ -176,7 +176,10 @@ def split_by_seed(
         train, validation = _lowest(left, labels[rest], share=_VALIDATION_SHARE / (1 - share))
         chosen = {"train": rest[train], "validation": rest[validation], "test": test}
     if not all(len(positions) for positions in chosen.values()):
-        raise ValueError(f"{len(files)} images are too few to split into {', '.join(chosen)}")
+        classes = f" (classes: {len(set(labels.tolist()))})" if labels.any() else ""
+        raise ValueError(
+            f"{len(files)} images are too few to split into {', '.join(chosen)}{classes}"
+        )
     return {
         split: mixed((ordered[i] for i in positions), seed=seed)
         for split, positions in chosen.items()

@@ -20,8 +20,17 @@ from tfrecords.sources.base import (
     split_name,
 )
 from tfrecords.sources.image_path_resolution import on_disk
-from tfrecords.sources.table import ENDINGS, Row, Table, in_rows, of_document, read_table, texts
-from tfrecords.text_files import read_json, read_lines
+from tfrecords.sources.table import (
+    ENDINGS,
+    Row,
+    Table,
+    in_rows,
+    is_json_lines,
+    of_document,
+    read_table,
+    texts,
+)
+from tfrecords.text_files import parse_json, read_lines, read_text
 
 # A split name as a word or before a year, as in captions_val2017.json.
 _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
@@ -126,7 +135,8 @@ def _by_split(
     path: Path, columns: tuple[str | None, str | None], *, split: str, notes: list[str]
 ) -> dict[str, Captions]:
     """Returns the captions of one file by split; "" if unknown."""
-    document = read_json(path) if path.suffix.lower() == ".json" else None
+    text = read_text(path) if path.suffix.lower() == ".json" else ""
+    document = parse_json(text, name=str(path)) if text and not is_json_lines(path, text) else None
     if _is_coco(document):
         by_split = _coco(path, document)
     elif document is not None:
@@ -195,7 +205,7 @@ def _of_table(
 
     def add(row: Row) -> None:
         name, said = str(row.cells[image]).strip(), texts(row.cells[caption])  # type: ignore[index]
-        split = "" if split_at is None else split_name(str(row.cells[split_at]).strip())
+        split = table.split_of(row, split_at)
         if not name or not all(said) or not said:
             raise ValueError("expected a file and a caption")
         if split_of.setdefault(name, split) != split:

@@ -54,6 +54,11 @@ def class_folder(
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected one folder per class in it")
     walked = walk(root)
+    if not walked.files and walked.passed:
+        raise ValueError(
+            f"{root}: expected a folder of images for each class; there is no image in it, "
+            f"{'; '.join(said(walked.passed))}"
+        )
     tree = Tree(walked)
     tree_layout = layout(root, tree, flatten=flatten)
     splits = {
@@ -118,10 +123,10 @@ def _images(
 ) -> list[File]:
     files = []
     for name, folder in classes.items():
-        found = tree.of(folder)
-        if not found:
+        images = tree.of(folder)
+        if not images:
             raise ValueError(
-                f"{root / folder} is empty; expected the images of class {escaped(name)!r}"
+                f"{root / folder} has no image in it; expected those of class {escaped(name)!r}"
             )
-        files += [File(image, labels[name]) for image in found]
+        files += [File(image, labels[name]) for image in images]
     return files

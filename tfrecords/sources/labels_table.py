@@ -20,7 +20,6 @@ from tfrecords.sources.base import (
     few,
     prompt_names,
     require_files,
-    split_name,
 )
 from tfrecords.sources.image_path_resolution import on_disk
 from tfrecords.sources.table import Table, as_list, in_rows, read_table
@@ -50,8 +49,9 @@ def labels(
     Column `file` (or filename, image, id and so on) is the image, with or without .jpg or .png.
     Either column `label` (or class, category) holds its class or classes, separated by `|`, and
     classes are sorted by name; or every other column is a class, present (1) or absent (0), in
-    column order. Column `split` gives the image's split; without it images are split by seed,
-    whatever the file is called.
+    column order. Column `split`, or one of another name that says splits alone, or `is_valid` as in
+    fastai, gives the image's split; without it images are split by seed, whatever the file is
+    called.
 
     The data set is multi-label if its classes are columns, any image has two, or `multi_label` is
     set.
@@ -194,8 +194,7 @@ def _read(
         if file in line_of:
             raise ValueError(f"{file} was in {table.unit} {line_of[file]} already")
         line_of[file] = row.line
-        split = split_name(str(row.cells[places["split"]]).strip()) if "split" in places else ""
-        return file, split, classes_of(row.cells)
+        return file, table.split_of(row, places.get("split")), classes_of(row.cells)
 
     rows = in_rows(table, read)
     if not rows:
@@ -218,6 +217,8 @@ def _columns(
         "label": used.place("label", given=label, needed=False),
         "split": used.place("split", needed=False),
     }
+    if candidates["split"] == candidates["label"]:  # classes called train and test
+        candidates["split"] = None
     places = {what: place for what, place in candidates.items() if place is not None}
     others = [c for i, c in enumerate(used.columns) if c and i not in places.values()]
     classes = [] if "label" in places else others

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords.image_formats import IMAGE_SUFFIXES
-from tfrecords.sources.base import SPLIT_NAMES, few, refuse_same_split
+from tfrecords.sources.base import SPLIT_NAMES, few, refuse_same_split, split_name
 from tfrecords.text_files import parse_json, read_text
 
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
@@ -33,7 +33,7 @@ COLUMNS = {
     "image": (
         *("file", "image", "images", "image_path", "img_path", "image_file", "image_name", "img"),
         *("image_url", "filename", "filenames", "file_name", "filepath", "filepaths", "file_path"),
-        *("path", "paths", "imagepath", "imagename"),
+        *("path", "paths", "imagepath", "imagename", "image_file_name", "fname"),
     ),
     "caption": (
         *("caption", "captions", "text", "title", "comment", "description", "sentence"),
@@ -44,6 +44,14 @@ COLUMNS = {
     ),
     "split": ("split", "subset", "partition", "data_set", "dataset_split"),
 }
+
+# Columns of fastai's and of others' that say yes or no, and the splits that these mean.
+_SPLIT_FLAGS = {
+    **dict.fromkeys(("is_valid", "is_val", "is_validation"), ("train", "validation")),
+    "is_test": ("train", "test"),
+}
+
+_FLAGS = {"false": 0, "0": 0, "0.0": 0, "true": 1, "1": 1, "1.0": 1}
 
 # A column that may be the image if no other is.
 _LAST_RESORT = ("id", "image_id", "name")
@@ -111,7 +119,12 @@ class Table:
         matches = [name for name in COLUMNS[what] if name in plain]
         if what == "image" and not matches:
             matches = [name for name in _LAST_RESORT if name in plain][:1]
-        if len(matches) > 1 and matches[0] != COLUMNS[what][0]:
+        if what == "split" and not matches:
+            matches = [name for i, name in enumerate(plain) if self._says_splits(i)]
+        if len(matches) > 1 and (
+            matches[0] != COLUMNS[what][0]
+            or (what == "label" and len({*map(self._is_numbers, matches)}) > 1)
+        ):
             columns = [self.columns[plain.index(name)] for name in matches]
             raise ValueError(
                 f"{self.path}: columns {' and '.join(columns)} may each be the {what}; "
@@ -124,6 +137,26 @@ class Table:
                 f"got {few(self.columns) or 'none'}"
             )
         return self._checked(plain.index(matches[0]), what) if matches else None
+
+    def split_of(self, row: Row, place: int | None) -> str:
+        """Returns the split that a row's cell names; "" without such a column."""
+        if place is None:
+            return ""
+        word = str(row.cells[place]).strip()
+        meant = _SPLIT_FLAGS.get(plain_name(self.columns[place]))
+        return split_name(word) if meant is None else meant[_FLAGS[word.lower()]]
+
+    def _says_splits(self, place: int) -> bool:
+        """Returns whether a column of any other name says a split in each of its cells."""
+        name = plain_name(self.columns[place])
+        if any(name in names for names in COLUMNS.values()):
+            return False
+        known: Collection[str] = _FLAGS if name in _SPLIT_FLAGS else SPLIT_NAMES
+        return all(str(row.cells[place]).strip().lower() in known for row in self.rows)
+
+    def _is_numbers(self, name: str) -> bool:
+        place = [plain_name(column) for column in self.columns].index(name)
+        return all(str(row.cells[place]).isdecimal() for row in self.rows)
 
     def _checked(self, place: int, what: str) -> int:
         """Raises ValueError for cells with an object in them, and two words for one split."""
@@ -154,7 +187,8 @@ def read_table(path: str | Path, *, value: str = "caption") -> Table:
 
     The first line of a CSV names its columns; `Flickr8k.token.txt` and `results.token` of
     Flickr30k, which have no header, are recognised by their first line. JSON holds a list of
-    objects, or one object from image name to captions or label; JSON Lines one object per line.
+    objects, one object from image name to captions or label, or one from column to cells, as
+    pandas writes it; JSON Lines one object per line.
 
     Args:
         path: the file.
@@ -168,11 +202,22 @@ def read_table(path: str | Path, *, value: str = "caption") -> Table:
     if path.suffix.lower() in _OTHER_ENDINGS:
         raise ValueError(f"{path}: expected CSV, TSV, JSON or JSON Lines; save the table as CSV")
     text = read_text(path)
-    if path.suffix.lower() == ".json":
-        return of_document(path, parse_json(text, name=str(path)), value=value)
-    if path.suffix.lower() in JSON_ENDINGS:
+    if path.suffix.lower() not in JSON_ENDINGS:
+        return _of_text(path, text)
+    if is_json_lines(path, text):
         return _of_json_lines(path, text)
-    return _of_text(path, text)
+    return of_document(path, parse_json(text, name=str(path)), value=value)
+
+
+def is_json_lines(path: Path, text: str) -> bool:
+    """Returns whether a text is JSON Lines: by its content, for both have either's ending."""
+    first, _, more = text.strip().partition("\n")
+    if path.suffix.lower() != ".json":
+        return not first.startswith("[")
+    try:
+        return bool(more) and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def records_table(path: Path, records: Iterable[tuple[int, Any]], *, unit: str) -> Table:
@@ -223,7 +268,11 @@ def of_document(path: Path, document: Any, *, value: str = "caption") -> Table:
                 f"{path} is COCO's JSON, of which --captions reads captions; for labels expected a "
                 f"list of objects, or an object of images' names with their labels"
             )
-        if not all(isinstance(each, str | int | list) for each in document.values()):
+        if columns := _columns(document):
+            cells = zip(*columns.values(), strict=True)
+            rows = [dict(zip(columns, row, strict=True)) for row in cells]
+            return records_table(path, enumerate(rows, 1), unit="record")
+        if not all(map(_is_value, document.values())):
             raise ValueError(
                 f"{path}: expected a list of objects, or an object of images' names with their "
                 f"captions or labels; got one with {few(list(document))}"
@@ -233,6 +282,27 @@ def of_document(path: Path, document: Any, *, value: str = "caption") -> Table:
     if not isinstance(document, list):
         raise ValueError(f"{path}: expected a list of objects; got {document!r:.60}")
     return records_table(path, enumerate(document, 1), unit="record")
+
+
+def _columns(document: dict[str, Any]) -> dict[str, list]:
+    """Returns the cells of each column of `{"file": [...], "label": [...]}`; {} of anything else.
+
+    In place of a list pandas has an object from row to cell.
+    """
+    cells = {
+        name: list(each.values()) if isinstance(each, dict) else each
+        for name, each in document.items()
+    }
+    alike = len({len(each) if isinstance(each, list) else -1 for each in cells.values()}) == 1
+    is_table = any(plain_name(name) in COLUMNS["image"] for name in cells) and len(cells) > 1
+    return cells if is_table and alike and isinstance(next(iter(cells.values())), list) else {}
+
+
+def _is_value(value: Any) -> bool:
+    """Returns whether it may be an image's label, or its captions."""
+    if isinstance(value, list):
+        return not any(isinstance(each, dict) for each in value)
+    return isinstance(value, str | int)
 
 
 def _cell(value: Any) -> Any:

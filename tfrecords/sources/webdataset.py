@@ -7,7 +7,6 @@ import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +92,7 @@ def webdataset(
     passed: Counter[str] = Counter()
     faults: list[str] = []
     for shard, split in _split_of(shards, pattern).items():
-        for key, found in _examples(shard):
+        for key, found in _examples(shard).items():
             if found.image is None:
                 passed["examples without an image"] += 1
                 continue
@@ -177,9 +176,13 @@ def _expanded(pattern: str) -> list[str]:
     return [name for number in middle for name in _expanded(head + number + tail)]
 
 
-def _examples(shard: Path) -> Iterator[tuple[str, _Found]]:
-    """Yields the examples of a shard: consecutive members with the same key."""
-    key, parts = None, _Found()
+def _examples(shard: Path) -> dict[str, _Found]:
+    """Returns the examples of a shard by key: the members' name without its extension.
+
+    WebDataset's own keys end at the first dot. So `1.left.jpg` belongs to `1.txt`, and of
+    `v2.1.jpg` and `v2.2.jpg`, which WebDataset cannot tell apart, each to its own text.
+    """
+    found: dict[str, _Found] = {}
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
@@ -187,19 +190,30 @@ def _examples(shard: Path) -> Iterator[tuple[str, _Found]]:
                     map(is_left_out, member.name.removeprefix("./").split("/"))
                 ):
                     continue
-                folder, _, base = member.name.rpartition("/")
-                stem, _, ending = base.partition(".")
-                here = f"{folder}/{stem}" if folder else stem
-                if here != key:
-                    if key is not None:
-                        yield key, parts
-                    key, parts = here, _Found()
-                parts = _with(parts, tar, member, ending.lower(), shard)
+                key, ending = os.path.splitext(member.name)
+                parts = found.get(key, _Found())
+                found[key] = _with(parts, tar, member, ending.lower().removeprefix("."), shard)
             _check_end(shard, tar.offset)
     except tarfile.TarError as error:
         raise ValueError(f"{shard} is no tar file that can be read (unpack .gz): {error}") from None
-    if key is not None:
-        yield key, parts
+    return _joined(shard, found)
+
+
+def _joined(shard: Path, found: dict[str, _Found]) -> dict[str, _Found]:
+    """Gives an image called `1.left.jpg`, without a text of its own, the texts of `1`."""
+    joined = dict(found)
+    for key, parts in found.items():
+        folder, slash, base = key.rpartition("/")
+        short = f"{folder}{slash}{base.partition('.')[0]}"
+        if short == key or parts.image is None or parts != _Found(parts.image, parts.ending):
+            continue
+        texts = joined.pop(short, None)
+        if texts is None and short not in found:
+            continue
+        if texts is None or texts.image is not None:
+            raise ValueError(f"{shard}: {key}.{parts.ending} is a second image of its example")
+        joined[key] = replace(texts, image=parts.image, ending=parts.ending)
+    return joined
 
 
 def _check_end(shard: Path, end: int) -> None:
@@ -216,7 +230,7 @@ def _check_end(shard: Path, end: int) -> None:
 def _with(
     parts: _Found, tar: tarfile.TarFile, member: tarfile.TarInfo, ending: str, shard: Path
 ) -> _Found:
-    if f".{ending.rpartition('.')[2]}" in IMAGE_SUFFIXES:
+    if f".{ending}" in IMAGE_SUFFIXES:
         if parts.image is not None:
             raise ValueError(f"{shard}: {member.name} is a second image of its example")
         return replace(parts, image=(str(shard), member.offset_data, member.size), ending=ending)

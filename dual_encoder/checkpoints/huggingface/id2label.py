@@ -1,7 +1,27 @@
-"""Read the class names of a `transformers` classifier from its configuration."""
+"""Read what a `transformers` configuration says of a classifier: names, and if several apply."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+# `problem_type`, left out by most, and whether an image may have several classes.
+_MULTI_LABEL = {
+    None: False,
+    "single_label_classification": False,
+    "multi_label_classification": True,
+}
+
+
+def of_classifier(folder: Path, config: Mapping[str, Any], units: int) -> dict[str, Any]:
+    """What `ImageEncoder` takes beside a head of so many outputs."""
+    kind = config.get("problem_type")
+    if kind not in _MULTI_LABEL:
+        raise ValueError(
+            f"{folder}: expected problem_type {' or '.join(filter(None, _MULTI_LABEL))} in "
+            f"config.json; got {kind!r}"
+        )
+    names = class_names(folder, config.get("id2label"), units)
+    return {"class_names": names, "multi_label": _MULTI_LABEL[kind]}
 
 
 def class_names(folder: Path, labels: Any, units: int) -> list[str] | None:

@@ -12,7 +12,7 @@ import keras
 
 from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_weights
-from dual_encoder.checkpoints.huggingface.id2label import class_names
+from dual_encoder.checkpoints.huggingface.id2label import of_classifier
 from dual_encoder.checkpoints.huggingface.preprocessing import sized_pixels
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weight_table_entries import Entry
@@ -181,8 +181,8 @@ def build(config: Config, folder: Path, tensors: Tensors, image_size: int | None
             f"{folder}: expected a classifier of the {tower.output_dim} pooled features; got one "
             f"of {features}"
         )
-    classes = class_names(folder, config.get("id2label"), units)
-    return ImageEncoder(tower, head=keras.layers.Dense(units, name="head"), class_names=classes)
+    head = keras.layers.Dense(units, name="head")
+    return ImageEncoder(tower, head=head, **of_classifier(folder, config, units))
 
 
 def entries(model: ImageEncoder, tensors: Tensors) -> list[Entry]:

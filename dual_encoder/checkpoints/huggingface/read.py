@@ -5,6 +5,7 @@ configuration gives the architecture; keys it leaves out have the values that `t
 documents for them.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from dual_encoder.checkpoints.huggingface import (
 )
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.huggingface.defaults import Config
-from dual_encoder.checkpoints.huggingface.id2label import class_names
+from dual_encoder.checkpoints.huggingface.id2label import of_classifier
 from dual_encoder.checkpoints.huggingface.tower_sizes import (
     part_of,
     transformer_sizes,
@@ -36,6 +37,8 @@ from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.variable_names import named_variables
+
+TEXT_TOWER = re.compile(r"(\w+\.)*text_model\.")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ def build(
             f"{folder}: expected a model_type of {', '.join(FAMILIES)} in config.json; got {kind!r}"
         )
     _refuse_other_models(config, folder)
+    if kind in ("clip", "metaclip_2", "siglip") and not any(map(TEXT_TOWER.match, tensors)):
+        raise ValueError(
+            f"{folder}: expected weights of both towers of {kind}; got none of a text tower "
+            f"(architectures: {', '.join(map(str, config.get('architectures') or ['none']))})"
+        )
     if "quantization_config" in config:
         raise ValueError(f"{folder}: expected weights as they are; got quantization_config")
     model = FAMILIES[kind].build(config, folder, tensors, image_size)
@@ -129,13 +137,13 @@ def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
     tower = vision_transformer(config, folder, kind="vit", image_size=image_size, patch_bias=True)
     if "classifier.weight" in tensors:
         units, activate = tensors["classifier.weight"].shape[0], None
-        classes = class_names(folder, config.get("id2label"), units)
+        about = of_classifier(folder, config, units)
     elif names.prefixed(tensors, "vit.", "pooler.dense.weight") in tensors:
-        units, activate, classes = config["hidden_size"], "tanh", None
+        units, activate, about = config["hidden_size"], "tanh", {}
     else:
         return ImageEncoder(tower)
     head = keras.layers.Dense(units, activation=activate, name="head")
-    return ImageEncoder(tower, head=head, class_names=classes)
+    return ImageEncoder(tower, head=head, **about)
 
 
 def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> TextEncoder:

@@ -7,6 +7,7 @@ import keras
 
 from dual_encoder.checkpoints.weight_table_entries import (
     LINEAR,
+    NUMBER,
     PATCHES,
     SCALAR,
     Entry,
@@ -95,7 +96,7 @@ BERT_BLOCK = (
 def clip(model: keras.Model, tensors: Mapping[str, Any] | None = None) -> list[Entry]:
     """Of `CLIPModel`."""
     return (
-        array("log_scale", "logit_scale")
+        array("log_scale", "logit_scale", NUMBER)
         + under("image_tower", "vision_model.", CLIP_VISION)
         + _blocks(model.image_tower, "image_tower", "vision_model.encoder.layers", CLIP_BLOCK)
         + linear("image_projection/projection", "visual_projection", bias=False)
@@ -108,7 +109,7 @@ def clip(model: keras.Model, tensors: Mapping[str, Any] | None = None) -> list[E
 def chinese_clip(model: keras.Model, tensors: Mapping[str, Any] | None = None) -> list[Entry]:
     """Of `ChineseCLIPModel`."""
     return (
-        array("log_scale", "logit_scale")
+        array("log_scale", "logit_scale", NUMBER)
         + under("image_tower", "vision_model.", CLIP_VISION)
         + _blocks(model.image_tower, "image_tower", "vision_model.encoder.layers", CLIP_BLOCK)
         + linear("image_projection/projection", "visual_projection", bias=False)

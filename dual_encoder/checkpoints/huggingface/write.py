@@ -155,6 +155,8 @@ def _vit(model: ImageEncoder) -> Layout:
     refuse(architecture, found)
     config = {"model_type": "vit", "architectures": [architecture], "qkv_bias": True}
     config |= _vision(image)
+    if model.multi_label:
+        config["problem_type"] = "multi_label_classification"
     if classifies and model.class_names is None:
         config["num_labels"] = head.units
     elif classifies:

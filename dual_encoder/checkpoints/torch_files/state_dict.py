@@ -14,7 +14,6 @@ Declared = Callable[[str], tuple[str, ...] | None]
 # Keys under which training scripts keep the state dict beside the optimizer's, the first first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
 MOST_WRAPPERS = 8
-PARALLEL = "module."  # in front of every name, where DataParallel was around the model
 MOST_VISITS = 200_000  # attributes of modules
 MOST_NAME = 1_000  # characters
 CLASS = re.compile(
@@ -43,8 +42,6 @@ def of_dictionary(root: Any) -> tuple[Tensors, Metadata]:
     tensors = {name: value for name, value in root.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"expected tensors by name; its keys are {', '.join(root) or 'none'}")
-    if all(name.startswith(PARALLEL) for name in tensors):
-        tensors = {name.removeprefix(PARALLEL): value for name, value in tensors.items()}
     return tensors, metadata
 
 
