@@ -73,7 +73,7 @@ def fit(
     features, labels = np.asarray(features, np.float32), np.asarray(labels)
     _check(features, labels, validation, strengths)
     weights = class_weights(labels, power=class_weight)
-    mean, deviation = _standard(features, weights[labels])
+    mean, deviation = standardisation(features, weights[labels])
     scaled = (features - mean) / deviation
     tried, accuracies, losses = {}, {}, {}
     if validation is not None:
@@ -92,7 +92,7 @@ def fit(
             accuracies[strength] = float((probabilities.argmax(axis=1) == validation[1]).mean())
             loss = -np.log(np.maximum(of_true_class, 1e-12))
             losses[strength] = float(np.average(loss, weights=weights[validation[1]]))
-            if _rose(list(losses.values())):
+            if rose(list(losses.values())):
                 break
     strength = min(losses, key=lambda c: losses[c]) if losses else min(tried)
     rows, bias = tried[strength]
@@ -103,14 +103,14 @@ def fit(
     return Probe(matrix.astype(np.float32), bias.astype(np.float32), strength, accuracies, losses)
 
 
-def _standard(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
+def standardisation(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
     """The mean [d] of weighted rows, and one deviation of all their values."""
     mean = np.average(features.astype(np.float64), axis=0, weights=weights)
     spread = np.average(((features - mean.mean()) ** 2).mean(axis=1), weights=weights)
     return mean.astype(np.float32), max(float(spread) ** 0.5, 1e-12)
 
 
-def _rose(losses: Sequence[float]) -> bool:
+def rose(losses: Sequence[float]) -> bool:
     """Returns whether each of the last `RISES` losses is larger than the one before."""
     last = losses[-RISES - 1 :]
     return len(last) > RISES and all(b > a for a, b in pairwise(last))

@@ -233,4 +233,6 @@ def check(method: Method, source: Any, data: Labelled) -> None:
 
 
 def _takes_one_class(method: Method) -> bool:
-    return method.fit is not None or method.head in ONE_CLASS
+    if method.fit is not None:
+        return not method.takes_several_labels
+    return method.head in ONE_CLASS

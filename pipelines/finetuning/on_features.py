@@ -59,7 +59,12 @@ def task_of(
     source = _source(options, data)
     finetuning_model.check(row, source, data)
     finetuning_model.say_left_behind(source, data.seen_names)
-    model = classifiers.from_model(source, classes=data.seen_names, name=finetuning_model.NAME)
+    model = classifiers.from_model(
+        source,
+        classes=data.seen_names,
+        multi_label=data.manifest.multi_label,
+        name=finetuning_model.NAME,
+    )
     is_dual = isinstance(source, dual_encoder.DualEncoder)
     if is_dual:
         dual_encoder.refuse_equal_names(source, data.names, data.templates)
@@ -131,6 +136,8 @@ def _task(
     validation = features.read(model, "train", parts.validation)
 
     def rows(values: np.ndarray, labels: np.ndarray) -> Rows:
+        if data.manifest.multi_label:
+            return values, labels[:, list(parts.seen)].astype(np.int32)
         return values, np.searchsorted(parts.seen, labels).astype(np.int32)
 
     task = Task(

@@ -12,7 +12,8 @@ from duet import unit_rows
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
 
-Rows = tuple[np.ndarray, np.ndarray]  # features [n, d], and places [n] of their classes
+# Features [n, d], and places [n] of their classes, or a column of 0 and 1 for each, [n, c].
+Rows = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Task:
     def stacked(self) -> Rows:
         """All views of what is learnt from as images of their own: view by view."""
         values = self.views
-        return values.reshape(-1, values.shape[2]), np.tile(self.train[1], len(values))
+        return values.reshape(-1, values.shape[2]), np.concatenate([self.train[1]] * len(values))
 
     @property
     def seen_names(self) -> list[str]:

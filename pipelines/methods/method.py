@@ -86,6 +86,8 @@ class Method:
             time is predicted by.
         fit: of a method on cached features.
         takes_views: whether it learns from several views of an image in the feature cache.
+        takes_several_labels: whether images may have several classes each; of a method on cached
+            features.
         trains: of the compared model: "all" weights of the image side and the head, all but the
             head ("image"), the "last" blocks, "lora", "lora in both", the "head" alone, or "both"
             towers.
@@ -112,6 +114,7 @@ class Method:
     passes: float = 1.0
     fit: "Callable[[Task], Fitted] | None" = None
     takes_views: bool = False
+    takes_several_labels: bool = False
     trains: str = ""
     head: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -62,6 +62,7 @@ _ROWS = (
         rows_for_new_names=True,
         passes=0.1,
         takes_views=True,
+        takes_several_labels=True,
         fit=zero_shot_probe_tip_adapter.linear_probe,
     ),
     Method(

@@ -73,11 +73,15 @@ def chosen_words(task: Task) -> Fitted:
 
 
 def linear_probe(task: Task) -> Fitted:
-    """Logistic regression. A class that it has not learnt is named by its text.
+    """Logistic regression; of each class by itself where images may have several.
+
+    A class that it has not learnt is named by its text.
 
     Both kinds of logits are multiplied by the factor of the lowest cross-entropy on validation, so
     that they are on one scale.
     """
+    if task.train[1].ndim == 2:
+        return _multi_label_probe(task)
     found = probe_of(task)
     features, labels = task.validation
     factor = temperature(found.logits(features), labels)
@@ -93,6 +97,22 @@ def linear_probe(task: Task) -> Fitted:
 
     more = {"strength": found.strength}
     return Fitted(logits, weights.size + bias.size, head=(weights, bias), more=more)
+
+
+def _multi_label_probe(task: Task) -> Fitted:
+    from classifiers import multi_label_probe
+
+    found = multi_label_probe.fit(*task.stacked, validation=task.validation)
+    print(
+        f"linear probe: C = {found.strength:g}, cross-entropy {found.losses[found.strength]:.3f} "
+        "a label on validation"
+    )
+    return Fitted(
+        lambda features: task.among_all(found.logits(features), features),
+        found.weights.size + found.bias.size,
+        head=(found.weights, found.bias),
+        more={"strength": found.strength},
+    )
 
 
 def _probe_offset(task: Task, strength: float, *, factor: float, text_factor: float) -> float:
