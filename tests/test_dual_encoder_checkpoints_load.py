@@ -264,7 +264,7 @@ def test_an_image_tower_with_a_classifier_is_no_dual_encoder(tmp_path, name):
         architectures=["CLIPForImageClassification"],
     )
     message = refused(ValueError, folder)
-    assert message.endswith("none of a text tower (architectures: CLIPForImageClassification)")
+    assert message.endswith("an image classifier (architectures: CLIPForImageClassification)")
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -274,3 +274,11 @@ def test_an_adapter_is_not_passed_over(tmp_path, beside):
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     assert "got adapter_config.json, an adapter" in refused(ValueError, tmp_path)
+
+
+def test_the_folder_of_a_training_names_its_checkpoints(tmp_path):
+    for name in ("checkpoint-500", "checkpoint-1000"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    message = refused(FileNotFoundError, tmp_path)
+    assert message.endswith("folders in it with a model: checkpoint-1000, checkpoint-500")

@@ -103,6 +103,16 @@ def test_files_of_torch_of_both_ages(tmp_path, write, layout, file):
     assert_read(tmp_path, layout)
 
 
+def test_the_weights_of_several_epochs_are_asked_about(tmp_path):
+    data = torch_archives.archive({"a": torch_archives.tensor(np.ones(1))})
+    for epoch in (1, 2, 10):
+        (tmp_path / f"epoch_{epoch}.pt").write_bytes(data)
+    with pytest.raises(ValueError, match=r"file; got epoch_1\.pt, epoch_10\.pt, epoch_2\.pt"):
+        open_tensors(tmp_path, "open_clip")
+    (tmp_path / PICKLE).write_bytes(data)
+    assert list(open_tensors(tmp_path, "open_clip")) == ["a"]
+
+
 @pytest.mark.parametrize("around", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
 def test_what_was_around_the_model_is_left_out_of_names(tmp_path, around):
     file = tmp_path / "model.safetensors"

@@ -182,3 +182,11 @@ def test_classes_may_be_called_train_and_test(table):
     lines = [f"{letter},{'train' if letter < 'e' else 'test'}" for letter in "abcdefghijkl"]
     source = sources.labels(table("\n".join(["file,kind", *lines])), seed=0, label_column="kind")
     assert (source.class_names, source.splits) == (("test", "train"), {"train": 9, "test": 3})
+
+
+@pytest.mark.parametrize("sign", [";", " ", ", "])
+def test_labels_that_may_be_several_are_said(table, sign):
+    said = ("rust", "scab", f"rust{sign}scab", "apple pie")
+    lines = [f'{letter},"{said[i % 4]}"' for i, letter in enumerate("abcdefghijkl")]
+    source = sources.labels(table("\n".join(["file,label", *lines])), seed=0)
+    assert source.notes == (f"labels made of others: rust{sign}scab; several are divided by |",)

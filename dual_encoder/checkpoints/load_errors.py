@@ -8,6 +8,7 @@ from pathlib import Path
 from dual_encoder.checkpoints import CHECKPOINTS
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
 from dual_encoder.checkpoints.weight_files import CONFIGS, is_weights, nothing_found
+from duet import name_list
 
 # As other libraries and a browser write what is `hf://org/repo` here.
 ELSEWHERE = re.compile(
@@ -99,6 +100,10 @@ def no_layout(folder: Path, names: Iterable[str]) -> str:
         return f"{folder} holds {others[0]}; expected a model: {EXPECTED}"
     if runs := sorted(str(path.parent) for path in folder.glob("runs/*/seed-*/model.keras")):
         return f"{folder} is a comparison; expected one of its runs: {', '.join(runs)}"
+    inside = {path.parent.name for each in CONFIGS.values() for path in folder.glob(f"*/{each}")}
+    if inside:
+        named = name_list.first_of(sorted(inside))
+        return f"{folder}: expected one of the folders in it with a model: {named}"
     if any(map(is_weights, names)):
         return nothing_found(folder, names)
     return (

@@ -23,8 +23,10 @@ SAFETENSORS = {
     "transformers": ("model.safetensors",),
 }
 
+ANY_TORCH = "*.pt"  # OpenCLIP's training writes one for each epoch
+
 TORCH = {
-    "open_clip": ("open_clip_pytorch_model.bin", "open_clip_model.bin", "*.pt"),
+    "open_clip": ("open_clip_pytorch_model.bin", "open_clip_model.bin", ANY_TORCH),
     "transformers": ("pytorch_model.bin",),
 }
 
@@ -112,12 +114,15 @@ def open_tensors(folder: Path, layout: str, *, rename: Callable[[str], str] = st
 
     Raises:
         FileNotFoundError: no weights of this layout, or a part is missing.
-        ValueError: a file is damaged, a pointer, or holds something else than tensors.
+        ValueError: a file is damaged, a pointer, or holds something else than tensors; several
+            files may be meant.
     """
     names = [path.name for path in folder.iterdir() if path.is_file()]
     weights = find(names, layout)
     if weights is None:
         raise FileNotFoundError(nothing_found(folder, names, layout))
+    if len(alike := fnmatch.filter(names, ANY_TORCH)) > 1 and weights.file in alike:
+        raise ValueError(f"{folder}: expected weights in one file; got {', '.join(sorted(alike))}")
     file = folder / weights.file
     files = shards(file) if weights.file.endswith(INDEX) else [file]
     for path in files:

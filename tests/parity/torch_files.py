@@ -109,8 +109,7 @@ def read_by_torch(path: Path) -> dict[str, torch.Tensor]:
         found = torch.load(
             path, map_location="cpu", weights_only=False
         )  # of ours, or a trusted one
-    found = found.get("state_dict", found)
-    return {name.removeprefix("module."): value for name, value in found.items()}
+    return found.get("state_dict", found)
 
 
 def compare(path: Path) -> int:

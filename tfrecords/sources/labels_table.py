@@ -90,7 +90,7 @@ def labels(
         templates=TEMPLATES["any"],
         metric="map" if multi_label else "top1",
         multi_label=multi_label,
-        notes=(*notes, *_order(listed)),
+        notes=(*notes, *_order(listed), *_several(listed)),
     )
 
 
@@ -99,6 +99,18 @@ def _order(listed: Sequence[str]) -> tuple[str, ...]:
     if list(listed) == sorted(listed) or by_number(listed) != list(listed):
         return ()
     return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
+
+
+def _several(listed: Sequence[str]) -> tuple[str, ...]:
+    """Returns a note if labels are made of others, divided by another sign than `BETWEEN`."""
+    known = set(listed)
+    made = [
+        name
+        for name in listed
+        for sign in (",", ";", " ")
+        if len(parts := [part.strip() for part in name.split(sign)]) > 1 and known.issuperset(parts)
+    ]
+    return (f"labels made of others: {few(made)}; several are divided by {BETWEEN}",) * bool(made)
 
 
 def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str], list[str]]:

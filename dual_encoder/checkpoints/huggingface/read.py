@@ -5,7 +5,6 @@ configuration gives the architecture; keys it leaves out have the values that `t
 documents for them.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +36,6 @@ from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.variable_names import named_variables
-
-TEXT_TOWER = re.compile(r"(\w+\.)*text_model\.")
 
 
 @dataclass(frozen=True)
@@ -92,9 +89,9 @@ def build(
             f"{folder}: expected a model_type of {', '.join(FAMILIES)} in config.json; got {kind!r}"
         )
     _refuse_other_models(config, folder)
-    if kind in ("clip", "metaclip_2", "siglip") and not any(map(TEXT_TOWER.match, tensors)):
+    if kind in ("clip", "metaclip_2", "siglip") and "classifier.weight" in tensors:
         raise ValueError(
-            f"{folder}: expected weights of both towers of {kind}; got none of a text tower "
+            f"{folder}: expected weights of both towers of {kind}; got an image classifier "
             f"(architectures: {', '.join(map(str, config.get('architectures') or ['none']))})"
         )
     if "quantization_config" in config:
