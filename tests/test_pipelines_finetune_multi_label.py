@@ -26,9 +26,9 @@ def finetune(home, out, *more):
     return main(["finetune", *where, "--out", str(home / out), "--bootstrap", "10", *more])
 
 
-@pytest.mark.parametrize("views", ["1", "2"])
-def test_a_linear_probe_is_a_classifier_of_several_labels(home, views, capsys):
-    assert finetune(home, f"out{views}", "--method", "linear-probe", "--views", views) == 0
+@pytest.mark.parametrize(("method", "views"), [("auto", "1"), ("linear-probe", "2")])
+def test_a_linear_probe_is_a_classifier_of_several_labels(home, method, views, capsys):
+    assert finetune(home, f"out{views}", "--method", method, "--views", views) == 0
     assert "linear probe: C = " in capsys.readouterr().out
     found = json.loads((home / f"out{views}" / "results.json").read_text())
     assert found["multi_label"] and found["judged_by"] == "map" and found["images"] == 20

@@ -172,8 +172,12 @@ def _settled(options: Options, data: "Labelled") -> Options:
     """The options with what `auto` stands for; raises ValueError for what cannot be together."""
     method, wise_ft, several = options.method, options.wise_ft, data.manifest.multi_label
     if method == "auto":
-        names_one = not several and _kind(options.model) == "dual-encoder"
-        method, wise_ft = ("paint", wise_ft or "choose") if names_one else ("full", wise_ft)
+        if _kind(options.model) != "dual-encoder":
+            method = "full"
+        elif several:
+            method = "linear-probe"
+        else:
+            method, wise_ft = "paint", wise_ft or "choose"
     wise_ft = wise_ft or "no"
     if wise_ft == "choose" and several:
         raise ValueError(
