@@ -5,9 +5,8 @@ import itertools
 import os
 import shutil
 import signal
-from pathlib import Path
 
-# More processes test than there are cores: their threads would wait for each other, spinning.
+# As many processes test as there are cores: their threads would wait for each other, spinning.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(name, "1")
 
@@ -63,16 +62,6 @@ def pytest_configure(config):
     runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
     config.stash[FROZEN] = gc.get_freeze_count()
     processes.leave_graphs_as_traced()
-
-
-def pytest_xdist_auto_num_workers():
-    """One process more than cores, for some tests wait for processes of their own; each has room
-    for the 4 GB that it may come to hold."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")  # of a container
-    if limit.is_file() and limit.read_text().strip().isdigit():
-        memory = min(memory, int(limit.read_text()))
-    return max(min(os.cpu_count() + 1, memory >> 32), 1)
 
 
 def pytest_collection_modifyitems(items):
