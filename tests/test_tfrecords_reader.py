@@ -247,7 +247,7 @@ def test_options_that_belong_together_are_given_together_or_by_themselves(captio
         texts=texts,
         augmentation=augmentation,
     )
-    apart = {"tokenizer": Numbers(), "captions_per_image": 2, "crop_scale": (0.3, 0.5)}
+    apart = {"tokenizer": Numbers(), "captions_per_image": 2, "crop_scale": [0.3, 0.5]}
     assert_equal(take(together), take(load(captioned, training=True, ids=range(9), **apart)))
     size = reader.load(captioned, "test", texts=texts, preprocessing=Preprocessing(24))
     assert size.element_spec[0]["image"].shape == (64, 24, 24, 3)

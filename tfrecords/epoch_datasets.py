@@ -14,7 +14,7 @@ import tensorflow as tf
 # Without AutoGraph, which takes most of the time of tracing; there is nothing to convert here.
 as_it_is = tf.autograph.experimental.do_not_convert
 
-
+# What is computed, and the tensors that it takes.
 Traceable = tuple[Callable[..., Any], Sequence[tf.TensorSpec]]
 
 
@@ -27,7 +27,7 @@ def traced_once(make: Callable[..., Traceable]) -> Callable[..., Callable[..., A
     def traced(*settings: Any) -> Callable[..., Any]:
         function, takes = make(*settings)
         graph = tf.function(function, input_signature=takes, autograph=False)
-        with tf.init_scope():
+        with tf.init_scope(), tf.device(None):  # not on that of the first dataset
             return graph.get_concrete_function()
 
     return traced

@@ -92,7 +92,7 @@ def _parse(batch: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
         "target": tf.cast(ids, tf.int32) if by_id else plan.selection.target(features),
     }
     if plan.crop_scale is not None:
-        draw = _windows(plan.seed, plan.crop_scale)
+        draw = _windows(plan.seed, tuple(plan.crop_scale))
         rows["window"] = draw(epoch, ids, number, features["image/height"], features["image/width"])
     if plan.flip:
         rows["flip"] = _flips(plan.seed)(epoch, ids, number)
