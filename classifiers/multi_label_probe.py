@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from classifiers import blas_threads
-from classifiers.probe import ITERATIONS, SWEPT, Probe, rose, standardisation
+from classifiers.probe import ITERATIONS, SWEPT, Probe, check_strengths, rose, standardisation
 
 
 def fit(
@@ -34,7 +34,8 @@ def fit(
             without validation.
     """
     features, labels = np.asarray(features, np.float32), np.asarray(labels)
-    _check(features, labels, validation, strengths)
+    _check(features, labels)
+    check_strengths(strengths, validation)
     mean, deviation = standardisation(features, np.ones(len(features)))
     scaled = (features - mean) / deviation
     tried, losses = {}, {}
@@ -81,12 +82,7 @@ def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.logaddexp(0, np.where(labels > 0, -logits, logits)).mean())
 
 
-def _check(
-    features: np.ndarray,
-    labels: np.ndarray,
-    validation: tuple[np.ndarray, np.ndarray] | None,
-    strengths: Sequence[float],
-) -> None:
+def _check(features: np.ndarray, labels: np.ndarray) -> None:
     if features.ndim != 2 or labels.ndim != 2 or len(labels) != len(features):
         raise ValueError(
             "expected features [n, d] and labels [n, c]; got "
@@ -95,7 +91,3 @@ def _check(
     if not np.isin(labels, (0, 1)).all():
         bad = labels[~np.isin(labels, (0, 1))][0]
         raise ValueError(f"labels: expected 0 and 1, one for every class; got {bad:g}")
-    if validation is None and len(strengths) != 1:
-        raise ValueError(
-            f"strengths: expected one where there is no validation; got {len(strengths)}"
-        )

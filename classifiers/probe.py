@@ -71,7 +71,8 @@ def fit(
     from sklearn.linear_model import LogisticRegression
 
     features, labels = np.asarray(features, np.float32), np.asarray(labels)
-    _check(features, labels, validation, strengths)
+    _check(features, labels)
+    check_strengths(strengths, validation)
     weights = class_weights(labels, power=class_weight)
     mean, deviation = standardisation(features, weights[labels])
     scaled = (features - mean) / deviation
@@ -116,12 +117,17 @@ def rose(losses: Sequence[float]) -> bool:
     return len(last) > RISES and all(b > a for a, b in pairwise(last))
 
 
-def _check(
-    features: np.ndarray,
-    labels: np.ndarray,
-    validation: tuple[np.ndarray, np.ndarray] | None,
-    strengths: Sequence[float],
+def check_strengths(
+    strengths: Sequence[float], validation: tuple[np.ndarray, np.ndarray] | None
 ) -> None:
+    """Raises ValueError for several where nothing says which is the best."""
+    if validation is None and len(strengths) != 1:
+        raise ValueError(
+            f"strengths: expected one where there is no validation; got {len(strengths)}"
+        )
+
+
+def _check(features: np.ndarray, labels: np.ndarray) -> None:
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise ValueError(
             "expected features [n, d] and labels [n]; got "
@@ -132,7 +138,3 @@ def _check(
     if missing or classes < 2:
         which = f"none of label {missing[0]}" if missing else "one class"
         raise ValueError(f"labels: expected images of two or more classes; got {which}")
-    if validation is None and len(strengths) != 1:
-        raise ValueError(
-            f"strengths: expected one where there is no validation; got {len(strengths)}"
-        )

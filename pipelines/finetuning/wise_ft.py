@@ -122,12 +122,12 @@ def choose_alpha(
     points = list(_along(made, start, end, FIFTHS))
     rows = [_row(made, *point) for point in points]
     alpha = choose(rows)
-    right = {point: _right(labels, logits, parts.seen) for point, labels, logits in points}
+    labels, logits = next(answers for point, *answers in points if point == alpha)
     chosen = {
         "chosen": alpha,
         "classes": list(away),
         "curve": rows,
-        "right": right[alpha],
+        "right": _right(labels, logits, parts.seen),
         "seconds": course.seconds + time.perf_counter() - begun,
     }
     if course.writes:
