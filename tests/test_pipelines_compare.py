@@ -265,8 +265,6 @@ def test_records_without_one_class_an_image_are_refused_before_hours_of_runs():
     check_records(Options("d", "o", test="train"), records)
     with pytest.raises(ValueError, match="split 'test' of tags has no labels; compare expects"):
         check_records(Options("d", "o"), records)
-    with pytest.raises(ValueError, match=r"tags have several classes each; .* finetune --method"):
-        check_records(Options("d", "o"), SimpleNamespace(**{**about, "multi_label": True}))
 
 
 def test_all_methods_of_the_studies_are_there():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.comparison import mistakes, recommendation
-from pipelines.metrics import significance
+from pipelines.metrics import multilabel, significance
 from pipelines.runs import predictions
 
 
@@ -177,6 +177,52 @@ def test_mistakes_are_those_that_a_method_makes_alone():
     def said(*own):
         return predictions.Predictions(LABELS, np.array(own), np.array(own))
 
-    chosen = mistakes.choose({"a": said(1, 0, 2, 0, 1), "b": said(1, 1, 2, 0, 0)}, seen=(0, 1))
-    assert chosen == {"a": [1, 0], "b": [4, 0]}
-    assert mistakes.choose({}, seen=(0,)) == {}
+    both, asked = {"a": said(1, 0, 2, 0, 1), "b": said(1, 1, 2, 0, 0)}, LABELS != 2
+    assert mistakes.choose(both, asked=asked) == {"a": [1, 0], "b": [4, 0]}
+    np.testing.assert_array_equal(both["a"].outside((2,)), asked)
+    assert mistakes.choose({}, asked=asked) == {}
+
+
+def test_scores_of_several_labels_are_kept_and_said_in_words(tmp_path):
+    labels = np.array([[1, 0, 1], [0, 0, 0]], np.uint8)
+    probabilities = np.array([[0.6, 0.2, 0.4], [0.1, 0.2, 0.3]])
+    said = predictions.LabelScores(labels, probabilities, np.array([0.5, 0.5, 0.4]))
+    predictions.write(tmp_path, said)
+    found = predictions.read(tmp_path)
+    assert isinstance(found, predictions.LabelScores)
+    np.testing.assert_array_equal(found.right, [True, True])
+    np.testing.assert_array_equal(found.outside((2,)), [False, True])
+    assert found.in_words(0, "abc") == ("a, c", "a, c")
+    assert found.in_words(1, "abc") == ("nothing", "nothing")
+
+
+def test_methods_differ_in_mean_average_precision_by_the_images_alone():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((60, 4)) < 0.3).astype(int)
+    sure = labels + 0.1 * rng.random((2, 60, 4))  # of two seeds, all right
+    guessed = rng.random((1, 60, 4))
+    found = significance.pairs_by_precision(
+        labels, {"sure": sure / 2, "guess": guessed, "same": guessed}, resamples=50
+    )
+    first, second, third = found
+    wanted = 1 - multilabel.average_precision(labels, guessed[0]).mean()
+    assert first["difference"] == pytest.approx(wanted)
+    assert first["low"] < wanted < first["high"]
+    assert (first["better"], first["p"]) == ("sure", 2 / 50)
+    assert (second["a"], second["b"], second["better"]) == ("sure", "same", "sure")
+    assert (third["difference"], third["p"], third["better"]) == (0.0, 1.0, None)
+    none = significance.pairs_by_precision(labels, {"a": sure, "b": guessed}, resamples=0)
+    assert none[0]["better"] is None and none[0]["p"] == 1.0
+
+
+def test_an_answer_for_several_labels_speaks_of_mean_average_precision():
+    rows = [row("zero-shot", 0.4, None, 1), row("linear-probe", 0.6, None, 5)]
+    better = [pair("zero-shot", "linear-probe", "linear-probe")]
+    found = recommendation.recommend(rows, better, chance=0.2, judged_by="map")
+    assert found["answer"] == (
+        "Use linear-probe: 60.0 % mean average precision on your classes, 20.0 points better than "
+        "zero-shot, takes 5 s."
+    )
+    unsure = [{**rows[1], "intervals": {"seen": [0.1, 0.9]}}]
+    found = recommendation.recommend(unsure, [], chance=0.2, tested=20, judged_by="map")
+    assert "ahead at 60 %, interval 10-90; an order by chance has 20 %" in found["answer"]

@@ -132,26 +132,51 @@ FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_se
 
 
 def check_records(options: Options, manifest: "Manifest") -> None:
-    """Raises ValueError for records whose images have no class, or several of them."""
-    if manifest.multi_label:
-        raise ValueError(
-            f"--data: images of {manifest.dataset} have several classes each; compare expects one. "
-            "Try finetune --method frozen and --method full on them, and look at `map`"
-        )
+    """Of images with several classes each, keep the methods that take them.
+
+    Raises ValueError for records without labels, and for options that need one class per image.
+    """
     for name in ("train", options.test):
         if not manifest.split(name).class_counts:
             raise ValueError(
                 f"--data: split {name!r} of {manifest.dataset} has no labels; compare expects "
                 "images with a class each. Captions: train and evaluate"
             )
+    if manifest.multi_label:
+        _keep_several_labels(options, manifest)
+
+
+def _keep_several_labels(options: Options, manifest: "Manifest") -> None:
+    several = f"images of {manifest.dataset} have several classes each"
+    own = [name for name in options.methods if METHODS[name].takes_several_labels]
+    if options.methods in (list(DEFAULT), _every(options)):
+        options.methods = own
+    elif other := [name for name in options.methods if name not in own]:
+        choices = [name for name, row in METHODS.items() if row.takes_several_labels]
+        raise ValueError(
+            f"--methods: {several}, and {', '.join(other)} {'take' if other[1:] else 'takes'} one; "
+            f"expected some of {', '.join(choices)}"
+        )
+    if len(options.shots) > 1:
+        raise ValueError(
+            f"--shots: {several}, of which nothing learns from a few of each class; expected to be "
+            "left out"
+        )
+    if options.class_weight:
+        raise ValueError(f"--class-weight: {several}; expected a set whose images have one")
+
+
+def _every(options: Options) -> list[str]:
+    """What `--methods all` stands for."""
+    left = {name for name, row in METHODS.items() if row.reads_captions and not options.captions}
+    left |= {STOCK} if len(options.seeds or ()) < 2 else set()  # of several seeds
+    return [name for name in METHODS if name not in left]
 
 
 def check(options: Options) -> None:
     reads = [name for name, row in METHODS.items() if row.reads_captions]
     if options.methods == ["all"]:
-        left = set() if options.captions else {*reads}
-        left |= {STOCK} if len(options.seeds or ()) < 2 else set()  # of several seeds
-        options.methods = [name for name in METHODS if name not in left]
+        options.methods = _every(options)
     if bool(options.captions) != bool(set(options.methods) & set(reads)):
         needs = " or ".join(reads)
         raise ValueError(f"--captions goes with --methods {needs}, and the other way round")

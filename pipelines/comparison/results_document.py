@@ -1,9 +1,9 @@
 """Assemble the results document of a comparison."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,6 +27,13 @@ FIGURES = {  # of the table: from the metrics of each run
     "ece": "ece",
 }
 
+FIGURES_OF_LABELS = {  # the same, of images with several classes each
+    "seen": "map",
+    "micro_f1": "micro_f1",
+    "macro_f1": "macro_f1",
+    "exact_match": "exact_match",
+}
+
 KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix", "auto", "certainty")
 
 REFERENCES = ("vit", "fine-tune")  # what Low, Medium and High are measured by
@@ -45,14 +52,17 @@ def document(
         method: _found(made, folders, resamples=options.bootstrap)
         for method, folders in made.folders.items()
     }
+    several = manifest.multi_label
+    figures = FIGURES_OF_LABELS if several else FIGURES
+    judged_by = figures["seen"]
     rows = [
-        _row(method, each, made.job_of[method])
+        _row(method, each, made.job_of[method], figures)
         | _prices(each, deployed.get(method), price=options.price)
         for method, each in found.items()
     ]
     finished = [row for row in rows if row["seen"] is not None]
     _rate_costs(rows, found)
-    pairs = significance.pairs(_right(made), resamples=options.bootstrap)
+    pairs = _pairs(made, several_labels=several, resamples=options.bootstrap)
     return results.document(
         {
             "metrics": {row["method"]: row["seen"] for row in finished},
@@ -65,6 +75,8 @@ def document(
         dataset=manifest.dataset,
         split=options.test,
         model=options.model,
+        judged_by=judged_by,
+        **({"multi_label": True} if several else {}),
         cost={"seconds": sum(row["seconds"] or 0 for row in rows)},
         config=asdict(options),
         classes=len(manifest.class_names),
@@ -79,9 +91,10 @@ def document(
         recommendation=recommendation.recommend(
             finished,
             pairs,
-            chance=_chance(made),
-            tested=sum(_tested(made)),
+            chance=_chance(made, several_labels=several),
+            tested=made.folds[0].tested if several else sum(_tested(made)),
             folds=len(made.folds) > 1,
+            judged_by=judged_by,
         ),
     )
 
@@ -96,7 +109,7 @@ def _curve_cells(made: Plan, options: Options) -> Iterator[tuple[str, int, Path]
                 yield method, shots, folder
 
 
-def said(made: Plan) -> dict[str, predictions.Predictions]:
+def said(made: Plan) -> dict[str, predictions.Predictions | predictions.LabelScores]:
     """What each method said of the test images, of its first seed; fold behind fold."""
     return {
         method: pooled.predictions([predictions.read(path) for path in folders[0]])
@@ -109,14 +122,16 @@ def _is_whole(folders: tuple[Path, ...]) -> bool:
     return all((path / predictions.FILE).is_file() for path in folders)
 
 
-def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> list[int]:
-    """The classes of test images that were trained on."""
-    return sorted(set(first.labels.tolist()) - set(held_out))
+def _chance(made: Plan, *, several_labels: bool) -> float:
+    """Accuracy of the most frequent trained class, on test images of trained classes.
 
-
-def _chance(made: Plan) -> float:
-    """Accuracy of the most frequent trained class, on test images of trained classes."""
+    With several labels per image the mean average precision of an order by chance: the mean share
+    of images that a class has.
+    """
     seen = _tested(made)
+    if several_labels:
+        shares = [count / made.folds[0].tested for count in seen if count]
+        return float(np.mean(shares)) if shares else 0.0
     return max(seen) / sum(seen) if any(seen) else 0.0
 
 
@@ -141,19 +156,29 @@ def _found(made: Plan, folders: list[tuple[Path, ...]], *, resamples: int) -> li
     ]
 
 
-def _right(made: Plan) -> dict[str, np.ndarray]:
-    """Whether each method is right about test images of seen classes, bool [seeds, n]."""
-    found = {}
-    for method, folders in made.folders.items():
-        whole = [
+def _pairs(made: Plan, *, several_labels: bool, resamples: int) -> list[dict[str, Any]]:
+    """How far the methods surely differ on test images of seen classes."""
+    runs = {
+        method: [
             pooled.predictions([predictions.read(path) for path in each])
             for each in folders
             if _is_whole(each)
         ]
-        if whole:
-            rows = ~np.isin(whole[0].labels, made.held_out)
-            found[method] = np.array([each.right[rows] for each in whole])
-    return found
+        for method, folders in made.folders.items()
+    }
+    runs = {method: seeds for method, seeds in runs.items() if seeds}
+    if several_labels and runs:
+        scores = cast("dict[str, list[predictions.LabelScores]]", runs)
+        labels = next(iter(scores.values()))[0].labels
+        answers = {
+            name: np.array([s.probabilities for s in seeds]) for name, seeds in scores.items()
+        }
+        return significance.pairs_by_precision(labels, answers, resamples=resamples)
+    right = {
+        method: np.array([said.right[said.outside(made.held_out)] for said in seeds])
+        for method, seeds in runs.items()
+    }
+    return significance.pairs(right, resamples=resamples)
 
 
 def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
@@ -162,7 +187,9 @@ def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
     return next((each["parts"] for each in whole if "parts" in each), None)
 
 
-def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str, Any]:
+def _row(
+    method: str, found: list[dict[str, Any]], jobs: list[Job], figures: Mapping[str, str]
+) -> dict[str, Any]:
     """One row of the table: means over seeds, their spread, cost and how to do it again."""
     row_of = METHODS[method]
     errors = [job.failure for job in jobs if job.failure]
@@ -178,7 +205,8 @@ def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str,
         "spread": {},
         "results": [each["model"] for each in found],
     }
-    for name, key in FIGURES.items():
+    row |= dict.fromkeys(FIGURES)
+    for name, key in figures.items():
         known = [value for each in found if (value := each["metrics"].get(key)) is not None]
         row[name] = float(np.mean(known)) if known else None
         row["spread"][name] = float(np.std(known, ddof=1)) if len(known) > 1 else None

@@ -28,6 +28,9 @@ FREE = ("features", *strategies.ELASTIC)  # options that may change in a run tha
 GOES_BACK = ("zero-shot", "text")  # heads of a model that knows all classes from the start
 
 
+SEVERAL_LABELS = "linear-probe"  # what `auto` is for a dual encoder and images with several classes
+
+
 def run(options: Options) -> Run | None:
     """Train, or fit on features, measure, write. None on all workers but the first.
 
@@ -87,6 +90,8 @@ def _fitted(
     options = options if asked.stock else _settled(options, data)
     if options.method == auto_method.TOWER and asked.method == "auto" and asked.wise_ft is None:
         options, extra["auto"] = _chosen(options, data, out=out, strategy=strategy, claim=claim)
+    elif asked.method == "auto" and options.method == SEVERAL_LABELS:
+        extra["auto"] = {"method": SEVERAL_LABELS, "why": "images have several classes each"}
     extra["method"] = STOCK if asked.stock else options.method
     if asked.stock:
         with strategy.scope():
@@ -104,8 +109,7 @@ def _fitted(
     measured, said = evaluation.measure(
         made, split=options.test, resamples=options.bootstrap, seed=options.seed
     )
-    if said is not None:
-        predictions.write(out, said)
+    predictions.write(out, said)
     document = output_files.write(
         out,
         made,
@@ -175,7 +179,7 @@ def _settled(options: Options, data: "Labelled") -> Options:
         if _kind(options.model) != "dual-encoder":
             method = "full"
         elif several:
-            method = "linear-probe"
+            method = SEVERAL_LABELS
         else:
             method, wise_ft = "paint", wise_ft or "choose"
     wise_ft = wise_ft or "no"
@@ -255,9 +259,10 @@ def _train(
     )
     if course.writes:
         claim()
-    if row.head == "probe" and not checkpoint_file.steps(out / CHECKPOINTS):
+    names = data.manifest.multi_label and "zero-shot" in (options.head, row.head)
+    if (names or row.head == "probe") and not checkpoint_file.steps(out / CHECKPOINTS):
         begun = time.perf_counter()
-        on_features.start_from_probe(made, options, out=out)
+        on_features.start_head(made, options, out=out)
         course.seconds += time.perf_counter() - begun
     print(
         f"{options.method}: {made.trained_parameters:,} of {made.model.count_params():,} "

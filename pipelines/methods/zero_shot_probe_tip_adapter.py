@@ -21,11 +21,33 @@ TEMPERATURES = (-6.0, 6.0)  # natural logarithms between which the best factor i
 
 def zero_shot(task: Task) -> Fitted:
     """Class names alone: cosines with their embeddings, times the logit scale."""
+    matrix = task.require_texts().T
+    weights, bias = matrix, np.zeros(matrix.shape[1], np.float32)
+    if task.train[1].ndim == 2:
+        weights, bias = label_head(task)
+    inside = list(task.seen)
     return Fitted(
-        lambda features: unit_rows.unit(features) @ task.require_texts().T,
+        lambda features: unit_rows.unit(features) @ weights + bias,
         0,
+        head=(weights[:, inside], bias[inside]),
+        unit_length=True,
         more={"templates": [*task.templates]},
     )
+
+
+def label_head(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Class names alone as a head for images with several labels: weights [e, c] and bias [c] on
+    features of unit length.
+
+    What an image has in common with all names speaks for none of them: the mean over classes is
+    taken off, as in CLIP Surgery (Li et al. 2023, arXiv:2304.05653). One factor and
+    one offset for all classes put the rest on the scale of logits of a label; see `label_scale`.
+    """
+    matrix = task.require_texts().T
+    matrix = matrix - matrix.mean(axis=1, keepdims=True)
+    features, labels = task.validation
+    factor, offset = label_scale(unit_rows.unit(features) @ matrix, labels)
+    return factor * matrix, np.full(matrix.shape[1], offset, np.float32)
 
 
 def transductive(task: Task) -> Fitted:
@@ -173,6 +195,32 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return -float(log_softmax(np.exp(logarithm) * scores, axis=1)[rows, labels].mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))
+
+
+def label_scale(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """The factor and the offset of logits [n, c] that give labels [n, c], 0 or 1, the lowest mean
+    cross-entropy; the factor is positive.
+
+    Platt 1999, "Probabilistic Outputs for Support Vector Machines", over all pairs of image and
+    class.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    middle, spread = float(logits.mean()), float(logits.std()) or 1.0
+    scores = (np.asarray(logits, np.float64) - middle) / spread
+
+    def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
+        factor = np.exp(found[0])
+        said = factor * scores + found[1]
+        error = expit(said) - labels
+        gradient = np.array([(error * scores).mean() * factor, error.mean()])
+        return float((np.logaddexp(0, said) - labels * said).mean()), gradient
+
+    bounds = [TEMPERATURES, (-20, 20)]
+    factor, offset = minimize(loss, np.zeros(2), jac=True, bounds=bounds, method="L-BFGS-B").x
+    factor = np.exp(factor) / spread
+    return float(factor), float(offset - factor * middle)
 
 
 def tip_adapter(task: Task) -> Fitted:

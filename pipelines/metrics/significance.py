@@ -1,8 +1,11 @@
 """Significance tests of the difference between two models on the same images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from pipelines.metrics import multilabel
 
 CONFIDENCE = 0.95
 
@@ -59,3 +62,60 @@ def pairs(
             p = mcnemar(right[a][0], right[b][0])
             found.append({"a": a, "b": b, **row, "p": p, "better": better})
     return found
+
+
+def pairs_by_precision(
+    labels: np.ndarray,
+    probabilities: dict[str, np.ndarray],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Returns the rows of `pairs` for images with several labels, by mean average precision.
+
+    Args:
+        labels: 0 or 1 [n, c]; probabilities: [seeds, n, c] of each method.
+        resamples: of the images, the same ones for all methods; seed: of the bootstrap.
+
+    `p` is twice the share of resamples on the rarer side of 0, at least one of them counted; 1
+    without resamples.
+    """
+    n, rng = len(labels), np.random.default_rng(seed)
+    counts = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(resamples)]
+    means = {
+        name: _mean_precisions(labels, several, [np.ones(n, int), *counts])
+        for name, several in probabilities.items()
+    }
+    tail, names, found = 100 * (1 - CONFIDENCE) / 2, list(means), []
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            whole, *draws = (means[a] - means[b]).tolist()
+            low, high = np.percentile(draws, [tail, 100 - tail]) if draws else (np.nan, np.nan)
+            sides = [sum(side * draw <= 0 for draw in draws) for side in (1, -1)]
+            found.append(
+                {
+                    "a": a,
+                    "b": b,
+                    "difference": whole,
+                    "low": float(low),
+                    "high": float(high),
+                    "p": min(2 * max(min(sides), 1) / len(draws), 1.0) if draws else 1.0,
+                    "better": a if low > 0 else b if high < 0 else None,
+                }
+            )
+    return found
+
+
+def _mean_precisions(
+    labels: np.ndarray, probabilities: np.ndarray, counts: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Mean average precision of resamples, given by how often each image is in them: means over
+    the runs of a method, float [resamples]."""
+    runs = [multilabel.weighted_average_precision(labels, each) for each in probabilities]
+    return np.array([np.mean([_mean_of_known(run(each)) for run in runs]) for each in counts])
+
+
+def _mean_of_known(precisions: np.ndarray) -> float:
+    """0 of a resample in which no image has a label."""
+    known = precisions[~np.isnan(precisions)]
+    return float(known.mean()) if len(known) else 0.0
