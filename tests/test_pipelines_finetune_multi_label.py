@@ -71,6 +71,12 @@ def test_training_from_the_class_names_begins_where_they_answer_labels(home):
     np.testing.assert_allclose(paint, names, atol=1e-3)
 
 
+def test_options_of_steps_are_of_no_use_to_a_method_without_any(home, capsys):
+    assert finetune(home, "steps", "--method", "auto", "--epochs", "3", "--flip") == 0
+    said = capsys.readouterr().out
+    assert "linear-probe learns in no steps: --epochs, --flip would change those alone." in said
+
+
 def test_methods_of_one_class_name_those_of_several(home, capsys):
     assert finetune(home, "no", "--method", "text-probe") == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
 from pipelines.methods.registry import METHODS, STOCK, taken_by
-from pipelines.runs import class_name_options, class_split, folder, results, resume_check, runtime
+from pipelines.runs import (
+    class_name_options,
+    class_split,
+    folder,
+    help_groups,
+    results,
+    resume_check,
+    runtime,
+)
 from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
@@ -88,6 +96,8 @@ def _fitted(
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
     options = options if asked.stock else _settled(options, data)
+    if options.method in METHODS and METHODS[options.method].fit is not None:
+        _say_unused(options)
     if options.method == auto_method.TOWER and asked.method == "auto" and asked.wise_ft is None:
         options, extra["auto"] = _chosen(options, data, out=out, strategy=strategy, claim=claim)
     elif asked.method == "auto" and options.method == SEVERAL_LABELS:
@@ -202,6 +212,18 @@ def _settled(options: Options, data: "Labelled") -> Options:
             f"got {method}, {METHODS[method].without_views}"
         )
     return dataclasses.replace(options, method=method, wise_ft=wise_ft)
+
+
+def _say_unused(options: Options) -> None:
+    """Print which options of a training are given to a method that learns in no steps."""
+    steps = {*help_groups.GROUPS["training"].split()} - {"class_weight", "seed"}
+    given = [
+        f"--{each.name.replace('_', '-')}"
+        for each in dataclasses.fields(options)
+        if each.name in steps and getattr(options, each.name) != each.default
+    ]
+    if given:
+        print(f"{options.method} learns in no steps: {', '.join(given)} would change those alone.")
 
 
 def _kind(name: str) -> str:
