@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 import tfrecords
 from pipelines.__main__ import main
-from pipelines.methods import zero_shot_probe_tip_adapter
+from pipelines.methods import several_labels
 from pipelines.runs import models, predictions
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 
@@ -28,14 +28,14 @@ def finetune(home, out, *more):
     return main(["finetune", *where, "--out", str(home / out), "--bootstrap", "10", *more])
 
 
-@pytest.mark.parametrize("given", ["auto", "linear-probe --views 2", "zero-shot"])
+@pytest.mark.parametrize("given", ["auto", "text-probe --views 2", "linear-probe", "zero-shot"])
 def test_a_method_on_features_is_a_classifier_of_several_labels(home, given, capsys):
     out = given.replace(" ", "")
     assert finetune(home, out, "--method", *given.split()) == 0
-    assert ("linear probe: C = " in capsys.readouterr().out) == (given != "zero-shot")
+    assert ("probe: C = " in capsys.readouterr().out) == (given != "zero-shot")
     found = json.loads((home / out / "results.json").read_text())
     assert found["multi_label"] and found["judged_by"] == "map" and found["images"] == 20
-    assert found.get("auto", {}).get("method") == ("linear-probe" if given == "auto" else None)
+    assert found.get("auto", {}).get("method") == ("text-probe" if given == "auto" else None)
     model = models.load(str(home / out))
     assert model.multi_label and model.class_names == [row["name"] for row in found["per_class"]]
     batches = tfrecords.load(home / "multi", "test", batch_size=20, **model.preprocessing)
@@ -54,11 +54,11 @@ def test_class_names_are_put_on_the_scale_of_labels():
     rng = np.random.default_rng(0)
     labels = (rng.random((80, 5)) < 0.2).astype(int)
     logits = 25 + 2 * rng.normal(size=labels.shape) + labels
-    factor, offset = zero_shot_probe_tip_adapter.label_scale(logits, labels)
+    factor, offset = several_labels.label_scale(logits, labels)
     wanted = LogisticRegression(C=np.inf).fit(logits.reshape(-1, 1), labels.ravel())
     assert factor == pytest.approx(wanted.coef_.item(), rel=0.01)
     assert expit(factor * logits + offset).mean() == pytest.approx(labels.mean(), rel=1e-3)
-    factor, _ = zero_shot_probe_tip_adapter.label_scale(-logits, labels)
+    factor, _ = several_labels.label_scale(-logits, labels)
     assert 0 < factor < 0.01  # worse than guessing is made guessing, not its opposite
 
 
@@ -74,11 +74,11 @@ def test_training_from_the_class_names_begins_where_they_answer_labels(home):
 def test_options_of_steps_are_of_no_use_to_a_method_without_any(home, capsys):
     assert finetune(home, "steps", "--method", "auto", "--epochs", "3", "--flip") == 0
     said = capsys.readouterr().out
-    assert "linear-probe learns in no steps: --epochs, --flip would change those alone." in said
+    assert "text-probe learns in no steps: --epochs, --flip would change those alone." in said
 
 
 def test_methods_of_one_class_name_those_of_several(home, capsys):
-    assert finetune(home, "no", "--method", "text-probe") == 2
+    assert finetune(home, "no", "--method", "gaussian") == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "text-probe takes one class per image" in error
-    assert "Expected one of zero-shot, linear-probe, full, " in error
+    assert "gaussian takes one class per image" in error
+    assert "Expected one of zero-shot, linear-probe, text-probe, full, " in error

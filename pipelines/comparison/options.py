@@ -69,6 +69,10 @@ class Options:
             answers cost.
         serving_seconds: to measure how fast each exported network answers, one image at a time
             and 32; 0 for not at all.
+        judge_by: top1, by which every image counts alike, or mean_per_class, by which every class
+            does, however few test images it has: the accuracy that is recommended by; without it
+            the one of the data set, top1 of images of one's own. Of several labels per image it is
+            the mean average precision.
         test: split that is measured.
         bootstrap: resamples for intervals and differences.
         dry_run: only say which methods would be run, and how long they are predicted to take.
@@ -105,6 +109,7 @@ class Options:
     micro_batch: int | None = None
     price: float | None = None
     serving_seconds: float = 1.0
+    judge_by: Literal["top1", "mean_per_class"] | None = None
     test: str = "test"
     bootstrap: int = 1000
     dry_run: bool = False
@@ -128,7 +133,18 @@ RANGES = {
     "[1, 20]": ("folds",),
 }
 
-FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
+FREE = (
+    *("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run"),
+    "judge_by",
+)
+
+
+def judge(options: Options, manifest: "Manifest") -> str:
+    """The metric that methods are recommended by."""
+    if manifest.multi_label:
+        return "map"
+    own = manifest.metric if manifest.metric == "mean_per_class" else "top1"
+    return options.judge_by or own
 
 
 def check_records(options: Options, manifest: "Manifest") -> None:
@@ -162,8 +178,10 @@ def _keep_several_labels(options: Options, manifest: "Manifest") -> None:
             f"--shots: {several}, of which nothing learns from a few of each class; expected to be "
             "left out"
         )
-    if options.class_weight:
-        raise ValueError(f"--class-weight: {several}; expected a set whose images have one")
+    for name in ("class_weight", "judge_by"):
+        if getattr(options, name):
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag}: {several}; expected a set whose images have one")
 
 
 def _every(options: Options) -> list[str]:

@@ -186,7 +186,10 @@ def page(
 
 
 def _shares(document: dict[str, Any]) -> dict[str, str]:
-    return SHARES_OF_LABELS if document.get("multi_label") else SHARES
+    if document.get("multi_label"):
+        return SHARES_OF_LABELS
+    every_class = document["judged_by"] == "mean_per_class"
+    return {**SHARES, "seen": "Seen, per class"} if every_class else SHARES
 
 
 def _heading(name: str) -> str:

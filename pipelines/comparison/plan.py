@@ -15,7 +15,7 @@ from pipelines.comparison.comparison_settings import About
 from pipelines.comparison.folds import Fold
 from pipelines.comparison.fork_server import Call, Outcome
 from pipelines.comparison.job_definitions import FAILED, LOG, Job
-from pipelines.comparison.options import Options
+from pipelines.comparison.options import Options, judge
 from pipelines.comparison.progress_display import Display
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
@@ -286,14 +286,24 @@ def _of_the_classes(
             f"{chosen_by} images to choose by: what a method chooses by them (a strength, how far "
             "to go back) is partly luck; --validation takes a larger share."
         )
-    said = unbalanced(seen, manifest, weighted=bool(options.class_weight))
-    if said and not manifest.multi_label:  # there the figure is a mean over classes anyway
+    said = unbalanced(
+        seen,
+        manifest,
+        weighted=bool(options.class_weight),
+        by_class=judge(options, manifest) != "top1",
+    )
+    if said and not manifest.multi_label:  # whose figure is a mean over classes anyway
         found.append(said)
     return found
 
 
-def unbalanced(counts: Mapping[int, int], manifest: Manifest, *, weighted: bool) -> str:
-    """A remark where the classes' numbers of training images differ by more than 5 : 1."""
+def unbalanced(
+    counts: Mapping[int, int], manifest: Manifest, *, weighted: bool, by_class: bool = False
+) -> str:
+    """A remark where the classes' numbers of training images differ by more than 5 : 1.
+
+    weighted: whether methods count every class alike; by_class: whether the recommendation does.
+    """
     some = {label: count for label, count in counts.items() if count}
     if not some:
         return ""
@@ -301,8 +311,12 @@ def unbalanced(counts: Mapping[int, int], manifest: Manifest, *, weighted: bool)
     if some[common] <= UNBALANCED * some[rare]:
         return ""
     names = manifest.spoken_names
+    advice = {
+        "--judge-by mean_per_class recommends by a figure that counts every class alike": by_class,
+        "--class-weight 1 trains so": weighted,
+    }
+    left = ", ".join(each for each, done in advice.items() if not done)
     return (
         f"Classes differ by more than {UNBALANCED} : 1 ({names[common]} has {some[common]:,} "
-        f"training images, {names[rare]} {some[rare]:,}): look at the macro figures, which count "
-        f"every class alike{'' if weighted else ', and try --class-weight 1'}."
+        f"training images, {names[rare]} {some[rare]:,}){': ' if left else ''}{left}."
     )

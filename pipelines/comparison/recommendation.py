@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-#: A method is as good as another unless the images say that it is not; of equals the cheaper one
-#: is recommended. A larger loss on held-out classes is reported beside the gain.
+#: A method is as good as another unless the images say that it is not; of equals a cheap one is
+#: recommended. A larger loss on held-out classes is reported beside the gain.
 NOTABLE_LOSS = 0.01
 
 #: What the figures of a row are shares of, by the metric: of the answer, and of "the best, X, ...".
@@ -14,12 +14,21 @@ SAID = {
         "best": "is right for",
         "guessing": "always saying one class is right for",
     },
+    "mean_per_class": {
+        "figure": "% mean per-class accuracy on your classes",
+        "best": "has a mean per-class accuracy of",
+        "guessing": "always saying one class has",
+    },
     "map": {
         "figure": "% mean average precision on your classes",
         "best": "has a mean average precision of",
         "guessing": "an order by chance has",
     },
 }
+
+#: Of methods that train at most so many times as long as the cheapest, or so many seconds longer,
+#: none is cheaper than another.
+AS_CHEAP, SECONDS = 2.0, 10.0
 
 #: What a row says of classes never seen, and in words: a method keeps them where it keeps both.
 OF_NEW = {"unseen": "new ones", "unseen_among_all": "new ones among all classes"}
@@ -39,9 +48,9 @@ def recommend(
     """The method to use, what it is compared with, and the answer in words.
 
     Of the methods that are surely better than guessing and that the best of these does not beat
-    significantly on the classes trained on, the cheapest to train; where classes are held out,
-    among those of them that lose at most `NOTABLE_LOSS` on these against zero-shot, both among
-    themselves and among all classes, if there is one. None where none is surely better than
+    significantly on the classes trained on, the most accurate of the cheapest to train; where
+    classes are held out, among those of them that lose at most `NOTABLE_LOSS` on these against
+    zero-shot, both among themselves and among all classes, if there is one. None where none is surely better than
     guessing; the answer then says how many test images it would take.
 
     Args:
@@ -52,7 +61,7 @@ def recommend(
             order of the images by chance.
         tested: test images of the classes trained on.
         folds: whether every image is tested already.
-        judged_by: what `seen` is, "top1" or "map".
+        judged_by: what `seen` is, one of `SAID`.
 
     Returns:
         `method`, `runner_up` or None, `answer`, and `keeps`: whether it keeps what was known.
@@ -74,7 +83,7 @@ def recommend(
     equal = [row for row in sure if row["method"] not in beaten]
     known = next((row for row in rows if row["method"] == "zero-shot"), {})
     keeping = [row for row in equal if (lost := _lost(row, known)) and lost[1] <= NOTABLE_LOSS]
-    chosen = min(keeping or equal, key=lambda row: (row["seconds"], -row["seen"]))
+    chosen = max(_cheapest(keeping or equal), key=lambda row: (row["seen"], -row["seconds"]))
     others = [row for row in rows if row is not chosen]
     runner_up = max(others, key=lambda row: row["seen"], default=None)
     return {
@@ -83,6 +92,11 @@ def recommend(
         "keeps": bool(keeping) if _lost(known, known) else None,
         "answer": _words(chosen, runner_up, SAID[judged_by]["figure"], pairs, known=known),
     }
+
+
+def _cheapest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    least = min(row["seconds"] for row in rows)
+    return [row for row in rows if row["seconds"] <= max(AS_CHEAP * least, least + SECONDS)]
 
 
 def _lost(row: dict[str, Any], known: dict[str, Any]) -> tuple[str, float] | None:

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from pipelines.comparison import job_definitions, learning_curve, pooled, recommendation
 from pipelines.comparison.job_definitions import Job
-from pipelines.comparison.options import Options
+from pipelines.comparison.options import Options, judge
 from pipelines.comparison.plan import Plan
 from pipelines.costs import training_costs
 from pipelines.methods.registry import METHODS
-from pipelines.metrics import significance
+from pipelines.metrics import classification, multilabel, significance
 from pipelines.runs import class_name_options, predictions, results
 from tfrecords import Manifest
 
@@ -52,9 +52,8 @@ def document(
         method: _found(made, folders, resamples=options.bootstrap)
         for method, folders in made.folders.items()
     }
-    several = manifest.multi_label
-    figures = FIGURES_OF_LABELS if several else FIGURES
-    judged_by = figures["seen"]
+    several, judged_by = manifest.multi_label, judge(options, manifest)
+    figures = FIGURES_OF_LABELS if several else {**FIGURES, "seen": judged_by}
     rows = [
         _row(method, each, made.job_of[method], figures)
         | _prices(each, deployed.get(method), price=options.price)
@@ -62,7 +61,7 @@ def document(
     ]
     finished = [row for row in rows if row["seen"] is not None]
     _rate_costs(rows, found)
-    pairs = _pairs(made, several_labels=several, resamples=options.bootstrap)
+    pairs = _pairs(made, judged_by=judged_by, resamples=options.bootstrap)
     return results.document(
         {
             "metrics": {row["method"]: row["seen"] for row in finished},
@@ -85,13 +84,13 @@ def document(
         rows=rows,
         pairs=pairs,
         folds=len(made.folds),
-        curves=learning_curve.curves(_curve_cells(made, options)),
+        curves=learning_curve.curves(_curve_cells(made, options), judged_by),
         left_out=dict(made.left_out),
         remarks=list(made.remarks),
         recommendation=recommendation.recommend(
             finished,
             pairs,
-            chance=_chance(made, several_labels=several),
+            chance=_chance(made, judged_by),
             tested=made.folds[0].tested if several else sum(_tested(made)),
             folds=len(made.folds) > 1,
             judged_by=judged_by,
@@ -122,17 +121,18 @@ def _is_whole(folders: tuple[Path, ...]) -> bool:
     return all((path / predictions.FILE).is_file() for path in folders)
 
 
-def _chance(made: Plan, *, several_labels: bool) -> float:
-    """Accuracy of the most frequent trained class, on test images of trained classes.
+def _chance(made: Plan, judged_by: str) -> float:
+    """What guessing reaches on test images of trained classes.
 
-    With several labels per image the mean average precision of an order by chance: the mean share
-    of images that a class has.
+    The accuracy of always saying the most frequent class, alone or as a mean over classes, or the
+    mean average precision of an order by chance: the mean share of images that a class has.
     """
-    seen = _tested(made)
-    if several_labels:
-        shares = [count / made.folds[0].tested for count in seen if count]
-        return float(np.mean(shares)) if shares else 0.0
-    return max(seen) / sum(seen) if any(seen) else 0.0
+    seen = [count for count in _tested(made) if count]
+    if not seen:
+        return 0.0
+    if judged_by == "map":
+        return float(np.mean(seen)) / made.folds[0].tested
+    return 1 / len(seen) if judged_by == "mean_per_class" else max(seen) / sum(seen)
 
 
 def _tested(made: Plan) -> list[int]:
@@ -156,7 +156,7 @@ def _found(made: Plan, folders: list[tuple[Path, ...]], *, resamples: int) -> li
     ]
 
 
-def _pairs(made: Plan, *, several_labels: bool, resamples: int) -> list[dict[str, Any]]:
+def _pairs(made: Plan, *, judged_by: str, resamples: int) -> list[dict[str, Any]]:
     """How far the methods surely differ on test images of seen classes."""
     runs = {
         method: [
@@ -167,18 +167,27 @@ def _pairs(made: Plan, *, several_labels: bool, resamples: int) -> list[dict[str
         for method, folders in made.folders.items()
     }
     runs = {method: seeds for method, seeds in runs.items() if seeds}
-    if several_labels and runs:
-        scores = cast("dict[str, list[predictions.LabelScores]]", runs)
-        labels = next(iter(scores.values()))[0].labels
-        answers = {
-            name: np.array([s.probabilities for s in seeds]) for name, seeds in scores.items()
+    if judged_by == "top1":
+        right = {
+            method: np.array([said.right[said.outside(made.held_out)] for said in seeds])
+            for method, seeds in runs.items()
         }
-        return significance.pairs_by_precision(labels, answers, resamples=resamples)
-    right = {
-        method: np.array([said.right[said.outside(made.held_out)] for said in seeds])
-        for method, seeds in runs.items()
+        return significance.pairs(right, resamples=resamples)
+    figures = {
+        method: [_figure(said, made.held_out) for said in seeds] for method, seeds in runs.items()
     }
-    return significance.pairs(right, resamples=resamples)
+    images = max((int(seeds[0].outside(made.held_out).sum()) for seeds in runs.values()), default=0)
+    return significance.pairs_by(figures, images, resamples=resamples)
+
+
+def _figure(
+    said: predictions.Predictions | predictions.LabelScores, held_out: tuple[int, ...]
+) -> significance.Figure:
+    """What a run is judged by, of how often each image is counted, where that is no accuracy."""
+    if isinstance(said, predictions.LabelScores):
+        return multilabel.mean_average_precision(said.labels, said.probabilities)
+    rows = said.outside(held_out)
+    return classification.mean_per_class(said.labels[rows], said.right[rows])
 
 
 def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:

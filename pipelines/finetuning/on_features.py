@@ -13,7 +13,7 @@ import dual_encoder
 from pipelines.finetuning import model as finetuning_model
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.model import Adapted
-from pipelines.methods import zero_shot_probe_tip_adapter
+from pipelines.methods import several_labels, zero_shot_probe_tip_adapter
 from pipelines.methods.few_shot_task import Rows, Task
 from pipelines.methods.method import Fitted
 from pipelines.methods.registry import METHODS
@@ -103,7 +103,7 @@ def start_head(made: Adapted, options: "Options", *, out: Path) -> None:
         weights, bias = found.weights, found.bias
     else:
         task = dataclasses.replace(task, model=made.source)
-        weights, bias = zero_shot_probe_tip_adapter.label_head(task)
+        weights, bias = several_labels.label_head(task)
     made.model.head.kernel.assign(weights)
     made.model.head.bias.assign(bias)
 

@@ -36,7 +36,7 @@ FREE = ("features", *strategies.ELASTIC)  # options that may change in a run tha
 GOES_BACK = ("zero-shot", "text")  # heads of a model that knows all classes from the start
 
 
-SEVERAL_LABELS = "linear-probe"  # what `auto` is for a dual encoder and images with several classes
+SEVERAL_LABELS = "text-probe"  # what `auto` is for a dual encoder and images with several classes
 
 
 def run(options: Options) -> Run | None:

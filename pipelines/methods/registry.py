@@ -76,7 +76,8 @@ _ROWS = (
         rows_for_new_names=True,
         passes=0.1,
         takes_views=True,
-        fit=feature_methods.method("text-probe"),
+        takes_several_labels=True,
+        fit=feature_methods.text_probe,
     ),
     Method(
         "gaussian",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from duet import unit_rows
-from pipelines.methods import training_loop
+from pipelines.methods import several_labels, training_loop
 from pipelines.methods.few_shot_task import Task
 from pipelines.methods.method import Fitted
 
@@ -21,33 +21,16 @@ TEMPERATURES = (-6.0, 6.0)  # natural logarithms between which the best factor i
 
 def zero_shot(task: Task) -> Fitted:
     """Class names alone: cosines with their embeddings, times the logit scale."""
+    if task.several_labels:
+        return several_labels.zero_shot(task)
     matrix = task.require_texts().T
-    weights, bias = matrix, np.zeros(matrix.shape[1], np.float32)
-    if task.train[1].ndim == 2:
-        weights, bias = label_head(task)
-    inside = list(task.seen)
     return Fitted(
-        lambda features: unit_rows.unit(features) @ weights + bias,
+        lambda features: unit_rows.unit(features) @ matrix,
         0,
-        head=(weights[:, inside], bias[inside]),
+        head=(matrix[:, list(task.seen)], np.zeros(len(task.seen), np.float32)),
         unit_length=True,
         more={"templates": [*task.templates]},
     )
-
-
-def label_head(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Class names alone as a head for images with several labels: weights [e, c] and bias [c] on
-    features of unit length.
-
-    What an image has in common with all names speaks for none of them: the mean over classes is
-    taken off, as in CLIP Surgery (Li et al. 2023, arXiv:2304.05653). One factor and
-    one offset for all classes put the rest on the scale of logits of a label; see `label_scale`.
-    """
-    matrix = task.require_texts().T
-    matrix = matrix - matrix.mean(axis=1, keepdims=True)
-    features, labels = task.validation
-    factor, offset = label_scale(unit_rows.unit(features) @ matrix, labels)
-    return factor * matrix, np.full(matrix.shape[1], offset, np.float32)
 
 
 def transductive(task: Task) -> Fitted:
@@ -102,8 +85,8 @@ def linear_probe(task: Task) -> Fitted:
     Both kinds of logits are multiplied by the factor of the lowest cross-entropy on validation, so
     that they are on one scale.
     """
-    if task.train[1].ndim == 2:
-        return _multi_label_probe(task)
+    if task.several_labels:
+        return several_labels.linear_probe(task)
     found = probe_of(task)
     features, labels = task.validation
     factor = temperature(found.logits(features), labels)
@@ -119,22 +102,6 @@ def linear_probe(task: Task) -> Fitted:
 
     more = {"strength": found.strength}
     return Fitted(logits, weights.size + bias.size, head=(weights, bias), more=more)
-
-
-def _multi_label_probe(task: Task) -> Fitted:
-    from classifiers import multi_label_probe
-
-    found = multi_label_probe.fit(*task.stacked, validation=task.validation)
-    print(
-        f"linear probe: C = {found.strength:g}, cross-entropy {found.losses[found.strength]:.3f} "
-        "a label on validation"
-    )
-    return Fitted(
-        lambda features: task.among_all(found.logits(features), features),
-        found.weights.size + found.bias.size,
-        head=(found.weights, found.bias),
-        more={"strength": found.strength},
-    )
 
 
 def _probe_offset(task: Task, strength: float, *, factor: float, text_factor: float) -> float:
@@ -195,32 +162,6 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return -float(log_softmax(np.exp(logarithm) * scores, axis=1)[rows, labels].mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))
-
-
-def label_scale(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """The factor and the offset of logits [n, c] that give labels [n, c], 0 or 1, the lowest mean
-    cross-entropy; the factor is positive.
-
-    Platt 1999, "Probabilistic Outputs for Support Vector Machines", over all pairs of image and
-    class.
-    """
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
-    middle, spread = float(logits.mean()), float(logits.std()) or 1.0
-    scores = (np.asarray(logits, np.float64) - middle) / spread
-
-    def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
-        factor = np.exp(found[0])
-        said = factor * scores + found[1]
-        error = expit(said) - labels
-        gradient = np.array([(error * scores).mean() * factor, error.mean()])
-        return float((np.logaddexp(0, said) - labels * said).mean()), gradient
-
-    bounds = [TEMPERATURES, (-20, 20)]
-    factor, offset = minimize(loss, np.zeros(2), jac=True, bounds=bounds, method="L-BFGS-B").x
-    factor = np.exp(factor) / spread
-    return float(factor), float(offset - factor * middle)
 
 
 def tip_adapter(task: Task) -> Fitted:

@@ -226,6 +226,20 @@ def weighted_summary(
     return figures
 
 
+def mean_average_precision(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> Callable[[np.ndarray], float]:
+    """Returns a function from image counts [n] to `map`; 0 of counts without a label."""
+    precisions = weighted_average_precision(labels, probabilities)
+
+    def figure(counts: np.ndarray) -> float:
+        found = precisions(counts)
+        known = found[~np.isnan(found)]
+        return float(known.mean()) if len(known) else 0.0
+
+    return figure
+
+
 def weighted_average_precision(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:

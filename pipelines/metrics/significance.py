@@ -1,13 +1,14 @@
 """Significance tests of the difference between two models on the same images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from pipelines.metrics import multilabel
-
 CONFIDENCE = 0.95
+
+#: From how often each image is counted, int [n], to a figure of all.
+Figure = Callable[[np.ndarray], float]
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
@@ -64,58 +65,45 @@ def pairs(
     return found
 
 
-def pairs_by_precision(
-    labels: np.ndarray,
-    probabilities: dict[str, np.ndarray],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
+def pairs_by(
+    figures: Mapping[str, Sequence[Figure]], n: int, *, resamples: int = 1000, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Returns the rows of `pairs` for images with several labels, by mean average precision.
+    """Returns the rows of `pairs` by another figure than accuracy.
 
     Args:
-        labels: 0 or 1 [n, c]; probabilities: [seeds, n, c] of each method.
-        resamples: of the images, the same ones for all methods; seed: of the bootstrap.
+        figures: of each method one of each seed.
+        n: images, which are resampled alike for all methods.
+        resamples: how often; seed: of the bootstrap.
 
     `p` is twice the share of resamples on the rarer side of 0, at least one of them counted; 1
     without resamples.
     """
-    n, rng = len(labels), np.random.default_rng(seed)
-    counts = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(resamples)]
+    rng = np.random.default_rng(seed)
+    drawn = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(resamples)]
+    counts = [np.ones(n, int), *drawn]
     means = {
-        name: _mean_precisions(labels, several, [np.ones(n, int), *counts])
-        for name, several in probabilities.items()
+        name: np.mean([[figure(each) for each in counts] for figure in several], axis=0)
+        for name, several in figures.items()
     }
-    tail, names, found = 100 * (1 - CONFIDENCE) / 2, list(means), []
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            whole, *draws = (means[a] - means[b]).tolist()
-            low, high = np.percentile(draws, [tail, 100 - tail]) if draws else (np.nan, np.nan)
-            sides = [sum(side * draw <= 0 for draw in draws) for side in (1, -1)]
-            found.append(
-                {
-                    "a": a,
-                    "b": b,
-                    "difference": whole,
-                    "low": float(low),
-                    "high": float(high),
-                    "p": min(2 * max(min(sides), 1) / len(draws), 1.0) if draws else 1.0,
-                    "better": a if low > 0 else b if high < 0 else None,
-                }
-            )
-    return found
+    names = list(means)
+    return [
+        {"a": a, "b": b, **_difference(a, b, means[a] - means[b])}
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+    ]
 
 
-def _mean_precisions(
-    labels: np.ndarray, probabilities: np.ndarray, counts: Sequence[np.ndarray]
-) -> np.ndarray:
-    """Mean average precision of resamples, given by how often each image is in them: means over
-    the runs of a method, float [resamples]."""
-    runs = [multilabel.weighted_average_precision(labels, each) for each in probabilities]
-    return np.array([np.mean([_mean_of_known(run(each)) for run in runs]) for each in counts])
-
-
-def _mean_of_known(precisions: np.ndarray) -> float:
-    """0 of a resample in which no image has a label."""
-    known = precisions[~np.isnan(precisions)]
-    return float(known.mean()) if len(known) else 0.0
+def _difference(a: str, b: str, gains: np.ndarray) -> dict[str, Any]:
+    """Of the gain of all images, and those of resamples behind it."""
+    whole, draws, tail = float(gains[0]), gains[1:], 100 * (1 - CONFIDENCE) / 2
+    if not len(draws):
+        return {"difference": whole, "low": np.nan, "high": np.nan, "p": 1.0, "better": None}
+    low, high = (float(end) for end in np.percentile(draws, [tail, 100 - tail]))
+    rarer = min((draws <= 0).sum(), (draws >= 0).sum())
+    return {
+        "difference": whole,
+        "low": low,
+        "high": high,
+        "p": min(2 * max(int(rarer), 1) / len(draws), 1.0),
+        "better": a if low > 0 else b if high < 0 else None,
+    }
