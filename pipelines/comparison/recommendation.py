@@ -50,8 +50,8 @@ def recommend(
     Of the methods that are surely better than guessing and that the best of these does not beat
     significantly on the classes trained on, the most accurate of the cheapest to train; where
     classes are held out, among those of them that lose at most `NOTABLE_LOSS` on these against
-    zero-shot, both among themselves and among all classes, if there is one. None where none is surely better than
-    guessing; the answer then says how many test images it would take.
+    zero-shot, both among themselves and among all classes, if there is one. None where none is
+    surely better than guessing; the answer then says how many test images it would take.
 
     Args:
         rows: of the table, those that failed left out; `method`, `seen`, `unseen`,
