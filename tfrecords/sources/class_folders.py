@@ -18,12 +18,21 @@ from tfrecords.sources.base import (
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.walk import said, walk
 
-
 # Folders of images, and of what is drawn or written about each of them, as sets for detection and
 # segmentation have them side by side.
-_IMAGES = frozenset("image images img imgs jpegimages".split())
+_IMAGES = frozenset(["image", "images", "img", "imgs", "jpegimages"])
 _ABOUT_IMAGES = frozenset(
-    "annotation annotations gt label labels mask masks segmentationclass segmentationobject".split()
+    [
+        "annotation",
+        "annotations",
+        "gt",
+        "label",
+        "labels",
+        "mask",
+        "masks",
+        "segmentationclass",
+        "segmentationobject",
+    ]
 )
 
 
