@@ -22,19 +22,11 @@ from tfrecords.sources.walk import said, walk
 # segmentation have them side by side.
 _IMAGES = frozenset(["image", "images", "img", "imgs", "jpegimages"])
 _ABOUT_IMAGES = frozenset(
-    [
-        "annotation",
-        "annotations",
-        "gt",
-        "label",
-        "labels",
-        "mask",
-        "masks",
-        "segmentationclass",
-        "segmentationobject",
-    ]
+    (
+        *("annotation", "annotations", "gt", "label", "labels", "mask", "masks"),
+        *("segmentationclass", "segmentationobject"),
+    )
 )
-
 
 _TABLES = frozenset((".csv", ".tsv", ".json", ".jsonl"))
 
