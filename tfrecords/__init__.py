@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import image_ids as image_ids
     from tfrecords.selection import labels as labels
-    from tfrecords.sources.table import read_table as read_table
+    from tfrecords.sources.table_parsing import read_table as read_table
     from tfrecords.text_files import read_lines as read_lines
     from tfrecords.verification import naming_damage as naming_damage
     from tfrecords.verification import verify as verify
@@ -58,7 +58,7 @@ _LAZY = {
     "read_image": "graph_image_ops",
     "read_images": "image_file_batches",
     "read_lines": "text_files",
-    "read_table": "sources.table",
+    "read_table": "sources.table_parsing",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
     "thumbnail": "image_reencoding",

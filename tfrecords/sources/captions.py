@@ -20,16 +20,8 @@ from tfrecords.sources.base import (
     split_name,
 )
 from tfrecords.sources.image_path_resolution import on_disk
-from tfrecords.sources.table import (
-    ENDINGS,
-    Row,
-    Table,
-    in_rows,
-    is_json_lines,
-    of_document,
-    read_table,
-    texts,
-)
+from tfrecords.sources.table import Row, Table, in_rows, texts
+from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
 from tfrecords.text_files import parse_json, read_lines, read_text
 
 # A split name as a word or before a year, as in captions_val2017.json.

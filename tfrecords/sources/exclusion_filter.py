@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfrecords.non_utf8_names import escaped
 from tfrecords.sources.base import Source, few, split_name
-from tfrecords.sources.table import read_table
+from tfrecords.sources.table_parsing import read_table
 from tfrecords.sources.wrappers import Excluded
 
 

@@ -22,7 +22,8 @@ from tfrecords.sources.base import (
     require_files,
 )
 from tfrecords.sources.image_path_resolution import on_disk, unnamed
-from tfrecords.sources.table import Table, as_list, in_rows, read_table
+from tfrecords.sources.table import Table, as_list, in_rows
+from tfrecords.sources.table_parsing import read_table
 
 BETWEEN = "|"  # separates the labels of one image
 
@@ -44,7 +45,7 @@ def labels(
     label_column: str | None = None,
     test_share: float | None = None,
 ) -> FileSource:
-    """Read a table with one row per image: CSV, TSV, JSON or JSON Lines (see `table.read_table`).
+    """Read a table with one row per image: CSV, TSV, JSON or JSON Lines (see `read_table`).
 
     Column `file` (or filename, image, id and so on) is the image, with or without .jpg or .png.
     Either column `label` (or class, category) holds its class or classes, separated by `|`, and

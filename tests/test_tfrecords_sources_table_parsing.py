@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tfrecords import sources
-from tfrecords.sources.table import read_table
+from tfrecords.sources.table_parsing import read_table
 
 
 @pytest.fixture
