@@ -7,12 +7,16 @@ import shutil
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
+from pipelines.fewshot import options as fewshot_options
+from pipelines.fewshot import plots as fewshot_plots
 from pipelines.fewshot import report as fewshot_report
+from pipelines.methods.registry import METHODS
 from pipelines.training import resumable_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
@@ -240,3 +244,16 @@ def test_a_method_that_cannot_name_unlearnt_classes_is_not_shown_as_the_best():
     coop = {"method": "coop", "top1": {"mean": 0.8}, "harmonic_mean": {"mean": 0.7}}
     assert fewshot_report.best_of([probe, coop])["method"] == "coop"
     assert fewshot_report.best_of([probe])["method"] == "linear-probe"
+
+
+def test_all_methods_are_plotted_each_by_its_name(monkeypatch):
+    figure = Figure()
+    monkeypatch.setattr(fewshot_plots, "png", lambda draw, size: draw(figure))
+    rows = [
+        {"model": "m", "method": name, "shots": shots, "top1": {"mean": 0.5, "deviation": None}}
+        for name in fewshot_options.METHODS
+        for shots in ((1, 2) if METHODS[name].learns else (0,))
+    ]
+    fewshot_plots.few_shot(rows, ("top1",))
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert sorted(labels) == sorted(fewshot_options.METHODS)
