@@ -24,7 +24,7 @@ import tfrecords
 from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata, onnx_openvino
+from pipelines.deployment import litert, litert_metadata, load_classifier, onnx_openvino
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 from tfrecords.sources.shapes.source import CLASS_NAMES, ShapesSource
 
@@ -143,6 +143,12 @@ def test_a_format_whose_packages_are_missing_names_the_extra(home, tmp_path, mon
     assert capsys.readouterr().err == (
         "error: onnx needs there_is_no_such_package: pip install 'duet-vision-language[onnx]'\n"
     )
+
+
+def test_records_without_classes_give_a_dual_encoder_no_names(home):
+    captions = SimpleNamespace(spoken_names=(), prompt_templates=("a {}",))
+    with pytest.raises(ValueError, match="--class-names: .* reads class names; expected names, or"):
+        load_classifier.load(str(home / "dual.keras"), manifest=captions)
 
 
 def test_litert_says_what_the_keras_model_says(home, lite):

@@ -17,6 +17,7 @@ from pipelines.fewshot import options as fewshot_options
 from pipelines.fewshot import plots as fewshot_plots
 from pipelines.fewshot import report as fewshot_report
 from pipelines.methods.registry import METHODS
+from pipelines.prediction import resolve_model
 from pipelines.training import resumable_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
@@ -139,6 +140,23 @@ def test_evaluate_takes_the_prompts(home, grid, capsys):
     found, cell = results(out), results(prompts.parent)
     assert found["metrics"]["top1"] == pytest.approx(cell["metrics"]["top1"], abs=0.05)
     assert found["protocol"] == "learnt prompts" and found["templates"] == ["[2 vectors] {}."]
+
+
+def test_a_whole_grid_stands_for_its_prompts(grid, tmp_path):
+    """Of which it has one, or else what to name in its place is said."""
+    shutil.copytree(grid, tmp_path / "grid")
+    first, *others = sorted((tmp_path / "grid").glob("cells/**/prompts.safetensors"))
+    for path in others:
+        path.unlink()
+    asked = resolve_model.Source(str(tmp_path / "grid"))
+    found = resolve_model.find(asked)
+    assert (found.model, found.prompts) == ("shapes-tiny", str(first))
+    first.unlink()
+    with pytest.raises(ValueError, match=r"no learnt prompts; expected a run of coop, .*zero-shot"):
+        resolve_model.find(asked)
+    others = [path.parent for path in (tmp_path / "grid").glob("cells/**/tip-adapter-f/**/res*")]
+    with pytest.raises(ValueError, match="one of coop, kgcoop, cocoop or zero-shot"):
+        resolve_model.find(resolve_model.Source(str(others[0])))
 
 
 def test_prompts_are_measured_on_other_classes(home, grid, capsys):
