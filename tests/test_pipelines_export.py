@@ -147,7 +147,9 @@ def test_a_format_whose_packages_are_missing_names_the_extra(home, tmp_path, mon
 
 def test_records_without_classes_give_a_dual_encoder_no_names(home):
     captions = SimpleNamespace(spoken_names=(), prompt_templates=("a {}",))
-    with pytest.raises(ValueError, match="--class-names: .* reads class names; expected names, or"):
+    with pytest.raises(
+        ValueError, match=r"--class-names: .* reads class names; expected names, or"
+    ):
         load_classifier.load(str(home / "dual.keras"), manifest=captions)
 
 
