@@ -153,6 +153,24 @@ def test_records_without_classes_give_a_dual_encoder_no_names(home):
         load_classifier.load(str(home / "dual.keras"), manifest=captions)
 
 
+def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(home / "dual.keras", run / "model.keras")
+    document = {"schema": 2, "command": "finetune", "per_class": [{"name": "red star"}]}
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    given = []
+
+    def stop(*_, results, **__):
+        given.append(results)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(deployment_export, "export", stop)
+    for names in (("red star", "blue ring"), ("circle", "blue ring")):
+        assert export(home, tmp_path / "out", "--class-names", *names, model=run) == 1
+    assert given == [document, None]
+
+
 def test_litert_says_what_the_keras_model_says(home, lite):
     data = (lite / "model.tflite").read_bytes()
     classifier = keras.saving.load_model(home / "classifier.keras")
@@ -332,9 +350,10 @@ def test_int8_says_what_it_loses(home, tmp_path, capsys):
 def test_int8_in_onnx_says_what_it_loses_and_predicts(format, home, tmp_path):
     for package in onnx_openvino.NEEDS[format]:
         pytest.importorskip(package)
-    given = ("--data", home / "records", "--int8", "--calibration-images", "4")
+    given = ("--data", home / "records", "--int8", "--calibration-images", "9")
     assert export(home, tmp_path / "out", *given, format=format) == 0
     found = json.loads((tmp_path / "out" / "export.json").read_text())["int8"]
+    assert found["calibration_images"] == 6  # all there are
     examples = list(tfrecords.examples(home / "records", "test"))
     predictor = prediction.load(str(tmp_path / "out"))
     pixels = np.stack(
