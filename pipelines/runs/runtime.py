@@ -114,7 +114,15 @@ def import_tensorflow() -> None:
     away while the import lasts. What goes wrong is still raised as an exception. `LEFT_OUT` is not
     imported with it; code that needs it imports it afterwards. What was imported is not looked
     through for garbage, nor is the process as often as by default.
+
+    Raises:
+        ValueError: KERAS_BACKEND asks for another backend. That of keras.json does not count.
     """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise ValueError(
+            f"KERAS_BACKEND: expected tensorflow, on which all commands work; got {backend}"
+        )
     if "tensorflow" in sys.modules:
         return
     gc.disable()
