@@ -48,7 +48,7 @@ def test_garbage_is_looked_for_less_often_once_tensorflow_is_imported(frozen):
 
 def test_another_backend_is_refused_where_it_was_asked_for(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with pytest.raises(ValueError, match="KERAS_BACKEND: expected tensorflow, .*; got jax"):
+    with pytest.raises(ValueError, match=r"KERAS_BACKEND: expected tensorflow, .*; got jax"):
         runtime.import_tensorflow()
     monkeypatch.delenv("KERAS_BACKEND")
     runtime.import_tensorflow()  # whatever keras.json has

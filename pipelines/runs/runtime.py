@@ -107,6 +107,16 @@ def use_xla(strategy: Any) -> bool:
     return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
 
 
+def check_backend() -> None:
+    """Take TensorFlow for Keras, whatever keras.json has; ValueError where KERAS_BACKEND asks for
+    another."""
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise ValueError(
+            f"KERAS_BACKEND: expected tensorflow, on which all commands work; got {backend}"
+        )
+
+
 def import_tensorflow() -> None:
     """Import TensorFlow; what it says of drivers it did not find goes nowhere.
 
@@ -114,15 +124,8 @@ def import_tensorflow() -> None:
     away while the import lasts. What goes wrong is still raised as an exception. `LEFT_OUT` is not
     imported with it; code that needs it imports it afterwards. What was imported is not looked
     through for garbage, nor is the process as often as by default.
-
-    Raises:
-        ValueError: KERAS_BACKEND asks for another backend. That of keras.json does not count.
     """
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow":
-        raise ValueError(
-            f"KERAS_BACKEND: expected tensorflow, on which all commands work; got {backend}"
-        )
+    check_backend()
     if "tensorflow" in sys.modules:
         return
     gc.disable()
