@@ -26,7 +26,14 @@ def run(options: Options) -> int:
     from pipelines.comparison.fork_server import Call
     from pipelines.comparison.worker_pool import Workers
     from pipelines.inspection import leaks
-    from pipelines.runs import class_name_options, class_split, config, folder, resume_check
+    from pipelines.runs import (
+        class_name_options,
+        class_split,
+        config,
+        folder,
+        resume_check,
+        runtime,
+    )
     from tfrecords import Manifest, verify_splits
 
     config.check_ranges(options, RANGES)
@@ -47,6 +54,7 @@ def run(options: Options) -> int:
     resume_check.check(out, begun)
     if options.dry_run:
         return _dry_run(options, manifest)
+    runtime.check_backend()  # whose complaint in a worker nobody would hear
     verify_splits(options.data, manifest, "train", options.test)
     with folder.held(out), Workers() as workers:
         plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)

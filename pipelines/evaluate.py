@@ -152,10 +152,11 @@ def _health(options: Options) -> list[str]:
 
 def _dual_encoder(model: Any, name: str) -> "DualEncoder":
     import dual_encoder
+    from pipelines.runs import models
 
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--model: expected a dual encoder, which knows classes by their names; "
-            f"{name} has one tower ({type(model).__name__})"
+            f"{name} has one tower ({type(model).__name__}){models.dual_encoder_beside(name)}"
         )
     return model

@@ -54,6 +54,8 @@ def run(options: Options) -> None:
         prompts=chosen.prompts,
         manifest=manifest or chosen.manifest(),
     )
+    if figures and not options.results and not results.is_of(figures, found.class_names):
+        figures = None
     document = export.export(options, found, manifest, out=out, results=figures)
     print(export.summary(document))
     print(f"Written to {options.out}; {out / export.CARD} says how to run it")

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from pipelines import finetune
 from pipelines.__main__ import COMMANDS
 from pipelines.runs import config, help_groups, hub_revision
 
@@ -44,6 +45,16 @@ def test_all_kinds_of_values():
     text = "--out x --kind square --image-size 64 --rate 2 --shots 4 8 --dry"
     assert parse(*text.split()) == Options("x", "square", 64, 2.0, [4, 8], True)
     assert parse("--out", "x", "--image-size", "null", "--no-dry") == Options("x")
+
+
+def test_a_list_can_be_taken_back(tmp_path):
+    """As the command does that `compare` prints for a run with classes held out by name."""
+    path = tmp_path / "config.yaml"
+    path.write_text("data: x\nmodel: x\nout: x\nheld_out_classes: [dog, cat]\n")
+    for more, expected in (((), ["dog", "cat"]), (("--held-out-classes", "null"), None)):
+        argv = ["--config", str(path), *more]
+        found = config.parse(finetune.Options, command="finetune", argv=argv)
+        assert found.held_out_classes == expected
 
 
 def test_a_file_gives_options_and_the_command_line_wins(tmp_path):

@@ -24,7 +24,7 @@ import tfrecords
 from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata, onnx_openvino
+from pipelines.deployment import litert, litert_metadata, load_classifier, onnx_openvino
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 from tfrecords.sources.shapes.source import CLASS_NAMES, ShapesSource
 
@@ -143,6 +143,32 @@ def test_a_format_whose_packages_are_missing_names_the_extra(home, tmp_path, mon
     assert capsys.readouterr().err == (
         "error: onnx needs there_is_no_such_package: pip install 'duet-vision-language[onnx]'\n"
     )
+
+
+def test_records_without_classes_give_a_dual_encoder_no_names(home):
+    captions = SimpleNamespace(spoken_names=(), prompt_templates=("a {}",))
+    with pytest.raises(
+        ValueError, match=r"--class-names: .* reads class names; expected names, or"
+    ):
+        load_classifier.load(str(home / "dual.keras"), manifest=captions)
+
+
+def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(home / "dual.keras", run / "model.keras")
+    document = {"schema": 2, "command": "finetune", "per_class": [{"name": "red star"}]}
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    given = []
+
+    def stop(*_, results, **__):
+        given.append(results)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(deployment_export, "export", stop)
+    for names in (("red star", "blue ring"), ("circle", "blue ring")):
+        assert export(home, tmp_path / "out", "--class-names", *names, model=run) == 1
+    assert given == [document, None]
 
 
 def test_litert_says_what_the_keras_model_says(home, lite):
@@ -324,9 +350,10 @@ def test_int8_says_what_it_loses(home, tmp_path, capsys):
 def test_int8_in_onnx_says_what_it_loses_and_predicts(format, home, tmp_path):
     for package in onnx_openvino.NEEDS[format]:
         pytest.importorskip(package)
-    given = ("--data", home / "records", "--int8", "--calibration-images", "4")
+    given = ("--data", home / "records", "--int8", "--calibration-images", "9")
     assert export(home, tmp_path / "out", *given, format=format) == 0
     found = json.loads((tmp_path / "out" / "export.json").read_text())["int8"]
+    assert found["calibration_images"] == 6  # all there are
     examples = list(tfrecords.examples(home / "records", "test"))
     predictor = prediction.load(str(tmp_path / "out"))
     pixels = np.stack(

@@ -432,6 +432,10 @@ def test_a_run_says_how_sure_it_is(home, tmp_path):
     for row in rows(tmp_path / "p.csv"):  # at such a temperature all classes are alike
         assert row["label"] == "" and float(row["probability_1"]) == pytest.approx(1 / 3, abs=1e-4)
         assert sorted(row["candidates"].split(";")) == sorted(NAMES)
+    # Of a model that reads other names, it says nothing.
+    document["per_class"] = [{"name": "a class of the run"}]
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    assert predict(home, tmp_path / "q.csv", "--sure", model=run) == 2
 
 
 @pytest.mark.parametrize(

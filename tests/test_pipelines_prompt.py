@@ -7,12 +7,17 @@ import shutil
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
+from pipelines.fewshot import options as fewshot_options
+from pipelines.fewshot import plots as fewshot_plots
 from pipelines.fewshot import report as fewshot_report
+from pipelines.methods.registry import METHODS
+from pipelines.prediction import resolve_model
 from pipelines.training import resumable_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
@@ -137,6 +142,23 @@ def test_evaluate_takes_the_prompts(home, grid, capsys):
     assert found["protocol"] == "learnt prompts" and found["templates"] == ["[2 vectors] {}."]
 
 
+def test_a_whole_grid_stands_for_its_prompts(grid, tmp_path):
+    """Of which it has one, or else what to name in its place is said."""
+    shutil.copytree(grid, tmp_path / "grid")
+    first, *others = sorted((tmp_path / "grid").glob("cells/**/prompts.safetensors"))
+    for path in others:
+        path.unlink()
+    asked = resolve_model.Source(str(tmp_path / "grid"))
+    found = resolve_model.find(asked)
+    assert (found.model, found.prompts) == ("shapes-tiny", str(first))
+    first.unlink()
+    with pytest.raises(ValueError, match=r"no learnt prompts; expected a run of coop, .*zero-shot"):
+        resolve_model.find(asked)
+    others = [path.parent for path in (tmp_path / "grid").glob("cells/**/tip-adapter-f/**/res*")]
+    with pytest.raises(ValueError, match="one of coop, kgcoop, cocoop or zero-shot"):
+        resolve_model.find(resolve_model.Source(str(others[0])))
+
+
 def test_prompts_are_measured_on_other_classes(home, grid, capsys):
     prompts = grid / "cells/shapes-tiny/coop/1-shot/seed-1/prompts.safetensors"
     names = ["blue ring", "zebra", "red star", "lion"]
@@ -240,3 +262,16 @@ def test_a_method_that_cannot_name_unlearnt_classes_is_not_shown_as_the_best():
     coop = {"method": "coop", "top1": {"mean": 0.8}, "harmonic_mean": {"mean": 0.7}}
     assert fewshot_report.best_of([probe, coop])["method"] == "coop"
     assert fewshot_report.best_of([probe])["method"] == "linear-probe"
+
+
+def test_all_methods_are_plotted_each_by_its_name(monkeypatch):
+    figure = Figure()
+    monkeypatch.setattr(fewshot_plots, "png", lambda draw, size: draw(figure))
+    rows = [
+        {"model": "m", "method": name, "shots": shots, "top1": {"mean": 0.5, "deviation": None}}
+        for name in fewshot_options.METHODS
+        for shots in ((1, 2) if METHODS[name].learns else (0,))
+    ]
+    fewshot_plots.few_shot(rows, ("top1",))
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert sorted(labels) == sorted(fewshot_options.METHODS)

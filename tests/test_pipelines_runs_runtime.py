@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import os
 import sys
 
 import keras
@@ -43,3 +44,12 @@ def test_garbage_is_looked_for_less_often_once_tensorflow_is_imported(frozen):
     """`conftest.py` has imported it by this function."""
     assert gc.isenabled() and gc.get_threshold() == runtime.COLLECT_EVERY
     assert frozen > 100_000  # what was imported
+
+
+def test_another_backend_is_refused_where_it_was_asked_for(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(ValueError, match=r"KERAS_BACKEND: expected tensorflow, .*; got jax"):
+        runtime.import_tensorflow()
+    monkeypatch.delenv("KERAS_BACKEND")
+    runtime.import_tensorflow()  # whatever keras.json has
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"

@@ -69,6 +69,10 @@ def _drawing_from_key(function: Callable, spec: Any) -> Callable:
     options = {"training": True} if takes_training else {}
     traced = tf.function(lambda value: function(value, **options)).get_concrete_function(spec)
     states = [v for v in traced.graph.variables if v.name.split(":")[0].endswith(_STATES)]
+    # A graph's variables are in no order, and differ so from process to process; its inputs are
+    # in that of the layers.
+    inputs = {id(value): place for place, value in enumerate(traced.captured_inputs)}
+    states.sort(key=lambda state: inputs[id(state.handle)])
 
     def call_with_key(value: Any, key: tf.Tensor) -> Any:
         for index, state in enumerate(states):

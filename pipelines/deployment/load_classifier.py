@@ -94,7 +94,7 @@ def load(
     model: Any = models.load(name)
     if isinstance(model, dual_encoder.DualEncoder):
         if manifest is not None and prompts is None:
-            class_names = class_names or manifest.spoken_names
+            class_names = class_names or manifest.spoken_names or None
             templates = templates or manifest.prompt_templates
         return _of_texts(model, name, class_names, templates, prompts)
     for flag, given in (("--templates", templates), ("--prompts", prompts)):

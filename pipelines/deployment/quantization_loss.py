@@ -57,7 +57,9 @@ def measure(
         "images": len(labels),
         "dataset": manifest.dataset,
         "split": options.split,
-        "calibration_images": options.calibration_images,
+        "calibration_images": min(
+            options.calibration_images, manifest.split(options.calibration_split).count
+        ),
         "calibration_split": options.calibration_split,
     }
 

@@ -1,6 +1,7 @@
 """Plot of accuracy against images per class."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from pipelines.reporting.figure import INK, colours, png
@@ -9,18 +10,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MARKERS, DASHES = "os^Dv*PX<>hp", ("--", ":")  # in turn, whatever number of methods there is
+
 TITLES = {"seen_top1": "seen classes", "unseen_top1": "unseen classes"}
 
 
 def few_shot(rows: list[dict[str, Any]], figures: Sequence[str]) -> bytes:
     """Accuracy against shots, a panel per model and figure, a line per method with a bar of one
-    deviation at each point; zero-shot is dashed.
+    deviation at each point; methods that learn from no images are dashed or dotted.
 
     rows: of `prompt_report.table`; figures: which of theirs.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows if row["shots"]))
-    markers = dict(zip(methods, "os^Dv*", strict=False))
+    level = list(dict.fromkeys(row["method"] for row in rows if not row["shots"]))
+    markers = dict(zip(methods, cycle(MARKERS), strict=False))
+    dashes = dict(zip(level, cycle(DASHES), strict=False))
     shots = sorted({row["shots"] for row in rows if row["shots"]})
 
     def draw(figure: "Figure") -> None:
@@ -42,7 +47,8 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str]) -> bytes:
                 for row in own:
                     if not row["shots"]:
                         value = 100 * row[name]["mean"]
-                        axes.axhline(value, color=INK, linestyle="--", label="zero-shot")
+                        method = row["method"]
+                        axes.axhline(value, color=INK, linestyle=dashes[method], label=method)
                 axes.set_xticks(range(len(shots)), [str(count) for count in shots])
                 title = f"{model}, {TITLES.get(name, 'accuracy')}"
                 axes.set(xlabel="images per class", title=title)

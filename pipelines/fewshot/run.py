@@ -117,7 +117,7 @@ def prepare(
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--models: expected dual encoders, which know classes by their names; "
-            f"{name} has one tower ({type(model).__name__})"
+            f"{name} has one tower ({type(model).__name__}){models.dual_encoder_beside(name)}"
         )
     features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)

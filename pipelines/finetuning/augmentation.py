@@ -4,6 +4,9 @@ from typing import Any
 
 import keras
 
+# Whatever the model computes in: half precision would round labels, and CutMix does not run in it.
+DTYPE = "float32"
+
 
 def augment(
     *, flip: bool = False, rand_augment: float = 0.0, random_erasing: float = 0.0, seed: int = 0
@@ -18,12 +21,13 @@ def augment(
         seed: of the layers; what is drawn for a batch follows from the run's seed and the step.
     """
     layers: list[keras.layers.Layer] = []
+    drawn: dict[str, Any] = {"seed": seed, "dtype": DTYPE}
     if flip:
-        layers.append(keras.layers.RandomFlip("horizontal", seed=seed))
+        layers.append(keras.layers.RandomFlip("horizontal", **drawn))
     if rand_augment:
-        layers.append(keras.layers.RandAugment(num_ops=2, factor=rand_augment / 10, seed=seed))
+        layers.append(keras.layers.RandAugment(num_ops=2, factor=rand_augment / 10, **drawn))
     if random_erasing:
-        layers.append(keras.layers.RandomErasing(factor=random_erasing, seed=seed))
+        layers.append(keras.layers.RandomErasing(factor=random_erasing, **drawn))
     return keras.Sequential(layers) if layers else None
 
 
@@ -38,5 +42,5 @@ def mix(*, mixup: float = 0.0, cutmix: float = 0.0, seed: int = 0) -> Any:
     if mixup and cutmix:
         raise ValueError("--mixup and --cutmix: expected one of them; got both")
     if mixup:
-        return keras.layers.MixUp(alpha=mixup, seed=seed)
-    return keras.layers.CutMix(factor=cutmix, seed=seed) if cutmix else None
+        return keras.layers.MixUp(alpha=mixup, seed=seed, dtype=DTYPE)
+    return keras.layers.CutMix(factor=cutmix, seed=seed, dtype=DTYPE) if cutmix else None

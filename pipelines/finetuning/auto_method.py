@@ -66,7 +66,9 @@ def choose(
     if len(data.parts.seen) >= class_split.ENOUGH:
         away = class_split.pseudo(data.parts, seed=options.seed)
         parts = class_split.set_aside(data.parts, away, labels=data.labels)
-        aside = dataclasses.replace(data, parts=parts)
+        # The rows take no steps; those of the tower are fitted to these images when it is trained.
+        batch = min(data.batch_size, len(parts.train))
+        aside = dataclasses.replace(data, parts=parts, batch_size=batch)
     row, right, seconds = _best_row(options, aside, out=out, claim=claim)
     found: dict[str, Any] = {"method": row, "tried": {row: float(right.mean())}, "seconds": seconds}
     low, high = _interval(right)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
+HEADS = ("linear", "zero-shot")  # of which a method's own can be replaced by the other
+
+
 @dataclass
 class Options:
     """Fine-tune a pretrained model on the labels of prepared records.
@@ -199,7 +202,17 @@ def check(options: Options) -> None:
     config.check_ranges(options, RANGES)
     if options.captions and options.method != "flyp":
         raise ValueError(f"--captions goes with --method flyp; got --method {options.method}")
+    for name in ("mixup", "cutmix", "label-smoothing"):
+        if getattr(options, name.replace("-", "_")) and options.method == "flyp":
+            raise ValueError(
+                f"--{name} goes with methods that learn from labels; flyp learns from prompts"
+            )
     row = METHODS.get(options.method)
+    if options.head and options.method != "auto" and row is not None and row.head not in HEADS:
+        choices = [name for name in taken_by("finetune") if METHODS[name].head in HEADS]
+        raise ValueError(
+            f"--head goes with --method {', '.join(choices)}; got --method {options.method}"
+        )
     for name in ("teacher", "random-texts"):
         if getattr(options, name.replace("-", "_")) and row is not None and row.fit is not None:
             raise ValueError(

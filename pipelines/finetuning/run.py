@@ -204,6 +204,12 @@ def _settled(options: Options, data: "Labelled") -> Options:
             f"--wise-ft {wise_ft}: {method} starts from a new head, with nothing to go back to; "
             f"expected --method {', '.join(ways)}"
         )
+    if wise_ft != "no" and (options.head or METHODS[method].head) not in GOES_BACK:
+        asked = f"--wise-ft {wise_ft}" if options.wise_ft else f"--method {options.method}"
+        raise ValueError(
+            f"{asked} goes back to the zero-shot head, and --head {options.head} starts anew; "
+            "expected one of them"
+        )
     tries_rows = options.method == "auto" and options.wise_ft is None and method != "full"
     if options.views > 1 and not METHODS[method].takes_views and not tries_rows:
         taken = [name for name in taken_by("finetune") if METHODS[name].takes_views]

@@ -57,7 +57,9 @@ class Predictor:
     checksum: Callable[[], str] | None = None
 
     def knowing(self, document: dict[str, Any] | None, *, sure: bool) -> "Predictor":
-        """With what its run, or its export, says of it."""
+        """With what its run, or its export, says of it, if that is of these classes."""
+        if document is not None and not results.is_of(document, self.class_names):
+            document = None
         chosen = (multilabel.thresholds_in(document) if self.multi_label else None) or {}
         known = chosen and set(self.class_names) <= set(chosen)
         return replace(

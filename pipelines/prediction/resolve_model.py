@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.methods import prompts
 from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import config, results
 from pipelines.runs.folder import CONFIG, RECORDS
@@ -73,7 +74,8 @@ def find(asked: Source) -> Source:
         try:
             if document["command"] == "compare":
                 return _recommended(asked, path, document)
-            if document["command"] == "prompt" and not (path / PROMPTS).is_file():
+            is_cell = document["command"] == "prompt" and "table" not in document
+            if is_cell and not (path / PROMPTS).is_file():
                 return _of_cell(asked, path, document)
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(
@@ -86,6 +88,11 @@ def find(asked: Source) -> Source:
     if len(found) > 1:
         choices = ", ".join(str(each.parent) for each in found)
         raise ValueError(f"--model: {path} has prompts of several runs; expected one of {choices}")
+    if not found and (cells := sorted(path.glob(f"cells/**/zero-shot/**/{results.FILE}"))):
+        raise ValueError(
+            f"--model: {path} has no learnt prompts; expected a run of "
+            f"{', '.join(prompts.LEARNT)}, or {cells[0].parent}"
+        )
     return _of_prompts(asked, found[0]) if found else asked
 
 
@@ -141,7 +148,7 @@ def _of_cell(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
     if document["method"] != "zero-shot":
         raise ValueError(
             f"--model: {folder} is a run of {document['method']}, which leaves no model to use "
-            "elsewhere; expected one of coop, cocoop or zero-shot"
+            f"elsewhere; expected one of {', '.join(prompts.LEARNT)} or zero-shot"
         )
     templates = _listed(document["config"]["templates"])
     data = asked.data or (None if asked.class_names else document["config"]["data"])

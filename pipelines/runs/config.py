@@ -56,6 +56,8 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
         _check_records(recipe, values)
     for name, value in values.items():
+        if value == ["null"] and type(None) in typing.get_args(parser.hints.get(name)):
+            values[name] = None  # as of all other options; words of a list are not read as YAML
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, str) and "\0" in each:
                 raise ValueError(f"--{name.replace('_', '-')}: expected no zero byte; got {each!r}")

@@ -32,8 +32,15 @@ def check_dual_encoder(model: Any, name: str) -> None:
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
             "--model: expected a dual encoder, which puts images and words in one space; "
-            f"{name} has one tower ({type(model).__name__})"
+            f"{name} has one tower ({type(model).__name__}){dual_encoder_beside(name)}"
         )
+
+
+def dual_encoder_beside(name: str) -> str:
+    """What to say of the dual encoder that `finetune` left in the folder of a run beside its
+    classifier; empty where there is none."""
+    path = Path(name) / "dual_encoder.keras"
+    return f"; {path} beside it is one" if path.is_file() else ""
 
 
 def load(name: str, **options: Any) -> Any:

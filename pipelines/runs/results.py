@@ -48,7 +48,7 @@ Schema, which tests validate against: `schemas/results.schema.json`.
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -199,6 +199,12 @@ def beside(model: str | Path) -> dict[str, Any] | None:
     path = Path(model)
     found = (path if path.is_dir() else path.parent) / FILE
     return read(found) if path.exists() and found.is_file() else None
+
+
+def is_of(document: Mapping[str, Any], class_names: Sequence[str]) -> bool:
+    """Whether the classes that were measured are among `class_names`; else the figures are of
+    other classes than a model has that reads these names."""
+    return {row["name"] for row in document.get("per_class", ())} <= set(class_names)
 
 
 class _Results(dict[str, Any]):

@@ -107,6 +107,16 @@ def use_xla(strategy: Any) -> bool:
     return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
 
 
+def check_backend() -> None:
+    """Take TensorFlow for Keras, whatever keras.json has; ValueError where KERAS_BACKEND asks for
+    another."""
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise ValueError(
+            f"KERAS_BACKEND: expected tensorflow, on which all commands work; got {backend}"
+        )
+
+
 def import_tensorflow() -> None:
     """Import TensorFlow; what it says of drivers it did not find goes nowhere.
 
@@ -115,6 +125,7 @@ def import_tensorflow() -> None:
     imported with it; code that needs it imports it afterwards. What was imported is not looked
     through for garbage, nor is the process as often as by default.
     """
+    check_backend()
     if "tensorflow" in sys.modules:
         return
     gc.disable()

@@ -51,7 +51,7 @@ def pretrained(options: Any) -> "DualEncoder | None":
     if not isinstance(model, dual_encoder.DualEncoder) or model.tokenizer is None:
         raise ValueError(
             f"--model: expected a dual encoder with its tokenizer; {options.model} is "
-            f"{type(model).__name__}"
+            f"{type(model).__name__}{models.dual_encoder_beside(options.model)}"
         )
     return model
 
