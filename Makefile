@@ -75,7 +75,7 @@ EDGE_TESTS := $(patsubst %,tests/test_%.py,classifiers_probe pipelines_config \
     dual_encoder_checkpoints_hub_fetch dual_encoder_checkpoints_keras_hub_read \
     dual_encoder_checkpoints_tokenizers_read dual_encoder_checkpoints_weight_files \
     dual_encoder_tensorboard dual_encoder_torch_files pipelines_evaluation_report \
-    tfrecords_image_reencoding tfrecords_sources tfrecords_writer)
+    tfrecords_images_reencoding tfrecords_sources tfrecords_writer)
 
 edges: edge-oldest edge-newest
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from duet import files
 from tfrecords import schema, shard_writing, sources
-from tfrecords.image_reencoding import normalise as real_normalise
+from tfrecords.images.reencoding import normalise as real_normalise
 from tfrecords.manifest import Manifest
 from tfrecords.runners import run_beam
 from tfrecords.writer import write

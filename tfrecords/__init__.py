@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
     from tfrecords.epoch_datasets import looking as looking
     from tfrecords.epoch_datasets import without_autotuning as without_autotuning
-    from tfrecords.export_decode import uploads_to_squares as uploads_to_squares
-    from tfrecords.graph_image_ops import read_image as read_image
-    from tfrecords.image_file_batches import read_images as read_images
-    from tfrecords.image_reencoding import UnreadableError as UnreadableError
-    from tfrecords.image_reencoding import thumbnail as thumbnail
-    from tfrecords.image_stores import ImageFolder as ImageFolder
-    from tfrecords.image_stores import ImageRecords as ImageRecords
-    from tfrecords.image_stores import ImageStore as ImageStore
-    from tfrecords.image_stores import examples_at as examples_at
-    from tfrecords.image_stores import images_of as images_of
+    from tfrecords.images.export_decode import uploads_to_squares as uploads_to_squares
+    from tfrecords.images.file_batches import read_images as read_images
+    from tfrecords.images.graph_ops import read_image as read_image
+    from tfrecords.images.reencoding import UnreadableError as UnreadableError
+    from tfrecords.images.reencoding import thumbnail as thumbnail
+    from tfrecords.images.stores import ImageFolder as ImageFolder
+    from tfrecords.images.stores import ImageRecords as ImageRecords
+    from tfrecords.images.stores import ImageStore as ImageStore
+    from tfrecords.images.stores import examples_at as examples_at
+    from tfrecords.images.stores import images_of as images_of
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
@@ -41,28 +41,28 @@ if TYPE_CHECKING:
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "ImageFolder": "image_stores",
-    "ImageRecords": "image_stores",
-    "ImageStore": "image_stores",
+    "ImageFolder": "images.stores",
+    "ImageRecords": "images.stores",
+    "ImageStore": "images.stores",
     "REJECTED": "writer",
-    "UnreadableError": "image_reencoding",
+    "UnreadableError": "images.reencoding",
     "examples": "reader",
-    "examples_at": "image_stores",
+    "examples_at": "images.stores",
     "image_ids": "selection",
-    "images_of": "image_stores",
+    "images_of": "images.stores",
     "labels": "selection",
     "load": "reader",
     "looking": "epoch_datasets",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
-    "read_image": "graph_image_ops",
-    "read_images": "image_file_batches",
+    "read_image": "images.graph_ops",
+    "read_images": "images.file_batches",
     "read_lines": "text_files",
     "read_table": "sources.table_parsing",
     "run_beam": "runners",
     "steps_per_epoch": "reader",
-    "thumbnail": "image_reencoding",
-    "uploads_to_squares": "export_decode",
+    "thumbnail": "images.reencoding",
+    "uploads_to_squares": "images.export_decode",
     "verify": "verification",
     "verify_splits": "verification",
     "without_autotuning": "epoch_datasets",

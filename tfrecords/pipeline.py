@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import graph_image_ops, schema, stateless_random
+from tfrecords import schema, stateless_random
 from tfrecords.epoch_datasets import Traceable, as_it_is, traced_once
+from tfrecords.images import graph_ops
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.reproducible_augmentation import augmented, mixed
 from tfrecords.selection import Selection
@@ -123,7 +124,7 @@ def _windows(seed: int, scale: tuple[float, float]) -> Traceable:
         epoch: tf.Tensor, ids: tf.Tensor, number: tf.Tensor, height: tf.Tensor, width: tf.Tensor
     ) -> tf.Tensor:
         keys = stateless_random.key(seed, _CROP, epoch, ids, number)
-        return graph_image_ops.random_windows(tf.stack([height, width], axis=-1), keys, scale=scale)
+        return graph_ops.random_windows(tf.stack([height, width], axis=-1), keys, scale=scale)
 
     return draw, (_ONE, *[_MANY] * 4)
 
@@ -151,13 +152,13 @@ def _decode(row: dict[str, tf.Tensor], plan: Plan) -> dict[str, tf.Tensor]:
 
 @traced_once
 def _square(preprocessing: Preprocessing) -> Traceable:
-    return lambda encoded: graph_image_ops.to_square(encoded, preprocessing), (_FILE,)
+    return lambda encoded: graph_ops.to_square(encoded, preprocessing), (_FILE,)
 
 
 @traced_once
 def _cropped(size: int) -> Traceable:
     def crop(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-        return graph_image_ops.resized_crop(encoded, size, window=window)
+        return graph_ops.resized_crop(encoded, size, window=window)
 
     return crop, (_FILE, tf.TensorSpec([4], tf.int32))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from duet import files, json_validation
 from tfrecords.framing import frame
-from tfrecords.image_reencoding import UnreadableError, normalise
+from tfrecords.images.reencoding import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo
 from tfrecords.manifest_validation import SHARD_FILE
 from tfrecords.non_utf8_names import escaped

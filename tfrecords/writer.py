@@ -18,7 +18,8 @@ from typing import Any
 from tqdm import tqdm
 
 from duet import files, json_validation
-from tfrecords import image_reencoding, schema
+from tfrecords import schema
+from tfrecords.images import reencoding
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
 from tfrecords.runners import run_beam, run_local
 from tfrecords.shard_writing import Job, Shard, Slice, finished, slices
@@ -174,7 +175,7 @@ def _schema(source: Source) -> int:
 
 
 def _versions() -> dict[str, str]:
-    return {"duet": version("duet-vision-language"), **image_reencoding.versions()}
+    return {"duet": version("duet-vision-language"), **reencoding.versions()}
 
 
 def _check_free(job: Job, request: dict) -> Manifest | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.reporting import page as reporting_page
 from pipelines.runs.predictions import LabelScores, Predictions
-from tfrecords import image_reencoding
+from tfrecords.images import reencoding
 
 SHOWN = 6
 
@@ -56,7 +56,7 @@ def rows(
     for data, count in tested:
         own = {place - first for place in wanted if first <= place < first + count}
         for place, example in tfrecords.examples_at(data, split, own):
-            images[first + place] = image_reencoding.jpeg(image_reencoding.pixels(example.image))
+            images[first + place] = reencoding.jpeg(reencoding.pixels(example.image))
         first += count
     return [
         {

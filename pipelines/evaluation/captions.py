@@ -16,7 +16,7 @@ from pipelines.metrics import retrieval
 from pipelines.runs import folder, results
 from pipelines.runs.config import write_config
 from pipelines.runs.feature_cache import FeatureCache
-from tfrecords import image_reencoding
+from tfrecords.images import reencoding
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
@@ -210,7 +210,7 @@ def _ranks(
         for chosen in shown:
             if row in chosen["rows"]:
                 chosen["images"][row] = {
-                    "pixels": image_reencoding.pixels(example.image),
+                    "pixels": reencoding.pixels(example.image),
                     "filename": example.filename,
                 }
         for caption in captions[row]:

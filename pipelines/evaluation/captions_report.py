@@ -10,7 +10,7 @@ from pipelines.metrics import retrieval
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import rerun_command
-from tfrecords import image_reencoding
+from tfrecords.images import reencoding
 
 WAYS = {
     "text_to_image": ("Text to image", "captions whose image is {}"),
@@ -108,7 +108,7 @@ def _query(chosen: dict[str, Any]) -> dict[str, Any]:
         verdict = "the one it describes" if row == chosen["right"] else "another one"
         found.append(
             {
-                "uri": reporting_page.data_uri(image_reencoding.jpeg(image["pixels"]), "jpeg"),
+                "uri": reporting_page.data_uri(reencoding.jpeg(image["pixels"]), "jpeg"),
                 "alt": f"number {place}: {image['filename']}, {verdict}",
                 "title": f"{image['filename']}, {verdict}",
             }

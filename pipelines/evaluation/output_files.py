@@ -12,7 +12,7 @@ from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.runs import results
 from pipelines.runs.config import write_config
-from tfrecords import image_reencoding
+from tfrecords.images import reencoding
 
 SHOWN = 6  # images per confused pair
 
@@ -95,7 +95,7 @@ def _predictions(
             continue
         said = int(p.argmax())
         if place in wanted:
-            wanted[place]["images"].append(image_reencoding.pixels(example.image))
+            wanted[place]["images"].append(reencoding.pixels(example.image))
             wanted[place]["captions"].append(f"{example.filename}, {p[said]:.0%} sure")
         confidences = f"{p[said]:.6f}", f"{p[true]:.6f}"
         yield example.id, example.filename, names[true], names[said], *confidences

@@ -11,7 +11,7 @@ from pipelines.reporting.number_format import interval, percent
 from pipelines.reporting.page import data_uri, plot, render
 from pipelines.runs.rerun_command import command_line
 from pipelines.runs.text_table import aligned
-from tfrecords import image_reencoding
+from tfrecords.images import reencoding
 
 FIGURES = {
     key: (metric_names.FRACTIONS[key], what)
@@ -162,7 +162,7 @@ def _thumbnails(pair: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Returns the pair with its text, and thumbnails to embed."""
     alt = f"{names[pair['true']]}, taken for {names[pair['predicted']]}"
     embedded = [
-        {"uri": data_uri(image_reencoding.jpeg(image), "jpeg"), "alt": alt, "title": caption}
+        {"uri": data_uri(reencoding.jpeg(image), "jpeg"), "alt": alt, "title": caption}
         for image, caption in zip(pair["images"], pair["captions"], strict=True)
     ]
     return {"text": evaluation_plots.confusion_text(pair, names), "thumbnails": embedded}

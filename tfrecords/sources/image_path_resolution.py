@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tfrecords.image_formats import IMAGE_SUFFIXES
+from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.non_utf8_names import unescaped
 from tfrecords.sources.base import is_file
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfrecords.image_formats import IMAGE_SUFFIXES
+from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.sources.base import few
 from tfrecords.sources.table import COLUMNS, Row, Table, plain_name
 from tfrecords.text_files import parse_json, read_text

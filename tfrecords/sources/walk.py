@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfrecords.image_formats import HEAD_BYTES, IMAGE_SUFFIXES, kind_of
+from tfrecords.images.formats import HEAD_BYTES, IMAGE_SUFFIXES, kind_of
 from tfrecords.sources.base import few
 
 # Files that programs leave beside images: thumbnails, desktop and archive metadata.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords.class_name_keys import by_number, refuse_merged, said_twice
-from tfrecords.image_formats import IMAGE_SUFFIXES
+from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from tfrecords.image_reencoding import UnreadableError, normalise, shrunk_size
+from tfrecords.images.reencoding import UnreadableError, normalise, shrunk_size
 
 RAMP = np.tile(np.arange(48, dtype=np.uint8) * 5, (32, 1))  # 32 high, 48 wide, dark to bright
 COLOUR = np.stack([RAMP, RAMP[:, ::-1], np.full_like(RAMP, 90)], axis=-1)

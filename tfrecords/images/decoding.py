@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from tfrecords.image_formats import HEAD_BYTES, kind_of
+from tfrecords.images.formats import HEAD_BYTES, kind_of
 
 MAX_PIXELS = 89_478_485  # as in Pillow: a quarter of a gigabyte of RGB
 

@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 
 from duet import regular_files
-from tfrecords.image_reencoding import UnreadableError, is_plain_jpeg, upright
+from tfrecords.images.reencoding import UnreadableError, is_plain_jpeg, upright
+from tfrecords.images.resize import resized_centre, to_uint8
 from tfrecords.preprocessing import Preprocessing
-from tfrecords.resize import resized_centre, to_uint8
 from tfrecords.stateless_random import uniform
 
 _TRIES = 10  # windows tried before falling back to the largest central one, as in torchvision

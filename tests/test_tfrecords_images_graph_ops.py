@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrecords import graph_image_ops, image_decoding, image_reencoding, stateless_random
+from tfrecords import stateless_random
+from tfrecords.images import decoding, graph_ops, reencoding
 from tfrecords.preprocessing import Preprocessing
 
 
@@ -78,7 +79,7 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def to_square():
-    return tf.function(graph_image_ops.to_square, reduce_retracing=True)
+    return tf.function(graph_ops.to_square, reduce_retracing=True)
 
 
 @pytest.mark.parametrize(("resize", "interpolation"), COMBINATIONS)
@@ -98,7 +99,7 @@ def test_squares_have_the_pixels_of_pillow(shape, resize, interpolation, to_squa
 def test_squares_of_other_sizes(size, resize, interpolation):
     how = Preprocessing(size, resize, interpolation=interpolation)
     data = encoded(photograph(211, 160, seed=size))
-    assert_agree(graph_image_ops.to_square(data, how).numpy(), pillow_square(data, how))
+    assert_agree(graph_ops.to_square(data, how).numpy(), pillow_square(data, how))
 
 
 @pytest.mark.parametrize(("resize", "interpolation"), COMBINATIONS)
@@ -117,7 +118,7 @@ def test_a_crop_fraction_leaves_a_margin(fraction, resize):
     how = Preprocessing(224, resize, crop_fraction=fraction)
     assert how.resized_side == {0.875: 256, 0.95: 235}[fraction]
     data = encoded(photograph(301, 467))
-    assert_agree(graph_image_ops.to_square(data, how).numpy(), pillow_square(data, how))
+    assert_agree(graph_ops.to_square(data, how).numpy(), pillow_square(data, how))
 
 
 def test_every_combination_is_itself_and_no_other():
@@ -128,7 +129,7 @@ def test_every_combination_is_itself_and_no_other():
     }
     for names in COMBINATIONS:
         pixels = (
-            graph_image_ops.to_square(data, Preprocessing(64, names[0], interpolation=names[1]))
+            graph_ops.to_square(data, Preprocessing(64, names[0], interpolation=names[1]))
             .numpy()
             .astype(int)
         )
@@ -144,24 +145,24 @@ def test_the_offset_of_a_centre_crop_is_rounded_down(length, offset):
     for turned in (pixels, pixels.transpose(1, 0, 2)):
         data = encoded(Image.fromarray(turned), "png")
         cut = turned[tuple(slice(offset if n > 8 else 0, None) for n in turned.shape[:2])][:8, :8]
-        np.testing.assert_array_equal(graph_image_ops.to_square(data, Preprocessing(8)), cut)
+        np.testing.assert_array_equal(graph_ops.to_square(data, Preprocessing(8)), cut)
 
 
 @pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}])
 def test_decode_is_pillows_bit_for_bit(options):
     data = encoded(photograph(123, 77), "jpeg", quality=70, **options)
     expected = np.asarray(Image.open(io.BytesIO(data)))
-    np.testing.assert_array_equal(graph_image_ops.decode(data), expected)
+    np.testing.assert_array_equal(graph_ops.decode(data), expected)
 
 
 def test_what_is_no_image_is_an_error():
     with pytest.raises(tf.errors.InvalidArgumentError):
-        graph_image_ops.decode(b"not an image")
+        graph_ops.decode(b"not an image")
 
 
 def windows(count: int, shape: tuple[int, int], **options) -> np.ndarray:
     shapes = tf.fill([count, 1], 1) * tf.constant(shape)
-    return graph_image_ops.random_windows(
+    return graph_ops.random_windows(
         shapes, stateless_random.key(7, tf.range(count)), **options
     ).numpy()
 
@@ -191,7 +192,7 @@ def test_a_window_of_one_pixel_is_possible():
 def test_windows_depend_on_their_key_alone():
     together = windows(5, (400, 300), scale=(0.2, 0.8))
     assert len(np.unique(together, axis=0)) == 5
-    alone = graph_image_ops.random_windows(
+    alone = graph_ops.random_windows(
         tf.constant([400, 300]), stateless_random.key(7, 3), scale=(0.2, 0.8)
     )
     np.testing.assert_array_equal(together[3], alone)
@@ -213,7 +214,7 @@ def test_resized_crop_is_antialiased_as_pillow_is(shape, window, kind):
     whole = Image.open(io.BytesIO(data))
     box = (left, top, left + width, top + height)
     expected = np.asarray(whole.crop(box).resize((224, 224), Image.Resampling.BICUBIC))
-    pixels = graph_image_ops.resized_crop(data, 224, window=window).numpy()
+    pixels = graph_ops.resized_crop(data, 224, window=window).numpy()
     # Pillow rounds between the passes, and libjpeg's fast transform is a little off.
     assert np.abs(pixels.astype(int) - expected).mean() < 0.6
 
@@ -226,7 +227,7 @@ def test_large_windows_are_decoded_small_and_stay_close(reduction):
     cut = Image.open(io.BytesIO(data)).crop((left, top, left + width, top + height))
     expected = np.asarray(cut.resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
     aliased = np.asarray(cut.resize((64, 64), Image.Resampling.NEAREST)).astype(int)
-    pixels = graph_image_ops.resized_crop(data, 64, window=window).numpy()
+    pixels = graph_ops.resized_crop(data, 64, window=window).numpy()
     distance = np.abs(pixels - expected).mean()
     assert distance < 6
     assert distance < 0.6 * np.abs(aliased - expected).mean()
@@ -238,9 +239,7 @@ def test_stripes_finer_than_the_result_become_grey():
     stripes[:, ::2] = 255
     for side in (400, 500):  # the first is resized at once, the second by libjpeg first
         data = encoded(Image.fromarray(stripes), quality=100)
-        pixels = (
-            graph_image_ops.resized_crop(data, 224, window=(3, 3, side, side)).numpy().astype(int)
-        )
+        pixels = graph_ops.resized_crop(data, 224, window=(3, 3, side, side)).numpy().astype(int)
         assert np.abs(pixels[5:-5, 5:-5] - 127).max() < 12
 
 
@@ -267,11 +266,11 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_read_as_a_record_of_it_is_but_never_encoded(name, monkeypatch):
     how = Preprocessing(image_size=16)
-    record = image_reencoding.normalise(FILES[name], lossless=True)
-    expected = graph_image_ops.to_square(record.data, how).numpy()
-    monkeypatch.delattr(image_reencoding, "_encode")
+    record = reencoding.normalise(FILES[name], lossless=True)
+    expected = graph_ops.to_square(record.data, how).numpy()
+    monkeypatch.delattr(reencoding, "_encode")
     if name in ("plain", "grey"):  # decoded by TensorFlow alone
-        monkeypatch.delattr(image_decoding, "opened")
+        monkeypatch.delattr(decoding, "opened")
     for traced in (False, True):
-        square = graph_image_ops.file_to_square(how, traced=traced)
+        square = graph_ops.file_to_square(how, traced=traced)
         np.testing.assert_array_equal(square(FILES[name]), expected)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfrecords.graph_image_ops import file_to_square
-from tfrecords.image_reencoding import UnreadableError
+from tfrecords.images.graph_ops import file_to_square
+from tfrecords.images.reencoding import UnreadableError
 from tfrecords.preprocessing import Preprocessing
 
 _AHEAD = 3  # prefetched batches

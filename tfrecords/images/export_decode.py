@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrecords.graph_image_ops import decode, pixels_to_square
+from tfrecords.images.graph_ops import decode, pixels_to_square
 from tfrecords.preprocessing import Preprocessing
 
 _SEARCHED = 1 << 17  # bytes searched for the orientation; EXIF has at most 64 KiB

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from duet import regular_files
 from tfrecords import schema
 from tfrecords.framing import read_records
-from tfrecords.image_formats import WORDS
+from tfrecords.images.formats import WORDS
 from tfrecords.manifest import Manifest
 from tfrecords.non_utf8_names import escaped, unescaped
 from tfrecords.sources.walk import Walked, said, walk

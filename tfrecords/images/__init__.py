@@ -1,0 +1,1 @@
+"""Image files and pixels: formats, decoding, resizing, and where images are looked up."""
