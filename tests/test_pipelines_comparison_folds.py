@@ -83,7 +83,7 @@ def test_every_image_is_tested_once_and_never_trained_on_in_the_same_fold(divide
 def test_folds_are_as_many_of_each_class_as_was_said_before_they_were_written(divided):
     for fold in divided:
         manifest = Manifest.read(fold.options.data)
-        assert manifest.split("train").class_counts == fold.train
+        assert manifest.split("train").class_counts == tuple(np.bincount(fold.strata))
         assert manifest.split("test").class_counts == fold.test
         assert manifest.templates == ("a photo of a {}.",) and manifest.dataset == "colours"
         assert max(fold.test) - min(fold.test) <= 1

@@ -5,10 +5,12 @@ The first division is that of the records. The others (stratified cross-validati
 part of split train, and train on all else, the test images of the first among them.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,17 +37,29 @@ class Fold:
         number: from 1, which is that of the records.
         options: of the comparison, of this division's records.
         out: folder of its runs.
-        train: images of each class in split train.
         test: images of each class that are tested.
         tested: images that are tested; fewer than in `test` where they have several classes.
+        strata: class of each image in split train, or the rarest of its classes; in any order.
     """
 
     number: int
     options: Options
     out: Path
-    train: tuple[int, ...]
     test: tuple[int, ...]
     tested: int
+    strata: np.ndarray
+
+    @staticmethod
+    def of(
+        number: int,
+        options: Options,
+        out: Path,
+        train: Sequence[Any],
+        test: Sequence[Any],
+        classes: int,
+    ) -> "Fold":
+        """Of the class, or the classes, of each image of both sides."""
+        return Fold(number, options, out, _counts(test, classes), len(test), _strata(train))
 
 
 def tested(divisions: Sequence[Fold]) -> list[int]:
@@ -56,15 +70,9 @@ def tested(divisions: Sequence[Fold]) -> list[int]:
 def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> Options:
     """The options with how many folds there are, and which seeds.
 
-    Raises ValueError for more folds than there are images for, or folds of images with several
-    classes each.
+    Raises ValueError for more folds than there are images for.
     """
     count = _count(options, manifest, held_out) if options.folds is None else options.folds
-    if count > 1 and manifest.multi_label:
-        raise ValueError(
-            f"--folds divides the images of each class; those of {manifest.dataset} have several "
-            f"classes each: expected 1; got {count:,}"
-        )
     least = manifest.split("train").count
     if count > 1 and count - 1 > least:
         raise ValueError(
@@ -77,12 +85,14 @@ def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> 
 
 def _count(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> int:
     train, test = manifest.split("train"), manifest.split(options.test)
-    if options.test == "train" or manifest.multi_label:
+    if options.test == "train":
         return 1
     arms = [
         sum(count for label, count in enumerate(test.class_counts) if (label in held_out) == away)
         for away in (False, True)
     ]
+    if manifest.multi_label:  # whose images are in several of these counts
+        arms = [test.count]
     if train.count + test.count > LARGEST or not any(0 < arm < FEW for arm in arms):
         return 1
     return min(MOST, 1 + max(1, round(train.count / test.count)))
@@ -90,23 +100,45 @@ def _count(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> i
 
 def of(options: Options, manifest: Manifest, out: Path) -> list[Fold]:
     """The divisions, of settled options; nothing is written."""
-    train = tuple(manifest.split("train").class_counts)
-    test = tuple(manifest.split(options.test).class_counts)
-    found = [Fold(1, options, out, train, test, manifest.split(options.test).count)]
-    for number in range(2, (options.folds or 1) + 1):
+    count, classes = options.folds or 1, len(manifest.split("train").class_counts)
+    train = _labels(options.data, manifest, "train")
+    part_of = _parts(train, count - 1, seed=_seed(options)) if count > 1 else np.empty(0)
+    test = _labels(options.data, manifest, options.test)
+    found = [Fold.of(1, options, out, train, test, classes)]
+    for number in range(2, count + 1):
         folder = out / FOLDER / str(number)
         moved = replace(options, data=str(folder / "records"), out=str(folder))
-        tested = _dealt(train, number, parts=(options.folds or 1) - 1)
-        kept = tuple(a + b - c for a, b, c in zip(train, test, tested, strict=True))
-        found.append(Fold(number, moved, folder, kept, tested, sum(tested)))
+        away = part_of == number - 2
+        tested, kept = ([*itertools.compress(train, side)] for side in (away, ~away))
+        found.append(Fold.of(number, moved, folder, [*kept, *test], tested, classes))
     return found
 
 
-def _dealt(counts: Sequence[int], number: int, *, parts: int) -> tuple[int, ...]:
-    """How many images of each class a division tests."""
-    labels = np.repeat(np.arange(len(counts)), counts)
-    tested = splits.parts(labels, parts, seed=0) == number - 2  # how many is the same of any seed
-    return tuple(np.bincount(labels[tested], minlength=len(counts)).tolist())
+def _labels(data: str, manifest: Manifest, split: str) -> list[Any]:
+    """The class of each image of a split, or its classes. Of one class each in no order."""
+    info = manifest.split(split)
+    if manifest.multi_label:
+        return [each.label for _, each in tfrecords.examples_at(data, split, range(info.count))]
+    return np.repeat(np.arange(len(info.class_counts)), info.class_counts).tolist()
+
+
+def _strata(labels: Sequence[Any]) -> np.ndarray:
+    """The class of each image, or the rarest of its classes."""
+    several = any(isinstance(label, tuple) for label in labels)
+    return splits.rarest_class(labels) if several else np.array(labels, int)
+
+
+def _counts(labels: Sequence[Any], classes: int) -> tuple[int, ...]:
+    flat = [label for several in labels for label in np.atleast_1d(several).tolist()]
+    return tuple(np.bincount(np.array(flat, int), minlength=classes).tolist())
+
+
+def _parts(labels: Sequence[Any], count: int, *, seed: int) -> np.ndarray:
+    return splits.parts(_strata(labels), count, seed=seed)
+
+
+def _seed(options: Options) -> int:
+    return (options.seeds or [0])[0]
 
 
 def write(folds: Sequence[Fold]) -> None:
@@ -118,7 +150,7 @@ def write(folds: Sequence[Fold]) -> None:
             first.options.test,
             part=fold.number - 2,
             parts=len(others),
-            seed=(first.options.seeds or [0])[0],
+            seed=_seed(first.options),
         )
         tfrecords.write(source, fold.options.data, workers=1, progress=False)
 
@@ -147,6 +179,7 @@ class Division:
     class_names = property(lambda self: self._manifest.class_names)
     templates = property(lambda self: self._manifest.templates)
     metric = property(lambda self: self._manifest.metric)
+    multi_label = property(lambda self: self._manifest.multi_label)
     lossless = property(lambda self: self._manifest.lossless)
 
     @cached_property
@@ -154,7 +187,7 @@ class Division:
         """Split -> its images, each by its split in the records and its place there."""
         train = self._manifest.split("train").count
         labels = [each.label for _, each in self._examples("train", range(train))]
-        away = splits.parts(np.array(labels), self.parts, seed=self.seed) == self.part
+        away = _parts(labels, self.parts, seed=self.seed) == self.part
         kept = [("train", int(place)) for place in np.flatnonzero(~away)]
         kept += [(self.test, place) for place in range(self._manifest.split(self.test).count)]
         order = np.random.default_rng(self.seed).permutation(len(kept))

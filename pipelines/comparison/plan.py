@@ -27,8 +27,6 @@ FEW_TO_CHOOSE_BY = 30  # images: one of them is 3 points of the accuracy that is
 
 UNBALANCED = 5  # ratio of the largest class to the smallest from which the page warns
 
-EXACT = 2_000  # images whose labels are read to say how many are left
-
 RARE = 10  # test images of a class, below which its average precision is named as luck
 
 FEW = 200  # test images, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
@@ -65,6 +63,11 @@ class Plan:
         return {method: [each[0] for each in found] for method, found in self.folders.items()}
 
     @property
+    def images(self) -> int:
+        """How many images are tested, of all folds."""
+        return sum(fold.tested for fold in self.folds)
+
+    @property
     def tested(self) -> list[int]:
         """Images of each class that are tested, of all folds."""
         return folds.tested(self.folds)
@@ -94,7 +97,7 @@ def plan(
     chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
     options = replace(options, methods=chosen)
     divisions = folds.of(options, manifest, out)
-    images = min(_to_train_on(fold, manifest, held_out) for fold in divisions)
+    images = min(_to_train_on(fold, held_out) for fold in divisions)
     planned: list[Job] = []
     folders: dict[str, list[tuple[Path, ...]]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -178,27 +181,16 @@ def _follow(batch: list[Job], outcomes: Iterator[Outcome], display: Display) -> 
         display.ended(job, error)
 
 
-def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> int:
-    """How many images are left to train on, without those that methods choose by.
-
-    About as many, of more than `EXACT` images with several classes each.
-    """
-    import tfrecords
+def _to_train_on(fold: Fold, held_out: tuple[int, ...]) -> int:
+    """How many images are left to train on, without those that methods choose by."""
     from tfrecords import splits
 
-    options, count = fold.options, manifest.split("train").count
+    options = fold.options
     assert options.seeds
-    if manifest.multi_label and count > EXACT:
-        return round((1 - options.validation) * count)
-    if manifest.multi_label:
-        examples = (each for _, each in tfrecords.examples_at(options.data, "train", range(count)))
-        labels = splits.rarest_class(
-            [each.label for each in examples if isinstance(each.label, tuple)]
-        )
-    else:
-        labels = np.repeat(np.arange(len(fold.train)), fold.train)
-    kept, _ = splits.train_validation(labels, fraction=options.validation, seed=options.seeds[0])
-    return int((~np.isin(labels[kept], held_out)).sum())
+    kept, _ = splits.train_validation(
+        fold.strata, fraction=options.validation, seed=options.seeds[0]
+    )
+    return int((~np.isin(fold.strata[kept], held_out)).sum())
 
 
 def _remarks(
@@ -254,9 +246,7 @@ def _of_rare_labels(manifest: Manifest, tests: Sequence[int]) -> list[str]:
 
 
 def _of_the_folds(options: Options, manifest: Manifest, divisions: Sequence[Fold]) -> str:
-    of_records, whole = (
-        sum(sum(fold.test) for fold in some) for some in (divisions[:1], divisions)
-    )
+    of_records, whole = (sum(fold.tested for fold in some) for some in (divisions[:1], divisions))
     return (
         f"{of_records} test images are few, so that the images are divided {len(divisions)} times "
         f"and every method is trained as often: {whole} images are tested once each (--folds 1 "

@@ -13,14 +13,16 @@ UNKNOWN = {"metrics": ("top5", "ece"), "intervals": ("top5", "ece")}  # from pre
 
 
 def predictions(said: Sequence[Predictions | LabelScores]) -> Predictions | LabelScores:
-    """Those of all folds, one fold behind the other; of several labels there is one fold."""
+    """Those of all folds, one fold behind the other; thresholds as each image's model has them."""
     if len(said) == 1:
         return said[0]
-    labels, own, among_all = (
-        np.concatenate([getattr(each, name) for each in said])
-        for name in ("labels", "own", "among_all")
+    kind = type(said[0])
+    return kind(
+        *(
+            np.concatenate([np.broadcast_to(getattr(s, name), s.labels.shape) for s in said])
+            for name in kind.__dataclass_fields__
+        )
     )
-    return Predictions(labels, own, among_all)
 
 
 def document(
@@ -43,8 +45,17 @@ def document(
     first = parts[0]
     if len(parts) == 1:
         return first
-    assert isinstance(said, Predictions), "images with several labels are not divided in folds"
-    names = [row["name"] for row in first["per_class"]]
+    names, cost = [row["name"] for row in first["per_class"]], _cost([p["cost"] for p in parts])
+    if isinstance(said, LabelScores):
+        measured = measure.measure_multi_label(
+            said.labels,
+            said.probabilities,
+            names,
+            thresholds=said.thresholds,
+            resamples=resamples,
+            seed=seed,
+        )
+        return {**first, **measured, "cost": cost}
     labels = [i for i in range(len(names) + len(held_out)) if i not in held_out]
     rows = np.isin(said.labels, labels)
     measured = measure.measure(
@@ -65,7 +76,7 @@ def document(
     measured["intervals"] |= bootstrap.percentiles(
         figures, len(every), names=known, resamples=resamples, seed=seed
     )
-    return {**first, **measured, "cost": _cost([each["cost"] for each in parts])}
+    return {**first, **measured, "cost": cost}
 
 
 class _Figures:

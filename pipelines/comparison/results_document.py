@@ -91,7 +91,7 @@ def document(
             finished,
             pairs,
             chance=_chance(made, judged_by),
-            tested=made.folds[0].tested if several else sum(_tested(made)),
+            tested=made.images if several else sum(_tested(made)),
             folds=len(made.folds) > 1,
             judged_by=judged_by,
         ),
@@ -131,7 +131,7 @@ def _chance(made: Plan, judged_by: str) -> float:
     if not seen:
         return 0.0
     if judged_by == "map":
-        return float(np.mean(seen)) / made.folds[0].tested
+        return float(np.mean(seen)) / made.images
     return 1 / len(seen) if judged_by == "mean_per_class" else max(seen) / sum(seen)
 
 

@@ -1,8 +1,8 @@
 """Metrics of a multi-label classifier: pure functions of labels and probabilities.
 
 Notation: n images, c classes; `labels` is 0 or 1 [n, c], `probabilities` is float [n, c], one
-number per class that need not sum to 1, `thresholds` is float [c]. A class is predicted for an
-image if its probability is at least its threshold. All metrics are fractions of 1.
+number per class that need not sum to 1, `thresholds` is float [c], or [n, c]. A class is predicted
+for an image if its probability is at least its threshold. All metrics are fractions of 1.
 
 Average precision needs no threshold: the precision at each of a class's images, most probable
 first, averaged (scikit-learn's, not interpolated; equal probabilities count as one step). A class
@@ -145,9 +145,10 @@ def summary(
 
 
 def predicted(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Returns the predicted classes, 0 or 1 [n, c]; ValueError unless thresholds are [c]."""
+    """Returns the predicted classes, 0 or 1 [n, c]; ValueError unless thresholds are [c], or [n, c]
+    of images that several models answered."""
     thresholds = np.asarray(thresholds)
-    if thresholds.shape != probabilities.shape[1:]:
+    if thresholds.shape not in (probabilities.shape[1:], probabilities.shape):
         raise ValueError(
             f"expected a threshold for each of {probabilities.shape[1]} classes; "
             f"received {list(thresholds.shape)}"
@@ -180,7 +181,7 @@ def per_class(
                 "precision": hits / max(int(times[i]), 1) if known else None,
                 "recall": hits / n if known else None,
                 "f1": 2 * hits / (n + int(times[i])) if known else None,
-                "threshold": float(thresholds[i]),
+                "threshold": float(np.atleast_2d(thresholds)[0, i]),
             }
         )
     return rows

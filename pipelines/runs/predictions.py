@@ -51,7 +51,8 @@ class LabelScores:
     Attributes:
         labels: uint8 [n, c], 0 or 1.
         probabilities: float64 [n, c], of each class by itself.
-        thresholds: float64 [c], from which on a class is predicted.
+        thresholds: float64 [c], from which on a class is predicted; [n, c] of answers of several
+            models.
     """
 
     labels: np.ndarray
@@ -70,7 +71,7 @@ class LabelScores:
 
     def in_words(self, place: int, names: Sequence[str]) -> tuple[str, str]:
         """Returns the true classes of an image and the predicted ones."""
-        rows = self.labels[place] > 0, self.probabilities[place] >= self.thresholds
+        rows = self.labels[place] > 0, (self.probabilities >= self.thresholds)[place]
         true, said = (
             ", ".join(names[i] for i in np.flatnonzero(row).tolist()) or NOTHING for row in rows
         )

@@ -205,11 +205,23 @@ def examples_at(
             f"places: expected 0 to {info.count - 1}; got {positions[0]}, {positions[-1]}"
         )
     for shard in info.shards:
-        for place in (p for p in positions if first <= p < first + shard.records):
-            path, index = Path(directory) / shard.name, place - first
-            (record,) = read_records(path, index, index + 1)
-            yield place, schema.deserialize(record)
+        wanted = [p - first for p in positions if first <= p < first + shard.records]
+        for index, record in _records(Path(directory) / shard.name, wanted, of=shard.records):
+            yield first + index, schema.deserialize(record)
         first += shard.records
+
+
+def _records(path: Path, wanted: list[int], *, of: int) -> Iterator[tuple[int, bytes]]:
+    """Yields records of a shard at ascending positions: most of them in one pass."""
+    if 2 * len(wanted) < of:
+        for index in wanted:
+            (record,) = read_records(path, index, index + 1)
+            yield index, record
+        return
+    kept = set(wanted)
+    for index, record in enumerate(read_records(path, 0, wanted[-1] + 1)):
+        if index in kept:
+            yield index, record
 
 
 def images_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> ImageStore:
