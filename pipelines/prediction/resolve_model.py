@@ -119,6 +119,14 @@ def _with_own_records(asked: Source, path: Path) -> Source:
     return replace(asked, data=data, data_templates=_listed(begun.get("templates")))
 
 
+def own_templates(model: str, data: str) -> list[str] | None:
+    """Those that a run was given with `--templates`, if it learnt from the records of `data`."""
+    if not Path(model).exists():  # the name of a checkpoint
+        return None
+    found = _with_own_records(Source(model, data=data), Path(model)).data_templates
+    return list(found) if found else None
+
+
 def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
     """The run of the method that a comparison recommends, with its first seed."""
     method, begun = document["recommendation"]["method"], document["config"]
