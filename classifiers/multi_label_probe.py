@@ -34,7 +34,7 @@ def fit(
             without validation.
     """
     features, labels = np.asarray(features, np.float32), np.asarray(labels)
-    _check(features, labels)
+    check(features, labels)
     check_strengths(strengths, validation)
     mean, deviation = standardisation(features, np.ones(len(features)))
     scaled = (features - mean) / deviation
@@ -82,7 +82,8 @@ def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.logaddexp(0, np.where(labels > 0, -logits, logits)).mean())
 
 
-def _check(features: np.ndarray, labels: np.ndarray) -> None:
+def check(features: np.ndarray, labels: np.ndarray) -> None:
+    """Raises ValueError for shapes that do not go together, or other labels than 0 and 1."""
     if features.ndim != 2 or labels.ndim != 2 or len(labels) != len(features):
         raise ValueError(
             "expected features [n, d] and labels [n, c]; got "

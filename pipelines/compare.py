@@ -115,10 +115,10 @@ def _written(
     said = results_document.said(plan)
     wrong = (
         mistakes.rows(
-            [(fold.options.data, sum(fold.test)) for fold in plan.folds],
+            [(fold.options.data, fold.tested) for fold in plan.folds],
             options.test,
             said,
-            seen=results_document.seen_labels(next(iter(said.values())), plan.held_out),
+            asked=next(iter(said.values())).outside(plan.held_out),
             names=list(manifest.spoken_names),
         )
         if said

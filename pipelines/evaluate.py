@@ -72,8 +72,9 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         return _figures(document, classifier.left_out(document))
     if manifest.multi_label:
         raise ValueError(
-            f"{manifest.dataset} has several labels per image; zero-shot tells one class for "
-            f"each: expected records with one label, or a classifier trained with finetune"
+            f"{manifest.dataset} has several labels per image; evaluate tells one class for each "
+            "by names alone: expected records with one label, or a classifier of finetune, whose "
+            "--method zero-shot takes names alone and several labels"
         )
     document = zero_shot.evaluate(
         options,

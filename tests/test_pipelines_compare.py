@@ -265,8 +265,6 @@ def test_records_without_one_class_an_image_are_refused_before_hours_of_runs():
     check_records(Options("d", "o", test="train"), records)
     with pytest.raises(ValueError, match="split 'test' of tags has no labels; compare expects"):
         check_records(Options("d", "o"), records)
-    with pytest.raises(ValueError, match=r"tags have several classes each; .* finetune --method"):
-        check_records(Options("d", "o"), SimpleNamespace(**{**about, "multi_label": True}))
 
 
 def test_all_methods_of_the_studies_are_there():
@@ -289,6 +287,7 @@ def records(split, names=()):
     """A manifest with one split, whatever it is called."""
     names = names or tuple(map(str, range(len(split.class_counts))))
     about = {"multi_label": False, "spoken_names": names, "prompt_templates": ("a {}",)}
+    about["metric"] = "top1"
     return SimpleNamespace(split=lambda name: split, **about)
 
 
@@ -332,10 +331,13 @@ def test_classes_that_differ_much_are_named_and_can_be_weighted():
     (said,) = (remark for remark in made.remarks if remark.startswith("Classes differ"))
     assert "more than 5 : 1 (cat has 300 training images, bird 10)" in said
     assert made.jobs[0].options.class_weight == 0.5  # coop draws as many of each class
-    assert said.endswith("count every class alike.")  # what was done is not advised
+    assert said.endswith("counts every class alike.")  # what was done is not advised
+    made = replace(options, judge_by="mean_per_class")
+    made = comparison_plan.plan(made, manifest, Workers(), held_out=(), out=Path("out"))
+    assert "training images, bird 10)." in " ".join(made.remarks)
     assert comparison_plan.unbalanced({0: 50, 1: 10, 2: 0}, manifest, weighted=False) == ""
     advised = comparison_plan.unbalanced({0: 51, 1: 10, 2: 0}, manifest, weighted=False)
-    assert "(cat has 51" in advised and "try --class-weight 1" in advised
+    assert "(cat has 51" in advised and advised.endswith("alike, --class-weight 1 trains so.")
 
 
 def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):

@@ -59,7 +59,8 @@ def test_a_probability_at_its_threshold_is_said():
     ]
 
 
-def test_thresholds_by_hand():
+def test_thresholds_by_hand(monkeypatch):
+    monkeypatch.setattr(metrics, "ENOUGH", 1)
     labels = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 1], [0, 1, 0, 0]])
     probabilities = np.array(
         [[0.9, 0.6, 0.5, 0.0], [0.8, 0.6, 0.5, 0.3], [0.6, 0.2, 0.5, 0.3], [0.2, 0.1, 0.5, 0.2]]
@@ -67,7 +68,8 @@ def test_thresholds_by_hand():
     found = metrics.choose_thresholds(labels, probabilities)
     # Class 0: F1 2/3, 1/2, 4/5, 2/3 after 1 to 4 images: between 0.6 and 0.2.
     # Class 1: 0.6 twice with 1 of 2 right, F1 2/4; with 0.2, 2/5; with 0.1, 4/6: half of 0.1.
-    # Class 2 has no images. Class 3: 0.3 twice, F1 2/4; 0.2, 2/5; all cannot be let in at 0.
+    # Class 2 has no images, and nobody to share with.
+    # Class 3: 0.3 twice, F1 2/4; 0.2, 2/5; all cannot be let in at 0.
     assert found == pytest.approx([0.4, 0.05, 0.5, 0.25])
     said = metrics.predicted(probabilities, found)
     assert said[:, 0].tolist() == [1, 1, 1, 0] and said[:, 1].all()
@@ -80,12 +82,28 @@ def test_thresholds_are_the_best_of_all():
         return 2 * (truth & said).sum() / (truth.sum() + said.sum())
 
     rng = np.random.default_rng(0)
-    labels = (rng.random((80, 5)) < [0.05, 0.2, 0.4, 0.6, 0.9]).astype(int)
-    probabilities = np.round(metrics.sigmoid(rng.normal(size=(80, 5)) + labels), 2)
+    labels = (rng.random((500, 5)) < [0.05, 0.2, 0.4, 0.6, 0.9]).astype(int)
+    assert labels.sum(axis=0).min() >= metrics.ENOUGH
+    probabilities = np.round(metrics.sigmoid(rng.normal(size=labels.shape) + labels), 2)
     chosen = metrics.choose_thresholds(labels, probabilities)
     for truth, p, threshold in zip(labels.T == 1, probabilities.T, chosen, strict=True):
         tried = [f1(truth, p >= t) for t in np.linspace(0.0025, 1, 400)]
         assert f1(truth, p >= threshold) == pytest.approx(max(tried))
+
+
+def test_classes_with_few_images_share_a_threshold():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((200, 4)) < [0.4, 0.05, 0.05, 0]).astype(int)
+    probabilities = metrics.sigmoid(rng.normal(size=labels.shape) + 2 * labels - 1)
+    found = metrics.choose_thresholds(labels, probabilities)
+    assert found[0] != found[1] == found[2] == found[3]
+    few = metrics.choose_thresholds(
+        labels[:, 1:].reshape(-1, 1), probabilities[:, 1:].reshape(-1, 1)
+    )
+    assert found[1] == few  # of all 600 pairs
+
+    labels[:, 1:] = 0
+    assert metrics.choose_thresholds(labels, probabilities)[1:].tolist() == [0.5, 0.5, 0.5]
 
 
 def test_per_class_rows():

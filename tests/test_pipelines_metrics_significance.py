@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.comparison import mistakes, recommendation
-from pipelines.metrics import significance
+from pipelines.metrics import classification, multilabel, significance
 from pipelines.runs import predictions
 
 
@@ -140,12 +140,22 @@ def test_a_cheap_method_that_may_be_guessing_is_not_as_good_as_one_that_is_not()
     """60 test images do not tell 22 % from 38 %, but the first from 25 % neither."""
     rows = [
         {**row("zero-shot", 0.22, 0.43, 2), "intervals": {"seen": [0.12, 0.32]}},
-        {**row("linear-probe", 0.38, 0.43, 5, among_all=0.1), "intervals": {"seen": [0.27, 0.51]}},
+        {**row("linear-probe", 0.38, 0.43, 50, among_all=0.1), "intervals": {"seen": [0.27, 0.51]}},
     ]
     pairs = [pair("zero-shot", "linear-probe", None)]
     found = recommendation.recommend(rows, pairs, chance=0.25, tested=60)
     assert (found["method"], found["runner_up"]) == ("linear-probe", "zero-shot")
     assert recommendation.recommend(rows, pairs, chance=0.1)["method"] == "zero-shot"
+
+
+def test_a_few_seconds_are_no_price_for_points():
+    rows = [row("zero-shot", 0.48, None, 3), row("text-probe", 0.50, None, 12)]
+    pairs = [pair("zero-shot", "text-probe", None)]
+    assert recommendation.recommend(rows, pairs)["method"] == "text-probe"
+    rows = [{**rows[0], "seconds": 60}, {**rows[1], "seconds": 120}]  # as long again is as cheap
+    assert recommendation.recommend(rows, pairs)["method"] == "text-probe"
+    rows[1]["seconds"] = 121
+    assert recommendation.recommend(rows, pairs)["method"] == "zero-shot"
 
 
 def test_how_many_more_images_it_takes_follows_from_the_width_of_the_interval():
@@ -177,6 +187,63 @@ def test_mistakes_are_those_that_a_method_makes_alone():
     def said(*own):
         return predictions.Predictions(LABELS, np.array(own), np.array(own))
 
-    chosen = mistakes.choose({"a": said(1, 0, 2, 0, 1), "b": said(1, 1, 2, 0, 0)}, seen=(0, 1))
-    assert chosen == {"a": [1, 0], "b": [4, 0]}
-    assert mistakes.choose({}, seen=(0,)) == {}
+    both, asked = {"a": said(1, 0, 2, 0, 1), "b": said(1, 1, 2, 0, 0)}, LABELS != 2
+    assert mistakes.choose(both, asked=asked) == {"a": [1, 0], "b": [4, 0]}
+    np.testing.assert_array_equal(both["a"].outside((2,)), asked)
+    assert mistakes.choose({}, asked=asked) == {}
+
+
+def test_scores_of_several_labels_are_kept_and_said_in_words(tmp_path):
+    labels = np.array([[1, 0, 1], [0, 0, 0]], np.uint8)
+    probabilities = np.array([[0.6, 0.2, 0.4], [0.1, 0.2, 0.3]])
+    said = predictions.LabelScores(labels, probabilities, np.array([0.5, 0.5, 0.4]))
+    predictions.write(tmp_path, said)
+    found = predictions.read(tmp_path)
+    assert isinstance(found, predictions.LabelScores)
+    np.testing.assert_array_equal(found.right, [True, True])
+    np.testing.assert_array_equal(found.outside((2,)), [False, True])
+    assert found.in_words(0, "abc") == ("a, c", "a, c")
+    assert found.in_words(1, "abc") == ("nothing", "nothing")
+
+
+def test_methods_differ_in_mean_average_precision_by_the_images_alone():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((60, 4)) < 0.3).astype(int)
+    guessed = rng.random((60, 4))
+    sure = [
+        multilabel.mean_average_precision(labels, labels * 0.5 + 0.1 * shift) for shift in (1, 2)
+    ]
+    guess = multilabel.mean_average_precision(labels, guessed)
+    given = {"sure": sure, "guess": [guess], "same": [guess]}
+    first, second, third = significance.pairs_by(given, 60, resamples=50)
+    wanted = 1 - multilabel.average_precision(labels, guessed).mean()
+    assert first["difference"] == pytest.approx(wanted)
+    assert first["low"] < wanted < first["high"]
+    assert (first["better"], first["p"]) == ("sure", 2 / 50)
+    assert (second["a"], second["b"], second["better"]) == ("sure", "same", "sure")
+    assert (third["difference"], third["p"], third["better"]) == (0.0, 1.0, None)
+    none = significance.pairs_by(given, 60, resamples=0)
+    assert none[0]["better"] is None and none[0]["p"] == 1.0
+
+
+def test_a_mean_over_classes_counts_a_rare_class_as_much_as_a_common_one():
+    """Of 90 images of one class and 10 of the other, each method knows one."""
+    labels = np.repeat([0, 1], [90, 10])
+    common, rare = (classification.mean_per_class(labels, labels == label) for label in (0, 1))
+    (row,) = significance.pairs_by({"common": [common], "rare": [rare]}, 100, resamples=30)
+    assert (row["difference"], row["better"]) == (0.0, None)
+    counts = np.where(labels == 0, 1, 0)  # a resample without the rare class
+    assert (common(counts), rare(counts)) == (1.0, 0.0)
+
+
+def test_an_answer_for_several_labels_speaks_of_mean_average_precision():
+    rows = [row("zero-shot", 0.4, None, 1), row("linear-probe", 0.6, None, 5)]
+    better = [pair("zero-shot", "linear-probe", "linear-probe")]
+    found = recommendation.recommend(rows, better, chance=0.2, judged_by="map")
+    assert found["answer"] == (
+        "Use linear-probe: 60.0 % mean average precision on your classes, 20.0 points better than "
+        "zero-shot, takes 5 s."
+    )
+    unsure = [{**rows[1], "intervals": {"seen": [0.1, 0.9]}}]
+    found = recommendation.recommend(unsure, [], chance=0.2, tested=20, judged_by="map")
+    assert "ahead at 60 %, interval 10-90; an order by chance has 20 %" in found["answer"]

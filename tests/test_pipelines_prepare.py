@@ -128,8 +128,9 @@ def test_labels_from_a_table_with_class_columns(folder, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     table.write_text(table.read_text().replace("Id,", "Id,split,").replace(",text", ",train,text"))
     assert prepare(tmp_path, labels=str(table), ignore_columns=["notes"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split()[:6] == ["train", "9", "0", "3", "-", "1"]
+    said, _, row, *_ = capsys.readouterr().out.splitlines()
+    assert said.startswith("images that the table does not name: ")
+    assert row.split()[:6] == ["train", "9", "0", "3", "-", "1"]
     manifest = Manifest.read(tmp_path / "out")
     assert (manifest.schema, manifest.multi_label, manifest.metric) == (2, True, "map")
     assert manifest.class_names == ("odd", "pet", "car")

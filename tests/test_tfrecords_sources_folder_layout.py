@@ -97,3 +97,33 @@ def test_a_folder_of_other_files_is_named_with_what_it_holds(tmp_path):
     (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"no image in it, passed over: 1 files .*\.parquet"):
         read(tmp_path)
+
+
+def test_a_table_beside_loose_images_is_asked_about(tmp_path):
+    put(tmp_path, ".")
+    (tmp_path / "metadata.csv").write_text("file_name,label\n0.jpg,cat\n")
+    with pytest.raises(ValueError, match=r"got none; are the labels in metadata.csv \(--labels\)"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("images", "masks"),
+        ("JPEGImages", "SegmentationClass"),
+        ("images/train", "images/val", "labels/train", "labels/val"),
+        ("train/images", "train/labels", "valid/images", "valid/labels"),
+    ],
+)
+def test_images_beside_masks_or_boxes_are_no_classes(tmp_path, folders):
+    put(tmp_path, *(folder for folder in folders if "labels" not in folder))
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "0.txt").write_text("0 0.5 0.5 1 1\n")
+    with pytest.raises(ValueError, match="are no classes but images and what is marked in them"):
+        read(tmp_path)
+
+
+def test_classes_may_be_called_like_parts_of_a_set(tmp_path):
+    put(tmp_path, "images", "masks", "gloves")
+    assert read(tmp_path).class_names == ("gloves", "images", "masks")

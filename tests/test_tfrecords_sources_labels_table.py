@@ -37,6 +37,15 @@ def test_one_label_per_image(table):
     assert copy.describe() == source.describe()
 
 
+def test_images_that_the_table_does_not_name_are_counted(table, tmp_path):
+    path = table("file,label,split\na.jpg,cat,train\nb,dog,train\nc.jpg,dog,val\n")
+    (said,) = sources.labels(path, seed=0).notes
+    assert said == "images that the table does not name: 9 (d.jpg, e.jpg, f.jpg, ...)"
+    rest = "".join(f"{letter}.jpg,dog,test\n" for letter in "defghijkl")
+    (tmp_path / "._a.jpg").write_bytes(b"of another program")
+    assert sources.labels(table(path.read_text() + rest), seed=0).notes == ()
+
+
 def test_several_labels_are_class_numbers_in_ascending_order(table):
     path = table("file,label,split\na.jpg,sea | boat,train\nb.jpg,sea,train\nc.jpg,beach,test\n")
     source = sources.labels(path, seed=0)

@@ -37,6 +37,7 @@ class Fold:
         out: folder of its runs.
         train: images of each class in split train.
         test: images of each class that are tested.
+        tested: images that are tested; fewer than in `test` where they have several classes.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Fold:
     out: Path
     train: tuple[int, ...]
     test: tuple[int, ...]
+    tested: int
 
 
 def tested(divisions: Sequence[Fold]) -> list[int]:
@@ -54,9 +56,15 @@ def tested(divisions: Sequence[Fold]) -> list[int]:
 def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> Options:
     """The options with how many folds there are, and which seeds.
 
-    Raises ValueError for more folds than there are images for.
+    Raises ValueError for more folds than there are images for, or folds of images with several
+    classes each.
     """
     count = _count(options, manifest, held_out) if options.folds is None else options.folds
+    if count > 1 and manifest.multi_label:
+        raise ValueError(
+            f"--folds divides the images of each class; those of {manifest.dataset} have several "
+            f"classes each: expected 1; got {count:,}"
+        )
     least = manifest.split("train").count
     if count > 1 and count - 1 > least:
         raise ValueError(
@@ -69,7 +77,7 @@ def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> 
 
 def _count(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> int:
     train, test = manifest.split("train"), manifest.split(options.test)
-    if options.test == "train":
+    if options.test == "train" or manifest.multi_label:
         return 1
     arms = [
         sum(count for label, count in enumerate(test.class_counts) if (label in held_out) == away)
@@ -84,13 +92,13 @@ def of(options: Options, manifest: Manifest, out: Path) -> list[Fold]:
     """The divisions, of settled options; nothing is written."""
     train = tuple(manifest.split("train").class_counts)
     test = tuple(manifest.split(options.test).class_counts)
-    found = [Fold(1, options, out, train, test)]
+    found = [Fold(1, options, out, train, test, manifest.split(options.test).count)]
     for number in range(2, (options.folds or 1) + 1):
         folder = out / FOLDER / str(number)
         moved = replace(options, data=str(folder / "records"), out=str(folder))
         tested = _dealt(train, number, parts=(options.folds or 1) - 1)
         kept = tuple(a + b - c for a, b, c in zip(train, test, tested, strict=True))
-        found.append(Fold(number, moved, folder, kept, tested))
+        found.append(Fold(number, moved, folder, kept, tested, sum(tested)))
     return found
 
 

@@ -64,15 +64,22 @@ class Job:
 
 
 def of(
-    row: Method, options: Options, recipes: Recipes, *, out: Path, images: int
+    row: Method,
+    options: Options,
+    recipes: Recipes,
+    *,
+    out: Path,
+    images: int,
+    several_labels: bool = False,
 ) -> tuple[list[Job], list[Path]]:
     """The runs of a method, one per seed, and the folder of its results for each.
 
     Args:
         out: folder of the comparison.
         images: that there are to train on.
+        several_labels: whether they may have several classes each; `finetune` then runs all rows.
     """
-    if row.command == "prompt":
+    if row.command == "prompt" and not several_labels:
         cells = curve_cells(out, row, options)
         most = options.most_shots if row.learns else 0
         kept = [folder for folder, shots in cells.items() if shots == most]

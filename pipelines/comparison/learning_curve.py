@@ -14,11 +14,12 @@ USUAL, SPREAD = 0.5, 0.5  # prior on the exponent
 SURE = 0.95  # of the intervals over seeds
 
 
-def curves(cells: Iterable[tuple[str, int, Path]]) -> list[dict[str, Any]]:
+def curves(cells: Iterable[tuple[str, int, Path]], judged_by: str = "top1") -> list[dict[str, Any]]:
     """A curve for every method that was measured at two numbers of images per class or more.
 
     Args:
         cells: method, images per class and the folder of the results of each seed.
+        judged_by: the metric of the results that is drawn.
 
     Returns:
         `method`; `points`: `shots`, the `mean` accuracy on the classes trained on and its
@@ -30,7 +31,7 @@ def curves(cells: Iterable[tuple[str, int, Path]]) -> list[dict[str, Any]]:
     found: dict[str, dict[int, list[float]]] = {}
     for method, shots, folder in cells:
         if (folder / results.FILE).is_file():
-            value = results.read(folder)["metrics"]["top1"]
+            value = results.read(folder)["metrics"][judged_by]
             found.setdefault(method, {}).setdefault(shots, []).append(value)
     made = []
     for method, measured in found.items():

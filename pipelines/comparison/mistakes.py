@@ -6,23 +6,24 @@ from typing import Any
 import numpy as np
 
 from pipelines.reporting import page as reporting_page
-from pipelines.runs.predictions import Predictions
+from pipelines.runs.predictions import LabelScores, Predictions
 from tfrecords import image_reencoding
 
 SHOWN = 6
 
+Said = Predictions | LabelScores
+
 
 def choose(
-    said: Mapping[str, Predictions], *, seen: Sequence[int], shown: int = SHOWN
+    said: Mapping[str, Said], *, asked: np.ndarray, shown: int = SHOWN
 ) -> dict[str, list[int]]:
-    """Places of images of seen classes that each method gets wrong.
+    """Places of images that each method gets wrong, of those that `asked`, bool [n], is true of.
 
     Those first that the fewest methods get wrong: what is wrong with this one, not the image.
     """
     if not said:
         return {}
-    labels = next(iter(said.values())).labels
-    wrong = {name: ~each.right & np.isin(labels, seen) for name, each in said.items()}
+    wrong = {name: ~each.right & asked for name, each in said.items()}
     company = np.sum(list(wrong.values()), axis=0)
     return {
         name: (places := np.flatnonzero(rows))[np.argsort(company[places], kind="stable")][
@@ -35,18 +36,21 @@ def choose(
 def rows(
     tested: Sequence[tuple[str, int]],
     split: str,
-    said: Mapping[str, Predictions],
+    said: Mapping[str, Said],
     *,
-    seen: Sequence[int],
+    asked: np.ndarray,
     names: list[str],
 ) -> list[dict[str, Any]]:
     """One row of images per method, as the template `confusions` takes them.
 
-    tested: folders of records, one of each fold, and how many images of their split were tested.
+    Args:
+        tested: folders of records, one of each fold, and how many images of their split were
+            tested.
+        asked: which of the images are of classes trained on, bool [n].
     """
     import tfrecords
 
-    chosen = choose(said, seen=seen)
+    chosen = choose(said, asked=asked)
     wanted = {place for places in chosen.values() for place in places}
     images, first = {}, 0
     for data, count in tested:
@@ -58,12 +62,7 @@ def rows(
         {
             "text": name,
             "thumbnails": [
-                {
-                    "uri": reporting_page.data_uri(images[place], "jpeg"),
-                    "alt": _alt(said[name], place, names),
-                    **_truth_and_answer(said[name], place, names),
-                }
-                for place in places
+                _thumbnail(images[place], *said[name].in_words(place, names)) for place in places
             ],
         }
         for name, places in chosen.items()
@@ -71,11 +70,10 @@ def rows(
     ]
 
 
-def _alt(said: Predictions, place: int, names: list[str]) -> str:
-    words = _truth_and_answer(said, place, names)
-    return f"{words['truth']}, taken for {words['answer']}"
-
-
-def _truth_and_answer(said: Predictions, place: int, names: list[str]) -> dict[str, str]:
-    true, own = int(said.labels[place]), int(said.own[place])
-    return {"truth": names[true], "answer": names[own] if own >= 0 else "nothing"}
+def _thumbnail(image: bytes, truth: str, answer: str) -> dict[str, str]:
+    return {
+        "uri": reporting_page.data_uri(image, "jpeg"),
+        "alt": f"{truth}, taken for {answer}",
+        "truth": truth,
+        "answer": answer,
+    }

@@ -69,6 +69,10 @@ class Options:
             answers cost.
         serving_seconds: to measure how fast each exported network answers, one image at a time
             and 32; 0 for not at all.
+        judge_by: top1, by which every image counts alike, or mean_per_class, by which every class
+            does, however few test images it has: the accuracy that is recommended by; without it
+            the one of the data set, top1 of images of one's own. Of several labels per image it is
+            the mean average precision.
         test: split that is measured.
         bootstrap: resamples for intervals and differences.
         dry_run: only say which methods would be run, and how long they are predicted to take.
@@ -105,6 +109,7 @@ class Options:
     micro_batch: int | None = None
     price: float | None = None
     serving_seconds: float = 1.0
+    judge_by: Literal["top1", "mean_per_class"] | None = None
     test: str = "test"
     bootstrap: int = 1000
     dry_run: bool = False
@@ -128,30 +133,68 @@ RANGES = {
     "[1, 20]": ("folds",),
 }
 
-FREE = ("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run")
+FREE = (
+    *("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run"),
+    "judge_by",
+)
+
+
+def judge(options: Options, manifest: "Manifest") -> str:
+    """The metric that methods are recommended by."""
+    if manifest.multi_label:
+        return "map"
+    own = manifest.metric if manifest.metric == "mean_per_class" else "top1"
+    return options.judge_by or own
 
 
 def check_records(options: Options, manifest: "Manifest") -> None:
-    """Raises ValueError for records whose images have no class, or several of them."""
-    if manifest.multi_label:
-        raise ValueError(
-            f"--data: images of {manifest.dataset} have several classes each; compare expects one. "
-            "Try finetune --method frozen and --method full on them, and look at `map`"
-        )
+    """Of images with several classes each, keep the methods that take them.
+
+    Raises ValueError for records without labels, and for options that need one class per image.
+    """
     for name in ("train", options.test):
         if not manifest.split(name).class_counts:
             raise ValueError(
                 f"--data: split {name!r} of {manifest.dataset} has no labels; compare expects "
                 "images with a class each. Captions: train and evaluate"
             )
+    if manifest.multi_label:
+        _keep_several_labels(options, manifest)
+
+
+def _keep_several_labels(options: Options, manifest: "Manifest") -> None:
+    several = f"images of {manifest.dataset} have several classes each"
+    own = [name for name in options.methods if METHODS[name].takes_several_labels]
+    if options.methods in (list(DEFAULT), _every(options)):
+        options.methods = own
+    elif other := [name for name in options.methods if name not in own]:
+        choices = [name for name, row in METHODS.items() if row.takes_several_labels]
+        raise ValueError(
+            f"--methods: {several}, and {', '.join(other)} {'take' if other[1:] else 'takes'} one; "
+            f"expected some of {', '.join(choices)}"
+        )
+    if len(options.shots) > 1:
+        raise ValueError(
+            f"--shots: {several}, of which nothing learns from a few of each class; expected to be "
+            "left out"
+        )
+    for name in ("class_weight", "judge_by"):
+        if getattr(options, name):
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag}: {several}; expected a set whose images have one")
+
+
+def _every(options: Options) -> list[str]:
+    """What `--methods all` stands for."""
+    left = {name for name, row in METHODS.items() if row.reads_captions and not options.captions}
+    left |= {STOCK} if len(options.seeds or ()) < 2 else set()  # of several seeds
+    return [name for name in METHODS if name not in left]
 
 
 def check(options: Options) -> None:
     reads = [name for name, row in METHODS.items() if row.reads_captions]
     if options.methods == ["all"]:
-        left = set() if options.captions else {*reads}
-        left |= {STOCK} if len(options.seeds or ()) < 2 else set()  # of several seeds
-        options.methods = [name for name in METHODS if name not in left]
+        options.methods = _every(options)
     if bool(options.captions) != bool(set(options.methods) & set(reads)):
         needs = " or ".join(reads)
         raise ValueError(f"--captions goes with --methods {needs}, and the other way round")

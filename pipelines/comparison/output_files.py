@@ -44,6 +44,13 @@ SHARES = {  # of the table on the page and in the terminal: key, heading
     "ece": "Calibration error",
 }
 
+SHARES_OF_LABELS = {  # the same, of images with several classes each
+    "seen": "mAP",
+    "micro_f1": "Micro F1",
+    "macro_f1": "Macro F1",
+    "exact_match": "Exact match",
+}
+
 NO_NAMES = "no names"  # of a method that cannot name classes that it has not learnt
 
 OF_NEW_NAMES = ("unseen", "unseen_among_all", "generalized", "harmonic_mean")
@@ -61,11 +68,13 @@ def write(
 def table(document: dict[str, Any]) -> str:
     """The rows as CSV; means over seeds, and their standard deviation where there are several."""
     file = io.StringIO()
-    spread = [f"{key}_std" for key in SHARES]
-    rows = csv.DictWriter(file, [*COLUMNS, *spread], extrasaction="ignore", lineterminator="\n")
+    shares = _shares(document)
+    spread = [f"{key}_std" for key in shares]
+    columns = dict.fromkeys([*COLUMNS, *shares, *spread])
+    rows = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     rows.writeheader()
     for row in document["rows"]:
-        deviations = {f"{key}_std": row["spread"].get(key) for key in SHARES}
+        deviations = {f"{key}_std": row["spread"].get(key) for key in shares}
         costs = serving_cost_table.flat(row)
         rows.writerow({**row, "model": document["model"], **deviations, **costs})
     return file.getvalue()
@@ -74,7 +83,7 @@ def table(document: dict[str, Any]) -> str:
 def terminal_table(document: dict[str, Any]) -> str:
     """The answer, the table, and the table of what the methods cost to run."""
     shown = _shown(document)
-    head = ["method", *(SHARES[key].lower() for key in shown), "training"]
+    head = ["method", *(_heading(_shares(document)[key]) for key in shown), "training"]
     numbers = range(1, len(head))
     lines = aligned([head, *(_cells(row, shown) for row in document["rows"])], right=numbers)
     costs = serving_cost_table.table(document["rows"])
@@ -140,7 +149,7 @@ def page(
         headline=document["recommendation"]["answer"],
         results=document,
         steps=steps,
-        columns=[SHARES[key] for key in shown],
+        columns=[_shares(document)[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
         costs=serving_cost_table.table(document["rows"]),
         sure=predictive_uncertainty_table.table(rows),
@@ -151,7 +160,9 @@ def page(
         else None,
         scatter=reporting_page.plot(comparison_plots.scatter(rows)) if keeps else None,
         losses=reporting_page.plot(comparison_plots.losses(trained)) if trained else None,
-        accuracies=reporting_page.plot(comparison_plots.accuracies(rows)) if rows else None,
+        accuracies=reporting_page.plot(comparison_plots.accuracies(rows))
+        if rows and is_the_study(document)
+        else None,
         ways=[
             (
                 row["method"],
@@ -174,9 +185,21 @@ def page(
     )
 
 
+def _shares(document: dict[str, Any]) -> dict[str, str]:
+    if document.get("multi_label"):
+        return SHARES_OF_LABELS
+    every_class = document["judged_by"] == "mean_per_class"
+    return {**SHARES, "seen": "Seen, per class"} if every_class else SHARES
+
+
+def _heading(name: str) -> str:
+    """In small letters, but for an abbreviation."""
+    return name if name == "mAP" else name.lower()
+
+
 def _shown(document: dict[str, Any]) -> list[str]:
     """The figures that some method has."""
-    return [key for key in SHARES if any(row[key] is not None for row in document["rows"])]
+    return [k for k in _shares(document) if any(row[k] is not None for row in document["rows"])]
 
 
 def _cells(row: dict[str, Any], shown: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from pipelines.comparison.comparison_settings import About
 from pipelines.comparison.folds import Fold
 from pipelines.comparison.fork_server import Call, Outcome
 from pipelines.comparison.job_definitions import FAILED, LOG, Job
-from pipelines.comparison.options import Options
+from pipelines.comparison.options import Options, judge
 from pipelines.comparison.progress_display import Display
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
@@ -26,6 +26,10 @@ from tfrecords import Manifest
 FEW_TO_CHOOSE_BY = 30  # images: one of them is 3 points of the accuracy that is chosen by
 
 UNBALANCED = 5  # ratio of the largest class to the smallest from which the page warns
+
+EXACT = 2_000  # images whose labels are read to say how many are left
+
+RARE = 10  # test images of a class, below which its average precision is named as luck
 
 FEW = 200  # test images, by which accuracies are known to 7 points: 1.96 sqrt(0.25 / n)
 
@@ -96,7 +100,14 @@ def plan(
     job_of: dict[str, list[Job]] = {}
     for name in chosen:
         made = [
-            job_definitions.of(METHODS[name], fold.options, recipes, out=fold.out, images=images)
+            job_definitions.of(
+                METHODS[name],
+                fold.options,
+                recipes,
+                out=fold.out,
+                images=images,
+                several_labels=manifest.multi_label,
+            )
             for fold in divisions
         ]
         job_of[name] = [
@@ -168,12 +179,24 @@ def _follow(batch: list[Job], outcomes: Iterator[Outcome], display: Display) -> 
 
 
 def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> int:
-    """How many images are left to train on, without those that methods choose by."""
+    """How many images are left to train on, without those that methods choose by.
+
+    About as many, of more than `EXACT` images with several classes each.
+    """
+    import tfrecords
     from tfrecords import splits
 
-    options = fold.options
+    options, count = fold.options, manifest.split("train").count
     assert options.seeds
-    labels = np.repeat(np.arange(len(fold.train)), fold.train)
+    if manifest.multi_label and count > EXACT:
+        return round((1 - options.validation) * count)
+    if manifest.multi_label:
+        examples = (each for _, each in tfrecords.examples_at(options.data, "train", range(count)))
+        labels = splits.rarest_class(
+            [each.label for each in examples if isinstance(each.label, tuple)]
+        )
+    else:
+        labels = np.repeat(np.arange(len(fold.train)), fold.train)
     kept, _ = splits.train_validation(labels, fraction=options.validation, seed=options.seeds[0])
     return int((~np.isin(labels[kept], held_out)).sum())
 
@@ -208,6 +231,8 @@ def _remarks(
     if without := [manifest.spoken_names[label] for label, count in enumerate(tests) if not count]:
         names = name_list.first_of(without)
         found.append(f"Without a test image: {names}; no figure says anything of these.")
+    if manifest.multi_label:
+        return (*found, *_of_rare_labels(manifest, tests))
     tested = sum(count for label, count in enumerate(tests) if label not in held_out)
     if 0 < tested < FEW:
         found.append(
@@ -215,6 +240,17 @@ def _remarks(
             f"{98 / tested**0.5:.0f} points either way, whatever the intervals say."
         )
     return tuple(found)
+
+
+def _of_rare_labels(manifest: Manifest, tests: Sequence[int]) -> list[str]:
+    """What the mean over classes hides, of images with several classes each."""
+    rare = [manifest.spoken_names[label] for label, count in enumerate(tests) if 0 < count < RARE]
+    if not rare:
+        return []
+    return [
+        f"Fewer than {RARE} test images of {name_list.first_of(rare)}: their average precision is "
+        "partly luck, and counts in the mean as much as that of any other class."
+    ]
 
 
 def _of_the_folds(options: Options, manifest: Manifest, divisions: Sequence[Fold]) -> str:
@@ -243,19 +279,31 @@ def _of_the_classes(
             " Among one class every answer is right, so that there is no figure for held-out "
             "classes among themselves; the one among all says what is lost."
         )
-    chosen_by = sum(seen.values()) - images
+    whole = manifest.split("train").count if manifest.multi_label else sum(seen.values())
+    chosen_by = whole - images
     if 0 < chosen_by < FEW_TO_CHOOSE_BY:
         found.append(
             f"{chosen_by} images to choose by: what a method chooses by them (a strength, how far "
             "to go back) is partly luck; --validation takes a larger share."
         )
-    if said := unbalanced(seen, manifest, weighted=bool(options.class_weight)):
+    said = unbalanced(
+        seen,
+        manifest,
+        weighted=bool(options.class_weight),
+        by_class=judge(options, manifest) != "top1",
+    )
+    if said and not manifest.multi_label:  # whose figure is a mean over classes anyway
         found.append(said)
     return found
 
 
-def unbalanced(counts: Mapping[int, int], manifest: Manifest, *, weighted: bool) -> str:
-    """A remark where the classes' numbers of training images differ by more than 5 : 1."""
+def unbalanced(
+    counts: Mapping[int, int], manifest: Manifest, *, weighted: bool, by_class: bool = False
+) -> str:
+    """A remark where the classes' numbers of training images differ by more than 5 : 1.
+
+    weighted: whether methods count every class alike; by_class: whether the recommendation does.
+    """
     some = {label: count for label, count in counts.items() if count}
     if not some:
         return ""
@@ -263,8 +311,12 @@ def unbalanced(counts: Mapping[int, int], manifest: Manifest, *, weighted: bool)
     if some[common] <= UNBALANCED * some[rare]:
         return ""
     names = manifest.spoken_names
+    advice = {
+        "--judge-by mean_per_class recommends by a figure that counts every class alike": by_class,
+        "--class-weight 1 trains so": weighted,
+    }
+    left = ", ".join(each for each, done in advice.items() if not done)
     return (
         f"Classes differ by more than {UNBALANCED} : 1 ({names[common]} has {some[common]:,} "
-        f"training images, {names[rare]} {some[rare]:,}): look at the macro figures, which count "
-        f"every class alike{'' if weighted else ', and try --class-weight 1'}."
+        f"training images, {names[rare]} {some[rare]:,}){': ' if left else ''}{left}."
     )

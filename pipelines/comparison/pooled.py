@@ -7,13 +7,15 @@ import numpy as np
 
 from pipelines.evaluation import measure
 from pipelines.metrics import bootstrap, calibration, seen_unseen
-from pipelines.runs.predictions import Predictions
+from pipelines.runs.predictions import LabelScores, Predictions
 
 UNKNOWN = {"metrics": ("top5", "ece"), "intervals": ("top5", "ece")}  # from predictions alone
 
 
-def predictions(said: Sequence[Predictions]) -> Predictions:
-    """Those of all folds, one fold behind the other."""
+def predictions(said: Sequence[Predictions | LabelScores]) -> Predictions | LabelScores:
+    """Those of all folds, one fold behind the other; of several labels there is one fold."""
+    if len(said) == 1:
+        return said[0]
     labels, own, among_all = (
         np.concatenate([getattr(each, name) for each in said])
         for name in ("labels", "own", "among_all")
@@ -23,7 +25,7 @@ def predictions(said: Sequence[Predictions]) -> Predictions:
 
 def document(
     parts: Sequence[dict[str, Any]],
-    said: Predictions,
+    said: Predictions | LabelScores,
     *,
     held_out: tuple[int, ...],
     resamples: int,
@@ -41,6 +43,7 @@ def document(
     first = parts[0]
     if len(parts) == 1:
         return first
+    assert isinstance(said, Predictions), "images with several labels are not divided in folds"
     names = [row["name"] for row in first["per_class"]]
     labels = [i for i in range(len(names) + len(held_out)) if i not in held_out]
     rows = np.isin(said.labels, labels)

@@ -3,9 +3,32 @@
 import math
 from typing import Any
 
-#: A method is as good as another unless the images say that it is not; of equals the cheaper one
-#: is recommended. A larger loss on held-out classes is reported beside the gain.
+#: A method is as good as another unless the images say that it is not; of equals a cheap one is
+#: recommended. A larger loss on held-out classes is reported beside the gain.
 NOTABLE_LOSS = 0.01
+
+#: What the figures of a row are shares of, by the metric: of the answer, and of "the best, X, ...".
+SAID = {
+    "top1": {
+        "figure": "% on your classes",
+        "best": "is right for",
+        "guessing": "always saying one class is right for",
+    },
+    "mean_per_class": {
+        "figure": "% mean per-class accuracy on your classes",
+        "best": "has a mean per-class accuracy of",
+        "guessing": "always saying one class has",
+    },
+    "map": {
+        "figure": "% mean average precision on your classes",
+        "best": "has a mean average precision of",
+        "guessing": "an order by chance has",
+    },
+}
+
+#: Of methods that train at most so many times as long as the cheapest, or so many seconds longer,
+#: none is cheaper than another.
+AS_CHEAP, SECONDS = 2.0, 10.0
 
 #: What a row says of classes never seen, and in words: a method keeps them where it keeps both.
 OF_NEW = {"unseen": "new ones", "unseen_among_all": "new ones among all classes"}
@@ -20,22 +43,25 @@ def recommend(
     chance: float = 0.0,
     tested: int = 0,
     folds: bool = False,
+    judged_by: str = "top1",
 ) -> dict[str, Any]:
     """The method to use, what it is compared with, and the answer in words.
 
     Of the methods that are surely better than guessing and that the best of these does not beat
-    significantly on the classes trained on, the cheapest to train; where classes are held out,
-    among those of them that lose at most `NOTABLE_LOSS` on these against zero-shot, both among
-    themselves and among all classes, if there is one. None where none is surely better than
-    guessing; the answer then says how many test images it would take.
+    significantly on the classes trained on, the most accurate of the cheapest to train; where
+    classes are held out, among those of them that lose at most `NOTABLE_LOSS` on these against
+    zero-shot, both among themselves and among all classes, if there is one. None where none is
+    surely better than guessing; the answer then says how many test images it would take.
 
     Args:
         rows: of the table, those that failed left out; `method`, `seen`, `unseen`,
             `unseen_among_all`, `seconds`, `intervals`.
         pairs: of `significance.pairs`.
-        chance: accuracy of always predicting the most frequent trained class.
+        chance: what guessing reaches: always predicting the most frequent trained class, or an
+            order of the images by chance.
         tested: test images of the classes trained on.
         folds: whether every image is tested already.
+        judged_by: what `seen` is, one of `SAID`.
 
     Returns:
         `method`, `runner_up` or None, `answer`, and `keeps`: whether it keeps what was known.
@@ -46,7 +72,8 @@ def recommend(
     sure = [row for row in rows if _surely(row) > chance]
     if not sure:
         first = max(rows, key=lambda row: row["seen"])
-        return {**nothing, "answer": _undecided(first, chance=chance, tested=tested, folds=folds)}
+        answer = _undecided(first, SAID[judged_by], chance=chance, tested=tested, folds=folds)
+        return {**nothing, "answer": answer}
     best = max(sure, key=lambda row: row["seen"])["method"]
     beaten = {
         pair["a"] if pair["better"] == pair["b"] else pair["b"]
@@ -56,15 +83,20 @@ def recommend(
     equal = [row for row in sure if row["method"] not in beaten]
     known = next((row for row in rows if row["method"] == "zero-shot"), {})
     keeping = [row for row in equal if (lost := _lost(row, known)) and lost[1] <= NOTABLE_LOSS]
-    chosen = min(keeping or equal, key=lambda row: (row["seconds"], -row["seen"]))
+    chosen = max(_cheapest(keeping or equal), key=lambda row: (row["seen"], -row["seconds"]))
     others = [row for row in rows if row is not chosen]
     runner_up = max(others, key=lambda row: row["seen"], default=None)
     return {
         "method": chosen["method"],
         "runner_up": runner_up and runner_up["method"],
         "keeps": bool(keeping) if _lost(known, known) else None,
-        "answer": _words(chosen, runner_up, rows, pairs, known=known),
+        "answer": _words(chosen, runner_up, SAID[judged_by]["figure"], pairs, known=known),
     }
+
+
+def _cheapest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    least = min(row["seconds"] for row in rows)
+    return [row for row in rows if row["seconds"] <= max(AS_CHEAP * least, least + SECONDS)]
 
 
 def _lost(row: dict[str, Any], known: dict[str, Any]) -> tuple[str, float] | None:
@@ -99,16 +131,19 @@ def more_needed(row: dict[str, Any], *, chance: float, tested: int) -> int | Non
     return max(TENS, math.ceil(round((needed - tested) / TENS, 6)) * TENS)
 
 
-def _undecided(row: dict[str, Any], *, chance: float, tested: int, folds: bool) -> str:
+def _undecided(
+    row: dict[str, Any], words: dict[str, str], *, chance: float, tested: int, folds: bool
+) -> str:
     """The answer where the best row may be guessing."""
     ends = row.get("intervals", {}).get("seen")
     between = f", interval {100 * ends[0]:.0f}-{100 * ends[1]:.0f}" if ends else ""
     right = f"{100 * row['seen']:.0f} %{between}"
-    guessing = f"always saying one class is right for {100 * chance:.0f} %"
+    guessing = f"{words['guessing']} {100 * chance:.0f} %"
     more = more_needed(row, chance=chance, tested=tested)
     if more is None:
+        best = f"the best, {row['method']}, {words['best']} {right}"
         return (
-            f"Nothing to choose yet: the best, {row['method']}, is right for {right}; {guessing}. "
+            f"Nothing to choose yet: {best}; {guessing}. "
             "Look at the images and their labels, or try other class names or another model."
         )
     share = ", or give more of those you have to the test (prepare --test-share)"
@@ -121,12 +156,12 @@ def _undecided(row: dict[str, Any], *, chance: float, tested: int, folds: bool) 
 def _words(
     chosen: dict[str, Any],
     runner_up: dict[str, Any] | None,
-    rows: list[dict[str, Any]],
+    figure: str,
     pairs: list[dict[str, Any]],
     *,
     known: dict[str, Any],
 ) -> str:
-    parts = [f"{100 * chosen['seen']:.1f} % on your classes"]
+    parts = [f"{100 * chosen['seen']:.1f} {figure}"]
     if runner_up is not None:
         parts.append(_against(chosen, runner_up, pairs))
     if lost := _lost(chosen, known):

@@ -1,6 +1,6 @@
 """Assemble the results document of a comparison."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ import numpy as np
 
 from pipelines.comparison import job_definitions, learning_curve, pooled, recommendation
 from pipelines.comparison.job_definitions import Job
-from pipelines.comparison.options import Options
+from pipelines.comparison.options import Options, judge
 from pipelines.comparison.plan import Plan
 from pipelines.costs import training_costs
 from pipelines.methods.registry import METHODS
-from pipelines.metrics import significance
+from pipelines.metrics import classification, multilabel, significance
 from pipelines.runs import class_name_options, predictions, results
 from tfrecords import Manifest
 
@@ -25,6 +25,13 @@ FIGURES = {  # of the table: from the metrics of each run
     "harmonic_mean": "harmonic_mean",
     "macro_f1": "macro_f1",
     "ece": "ece",
+}
+
+FIGURES_OF_LABELS = {  # the same, of images with several classes each
+    "seen": "map",
+    "micro_f1": "micro_f1",
+    "macro_f1": "macro_f1",
+    "exact_match": "exact_match",
 }
 
 KEPT = ("history", "wise_ft", "calibration", "per_class", "confusion_matrix", "auto", "certainty")
@@ -45,14 +52,16 @@ def document(
         method: _found(made, folders, resamples=options.bootstrap)
         for method, folders in made.folders.items()
     }
+    several, judged_by = manifest.multi_label, judge(options, manifest)
+    figures = FIGURES_OF_LABELS if several else {**FIGURES, "seen": judged_by}
     rows = [
-        _row(method, each, made.job_of[method])
+        _row(method, each, made.job_of[method], figures)
         | _prices(each, deployed.get(method), price=options.price)
         for method, each in found.items()
     ]
     finished = [row for row in rows if row["seen"] is not None]
     _rate_costs(rows, found)
-    pairs = significance.pairs(_right(made), resamples=options.bootstrap)
+    pairs = _pairs(made, judged_by=judged_by, resamples=options.bootstrap)
     return results.document(
         {
             "metrics": {row["method"]: row["seen"] for row in finished},
@@ -65,6 +74,8 @@ def document(
         dataset=manifest.dataset,
         split=options.test,
         model=options.model,
+        judged_by=judged_by,
+        **({"multi_label": True} if several else {}),
         cost={"seconds": sum(row["seconds"] or 0 for row in rows)},
         config=asdict(options),
         classes=len(manifest.class_names),
@@ -73,15 +84,16 @@ def document(
         rows=rows,
         pairs=pairs,
         folds=len(made.folds),
-        curves=learning_curve.curves(_curve_cells(made, options)),
+        curves=learning_curve.curves(_curve_cells(made, options), judged_by),
         left_out=dict(made.left_out),
         remarks=list(made.remarks),
         recommendation=recommendation.recommend(
             finished,
             pairs,
-            chance=_chance(made),
-            tested=sum(_tested(made)),
+            chance=_chance(made, judged_by),
+            tested=made.folds[0].tested if several else sum(_tested(made)),
             folds=len(made.folds) > 1,
+            judged_by=judged_by,
         ),
     )
 
@@ -96,7 +108,7 @@ def _curve_cells(made: Plan, options: Options) -> Iterator[tuple[str, int, Path]
                 yield method, shots, folder
 
 
-def said(made: Plan) -> dict[str, predictions.Predictions]:
+def said(made: Plan) -> dict[str, predictions.Predictions | predictions.LabelScores]:
     """What each method said of the test images, of its first seed; fold behind fold."""
     return {
         method: pooled.predictions([predictions.read(path) for path in folders[0]])
@@ -109,15 +121,18 @@ def _is_whole(folders: tuple[Path, ...]) -> bool:
     return all((path / predictions.FILE).is_file() for path in folders)
 
 
-def seen_labels(first: predictions.Predictions, held_out: tuple[int, ...]) -> list[int]:
-    """The classes of test images that were trained on."""
-    return sorted(set(first.labels.tolist()) - set(held_out))
+def _chance(made: Plan, judged_by: str) -> float:
+    """What guessing reaches on test images of trained classes.
 
-
-def _chance(made: Plan) -> float:
-    """Accuracy of the most frequent trained class, on test images of trained classes."""
-    seen = _tested(made)
-    return max(seen) / sum(seen) if any(seen) else 0.0
+    The accuracy of always saying the most frequent class, alone or as a mean over classes, or the
+    mean average precision of an order by chance: the mean share of images that a class has.
+    """
+    seen = [count for count in _tested(made) if count]
+    if not seen:
+        return 0.0
+    if judged_by == "map":
+        return float(np.mean(seen)) / made.folds[0].tested
+    return 1 / len(seen) if judged_by == "mean_per_class" else max(seen) / sum(seen)
 
 
 def _tested(made: Plan) -> list[int]:
@@ -141,19 +156,38 @@ def _found(made: Plan, folders: list[tuple[Path, ...]], *, resamples: int) -> li
     ]
 
 
-def _right(made: Plan) -> dict[str, np.ndarray]:
-    """Whether each method is right about test images of seen classes, bool [seeds, n]."""
-    found = {}
-    for method, folders in made.folders.items():
-        whole = [
+def _pairs(made: Plan, *, judged_by: str, resamples: int) -> list[dict[str, Any]]:
+    """How far the methods surely differ on test images of seen classes."""
+    runs = {
+        method: [
             pooled.predictions([predictions.read(path) for path in each])
             for each in folders
             if _is_whole(each)
         ]
-        if whole:
-            rows = ~np.isin(whole[0].labels, made.held_out)
-            found[method] = np.array([each.right[rows] for each in whole])
-    return found
+        for method, folders in made.folders.items()
+    }
+    runs = {method: seeds for method, seeds in runs.items() if seeds}
+    if judged_by == "top1":
+        right = {
+            method: np.array([said.right[said.outside(made.held_out)] for said in seeds])
+            for method, seeds in runs.items()
+        }
+        return significance.pairs(right, resamples=resamples)
+    figures = {
+        method: [_figure(said, made.held_out) for said in seeds] for method, seeds in runs.items()
+    }
+    images = max((int(seeds[0].outside(made.held_out).sum()) for seeds in runs.values()), default=0)
+    return significance.pairs_by(figures, images, resamples=resamples)
+
+
+def _figure(
+    said: predictions.Predictions | predictions.LabelScores, held_out: tuple[int, ...]
+) -> significance.Figure:
+    """What a run is judged by, of how often each image is counted, where that is no accuracy."""
+    if isinstance(said, predictions.LabelScores):
+        return multilabel.mean_average_precision(said.labels, said.probabilities)
+    rows = said.outside(held_out)
+    return classification.mean_per_class(said.labels[rows], said.right[rows])
 
 
 def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
@@ -162,7 +196,9 @@ def _parts(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
     return next((each["parts"] for each in whole if "parts" in each), None)
 
 
-def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str, Any]:
+def _row(
+    method: str, found: list[dict[str, Any]], jobs: list[Job], figures: Mapping[str, str]
+) -> dict[str, Any]:
     """One row of the table: means over seeds, their spread, cost and how to do it again."""
     row_of = METHODS[method]
     errors = [job.failure for job in jobs if job.failure]
@@ -178,7 +214,8 @@ def _row(method: str, found: list[dict[str, Any]], jobs: list[Job]) -> dict[str,
         "spread": {},
         "results": [each["model"] for each in found],
     }
-    for name, key in FIGURES.items():
+    row |= dict.fromkeys(FIGURES)
+    for name, key in figures.items():
         known = [value for each in found if (value := each["metrics"].get(key)) is not None]
         row[name] = float(np.mean(known)) if known else None
         row["spread"][name] = float(np.std(known, ddof=1)) if len(known) > 1 else None

@@ -41,7 +41,7 @@ def write(directory: Path, document: dict[str, Any], mistakes: list[dict[str, An
             for name in FIGURES:
                 if row[name] is not None:
                     tf.summary.scalar(name, row[name])
-            if row["confusion_matrix"]:
+            if row["confusion_matrix"] and not document.get("multi_label"):
                 tf.summary.image("confusion matrix", _image(_confusion(row)))
             if row["method"] in wrong:
                 tf.summary.image("mistakes", _images(wrong[row["method"]]), max_outputs=12)

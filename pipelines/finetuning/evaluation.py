@@ -10,22 +10,22 @@ from pipelines.finetuning.model import Adapted
 from pipelines.metrics import classification, predictive_uncertainty, seen_unseen
 from pipelines.metrics import multilabel as several
 from pipelines.runs import predictions
-from pipelines.runs.predictions import Predictions
+from pipelines.runs.predictions import LabelScores, Predictions
 
 
 def measure(
     adapted: Adapted, *, split: str, resamples: int, seed: int
-) -> tuple[dict[str, Any], Predictions | None]:
+) -> tuple[dict[str, Any], Predictions | LabelScores]:
     """The metrics of a whole split, and the predictions for its images.
 
-    `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`.
-    Of images with several labels there are no predictions.
+    `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`; of
+    images with several labels, those of `metrics.multilabel`.
     """
     data, adapted = adapted.data, new_class_calibration.placed(adapted)
     made = adapted.features(split, what="testing")
     logits = adapted.logits(made.values)
     if data.manifest.multi_label:
-        return _several(adapted, made.labels, logits, resamples=resamples, seed=seed), None
+        return _several(adapted, made.labels, logits, resamples=resamples, seed=seed)
     seen = np.isin(made.labels, data.parts.seen)
     places = np.searchsorted(data.parts.seen, made.labels[seen])
     document = evaluation_measure.measure(
@@ -61,16 +61,19 @@ def measure(
 
 def _several(
     adapted: Adapted, labels: np.ndarray, logits: np.ndarray, *, resamples: int, seed: int
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], LabelScores]:
     """Of several labels per image; their thresholds are chosen on validation."""
     data = adapted.data
     made = adapted.features("train", data.measured_ids, what="validating")
     validation = several.sigmoid(adapted.logits(made.values))
-    return evaluation_measure.measure_multi_label(
+    thresholds = several.choose_thresholds(made.labels, validation)
+    said = LabelScores(labels.astype(np.uint8), several.sigmoid(logits), thresholds)
+    document = evaluation_measure.measure_multi_label(
         labels,
-        several.sigmoid(logits),
+        said.probabilities,
         data.seen_names,
-        thresholds=several.choose_thresholds(made.labels, validation),
+        thresholds=thresholds,
         resamples=resamples,
         seed=seed,
     )
+    return document, said

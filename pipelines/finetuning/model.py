@@ -27,8 +27,6 @@ READS = ("text", "class-texts")  # heads that read the names of all classes them
 
 FEW_NAMES = 5  # of classes, in a line
 
-ONE_CLASS = (*READS, "probe")  # heads for images that have one class each
-
 NAME = "image_classifier"  # of the file, whatever else the process has made before
 
 #: What a method may train (`Method.trains` of the table of methods), of a built classifier; the
@@ -224,15 +222,9 @@ def check(method: Method, source: Any, data: Labelled) -> None:
             f"--method {method.name} needs a dual encoder, which reads class names; got "
             f"{type(source).__name__}. Without texts: {', '.join(choices)}"
         )
-    if data.manifest.multi_label and _takes_one_class(method):
+    if data.manifest.multi_label and not method.takes_several_labels:
         raise ValueError(
             f"--method {method.name} takes one class per image; those of {data.manifest.dataset} "
             "have several. Expected one of "
-            + ", ".join(row.name for row in rows if not _takes_one_class(row))
+            + ", ".join(row.name for row in rows if row.takes_several_labels)
         )
-
-
-def _takes_one_class(method: Method) -> bool:
-    if method.fit is not None:
-        return not method.takes_several_labels
-    return method.head in ONE_CLASS

@@ -13,7 +13,7 @@ import dual_encoder
 from pipelines.finetuning import model as finetuning_model
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.model import Adapted
-from pipelines.methods import zero_shot_probe_tip_adapter
+from pipelines.methods import several_labels, zero_shot_probe_tip_adapter
 from pipelines.methods.few_shot_task import Rows, Task
 from pipelines.methods.method import Fitted
 from pipelines.methods.registry import METHODS
@@ -93,13 +93,19 @@ def _source(options: "Options", data: "Labelled") -> Any:
     return inference_precision.load(options.model, options.precision, images=images, read=read)
 
 
-def start_from_probe(made: Adapted, options: "Options", *, out: Path) -> None:
-    """Give the head the weights of the logistic regression on the features as they are."""
+def start_head(made: Adapted, options: "Options", *, out: Path) -> None:
+    """Give the head the weights that a method gives it on the features as they are: the logistic
+    regression, or the class names on the scale of labels."""
     features = feature_cache(options, made.data, out=out)
     task, _ = _task(made.model, made.data, features)
-    found = zero_shot_probe_tip_adapter.probe_of(task)
-    made.model.head.kernel.assign(found.weights)
-    made.model.head.bias.assign(found.bias)
+    if made.method.head == "probe":
+        found = zero_shot_probe_tip_adapter.probe_of(task)
+        weights, bias = found.weights, found.bias
+    else:
+        task = dataclasses.replace(task, model=made.source)
+        weights, bias = several_labels.label_head(task)
+    made.model.head.kernel.assign(weights)
+    made.model.head.bias.assign(bias)
 
 
 def feature_cache(options: "Options", data: "Labelled", *, out: Path) -> FeatureCache:
@@ -118,6 +124,7 @@ def _with_head(model: Any, fitted: Fitted, source: Any) -> Any:
             classifiers.CosineHead(len(model.class_names), dtype="float32", name="head"),
             class_names=model.class_names,
             image_projection=getattr(source, "image_projection", model.image_projection),
+            multi_label=model.multi_label,
             name=model.name,
         )
         model.build()

@@ -92,11 +92,10 @@ def write(
         config=asdict(options),
         protocol="fine-tuned",
         equal_names=class_name_options.equal_names(manifest.spoken_names),
-        templates=list(made.data.templates),
         history=course.history,
         steps=course.step,
         devices=devices,
-        **more,
+        **{"templates": list(made.data.templates), **more},
     )
     if made.source is not None and not made.has_texts and made.is_saved:
         _save(made.source, out / DUAL)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from pipelines.finetuning.options import Options, check, check_split
 from pipelines.methods.method import Run
 from pipelines.methods.registry import METHODS, STOCK, taken_by
-from pipelines.runs import class_name_options, class_split, folder, results, resume_check, runtime
+from pipelines.runs import (
+    class_name_options,
+    class_split,
+    folder,
+    help_groups,
+    results,
+    resume_check,
+    runtime,
+)
 from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
@@ -26,6 +34,9 @@ CHECKPOINTS = "checkpoints"
 FREE = ("features", *strategies.ELASTIC)  # options that may change in a run that goes on
 
 GOES_BACK = ("zero-shot", "text")  # heads of a model that knows all classes from the start
+
+
+SEVERAL_LABELS = "text-probe"  # what `auto` is for a dual encoder and images with several classes
 
 
 def run(options: Options) -> Run | None:
@@ -85,8 +96,12 @@ def _fitted(
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
     options = options if asked.stock else _settled(options, data)
+    if options.method in METHODS and METHODS[options.method].fit is not None:
+        _say_unused(options)
     if options.method == auto_method.TOWER and asked.method == "auto" and asked.wise_ft is None:
         options, extra["auto"] = _chosen(options, data, out=out, strategy=strategy, claim=claim)
+    elif asked.method == "auto" and options.method == SEVERAL_LABELS:
+        extra["auto"] = {"method": SEVERAL_LABELS, "why": "images have several classes each"}
     extra["method"] = STOCK if asked.stock else options.method
     if asked.stock:
         with strategy.scope():
@@ -104,8 +119,7 @@ def _fitted(
     measured, said = evaluation.measure(
         made, split=options.test, resamples=options.bootstrap, seed=options.seed
     )
-    if said is not None:
-        predictions.write(out, said)
+    predictions.write(out, said)
     document = output_files.write(
         out,
         made,
@@ -175,7 +189,7 @@ def _settled(options: Options, data: "Labelled") -> Options:
         if _kind(options.model) != "dual-encoder":
             method = "full"
         elif several:
-            method = "linear-probe"
+            method = SEVERAL_LABELS
         else:
             method, wise_ft = "paint", wise_ft or "choose"
     wise_ft = wise_ft or "no"
@@ -204,6 +218,18 @@ def _settled(options: Options, data: "Labelled") -> Options:
             f"got {method}, {METHODS[method].without_views}"
         )
     return dataclasses.replace(options, method=method, wise_ft=wise_ft)
+
+
+def _say_unused(options: Options) -> None:
+    """Print which options of a training are given to a method that learns in no steps."""
+    steps = {*help_groups.GROUPS["training"].split()} - {"class_weight", "seed"}
+    given = [
+        f"--{each.name.replace('_', '-')}"
+        for each in dataclasses.fields(options)
+        if each.name in steps and getattr(options, each.name) != each.default
+    ]
+    if given:
+        print(f"{options.method} learns in no steps: {', '.join(given)} would change those alone.")
 
 
 def _kind(name: str) -> str:
@@ -261,9 +287,10 @@ def _train(
     )
     if course.writes:
         claim()
-    if row.head == "probe" and not checkpoint_file.steps(out / CHECKPOINTS):
+    names = data.manifest.multi_label and "zero-shot" in (options.head, row.head)
+    if (names or row.head == "probe") and not checkpoint_file.steps(out / CHECKPOINTS):
         begun = time.perf_counter()
-        on_features.start_from_probe(made, options, out=out)
+        on_features.start_head(made, options, out=out)
         course.seconds += time.perf_counter() - begun
     print(
         f"{options.method}: {made.trained_parameters:,} of {made.model.count_params():,} "

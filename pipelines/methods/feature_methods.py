@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.methods import several_labels
 from pipelines.methods.few_shot_task import Task
 from pipelines.methods.method import Fitted
 
@@ -13,6 +14,11 @@ from pipelines.methods.method import Fitted
 def method(name: str) -> Callable[[Task], Fitted]:
     """The fit of the method of that name."""
     return partial(_fit, name)
+
+
+def text_probe(task: Task) -> Fitted:
+    """The method of that name, of images with one label each or several."""
+    return several_labels.text_probe(task) if task.several_labels else _fit("text-probe", task)
 
 
 def _fit(name: str, task: Task) -> Fitted:

@@ -73,6 +73,11 @@ class Task:
     prompts: PromptOptions = field(default_factory=PromptOptions)
 
     @property
+    def several_labels(self) -> bool:
+        """Whether an image may have several classes, or none."""
+        return self.train[1].ndim == 2
+
+    @property
     def views(self) -> np.ndarray:
         """Features [v, n, d] of what is learnt from, also where there is one view alone."""
         return self.train[0] if self.train[0].ndim == 3 else self.train[0][None]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from pipelines.methods.few_shot_task import Task
-    from pipelines.runs.predictions import Predictions
+    from pipelines.runs.predictions import LabelScores, Predictions
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Run:
     Attributes:
         folder: of all that it leaves.
         document: its `results.json`: figures, seconds, peak memory, trained parameters.
-        predictions: what it said of every test image; None of several labels per image.
+        predictions: what it said of every test image.
         model: what answers: images to logits over the seen classes; None where nothing that can
             be exported does.
     """
 
     folder: Path
     document: dict[str, Any]
-    predictions: "Predictions | None"
+    predictions: "Predictions | LabelScores"
     model: "keras.Model | None"
 
 
@@ -86,8 +86,7 @@ class Method:
             time is predicted by.
         fit: of a method on cached features.
         takes_views: whether it learns from several views of an image in the feature cache.
-        takes_several_labels: whether images may have several classes each; of a method on cached
-            features.
+        takes_several_labels: whether images may have several classes each, or none.
         trains: of the compared model: "all" weights of the image side and the head, all but the
             head ("image"), the "last" blocks, "lora", "lora in both", the "head" alone, or "both"
             towers.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from duet import unit_rows
-from pipelines.methods import training_loop
+from pipelines.methods import several_labels, training_loop
 from pipelines.methods.few_shot_task import Task
 from pipelines.methods.method import Fitted
 
@@ -21,9 +21,14 @@ TEMPERATURES = (-6.0, 6.0)  # natural logarithms between which the best factor i
 
 def zero_shot(task: Task) -> Fitted:
     """Class names alone: cosines with their embeddings, times the logit scale."""
+    if task.several_labels:
+        return several_labels.zero_shot(task)
+    matrix = task.require_texts().T
     return Fitted(
-        lambda features: unit_rows.unit(features) @ task.require_texts().T,
+        lambda features: unit_rows.unit(features) @ matrix,
         0,
+        head=(matrix[:, list(task.seen)], np.zeros(len(task.seen), np.float32)),
+        unit_length=True,
         more={"templates": [*task.templates]},
     )
 
@@ -80,8 +85,8 @@ def linear_probe(task: Task) -> Fitted:
     Both kinds of logits are multiplied by the factor of the lowest cross-entropy on validation, so
     that they are on one scale.
     """
-    if task.train[1].ndim == 2:
-        return _multi_label_probe(task)
+    if task.several_labels:
+        return several_labels.linear_probe(task)
     found = probe_of(task)
     features, labels = task.validation
     factor = temperature(found.logits(features), labels)
@@ -97,22 +102,6 @@ def linear_probe(task: Task) -> Fitted:
 
     more = {"strength": found.strength}
     return Fitted(logits, weights.size + bias.size, head=(weights, bias), more=more)
-
-
-def _multi_label_probe(task: Task) -> Fitted:
-    from classifiers import multi_label_probe
-
-    found = multi_label_probe.fit(*task.stacked, validation=task.validation)
-    print(
-        f"linear probe: C = {found.strength:g}, cross-entropy {found.losses[found.strength]:.3f} "
-        "a label on validation"
-    )
-    return Fitted(
-        lambda features: task.among_all(found.logits(features), features),
-        found.weights.size + found.bias.size,
-        head=(found.weights, found.bias),
-        more={"strength": found.strength},
-    )
 
 
 def _probe_offset(task: Task, strength: float, *, factor: float, text_factor: float) -> float:

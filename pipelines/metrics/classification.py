@@ -70,6 +70,21 @@ def weighted_summary(
     return figures
 
 
+def mean_per_class(labels: np.ndarray, right: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Returns a function from image counts [n] to the mean of the classes' accuracies.
+
+    labels: int [n]; right: bool [n]. Classes without an image among those counted are left out.
+    """
+    classes = int(labels.max()) + 1 if len(labels) else 0
+
+    def figure(counts: np.ndarray) -> float:
+        true = np.bincount(labels, counts, classes)
+        hits = np.bincount(labels, counts * right, classes)
+        return float((hits[true > 0] / true[true > 0]).mean())
+
+    return figure
+
+
 #: The metrics of an evaluation, in display order.
 METRICS = (
     "top1",

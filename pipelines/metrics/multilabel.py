@@ -28,6 +28,9 @@ METRICS = (
 )
 
 
+ENOUGH = 20  # images of a class, to choose a threshold for it alone
+
+
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Returns probabilities [n, c] of logits [n, c], in float64."""
     from scipy import special
@@ -77,10 +80,16 @@ def choose_thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 
     Use validation images: thresholds chosen on the test images would overestimate the metrics. Ties
     go to the highest threshold. It is half-way between the lowest accepted probability and the next
-    one below it (0 if there is none). A class without images gets 0.5.
+    one below it (0 if there is none). Classes with fewer than `ENOUGH` images share the one of the
+    highest F1 over all their pairs of image and class, as each by itself would be fitted to chance
+    (Yang 2001, "A Study of Thresholding Strategies for Text Categorization"); 0.5 without any.
     """
     check(labels, probabilities)
-    return np.array([_threshold(*pair) for pair in zip(labels.T, probabilities.T, strict=True)])
+    found = np.array([_threshold(*pair) for pair in zip(labels.T, probabilities.T, strict=True)])
+    rare = labels.sum(axis=0) < ENOUGH
+    if rare.any():
+        found[rare] = _threshold(labels[:, rare].ravel(), probabilities[:, rare].ravel())
+    return found
 
 
 def _threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -224,6 +233,20 @@ def weighted_summary(
         ]
 
     return figures
+
+
+def mean_average_precision(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> Callable[[np.ndarray], float]:
+    """Returns a function from image counts [n] to `map`; 0 of counts without a label."""
+    precisions = weighted_average_precision(labels, probabilities)
+
+    def figure(counts: np.ndarray) -> float:
+        found = precisions(counts)
+        known = found[~np.isnan(found)]
+        return float(known.mean()) if len(known) else 0.0
+
+    return figure
 
 
 def weighted_average_precision(

@@ -1,10 +1,14 @@
 """Significance tests of the difference between two models on the same images."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 CONFIDENCE = 0.95
+
+#: From how often each image is counted, int [n], to a figure of all.
+Figure = Callable[[np.ndarray], float]
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
@@ -59,3 +63,47 @@ def pairs(
             p = mcnemar(right[a][0], right[b][0])
             found.append({"a": a, "b": b, **row, "p": p, "better": better})
     return found
+
+
+def pairs_by(
+    figures: Mapping[str, Sequence[Figure]], n: int, *, resamples: int = 1000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Returns the rows of `pairs` by another figure than accuracy.
+
+    Args:
+        figures: of each method one of each seed.
+        n: images, which are resampled alike for all methods.
+        resamples: how often; seed: of the bootstrap.
+
+    `p` is twice the share of resamples on the rarer side of 0, at least one of them counted; 1
+    without resamples.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(resamples)]
+    counts = [np.ones(n, int), *drawn]
+    means = {
+        name: np.mean([[figure(each) for each in counts] for figure in several], axis=0)
+        for name, several in figures.items()
+    }
+    names = list(means)
+    return [
+        {"a": a, "b": b, **_difference(a, b, means[a] - means[b])}
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+    ]
+
+
+def _difference(a: str, b: str, gains: np.ndarray) -> dict[str, Any]:
+    """Of the gain of all images, and those of resamples behind it."""
+    whole, draws, tail = float(gains[0]), gains[1:], 100 * (1 - CONFIDENCE) / 2
+    if not len(draws):
+        return {"difference": whole, "low": np.nan, "high": np.nan, "p": 1.0, "better": None}
+    low, high = (float(end) for end in np.percentile(draws, [tail, 100 - tail]))
+    rarer = min((draws <= 0).sum(), (draws >= 0).sum())
+    return {
+        "difference": whole,
+        "low": low,
+        "high": high,
+        "p": min(2 * max(int(rarer), 1) / len(draws), 1.0),
+        "better": a if low > 0 else b if high < 0 else None,
+    }

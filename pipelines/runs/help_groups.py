@@ -27,7 +27,7 @@ GROUPS: dict[str, str] = {
         chunk""",
     "output": """
         out sheet sort_into link html json results bootstrap price serving_seconds checkpoint_steps
-        short_side shard_size max_rejected port max_upload""",
+        judge_by short_side shard_size max_rejected port max_upload""",
 }
 
 #: The options of a command that its short help has; of a command that is not here, all.

@@ -1,5 +1,6 @@
 """Store a model's prediction for every test image, for paired comparisons of models."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 from pipelines.runs import safetensors_files
 
 FILE = "predictions.safetensors"
+
+NOTHING = "nothing"  # in place of a class, where none is predicted
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,48 @@ class Predictions:
     def right(self) -> np.ndarray:
         """Returns whether `own` is right, bool [n]."""
         return self.own == self.labels
+
+    def outside(self, classes: Sequence[int]) -> np.ndarray:
+        """Returns whether an image is of none of these classes, bool [n]."""
+        return ~np.isin(self.labels, classes)
+
+    def in_words(self, place: int, names: Sequence[str]) -> tuple[str, str]:
+        """Returns the true class of an image and the predicted one."""
+        true, own = int(self.labels[place]), int(self.own[place])
+        return names[true], names[own] if own >= 0 else NOTHING
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Of n images of a split that may have several of c classes each, in stored order.
+
+    Attributes:
+        labels: uint8 [n, c], 0 or 1.
+        probabilities: float64 [n, c], of each class by itself.
+        thresholds: float64 [c], from which on a class is predicted.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    thresholds: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """Returns whether all classes of an image are right, bool [n]."""
+        said = self.probabilities >= self.thresholds
+        return np.asarray((said == (self.labels > 0)).all(axis=1))
+
+    def outside(self, classes: Sequence[int]) -> np.ndarray:
+        """Returns whether an image is of none of these classes, bool [n]."""
+        return np.asarray((self.labels[:, list(classes)] == 0).all(axis=1))
+
+    def in_words(self, place: int, names: Sequence[str]) -> tuple[str, str]:
+        """Returns the true classes of an image and the predicted ones."""
+        rows = self.labels[place] > 0, self.probabilities[place] >= self.thresholds
+        true, said = (
+            ", ".join(names[i] for i in np.flatnonzero(row).tolist()) or NOTHING for row in rows
+        )
+        return true, said
 
 
 def of(
@@ -64,16 +109,17 @@ def _said(logits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
     return np.where(np.isneginf(some).all(axis=1), -1, said).astype(np.int32)
 
 
-def write(folder: Path, predictions: Predictions) -> None:
+def write(folder: Path, predictions: Predictions | LabelScores) -> None:
     """To the folder of a run."""
     safetensors_files.write(folder / FILE, asdict(predictions))
 
 
-def read(folder: Path) -> Predictions:
+def read(folder: Path) -> Predictions | LabelScores:
     """From the folder of a run. Raises FileNotFoundError where it has none."""
     if not (folder / FILE).is_file():
         raise FileNotFoundError(f"no predictions at {folder / FILE}: has the run finished?")
     arrays: dict[str, Any] = safetensors_files.read(folder / FILE)
-    if set(arrays) != set(Predictions.__dataclass_fields__):
-        raise ValueError(f"{folder / FILE} is damaged (it holds {', '.join(arrays)}); delete it")
-    return Predictions(**arrays)
+    for kind in (Predictions, LabelScores):
+        if set(arrays) == set(kind.__dataclass_fields__):
+            return kind(**arrays)
+    raise ValueError(f"{folder / FILE} is damaged (it holds {', '.join(arrays)}); delete it")

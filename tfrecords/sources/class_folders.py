@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 from tfrecords.class_name_keys import by_number, merged
@@ -17,6 +17,18 @@ from tfrecords.sources.base import (
 )
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.walk import said, walk
+
+# Folders of images, and of what is drawn or written about each of them, as sets for detection and
+# segmentation have them side by side.
+_IMAGES = frozenset(["image", "images", "img", "imgs", "jpegimages"])
+_ABOUT_IMAGES = frozenset(
+    (
+        *("annotation", "annotations", "gt", "label", "labels", "mask", "masks"),
+        *("segmentationclass", "segmentationobject"),
+    )
+)
+
+_TABLES = frozenset((".csv", ".tsv", ".json", ".jsonl"))
 
 
 def class_folder(
@@ -65,6 +77,7 @@ def class_folder(
         split: {name: folder for name, folder in classes.items() if not left_out(name)}
         for split, classes in tree_layout.splits.items()
     }
+    _refuse_parts({name for classes in splits.values() for name in classes}, root)
     labels = _labels({split: list(classes) for split, classes in splits.items()}, root)
     class_names = prompt_names(map(escaped, labels), renames=renames)
     _refuse_merged(root, labels, class_names)
@@ -83,6 +96,17 @@ def class_folder(
     )
 
 
+def _refuse_parts(folders: Set[str], root: Path) -> None:
+    """Raises ValueError where folders are the images and their masks or boxes, not classes."""
+    small = {name.lower().replace("_", "") for name in folders}
+    if small <= _IMAGES | _ABOUT_IMAGES and small & _IMAGES and small & _ABOUT_IMAGES:
+        raise ValueError(
+            f"{root}: folders {few(sorted(folders))} are no classes but images and what is marked "
+            "in them, for detection or segmentation; expected a folder of images for each class, "
+            "or a table of the images' labels (--labels)"
+        )
+
+
 def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
     """Returns class folder -> label; ValueError unless every split has the same classes.
 
@@ -98,7 +122,11 @@ def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
             raise ValueError(f"{root}: class folders differ between splits: {'; '.join(parts)}")
     if len(expected) < 2:
         got = f"only {expected[0]}" if expected else "none"
-        raise ValueError(f"{root}: expected a folder for each of two or more classes, got {got}")
+        tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _TABLES)
+        hint = f"; are the labels in {few(tables)} (--labels)?" if tables else ""
+        raise ValueError(
+            f"{root}: expected a folder for each of two or more classes, got {got}{hint}"
+        )
     return {name: label for label, name in enumerate(by_number(expected))}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfrecords.image_formats import IMAGE_SUFFIXES
@@ -29,6 +29,22 @@ def on_disk(root: Path, name: str) -> str:
     found = found or _with_ending(root, name) or name
     plain = ".." not in found.split("/") and found != ""
     return os.path.normpath(found) if plain else found
+
+
+def unnamed(root: Path, names: Iterable[str]) -> list[str]:
+    """Returns the images in the folders of those named, which are not named themselves, sorted."""
+    known: dict[str, set[str]] = {}
+    for name in names:
+        folder, base = os.path.split(os.path.join(root, name))
+        known.setdefault(folder, set()).add(base)
+    return sorted(
+        base
+        for folder, own in known.items()
+        for base in os.listdir(folder)
+        if base not in own
+        and not base.startswith(".")
+        and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
+    )
 
 
 def _spellings(name: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from tfrecords.sources.base import (
     prompt_names,
     require_files,
 )
-from tfrecords.sources.image_path_resolution import on_disk
+from tfrecords.sources.image_path_resolution import on_disk, unnamed
 from tfrecords.sources.table import Table, as_list, in_rows, read_table
 
 BETWEEN = "|"  # separates the labels of one image
@@ -79,7 +79,8 @@ def labels(
     _check_classes(path, rows, listed)
     multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
-    _check_files(path, root, [file.name for group in by_split.values() for file in group])
+    names = [file.name for group in by_split.values() for file in group]
+    _check_files(path, root, names)
     return FileSource(
         name=name or path.resolve().stem,
         kind="labels",
@@ -90,8 +91,14 @@ def labels(
         templates=TEMPLATES["any"],
         metric="map" if multi_label else "top1",
         multi_label=multi_label,
-        notes=(*notes, *_order(listed), *_several(listed)),
+        notes=(*notes, *_order(listed), *_several(listed), *_unnamed(root, names)),
     )
+
+
+def _unnamed(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns a note if there are more images beside those of the table."""
+    found = unnamed(root, names)
+    return (f"images that the table does not name: {len(found):,} ({few(found)})",) * bool(found)
 
 
 def _order(listed: Sequence[str]) -> tuple[str, ...]:
