@@ -52,7 +52,7 @@ def run(options: Options) -> None:
         class_names=chosen.class_names,
         templates=chosen.templates,
         prompts=chosen.prompts,
-        manifest=manifest or chosen.manifest(),
+        manifest=chosen.manifest() or manifest,
     )
     if figures and not options.results and not results.is_of(figures, found.class_names):
         figures = None

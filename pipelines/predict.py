@@ -27,7 +27,8 @@ def run(options: Options) -> None:
     if options.sure and model.sure is None:
         raise ValueError(
             f"--sure: {model.name} does not say how sure it is; expected a run of finetune, prompt "
-            "or compare that learnt from images, or an export of one"
+            "or compare that learnt from images with one label each, or an export of one, and no "
+            "other class names than its own"
         )
     print(f"model: {model.name}, {len(model.class_names):,} classes", flush=True)
     print("\n".join(prediction_run.run(options, model, found)))

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -98,6 +99,23 @@ def test_config_is_what_to_type_again(home, run):
     assert main(again) == 0
     one, two = (json.loads((path / "results.json").read_text()) for path in (run, home / "again"))
     assert one["metrics"] == two["metrics"] and one["intervals"] == two["intervals"]
+
+
+def test_a_run_is_measured_in_its_own_templates(home, tmp_path):
+    """On the records that it learnt from; and in others where they are given."""
+    shutil.copy(home / "model.keras", tmp_path)
+    begun = {"data": str(home / "records"), "templates": ["{} it is"]}
+    (tmp_path / "config.yaml").write_text(json.dumps(begun))
+    shutil.copytree(home / "records", tmp_path / "others")
+    given = ["evaluate", "--model", str(tmp_path), "--bootstrap", "0"]
+    for name, data, more, expected in (
+        ("out-own", home / "records", (), ["{} it is"]),
+        ("out-given", home / "records", ("--templates", "a {}"), ["a {}"]),
+        ("out-others", tmp_path / "others", (), list(TEMPLATES)),
+    ):
+        out = tmp_path / name
+        assert main([*given, "--data", str(data), "--out", str(out), *more]) == 0
+        assert json.loads((out / "results.json").read_text())["templates"] == expected
 
 
 def test_names_and_templates_can_be_given(home):

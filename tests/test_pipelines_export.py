@@ -171,6 +171,27 @@ def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, monke
     assert given == [document, None]
 
 
+def test_a_run_is_exported_in_its_own_templates(home, tmp_path, monkeypatch):
+    """Also where its records are named, as --int8 needs them; other records have their own."""
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(home / "dual.keras", run / "model.keras")
+    begun = {"data": str(home / "records"), "templates": ["{} it is"]}
+    (run / "config.yaml").write_text(json.dumps(begun), encoding="utf-8")
+    shutil.copytree(home / "records", tmp_path / "others")
+    given = []
+
+    def stop(_, found, *__, **___):
+        given.append(found.templates)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(deployment_export, "export", stop)
+    for more in ((), ("--data", home / "records"), ("--data", tmp_path / "others")):
+        assert export(home, tmp_path / "out", *more, model=run) == 1
+    own = tuple(tfrecords.Manifest.read(home / "records").prompt_templates)
+    assert given == [("{} it is",), ("{} it is",), own]
+
+
 def test_litert_says_what_the_keras_model_says(home, lite):
     data = (lite / "model.tflite").read_bytes()
     classifier = keras.saving.load_model(home / "classifier.keras")

@@ -56,7 +56,7 @@ def test_a_tower_that_is_as_good_within_the_error_is_not(trained):
 
 
 def test_its_seconds_are_those_of_the_rows_and_of_the_tower(monkeypatch, tmp_path):
-    many = SimpleNamespace(seen=tuple(range(20)))
+    many = SimpleNamespace(seen=tuple(range(20)), train=(0, 1))
     monkeypatch.setattr(auto_method.class_split, "pseudo", lambda parts, seed: (0, 1))
     monkeypatch.setattr(auto_method.class_split, "set_aside", lambda parts, away, labels: parts)
     monkeypatch.setattr(auto_method, "_best_row", lambda *_, **__: ("blend", RIGHT, 2.0))
@@ -67,6 +67,7 @@ def test_its_seconds_are_those_of_the_rows_and_of_the_tower(monkeypatch, tmp_pat
     class Data:
         parts: object
         labels: object = None
+        batch_size: int = 1
 
     options = Options("records", "clip", str(tmp_path), method="paint", epochs=1)
     given = {"out": tmp_path, "claim": None, "devices": 1}

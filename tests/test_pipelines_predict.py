@@ -421,7 +421,7 @@ class ManyLabels(OneLabel):
     multi_label = True
 
 
-def test_a_run_says_how_sure_it_is(home, tmp_path):
+def test_a_run_says_how_sure_it_is(home, tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(home / "classifier.keras", run / "model.keras")
@@ -436,6 +436,7 @@ def test_a_run_says_how_sure_it_is(home, tmp_path):
     document["per_class"] = [{"name": "a class of the run"}]
     (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
     assert predict(home, tmp_path / "q.csv", "--sure", model=run) == 2
+    assert "and no other class names than its own" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -660,6 +660,8 @@ def test_validation_taken_from_train(pets):
     for share in (0, 1, 1e-6):
         with pytest.raises(ValueError, match="validation_share: "):
             sources.WithValidation(whole, share)
+    with pytest.raises(ValueError, match=r"validation_share: 1 images of split train are too few"):
+        sources.WithValidation(whole, 0.25, limit=1)
 
 
 def test_all_images_as_one_split(pets):

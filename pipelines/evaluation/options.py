@@ -26,7 +26,8 @@ class Options:
             and the captions of each image); default: by the model and the split, labels before
             captions.
         templates: prompt templates with {} for the class name, or one file with one per line, or
-            JSON or CSV with prompts of each class; default: those of the dataset.
+            JSON or CSV with prompts of each class; default: those that finetune was given for a
+            run, on its records; else those of the dataset.
         domain: what the classes are, such as food, for prompts that say so, in place of templates.
         class_names: file with one class name per line, in the order of the labels, or a CSV with
             a column "class" and one per language; default: those of the dataset, with spaces for

@@ -105,15 +105,26 @@ def _of_prompts(asked: Source, path: Path) -> Source:
 
 
 def _with_own_records(asked: Source, path: Path) -> Source:
-    """Of a run that trained a dual encoder on named classes: the names of its records."""
+    """Of a run that trained a dual encoder on named classes: the names of its records, in its own
+    templates; other records that were asked for have their own."""
     folder = path if path.is_dir() else path.parent
-    if asked.data or asked.class_names or asked.prompts or not (folder / CONFIG).is_file():
+    if asked.class_names or asked.prompts or not (folder / CONFIG).is_file():
         return asked
     begun = config.read_config(folder / CONFIG)
     data = begun.get("data")
     if data is None or not (Path(data) / RECORDS).is_file():
         return asked
+    if asked.data and Path(asked.data).resolve() != Path(data).resolve():
+        return asked
     return replace(asked, data=data, data_templates=_listed(begun.get("templates")))
+
+
+def own_templates(model: str, data: str) -> list[str] | None:
+    """Those that a run was given with `--templates`, if it learnt from the records of `data`."""
+    if not Path(model).exists():  # the name of a checkpoint
+        return None
+    found = _with_own_records(Source(model, data=data), Path(model)).data_templates
+    return list(found) if found else None
 
 
 def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Source:

@@ -87,9 +87,11 @@ class WithValidation(_Of):
         if "train" not in self.source.splits:
             raise ValueError("validation_share: expected a split train to take it from")
         if not all(self._parts):
+            count = self.source.splits["train"]
+            count = count if self.limit is None else min(count, self.limit)
             raise ValueError(
-                f"validation_share: {self.source.splits['train']} images of split train are too "
-                f"few to take a share of {self.share} from"
+                f"validation_share: {count} images of split train are too few to take a share of "
+                f"{self.share} from"
             )
 
     @property
