@@ -287,7 +287,7 @@ def records(split, names=()):
     """A manifest with one split, whatever it is called."""
     names = names or tuple(map(str, range(len(split.class_counts))))
     about = {"multi_label": False, "spoken_names": names, "prompt_templates": ("a {}",)}
-    about["metric"] = "top1"
+    about |= {"metric": "top1", "dataset": "d", "class_names": names}
     return SimpleNamespace(split=lambda name: split, **about)
 
 
@@ -318,7 +318,7 @@ def test_few_images_make_small_batches_and_it_is_said():
 
 
 def test_classes_without_a_test_image_are_named():
-    *_, untested, _ = planned((5, 0, 5, 5)).remarks
+    *_, untested, _ = planned((5, 0, 5, 5), held_out=(1,)).remarks
     assert untested == "Without a test image: 1; no figure says anything of these."
 
 
