@@ -15,7 +15,7 @@ from report_pages import comparison_document
 from saved_runs import valid_results
 
 from pipelines.__main__ import main
-from pipelines.comparison import budget, fit_with_costs, output_files
+from pipelines.comparison import budget, fit_with_costs, output_files, recipe_options
 from pipelines.comparison import plan as comparison_plan
 from pipelines.comparison.fork_server import Outcome
 from pipelines.comparison.options import Options, check_records
@@ -243,6 +243,7 @@ def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_pa
         (("--recipes", "coop=food101_vit"), "got 'coop=food101_vit'"),
         (("--recipes", "vit=food"), "--recipes: no file and no recipe 'food'; recipes: animals10"),
         (("--recipes", "vit=shapes_compare"), "shapes_compare has an option"),
+        (("--recipes", "lora=food101_clip"), "row lora is that method; food101_clip has method"),
         (("--budget", "soon"), "expected a time such as 30m, 2h or 90s; got 'soon'"),
         (("--methods", "model-stock", "paint", "--seeds", "1"), "two or more --seeds; got [1]"),
         (
@@ -287,7 +288,7 @@ def records(split, names=()):
     """A manifest with one split, whatever it is called."""
     names = names or tuple(map(str, range(len(split.class_counts))))
     about = {"multi_label": False, "spoken_names": names, "prompt_templates": ("a {}",)}
-    about["metric"] = "top1"
+    about |= {"metric": "top1", "dataset": "d", "class_names": names}
     return SimpleNamespace(split=lambda name: split, **about)
 
 
@@ -318,7 +319,7 @@ def test_few_images_make_small_batches_and_it_is_said():
 
 
 def test_classes_without_a_test_image_are_named():
-    *_, untested, _ = planned((5, 0, 5, 5)).remarks
+    *_, untested, _ = planned((5, 0, 5, 5), held_out=(1,)).remarks
     assert untested == "Without a test image: 1; no figure says anything of these."
 
 
@@ -338,6 +339,16 @@ def test_classes_that_differ_much_are_named_and_can_be_weighted():
     assert comparison_plan.unbalanced({0: 50, 1: 10, 2: 0}, manifest, weighted=False) == ""
     advised = comparison_plan.unbalanced({0: 51, 1: 10, 2: 0}, manifest, weighted=False)
     assert "(cat has 51" in advised and advised.endswith("alike, --class-weight 1 trains so.")
+
+
+def test_a_recipe_without_a_method_leaves_the_row_its_own(tmp_path):
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("epochs: 3\n")
+    found = recipe_options.read(Options("d", "o", recipes=[f"lora={recipe}", f"vit={recipe}"]))
+    assert found == {
+        "lora": {"method": "lora", "epochs": 3},
+        "vit": {"method": "full", "epochs": 3},
+    }
 
 
 def test_the_food101_study_is_run_by_its_tables(tmp_path, monkeypatch):

@@ -103,6 +103,7 @@ def test_the_usual_methods_are_those_that_take_several_labels(methods):
         ({"methods": ["zero-shot", "coop", "flyp"]}, "coop, flyp take one; expected some of zero-"),
         ({"methods": ["wise-ft"]}, "wise-ft takes one; expected some of zero-shot, linear-probe"),
         ({"methods": ["lora"], "shots": [1, 2]}, "--shots: images of tags have several classes"),
+        ({"methods": ["lora"], "shots": [4]}, "--shots: images of tags have several classes"),
         ({"methods": ["lora"], "class_weight": 1.0}, "--class-weight: images of tags have several"),
     ],
 )

@@ -83,7 +83,7 @@ def test_every_image_is_tested_once_and_never_trained_on_in_the_same_fold(divide
 def test_folds_are_as_many_of_each_class_as_was_said_before_they_were_written(divided):
     for fold in divided:
         manifest = Manifest.read(fold.options.data)
-        assert manifest.split("train").class_counts == tuple(np.bincount(fold.strata))
+        assert manifest.split("train").class_counts == tuple(np.bincount(fold.labels))
         assert manifest.split("test").class_counts == fold.test
         assert manifest.templates == ("a photo of a {}.",) and manifest.dataset == "colours"
         assert max(fold.test) - min(fold.test) <= 1
@@ -118,6 +118,29 @@ def test_what_is_asked_for_is_done():
     assert (given.folds, given.seeds) == (3, [4, 5])
     with pytest.raises(ValueError, match=r"--folds: expected at most 5, so that .* of d for each"):
         folds.settled(Options("d", "o", folds=6), counts([2, 2], [2, 2]), ())
+
+
+def test_no_fold_is_without_an_image():
+    found = folds.settled(Options("d", "o"), counts([2, 1, 1], [1, 0, 0]), ())
+    assert found.folds == 3  # of two images of four; the others are all there is of their class
+    with pytest.raises(ValueError, match=r"--folds: expected at most 3, .* each class to train on"):
+        folds.settled(Options("d", "o", folds=4), counts([2, 1, 1], [1, 0, 0]), ())
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([(0,), (0,), (1,)], [(), ()], "no image that split test of d tests has a label"),
+        ([(0,), (0,)], [(0,), (1,)], "class 'b' has no images to train on in d"),
+        ([(0,), (1,)], [(0,), (1,)], "every image in split train has a class that no other has"),
+    ],
+)
+def test_what_no_method_could_do_is_refused_before_the_first(train, test, message):
+    options = Options("d", "o", seeds=[1], validation=0.2)
+    manifest = SimpleNamespace(dataset="d", class_names=("a", "b"), multi_label=True)
+    fold = folds.Fold.of(1, options, Path("o"), train, test, 2)
+    with pytest.raises(ValueError, match=message):
+        comparison_plan._to_train_on(fold, manifest, ())
 
 
 def logits_of(rng, labels, classes):

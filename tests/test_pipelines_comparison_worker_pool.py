@@ -110,10 +110,13 @@ def test_who_is_interrupted_lets_the_worker_save_and_stop(tmp_path):
 
 
 def test_a_worker_ends_with_a_process_that_is_killed(tmp_path):
-    with waiting(tmp_path) as (process, pid):
+    errors = tmp_path / "errors.txt"
+    with errors.open("w") as file, waiting(tmp_path, stderr=file) as (process, pid):
         assert is_running(pid)
         process.kill()
     when(lambda: not is_running(pid), seconds=20)
+    time.sleep(0.5)  # of the server, which finds nobody to tell
+    assert "Traceback" not in errors.read_text()
 
 
 def test_where_an_error_came_from_is_told_to_the_log_alone(workers, tmp_path, capsys):

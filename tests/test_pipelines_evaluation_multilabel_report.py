@@ -6,7 +6,7 @@ import pytest
 from evaluation_documents import Page
 from multilabel_documents import document
 
-from pipelines.evaluation import multilabel_report
+from pipelines.evaluation import multilabel_report, plots
 from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import multilabel
 from pipelines.runs import results
@@ -59,3 +59,12 @@ def test_class_rows_are_weakest_first_and_unknown_last():
     rows = document()["per_class"]
     known = [rows[i]["average_precision"] for i in order[:-1]]
     assert order[-1] == 4 and known == sorted(known)
+
+
+def test_the_mark_of_a_class_is_what_an_order_by_chance_has(monkeypatch):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    monkeypatch.setattr(plots, "png", lambda draw, size: draw(figure))
+    plots.average_precisions([{"name": "cat", "average_precision": 0.5, "count": 1}], 4)
+    assert figure.axes[0].lines[0].get_xdata().tolist() == pytest.approx([25 / 48])  # H_4 / 4

@@ -215,3 +215,26 @@ def test_the_part_of_the_document():
     assert found["confusion_matrix"] == [
         [[2, 1], [0, 2]], [[3, 1], [0, 1]], [[1, 1], [0, 3]], [[4, 1], [0, 0]]
     ]  # fmt: skip
+
+
+def test_an_interval_holds_its_figure_where_classes_have_few_images():
+    rng = np.random.default_rng(0)
+    labels = np.zeros((30, 20), int)
+    labels[rng.integers(30, size=20), np.arange(20)] = 1  # one image of each class
+    labels[rng.integers(30, size=20), np.arange(20)] = 1
+    probabilities = rng.random((30, 20))
+    thresholds = np.full(20, 0.5)
+    found = metrics.intervals(labels, probabilities, thresholds, resamples=200)
+    for name, figure in metrics.summary(labels, probabilities, thresholds).items():
+        assert found[name][0] <= figure <= found[name][1]
+
+
+@pytest.mark.parametrize(("count", "images"), [(1, 1), (1, 8), (3, 10), (10, 10)])
+def test_average_precision_by_chance_is_that_of_many_orders(count, images):
+    rng = np.random.default_rng(0)
+    labels = np.zeros((images, 2000), int)
+    labels[:count] = 1
+    orders = metrics.average_precision(labels, rng.random(labels.shape))
+    expected = metrics.average_precision_by_chance(count, images)
+    assert expected == pytest.approx(orders.mean(), abs=0.02)
+    assert expected >= count / images - 1e-9

@@ -181,6 +181,19 @@ def test_a_class_without_images_to_train_on():
         )
 
 
+def test_images_to_choose_by_without_a_label():
+    labels = np.array([[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]])
+    with pytest.raises(ValueError, match="no image to choose by in made has a label"):
+        class_split.divide(
+            np.arange(5),
+            labels,
+            manifest_of(2, multi_label=True),
+            held_out=(),
+            fraction=0.5,
+            seed=0,
+        )
+
+
 # --- Figures ----------------------------------------------------------------------------------
 
 LOGITS = np.array(

@@ -116,6 +116,15 @@ def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
     assert boats == {"train": 16, "validation": 2, "test": 2}
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_no_class_of_several_is_without_an_image_to_train_on(table, seed):
+    labels = [f"{x}{rare}" for rare in "pqrs" for x in ("x|", "", "")]
+    rows = [f"{name}.jpg,{label}" for name, label in zip("abcdefghijkl", labels, strict=True)]
+    source = sources.labels(table("\n".join(["file,label", *rows])), seed=seed, test_share=0.3)
+    left = {label for several in listing(source, "train").values() for label in several}
+    assert left == {0, 1, 2, 3, 4}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -130,6 +139,7 @@ def test_unsplit_images_are_split_by_their_rarest_class(tmp_path):
         ("file,label\na.jpg\n", "line 2: expected 2 columns, got 1"),
         ("file,label\na.jpg,x\n,x\n", "line 3: expected a file, got an empty cell"),
         ("file,label\na.jpg,x\nb.jpg, \n", "line 3: expected a label, or several as a|b; got ''"),
+        ("file,label\na.jpg,x\nb.jpg,\n", "images of no class: a 0/1 column for every class"),
         ("file,label\na.jpg,x|\n", "line 2: expected a label, or several"),
         ("file,label\na.jpg,x|y|x\n", "line 2: a label stands twice in 'x|y|x'"),
         ("file,label\na.jpg,x\nb.jpg,y\na.jpg,y\n", "line 4: a.jpg was in line 2 already"),

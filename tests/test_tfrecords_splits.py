@@ -87,3 +87,41 @@ def test_parts_hold_every_image_once_and_the_same_share_of_each_class():
 def test_parts_are_at_least_one():
     with pytest.raises(ValueError, match="parts: expected 1 or more, got 0"):
         parts(LABELS, 0, seed=0)
+
+
+# The two images of class 0 are of the rarer classes 1 and 2, whose images are dealt out.
+CROSSED = [(0, 1), (1,), (0, 2), (2,)]
+
+
+def test_parts_of_several_labels_deal_out_what_is_alone_in_its_stratum():
+    labels = [(0,), (0, 1), (0, 2), (0, 3), (0, 1, 2, 3)]
+    found = parts(labels, 3, seed=0)
+    assert len(set(found[found >= 0].tolist())) == 3
+    assert (found >= 0).sum() >= 4
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_part_leaves_an_image_of_each_class(seed, count):
+    found = parts(CROSSED, count, seed=seed)
+    assert (found >= 0).any()
+    for part in range(found.max() + 1):
+        left = {label for label, own in zip(CROSSED, found, strict=True) if own != part}
+        assert {label for several in left for label in several} == {0, 1, 2}
+
+
+def test_parts_are_as_many_as_there_are_images_for():
+    assert parts([0, 0, 1], 4, seed=0).tolist() in ([0, 1, -1], [1, 0, -1])
+    assert parts([0, 0, 1], 4, seed=0, elsewhere=[1]).max() == 2
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_train_validation_of_several_labels_leaves_an_image_of_each_class(seed):
+    labels = np.array([[label in several for label in range(3)] for several in CROSSED]).astype(int)
+    train, validation = train_validation(labels, fraction=0.2, seed=seed)
+    assert labels[train].any(axis=0).all() and len(validation)
+
+
+def test_train_validation_of_several_labels_chooses_by_some_image_where_one_can_go():
+    labels = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]])
+    assert train_validation(labels, fraction=0.2, seed=0)[1].tolist() == [1]

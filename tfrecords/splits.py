@@ -6,7 +6,7 @@ Pure functions of (labels, seed): the same arguments give the same result on eve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -36,7 +36,8 @@ def train_validation(
         labels: [n] the class of each image; all zero if there are no classes. For multi-label
             data 0/1 [n, classes]; an image is then stratified by its rarest class.
         fraction: share of each class that goes to validation, rounded, but at least one image
-            of a class with two or more, and never all of them.
+            of a class with two or more, and never all of them; of several labels fewer where a
+            class would have no image left.
         seed: of the random choice.
 
     Returns:
@@ -45,31 +46,85 @@ def train_validation(
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected a number between 0 and 1, got {fraction}")
     if np.ndim(labels) == 2:
-        labels = rarest_class([np.flatnonzero(row).tolist() for row in np.asarray(labels)])
+        several = [np.flatnonzero(row).tolist() for row in np.asarray(labels)]
+        validation = _share(rarest_class(several), fraction=fraction, seed=seed)
+        validation = with_some_left(several, validation)
+        if not len(validation):  # nearly every image has a rarest class of its own
+            mixed = np.random.default_rng(seed).permutation(
+                with_some_left(several, range(len(several)))
+            )
+            validation = np.sort(mixed[: max(1, round(fraction * len(several)))])
+    else:
+        validation = _share(labels, fraction=fraction, seed=seed)
+    return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
+def _share(labels: Sequence[int] | np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
+    """Positions of a share of every class, ascending; see `train_validation`."""
     taken = []
     for members in _shuffled_by_class(labels, seed=seed):
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         taken.append(members[:count])
-    validation = np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
-    return np.setdiff1d(np.arange(len(labels)), validation), validation
+    return np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
 
 
-def parts(labels: Sequence[int] | np.ndarray, count: int, *, seed: int) -> np.ndarray:
-    """Returns the part of each image, int [n] from 0 to count - 1, stratified by class.
+def parts(
+    labels: Sequence[int] | Sequence[Sequence[int]] | np.ndarray,
+    count: int,
+    *,
+    seed: int,
+    elsewhere: Iterable[int] = (),
+) -> np.ndarray:
+    """Returns the part of each image, int [n] from 0 to at most count - 1, stratified by class.
 
     The images of every class are shuffled and dealt out in turn, a class going on where the one
     before it ended, so that parts differ by at most one image of a class, and by one of them all.
-    The one image of a class that has no other is in no part: -1.
+    Images without which a class would have none outside of their part are in no part: -1. No part
+    is empty; of few images there are fewer than `count`.
+
+    Args:
+        labels: the class of each image, or its classes, the rarest of which is its stratum.
+        count: of parts; seed: of the random choice.
+        elsewhere: classes of images that are in none of the parts, to train on too.
 
     Raises ValueError unless there are one or more parts.
     """
     if count < 1:
         raise ValueError(f"parts: expected 1 or more, got {count}")
-    found = np.full(len(labels), -1)
-    several = [each for each in _shuffled_by_class(labels, seed=seed) if len(each) > 1]
-    dealt = np.concatenate(several) if several else np.empty(0, np.int64)
+    several = [np.atleast_1d(np.asarray(each, np.int64)).tolist() for each in labels]
+    strata = _shuffled_by_class(rarest_class(several), seed=seed)
+    strata.sort(key=lambda members: len(members) == 1)
+    dealt = np.concatenate(strata) if strata else np.empty(0, np.int64)
+    found = np.full(len(several), -1)
     found[dealt] = np.arange(len(dealt)) % count
-    return found
+    for part in range(count):
+        away = np.flatnonzero(found == part)
+        found[np.setdiff1d(away, with_some_left(several, away, elsewhere=elsewhere))] = -1
+    used = np.unique(found[found >= 0])
+    return np.where(found < 0, -1, np.searchsorted(used, found))
+
+
+def with_some_left(
+    labels: Sequence[Sequence[int]], taken: Iterable[int], *, elsewhere: Iterable[int] = ()
+) -> np.ndarray:
+    """Returns the positions in `taken`, ascending, but for those without which a class would have
+    no image left, neither among the others nor `elsewhere`.
+
+    Args:
+        labels: the classes of each image.
+        taken: positions of images that are to go.
+        elsewhere: classes that other images have.
+    """
+    going = {int(place) for place in taken}
+    left = set(elsewhere)
+    left.update(*(set(labels[place]) for place in range(len(labels)) if place not in going))
+    found = []
+    for place in sorted(going):
+        if left.issuperset(labels[place]):
+            found.append(place)
+        else:
+            left.update(labels[place])
+    return np.array(found, np.int64)
 
 
 def rarest_class(labels: Sequence[Sequence[int]]) -> np.ndarray:

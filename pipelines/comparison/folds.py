@@ -39,7 +39,7 @@ class Fold:
         out: folder of its runs.
         test: images of each class that are tested.
         tested: images that are tested; fewer than in `test` where they have several classes.
-        strata: class of each image in split train, or the rarest of its classes; in any order.
+        labels: of the images in split train, [n] in any order, or 0/1 [n, classes].
     """
 
     number: int
@@ -47,7 +47,7 @@ class Fold:
     out: Path
     test: tuple[int, ...]
     tested: int
-    strata: np.ndarray
+    labels: np.ndarray
 
     @staticmethod
     def of(
@@ -59,7 +59,7 @@ class Fold:
         classes: int,
     ) -> "Fold":
         """Of the class, or the classes, of each image of both sides."""
-        return Fold(number, options, out, _counts(test, classes), len(test), _strata(train))
+        return Fold(number, options, out, _counts(test, classes), len(test), _array(train, classes))
 
 
 def tested(divisions: Sequence[Fold]) -> list[int]:
@@ -73,12 +73,16 @@ def settled(options: Options, manifest: Manifest, held_out: tuple[int, ...]) -> 
     Raises ValueError for more folds than there are images for.
     """
     count = _count(options, manifest, held_out) if options.folds is None else options.folds
-    least = manifest.split("train").count
-    if count > 1 and count - 1 > least:
-        raise ValueError(
-            f"--folds: expected at most {least + 1:,}, so that there is a training image of "
-            f"{manifest.dataset} for each to test; got {count:,}"
-        )
+    if count > 1:
+        train, test = (_labels(options.data, manifest, each) for each in ("train", options.test))
+        most = 2 + int(_parts(train, count - 1, test, seed=_seed(options)).max(initial=-1))
+        if options.folds is not None and count > most:
+            raise ValueError(
+                f"--folds: expected at most {most:,}, so that there is a training image of "
+                f"{manifest.dataset} for each to test, and one of each class to train on; "
+                f"got {count:,}"
+            )
+        count = min(count, most)
     seeds = options.seeds or list(SEEDS[:1] if count > 1 else SEEDS)
     return replace(options, folds=count, seeds=seeds)
 
@@ -102,8 +106,8 @@ def of(options: Options, manifest: Manifest, out: Path) -> list[Fold]:
     """The divisions, of settled options; nothing is written."""
     count, classes = options.folds or 1, len(manifest.split("train").class_counts)
     train = _labels(options.data, manifest, "train")
-    part_of = _parts(train, count - 1, seed=_seed(options)) if count > 1 else np.empty(0)
     test = _labels(options.data, manifest, options.test)
+    part_of = _parts(train, count - 1, test, seed=_seed(options)) if count > 1 else np.empty(0)
     found = [Fold.of(1, options, out, train, test, classes)]
     for number in range(2, count + 1):
         folder = out / FOLDER / str(number)
@@ -122,10 +126,11 @@ def _labels(data: str, manifest: Manifest, split: str) -> list[Any]:
     return np.repeat(np.arange(len(info.class_counts)), info.class_counts).tolist()
 
 
-def _strata(labels: Sequence[Any]) -> np.ndarray:
-    """The class of each image, or the rarest of its classes."""
-    several = any(isinstance(label, tuple) for label in labels)
-    return splits.rarest_class(labels) if several else np.array(labels, int)
+def _array(labels: Sequence[Any], classes: int) -> np.ndarray:
+    """The class of each image [n], or 0/1 [n, classes] of images with several."""
+    if not any(isinstance(label, tuple) for label in labels):
+        return np.array(labels, int)
+    return np.stack([np.isin(np.arange(classes), label) for label in labels]).astype(int)
 
 
 def _counts(labels: Sequence[Any], classes: int) -> tuple[int, ...]:
@@ -133,8 +138,10 @@ def _counts(labels: Sequence[Any], classes: int) -> tuple[int, ...]:
     return tuple(np.bincount(np.array(flat, int), minlength=classes).tolist())
 
 
-def _parts(labels: Sequence[Any], count: int, *, seed: int) -> np.ndarray:
-    return splits.parts(_strata(labels), count, seed=seed)
+def _parts(train: Sequence[Any], count: int, test: Sequence[Any], *, seed: int) -> np.ndarray:
+    """The part of each image of split train; those of the test are trained on with each."""
+    known = {int(label) for several in test for label in np.atleast_1d(several)}
+    return splits.parts(train, count, seed=seed, elsewhere=known)
 
 
 def _seed(options: Options) -> int:
@@ -185,11 +192,14 @@ class Division:
     @cached_property
     def _places(self) -> dict[str, list[tuple[str, int]]]:
         """Split -> its images, each by its split in the records and its place there."""
-        train = self._manifest.split("train").count
-        labels = [each.label for _, each in self._examples("train", range(train))]
-        away = _parts(labels, self.parts, seed=self.seed) == self.part
+        counts = {split: self._manifest.split(split).count for split in ("train", self.test)}
+        labels, known = (
+            [each.label for _, each in self._examples(split, range(count))]
+            for split, count in counts.items()
+        )
+        away = _parts(labels, self.parts, known, seed=self.seed) == self.part
         kept = [("train", int(place)) for place in np.flatnonzero(~away)]
-        kept += [(self.test, place) for place in range(self._manifest.split(self.test).count)]
+        kept += [(self.test, place) for place in range(counts[self.test])]
         order = np.random.default_rng(self.seed).permutation(len(kept))
         tested = [("train", int(place)) for place in np.flatnonzero(away)]
         return {"train": [kept[i] for i in order], self.test: tested}

@@ -71,7 +71,10 @@ def main() -> None:
         if not (pid := os.fork()):
             _serve(calls, requests, replies)
         _, status = os.waitpid(pid, 0)
-        _send(replies, Ended(os.waitstatus_to_exitcode(status)))
+        try:
+            _send(replies, Ended(os.waitstatus_to_exitcode(status)))
+        except BrokenPipeError:  # the sender was killed, and its fork ended with it
+            os._exit(1)
 
 
 def _import() -> None:

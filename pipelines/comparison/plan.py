@@ -19,7 +19,7 @@ from pipelines.comparison.options import Options, judge
 from pipelines.comparison.progress_display import Display
 from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
-from pipelines.runs import class_name_options, folder
+from pipelines.runs import class_name_options, class_split, folder
 from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
 
@@ -97,7 +97,7 @@ def plan(
     chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
     options = replace(options, methods=chosen)
     divisions = folds.of(options, manifest, out)
-    images = min(_to_train_on(fold, held_out) for fold in divisions)
+    images = min(_to_train_on(fold, manifest, held_out) for fold in divisions)
     planned: list[Job] = []
     folders: dict[str, list[tuple[Path, ...]]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -181,16 +181,28 @@ def _follow(batch: list[Job], outcomes: Iterator[Outcome], display: Display) -> 
         display.ended(job, error)
 
 
-def _to_train_on(fold: Fold, held_out: tuple[int, ...]) -> int:
-    """How many images are left to train on, without those that methods choose by."""
-    from tfrecords import splits
+def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> int:
+    """How many images are left to train on, without those that methods choose by.
 
+    Raises ValueError where no method could be trained, or measured.
+    """
     options = fold.options
+    if manifest.multi_label and not any(fold.test):
+        which = "split " + options.test if fold.number == 1 else f"fold {fold.number} (--folds)"
+        raise ValueError(
+            f"no image that {which} of {manifest.dataset} tests has a label: there is nothing to "
+            "find; expected one or more"
+        )
     assert options.seeds
-    kept, _ = splits.train_validation(
-        fold.strata, fraction=options.validation, seed=options.seeds[0]
+    divided = class_split.divide(
+        np.arange(len(fold.labels)),
+        fold.labels,
+        manifest,
+        held_out=held_out,
+        fraction=options.validation,
+        seed=options.seeds[0],
     )
-    return int((~np.isin(fold.strata[kept], held_out)).sum())
+    return len(divided.train)
 
 
 def _remarks(
@@ -212,7 +224,7 @@ def _remarks(
         without = [name for name in options.methods if not METHODS[name].takes_views]
         found.append(
             f"Rows on cached features learn from {options.views} views of each training image"
-            + (f"; {', '.join(without)} take none." if without else ".")
+            + (f"; {', '.join(without)} take{'s' * (len(without) == 1)} none." if without else ".")
         )
     once = [name for name in options.methods if not METHODS[name].draws and name != STOCK]
     if len(options.seeds or ()) > 1 and once:

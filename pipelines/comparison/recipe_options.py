@@ -21,8 +21,8 @@ def read(options: Options) -> Recipes:
     """By method, the options of `--recipes METHOD=RECIPE` that are its own.
 
     Raises:
-        ValueError: no such method or recipe, a method that does not fine-tune, or an option that
-            `finetune` has not.
+        ValueError: no such method or recipe, a method that does not fine-tune, a recipe of another
+            method, or an option that `finetune` has not.
     """
     found = {}
     tuned = [name for name, each in METHODS.items() if each.command == "finetune"]
@@ -39,6 +39,14 @@ def read(options: Options) -> Recipes:
             raise ValueError(
                 f"--recipes: expected a recipe of finetune; {name} has an option {strange[0]!r}"
             )
-        kept = set() if METHODS[method].network else {"model"}
-        found[method] = {key: given[key] for key in given if key not in SHARED | kept}
+        row = METHODS[method]
+        own = dict(row.options).get("method", method)
+        if "finetune" in row.by and given.get("method", own) != own:
+            raise ValueError(
+                f"--recipes: row {method} is that method; {name} has method {given['method']!r}, "
+                "which is a row of its own"
+            )
+        kept = set() if row.network else {"model"}
+        own_options = {key: given[key] for key in given if key not in SHARED | kept}
+        found[method] = {"method": own, **own_options}
     return found

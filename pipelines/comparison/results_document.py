@@ -125,13 +125,14 @@ def _chance(made: Plan, judged_by: str) -> float:
     """What guessing reaches on test images of trained classes.
 
     The accuracy of always saying the most frequent class, alone or as a mean over classes, or the
-    mean average precision of an order by chance: the mean share of images that a class has.
+    mean average precision that is expected of an order by chance.
     """
     seen = [count for count in _tested(made) if count]
     if not seen:
         return 0.0
     if judged_by == "map":
-        return float(np.mean(seen)) / made.images
+        each = [multilabel.average_precision_by_chance(count, made.images) for count in seen]
+        return float(np.mean(each))
     return 1 / len(seen) if judged_by == "mean_per_class" else max(seen) / sum(seen)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.metrics.multilabel import average_precision_by_chance
 from pipelines.reporting.figure import ACCENT, INK, MUTED, PAPER, colours, png, root, shorten
 
 if TYPE_CHECKING:
@@ -90,16 +91,16 @@ def recall_curves(lines: dict[str, tuple[np.ndarray, int, float]], *, most: int 
 
 
 def average_precisions(rows: list[dict[str, Any]], images: int) -> bytes:
-    """Plots a bar per row of `multilabel.per_class`, the first on top, with a mark at the share
-    of images of the class."""
+    """Plots a bar per row of `multilabel.per_class`, the first on top, with a mark at what
+    an order by chance is expected to have."""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         places = np.arange(len(rows))
         found = [row["average_precision"] for row in rows]
         axes.barh(places, found, 0.7, color=ACCENT, alpha=0.65)
-        shares = [row["count"] / images for row in rows]
-        axes.plot(shares, places, "|", color=INK, markersize=9, markeredgewidth=2)
+        chance = [average_precision_by_chance(row["count"], images) for row in rows]
+        axes.plot(chance, places, "|", color=INK, markersize=9, markeredgewidth=2)
         axes.set_yticks(places, [shorten(row["name"]) for row in rows])
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="average precision")
         axes.tick_params(axis="y", length=0)

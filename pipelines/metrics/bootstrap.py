@@ -18,8 +18,14 @@ def percentiles(
     resamples: int,
     seed: int,
     level: float = 0.95,
+    unbiased: bool = False,
 ) -> dict[str, list[float]]:
-    """Returns [low, high] of each named figure, computed by a function of resample counts [n]."""
+    """Returns [low, high] of each named figure, computed by a function of resample counts [n].
+
+    unbiased: of figures from 0 to 1 that resamples overestimate, lower the ends by as much as the
+    resamples' mean is above the figure (Efron and Tibshirani 1993, "An Introduction to the
+    Bootstrap", chapter 10).
+    """
     if resamples < 0:
         raise ValueError(f"expected 0 or more bootstrap resamples; got {resamples}")
     if not 0 < level < 1:
@@ -30,4 +36,7 @@ def percentiles(
     draws = [figures(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(resamples)]
     tail = 100 * (1 - level) / 2
     ends = np.percentile(np.array(draws), [tail, 100 - tail], axis=0)
+    if unbiased:
+        bias = np.maximum(np.mean(draws, axis=0) - figures(np.ones(n, int)), 0)
+        ends = np.clip(ends - bias, 0, 1)
     return {name: ends[:, i].tolist() for i, name in enumerate(names)}

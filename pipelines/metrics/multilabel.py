@@ -198,13 +198,29 @@ def intervals(
 ) -> dict[str, list[float]]:
     """Returns [low, high] of every metric of `summary`, by bootstrap.
 
-    Images are resampled with all their labels; thresholds stay fixed.
+    Images are resampled with all their labels; thresholds stay fixed. Corrected for bias: an image
+    that is drawn twice is found twice at its rank, so that the average precision of a class with
+    few images is overestimated.
     """
     check(labels, probabilities)
-    figures = weighted_summary(labels, probabilities, thresholds)
     return bootstrap.percentiles(
-        figures, len(labels), names=METRICS, resamples=resamples, seed=seed, level=level
+        weighted_summary(labels, probabilities, thresholds),
+        len(labels),
+        names=METRICS,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+        unbiased=True,
     )
+
+
+def average_precision_by_chance(count: int, images: int) -> float:
+    """The expected average precision of a class with `count` of so many images, in an order by
+    chance: more than its share of them where they are few (Bestgen 2015, "Exact Expected Average
+    Precision of the Random Baseline for System Evaluation")."""
+    harmonic = float((1 / np.arange(1, images + 1)).sum())
+    others = (count - 1) / (images - 1) * (images - harmonic) if images > 1 else 0.0
+    return (harmonic + others) / images
 
 
 def weighted_summary(

@@ -122,8 +122,19 @@ def divide(
 
     if is_held_out[measured].all():
         raise ValueError(
-            f"no image to choose by in {manifest.dataset}: every class that is trained on has "
-            "one image in split train; expected a class with two or more"
+            f"no image to choose by in {manifest.dataset}: "
+            + (
+                "every image in split train has a class that no other has; expected one without"
+                if manifest.multi_label
+                else "every class that is trained on has one image in split train; expected a "
+                "class with two or more"
+            )
+        )
+
+    if manifest.multi_label and not labels[measured].any():
+        raise ValueError(
+            f"no image to choose by in {manifest.dataset} has a label; expected more images, or "
+            "labels on more of them"
         )
 
     def numbers(which: np.ndarray) -> tuple[int, ...]:

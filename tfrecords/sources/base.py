@@ -16,7 +16,7 @@ import numpy as np
 from duet import regular_files
 from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Label, RawExample
-from tfrecords.splits import rarest_class, train_validation
+from tfrecords.splits import rarest_class, train_validation, with_some_left
 from tfrecords.text_files import read_text
 
 SPLITS = ("train", "validation", "test")
@@ -169,11 +169,13 @@ def split_by_seed(
         raise ValueError(f"--test-share: expected a number between 0 and {most:g}; got {share:g}")
     names = (escaped(file.name) for file in ordered)
     hashes = [hashlib.sha256(f"{seed} {name}".encode()).digest() for name in names]
-    rest, test = _lowest(hashes, labels, share=share)
+    rest, test = _lowest(hashes, labels, several, share=share)
     chosen = {"train": rest, "test": test}
     if validates:
         left = [hashes[place] for place in rest]
-        train, validation = _lowest(left, labels[rest], share=_VALIDATION_SHARE / (1 - share))
+        still = [several[place] for place in rest] if several else []
+        of_rest = _VALIDATION_SHARE / (1 - share)
+        train, validation = _lowest(left, labels[rest], still, share=of_rest)
         chosen = {"train": rest[train], "validation": rest[validation], "test": test}
     if not all(len(positions) for positions in chosen.values()):
         classes = f" (classes: {len(set(labels.tolist()))})" if labels.any() else ""
@@ -187,10 +189,18 @@ def split_by_seed(
 
 
 def _lowest(
-    hashes: Sequence[bytes], labels: np.ndarray, *, share: float
+    hashes: Sequence[bytes],
+    labels: np.ndarray,
+    several: Sequence[Sequence[int]],
+    *,
+    share: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the others, and of a share of every class, as many as `train_validation` takes,
-    with the lowest hashes; both ascending."""
+    with the lowest hashes; both ascending.
+
+    several: the classes of each image that has several, of which `labels` is the rarest; none is
+    left without an image among the others.
+    """
     _, drawn = train_validation(labels, fraction=share, seed=0)
     counts = Counter(labels[drawn].tolist())
     taken = []
@@ -198,6 +208,8 @@ def _lowest(
         if counts[labels[place]]:
             counts[labels[place]] -= 1
             taken.append(place)
+    if several:
+        taken = with_some_left(several, taken).tolist()
     return np.setdiff1d(np.arange(len(hashes)), taken), np.sort(np.array(taken, np.int64))
 
 

@@ -260,7 +260,8 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
         several = cell.split(BETWEEN) if several is None else several
         found = [label.strip() for label in several]
         if not all(found):
-            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}")
+            none = "" if cell.strip() else "; images of no class: a 0/1 column for every class"
+            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}{none}")
         if len(set(found)) < len(found):
             raise ValueError(f"a label stands twice in {cell!r}")
         return tuple(found)
