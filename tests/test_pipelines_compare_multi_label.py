@@ -93,7 +93,8 @@ def test_the_usual_methods_are_those_that_take_several_labels(methods):
     options = Options("d", "o", methods=methods)
     check(options)
     check_records(options, manifest())
-    assert {"zero-shot", "linear-probe", "fine-tune", "auto"} <= set(options.methods)
+    assert {"zero-shot", "linear-probe", "text-probe", "fine-tune"} <= set(options.methods)
+    assert "auto" not in options.methods  # which is text-probe
     assert all(METHODS[name].takes_several_labels for name in options.methods)
 
 

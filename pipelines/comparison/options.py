@@ -14,6 +14,8 @@ DEFAULT = (
     *("ft-clip", "flyp", "wise-ft", "auto"),
 )
 
+SHOTS = 16  # images per class of methods that learn from few, where nobody says a number
+
 
 @dataclass
 class Options:
@@ -88,7 +90,7 @@ class Options:
     held_out_classes: list[str] | None = None
     validation: float = 0.2
     budget: str | None = None
-    shots: list[int] = field(default_factory=lambda: [16])
+    shots: list[int] = field(default_factory=lambda: [SHOTS])
     views: int = 1
     epochs: int = 10
     prompt_epochs: int | None = None
@@ -166,14 +168,14 @@ def _keep_several_labels(options: Options, manifest: "Manifest") -> None:
     several = f"images of {manifest.dataset} have several classes each"
     own = [name for name in options.methods if METHODS[name].takes_several_labels]
     if options.methods in (list(DEFAULT), _every(options)):
-        options.methods = own
+        options.methods = [name for name in own if name != "auto"]  # here it is text-probe
     elif other := [name for name in options.methods if name not in own]:
         choices = [name for name, row in METHODS.items() if row.takes_several_labels]
         raise ValueError(
             f"--methods: {several}, and {', '.join(other)} {'take' if other[1:] else 'takes'} one; "
             f"expected some of {', '.join(choices)}"
         )
-    if options.shots != [16]:  # what it is where nobody says a number
+    if options.shots != [SHOTS]:
         raise ValueError(
             f"--shots: {several}, of which nothing learns from a few of each class; expected to be "
             "left out"
