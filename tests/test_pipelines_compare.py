@@ -211,9 +211,9 @@ def test_the_folder_is_claimed_before_a_row_can_write(monkeypatch):
 
     job = SimpleNamespace(method=SimpleNamespace(network=False), logs=Path("logs"))
     monkeypatch.setattr(comparison_plan, "batches", lambda made: [[job], [job]])
-    monkeypatch.setattr(comparison_plan, "Display", contextlib.nullcontext)
+    monkeypatch.setattr(comparison_plan, "Display", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(comparison_plan, "_follow", lambda _, outcomes, display: list(outcomes))
-    made = SimpleNamespace(jobs=[], names=(), templates=())
+    made = SimpleNamespace(jobs=[], names=(), templates=(), judged_by="top1")
     comparison_plan.run(made, Slow(), SimpleNamespace(model="m"), claim=print)
     fit = (fit_with_costs.fit, False)
     assert asked == [[(fit_with_costs.resolve, True), (print, True), fit], [fit]]
@@ -453,8 +453,8 @@ def test_an_interrupt_between_two_replies_stops_the_worker_at_once(monkeypatch, 
 
     monkeypatch.setattr(comparison_plan, "_follow", interrupted)
     job = SimpleNamespace(is_done=False, method=TABLE["linear-probe"], logs=tmp_path)
-    plan = SimpleNamespace(jobs=[job], names=(), templates=())
-    monkeypatch.setattr(comparison_plan, "Display", lambda jobs: contextlib.nullcontext())
+    plan = SimpleNamespace(jobs=[job], names=(), templates=(), judged_by="top1")
+    monkeypatch.setattr(comparison_plan, "Display", lambda *_: contextlib.nullcontext())
     with pytest.raises(KeyboardInterrupt) as kept:
         comparison_plan.run(plan, Pool(), SimpleNamespace(model="clip"), claim=print)
     assert stopped and kept  # while the frames live, which hold what was not closed

@@ -60,4 +60,5 @@ def test_the_table_fills(tmp_path):
     assert headline.startswith("1 of 2 runs, now tune, seed 1, about ")
     assert head.split() == ["method", "runs", "seen", "held", "out", "time"]
     assert probe.split() == ["probe", "1/1", "75.0", "%", "1.1", "min"]
+    assert list(Display(jobs, "map").figures) == ["mAP"]
     assert tune.split()[:3] == ["tune", "0/1", "running,"]

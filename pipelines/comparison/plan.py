@@ -45,6 +45,7 @@ class Plan:
         folds: how the images are divided; one is the division of the records.
         remarks: what a person should know of the images before the figures.
         names: of all classes; templates: prompts with {} for the name.
+        judged_by: the metric that methods are recommended by.
     """
 
     jobs: list[Job]
@@ -56,6 +57,7 @@ class Plan:
     remarks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     templates: tuple[str, ...] = ("{}",)
+    judged_by: str = "top1"
 
     @property
     def cells(self) -> dict[str, list[Path]]:
@@ -123,7 +125,8 @@ def plan(
     remarks = _remarks(options, manifest, held_out, images=images, divisions=divisions)
     templates = class_name_options.templates(options.templates, manifest, domain=options.domain)
     texts = tuple(manifest.spoken_names), tuple(templates)
-    return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts)
+    judged_by = judge(options, manifest)
+    return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts, judged_by)
 
 
 def _of_fold(job: Job, fold: Fold) -> Job:
@@ -160,7 +163,7 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
         first.insert(0, Call(fit_with_costs.resolve, about_it, essential=True))
     if not left:
         claim()
-    with Display(made.jobs) as display:
+    with Display(made.jobs, made.judged_by) as display:
         for batch in left:
             fits = [Call(fit_with_costs.fit, (job, about), job.logs / LOG) for job in batch]
             with closing(workers.run([*first, *fits])) as outcomes:  # on Ctrl-C at once

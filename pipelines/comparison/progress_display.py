@@ -15,7 +15,12 @@ from pipelines.runs import results
 if TYPE_CHECKING:
     from rich.console import Group
 
-FIGURES = {"seen": "top1", "held out": "unseen_top1"}  # heading, and metric of a run
+# By what methods are recommended by: headings, and the metrics of a run.
+FIGURES = {
+    "top1": {"seen": "top1", "held out": "unseen_top1"},
+    "mean_per_class": {"seen, per class": "mean_per_class", "held out": "unseen_top1"},
+    "map": {"mAP": "map"},
+}
 
 
 class Pace:
@@ -57,10 +62,13 @@ def _passes(job: Job) -> float:
 
 
 class Display:
-    """Follows the runs of a comparison; used with `with`."""
+    """Follows the runs of a comparison; used with `with`.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs, self.pace = list(jobs), Pace()
+    judged_by: one of `FIGURES`, whose metrics are shown of each run.
+    """
+
+    def __init__(self, jobs: Sequence[Job], judged_by: str = "top1") -> None:
+        self.jobs, self.pace, self.figures = list(jobs), Pace(), FIGURES[judged_by]
         self.now: Job | None = None
         self.since = 0.0
         self._live: Any = None
@@ -95,7 +103,7 @@ class Display:
             return
         said = [
             f"{share} {heading}"
-            for heading, share in zip(FIGURES, _shares([job]), strict=True)
+            for heading, share in zip(self.figures, self._shares([job]), strict=True)
             if share
         ]
         print(
@@ -109,7 +117,7 @@ class Display:
 
         table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("method")
-        for heading in ("runs", *FIGURES, "time"):
+        for heading in ("runs", *self.figures, "time"):
             table.add_column(heading, justify="right")
         for method in dict.fromkeys(job.method.name for job in self.jobs):
             table.add_row(*self._row(method))
@@ -124,7 +132,7 @@ class Display:
             spent = "failed"
         elif self.now in jobs:
             spent = f"running, {recommendation.duration(time.monotonic() - self.since)}"
-        return [method, f"{len(done)}/{len(jobs)}", *_shares(done), spent]
+        return [method, f"{len(done)}/{len(jobs)}", *self._shares(done), spent]
 
     def _headline(self) -> str:
         done = sum(job.is_done for job in self.jobs)
@@ -140,12 +148,11 @@ class Display:
             seconds = max(seconds - (time.monotonic() - self.since), 0.0)
         return [f"about {recommendation.duration(seconds)} left"]
 
-
-def _shares(jobs: Sequence[Job]) -> list[str]:
-    """Of each of `FIGURES` the mean of runs that have ended; "" where it is unknown."""
-    documents = [results.read(path.parent)["metrics"] for job in jobs for path in job.finished]
-    found = []
-    for metric in FIGURES.values():
-        known = [each[metric] for each in documents if each.get(metric) is not None]
-        found.append(number_format.percent(sum(known) / len(known)) if known else "")
-    return found
+    def _shares(self, jobs: Sequence[Job]) -> list[str]:
+        """Of each figure the mean of runs that have ended; "" where it is unknown."""
+        documents = [results.read(path.parent)["metrics"] for job in jobs for path in job.finished]
+        found = []
+        for metric in self.figures.values():
+            known = [each[metric] for each in documents if each.get(metric) is not None]
+            found.append(number_format.percent(sum(known) / len(known)) if known else "")
+        return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.comparison import job_definitions, learning_curve, pooled, recommendation
 from pipelines.comparison.job_definitions import Job
-from pipelines.comparison.options import Options, judge
+from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
 from pipelines.costs import training_costs
 from pipelines.methods.registry import METHODS
@@ -52,7 +52,7 @@ def document(
         method: _found(made, folders, resamples=options.bootstrap)
         for method, folders in made.folders.items()
     }
-    several, judged_by = manifest.multi_label, judge(options, manifest)
+    several, judged_by = manifest.multi_label, made.judged_by
     figures = FIGURES_OF_LABELS if several else {**FIGURES, "seen": judged_by}
     rows = [
         _row(method, each, made.job_of[method], figures)
