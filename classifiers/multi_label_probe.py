@@ -46,7 +46,8 @@ def fit(
         weights = weights / deviation
         tried[strength] = weights, bias - mean @ weights
         if validation is not None:
-            losses[strength] = _loss(validation[0] @ weights + tried[strength][1], validation[1])
+            logits = validation[0] @ weights + tried[strength][1]
+            losses[strength] = float(cross_entropies(logits, validation[1]).mean())
             if rose(list(losses.values())):
                 break
     strength = min(losses, key=lambda c: losses[c]) if losses else min(tried)
@@ -77,9 +78,9 @@ class _Regressions:
         return weights, bias
 
 
-def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy of sigmoids."""
-    return float(np.logaddexp(0, np.where(labels > 0, -logits, logits)).mean())
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of the sigmoid of each logit [n, c] and its label, 0 or 1."""
+    return np.logaddexp(0, np.where(labels > 0, -logits, logits))
 
 
 def check(features: np.ndarray, labels: np.ndarray) -> None:

@@ -74,7 +74,7 @@ def _moved(
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         logits = before + rows @ x.astype(np.float32)
-        cost = np.logaddexp(0, np.where(labels > 0, -logits, logits)).sum(dtype=np.float64)
+        cost = multi_label_probe.cross_entropies(logits, labels).sum(dtype=np.float64)
         slope = (expit(logits) - labels).astype(np.float32)
         return float(cost + (pull * x * x).sum() / 2), rows.T @ slope + pull * x
 
@@ -87,4 +87,4 @@ def _losses(
     """Mean cross-entropy of the sigmoids of each image, [m]."""
     features, labels = validation
     logits = np.asarray(features @ found[0] + found[1], np.float64)
-    return np.logaddexp(0, np.where(labels > 0, -logits, logits)).mean(axis=1)
+    return multi_label_probe.cross_entropies(logits, labels).mean(axis=1)

@@ -68,6 +68,8 @@ def label_scale(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     from scipy.optimize import minimize
     from scipy.special import expit
 
+    from classifiers import multi_label_probe
+
     middle, spread = float(logits.mean()), float(logits.std()) or 1.0
     scores = (np.asarray(logits, np.float64) - middle) / spread
 
@@ -76,7 +78,7 @@ def label_scale(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         said = factor * scores + found[1]
         error = expit(said) - labels
         gradient = np.array([(error * scores).mean() * factor, error.mean()])
-        return float((np.logaddexp(0, said) - labels * said).mean()), gradient
+        return float(multi_label_probe.cross_entropies(said, labels).mean()), gradient
 
     bounds = [FACTORS, OFFSETS]
     factor, offset = minimize(loss, np.zeros(2), jac=True, bounds=bounds, method="L-BFGS-B").x

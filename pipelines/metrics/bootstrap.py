@@ -5,9 +5,16 @@ chapter 13): resample n of the n images with replacement, compute every metric, 
 percentiles. A resample is a vector of counts, so each metric is a few weighted sums.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+
+
+def resampled(n: int, *, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields how often each of n images is in a resample, int [n]."""
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.bincount(rng.integers(n, size=n), minlength=n)
 
 
 def percentiles(
@@ -32,8 +39,7 @@ def percentiles(
         raise ValueError(f"expected a level between 0 and 1; got {level}")
     if resamples == 0:
         return {}
-    rng = np.random.default_rng(seed)
-    draws = [figures(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(resamples)]
+    draws = [figures(counts) for counts in resampled(n, resamples=resamples, seed=seed)]
     tail = 100 * (1 - level) / 2
     ends = np.percentile(np.array(draws), [tail, 100 - tail], axis=0)
     if unbiased:

@@ -233,7 +233,7 @@ def weighted_summary(
     truth, said = labels.astype(float), predicted(probabilities, thresholds).astype(float)
     exact = (said == truth).all(axis=1)
     right = truth * said
-    precisions = weighted_average_precision(labels, probabilities)
+    mean_precision = mean_average_precision(labels, probabilities)
 
     def figures(counts: np.ndarray) -> list[float]:
         true, times, hits = counts @ truth, counts @ said, counts @ right
@@ -241,7 +241,7 @@ def weighted_summary(
         if not held.any():  # a resample of images without labels
             return [0.0, 0.0, 0.0, 0.0, 0.0, float(counts @ exact / counts.sum())]
         return [
-            float(precisions(counts)[held].mean()),
+            mean_precision(counts),
             2 * hits.sum() / (true.sum() + times.sum()),
             (2 * hits[held] / (true[held] + times[held])).mean(),
             hits.sum() / max(times.sum(), 1),

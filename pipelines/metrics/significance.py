@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.metrics import bootstrap
+
 CONFIDENCE = 0.95
 
 #: From how often each image is counted, int [n], to a figure of all.
@@ -78,9 +80,7 @@ def pairs_by(
     `p` is twice the share of resamples on the rarer side of 0, at least one of them counted; 1
     without resamples.
     """
-    rng = np.random.default_rng(seed)
-    drawn = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(resamples)]
-    counts = [np.ones(n, int), *drawn]
+    counts = [np.ones(n, int), *bootstrap.resampled(n, resamples=resamples, seed=seed)]
     means = {
         name: np.mean([[figure(each) for each in counts] for figure in several], axis=0)
         for name, several in figures.items()

@@ -13,7 +13,7 @@ from pipelines.runs.folder import CONFIG, RECORDS
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
-PROMPTS = "prompts.safetensors"
+PROMPTS = prompts.FILE
 MODEL = "model.keras"
 
 
