@@ -70,12 +70,6 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         refuse(options, (*OF_ZERO_SHOT, "features"), protocol="classifier")
         document = classifier.evaluate(options, manifest, model, out=out, health=health)
         return _figures(document, classifier.left_out(document))
-    if manifest.multi_label:
-        raise ValueError(
-            f"{manifest.dataset} has several labels per image; evaluate tells one class for each "
-            "by names alone: expected records with one label, or a classifier of finetune, whose "
-            "--method zero-shot takes names alone and several labels"
-        )
     document = zero_shot.evaluate(
         options,
         manifest,

@@ -21,6 +21,8 @@ from dual_encoder import (
 )
 from pipelines.__main__ import main
 from pipelines.evaluation.zero_shot import FILES
+from pipelines.metrics.multilabel import average_precision, sigmoid
+from pipelines.runs import models
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 from tfrecords.sources.shapes.source import CLASS_NAMES, TEMPLATES, ShapesSource
 
@@ -218,13 +220,33 @@ def test_a_model_with_one_tower_is_refused(home, tmp_path, capsys, vit, message)
     assert not (tmp_path / "out").exists()
 
 
-def test_several_labels_per_image_are_refused(home, tmp_path, capsys):
-    source = ShapesMultiSource(counts={"train": 2, "test": 2})
-    tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
-    more = ["--model", str(home / "model.keras"), "--out", str(tmp_path / "out")]
-    assert main(["evaluate", "--data", str(tmp_path / "records"), *more]) == 2
-    assert "shapes-multi has several labels per image" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+def test_several_labels_per_image_are_measured_by_names(home, tmp_path):
+    """Each class by itself; what an image has in common with all names speaks for none."""
+    counts = {"train": 2, "validation": 12, "test": 20}
+    records = tmp_path / "records"
+    tfrecords.write(ShapesMultiSource(counts=counts), records, workers=1, progress=False)
+    more = ["--data", str(records), "--model", str(home / "model.keras")]
+    assert main(["evaluate", *more, "--out", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["protocol"] == "zero-shot" and found["judged_by"] == "map"
+    assert found["thresholds_from"] == "validation"
+
+    model = models.load(str(home / "model.keras"))
+    manifest = tfrecords.Manifest.read(records)
+    classifier = ZeroShotClassifier.from_names(model, manifest.spoken_names, found["templates"])
+    data = tfrecords.load(records, "test", batch_size=20, **classifier.preprocessing)
+    x, labels, _ = next(iter(data))
+    logits = classifier.predict_on_batch(x)
+    relative = logits - logits.mean(axis=1, keepdims=True)
+    expected = average_precision(labels.numpy(), sigmoid(relative))
+    assert [row["average_precision"] for row in found["per_class"]] == pytest.approx(
+        [None if np.isnan(each) else each for each in expected], abs=1e-6
+    )
+    features = ["--features", str(tmp_path / "features")]
+    assert main(["evaluate", *more, *features, "--out", str(tmp_path / "cached")]) == 0
+    again = json.loads((tmp_path / "cached" / "results.json").read_text())
+    assert again["metrics"] == pytest.approx(found["metrics"], abs=1e-6)
+    assert "told by their names alone" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_run_can_be_held_against_published_figures(run, capsys):

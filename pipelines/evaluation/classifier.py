@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.evaluation import measure as evaluation_measure
-from pipelines.evaluation import multilabel_report, output_files, predict
+from pipelines.evaluation import output_files, predict, several_labels
 from pipelines.metrics import classification
 from pipelines.metrics import multilabel as several
 from pipelines.runs import class_name_options, folder, results
 from pipelines.runs.class_matching import RENAME, match_classes
-from pipelines.runs.config import write_config
 
 if TYPE_CHECKING:
     import keras
@@ -22,11 +21,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-CHOSEN_ON = "validation"  # split for choosing thresholds of a model whose run chose none
-
-HALF = 0.5  # threshold of every class otherwise
-
-Found = tuple[np.ndarray, np.ndarray]  # labels and logits of the images of a split
+Found = several_labels.Found
 
 
 def evaluate(
@@ -53,14 +48,14 @@ def evaluate(
         ValueError: the model has none of the classes, or only one of model and records is
             multi-label.
     """
-    several_labels = getattr(model, "multi_label", False)
-    _check_labels(several_labels, manifest, model=options.model)
+    several_each = getattr(model, "multi_label", False)
+    _check_labels(several_each, manifest, model=options.model)
     places = match_classes(model.class_names, manifest, model=options.model)
     start = time.perf_counter()
     with folder.filled_at_once(out) as staging:
         count = manifest.split(options.split).count
         labels, logits, rate = predict.predict(model, options, count)
-        measure = _several if several_labels else _one
+        measure = _several if several_each else _one
         probabilities, measured = measure(
             options, manifest, model, places=places, found=(labels, logits)
         )
@@ -83,8 +78,8 @@ def evaluate(
             not_known=[manifest.spoken_names[label] for label in np.flatnonzero(places < 0)],
             **results.health(health),
         )
-        if several_labels:
-            _write_several(staging, options, document)
+        if several_each:
+            several_labels.write(staging, options, document)
         else:
             output_files.write(
                 staging,
@@ -97,16 +92,10 @@ def evaluate(
     return document
 
 
-def _check_labels(several_labels: bool, manifest: "Manifest", *, model: str) -> None:
-    if several_labels != manifest.multi_label:
-        pair = ("one label", "several") if several_labels else ("several labels", "one")
+def _check_labels(several_each: bool, manifest: "Manifest", *, model: str) -> None:
+    if several_each != manifest.multi_label:
+        pair = ("one label", "several") if several_each else ("several labels", "one")
         raise ValueError(f"{manifest.dataset} has {pair[0]} per image; {model} says {pair[1]}")
-
-
-def _write_several(staging: Path, options: Any, document: dict[str, Any]) -> None:
-    (staging / "report.html").write_text(multilabel_report.page(document), "utf-8")
-    write_config(options, staging / "config.yaml")
-    results.write(staging / results.FILE, document)
 
 
 def left_out(document: dict[str, Any]) -> str:
@@ -141,32 +130,22 @@ def _one(
 def _several(
     options: Any, manifest: "Manifest", model: Any, *, places: np.ndarray, found: Found
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Evaluates a multi-label classifier on the classes that model and records share.
-
-    A class is said from the threshold on that the model's own run chose, as `predict` says it.
-    """
+    """Evaluates a multi-label classifier on the classes that model and records share."""
     (known,) = np.nonzero(places >= 0)
 
-    def common(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def common(labels: np.ndarray, logits: np.ndarray) -> Found:
         return labels[:, known], several.sigmoid(logits)[:, places[known]]
 
-    labels, probabilities = common(*found)
+    def read(split: str) -> Found:
+        count = manifest.split(split).count
+        return common(*predict.predict(model, replace(options, split=split), count)[:2])
+
     own = several.thresholds_in(results.beside(options.model)) or {}
-    thresholds, chosen_on = np.full(len(known), HALF), f"no split: {HALF:g} for every class"
-    if set(own) == set(model.class_names):
-        thresholds = np.array([own[model.class_names[place]] for place in places[known]])
-        chosen_on = "the model's run"
-    elif CHOSEN_ON in manifest.splits and options.split != CHOSEN_ON:
-        other = replace(options, split=CHOSEN_ON)
-        count = manifest.split(CHOSEN_ON).count
-        others = predict.predict(model, other, count)[:2]
-        thresholds, chosen_on = several.choose_thresholds(*common(*others)), CHOSEN_ON
-    return probabilities, evaluation_measure.measure_multi_label(
-        labels,
-        probabilities,
+    return several_labels.measure(
+        options,
+        manifest,
         [model.class_names[place] for place in places[known]],
-        thresholds=thresholds,
-        thresholds_from=chosen_on,
-        resamples=options.bootstrap,
-        seed=options.seed,
+        found=common(*found),
+        read=read,
+        own=own if set(own) == set(model.class_names) else {},
     )

@@ -1,12 +1,12 @@
 """Zero-shot evaluation of a dual encoder (`evaluate --protocol zero-shot`)."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.evaluation import measure
+from pipelines.evaluation import measure, several_labels
 from pipelines.evaluation.output_files import write
 from pipelines.evaluation.predict import predict
 from pipelines.metrics import classification
@@ -61,27 +61,28 @@ def evaluate(
         classifier = dual_encoder.ZeroShotClassifier.from_names(
             model, names, templates, progress=True
         )
-    with folder.filled_at_once(out) as staging:
+
+    def read(split: str) -> tuple["np.ndarray", "np.ndarray", float]:
+        at = replace(options, split=split)
         if options.features and hasattr(classifier, "class_matrix"):
-            labels, logits, rate = _from_cache(classifier, options, manifest)
-        else:
-            count = manifest.split(options.split).count
-            labels, logits, rate = predict(classifier, options, count)
+            return _from_cache(classifier, at, manifest)
+        return predict(classifier, at, manifest.split(split).count)
+
+    with folder.filled_at_once(out) as staging:
+        labels, logits, rate = read(options.split)
         cost = {
             "seconds": time.perf_counter() - start,
             "images_per_second": rate,
             "peak_rss_bytes": results.peak_rss_bytes(),
         }
-        probabilities = classification.softmax(logits)
+        probabilities, measured = _measured(options, manifest, names, (labels, logits), read)
         document = results.document(
-            measure.measure(
-                labels, probabilities, names, resamples=options.bootstrap, seed=options.seed
-            ),
+            measured,
             command="evaluate",
             dataset=manifest.dataset,
             split=options.split,
             model=options.model,
-            judged_by=manifest.metric if manifest.metric in classification.METRICS else "top1",
+            judged_by=manifest.metric if manifest.metric in measured["metrics"] else "top1",
             cost=cost,
             config=asdict(options),
             protocol="learnt prompts" if options.prompts else "zero-shot",
@@ -91,8 +92,35 @@ def evaluate(
             **about,
             **results.health(health),
         )
-        write(staging, options, document, labels=labels, probabilities=probabilities)
+        if manifest.multi_label:
+            several_labels.write(staging, options, document)
+        else:
+            write(staging, options, document, labels=labels, probabilities=probabilities)
     return document
+
+
+def _measured(
+    options: "Options",
+    manifest: "Manifest",
+    names: list[str],
+    found: several_labels.Found,
+    read: Callable[[str], tuple["np.ndarray", "np.ndarray", float]],
+) -> tuple["np.ndarray", dict[str, Any]]:
+    """The probabilities, and the figures; several labels an image are judged a class by itself."""
+    labels, logits = found
+    if not manifest.multi_label:
+        probabilities = classification.softmax(logits)
+        return probabilities, measure.measure(
+            labels, probabilities, names, resamples=options.bootstrap, seed=options.seed
+        )
+
+    def other(split: str) -> several_labels.Found:
+        labels, logits, _ = read(split)
+        return labels, several_labels.by_names(logits)
+
+    probabilities = several_labels.by_names(logits)
+    found = labels, probabilities
+    return several_labels.measure(options, manifest, names, found=found, read=other, own={})
 
 
 def _of_prompts(options: "Options", model: "DualEncoder", names: list[str]) -> tuple[Any, int]:
