@@ -422,7 +422,9 @@ def test_weights_that_a_format_cannot_hold_are_refused_before_work(format, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_int8_wants_images_with_labels_of_the_same_kind(home, tmp_path, capsys):
+def test_int8_wants_images_with_labels_of_the_same_kind(home, tmp_path, capsys, monkeypatch):
+    """Before anything is converted, which takes minutes."""
+    monkeypatch.setattr(deployment_export, "WRITERS", {})
     assert export(home, tmp_path / "out", "--int8", format="litert") == 2
     assert "--int8: expected --data" in capsys.readouterr().err
     source = ShapesMultiSource(counts={"train": 4, "test": 4})

@@ -89,6 +89,7 @@ def export(
     Raises:
         RuntimeError: predictions differ from the Keras model's for a reason other than 8-bit
             quantization; a file of the format cannot hold the weights.
+        ValueError: `--int8` on records whose labels are not those of the model.
     """
     size = sum(4 * math.prod(weight.shape) for weight in deployable.model.weights)
     if size >= (most := LARGEST.get(options.format, math.inf)):
@@ -96,6 +97,9 @@ def export(
             f"{deployable.name} has weights of {size / 1e9:.1f} GB; {options.format} holds less "
             f"than {most / 1e9:.1f} GB: give --format saved-model"
         )
+    classes = None
+    if options.int8 and manifest is not None:
+        classes = quantization_loss.places(options, deployable, manifest)
     with folder.filled_at_once(out) as staging:
         images = compared_images(options, manifest)
         read, pixels = (
@@ -109,8 +113,10 @@ def export(
             document["certainty"] = results["certainty"]
         if thresholds := multilabel.thresholds_in(results):
             document["thresholds"] = thresholds
-        if options.int8 and manifest is not None:
-            document["int8"] = quantization_loss.measure(options, deployable, manifest, read)
+        if classes is not None and manifest is not None:
+            document["int8"] = quantization_loss.measure(
+                options, deployable, manifest, read, classes=classes
+            )
         elif found["max_abs_difference"] > TOLERANCE:
             raise RuntimeError(
                 f"the export's probabilities differ from those of {options.model} by up to "

@@ -22,27 +22,18 @@ def measure(
     deployable: Deployable,
     manifest: "Manifest",
     quantised: Callable[[np.ndarray], np.ndarray],
+    *,
+    classes: dict[int, int],
 ) -> dict[str, Any]:
     """Evaluates both on a split, in one pass.
 
-    Images of classes unknown to the model are left out.
+    Images of other classes than `classes`, which `places` gives, are left out.
 
     Returns:
         `metric` ("top1", or "map" of several labels per image), `float`, `int8` and `loss`
         (their difference), fractions of 1; `same_answer`, the share of images with the same
         first class; `max_abs_difference` of probabilities; `images`, `dataset`, `split`.
-
-    Raises:
-        ValueError: none of the images is of a class that the model has a name for, or records
-            and model have not the same number of labels per image.
     """
-    if manifest.multi_label != deployable.multi_label:
-        each = {True: "any number of labels", False: "one label"}
-        raise ValueError(
-            f"--int8: images of {manifest.dataset} have {each[manifest.multi_label]} each, the "
-            f"model gives {each[deployable.multi_label]}"
-        )
-    classes = _places(options, deployable, manifest)
     size = min(options.batch_size, manifest.split(options.split).count)
     labels, before, after = _predict(options, deployable, quantised, classes, batch_size=size)
     score = _map if deployable.multi_label else _top1
@@ -74,17 +65,27 @@ def sentence(found: dict[str, Any]) -> str:
     )
 
 
-def _places(options: Any, deployable: Deployable, manifest: "Manifest") -> dict[int, int]:
+def places(options: Any, deployable: Deployable, manifest: "Manifest") -> dict[int, int]:
     """Labels of the records to the model's outputs, by name.
 
     Names that `--class-names` gave in place of those of the records are in the order of the labels.
+
+    Raises:
+        ValueError: the model has a name for none of the classes, or records and model have not the
+            same number of labels per image.
     """
+    if manifest.multi_label != deployable.multi_label:
+        each = {True: "any number of labels", False: "one label"}
+        raise ValueError(
+            f"--int8: images of {manifest.dataset} have {each[manifest.multi_label]} each, the "
+            f"model gives {each[deployable.multi_label]}"
+        )
     own, theirs = deployable.class_names, manifest.spoken_names
     known = {name_key(name) for name in own} & {name_key(name) for name in theirs}
     if options.class_names is not None and not known and len(own) == len(theirs):
         return {label: label for label in range(len(own))}
-    places = match_classes(own, manifest, model=deployable.name)
-    return {label: int(place) for label, place in enumerate(places) if place >= 0}
+    found = match_classes(own, manifest, model=deployable.name)
+    return {label: int(place) for label, place in enumerate(found) if place >= 0}
 
 
 def _predict(
