@@ -27,6 +27,7 @@ from dual_encoder.fused_adamw import WeightByWeight as WeightByWeight
 from dual_encoder.index.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.index.approximate import Approximate as Approximate
 from dual_encoder.index.approximate import build_approximate as build_approximate
+from dual_encoder.index.approximate import check_approximate as check_approximate
 from dual_encoder.index.approximate import recall as recall
 from dual_encoder.index.builder import UNREADABLE as UNREADABLE
 from dual_encoder.index.builder import IndexBuilder as IndexBuilder

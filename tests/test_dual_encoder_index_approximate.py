@@ -47,9 +47,12 @@ def test_what_cannot_be_built_or_opened(tmp_path, rows):
         dual_encoder.build_approximate(small, "hnsw")
     with pytest.raises(ValueError, match="expected one of exact, hnsw, ivf; got 'tree'"):
         dual_encoder.build_approximate(small, "tree")
-    with pytest.raises(ValueError, match="no index for approximate search; make one with"):
+    with pytest.raises(ValueError, match="there are 50, few enough for exact search"):
         Approximate.open(small)
-    dual_encoder.build_approximate(make_index(tmp_path / "index", rows[:1200]), "ivf")
+    large = make_index(tmp_path / "index", rows[:1200])
+    with pytest.raises(ValueError, match="no index for approximate search; make one with"):
+        Approximate.open(large)
+    dual_encoder.build_approximate(large, "ivf")
     opened = Approximate.open(Index.open(tmp_path / "index"))
     file = tmp_path / "index" / "approximate-ivf.faiss"
     assert json.loads((tmp_path / "index" / "index.json").read_text())["approximate"]["effort"] > 0

@@ -173,7 +173,10 @@ def test_more_than_there_are(made, capsys):
         (("--build", "--folder", "a", "--data", "b"), "expected --folder or --data, got both"),
         (("--build", "--features", "x"), "--features goes with records (--data), not with {home}"),
         (("--query", "a", "--features", "x"), "--features goes with --build"),
-        (("--build", "--search", "ivf"), "ivf needs 1,000 images or more; there are 40"),
+        (
+            ("--build", "--search", "ivf"),
+            "ivf needs 1,000 images or more; there are 41, few enough for exact",
+        ),
     ],
 )
 def test_wrong_input_is_one_line_and_nothing_is_lost(home, capsys, more, message):

@@ -27,6 +27,8 @@ KINDS = {"hnsw": ("efSearch", 32, 2048), "ivf": ("nprobe", 4, 4096)}
 
 _HELD_OUT = 200
 
+FEWEST = 5 * _HELD_OUT  # images
+
 _ADDED_AT_ONCE = 10_000
 
 
@@ -54,6 +56,8 @@ class Approximate:
             FileNotFoundError: its file is missing.
         """
         if index.facts.approximate is None:
+            if len(index) < FEWEST:
+                raise ValueError(f"{index.folder}: {_too_few(len(index))}")
             raise ValueError(
                 f"{index.folder} has no index for approximate search; make one with: python -m "
                 f"pipelines retrieve --build --search hnsw --index {index.folder}"
@@ -107,10 +111,7 @@ def build_approximate(
     Raises:
         ValueError: an unknown kind, fewer than 1,000 rows, or faiss is not installed.
     """
-    if kind not in KINDS:
-        raise ValueError(f"search: expected one of exact, {', '.join(KINDS)}; got {kind!r}")
-    if len(index) < 5 * _HELD_OUT:
-        raise ValueError(f"search: {kind} needs 1,000 images or more; there are {len(index):,}")
+    check_approximate(kind, len(index))
     rng, built = np.random.default_rng(0), _trained(index, kind)
     held = np.sort(rng.choice(len(index), _HELD_OUT, replace=False))
     others = np.setdiff1d(np.arange(len(index)), held)
@@ -128,6 +129,20 @@ def build_approximate(
     facts = replace(index.facts, approximate=approximate)
     facts.write(index.folder)
     return replace(measured, index=replace(index, facts=facts), facts=approximate)
+
+
+def check_approximate(kind: str, images: int) -> None:
+    """Raises ValueError for an unknown kind of search, or one that so many images cannot have."""
+    if kind not in KINDS:
+        raise ValueError(f"search: expected one of exact, {', '.join(KINDS)}; got {kind!r}")
+    if images < FEWEST:
+        raise ValueError(f"search: {_too_few(images, kind)}")
+
+
+def _too_few(images: int, kind: str = "approximate search") -> str:
+    return (
+        f"{kind} needs {FEWEST:,} images or more; there are {images:,}, few enough for exact search"
+    )
 
 
 def _checksum(path: Path) -> int:

@@ -28,6 +28,8 @@ def build(options: Options) -> DualEncoder:
     listing = store.listing()
     for note in getattr(store, "notes", ()):
         print(note)
+    if options.search not in ("auto", "exact"):
+        dual_encoder.check_approximate(options.search, len(listing))
     images = len(listing) if options.runner == "local" else 0  # workers load it as it is
     model = inference_precision.load(
         name, options.precision, images=images, read=models.load_dual_encoder
