@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifiers import calibration
+from classifiers import temperature_scaling
 from classifiers.on_features import choose
 from pipelines.fewshot import sampling
 from pipelines.finetuning.auto_method import ROWS
@@ -102,7 +102,7 @@ def measure(images: Images, methods: Sequence[str], seeds: list[int], shots: int
             row["figures"].append(images.figures(fitted.logits(images.test.values)))
             row["seconds"].append(time.perf_counter() - begun)
             held = fitted.logits(task.validation[0])[:, list(task.seen)]
-            losses = calibration.losses(held, task.validation[1])
+            losses = temperature_scaling.losses(held, task.validation[1])
             right = held.argmax(axis=1) == task.validation[1]
             row["figures"][-1] |= {CHOOSE_TOP1: float(right.mean()), CHOOSE_LOSS: losses.mean()}
             if method in ROWS:

@@ -7,7 +7,7 @@ import keras
 
 from classifiers import trainable
 from classifiers.models import ImageClassifier
-from duet import private_api
+from duet import keras_private_api
 
 MATRICES = ("query_key_value", "attention_output", "mlp_hidden", "mlp_output")
 
@@ -53,7 +53,7 @@ def add_lora_to_both(model: ImageClassifier, *, rank: int, alpha: float = 1.0) -
 
 
 def _matrices(part: keras.layers.Layer, names: Sequence[str]) -> list[keras.layers.Dense]:
-    layers = private_api.layers_of(part)
+    layers = keras_private_api.layers_of(part)
     return [each for each in layers if isinstance(each, keras.layers.Dense) and each.name in names]
 
 
@@ -71,7 +71,7 @@ def without_lora(model: Any) -> Any:
     kept = [variable for variable in model.variables if "lora" not in variable.name]
     for variable, source in zip(plain.variables, kept, strict=True):
         variable.assign(source)
-    pairs = zip(private_api.layers_of(plain), private_api.layers_of(model), strict=True)
+    pairs = zip(keras_private_api.layers_of(plain), keras_private_api.layers_of(model), strict=True)
     for layer, source in pairs:
         if getattr(source, "lora_enabled", False):
             layer.kernel.assign(source.kernel)

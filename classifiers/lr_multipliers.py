@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from dual_encoder import AdamW, WeightByWeight
-from duet import private_api
+from duet import keras_private_api
 
 if TYPE_CHECKING:
     from keras.optimizers import Optimizer as _Optimizer
@@ -35,7 +35,7 @@ class _Scaled(_Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate = keras.ops.cast(learning_rate, variable.dtype)
-        factor = self._factors[private_api.place_in(self, variable)]
+        factor = self._factors[keras_private_api.place_in(self, variable)]
         super().update_step(gradient, variable, rate * factor)
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
@@ -66,7 +66,7 @@ class averaged_weights:
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
         self.pairs: list[tuple[keras.Variable, keras.Variable]] = []
         if optimizer is not None and optimizer.use_ema and optimizer.iterations.numpy():
-            self.pairs = private_api.averages(optimizer)
+            self.pairs = keras_private_api.averages(optimizer)
 
     def __enter__(self) -> None:
         self.before = [keras.ops.convert_to_numpy(weight) for weight, _ in self.pairs]

@@ -19,7 +19,7 @@ from dual_encoder import (
     class_embeddings,
     row_mean,
 )
-from dual_encoder.towers import compiled_functions
+from dual_encoder.towers import compiled_functions, xla_policy
 
 HEADS = ("linear", "zero-shot", "class-texts")
 
@@ -147,7 +147,7 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         if isinstance(loss, str) and loss in LOSSES:
             loss = LOSSES[loss](from_logits=True, reduction=row_mean())
         weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
-        kwargs.setdefault("jit_compile", compiled_functions.xla_by_default())
+        kwargs.setdefault("jit_compile", xla_policy.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def make_train_function(self, force=False):

@@ -22,11 +22,6 @@ class NoneOfThese:
     false_positive_rate: float
 
 
-def largest_score(logits: np.ndarray) -> np.ndarray:
-    """The score of every image, [n]: its largest logit (Vaze et al. 2022, arXiv:2110.06207)."""
-    return np.asarray(logits, np.float64).max(axis=1)
-
-
 def threshold(known: np.ndarray, other: np.ndarray, *, kept: float = 0.95) -> NoneOfThese:
     """Choose the threshold that keeps a share of known images, and measure it on others.
 

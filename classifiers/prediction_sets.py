@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.calibration import checked
+from classifiers.temperature_scaling import checked
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import keras
 
 from classifiers.models import ImageClassifier
-from duet import private_api
+from duet import keras_private_api
 
 # Names of a tower's blocks in variable paths; the first pattern that matches is used.
 BLOCKS = (
@@ -68,9 +68,9 @@ def train_only(model: ImageClassifier, *, last_blocks: int) -> None:
 def freeze(model: keras.Model, variables: Iterable[keras.Variable]) -> None:
     """Freeze these weights; a layer with only frozen weights runs in inference mode."""
     frozen = {id(variable) for variable in variables}
-    for layer in private_api.layers_of(model):
-        weights = private_api.own_trainable_variables(layer)
-        alone = len(private_api.layers_of(layer)) == 1
+    for layer in keras_private_api.layers_of(model):
+        weights = keras_private_api.own_trainable_variables(layer)
+        alone = len(keras_private_api.layers_of(layer)) == 1
         if weights and alone and all(id(variable) in frozen for variable in weights):
             layer.trainable = False
         for variable in weights:
@@ -87,15 +87,15 @@ def train_image_side(model: ImageClassifier) -> None:
 def batch_norms(model: keras.Model) -> list[keras.Variable]:
     """Returns the weights of all batch normalisation layers; frozen, they keep their statistics."""
     kind = keras.layers.BatchNormalization
-    layers = [layer for layer in private_api.layers_of(model) if isinstance(layer, kind)]
+    layers = [layer for layer in keras_private_api.layers_of(model) if isinstance(layer, kind)]
     return [variable for layer in layers for variable in layer.trainable_variables]
 
 
 def thaw(model: keras.Model) -> None:
     """Make all weights trainable again."""
-    for layer in private_api.layers_of(model):
+    for layer in keras_private_api.layers_of(model):
         layer.trainable = True
-        for variable in private_api.own_trainable_variables(layer):
+        for variable in keras_private_api.own_trainable_variables(layer):
             variable.trainable = True
 
 

@@ -6,7 +6,7 @@ from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
 from dual_encoder.checkpoints.hub_check import Availability as Availability
 from dual_encoder.checkpoints.hub_check import availability as availability
-from dual_encoder.checkpoints.hub_model_files import bytes_here as bytes_here
+from dual_encoder.checkpoints.hub_models import bytes_here as bytes_here
 from dual_encoder.checkpoints.keras_hub.wrapped_image_backbones import (
     hub_image_tower as hub_image_tower,
 )
@@ -19,7 +19,6 @@ from dual_encoder.checkpoints.save_and_push import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save_and_push import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
 from dual_encoder.class_prompts import prompts_of as prompts_of
-from dual_encoder.class_text_head import ClassTextHead as ClassTextHead
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.fused_adamw import AdamW as AdamW
@@ -44,8 +43,6 @@ from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
 from dual_encoder.model import unit as unit
 from dual_encoder.model_stock import model_stock as model_stock
-from dual_encoder.padding_weights import row_mean as row_mean
-from dual_encoder.padding_weights import weighted_by_class as weighted_by_class
 from dual_encoder.predict_images_mixin import NamesImages as NamesImages
 from dual_encoder.projection import ProjectionHead as ProjectionHead
 from dual_encoder.projection import with_image_matrix as with_image_matrix
@@ -56,6 +53,8 @@ from dual_encoder.prompts.files import load_prompts as load_prompts
 from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
 from dual_encoder.replica_train_step import ExactTraining as ExactTraining
+from dual_encoder.sample_weights import row_mean as row_mean
+from dual_encoder.sample_weights import weighted_by_class as weighted_by_class
 from dual_encoder.self_distillation import Teacher as Teacher
 from dual_encoder.self_distillation import feature_distance as feature_distance
 from dual_encoder.self_distillation import lipsum_matrix as lipsum_matrix
@@ -79,13 +78,14 @@ from dual_encoder.towers.base import TakesImages as TakesImages
 from dual_encoder.towers.base import TextTower as TextTower
 from dual_encoder.towers.base import check_size as check_size
 from dual_encoder.towers.bert import Bert as Bert
+from dual_encoder.towers.convolutional_tower import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.modified_resnet import ModifiedResNet as ModifiedResNet
-from dual_encoder.towers.small_convnets import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.text_transformer import TextTransformer as TextTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.towers.wrapped_models import HubTextTower as HubTextTower
 from dual_encoder.towers.wrapped_models import KerasImageTower as KerasImageTower
 from dual_encoder.towers.wrapped_models import as_image_tower as as_image_tower
+from dual_encoder.trainable_text_head import ClassTextHead as ClassTextHead
 from dual_encoder.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 from dual_encoder.zero_shot import class_embeddings as class_embeddings
 from dual_encoder.zero_shot import class_texts as class_texts

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from duet import private_api
+from duet import keras_private_api
 
 if TYPE_CHECKING:
     from keras.optimizers import Optimizer as _Optimizer
@@ -24,11 +24,11 @@ class WeightByWeight(_Optimizer):
 
     def build(self, variables: list[keras.Variable]) -> None:
         super().build(variables)
-        self._decays = [private_api.decays(self, variable) for variable in variables]
+        self._decays = [keras_private_api.decays(self, variable) for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Decays and updates one weight."""
-        if self.weight_decay and self._decays[private_api.place_in(self, variable)]:
+        if self.weight_decay and self._decays[keras_private_api.place_in(self, variable)]:
             rate = keras.ops.cast(learning_rate, variable.dtype)
             with _once_there(gradient):
                 self.assign_sub(variable, variable * (self.weight_decay * rate))
@@ -48,7 +48,7 @@ class WeightByWeight(_Optimizer):
         pairs = list(grads_and_vars)
         if tf.executing_eagerly() or tf.distribute.get_strategy().num_replicas_in_sync > 1:
             return super()._all_reduce_sum_gradients(pairs)
-        ready = [g is not None and g.op.type == private_api.FUNCTION_CALL for g, _ in pairs]
+        ready = [g is not None and g.op.type == keras_private_api.FUNCTION_CALL for g, _ in pairs]
         others = [pair for pair, done in zip(pairs, ready, strict=True) if not done]
         summed = iter(super()._all_reduce_sum_gradients(others))
         return [pair if done else next(summed) for pair, done in zip(pairs, ready, strict=True)]
@@ -63,7 +63,7 @@ class _InPlaceAdam(keras.optimizers.AdamW):
             return
         import tensorflow as tf
 
-        weight, m, v = map(_handle, (variable, *private_api.moments(self, variable)))
+        weight, m, v = map(_handle, (variable, *keras_private_api.moments(self, variable)))
         beta_1, beta_2, epsilon, rate, step, gradient = (
             tf.cast(number, variable.dtype)
             for number in (

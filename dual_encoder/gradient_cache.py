@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from duet import private_api
+from duet import keras_private_api
 
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight
 
@@ -40,7 +40,7 @@ def check(model: Any, size: Any) -> None:
         raise ValueError("micro_batch works on TensorFlow alone")
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"micro_batch: expected a number of rows, 1 or more; got {size!r}")
-    layers = private_api.layers_of(model)
+    layers = keras_private_api.layers_of(model)
     kind = keras.layers.BatchNormalization
     if norms := [layer.name for layer in layers if isinstance(layer, kind) and layer.trainable]:
         raise ValueError(
@@ -183,7 +183,7 @@ def _in_turn(
         arrays = [array.write(i, row) for array, row in zip(arrays, rows, strict=True)]
         return i + 1, seeds, arrays, [s + t for s, t in zip(sums, terms, strict=True)]
 
-    first = [tf.convert_to_tensor(seed.value) for seed in private_api.random_states(model)]
+    first = [tf.convert_to_tensor(seed.value) for seed in keras_private_api.random_states(model)]
     _, seeds, arrays, sums = tf.while_loop(
         lambda i, *_: i < parts.count,
         body,
@@ -199,7 +199,7 @@ def _in_turn(
 
 def _outputs(model: Any, x: Any, seeds: list) -> tuple[Any, list]:
     """Returns the outputs in float32, as losses expect them, and the new seed states."""
-    held = private_api.random_states(model)
+    held = keras_private_api.random_states(model)
     states = list(zip(held, seeds, strict=True))
     with keras.StatelessScope(states, collect_losses=True) as scope:
         outputs = model(x, training=True)
@@ -227,7 +227,7 @@ def _packed(model: Any, parts: _Parts, rows: list) -> Any:
 
 
 def _advance(model: Any, seeds: list) -> None:
-    for variable, value in zip(private_api.random_states(model), seeds, strict=True):
+    for variable, value in zip(keras_private_api.random_states(model), seeds, strict=True):
         variable.assign(value)
 
 

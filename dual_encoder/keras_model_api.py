@@ -11,9 +11,9 @@ import keras
 
 from dual_encoder import onnx_postprocessing
 from dual_encoder.image_inputs import notice_fractions
-from dual_encoder.padding_weights import is_weighted, weighted_by_class, without_padding
+from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
-from duet import private_api
+from duet import keras_private_api
 
 if TYPE_CHECKING:
     from keras import Model as _Model
@@ -105,12 +105,12 @@ class PlainKeras(_Model):
         return super().evaluate(x, *args, **kwargs)
 
     def _make_metrics(self, y: Any) -> None:
-        """Makes the metrics of a classifier before its step is traced; see `private_api`."""
+        """Makes the metrics of a classifier before its step is traced; see `keras_private_api`."""
         names, shape = getattr(self, "class_names", None), getattr(y, "shape", None)
-        if names is None or shape is None or not self.compiled or private_api.is_scoped(self):
+        if names is None or shape is None or not self.compiled or keras_private_api.is_scoped(self):
             return  # within a strategy Keras takes a batch first
         predicted = keras.KerasTensor((None, len(names)))
-        private_api.make_metrics(self, keras.KerasTensor(tuple(shape)), predicted)
+        keras_private_api.make_metrics(self, keras.KerasTensor(tuple(shape)), predicted)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As in Keras, with one row per image: padding rows of weight 0 are left out."""
@@ -148,7 +148,7 @@ class PlainKeras(_Model):
         self.built_now()
         specs = self.input_specs()
         signature = [specs] if input_signature is None else input_signature
-        private_api.name_for_export(self)
+        keras_private_api.name_for_export(self)
         if format != "onnx":
             super().export(filepath, format, verbose, input_signature=signature, **kwargs)
             return
@@ -172,14 +172,16 @@ class PlainKeras(_Model):
         """As in Keras, with the quantization modes of layers."""
         modes = {
             str(place): mode
-            for place, layer in enumerate(private_api.layers_of(self))
+            for place, layer in enumerate(keras_private_api.layers_of(self))
             if (mode := quantization_of(layer)) is not None
         }
         return {**super().get_config(), **({"quantized": modes} if modes else {})}
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """As in Keras; None with LoRA, whose matrices in the optimizer are not saved."""
-        if any(getattr(layer, "lora_enabled", False) for layer in private_api.layers_of(self)):
+        if any(
+            getattr(layer, "lora_enabled", False) for layer in keras_private_api.layers_of(self)
+        ):
             return None
         return super().get_compile_config()
 
@@ -190,7 +192,7 @@ class PlainKeras(_Model):
         quantized = config.pop("quantized", {})
         model = cls(**config)
         if quantized:
-            layers = private_api.layers_of(model.built_now())
+            layers = keras_private_api.layers_of(model.built_now())
             for place, mode in quantized.items():
                 if quantization_of(layers[int(place)]) is None:
                     layers[int(place)].quantize(mode)
@@ -212,7 +214,7 @@ class PlainKeras(_Model):
         """
         self.built_now()
         parts = [part for name in TOWERS if (part := getattr(self, name, None)) is not None]
-        layers = [layer for part in parts for layer in private_api.layers_of(part)]
+        layers = [layer for part in parts for layer in keras_private_api.layers_of(part)]
         dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
         if not dense:
             raise ValueError("enable_lora: expected a tower with dense matrices; this has none")

@@ -16,7 +16,7 @@ from dual_encoder.token_padding import as_token_ids
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled, is_plain
 from dual_encoder.towers.wrapped_models import as_image_tower, as_text_tower, most_tokens
-from duet import private_api
+from duet import keras_private_api
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # initial temperature
 
@@ -225,7 +225,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             loss = sigmoid_loss(y_pred["image"], y_pred["text"], bias=self.logit_bias, **options)
         else:
             loss = contrastive_loss(y_pred["image"], y_pred["text"], **options)
-        return loss + private_api.added_losses(self)  # losses added by the towers
+        return loss + keras_private_api.added_losses(self)  # losses added by the towers
 
     def named_features(self, inputs, training=None):
         """Returns the embeddings by name; see `Teacher`."""

@@ -9,8 +9,8 @@ import keras
 from dual_encoder import gradient_cache
 from dual_encoder.fused_adamw import AdamW
 from dual_encoder.keras_model_api import PlainKeras
-from dual_encoder.padding_weights import of_real_rows
-from duet import private_api
+from dual_encoder.sample_weights import of_real_rows
+from duet import keras_private_api
 
 
 class ExactTraining(PlainKeras):
@@ -175,7 +175,7 @@ class ExactTraining(PlainKeras):
         # `tfrecords.load` counts as an epoch, and averages it over replicas, which fails for the
         # PerReplica values of several workers.
         if not _spans_workers(self.distribute_strategy):
-            if iterator is not None and private_api.is_scoped(self):
+            if iterator is not None and keras_private_api.is_scoped(self):
                 data_batch = _shapes_of(iterator)
             super()._maybe_symbolic_build(iterator if data_batch is None else None, data_batch)
             return
@@ -269,7 +269,7 @@ def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
     """
     layers = [
         layer
-        for layer in private_api.layers_of(model)
+        for layer in keras_private_api.layers_of(model)
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
     ]
     if model.distribute_strategy.num_replicas_in_sync == 1:

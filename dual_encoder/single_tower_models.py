@@ -10,7 +10,8 @@ from keras import ops
 from dual_encoder.keras_model_api import PlainKeras
 from dual_encoder.token_padding import as_token_ids
 from dual_encoder.towers.base import TakesImages, check_size
-from dual_encoder.towers.compiled_functions import compiled, without_xla_on_cpu
+from dual_encoder.towers.compiled_functions import compiled
+from dual_encoder.towers.xla_policy import without_xla_on_cpu
 
 
 @keras.saving.register_keras_serializable("duet")

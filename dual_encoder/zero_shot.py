@@ -10,11 +10,11 @@ from keras import ops
 from dual_encoder.class_prompts import check_texts, prompts_of
 from dual_encoder.duplicate_class_names import refuse_equal_rows
 from dual_encoder.model import DualEncoder
-from dual_encoder.padding_weights import row_mean
 from dual_encoder.predict_images_mixin import NamesImages
 from dual_encoder.replica_train_step import ExactTraining
+from dual_encoder.sample_weights import row_mean
 from dual_encoder.towers.base import TakesImages, check_size
-from dual_encoder.towers.compiled_functions import without_xla_on_cpu, xla_by_default
+from dual_encoder.towers.xla_policy import without_xla_on_cpu, xla_by_default
 from duet import unit_rows
 
 

@@ -129,7 +129,7 @@ def _main(argv: list[str], verbose: bool) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         module = importlib.import_module(f"pipelines.{command}")
-        from pipelines.runs.config import parse
+        from pipelines.runs.option_parsing import parse
 
         return module.run(parse(module.Options, command=command, argv=rest)) or 0
     except SystemExit as stop:  # --help

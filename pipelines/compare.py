@@ -23,20 +23,21 @@ def run(options: Options) -> int:
     """
     from pipelines.comparison import budget, folds, job_definitions, next_steps
     from pipelines.comparison import plan as comparison_plan
+    from pipelines.comparison import run as comparison_run
     from pipelines.comparison.fork_server import Call
     from pipelines.comparison.worker_pool import Workers
     from pipelines.inspection import leaks
     from pipelines.runs import (
         class_name_options,
         class_split,
-        config,
         folder,
+        option_parsing,
         resume_check,
         runtime,
     )
     from tfrecords import Manifest, verify_splits
 
-    config.check_ranges(options, RANGES)
+    option_parsing.check_ranges(options, RANGES)
     check(options)
     budget.seconds(options.budget)
     manifest = Manifest.read(options.data)
@@ -67,7 +68,7 @@ def run(options: Options) -> int:
         # Costs that a stop left unmeasured come first, in the order of a run without a stop: a
         # network that is like one measured before is not measured again.
         _costs(plan, workers, about)
-        comparison_plan.run(plan, workers, about, claim=claim)
+        comparison_run.run(plan, workers, about, claim=claim)
         document = _written(plan, options, manifest, workers, about, health)
     print(f"Written to {out}; open {Path(out) / 'report.html'}")
     if steps := next_steps.find(out):

@@ -8,10 +8,10 @@ from pipelines.deployment.options import RANGES, Options, check
 def run(options: Options) -> None:
     """Exports, compares with the Keras model, and prints what was found."""
     from pipelines.runs import class_name_options as runs_class_names
-    from pipelines.runs import config, folder, results, runtime
+    from pipelines.runs import folder, option_parsing, results, runtime
     from tfrecords import Manifest, verify_splits
 
-    config.check_ranges(options, RANGES)
+    option_parsing.check_ranges(options, RANGES)
     manifest = None if options.data is None else Manifest.read(options.data)
     check(options, manifest)
     if options.data and manifest:

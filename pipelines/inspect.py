@@ -6,7 +6,7 @@ from pipelines.inspection.options import RANGES, Options
 def run(options: Options) -> None:
     """Looks, writes the page and the tables, and prints what was found."""
     from pipelines.inspection import run as inspection_run
-    from pipelines.runs import config
+    from pipelines.runs import option_parsing
 
-    config.check_ranges(options, RANGES)
+    option_parsing.check_ranges(options, RANGES)
     print("\n".join(inspection_run.run(options)))

@@ -6,9 +6,9 @@ from pipelines.prediction.options import RANGES, Options, check
 def run(options: Options) -> None:
     """Predicts, writes the table and whatever else was asked for, and prints the counts."""
     from pipelines.prediction import images
-    from pipelines.runs import config, runtime
+    from pipelines.runs import option_parsing, runtime
 
-    config.check_ranges(options, RANGES)
+    option_parsing.check_ranges(options, RANGES)
     check(options)
     found = images.find(options.images)
     runtime.import_tensorflow()

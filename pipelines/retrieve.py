@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def run(options: Options) -> None:
     """Builds, asks, or both."""
     from pipelines.runs import runtime
-    from pipelines.runs.config import check_ranges
+    from pipelines.runs.option_parsing import check_ranges
 
     ranges = {"[1, 1000000]": ("k",), "[1, 65536]": ("batch_size",), "[1, inf)": ("max_pixels",)}
     check_ranges(options, ranges)

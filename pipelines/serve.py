@@ -52,7 +52,7 @@ class Options:
 def run(options: Options) -> None:
     """Serves until it is stopped."""
     from pipelines.runs import runtime
-    from pipelines.runs.config import check_ranges
+    from pipelines.runs.option_parsing import check_ranges
 
     check_ranges(options, RANGES)
     _check_library()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines.runs import config
+from pipelines.runs import option_parsing
 
 CLIP = Path(__file__).parent / "fixtures" / "pretrained" / "clip_gelu_bfloat16"
 
@@ -22,11 +22,11 @@ def commands(recipe):
 
 def options(command, *argv):
     module = importlib.import_module(f"pipelines.{command}")
-    return config.parse(module.Options, command=command, argv=list(argv))
+    return option_parsing.parse(module.Options, command=command, argv=list(argv))
 
 
 def recipe(name):
-    return config.RECIPES / f"{name}.yaml"
+    return option_parsing.RECIPES / f"{name}.yaml"
 
 
 def jpeg(number):

@@ -30,11 +30,6 @@ def test_by_hand():
     assert none_of_these.threshold(np.array([1.0, 2]), np.array([0.0]), kept=1).threshold == 1
 
 
-def test_the_score_is_the_largest_logit():
-    found = none_of_these.largest_score(np.array([[1.0, 5.0, 2.0], [-3.0, -9.0, -4.0]]))
-    np.testing.assert_array_equal(found, [5.0, -3.0])
-
-
 @pytest.mark.parametrize(
     ("known", "other", "kept", "message"),
     [

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from feature_tasks import World, accuracy
 
-from classifiers.calibration import temperature
 from classifiers.on_features import gaussian, probe_gaussian_ensemble, text_initialized_probe
+from classifiers.temperature_scaling import temperature
 
 WORLD = World(classes=6, width=24)
 

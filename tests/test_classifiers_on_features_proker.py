@@ -41,7 +41,7 @@ def test_validation_brings_the_logits_to_the_scale_of_probabilities():
     task = World(classes=4, noise=1.5).task(shots=8, held=50)
     found = proker.fit(task)
     assert found.text_scale == pytest.approx(task.scale / found.chosen["temperature"])
-    from classifiers.calibration import temperature
+    from classifiers.temperature_scaling import temperature
 
     assert temperature(found.logits(task.validation[0]), task.validation[1]) == pytest.approx(
         1.0, rel=0.1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from duet import private_api
+from duet import keras_private_api
 
 ROOT = Path(__file__).parents[1]
 # Each package, and the packages that it may know.
@@ -173,7 +173,7 @@ def test_private_names_stay_at_home():
         f"{found.by}: from {found.module} import {found.name}"
         for found in IMPORTS
         if (found.name or "").startswith("_")
-        or (".src." in f"{found.module}." and found.by != "duet.private_api")
+        or (".src." in f"{found.module}." and found.by != "duet.keras_private_api")
     ]
     for by, tree in TREES.items():
         known = {
@@ -195,7 +195,7 @@ def test_private_names_stay_at_home():
 
 def test_private_names_of_other_libraries_stand_in_one_module():
     """An underscored attribute is ours where some module of the house defines or assigns it."""
-    ours = {name for names in private_api.OVERRIDDEN.values() for name in names}
+    ours = {name for names in keras_private_api.OVERRIDDEN.values() for name in names}
     ours.add("_exit")  # of `os`, which documents it
     for node in (node for tree in TREES.values() for node in ast.walk(tree)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -205,13 +205,43 @@ def test_private_names_of_other_libraries_stand_in_one_module():
     wrong = [
         f"{by}: {ast.unparse(node)}"
         for by, tree in TREES.items()
-        if by.split(".")[0] != "benchmarks" and by != "duet.private_api"
+        if by.split(".")[0] != "benchmarks" and by != "duet.keras_private_api"
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and node.attr.startswith("_")
         and not node.attr.endswith("__")
         and node.attr not in ours
     ]
+    assert wrong == []
+
+
+def known_names(tree: ast.AST) -> set[str]:
+    """Whatever a module defines, imports or says the attribute of."""
+    found = set()
+    for node in ast.walk(tree):
+        for field in ("name", "id", "attr", "arg", "asname"):
+            if isinstance(name := getattr(node, field, None), str):
+                found.add(name.split(".")[-1])
+    return found
+
+
+def test_prose_names_modules_that_exist():
+    """Of `module.function`, in backticks, where some module of the house has that function."""
+    names = {module: known_names(tree) for module, tree in TREES.items()}
+    functions = {
+        node.name
+        for tree in TREES.values()
+        for node in ast.iter_child_nodes(tree)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    elsewhere = {"torch.save", "clip.load", "visual.trunk", "accuracy.png"}
+    wrong = []
+    for module, path in MODULES.items():
+        for said, of, name in re.findall(r"`(([a-z]\w*)\.(\w+))[`(]", path.read_text()):
+            there = [each for each in MODULES if each.split(".")[-1] == of]
+            held = any(name in names[each] or f"{each}.{name}" in MODULES for each in there)
+            if name in functions and of not in names[module] - functions and not held:
+                wrong += [f"{module}: {said}"] if said not in elsewhere else []
     assert wrong == []
 
 

@@ -15,8 +15,9 @@ from report_pages import comparison_document
 from saved_runs import valid_results
 
 from pipelines.__main__ import main
-from pipelines.comparison import budget, fit_with_costs, output_files, recipe_options
+from pipelines.comparison import budget, data_remarks, fit_with_costs, output_files, recipe_options
 from pipelines.comparison import plan as comparison_plan
+from pipelines.comparison import run as comparison_run
 from pipelines.comparison.fork_server import Outcome
 from pipelines.comparison.options import Options, check_records
 from pipelines.comparison.worker_pool import Workers
@@ -177,7 +178,7 @@ def test_a_budget_leaves_out_what_costs_most(home, monkeypatch):
     monkeypatch.setattr(
         Workers, "call", lambda self, call: [] if "leaks" in call.function.__name__ else speed
     )
-    monkeypatch.setattr(comparison_plan, "run", lambda plan, workers, about, claim: claim())
+    monkeypatch.setattr(comparison_run, "run", lambda plan, workers, about, claim: claim())
     methods = ("zero-shot", "auto", "efficientnet-b7")
     status, output, _ = compare(
         home, "budget", "--seeds", "0", "--budget", "3m", "--methods", *methods
@@ -210,11 +211,11 @@ def test_the_folder_is_claimed_before_a_row_can_write(monkeypatch):
             yield from (Outcome() for _ in calls)
 
     job = SimpleNamespace(method=SimpleNamespace(network=False), logs=Path("logs"))
-    monkeypatch.setattr(comparison_plan, "batches", lambda made: [[job], [job]])
-    monkeypatch.setattr(comparison_plan, "Display", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(comparison_plan, "_follow", lambda _, outcomes, display: list(outcomes))
+    monkeypatch.setattr(comparison_run, "batches", lambda made: [[job], [job]])
+    monkeypatch.setattr(comparison_run, "Display", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(comparison_run, "_follow", lambda _, outcomes, display: list(outcomes))
     made = SimpleNamespace(jobs=[], names=(), templates=(), judged_by="top1")
-    comparison_plan.run(made, Slow(), SimpleNamespace(model="m"), claim=print)
+    comparison_run.run(made, Slow(), SimpleNamespace(model="m"), claim=print)
     fit = (fit_with_costs.fit, False)
     assert asked == [[(fit_with_costs.resolve, True), (print, True), fit], [fit]]
 
@@ -336,8 +337,8 @@ def test_classes_that_differ_much_are_named_and_can_be_weighted():
     made = replace(options, judge_by="mean_per_class")
     made = comparison_plan.plan(made, manifest, Workers(), held_out=(), out=Path("out"))
     assert "training images, bird 10)." in " ".join(made.remarks)
-    assert comparison_plan.unbalanced({0: 50, 1: 10, 2: 0}, manifest, weighted=False) == ""
-    advised = comparison_plan.unbalanced({0: 51, 1: 10, 2: 0}, manifest, weighted=False)
+    assert data_remarks.unbalanced({0: 50, 1: 10, 2: 0}, manifest, weighted=False) == ""
+    advised = data_remarks.unbalanced({0: 51, 1: 10, 2: 0}, manifest, weighted=False)
     assert "(cat has 51" in advised and advised.endswith("alike, --class-weight 1 trains so.")
 
 
@@ -375,7 +376,7 @@ def test_rows_on_features_share_a_process_and_every_other_run_has_its_own(tmp_pa
     methods = ["flyp", "zero-shot", "linear-probe", "vit"]
     options = Options("data", str(tmp_path), methods=methods, seeds=[0])
     made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
-    batches = comparison_plan.batches(made)
+    batches = comparison_run.batches(made)
     names = [[job.method.name for job in batch] for batch in batches]
     assert names == [["zero-shot", "linear-probe"], ["flyp"], ["vit"]]
 
@@ -451,10 +452,10 @@ def test_an_interrupt_between_two_replies_stops_the_worker_at_once(monkeypatch, 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison_plan, "_follow", interrupted)
+    monkeypatch.setattr(comparison_run, "_follow", interrupted)
     job = SimpleNamespace(is_done=False, method=TABLE["linear-probe"], logs=tmp_path)
     plan = SimpleNamespace(jobs=[job], names=(), templates=(), judged_by="top1")
-    monkeypatch.setattr(comparison_plan, "Display", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(comparison_run, "Display", lambda *_: contextlib.nullcontext())
     with pytest.raises(KeyboardInterrupt) as kept:
-        comparison_plan.run(plan, Pool(), SimpleNamespace(model="clip"), claim=print)
+        comparison_run.run(plan, Pool(), SimpleNamespace(model="clip"), claim=print)
     assert stopped and kept  # while the frames live, which hold what was not closed

@@ -11,6 +11,7 @@ import pytest
 import tfrecords
 from pipelines.comparison import folds, pooled, results_document
 from pipelines.comparison import plan as comparison_plan
+from pipelines.comparison import run as comparison_run
 from pipelines.comparison.comparison_settings import About
 from pipelines.comparison.fork_server import Call, Outcome
 from pipelines.comparison.options import Options
@@ -194,7 +195,7 @@ def test_a_comparison_of_folds_has_one_figure_of_all_images(home, divided):
         names = ("a", "b")
         about = About(out, options.data, "test", options.model, names, 2, tuple(made.folders), 0.0)
         with contextlib.redirect_stdout(io.StringIO()) as output:
-            comparison_plan.run(made, workers, about, claim=int)
+            comparison_run.run(made, workers, about, claim=int)
     document = results_document.document(made, options, manifest, deployed={})
     assert document["folds"] == FOLDS and made.tested == [21] * 6
     for row in document["rows"]:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines import finetune
 from pipelines.__main__ import COMMANDS
-from pipelines.runs import config, help_groups, hub_revision
+from pipelines.runs import help_groups, hub_revision, option_parsing
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Options:
 
 
 def parse(*argv):
-    return config.parse(Options, command="thing", argv=list(argv))
+    return option_parsing.parse(Options, command="thing", argv=list(argv))
 
 
 def test_defaults():
@@ -53,7 +53,7 @@ def test_a_list_can_be_taken_back(tmp_path):
     path.write_text("data: x\nmodel: x\nout: x\nheld_out_classes: [dog, cat]\n")
     for more, expected in (((), ["dog", "cat"]), (("--held-out-classes", "null"), None)):
         argv = ["--config", str(path), *more]
-        found = config.parse(finetune.Options, command="finetune", argv=argv)
+        found = option_parsing.parse(finetune.Options, command="finetune", argv=argv)
         assert found.held_out_classes == expected
 
 
@@ -66,7 +66,7 @@ def test_a_file_gives_options_and_the_command_line_wins(tmp_path):
 
 
 def test_a_recipe_is_found_by_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "RECIPES", tmp_path)
+    monkeypatch.setattr(option_parsing, "RECIPES", tmp_path)
     (tmp_path / "quick.yaml").write_text("out: x\nrate: 9\n")
     assert parse("--config", "quick").rate == 9
     with pytest.raises(ValueError, match=r"no file and no recipe 'quik'; recipes: quick$"):
@@ -75,7 +75,7 @@ def test_a_recipe_is_found_by_its_name(tmp_path, monkeypatch):
 
 def test_what_is_written_is_read_back(tmp_path):
     options = Options("x", image_size=64, shots=[3])
-    config.write_config(options, tmp_path / "config.yaml")
+    option_parsing.write_config(options, tmp_path / "config.yaml")
     assert parse("--config", str(tmp_path / "config.yaml")) == options
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
@@ -126,7 +126,7 @@ def test_a_wrong_file_is_one_line(text, message, tmp_path):
 
 def printed(capsys, *argv, **options):
     with pytest.raises(SystemExit) as stop:
-        config.parse(argv=list(argv), **options)
+        option_parsing.parse(argv=list(argv), **options)
     assert stop.value.code == 0
     return capsys.readouterr().out
 
@@ -198,23 +198,23 @@ class Trained:
 )
 def test_words_of_other_libraries_are_understood_well_enough_to_say_ours(typed, message):
     with pytest.raises(ValueError, match=message):
-        config.parse(Trained, command="thing", argv=["--data", "x", *typed.split()])
+        option_parsing.parse(Trained, command="thing", argv=["--data", "x", *typed.split()])
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5, 0.999])
 def test_numbers_inside_their_range(rate):
-    config.check_ranges(Options("x", rate=rate), {"[0, 1)": ("rate", "image_size")})
+    option_parsing.check_ranges(Options("x", rate=rate), {"[0, 1)": ("rate", "image_size")})
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan"), float("inf")])
 def test_numbers_outside_their_range(rate):
     with pytest.raises(ValueError, match=r"--rate: expected a number in \[0, 1\); got "):
-        config.check_ranges(Options("x", rate=rate), {"[0, 1)": ("rate",)})
+        option_parsing.check_ranges(Options("x", rate=rate), {"[0, 1)": ("rate",)})
 
 
 def test_infinity_is_not_a_positive_number():
     with pytest.raises(ValueError, match=r"--rate: expected a number in \(0, inf\); got inf"):
-        config.check_ranges(Options("x", rate=float("inf")), {"(0, inf)": ("rate",)})
+        option_parsing.check_ranges(Options("x", rate=float("inf")), {"(0, inf)": ("rate",)})
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class Evaluated:
 
 
 def revised(*argv):
-    return config.parse(Evaluated, command="evaluate", argv=list(argv))
+    return option_parsing.parse(Evaluated, command="evaluate", argv=list(argv))
 
 
 def test_a_revision_is_kept_behind_the_name_of_the_model(tmp_path):

@@ -16,7 +16,7 @@ import dual_encoder
 import tfrecords
 from duet import unit_rows
 from pipelines.__main__ import main
-from pipelines.retrieval import parallel_embedding
+from pipelines.retrieval import embedding_jobs
 from pipelines.runs import feature_cache, safetensors_files
 from pipelines.runs import image_features as runs_features
 from pipelines.runs.feature_cache import FeatureCache
@@ -223,8 +223,8 @@ def test_an_index_of_records_shares_the_cache_with_the_other_commands(home, comp
 
 
 def test_an_index_that_was_stopped_takes_what_the_cache_has(home, computed, monkeypatch):
-    plain, keep, kept = indexed(home, "whole"), parallel_embedding._keep, []
-    monkeypatch.setattr(parallel_embedding, "PART", 50)
+    plain, keep, kept = indexed(home, "whole"), embedding_jobs._keep, []
+    monkeypatch.setattr(embedding_jobs, "PART", 50)
 
     def stopped(*args):
         keep(*args)
@@ -232,7 +232,7 @@ def test_an_index_that_was_stopped_takes_what_the_cache_has(home, computed, monk
         if len(kept) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(parallel_embedding, "_keep", stopped)
+    monkeypatch.setattr(embedding_jobs, "_keep", stopped)
     shared = ["--features", str(home / "stopped_cache")]
     with pytest.raises((KeyboardInterrupt, AssertionError)):
         indexed(home, "stopped", *shared)

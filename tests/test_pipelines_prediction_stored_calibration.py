@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pipelines.metrics.predictive_uncertainty import certainty
+from pipelines.metrics.calibration_conformal_rejection import certainty
 from pipelines.prediction import answers
 from pipelines.prediction.stored_calibration import Sure, sure_of
 

@@ -11,14 +11,14 @@ from tiny_models import bert, scrambled
 
 import dual_encoder
 from pipelines.__main__ import main
-from pipelines.runs import config
+from pipelines.runs import option_parsing
 from tfrecords import Manifest
 from tfrecords.published_names_and_templates import RENAMES
 from tfrecords.sources.catalog import dataset
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
-RECIPES = sorted(config.RECIPES.glob("*.yaml"))
+RECIPES = sorted(option_parsing.RECIPES.glob("*.yaml"))
 # Monti and Mariani, Table 1; 30,000 and 6,000 images in section 3.2.
 TABLE_1 = {
     "embed_dim": 256,  # projection dimensions

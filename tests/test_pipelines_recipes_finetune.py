@@ -14,7 +14,7 @@ from tiny_models import scrambled, vit
 
 import dual_encoder
 from pipelines.__main__ import main
-from pipelines.runs import config
+from pipelines.runs import option_parsing
 from tfrecords import Manifest
 from tfrecords.published_names_and_templates import RENAMES
 from tfrecords.sources.catalog import DATASETS
@@ -101,7 +101,7 @@ def test_a_recipe_is_its_study_to_the_number(name, tmp_path, monkeypatch):
 
 
 def test_every_recipe_of_fine_tuning_is_checked_here():
-    tuned = [p.stem for p in config.RECIPES.glob("*.yaml") if "method" in read(p)]
+    tuned = [p.stem for p in option_parsing.RECIPES.glob("*.yaml") if "method" in read(p)]
     assert sorted(tuned) == sorted(STUDIES)
 
 

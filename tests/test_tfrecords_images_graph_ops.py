@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfrecords import stateless_random
-from tfrecords.images import decoding, graph_ops, reencoding
+from tfrecords.images import graph_ops, pillow_decoding, reencoding
 from tfrecords.preprocessing import Preprocessing
 
 
@@ -270,7 +270,7 @@ def test_a_file_is_read_as_a_record_of_it_is_but_never_encoded(name, monkeypatch
     expected = graph_ops.to_square(record.data, how).numpy()
     monkeypatch.delattr(reencoding, "_encode")
     if name in ("plain", "grey"):  # decoded by TensorFlow alone
-        monkeypatch.delattr(decoding, "opened")
+        monkeypatch.delattr(pillow_decoding, "opened")
     for traced in (False, True):
         square = graph_ops.file_to_square(how, traced=traced)
         np.testing.assert_array_equal(square(FILES[name]), expected)

@@ -14,18 +14,18 @@ from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
-    from tfrecords.epoch_datasets import looking as looking
-    from tfrecords.epoch_datasets import without_autotuning as without_autotuning
+    from tfrecords.counted_datasets import looking as looking
+    from tfrecords.counted_datasets import without_autotuning as without_autotuning
     from tfrecords.images.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.images.file_batches import read_images as read_images
     from tfrecords.images.graph_ops import read_image as read_image
+    from tfrecords.images.image_lookup import ImageFolder as ImageFolder
+    from tfrecords.images.image_lookup import ImageRecords as ImageRecords
+    from tfrecords.images.image_lookup import ImageStore as ImageStore
+    from tfrecords.images.image_lookup import examples_at as examples_at
+    from tfrecords.images.image_lookup import images_of as images_of
     from tfrecords.images.reencoding import UnreadableError as UnreadableError
     from tfrecords.images.reencoding import thumbnail as thumbnail
-    from tfrecords.images.stores import ImageFolder as ImageFolder
-    from tfrecords.images.stores import ImageRecords as ImageRecords
-    from tfrecords.images.stores import ImageStore as ImageStore
-    from tfrecords.images.stores import examples_at as examples_at
-    from tfrecords.images.stores import images_of as images_of
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
     from tfrecords.writer import write as write
 
 _LAZY = {
-    "ImageFolder": "images.stores",
-    "ImageRecords": "images.stores",
-    "ImageStore": "images.stores",
+    "ImageFolder": "images.image_lookup",
+    "ImageRecords": "images.image_lookup",
+    "ImageStore": "images.image_lookup",
     "REJECTED": "writer",
     "UnreadableError": "images.reencoding",
     "examples": "reader",
-    "examples_at": "images.stores",
+    "examples_at": "images.image_lookup",
     "image_ids": "selection",
-    "images_of": "images.stores",
+    "images_of": "images.image_lookup",
     "labels": "selection",
     "load": "reader",
-    "looking": "epoch_datasets",
+    "looking": "counted_datasets",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
     "read_image": "images.graph_ops",
@@ -65,7 +65,7 @@ _LAZY = {
     "uploads_to_squares": "images.export_decode",
     "verify": "verification",
     "verify_splits": "verification",
-    "without_autotuning": "epoch_datasets",
+    "without_autotuning": "counted_datasets",
     "write": "writer",
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import schema, stateless_random
-from tfrecords.epoch_datasets import Traceable, as_it_is, traced_once
+from tfrecords.counted_datasets import Traceable, as_it_is, traced_once
 from tfrecords.images import graph_ops
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.reproducible_augmentation import augmented, mixed
@@ -52,7 +52,7 @@ class Plan:
 
 
 def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
-    """Converts the batches of `order.batches` to (x, y, sample_weight), see `load`."""
+    """Converts the batches of `epoch_order.batches` to (x, y, sample_weight), see `load`."""
     threads = os.cpu_count() or 1
     rows = plan.rows[1] - plan.rows[0]
     dataset = (

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrecords import schema
-from tfrecords.epoch_datasets import only_once
+from tfrecords.counted_datasets import only_once
 from tfrecords.epoch_order import Order, batches
 from tfrecords.framing import read_records
 from tfrecords.load_options import GROUPS, Augmentation, Subset, Texts, grouped

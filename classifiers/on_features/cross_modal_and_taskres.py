@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.calibration import losses
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.solvers import adam, cross_entropy
 from classifiers.on_features.task import Task, unit
+from classifiers.temperature_scaling import losses
 from duet import unit_rows
 
 STEPS = 300

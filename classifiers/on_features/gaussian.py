@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from classifiers.calibration import losses, temperature
 from classifiers.on_features.choosing import folds
 from classifiers.on_features.fitted import LinearFit
 from classifiers.on_features.task import SPREAD, Task, unit
+from classifiers.temperature_scaling import losses, temperature
 
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 2, 13))
 ALPHA = 0.01  # with one image of some class and no validation

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from classifiers.calibration import losses
 from classifiers.on_features.clap_zslp_sstext import class_sums
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.solvers import cross_entropy
 from classifiers.on_features.task import Task
+from classifiers.temperature_scaling import losses
 
 STEPS, EVERY, MOMENTUM = 300, 10, 0.9
 START = 2.5  # times the scale and the mean cosine of image and name: the names' first weight

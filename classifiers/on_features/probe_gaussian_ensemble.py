@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.calibration import temperature
 from classifiers.on_features import gaussian, text_initialized_probe
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.task import SPREAD, Task
+from classifiers.temperature_scaling import temperature
 
 
 @dataclass(frozen=True, kw_only=True)

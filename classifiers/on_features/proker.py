@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.calibration import losses, temperature
 from classifiers.on_features.choosing import choose
 from classifiers.on_features.fitted import Fitted
 from classifiers.on_features.task import SPREAD, Task, unit
+from classifiers.temperature_scaling import losses, temperature
 
 # By shots, as published: (beta, strength).
 BY_SHOTS = {1: (3.0, 0.05), 2: (2.6, 0.05), 4: (1.5, 0.05), 8: (1.66, 0.07), 16: (1.7, 0.1)}

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.calibration import losses
 from classifiers.on_features.choosing import choose, rose
 from classifiers.on_features.fitted import BEFORE, FEATURES, Fitted
 from classifiers.on_features.solvers import cross_entropy, minimise
 from classifiers.on_features.task import Task, unit
+from classifiers.temperature_scaling import losses
 from duet import unit_rows
 
 TIMES = (10.0, 1.0, 0.1, 0.01)  # of the published pull, one over the images per class

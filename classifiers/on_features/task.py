@@ -121,7 +121,7 @@ class Task:
         The zero-shot classifier has not seen these images, so its temperature can be fitted on
         them; a prior keeps it near the model's own where there are few.
         """
-        from classifiers.calibration import temperature
+        from classifiers.temperature_scaling import temperature
 
         logits = self.zero_shot(self.first_view)
         return self.scale / temperature(logits, self.labels, weights=self.weights, spread=SPREAD)

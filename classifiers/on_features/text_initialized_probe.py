@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from classifiers.calibration import losses
 from classifiers.on_features.choosing import choose, rose
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.solvers import cross_entropy, minimise
 from classifiers.on_features.task import Task
+from classifiers.temperature_scaling import losses
 
 # Times the default precision that validation may choose, from a strong pull to a weak one.
 TIMES = (4.0, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)

@@ -2,5 +2,5 @@
 
 from dual_encoder.checkpoints.catalog import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints.catalog_entry import Checkpoint as Checkpoint
-from dual_encoder.checkpoints.single_file_float16 import load_packed as load_packed
-from dual_encoder.checkpoints.single_file_float16 import save_packed as save_packed
+from dual_encoder.checkpoints.packed_model import load_packed as load_packed
+from dual_encoder.checkpoints.packed_model import save_packed as save_packed

@@ -11,7 +11,7 @@ import numpy as np
 from dual_encoder.checkpoints.catalog_entry import Checkpoint
 from dual_encoder.checkpoints.catalog_row_check import contradictions
 from dual_encoder.checkpoints.hub import download_upload, listing
-from dual_encoder.checkpoints.hub_model_files import (
+from dual_encoder.checkpoints.hub_models import (
     HUB,
     KERAS,
     row_named,
@@ -19,9 +19,9 @@ from dual_encoder.checkpoints.hub_model_files import (
     with_revision,
 )
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
-from dual_encoder.checkpoints.json_files import CONFIG, WEIGHT_MAP, read_json
+from dual_encoder.checkpoints.json_schemas import CONFIG, WEIGHT_MAP, read_json
 from dual_encoder.checkpoints.load import understood
-from dual_encoder.checkpoints.load_errors import hint
+from dual_encoder.checkpoints.load_error_messages import hint
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags

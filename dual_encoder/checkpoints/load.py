@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dual_encoder.checkpoints import Checkpoint, load_errors, load_packed
+from dual_encoder.checkpoints import Checkpoint, load_error_messages, load_packed
 from dual_encoder.checkpoints.catalog_row_check import contradictions
 from dual_encoder.checkpoints.hub.cache import names_in
-from dual_encoder.checkpoints.hub_model_files import (
+from dual_encoder.checkpoints.hub_models import (
     HUB,
     KERAS,
     fetch_model,
@@ -17,11 +17,11 @@ from dual_encoder.checkpoints.hub_model_files import (
     with_revision,
 )
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
-from dual_encoder.checkpoints.keras_files import read_keras
 from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
+from dual_encoder.checkpoints.read_keras_file import read_keras
 from dual_encoder.checkpoints.weight_files import CONFIGS, find
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
@@ -97,7 +97,7 @@ def _path(name: str | Path, *, revision: str | None) -> Path:
             keras_hub_read.check_kind(name, kind)  # before gigabytes are fetched
         return keras_hub_fetch.fetch(str(name), handle)
     if not name or not Path(name).exists():
-        raise FileNotFoundError(load_errors.no_model(str(name)))
+        raise FileNotFoundError(load_error_messages.no_model(str(name)))
     return Path(name)
 
 
@@ -111,10 +111,10 @@ def read_folder(
         ValueError: as `load`.
     """
     if (folder / ADAPTER).is_file():
-        raise ValueError(load_errors.adapter(folder))
+        raise ValueError(load_error_messages.adapter(folder))
     layout = layout or _layout(folder)
     if layout is None:
-        raise FileNotFoundError(load_errors.no_layout(folder, names_in(folder)))
+        raise FileNotFoundError(load_error_messages.no_layout(folder, names_in(folder)))
     with _collecting_nothing(), understood(folder):
         return READERS[layout](folder, image_size=image_size)
 

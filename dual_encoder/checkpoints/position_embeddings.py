@@ -10,7 +10,7 @@ from dual_encoder.towers.modified_resnet import ModifiedResNet
 
 
 def resized(model: keras.Model, *, antialias: bool) -> dict[str, Change]:
-    """What `names.fill` has to do to the positions of a model's image tower, by variable."""
+    """What `weight_mapping.fill` has to do to an image tower's positions, by variable."""
     tower: Any = getattr(model, "image_tower", None)
     if isinstance(tower, ModifiedResNet):
         path, grid, extra = "image_tower/pooling/positions", tower.image_size // 32, 1

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dual_encoder.checkpoints.json_files import WEIGHT_MAP, read_json
+from dual_encoder.checkpoints.json_schemas import WEIGHT_MAP, read_json
 
 
 def shards(index: Path) -> list[Path]:

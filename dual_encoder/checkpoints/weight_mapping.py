@@ -18,7 +18,7 @@ import numpy as np
 from dual_encoder.checkpoints import weight_cache, zero_copy
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weight_table_entries import Entry
-from duet import private_api
+from duet import keras_private_api
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -38,7 +38,7 @@ def _forgetting() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        private_api.forget_uninitialized()
+        keras_private_api.forget_uninitialized()
         raise
 
 
@@ -86,7 +86,7 @@ def fill(
             value = pool.submit(_kept_value, kept, entry, tensors, change)
         values[entry.variable] = value
         if _waits(variable):
-            private_api.set_initializer(variable, partial(_first, value))
+            keras_private_api.set_initializer(variable, partial(_first, value))
         else:
             variable.assign(value.result())
     pool.shutdown(wait=False)

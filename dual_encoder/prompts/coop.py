@@ -12,7 +12,7 @@ from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.layout import Frames, frames
 from dual_encoder.replica_train_step import ExactTraining
 from dual_encoder.towers.base import TextTower
-from dual_encoder.towers.compiled_functions import without_xla_on_cpu, xla_by_default
+from dual_encoder.towers.xla_policy import without_xla_on_cpu, xla_by_default
 from dual_encoder.zero_shot import ZeroShotClassifier, class_embeddings
 from duet import unit_rows
 

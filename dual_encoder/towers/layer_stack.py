@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from dual_encoder.towers import cpu_bfloat16_instructions
-from dual_encoder.towers.compiled_functions import on_accelerator, xla_in_turn
+from dual_encoder.towers.compiled_functions import xla_in_turn
+from dual_encoder.towers.xla_policy import on_accelerator
 
 DEEP = 6  # from this depth, compiling one layer is faster than tracing all
 

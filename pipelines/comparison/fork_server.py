@@ -2,8 +2,8 @@
 
 It imports TensorFlow, Keras and Duet once and computes nothing itself, so that a fork of it starts
 at once. What it is sent on standard input are pickled lists of `Call`, by the process that started
-it (`workers.Workers`) and by nobody else; it answers on standard output with the id of the fork, an
-`Outcome` for every call, and `Ended`. A fork dies with the process that sends.
+it (`worker_pool.Workers`) and by nobody else; it answers on standard output with the id of the
+fork, an `Outcome` for every call, and `Ended`. A fork dies with the process that sends.
 """
 
 import os

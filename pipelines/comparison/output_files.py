@@ -9,9 +9,9 @@ import yaml
 
 from duet import files
 from pipelines.comparison import (
+    calibration_conformal_rejection_table,
     learning_curve,
     next_steps,
-    predictive_uncertainty_table,
     recommendation,
     serving_cost_table,
 )
@@ -152,8 +152,8 @@ def page(
         columns=[_shares(document)[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
         costs=serving_cost_table.table(document["rows"]),
-        sure=predictive_uncertainty_table.table(rows),
-        sure_headings=predictive_uncertainty_table.HEADINGS,
+        sure=calibration_conformal_rejection_table.table(rows),
+        sure_headings=calibration_conformal_rejection_table.HEADINGS,
         curves=learning_curve.lines(document.get("curves") or []),
         curve_plot=reporting_page.plot(comparison_plots.curves(document["curves"]))
         if document.get("curves")

@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.comparison.options import Options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.registry import METHODS
-from pipelines.runs import config
+from pipelines.runs import option_parsing
 
 # What a comparison says to all of its methods alike.
 SHARED = {"data", "out", "held_out", "held_out_classes", "held_out_seed", "validation"}
@@ -33,8 +33,8 @@ def read(options: Options) -> Recipes:
             raise ValueError(
                 f"--recipes: expected METHOD=RECIPE with one of {', '.join(tuned)}; got {text!r}"
             )
-        path = config.recipe_path(name, option="recipes")
-        given = config.read_config(path)
+        path = option_parsing.recipe_path(name, option="recipes")
+        given = option_parsing.read_config(path)
         if strange := sorted(set(given) - known):
             raise ValueError(
                 f"--recipes: expected a recipe of finetune; {name} has an option {strange[0]!r}"

@@ -254,7 +254,7 @@ def _prices(
 
 
 def _rate_costs(rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]) -> None:
-    """Say Low, Medium or High of each row, by `cost.level`; None where there is no reference."""
+    """Low, Medium or High of each row, by `training_costs.level`; None without a reference."""
     trainings = {name: training_costs.training_of(each[0]) for name, each in found.items() if each}
     reference = next((trainings[name] for name in REFERENCES if name in trainings), None)
     for row in rows:

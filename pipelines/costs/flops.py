@@ -12,39 +12,9 @@ import numpy as np
 from classifiers import CosineHead
 from dual_encoder import ZeroShotClassifier
 from dual_encoder.towers import attention_pooling, fastvit, transformer
-from duet import private_api
+from duet import keras_private_api
 
 Shape = tuple[int, ...]
-
-
-def profiled(model: keras.Model) -> int:
-    """Returns FLOPs by TensorFlow's profiler, for the graph from one image to logits.
-
-    Matmuls, convolutions, and elementwise sums, products and softmax.
-    """
-    import tensorflow as tf
-
-    side = model.preprocessing["image_size"]
-    image = tf.TensorSpec([1, side, side, 3], tf.float32)
-    call = tf.function(lambda x: model(x, training=False), autograph=False)
-    graph = call.get_concrete_function(image).graph
-    profiler = tf.compat.v1.profiler
-    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
-    found = profiler.profile(graph, options=options.with_empty_output().build())
-    return int(found.total_float_ops) + _einsums(graph)
-
-
-def _einsums(graph: Any) -> int:
-    """Returns the FLOPs of einsums, which the profiler does not count."""
-    total = 0
-    for operation in graph.get_operations():
-        if operation.type == "Einsum":
-            inputs = operation.get_attr("equation").decode().split("->")[0].split(",")
-            shapes = (tensor.shape.as_list() for tensor in operation.inputs)
-            pairs = zip(inputs, shapes, strict=True)
-            sizes = {axis: n for axes, shape in pairs for axis, n in zip(axes, shape, strict=True)}
-            total += 2 * prod(sizes.values())
-    return total
 
 
 def counted(model: keras.Model) -> int:
@@ -70,7 +40,7 @@ def counted(model: keras.Model) -> int:
 @contextmanager
 def _watched(model: keras.Model, seen: Callable[[Any, Shape, Shape], None]) -> Iterator[None]:
     """Calls `seen` for each call of the model's layers, with its input and output shapes."""
-    layers = [layer for layer in private_api.layers_of(model) if "call" not in vars(layer)]
+    layers = [layer for layer in keras_private_api.layers_of(model) if "call" not in vars(layer)]
 
     def watch(layer: Any) -> None:
         call = layer.call

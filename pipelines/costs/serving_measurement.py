@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PROBE = Path(__file__).with_name("serving_benchmark.py")
+PROBE = Path(__file__).with_name("serving_benchmark_script.py")
 
 
 def bytes_on_disk(path: str | Path) -> int:

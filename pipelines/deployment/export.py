@@ -4,7 +4,7 @@
 preprocessing, bytes, `agreement` (`max_abs_difference` of probabilities over `images` and
 `same_answer`, a fraction), `int8` (see `quantization_loss.measure`), config, versions; of a model
 that was trained here `certainty`, its temperature and thresholds (see
-`metrics.predictive_uncertainty`), or `thresholds` of several labels.
+`metrics.calibration_conformal_rejection`), or `thresholds` of several labels.
 """
 
 import json

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import private_api
+from duet import keras_private_api
 from pipelines.deployment import litert_metadata
 from pipelines.deployment.load_classifier import Deployable
 
@@ -72,7 +72,7 @@ def _eight_bits(folder: str, examples: list[np.ndarray]) -> bytes:
     """Returns the file with 8-bit integers, except for layer norms."""
     import tensorflow as tf
 
-    _, flatbuffer_utils = private_api.litert_schema()
+    _, flatbuffer_utils = keras_private_api.litert_schema()
     converter = _converter(folder)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: (

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import flatbuffers
 
-from duet import private_api
+from duet import keras_private_api
 from pipelines.deployment.load_classifier import Deployable
 
 NAME = "TFLITE_METADATA"
@@ -42,7 +42,7 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
 def add(model: bytes, deployable: Deployable) -> bytes:
     """The file with its metadata and the appended files."""
-    schema, flatbuffer_utils = private_api.litert_schema()
+    schema, flatbuffer_utils = keras_private_api.litert_schema()
     parsed = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     entry, buffer = schema.MetadataT(), schema.BufferT()
     buffer.data = _describe(deployable)

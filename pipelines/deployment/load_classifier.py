@@ -9,7 +9,7 @@ from keras import ops
 
 import classifiers
 import dual_encoder
-from duet import json_validation, private_api
+from duet import json_validation, keras_private_api
 from pipelines.runs import models
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Deployable:
     name: str
 
     def __post_init__(self) -> None:
-        private_api.name_for_export(self.model)
+        keras_private_api.name_for_export(self.model)
 
     @property
     def preprocessing(self) -> dict[str, Any]:

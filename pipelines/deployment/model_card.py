@@ -69,7 +69,7 @@ def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
     """Returns the card as Markdown.
 
     Args:
-        document: of `exporting.export`.
+        document: of `export.export`.
         results: of a run; None if nothing was measured.
     """
     side, classes = document["preprocessing"]["image_size"], len(document["class_names"])

@@ -14,8 +14,8 @@ from duet import unit_rows
 from pipelines.evaluation import captions_report
 from pipelines.metrics import retrieval
 from pipelines.runs import folder, results
-from pipelines.runs.config import write_config
 from pipelines.runs.feature_cache import FeatureCache
+from pipelines.runs.option_parsing import write_config
 from tfrecords.images import reencoding
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pipelines.evaluation import plots as evaluation_plots
 from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.runs import results
-from pipelines.runs.config import write_config
+from pipelines.runs.option_parsing import write_config
 from tfrecords.images import reencoding
 
 SHOWN = 6  # images per confused pair

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import metric_names, name_list
+from duet import fraction_metrics, name_list
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.number_format import interval, percent
@@ -14,7 +14,7 @@ from pipelines.runs.text_table import aligned
 from tfrecords.images import reencoding
 
 FIGURES = {
-    key: (metric_names.FRACTIONS[key], what)
+    key: (fraction_metrics.FRACTIONS[key], what)
     for key, what in {
         "top1": "images whose first answer is right",
         "top5": "images whose class is among the first five answers",

@@ -10,7 +10,7 @@ from pipelines.evaluation import measure as evaluation_measure
 from pipelines.evaluation import multilabel_report
 from pipelines.metrics import multilabel
 from pipelines.runs import results
-from pipelines.runs.config import write_config
+from pipelines.runs.option_parsing import write_config
 
 if TYPE_CHECKING:
     from tfrecords import Manifest

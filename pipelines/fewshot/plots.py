@@ -19,7 +19,7 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str]) -> bytes:
     """Accuracy against shots, a panel per model and figure, a line per method with a bar of one
     deviation at each point; methods that learn from no images are dashed or dotted.
 
-    rows: of `prompt_report.table`; figures: which of theirs.
+    rows: of `report.table`; figures: which of theirs.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows if row["shots"]))

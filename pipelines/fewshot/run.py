@@ -17,7 +17,7 @@ from pipelines.fewshot.shared_features import BATCH, Grid, feature_folder, promp
 from pipelines.methods import prompts
 from pipelines.methods.method import Run
 from pipelines.methods.registry import METHODS
-from pipelines.runs import class_name_options, config, folder, resume_check, runtime
+from pipelines.runs import class_name_options, folder, option_parsing, resume_check, runtime
 from pipelines.runs import strategy as strategies
 from pipelines.runs.feature_cache import FeatureCache
 
@@ -48,7 +48,7 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     """
     from tfrecords import Manifest, verify_splits
 
-    config.check_ranges(options, RANGES)
+    option_parsing.check_ranges(options, RANGES)
     check(options)
     manifest = Manifest.read(options.data)
     check_records(options, manifest)
@@ -152,7 +152,7 @@ def _read_samples(
 def _claim(options: Options, out: Path, begun: resume_check.Origin, devices: list[str]) -> None:
     """Make the folder; its config says what was asked for last."""
     folder.claim(out, options)
-    config.write_config(options, out / folder.CONFIG)
+    option_parsing.write_config(options, out / folder.CONFIG)
     resume_check.keep(out, begun, devices=devices)
 
 
@@ -225,11 +225,11 @@ def _certainty(
     task: "Task", fitted: "Fitted", labels: np.ndarray, logits: np.ndarray
 ) -> dict[str, Any]:
     """How sure the classifier may be of the classes that it has learnt."""
-    from pipelines.metrics import predictive_uncertainty
+    from pipelines.metrics import calibration_conformal_rejection
 
     held, wanted = task.validation
     inside, seen = list(task.seen), np.isin(labels, task.seen)
-    return predictive_uncertainty.certainty(
+    return calibration_conformal_rejection.certainty(
         (fitted.logits(held)[:, inside], wanted),
         (logits[seen][:, inside], np.searchsorted(inside, labels[seen])),
         logits[~seen][:, inside],

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers import calibration
 from classifiers import on_features as library
+from classifiers import temperature_scaling
 from duet import files, json_validation
 from pipelines.finetuning import on_features, wise_ft
 from pipelines.methods.registry import METHODS
@@ -105,7 +105,7 @@ def _best_row(
         fit = METHODS[name].fit
         assert fit is not None, name
         logits[name] = fit(task).logits(features)[:, list(task.seen)]
-    tried = {name: calibration.losses(each, labels) for name, each in logits.items()}
+    tried = {name: temperature_scaling.losses(each, labels) for name, each in logits.items()}
     row = library.choose(tried, ROWS[0])
     return row, logits[row].argmax(axis=1) == labels, time.perf_counter() - begun
 

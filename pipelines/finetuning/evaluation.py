@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.evaluation import measure as evaluation_measure
-from pipelines.finetuning import new_class_calibration
+from pipelines.finetuning import held_out_class_scale
 from pipelines.finetuning.model import Adapted
-from pipelines.metrics import classification, predictive_uncertainty, seen_unseen
+from pipelines.metrics import calibration_conformal_rejection, classification, seen_unseen
 from pipelines.metrics import multilabel as several
 from pipelines.runs import predictions
 from pipelines.runs.predictions import LabelScores, Predictions
@@ -21,7 +21,7 @@ def measure(
     `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`; of
     images with several labels, those of `metrics.multilabel`.
     """
-    data, adapted = adapted.data, new_class_calibration.placed(adapted)
+    data, adapted = adapted.data, held_out_class_scale.placed(adapted)
     made = adapted.features(split, what="testing")
     logits = adapted.logits(made.values)
     if data.manifest.multi_label:
@@ -47,7 +47,7 @@ def measure(
             made.labels, logits, **classes, resamples=resamples, seed=seed
         )
     inside, validation = list(data.parts.seen), adapted.features("train", data.parts.validation)
-    document["certainty"] = predictive_uncertainty.certainty(
+    document["certainty"] = calibration_conformal_rejection.certainty(
         (
             adapted.logits(validation.values)[:, inside],
             np.searchsorted(inside, validation.labels),

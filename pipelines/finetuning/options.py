@@ -197,9 +197,9 @@ RANGES = {
 
 
 def check(options: Options) -> None:
-    from pipelines.runs import config
+    from pipelines.runs import option_parsing
 
-    config.check_ranges(options, RANGES)
+    option_parsing.check_ranges(options, RANGES)
     if options.captions and options.method != "flyp":
         raise ValueError(f"--captions goes with --method flyp; got --method {options.method}")
     for name in ("mixup", "cutmix", "label-smoothing"):

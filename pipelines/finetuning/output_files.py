@@ -65,7 +65,7 @@ def write(
         out: folder of the run.
         made: as training left it.
         options: of the command, as they were given.
-        measured: of `tested.measure`.
+        measured: of `evaluation.measure`.
         course: what remembers the course of the run.
         devices: what it was trained on.
         more: further keys of the results.

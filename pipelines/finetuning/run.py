@@ -83,7 +83,7 @@ def _fitted(
 ) -> Run | None:
     import keras
 
-    from pipelines.finetuning import auto_method, evaluation, on_features, output_files, stock
+    from pipelines.finetuning import auto_method, evaluation, model_stock, on_features, output_files
     from pipelines.runs import predictions
 
     asked, devices = options, strategies.describe(strategy)
@@ -105,7 +105,7 @@ def _fitted(
     extra["method"] = STOCK if asked.stock else options.method
     if asked.stock:
         with strategy.scope():
-            made, course, more = stock.average(options, data, out=out, claim=claim)
+            made, course, more = model_stock.average(options, data, out=out, claim=claim)
         extra |= more
     elif METHODS[options.method].fit is not None:
         with strategy.scope():

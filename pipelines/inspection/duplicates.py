@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from pipelines.inspection import perceptual_hashes
-from pipelines.inspection.pixels import is_blank
+from pipelines.inspection.image_quality import is_blank
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects_table import Suspect
 

@@ -11,15 +11,15 @@ import numpy as np
 from pipelines.inspection import (
     class_balance_and_lookalikes,
     duplicates,
+    image_quality,
     perceptual_hashes,
-    pixels,
     report,
     suspects_table,
 )
 from pipelines.inspection.options import FILES, Options
 from pipelines.inspection.scan import Scan, scan
 from pipelines.inspection.suspects_table import Suspect
-from pipelines.runs import config, folder, results, runtime
+from pipelines.runs import folder, option_parsing, results, runtime
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -53,7 +53,7 @@ def run(options: Options) -> list[str]:
         rows = suspects_table.table(found, seen.files, seen.splits)
         (staging / "suspects.csv").write_text(rows, encoding="utf-8")
         (staging / "report.html").write_text(page, encoding="utf-8")
-        config.write_config(options, staging / "config.yaml")
+        option_parsing.write_config(options, staging / "config.yaml")
     return [*report.terminal(document), f"Written to {out}; open {Path(out) / 'report.html'}"]
 
 
@@ -72,7 +72,7 @@ def _checked(
 ) -> tuple[list[Suspect], dict[str, Any]]:
     """The suspects in order, and the document."""
     found, groups = _copies(seen, manifest)
-    found += pixels.spoilt(seen)
+    found += image_quality.spoilt(seen)
     alike, agreement, notes = [], None, _notes(manifest)
     if model is None:
         notes.append("labels and classes that look alike not checked: give --model")

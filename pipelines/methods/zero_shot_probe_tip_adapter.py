@@ -54,7 +54,7 @@ def chosen_words(task: Task) -> Fitted:
     """Zero-shot in the prompts that fit the images to choose by; those of the task unless others
     have the surely lower cross-entropy at the best temperature of each."""
     import dual_encoder
-    from classifiers import calibration, on_features
+    from classifiers import on_features, temperature_scaling
 
     own = tuple(task.templates)
     texts, tried = {own: task.require_texts()}, {}
@@ -65,7 +65,7 @@ def chosen_words(task: Task) -> Fitted:
     features, labels = unit_rows.unit(task.validation[0]), task.validation[1]
     for words, found in texts.items():
         said = features @ found[list(task.seen)].T
-        tried[words] = calibration.losses(temperature(said, labels) * said, labels)
+        tried[words] = temperature_scaling.losses(temperature(said, labels) * said, labels)
     words = on_features.choose(tried, own)
     matrix = texts[words].T
     return Fitted(

@@ -43,7 +43,7 @@ def intervals(
 def weighted_summary(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], list[float]]:
-    """Returns a function from image counts [n] to the figures in the order of `metrics.METRICS`.
+    """Returns a function from image counts [n] to the figures in the order of `METRICS`.
 
     With all counts 1 it equals `summary`.
     """

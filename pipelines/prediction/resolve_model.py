@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.methods import prompts
 from pipelines.runs import class_name_options as runs_class_names
-from pipelines.runs import config, results
+from pipelines.runs import option_parsing, results
 from pipelines.runs.folder import CONFIG, RECORDS
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _with_own_records(asked: Source, path: Path) -> Source:
     folder = path if path.is_dir() else path.parent
     if asked.class_names or asked.prompts or not (folder / CONFIG).is_file():
         return asked
-    begun = config.read_config(folder / CONFIG)
+    begun = option_parsing.read_config(folder / CONFIG)
     data = begun.get("data")
     if data is None or not (Path(data) / RECORDS).is_file():
         return asked

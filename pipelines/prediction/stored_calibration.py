@@ -13,7 +13,7 @@ from duet import json_validation
 class Sure:
     """Of the `certainty` of `results.json` and `export.json`.
 
-    See `pipelines.metrics.predictive_uncertainty`.
+    See `pipelines.metrics.calibration_conformal_rejection`.
 
     Attributes:
         temperature: logits are divided by it.

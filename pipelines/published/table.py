@@ -7,7 +7,7 @@ What a column has wins over `all`, and what a row has over both. `FIELDS` has wh
 """
 
 import difflib
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -125,14 +125,6 @@ def read(path: Path) -> list[Figure]:
                 raise ValueError(f"{path}: {_words(facts)}: it is there twice")
             found[key] = figure
     return list(found.values())
-
-
-def check_models(found: tuple[Figure, ...], checkpoints: Container[str]) -> None:
-    """Raise a ValueError for a model that is no checkpoint and not marked as `unlisted`."""
-    for figure in found:
-        if (figure.model in checkpoints) == figure.unlisted:
-            be = "a checkpoint of Duet, and marked unlisted" if figure.unlisted else "no checkpoint"
-            raise ValueError(f"{figure.dataset}, {figure.method}: model {figure.model!r} is {be}")
 
 
 def _yaml(path: Path) -> Any:

@@ -52,21 +52,19 @@ def build(options: Options) -> DualEncoder:
 
 def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
     """Embed what has no embedding yet, and make the index; the `Changes`."""
-    from pipelines.retrieval import parallel_embedding
+    from pipelines.retrieval import embedding_jobs
 
     listing, facts = builder.listing, builder.facts
     size = max(1, min(options.batch_size, len(listing)))  # batches are filled up
-    job = parallel_embedding.Job(
-        builder.folder, facts, size, options.first_frame, options.max_pixels
-    )
+    job = embedding_jobs.Job(builder.folder, facts, size, options.first_frame, options.max_pixels)
     todo = [(name, listing[name]) for name in builder.missing]
     if todo:  # parts, and the index that is made of them
         room = 2 * 4.0 * len(todo) * facts.embed_dim
         print(files.room(builder.folder, room, what="embeddings"))
     if todo and options.features:
-        parallel_embedding.embed_through_cache(todo, job, model, cache=Path(options.features))
+        embedding_jobs.embed_through_cache(todo, job, model, cache=Path(options.features))
     elif options.runner == "beam":
-        parallel_embedding.embed_with_beam(todo, job, options=options.beam_options)
+        embedding_jobs.embed_with_beam(todo, job, options=options.beam_options)
     else:
         _embed_with_bar(todo, job, model, total=len(listing))
     return builder.finish()
@@ -110,11 +108,11 @@ def _check_features(options: Options, source: dict[str, Any]) -> None:
 def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> None:
     from tqdm import tqdm
 
-    from pipelines.retrieval import parallel_embedding
+    from pipelines.retrieval import embedding_jobs
 
     done = total - len(todo)
     with tqdm(desc=f"embedding {job.folder}", total=total, initial=done, unit=" images") as bar:
-        parallel_embedding.embed_here(todo, job, model, advance=bar.update)
+        embedding_jobs.embed_here(todo, job, model, advance=bar.update)
 
 
 def _approximate(options: Options, folder: Path) -> None:

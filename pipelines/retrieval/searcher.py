@@ -1,6 +1,6 @@
 """An index with its model and images, as used by `retrieve` and `serve`.
 
-What a query in words or images becomes is decided in `embedding.encode_queries` alone.
+What a query in words or images becomes is decided in `encode.encode_queries` alone.
 """
 
 from collections.abc import Sequence
@@ -87,7 +87,7 @@ class Searcher:
         return self.approximate.facts["kind"] if self.approximate else "exact"
 
     def encode(self, queries: Sequence[Query], *, prompts: str | None = None) -> np.ndarray:
-        """Queries -> embeddings [q, e]: see `embedding.encode_queries`.
+        """Queries -> embeddings [q, e]: see `encode.encode_queries`.
 
         `prompts` is a file of prompts learnt with this very model, or ValueError says why not.
         """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from duet import files
-from pipelines.runs.config import read_config, write_config
+from pipelines.runs.option_parsing import read_config, write_config
 
 CONFIG = "config.yaml"
 RECORDS = "manifest.json"  # in a folder of them

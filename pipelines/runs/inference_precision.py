@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import files, json_validation, private_api
+from duet import files, json_validation, keras_private_api
 from pipelines.runs import runtime
 
 HALF = ("mixed_bfloat16", "mixed_float16")
@@ -73,7 +73,7 @@ def weights(model: Any) -> int:
 def texts_in_float32(model: Any) -> None:
     """Has texts embedded in float32: they are few, and every image is compared with them."""
     parts = [getattr(model, part, None) for part in ("text_tower", "text_projection")]
-    for layer in (layer for part in parts if part for layer in private_api.layers_of(part)):
+    for layer in (layer for part in parts if part for layer in keras_private_api.layers_of(part)):
         layer.dtype_policy = "float32"
 
 
@@ -84,9 +84,9 @@ def policy_of(model: Any) -> str:
 
 def candidates() -> list[str]:
     """What this machine may be fast in; float32 first."""
-    from dual_encoder.towers import compiled_functions, cpu_bfloat16_instructions
+    from dual_encoder.towers import cpu_bfloat16_instructions, xla_policy
 
-    if compiled_functions.on_accelerator():
+    if xla_policy.on_accelerator():
         return ["float32", *HALF]
     return ["float32", *HALF[:1]] if cpu_bfloat16_instructions.names() else ["float32"]
 

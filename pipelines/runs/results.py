@@ -10,7 +10,7 @@ dataset, split      names; `dataset` is the manifest's
 model               what was asked for: a checkpoint's name, a file or a run's folder
 judged_by           the metric that the dataset is usually judged by
 images, classes     how many were measured
-metrics             the figures of `metrics.METRICS`
+metrics             the figures of `classification.METRICS`
 intervals           95 % bootstrap interval [low, high] of each; {} where none was asked for
 per_class           list of {name, count, predicted, precision, recall, f1}; null figures for
 a class without images in the split
@@ -28,11 +28,11 @@ seed                of the bootstrap
 
 Of a multi-label set there are `multi_label`: true, and `thresholds_from`, the split on which the
 thresholds were chosen, or "the model's run" whose own they are; `metrics` are
-`multi_label_metrics.METRICS`, the rows of per_class also have average_precision and threshold, and
+`multilabel.METRICS`, the rows of per_class also have average_precision and threshold, and
 calibration and most_confused are left out.
 
 Of retrieval (`protocol`: "retrieval") there are `captions`, how many were measured, and `searched`,
-the images that they were looked for among; `metrics` are `retrieval_metrics.METRICS`, medians of
+the images that they were looked for among; `metrics` are `retrieval.METRICS`, medians of
 ranks among them, which have no interval; per_class and confusion_matrix are empty, and classes,
 calibration and most_confused are left out.
 
@@ -41,8 +41,8 @@ A run that went on with another version of Duet or on other devices says so in `
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
 `method`, `parts`, `history`, `wise_ft`, `alpha`, and `auto`, which method that was and why;
 `compare`: `rows`, each with `deployed`, what its export costs to run, `pairs`, `recommendation`;
-all that learn: `certainty`, as `metrics.predictive_uncertainty` has it). All of it as a JSON
-Schema, which tests validate against: `schemas/results.schema.json`.
+all that learn: `certainty`, as `metrics.calibration_conformal_rejection` has it). All of it as a
+JSON Schema, which tests validate against: `schemas/results.schema.json`.
 """
 
 import json

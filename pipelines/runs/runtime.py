@@ -77,9 +77,9 @@ def start(
 
 def precision_in_words(precision: str) -> str:
     """A line on what multiplies half precision on a CPU, and on what gains nothing; else empty."""
-    from dual_encoder.towers import compiled_functions, cpu_bfloat16_instructions
+    from dual_encoder.towers import cpu_bfloat16_instructions, xla_policy
 
-    if not precision.endswith("float16") or compiled_functions.on_accelerator():
+    if not precision.endswith("float16") or xla_policy.on_accelerator():
         return ""
     if precision.endswith("bfloat16") and cpu_bfloat16_instructions.names():
         return (

@@ -107,10 +107,10 @@ RANGES = {
 
 
 def check(options: Options) -> None:
-    from pipelines.runs import config
+    from pipelines.runs import option_parsing
     from pipelines.training import model as training_model
 
-    config.check_ranges(options, RANGES)
+    option_parsing.check_ranges(options, RANGES)
     training_model.check(options)
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")

@@ -63,7 +63,7 @@ def way(rows: list[dict[str, Any]], *, chosen: float) -> bytes:
 
     Where no class is held out it is accuracy, or mean average precision, against alpha.
 
-    rows: of `interpolation.curve`; chosen: the alpha of the model.
+    rows: of `wise_ft.curve`; chosen: the alpha of the model.
     """
     figure_of = "map" if "map" in rows[0] else "seen_top1"
     labels = {"xlabel": "seen classes, % right", "ylabel": "held-out classes, % right"}

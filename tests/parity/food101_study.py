@@ -29,7 +29,7 @@ from PIL import Image
 from tokenizers_real import open_clip_tokenizers, write_clip
 
 from dual_encoder import CHECKPOINTS
-from pipelines.runs import config
+from pipelines.runs import option_parsing
 
 NAMES = ("clip-vit-base-patch32", "vit-base-patch16-224")
 CLASSES, HELD_OUT = 101, 10
@@ -56,11 +56,11 @@ def write_images(root: Path) -> None:
 
 def shortened(home: Path) -> list[str]:
     """The recipes that the study's own takes options from, with one epoch: METHOD=FILE."""
-    study = config.read_config(config.recipe_path("food101_study", option="config"))
+    study = option_parsing.read_config(option_parsing.recipe_path("food101_study", option="config"))
     found = []
     for text in study["recipes"]:
         method, _, name = text.partition("=")
-        recipe = config.read_config(config.recipe_path(name, option="recipes"))
+        recipe = option_parsing.read_config(option_parsing.recipe_path(name, option="recipes"))
         file = home / f"{name}_short.yaml"
         file.write_text(yaml.safe_dump(recipe | {"epochs": 1}), encoding="utf-8")
         found.append(f"{method}={file.name}")

@@ -1,6 +1,6 @@
 """Decode uploaded image files with TensorFlow operations only, for exported models.
 
-Records hold images already rotated upright and composited on white (`image_files.normalise`,
+Records hold images already rotated upright and composited on white (`reencoding.normalise`,
 with Pillow). An exported model gets raw files and has no Pillow: this does the same in a graph.
 """
 
@@ -117,7 +117,7 @@ def _png_orientation(encoded: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
 
 
 def _check_depth(encoded: tf.Tensor, depth: tf.Tensor) -> tf.Operation:
-    """Refuses 12-bit data in a 16-bit file (nearly black), as `image_decoding.plain` does."""
+    """Refuses 12-bit data in a 16-bit file (nearly black), as `pillow_decoding.plain` does."""
 
     def most() -> tf.Tensor:
         pixels = tf.io.decode_png(encoded, channels=3, dtype=tf.uint16)

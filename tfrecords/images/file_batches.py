@@ -39,7 +39,7 @@ def read_images(
     Args:
         images: pairs of a name and a function that returns the bytes of its file.
         batch_size: images per batch, unreadable ones included.
-        first_frame, max_pixels: see `image_files.normalise`.
+        first_frame, max_pixels: see `reencoding.normalise`.
         preprocessing: see `Preprocessing`.
 
     An image that cannot be read is listed in `unreadable` with the reason.

@@ -75,7 +75,7 @@ def read_image(
     Args:
         image: a path, the bytes of a file, or the pixels, uint8 [height, width, 3].
         image_size, resize, interpolation, crop_fraction: see `Preprocessing`.
-        first_frame, max_pixels: see `image_files.normalise`.
+        first_frame, max_pixels: see `reencoding.normalise`.
 
     Returns:
         uint8 [image_size, image_size, 3], RGB.
@@ -118,7 +118,7 @@ def file_to_square(
 
     Args:
         preprocessing: that of the model.
-        first_frame, max_pixels: see `image_files.normalise`; the function raises as it does.
+        first_frame, max_pixels: see `reencoding.normalise`; the function raises as it does.
         traced: as a graph. Eagerly, each of its many operations would wait for Python's GIL.
     """
     of_jpeg = partial(to_square, preprocessing=preprocessing)

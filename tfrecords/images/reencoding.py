@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from duet import silenced_warnings
-from tfrecords.images import decoding
-from tfrecords.images.decoding import UnreadableError as UnreadableError
+from tfrecords.images import pillow_decoding
 from tfrecords.images.formats import WORDS
+from tfrecords.images.pillow_decoding import UnreadableError as UnreadableError
 
 # MPO, written by many phones, is a JPEG followed by more images.
 _LOSSY = ("JPEG", "MPO", "WEBP", "HEIF", "AVIF")
@@ -69,7 +69,7 @@ def normalise(
             its pixels use only part of the bits they are stored in, such as 12 of 16.
     """
     with _saying_why(data):
-        image, size = decoding.opened(
+        image, size = pillow_decoding.opened(
             data,
             first_frame=first_frame,
             max_pixels=max_pixels,
@@ -83,7 +83,7 @@ def normalise(
         before = image.size
         ImageOps.exif_transpose(image, in_place=True)
         size = size if image.size == before else size[::-1]
-        image = decoding.plain(image, data)
+        image = pillow_decoding.plain(image, data)
     if short_side is not None and not small:
         image = image.resize(shrunk_size(*size, short_side), Image.Resampling.BICUBIC)
     return EncodedImage(_encode(image, kind), kind, image.height, image.width)
@@ -97,9 +97,9 @@ def upright(
     Raises UnreadableError as `normalise`.
     """
     with _saying_why(data):
-        image, _ = decoding.opened(data, first_frame=first_frame, max_pixels=max_pixels)
+        image, _ = pillow_decoding.opened(data, first_frame=first_frame, max_pixels=max_pixels)
         ImageOps.exif_transpose(image, in_place=True)
-        return decoding.plain(image, data)
+        return pillow_decoding.plain(image, data)
 
 
 def is_plain_jpeg(data: bytes, *, max_pixels: int | None = None) -> bool:
@@ -108,7 +108,7 @@ def is_plain_jpeg(data: bytes, *, max_pixels: int | None = None) -> bool:
     Raises UnreadableError as `normalise`, but for pixels that are damaged.
     """
     with _saying_why(data):
-        image = decoding.header(data, max_pixels=max_pixels)
+        image = pillow_decoding.header(data, max_pixels=max_pixels)
         return image.format in ("JPEG", "MPO") and _is_plain(image, data)
 
 
@@ -160,7 +160,7 @@ def _is_plain(image: Image.Image, data: bytes) -> bool:
     if image.format not in ("JPEG", "MPO", "PNG") or image.mode not in ("RGB", "L"):
         return False
     if image.format == "PNG":
-        if "transparency" in image.info or not decoding.is_simple_png(data):
+        if "transparency" in image.info or not pillow_decoding.is_simple_png(data):
             return False
     elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         return False  # no end marker after the last scan: Pillow accepts it, TensorFlow does not

@@ -10,7 +10,7 @@ from tfrecords.sources.catalog import dataset
 from tfrecords.sources.class_folders import class_folder
 from tfrecords.sources.exclusion_filter import excluded
 from tfrecords.sources.labels_table import labels
-from tfrecords.sources.published_archives import (
+from tfrecords.sources.published_layouts import (
     is_published_layout,
     other_layout,
     published,

@@ -20,7 +20,7 @@ from tfrecords.sources.base import (
     split_name,
 )
 from tfrecords.sources.image_path_resolution import on_disk
-from tfrecords.sources.table import Row, Table, in_rows, texts
+from tfrecords.sources.table_columns import Row, Table, in_rows, texts
 from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
 from tfrecords.text_files import parse_json, read_lines, read_text
 
@@ -50,8 +50,8 @@ def captions(
 ) -> FileSource:
     """Read a caption file, or a folder of `captions_*.json` / `captions_*.csv`, one per split.
 
-    A table (CSV, TSV, JSON, JSON Lines: see `table.read_table`) has a column for the image and
-    one for the caption, under any of their usual names, one row per caption; an optional column
+    A table (CSV, TSV, JSON, JSON Lines: see `table_parsing.read_table`) has a column for the image
+    and one for the caption, under any of their usual names, one row per caption; an optional column
     `split` gives the image's split; other columns are ignored. JSON may also follow COCO: `images`
     with `id` and `file_name`, `annotations` with `image_id` and `caption` (images without a caption
     are left out); or Karpathy's `dataset_coco.json`: `images` with `filepath`, `filename`, `split`

@@ -12,7 +12,7 @@ from tfrecords.class_name_keys import by_number, refuse_merged
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources import imagefolder
-from tfrecords.sources import table as table_file
+from tfrecords.sources import table_columns as table_file
 from tfrecords.sources.base import (
     File,
     FileSource,
@@ -22,7 +22,7 @@ from tfrecords.sources.base import (
     require_files,
 )
 from tfrecords.sources.image_path_resolution import on_disk, unnamed
-from tfrecords.sources.table import Table, as_list, in_rows
+from tfrecords.sources.table_columns import Table, as_list, in_rows
 from tfrecords.sources.table_parsing import read_table
 
 BETWEEN = "|"  # separates the labels of one image

@@ -12,7 +12,7 @@ from typing import Any
 
 from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.sources.base import few
-from tfrecords.sources.table import COLUMNS, Row, Table, plain_name
+from tfrecords.sources.table_columns import COLUMNS, Row, Table, plain_name
 from tfrecords.text_files import parse_json, read_text
 
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")

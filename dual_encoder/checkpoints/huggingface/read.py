@@ -25,7 +25,7 @@ from dual_encoder.checkpoints.huggingface.tower_sizes import (
     transformer_sizes,
     vision_transformer,
 )
-from dual_encoder.checkpoints.json_files import CONFIG, read_json
+from dual_encoder.checkpoints.json_schemas import CONFIG, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dual_encoder.checkpoints.json_files import POOLING, TOKENS, read_json
+from dual_encoder.checkpoints.json_schemas import POOLING, TOKENS, read_json
 from duet import json_validation
 
 STEPS = ("Transformer", "Pooling", "Normalize")  # the last is left to whoever compares

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.json_schemas import read_json
 from dual_encoder.checkpoints.keras_hub import weights as names
 from dual_encoder.checkpoints.weight_table_entries import (
     Arrays,

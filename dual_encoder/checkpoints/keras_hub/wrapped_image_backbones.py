@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dual_encoder.checkpoints import CHECKPOINTS
-from dual_encoder.checkpoints.json_files import KERAS_HUB, read_json
+from dual_encoder.checkpoints.json_schemas import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub.read import FAMILIES, is_preset
 from dual_encoder.towers.base import INTERPOLATION
 from dual_encoder.towers.keras_applications_table import APPLICATIONS

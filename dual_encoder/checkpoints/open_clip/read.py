@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dual_encoder.checkpoints.json_files import OPEN_CLIP, read_json
+from dual_encoder.checkpoints.json_schemas import OPEN_CLIP, read_json
 from dual_encoder.checkpoints.open_clip import image_towers, text_towers
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.position_embeddings import resized

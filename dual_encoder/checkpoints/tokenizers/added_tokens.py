@@ -7,7 +7,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken
 
-from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.json_schemas import read_json
 from duet import json_validation
 
 FILE = "added_tokens.json"

@@ -6,7 +6,7 @@ from typing import Any
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from dual_encoder.checkpoints.json_files import read_json
+from dual_encoder.checkpoints.json_schemas import read_json
 from duet import json_validation
 
 WORD_END = "</w>"  # of CLIP's byte pairs

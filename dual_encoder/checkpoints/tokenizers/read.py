@@ -9,7 +9,7 @@ from typing import Any
 import tokenizers
 from tokenizers import normalizers
 
-from dual_encoder.checkpoints.json_files import TOKENS, read_json
+from dual_encoder.checkpoints.json_schemas import TOKENS, read_json
 from dual_encoder.checkpoints.tokenizers.added_tokens import add_tokens
 from dual_encoder.checkpoints.tokenizers.legacy import (
     WORD_END,

@@ -23,7 +23,7 @@ CLASS_NAMES = (*SHAPES, *COLOURS)
 
 TEMPLATES = ("the {}", "one {}", "an image with {}")
 
-_STYLE = 2  # separates its random numbers from those of `shapes.STYLES`
+_STYLE = 2  # separates its random numbers from those of `shapes.source`
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Temperature scaling of logits, and a factor for class names that were not trained.
+"""Temperature scaling of logits.
 
 Notation: n images, c classes; logits are float [n, c], labels int [n].
 """
@@ -53,44 +53,6 @@ def temperature(
         return found if spread is None else found + log_temperature**2 / (2 * spread**2)
 
     return float(np.exp(minimize_scalar(cost, bounds=(-WIDEST, WIDEST), method="bounded").x))
-
-
-def new_name_factors(
-    before: np.ndarray,
-    after: np.ndarray,
-    *,
-    trained_before: np.ndarray,
-    trained_after: np.ndarray,
-    neighbours: int = 5,
-    same: float = 0.05,
-) -> np.ndarray:
-    """Factors of the logits of images whose predicted class is a name that was not trained.
-
-    Tuned texts drift away from names they never saw, and the model stays as certain of those as
-    before. Where a new name has moved away from the trained ones, all logits of an image that is
-    predicted as it are multiplied by a factor below 1; the predicted class stays. Distance-aware
-    calibration, Wang et al. 2024 (arXiv:2402.04655, equations 5 and 6).
-
-    Args:
-        before: unit texts of m new names [m, d] in the untouched model; `after`: in the tuned one.
-        trained_before: unit texts of the trained names [c, d]; `trained_after`: tuned.
-        neighbours: trained names that a new name's distance is averaged over.
-        same: a new name nearer than this to a trained one, before tuning, has the factor 1.
-
-    Returns:
-        float64 [m].
-    """
-    pairs = ((before, trained_before), (after, trained_after))
-    near, moved = (_nearest(*pair, count=neighbours) for pair in pairs)
-    factors = np.exp(near.mean(axis=1) - moved.mean(axis=1))
-    return np.where(near[:, 0] < same, 1.0, factors)
-
-
-def _nearest(texts: np.ndarray, trained: np.ndarray, *, count: int) -> np.ndarray:
-    """Distances [m, k] of each text to its nearest trained ones, ascending."""
-    texts, trained = np.asarray(texts, np.float64), np.asarray(trained, np.float64)
-    squares = 2 - 2 * texts @ trained.T
-    return np.sqrt(np.maximum(np.sort(squares, axis=1)[:, :count], 0))
 
 
 def checked(

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints import load_errors
+from dual_encoder.checkpoints import load_error_messages
 from dual_encoder.single_tower_models import TextEncoder
 from duet import exception_summary
 
@@ -30,7 +30,7 @@ def read_keras(path: Path) -> Any:
         ValueError: it is damaged or foreign, or would fill the memory or write beside it.
     """
     if path.suffix != ".keras":
-        raise ValueError(load_errors.no_keras_file(path))
+        raise ValueError(load_error_messages.no_keras_file(path))
     if not path.is_file():
         raise ValueError(f"{path}: expected a file; got something else")
     config = _checked_config(path)

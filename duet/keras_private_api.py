@@ -1,6 +1,6 @@
 """Every private name of Keras and TensorFlow that Duet uses, each behind a function.
 
-None has a public equivalent. `tests/test_duet_private_api.py` says what breaks without each.
+None has a public equivalent. `tests/test_duet_keras_private_api.py` says what breaks without each.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ import pytest
 from drawn_scans import Drawn, planted
 
 import tfrecords
-from pipelines.inspection.pixels import blurred, spoilt
+from pipelines.inspection.image_quality import blurred, spoilt
 from pipelines.inspection.scan import scan
 
 

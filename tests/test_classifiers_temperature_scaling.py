@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from classifiers import calibration
+from classifiers import temperature_scaling
 
 
 def overconfident(n=4000, *, times=3.0, classes=5, seed=0):
@@ -19,66 +19,49 @@ def overconfident(n=4000, *, times=3.0, classes=5, seed=0):
 @pytest.mark.parametrize("times", [0.5, 3.0])
 def test_the_temperature_undoes_a_wrong_scale(times):
     logits, labels = overconfident(times=times)
-    found = calibration.temperature(logits, labels)
+    found = temperature_scaling.temperature(logits, labels)
     assert found == pytest.approx(times, rel=0.06)
     around = [
-        calibration.losses(logits / t, labels).mean() for t in (found / 1.02, found, found * 1.02)
+        temperature_scaling.losses(logits / t, labels).mean()
+        for t in (found / 1.02, found, found * 1.02)
     ]
     assert around[1] == min(around)
 
 
 def test_it_leaves_the_predicted_class_and_raises_the_likelihood():
     logits, labels = overconfident(n=200)
-    found = logits / calibration.temperature(logits, labels)
+    found = logits / temperature_scaling.temperature(logits, labels)
     np.testing.assert_array_equal(found.argmax(axis=1), logits.argmax(axis=1))
-    assert calibration.losses(found, labels).mean() < calibration.losses(logits, labels).mean()
+    assert (
+        temperature_scaling.losses(found, labels).mean()
+        < temperature_scaling.losses(logits, labels).mean()
+    )
 
 
 def test_weights_count_images_so_many_times():
     logits, labels = overconfident(n=60)
     weights = np.arange(60) % 3
     repeated = np.repeat(np.arange(60), weights)
-    assert calibration.temperature(logits, labels, weights=weights) == pytest.approx(
-        calibration.temperature(logits[repeated], labels[repeated]), rel=1e-4
+    assert temperature_scaling.temperature(logits, labels, weights=weights) == pytest.approx(
+        temperature_scaling.temperature(logits[repeated], labels[repeated]), rel=1e-4
     )
 
 
 def test_a_prior_keeps_a_handful_of_right_images_from_asking_for_certainty():
     logits, labels = 2 * np.eye(4), np.arange(4)
-    assert calibration.temperature(logits, labels) < 0.05
-    assert 0.3 < calibration.temperature(logits, labels, spread=1.0) < 1
+    assert temperature_scaling.temperature(logits, labels) < 0.05
+    assert 0.3 < temperature_scaling.temperature(logits, labels, spread=1.0) < 1
     many = np.tile(logits, (500, 1)), np.tile(labels, 500)
-    assert calibration.temperature(*many, spread=1.0) < 0.3
+    assert temperature_scaling.temperature(*many, spread=1.0) < 0.3
 
 
 def test_losses_are_the_cross_entropy_of_logits_of_any_size():
     logits = np.array([[1.0, 2.0, 3.0], [0.0, 5000.0, 0.0]])
-    found = calibration.losses(logits, np.array([0, 0]))
+    found = temperature_scaling.losses(logits, np.array([0, 0]))
     np.testing.assert_allclose(found, [-log_softmax(logits[0])[0], 5000.0])
     np.testing.assert_allclose(
-        calibration.log_probabilities(logits), log_softmax(logits, axis=1), atol=1e-9
+        temperature_scaling.log_probabilities(logits), log_softmax(logits, axis=1), atol=1e-9
     )
-
-
-def test_names_that_did_not_move_keep_their_factor():
-    rng = np.random.default_rng(0)
-    texts = rng.normal(size=(7, 6))
-    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    found = calibration.new_name_factors(
-        texts[5:], texts[5:], trained_before=texts[:5], trained_after=texts[:5]
-    )
-    np.testing.assert_allclose(found, 1.0)
-
-
-def test_a_name_that_moved_away_is_less_certain_and_one_that_is_a_trained_one_is_not():
-    trained = np.eye(2, 4)
-    before = np.array([[0.6, 0.0, 0.8, 0.0], [1.0, 0.0, 0.0, 0.0]])
-    after = np.array([[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    found = calibration.new_name_factors(
-        before, after, trained_before=trained, trained_after=trained, neighbours=2
-    )
-    was = (np.sqrt(2 - 1.2) + np.sqrt(2)) / 2
-    np.testing.assert_allclose(found, [np.exp(was - np.sqrt(2)), 1.0], rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -91,4 +74,4 @@ def test_a_name_that_moved_away_is_less_certain_and_one_that_is_a_trained_one_is
 )
 def test_what_does_not_fit_is_refused(logits, labels, message):
     with pytest.raises(ValueError, match=message):
-        calibration.temperature(logits, np.array(labels, int))
+        temperature_scaling.temperature(logits, np.array(labels, int))

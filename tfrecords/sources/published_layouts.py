@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tfrecords.sources import binary_sets, coop, published_folders
+from tfrecords.sources import binary_sets, coop, torchvision_layouts
 from tfrecords.sources.base import (
     File,
     FileSource,
@@ -52,8 +52,8 @@ def other_layout(
         raise ValueError(f"--shots goes with CoOp's layout, which {data} has none of {entry.name}")
     if root := binary_sets.binary_root(entry, data):
         return binary_sets.binary(entry, root, seed=seed)
-    if root := published_folders.folders_root(entry, data):
-        return published_folders.folders(entry, root, seed=seed)
+    if root := torchvision_layouts.folders_root(entry, data):
+        return torchvision_layouts.folders(entry, root, seed=seed)
     return None
 
 

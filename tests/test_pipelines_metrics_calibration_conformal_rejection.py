@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.metrics.predictive_uncertainty import certainty
+from pipelines.metrics.calibration_conformal_rejection import certainty
 
 
 def images(count, *, seed, times=1.0):

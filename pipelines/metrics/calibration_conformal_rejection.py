@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers import calibration, none_of_these, prediction_sets
+from classifiers import none_of_these, prediction_sets, temperature_scaling
 from pipelines.metrics.calibration import calibration_bins, calibration_error
 
 COVERAGE = 0.9  # share of images whose set of classes is to hold the true one
@@ -34,13 +34,15 @@ def certainty(validation: Images, tested: Images, others: np.ndarray | None) -> 
     """
     held, wanted = validation
     logits, labels = tested
-    warm = calibration.temperature(held, wanted, spread=1.0)
-    chances = [np.exp(calibration.log_probabilities(each / warm)) for each in (held, logits)]
+    warm = temperature_scaling.temperature(held, wanted, spread=1.0)
+    chances = [
+        np.exp(temperature_scaling.log_probabilities(each / warm)) for each in (held, logits)
+    ]
     sets = prediction_sets.calibrate(chances[0], wanted, coverage=COVERAGE)
     least = None if np.isinf(sets.threshold) else 1 - sets.threshold
     return {
         "temperature": warm,
-        "ece_before": _error(np.exp(calibration.log_probabilities(logits)), labels),
+        "ece_before": _error(np.exp(temperature_scaling.log_probabilities(logits)), labels),
         "ece_after": _error(chances[1], labels),
         "sets": {
             "asked": COVERAGE,
@@ -62,6 +64,6 @@ def _none(held: np.ndarray, known: np.ndarray, others: np.ndarray | None) -> dic
     found: dict[str, Any] = {"asked": KEPT, "threshold": at, "kept": float((tested >= at).mean())}
     if others is None or not len(others):
         return {**found, "auroc": None, "false_positive_rate": None}
-    new = np.exp(calibration.log_probabilities(others)).max(axis=1)
+    new = np.exp(temperature_scaling.log_probabilities(others)).max(axis=1)
     against = none_of_these.threshold(tested, new, kept=KEPT)
     return {**found, "auroc": against.auroc, "false_positive_rate": float((new >= at).mean())}
