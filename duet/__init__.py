@@ -1,7 +1,7 @@
 """Duet under one name: `duet.tfrecords`, `duet.dual_encoder`, `duet.classifiers`, `duet.pipelines`.
 
 The packages also stand alone, and each is imported when it is first used. What all of them need
-of the disk, atomic writes and locks, is in `duet.files`.
+of the disk, atomic writes and locks, is in `duet.atomic_files`.
 """
 
 import importlib
@@ -25,4 +25,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*PACKAGES, "__version__", "files"]
+    return [*PACKAGES, "__version__", "atomic_files"]

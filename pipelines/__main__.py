@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duet
-from duet import exception_summary, files, name_list
+from duet import disk_errors, exception_summary, name_list
 from pipelines.runs import rerun_command
 
 COMMANDS = {
@@ -139,7 +139,7 @@ def _main(argv: list[str], verbose: bool) -> int:
         return _complain(str(stop) or f"interrupted{more}", 130)
     except BrokenPipeError:
         raise
-    except (RuntimeError, files.CannotWriteError) as error:
+    except (RuntimeError, disk_errors.CannotWriteError) as error:
         return _user_error(error, 1, verbose=verbose)
     except MemoryError as error:
         return _complain(f"out of memory ({error})".replace(" ()", ""), 1)

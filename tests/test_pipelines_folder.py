@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from duet import files
+from duet import atomic_files, disk_errors, folder_locks
 from pipelines.runs import folder
 
 
@@ -114,7 +114,10 @@ def test_a_second_process_is_refused_and_makes_nothing(tmp_path):
     out = tmp_path / "a" / "run"
     with folder.held(out):
         for enter in (folder.held(out), folder.filled_at_once(out)):
-            with pytest.raises(files.InUseError, match="is in use by another process"), enter:
+            with (
+                pytest.raises(folder_locks.InUseError, match="is in use by another process"),
+                enter,
+            ):
                 pass
         with folder.held(out, writes=False):
             pass
@@ -125,6 +128,8 @@ def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", fail)
-    with pytest.raises(files.CannotWriteError, match=r"config.yaml: cannot be written: no space"):
+    monkeypatch.setattr(atomic_files.os, "replace", fail)
+    with pytest.raises(
+        disk_errors.CannotWriteError, match=r"config.yaml: cannot be written: no space"
+    ):
         begin(tmp_path)

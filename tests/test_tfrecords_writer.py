@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from duet import files
+from duet import folder_locks
 from tfrecords import schema, shard_writing, sources
 from tfrecords.images.reencoding import normalise as real_normalise
 from tfrecords.manifest import Manifest
@@ -442,7 +442,10 @@ def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_t
     folder, tmp_path
 ):
     out = tmp_path / "out"
-    with files.locked(out), pytest.raises(files.InUseError, match="is in use by another process"):
+    with (
+        folder_locks.locked(out),
+        pytest.raises(folder_locks.InUseError, match="is in use by another process"),
+    ):
         write(source_of(folder), out, workers=1, progress=False)
     made = write(source_of(folder), out, workers=1, progress=False)
     before = content(out)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
 
-from duet import files, json_validation
+from duet import atomic_files, json_validation
 from tfrecords import schema
 from tfrecords.manifest_validation import check
 
@@ -111,7 +111,7 @@ class Manifest:
 
     def write(self, directory: str | Path) -> None:
         """Write to `directory`, atomically."""
-        files.write(Path(directory) / FILE_NAME, self.to_json())
+        atomic_files.write(Path(directory) / FILE_NAME, self.to_json())
 
     def to_json(self) -> str:
         data = asdict(self)

@@ -16,7 +16,7 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from typing import Any
 
-from duet import extras, files
+from duet import disk_errors, extras
 from tfrecords.shard_writing import Job, Slice, write_shard
 
 _POLL_SECONDS = 0.2
@@ -59,8 +59,8 @@ def run_local(
                 future.result()
     except ValueError as error:
         raise ValueError(str(error)) from error
-    except files.CannotWriteError as error:
-        raise files.CannotWriteError(str(error), error.errno) from None
+    except disk_errors.CannotWriteError as error:
+        raise disk_errors.CannotWriteError(str(error), error.errno) from None
     except BrokenProcessPool:
         raise RuntimeError(
             "a worker process died, perhaps for lack of memory; start the same command again "

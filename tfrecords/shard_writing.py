@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from duet import files, json_validation
+from duet import atomic_files, json_validation
 from tfrecords.framing import frame
 from tfrecords.images.reencoding import UnreadableError, normalise
 from tfrecords.manifest import ShardInfo
@@ -90,7 +90,10 @@ def write_shard(
     digest, size, classes = hashlib.sha256(), 0, Counter[int]()
     records = labels = captions = 0
     rejected = []
-    with files.atomic(job.directory / piece.name) as unfinished, open(unfinished, "wb") as file:
+    with (
+        atomic_files.atomic(job.directory / piece.name) as unfinished,
+        open(unfinished, "wb") as file,
+    ):
         for filename, example in _examples(piece, job, threads=threads):
             if isinstance(example, UnreadableError):
                 rejected.append((escaped(filename), str(example)))
@@ -107,7 +110,7 @@ def write_shard(
             tick()
     info = ShardInfo(piece.name, records, size, digest.hexdigest())
     shard = Shard(info, dict(sorted(classes.items())), labels, captions, rejected)
-    files.write(_notes(piece, job), json.dumps(asdict(shard)))
+    atomic_files.write(_notes(piece, job), json.dumps(asdict(shard)))
 
 
 def finished(piece: Slice, job: Job) -> Shard | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from duet import files, json_validation
+from duet import atomic_files, disk_errors, folder_locks, json_validation
 from tfrecords import schema
 from tfrecords.images import reencoding
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
@@ -92,7 +92,7 @@ def write(
     try:
         request = _request(source, options)
         _check_free(job, request)
-        with files.locked(directory):
+        with folder_locks.locked(directory):
             if (whole := _check_free(job, request)) is not None:
                 _remove_work_folder(job)
                 return whole
@@ -129,13 +129,13 @@ def _run_with_bar(todo: list[Slice], job: Job, *, workers: int, progress: bool) 
 
 
 def _room(todo: list[Slice], job: Job) -> str:
-    """What shards will take, by the first of them, which is written; see `files.room`."""
+    """What shards will take, by the first of them, which is written; see `disk_errors.room`."""
     images = sum(piece.stop - piece.start for piece in todo)
     first = finished(todo[0], job)
     if first is None or not first.info.records:
         return ""
     each = first.info.bytes / first.info.records
-    return files.room(job.directory, images * each, what="all records, by the first shard")
+    return disk_errors.room(job.directory, images * each, what="all records, by the first shard")
 
 
 def _check(*, runner: str, **numbers: int | None) -> None:
@@ -202,7 +202,8 @@ def _check_free(job: Job, request: dict) -> Manifest | None:
     if job.directory.exists() and not job.directory.is_dir():
         raise FileExistsError(f"{job.directory} is a file; expected a folder to be made")
     if job.directory.is_dir() and any(
-        path.name != job.work.name and not files.is_trace(path) for path in job.directory.iterdir()
+        path.name != job.work.name and not folder_locks.is_trace(path)
+        for path in job.directory.iterdir()
     ):
         raise FileExistsError(
             f"{job.directory} holds other files; choose another folder or delete this one"
@@ -214,21 +215,21 @@ def _open_work_folder(job: Job, request: dict) -> None:
     """Make it, with the note of what was asked for, unless it is there."""
     job.work.mkdir(parents=True, exist_ok=True)
     if not (note := job.work / REQUEST).exists():
-        files.write(note, json.dumps(request, indent=2))
+        atomic_files.write(note, json.dumps(request, indent=2))
 
 
 def _remove_work_folder(job: Job) -> None:
     shutil.rmtree(job.work, ignore_errors=True)
 
 
-def _write_error(error: OSError, directory: Path) -> files.CannotWriteError:
+def _write_error(error: OSError, directory: Path) -> disk_errors.CannotWriteError:
     """Returns the same error with a message that says what to do."""
     said = str(error)
-    if not isinstance(error, files.CannotWriteError):
+    if not isinstance(error, disk_errors.CannotWriteError):
         said = f"writing {directory} failed: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         said += "; make room and give the same command again: finished shards are kept"
-    return files.CannotWriteError(said, error.errno)
+    return disk_errors.CannotWriteError(said, error.errno)
 
 
 def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
@@ -244,7 +245,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
                 f"{job.directory}; do all workers see this folder under the same path?"
             )
     rejected = [pair for split in shards.values() for shard in split for pair in shard.rejected]
-    files.write(job.directory / REJECTED, _table(rejected))
+    atomic_files.write(job.directory / REJECTED, _table(rejected))
     splits = {
         split: _split_info(pieces, classes=len(job.source.class_names))
         for split, pieces in shards.items()

@@ -13,7 +13,7 @@ from dual_encoder.checkpoints.hub.listing import NAME
 from dual_encoder.checkpoints.huggingface.write import Layout, NoLayout, layout_of
 from dual_encoder.checkpoints.model_card import model_card, read_results
 from dual_encoder.checkpoints.tokenizers.write import write_tokenizer
-from duet import files
+from duet import atomic_files
 
 KERAS = "model.keras"
 
@@ -49,7 +49,7 @@ def save_pretrained(model: keras.Model, folder: str | Path) -> None:
     if not model.built:
         model.build()
     layout = layout_of(model)
-    with files.atomic(folder) as unfinished:
+    with atomic_files.atomic(folder) as unfinished:
         unfinished.mkdir()
         _write(layout, model, unfinished)
 

@@ -1,3 +1,3 @@
-"""The name that `tokenizers.read` had in version 0.1."""
+"""`tokenizers.read` under the name that it had in version 0.1."""
 
 from dual_encoder.checkpoints.tokenizers.read import read_tokenizer as read_tokenizer

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
 from dual_encoder.checkpoints.zero_copy import ALIGNMENT
-from duet import array_checksums, files
+from duet import array_checksums, atomic_files
 
 SETTING, USUAL = "DUET_CACHE", "~/.cache/duet"  # environment variable of the folder; empty for none
 
@@ -94,7 +94,7 @@ def write(path: Path, values: Mapping[str, Any], source: Path) -> None:
         _drop_outdated(path.parent)
         if shutil.disk_usage(path.parent).free < 2 * size:
             return
-        with files.atomic(path) as unfinished, open(unfinished, "wb") as file:
+        with atomic_files.atomic(path) as unfinished, open(unfinished, "wb") as file:
             file.writelines(_pieces(values, state))
 
 
@@ -141,7 +141,7 @@ def _drop_outdated(folder: Path) -> None:
             continue  # not one of these
         if not _is_current(state):
             path.unlink(missing_ok=True)
-    files.sweep(folder)
+    atomic_files.sweep(folder)
 
 
 def _is_current(state: str) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from dual_encoder.index.exact_search import Hits, Index
 from dual_encoder.index.files import check_whole
-from duet import extras, files
+from duet import atomic_files, extras
 
 EXACT_UP_TO = 1_000_000  # images; above this, exact search takes seconds
 
@@ -123,7 +123,7 @@ def build_approximate(
     measured = _with_effort(Approximate(index, {"kind": kind, "file": file}, built), held)
     built.add_with_ids(index.embeddings(held), held)
     advance(len(held))
-    with files.atomic(index.folder / file) as unfinished:
+    with atomic_files.atomic(index.folder / file) as unfinished:
         _faiss().write_index(built, str(unfinished))
     approximate = {**measured.facts, "crc32": _checksum(index.folder / file)}
     facts = replace(index.facts, approximate=approximate)

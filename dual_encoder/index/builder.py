@@ -18,7 +18,7 @@ from typing import Any
 from dual_encoder.index import files as index_files
 from dual_encoder.index.exact_search import Index, check_fingerprint
 from dual_encoder.index.files import WORK_FOLDER, IndexFacts, IndexRows, Shard, map_rows, write_rows
-from duet import files, json_validation
+from duet import atomic_files, folder_locks, json_validation
 
 SHARD_ROWS = 65_536
 
@@ -85,7 +85,7 @@ class IndexBuilder:
 
     def _is_own(self, path: Path) -> bool:
         """Whether building an index that has no `index.json` yet left it."""
-        if path.name == WORK_FOLDER or files.is_trace(path):
+        if path.name == WORK_FOLDER or folder_locks.is_trace(path):
             return True
         own = path.name == UNREADABLE or path.match("embeddings-*.safetensors")
         return own and (self.folder / WORK_FOLDER).is_dir()
@@ -113,7 +113,7 @@ class IndexBuilder:
         facts = replace(self.facts, unreadable=len(unreadable), shards=(*whole, *self._write(rest)))
         if self._old and facts.shards == self._old.facts.shards:
             facts = replace(facts, approximate=self._old.facts.approximate)
-        files.write(self.folder / UNREADABLE, _table(unreadable))
+        atomic_files.write(self.folder / UNREADABLE, _table(unreadable))
         facts.write(self.folder)
         self._tidy(facts)
         dropped = (len(self._old) if self._old else 0) - kept

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from dual_encoder.checkpoints.safetensors_mmap import map_tensors
-from duet import array_checksums, files, json_validation
+from duet import array_checksums, atomic_files, json_validation
 
 FILE = "index.json"
 
@@ -198,7 +198,7 @@ class IndexFacts:
 
     def write(self, folder: Path) -> None:
         """Write the folder's `index.json`, atomically."""
-        files.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
+        atomic_files.write(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def read_facts(folder: Path) -> IndexFacts:
@@ -227,7 +227,7 @@ def write_rows(path: Path, rows: IndexRows, facts: dict[str, Any]) -> None:
     """Write rows atomically, with `facts` and a checksum in the metadata."""
     metadata = {_KEY: json.dumps(facts), _SUM: str(rows.crc32)}
     try:
-        with files.atomic(path) as unfinished:
+        with atomic_files.atomic(path) as unfinished:
             save_file(rows.arrays, unfinished, metadata=metadata)
     except SafetensorError as error:
         raise OSError(f"{path} could not be written: {error}") from None

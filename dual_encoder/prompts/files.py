@@ -14,7 +14,7 @@ from dual_encoder.fingerprint import fingerprint
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.cocoop import CoCoOp
 from dual_encoder.prompts.coop import CoOp
-from duet import array_checksums, files, json_validation
+from duet import array_checksums, atomic_files, json_validation
 
 FORMAT = 1
 
@@ -59,7 +59,7 @@ def save_prompts(prompts: CoOp, path: str | Path, *, backbone: str, **more: Any)
     }
     tensors = {name: ops.convert_to_numpy(weight) for name, weight in _named(prompts).items()}
     text = json.dumps(about, ensure_ascii=False)
-    with files.atomic(path) as unfinished:
+    with atomic_files.atomic(path) as unfinished:
         metadata = {"duet": text, **array_checksums.metadata(tensors, text)}
         save_file(tensors, unfinished, metadata=metadata)
 

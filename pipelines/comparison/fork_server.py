@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from duet import files
+from duet import disk_errors
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _done(call: Call) -> Outcome:
 
 def _plain(error: Exception) -> Exception:
     """The error with its first line alone, of a kind that any process can read."""
-    kinds = (files.CannotWriteError, FileNotFoundError, ValueError, OSError, RuntimeError)
+    kinds = (disk_errors.CannotWriteError, FileNotFoundError, ValueError, OSError, RuntimeError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
     return kind(" ".join(str(error).split()) or type(error).__name__)
 

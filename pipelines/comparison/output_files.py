@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from duet import files
+from duet import atomic_files
 from pipelines.comparison import (
     calibration_conformal_rejection_table,
     learning_curve,
@@ -61,8 +61,8 @@ def write(
 ) -> None:
     """Everything but the runs themselves."""
     results.write(out / results.FILE, document)
-    files.write(out / CSV, table(document))
-    files.write(out / PAGE, page(document, mistakes or [], steps=next_steps.find(out)))
+    atomic_files.write(out / CSV, table(document))
+    atomic_files.write(out / PAGE, page(document, mistakes or [], steps=next_steps.find(out)))
 
 
 def table(document: dict[str, Any]) -> str:

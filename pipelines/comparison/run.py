@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from duet import files
+from duet import atomic_files
 from pipelines.comparison import fit_with_costs
 from pipelines.comparison.comparison_settings import About
 from pipelines.comparison.fork_server import Call, Outcome
@@ -63,5 +63,5 @@ def _follow(batch: list[Job], outcomes: Iterator[Outcome], display: Display) -> 
         (job.logs / FAILED).unlink(missing_ok=True)
         display.begins(job)
         if error := next(outcomes).error:
-            files.write(job.logs / FAILED, json.dumps({"error": str(error)}))
+            atomic_files.write(job.logs / FAILED, json.dumps({"error": str(error)}))
         display.ended(job, error)

@@ -16,7 +16,7 @@ import keras
 import classifiers
 import dual_encoder
 import tfrecords
-from duet import files
+from duet import atomic_files
 from pipelines.comparison.comparison_settings import COSTS, About, costs
 from pipelines.costs import flops, serving_measurement
 from pipelines.deployment import saved_model
@@ -53,7 +53,7 @@ def keep(
     row = measured(METHODS[method], about, others, cell=cell, model=model)
     if row["note"] is None or METHODS[method].keeps_images:  # what failed is tried again
         text = json.dumps({**row, "serving_seconds": about.seconds}, indent=1)
-        files.write(about.out / COSTS / f"{method}.json", text + "\n")
+        atomic_files.write(about.out / COSTS / f"{method}.json", text + "\n")
     return row
 
 

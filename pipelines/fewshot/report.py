@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duet import files
+from duet import atomic_files
 from pipelines.fewshot import plots as fewshot_plots
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
@@ -53,8 +53,8 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
     )
     results.write(out / results.FILE, document)
     plot = fewshot_plots.few_shot(rows, _lines(rows))
-    files.write(out / PLOT, plot)
-    files.write(out / PAGE, page(document, found, plot))
+    atomic_files.write(out / PLOT, plot)
+    atomic_files.write(out / PAGE, page(document, found, plot))
     return document
 
 

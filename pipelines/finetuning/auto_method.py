@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers import on_features as library
 from classifiers import temperature_scaling
-from duet import files, json_validation
+from duet import atomic_files, json_validation
 from pipelines.finetuning import on_features, wise_ft
 from pipelines.methods.registry import METHODS
 from pipelines.runs import class_split
@@ -79,7 +79,7 @@ def choose(
     else:
         found |= _against_tower(train, options, data, row, right, low=low, out=out, devices=devices)
         found["seconds"] += seconds
-    files.write(kept, json.dumps(found))
+    atomic_files.write(kept, json.dumps(found))
     return found
 
 

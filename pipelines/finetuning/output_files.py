@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from duet import files
+from duet import atomic_files
 from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import classification, seen_unseen
@@ -101,13 +101,13 @@ def write(
         _save(made.source, out / DUAL)
     if made.is_saved:
         _save(model, out / MODEL)
-    files.write(out / PAGE, page(document))
+    atomic_files.write(out / PAGE, page(document))
     results.write(out / results.FILE, document)  # last: by it the run is known to be finished
     return document
 
 
 def _save(model: Any, path: Path) -> None:
-    with files.atomic(path) as unfinished:
+    with atomic_files.atomic(path) as unfinished:
         model.save(unfinished)
 
 

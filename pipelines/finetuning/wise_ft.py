@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dual_encoder import weight_interpolation
-from duet import files, json_validation
+from duet import atomic_files, json_validation
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
@@ -131,7 +131,7 @@ def choose_alpha(
         "seconds": course.seconds + time.perf_counter() - begun,
     }
     if course.writes:
-        files.write(kept, json.dumps(chosen))
+        atomic_files.write(kept, json.dumps(chosen))
     return chosen
 
 

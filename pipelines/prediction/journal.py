@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from duet import files, json_validation
+from duet import atomic_files, folder_locks, json_validation
 from pipelines.prediction import answers
 from pipelines.prediction.answers import Answer
 
@@ -49,7 +49,7 @@ class Journal:
         path = self.folder / ABOUT
         if path.is_file():
             _check_same(json_validation.read(path), about, self.folder)
-        files.write(path, json.dumps(about))
+        atomic_files.write(path, json.dumps(about))
         self._read()
 
     def __contains__(self, file: str) -> bool:
@@ -62,7 +62,7 @@ class Journal:
         rows += [{"file": file, "unreadable": reason} for file, reason in unreadable]
         rows = [{**row, "stamp": _stamp(row["file"])} for row in rows]
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        files.append(self.folder / ROWS, text.encode("ascii"))
+        atomic_files.append(self.folder / ROWS, text.encode("ascii"))
         self._take(rows)
 
     def remove(self) -> None:
@@ -123,7 +123,7 @@ def held(out: Path) -> Iterator[None]:
     """Hold the journal of a file for this process; leave no empty folder behind."""
     folder = folder_of(out)
     try:
-        with files.locked(folder):
+        with folder_locks.locked(folder):
             yield
     finally:
         if folder.is_dir():  # an earlier try made it

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from duet import files
+from duet import atomic_files
 from pipelines.prediction import answers, contact_sheet, journal, predictor, sorting
 from pipelines.prediction.answers import Answer
 from pipelines.prediction.images import Found
@@ -129,7 +129,7 @@ def _write(
     out = Path(options.out)
     if bad:
         rows = [("file", "reason"), *bad.items()]
-        files.write(unreadable_file(out), answers.csv_bytes(rows))
+        atomic_files.write(unreadable_file(out), answers.csv_bytes(rows))
     if options.sheet:
         with _bar("drawing the page", min(len(said), contact_sheet.MOST)) as advance:
             page = contact_sheet.page(
@@ -140,9 +140,9 @@ def _write(
                 max_pixels=options.max_pixels,
                 advance=advance,
             )
-        files.write(options.sheet, page)
+        atomic_files.write(options.sheet, page)
     top_k, several = min(options.top_k, len(model.class_names)), model.multi_label
-    files.write(out, answers.table(said, out, top_k=top_k, multi_label=several))
+    atomic_files.write(out, answers.table(said, out, top_k=top_k, multi_label=several))
 
 
 def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, str]) -> list[str]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from duet import files
+from duet import atomic_files
 from pipelines.prediction.answers import Answer
 
 UNSURE = "unsure"  # the folder of images without a class
@@ -51,7 +51,7 @@ def _put(image: Path, folder: Path, *, link: bool) -> None:
             return
         number += 1
         target = folder / f"{image.stem} ({number}){image.suffix}"
-    with files.atomic(target) as unfinished:
+    with atomic_files.atomic(target) as unfinished:
         if link:
             unfinished.symlink_to(image.resolve())
         else:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duet import files
+from duet import disk_errors, folder_locks
 from pipelines.retrieval.options import Options
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def build(options: Options) -> DualEncoder:
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )
     dual_encoder.IndexBuilder(folder, listing, facts)  # complains before anything is made
-    with files.locked(folder):
+    with folder_locks.locked(folder):
         changes = _built(options, dual_encoder.IndexBuilder(folder, listing, facts), model)
         took = time.perf_counter() - started
         what = f"{changes.added:,} new, {changes.dropped:,} dropped"
@@ -60,7 +60,7 @@ def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:
     todo = [(name, listing[name]) for name in builder.missing]
     if todo:  # parts, and the index that is made of them
         room = 2 * 4.0 * len(todo) * facts.embed_dim
-        print(files.room(builder.folder, room, what="embeddings"))
+        print(disk_errors.room(builder.folder, room, what="embeddings"))
     if todo and options.features:
         embedding_jobs.embed_through_cache(todo, job, model, cache=Path(options.features))
     elif options.runner == "beam":

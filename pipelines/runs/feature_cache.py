@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from duet import files
+from duet import disk_errors
 from pipelines.runs import safetensors_files
 from pipelines.runs.image_features import Features, encoded, encoder
 
@@ -132,7 +132,7 @@ class FeatureCache:
 
         if folder is not None:
             width = max(getattr(model, "embed_dim", 0), model.image_tower.output_dim)
-            files.room(folder, 4.0 * len(ids) * width, what=f"features of {split}")
+            disk_errors.room(folder, 4.0 * len(ids) * width, what=f"features of {split}")
         info = self.manifest.split(split)
         which = None if len(ids) == info.count else tuple(ids.tolist())
         words = None if info.labels else getattr(model, "tokenizer", None)  # of captions

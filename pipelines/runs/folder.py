@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from duet import files
+from duet import atomic_files, disk_errors, folder_locks
 from pipelines.runs.option_parsing import read_config, write_config
 
 CONFIG = "config.yaml"
@@ -22,7 +22,7 @@ def check_free(out: str | Path, names: Iterable[str]) -> Path:
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; --out takes a folder")
-    files.sweep(out)
+    atomic_files.sweep(out)
     held = [name for name in (RECORDS, *names) if (out / name).exists()]
     if held:
         raise FileExistsError(f"{out} already holds {held[0]}; give another --out")
@@ -36,11 +36,11 @@ def filled_at_once(out: Path) -> Iterator[Path]:
     If the block fails, or the process is killed, nothing of them is seen under its final name.
 
     Raises:
-        files.InUseError: another process is at work in `out`.
+        folder_locks.InUseError: another process is at work in `out`.
         PermissionError: `out` cannot be made or written.
-        files.CannotWriteError: the disk is full or read-only.
+        disk_errors.CannotWriteError: the disk is full or read-only.
     """
-    with held(out), files.together(out) as staging:
+    with held(out), atomic_files.together(out) as staging:
         yield staging
 
 
@@ -49,12 +49,12 @@ def held(out: Path, *, writes: bool = True) -> Iterator[None]:
     """Hold the folder of a run for this process, if it is the one that writes.
 
     Raises:
-        files.InUseError: another process is at work in it.
+        folder_locks.InUseError: another process is at work in it.
         PermissionError: it cannot be made or written.
     """
     with ExitStack() as stack:
         with _naming(out):
-            stack.enter_context(files.locked(out) if writes else nullcontext())
+            stack.enter_context(folder_locks.locked(out) if writes else nullcontext())
         yield
 
 
@@ -63,7 +63,7 @@ def _naming(out: Path) -> Iterator[None]:
     """A folder that cannot be written is wrong input, unless the disk is to blame."""
     try:
         yield
-    except files.CannotWriteError as error:
+    except disk_errors.CannotWriteError as error:
         if error.errno is None or error.errno in _FAILURES:
             raise
         raise PermissionError(f"{out} cannot be written: {os.strerror(error.errno)}") from None
@@ -73,9 +73,9 @@ def tidy(out: Path) -> None:
     """Takes away what a killed process left in the folder of a run, its lock too.
 
     Raises:
-        files.InUseError: another process is at work in it.
+        folder_locks.InUseError: another process is at work in it.
     """
-    if out.is_dir() and any(files.is_trace(path) for path in out.iterdir()):
+    if out.is_dir() and any(folder_locks.is_trace(path) for path in out.iterdir()):
         with held(out):
             pass
 
@@ -131,7 +131,7 @@ def check_resumable(
                 f"{out} holds a run begun with other options ({'; '.join(changed)}); "
                 "give those again to go on, or another --out"
             )
-    elif out.is_dir() and any(not files.is_trace(path) for path in out.iterdir()):
+    elif out.is_dir() and any(not folder_locks.is_trace(path) for path in out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give another --out")
     return out
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import files, json_validation, keras_private_api
+from duet import atomic_files, disk_errors, json_validation, keras_private_api
 from pipelines.runs import runtime
 
 HALF = ("mixed_bfloat16", "mixed_float16")
@@ -101,8 +101,8 @@ def fastest(name: str, read: Callable[[str], Any]) -> str:
     if key not in kept:
         kept = {**kept, key: _measured(name, read)}
         if path:
-            with contextlib.suppress(files.CannotWriteError):  # measured again next time
-                files.write(path, json.dumps(kept, indent=1))
+            with contextlib.suppress(disk_errors.CannotWriteError):  # measured again next time
+                atomic_files.write(path, json.dumps(kept, indent=1))
     return best_of(kept[key])
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
-from duet import files, json_validation, name_list
+from duet import atomic_files, json_validation, name_list
 from pipelines.runs import command_help, hub_revision, rerun_command
 from pipelines.runs.help_groups import USUAL
 
@@ -96,7 +96,7 @@ def recipe_path(name: str, *, option: str) -> Path:
 
 def write_config(options: Any, path: Path) -> None:
     """The options as YAML: what `--config` takes to run the same again. Never half a file."""
-    files.write(path, yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
+    atomic_files.write(path, yaml.safe_dump(dataclasses.asdict(options), sort_keys=False))
 
 
 def read_config(path: Path) -> dict[str, Any]:

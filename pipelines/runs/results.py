@@ -54,7 +54,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from duet import files, json_validation
+from duet import atomic_files, json_validation
 from pipelines.runs.peak_memory import peak_rss_bytes as peak_rss_bytes
 
 SCHEMA = 2
@@ -155,7 +155,7 @@ def write(path: str | Path, results: dict[str, Any]) -> None:
     missing = [field for field in REQUIRED if field not in results]
     if missing:
         raise ValueError(f"{path}: the results lack {', '.join(missing)}")
-    files.write(path, _text(results))
+    atomic_files.write(path, _text(results))
 
 
 def _text(results: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duet
-from duet import files, json_validation
+from duet import atomic_files, json_validation
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -72,7 +72,7 @@ def keep(out: Path, now: Origin, *, devices: Sequence[str] = ()) -> None:
         DEVICES: ran_on + [each for each in [list(devices)] if each and each not in ran_on[-1:]],
     }
     if document != kept:
-        files.write(out / FILE, json.dumps(document, indent=1) + "\n")
+        atomic_files.write(out / FILE, json.dumps(document, indent=1) + "\n")
         print("".join(f"{line}\n" for line in said(out) if line not in before), end="")
 
 

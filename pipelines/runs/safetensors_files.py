@@ -7,12 +7,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from duet import array_checksums, files, regular_files
+from duet import array_checksums, atomic_files, regular_files
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """In whole or not at all; see `duet.files.atomic`."""
-    with files.atomic(path) as unfinished:
+    """In whole or not at all; see `duet.atomic_files.atomic`."""
+    with atomic_files.atomic(path) as unfinished:
         save_file(dict(arrays), unfinished, metadata=array_checksums.metadata(arrays))
 
 

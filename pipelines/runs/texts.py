@@ -1,4 +1,4 @@
-"""The name that `class_names` had in version 0.1."""
+"""`class_name_options` under the name that it had in version 0.1."""
 
 from pipelines.runs.class_name_options import class_names as class_names
 from pipelines.runs.class_name_options import templates as templates

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from duet import array_checksums, files
+from duet import array_checksums, atomic_files
 
 _STATE = "duet"  # in the metadata, beside the checksum
 
@@ -40,7 +40,7 @@ def save(model: keras.Model, path: Path, state: dict[str, Any], *, writes: bool 
         return False
     if writes:
         try:
-            with files.atomic(path) as unfinished:
+            with atomic_files.atomic(path) as unfinished:
                 text = json.dumps(state)
                 metadata = {_STATE: text, **array_checksums.metadata(arrays, text)}
                 save_file(arrays, unfinished, metadata=metadata)

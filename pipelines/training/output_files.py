@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from duet import files
+from duet import atomic_files
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import rerun_command, results, resume_check
@@ -74,10 +74,12 @@ def write(
         **resume_check.noted(out),
         seed=options.seed,
     )
-    with files.atomic(out / MODEL) as unfinished:  # last: by it the run is known to be finished
+    with atomic_files.atomic(
+        out / MODEL
+    ) as unfinished:  # last: by it the run is known to be finished
         model.save(unfinished)
         results.write(out / results.FILE, document)
-        files.write(out / PAGE, page(document))
+        atomic_files.write(out / PAGE, page(document))
     return document
 
 

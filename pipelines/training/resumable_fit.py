@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from duet import files
+from duet import disk_errors
 from pipelines.runs import strategy as strategies
 from pipelines.training import lost_workers
 from pipelines.training.callbacks import BestWeights
@@ -43,7 +43,7 @@ def fit(
         ValueError: the newest checkpoint is damaged, of another model, or not seen by all workers.
         KeyboardInterrupt: Ctrl-C; the state has been saved.
         RuntimeError: the loss or a weight became NaN or infinite; another worker is gone.
-        files.CannotWriteError: there is no room for the checkpoints.
+        disk_errors.CannotWriteError: there is no room for the checkpoints.
     """
     steps = checkpoint.steps_per_epoch
     done = checkpoint.resume(model, callbacks)
@@ -53,7 +53,9 @@ def fit(
     epoch, inside = divmod(done, steps)
     stretches = [(epoch, epoch + 1, steps - inside)] if inside else []
     stretches += [(epoch + bool(inside), epochs, steps)]
-    said = files.room(checkpoint.directory, checkpoint.bytes_needed(model), what="checkpoints")
+    said = disk_errors.room(
+        checkpoint.directory, checkpoint.bytes_needed(model), what="checkpoints"
+    )
     if not silent:
         print(said)
     with checkpoint.listening(), lost_workers.named(model.distribute_strategy):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duet import files, json_validation
+from duet import atomic_files, json_validation
 
 if TYPE_CHECKING:
     from dual_encoder import Tokenizer
@@ -33,4 +33,4 @@ def read_tokenizer(path: Path) -> "Tokenizer | None":
 def write_tokenizer(tokenizer: "Tokenizer", path: Path) -> None:
     """Keep it; never half a file."""
 
-    files.write(path, json.dumps(tokenizer.get_config()))
+    atomic_files.write(path, json.dumps(tokenizer.get_config()))

@@ -6,7 +6,7 @@
 import contextlib
 from pathlib import Path
 
-from duet import files
+from duet import atomic_files
 
 BRANCH = "main"
 
@@ -41,4 +41,4 @@ def remember(folder: Path, revision: str | None) -> None:
     if revision == folder.name or (reference.is_file() and reference.read_text() == folder.name):
         return
     with contextlib.suppress(OSError):  # a cache that is only read
-        files.write(reference, folder.name)
+        atomic_files.write(reference, folder.name)

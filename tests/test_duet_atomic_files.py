@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import duet
-from duet import files
+from duet import atomic_files, disk_errors
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,15 +23,15 @@ def names(folder):
 
 def test_a_file_is_replaced_at_the_end_of_the_block(tmp_path):
     path = tmp_path / "made" / "a.json"
-    files.write(path, "old")
-    with files.atomic(path) as unfinished:
+    atomic_files.write(path, "old")
+    with atomic_files.atomic(path) as unfinished:
         unfinished.write_text("new")
         assert path.read_text() == "old" and unfinished.suffix == ".json"
     assert path.read_text() == "new" and names(path.parent) == ["a.json"]
 
 
 def test_a_folder_appears_with_all_of_its_files(tmp_path):
-    with files.atomic(tmp_path / "model") as unfinished:
+    with atomic_files.atomic(tmp_path / "model") as unfinished:
         unfinished.mkdir()
         (unfinished / "weights").write_bytes(b"1")
         assert not (tmp_path / "model").exists()
@@ -39,8 +39,8 @@ def test_a_folder_appears_with_all_of_its_files(tmp_path):
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    files.write(tmp_path / "a", b"old")
-    with pytest.raises(KeyError), files.atomic(tmp_path / "a") as unfinished:
+    atomic_files.write(tmp_path / "a", b"old")
+    with pytest.raises(KeyError), atomic_files.atomic(tmp_path / "a") as unfinished:
         unfinished.write_text("half")
         raise KeyError("x")
     assert (tmp_path / "a").read_bytes() == b"old" and names(tmp_path) == ["a"]
@@ -49,7 +49,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_permissions_are_those_of_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
-        with files.atomic(tmp_path / "a") as unfinished:
+        with atomic_files.atomic(tmp_path / "a") as unfinished:
             unfinished.touch(mode=0o600)  # as safetensors does
         assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
     finally:
@@ -57,13 +57,13 @@ def test_permissions_are_those_of_the_umask(tmp_path):
 
 
 def test_what_is_added_to_a_file_is_there_or_the_reason_is_said(tmp_path):
-    files.append(tmp_path / "rows", b"a\n")
-    files.append(tmp_path / "rows", b"b\n")
+    atomic_files.append(tmp_path / "rows", b"a\n")
+    atomic_files.append(tmp_path / "rows", b"b\n")
     assert (tmp_path / "rows").read_bytes() == b"a\nb\n"
     with pytest.raises(
-        files.CannotWriteError, match=r"/dev/full: cannot be written: no space left"
+        disk_errors.CannotWriteError, match=r"/dev/full: cannot be written: no space left"
     ):
-        files.append("/dev/full", b"a\n")
+        atomic_files.append("/dev/full", b"a\n")
 
 
 @pytest.mark.parametrize(
@@ -77,67 +77,66 @@ def test_what_is_added_to_a_file_is_there_or_the_reason_is_said(tmp_path):
 )
 def test_a_disk_that_refuses_is_one_line_with_file_reason_and_room(tmp_path, error, reason):
     said = rf"a: cannot be written: {reason}( \(it takes more than 0.0 MB; [\d,.]+ MB are free\))?$"
-    with pytest.raises(files.CannotWriteError, match=said), files.atomic(tmp_path / "a"):
+    with (
+        pytest.raises(disk_errors.CannotWriteError, match=said),
+        atomic_files.atomic(tmp_path / "a"),
+    ):
         raise error
     assert names(tmp_path) == []
 
 
 def test_a_refusal_comes_whole_from_another_process():
-    error = pickle.loads(pickle.dumps(files.CannotWriteError("full", errno.ENOSPC)))
-    assert (type(error), str(error), error.errno) == (files.CannotWriteError, "full", errno.ENOSPC)
+    error = pickle.loads(pickle.dumps(disk_errors.CannotWriteError("full", errno.ENOSPC)))
+    assert (type(error), str(error), error.errno) == (
+        disk_errors.CannotWriteError,
+        "full",
+        errno.ENOSPC,
+    )
 
 
 def test_room_is_said_before_a_long_run_or_the_lack_of_it(tmp_path):
-    said = files.room(tmp_path / "a" / "run", 2.5e6, what="two checkpoints")
+    said = disk_errors.room(tmp_path / "a" / "run", 2.5e6, what="two checkpoints")
     assert re.fullmatch(r"two checkpoints: at most 2\.5 MB in .*/a/run, where [\d,]+ MB .*", said)
-    with pytest.raises(files.CannotWriteError, match=r"no space left for .*1,000,000,000 MB in"):
-        files.room(tmp_path, 1e15, what="all of it")
+    with pytest.raises(
+        disk_errors.CannotWriteError, match=r"no space left for .*1,000,000,000 MB in"
+    ):
+        disk_errors.room(tmp_path, 1e15, what="all of it")
     assert names(tmp_path) == []
 
 
 def killed(program, *arguments):
     """Run a program that kills itself in the middle of a write."""
-    text = f"import os, sys\nfrom pathlib import Path\nfrom duet import files\n{program}"
+    text = f"import os, sys\nfrom pathlib import Path\nfrom duet import atomic_files\n{program}"
     done = subprocess.run([sys.executable, "-c", text, *map(str, arguments)], cwd=ROOT)
     assert done.returncode == -9
 
 
 def test_what_a_killed_process_left_goes_at_the_next_write_of_that_file(tmp_path):
-    program = (
-        "with files.atomic(sys.argv[1]) as p:\n    p.write_text('half'); os.kill(os.getpid(), 9)"
-    )
+    program = """
+with atomic_files.atomic(sys.argv[1]) as unfinished:
+    unfinished.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
     killed(program, tmp_path / "a")
     assert len(names(tmp_path)) == 1 and names(tmp_path)[0].startswith(".unfinished.")
-    files.write(tmp_path / "a", "whole")
+    atomic_files.write(tmp_path / "a", "whole")
     assert names(tmp_path) == ["a"]
 
 
 def test_an_unfinished_file_of_a_running_process_stays(tmp_path):
-    with files.atomic(tmp_path / "a") as unfinished:
+    with atomic_files.atomic(tmp_path / "a") as unfinished:
         unfinished.touch()
-        files.sweep(tmp_path)
-        assert unfinished.exists() and not files.is_leftover(unfinished)
+        atomic_files.sweep(tmp_path)
+        assert unfinished.exists() and not atomic_files.is_leftover(unfinished)
 
 
 def test_an_unfinished_file_of_an_earlier_process_with_the_same_number_goes(tmp_path):
     """As in a container, where the number of the process is the same every time."""
     for name in (f"{os.getpid()}-1.a", f"{os.getpid()}-1.staging"):
         (tmp_path / f".unfinished.{name}").mkdir()
-    with files.together(tmp_path) as staging:
+    with atomic_files.together(tmp_path) as staging:
         (staging / "b").touch()
     assert names(tmp_path) == ["b"]
-
-
-def test_a_lock_is_one_process_and_dies_with_it(tmp_path):
-    out = tmp_path / "run"
-    program = "with files.locked(sys.argv[1]):\n    os.kill(os.getpid(), 9)"
-    killed(program, out)
-    (out / ".unfinished.1999999999.x").touch()
-    with files.locked(out):
-        assert not list(out.glob(".unfinished*"))
-        with pytest.raises(files.InUseError, match="is in use by another process"):
-            files.locked(out).__enter__()
-    assert names(out) == []
 
 
 def test_one_name_gives_all_packages():
@@ -150,7 +149,7 @@ def test_one_name_gives_all_packages():
 
 
 def test_files_appear_together(tmp_path):
-    with files.together(tmp_path / "out") as staging:
+    with atomic_files.together(tmp_path / "out") as staging:
         (staging / "a").touch()
         (staging / "b").mkdir()
         assert not (tmp_path / "out" / "a").exists()
@@ -165,10 +164,10 @@ def test_what_a_killed_process_had_moved_is_taken_back(tmp_path):
         "    if Path(b).name == 'b': os.kill(os.getpid(), 9)\n"
         "    move(a, b)\n"
         "os.replace = replace\n"
-        "with files.together(sys.argv[1]) as p:\n"
+        "with atomic_files.together(sys.argv[1]) as p:\n"
         "    (p / 'a').touch(), (p / 'b').touch()"
     )
     killed(program, tmp_path)
     assert {"a", "mine"} < set(names(tmp_path))  # and what is not moved yet
-    files.sweep(tmp_path)
+    atomic_files.sweep(tmp_path)
     assert names(tmp_path) == ["mine"]
