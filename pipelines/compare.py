@@ -54,6 +54,7 @@ def run(options: Options) -> int:
     begun = resume_check.of(manifest, options.model)
     resume_check.check(out, begun)
     if options.dry_run:
+        comparison_plan.divided(options, manifest, held_out=away, out=out)
         return _dry_run(options, manifest)
     runtime.check_backend()  # whose complaint in a worker nobody would hear
     verify_splits(options.data, manifest, "train", options.test)

@@ -119,3 +119,13 @@ def test_what_the_mean_over_classes_hides_is_said(compared):
     said = " ".join(valid_results(compared)["remarks"])
     assert "Fewer than 10 test images of " in said and "partly luck" in said
     assert "images to choose by" in said and "class-weight" not in said
+
+
+def test_a_dry_run_refuses_what_a_run_would(home, tmp_path, capsys):
+    source = ShapesMultiSource(counts={"train": 3, "test": 4})
+    tfrecords.write(source, tmp_path / "few", workers=1, progress=False)
+    where = ["--data", str(tmp_path / "few"), "--model", str(home / "clip.keras")]
+    for more in ([], ["--dry-run"]):
+        assert main(["compare", *where, "--out", str(tmp_path / "out"), *more]) == 2
+        assert "has no images to train on in shapes-multi" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()

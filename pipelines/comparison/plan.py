@@ -84,8 +84,7 @@ def plan(
         left_out = {**left_out, STOCK: "no method is left whose seeds it could average"}
     chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
     options = replace(options, methods=chosen)
-    divisions = folds.of(options, manifest, out)
-    images = min(_to_train_on(fold, manifest, held_out) for fold in divisions)
+    divisions, images = divided(options, manifest, held_out=held_out, out=out)
     planned: list[Job] = []
     folders: dict[str, list[tuple[Path, ...]]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -113,6 +112,18 @@ def plan(
     texts = tuple(manifest.spoken_names), tuple(templates)
     judged_by = judge(options, manifest)
     return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts, judged_by)
+
+
+def divided(
+    options: Options, manifest: Manifest, *, held_out: tuple[int, ...], out: Path
+) -> tuple[list[Fold], int]:
+    """The divisions, of settled options, and how many images the smallest has to train on.
+
+    Raises:
+        ValueError: no method could be trained in one of them, or measured.
+    """
+    divisions = folds.of(options, manifest, out)
+    return divisions, min(_to_train_on(fold, manifest, held_out) for fold in divisions)
 
 
 def _of_fold(job: Job, fold: Fold) -> Job:
