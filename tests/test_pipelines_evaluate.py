@@ -20,7 +20,9 @@ from dual_encoder import (
     ZeroShotClassifier,
 )
 from pipelines.__main__ import main
+from pipelines.evaluation import zero_shot
 from pipelines.evaluation.zero_shot import FILES
+from pipelines.metrics import multilabel
 from pipelines.metrics.multilabel import average_precision, sigmoid
 from pipelines.runs import models
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
@@ -247,6 +249,30 @@ def test_several_labels_per_image_are_measured_by_names(home, tmp_path):
     again = json.loads((tmp_path / "cached" / "results.json").read_text())
     assert again["metrics"] == pytest.approx(found["metrics"], abs=1e-6)
     assert "told by their names alone" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_thresholds_by_names_are_chosen_on_some_of_train_without_validation(
+    home, tmp_path, monkeypatch, cached
+):
+    """Nothing is trained on it."""
+    source = ShapesMultiSource(counts={"train": 50, "test": 20})
+    tfrecords.write(source, tmp_path / "records", workers=1, progress=False)
+    monkeypatch.setattr(zero_shot, "ENOUGH", 20)
+    asked, choose = [], multilabel.choose_thresholds
+    monkeypatch.setattr(
+        multilabel, "choose_thresholds", lambda *given: asked.append(given) or choose(*given)
+    )
+    more = ["--features", str(tmp_path / "features")] if cached else []
+    where = ["--data", str(tmp_path / "records"), "--model", str(home / "model.keras")]
+    given = ["--batch-size", "8", "--out", str(tmp_path / "out"), *more]
+    assert main(["evaluate", *where, *given]) == 0
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["thresholds_from"] == "train" and found["images"] == 20
+    ((labels, probabilities),) = asked
+    expected = tfrecords.labels(tmp_path / "records", "train")[1][:20]
+    np.testing.assert_array_equal(labels, expected)
+    assert probabilities.shape == labels.shape
 
 
 def test_a_run_can_be_held_against_published_figures(run, capsys):

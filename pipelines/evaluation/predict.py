@@ -10,19 +10,30 @@ if TYPE_CHECKING:
 
 
 def predict(
-    classifier: "ZeroShotClassifier", options: Any, count: int
+    classifier: "ZeroShotClassifier", options: Any, count: int, *, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Returns labels int [n], logits float32 [n, c] of the split's images, and images/s."""
+    """Predict the images of a split.
+
+    Args:
+        classifier: gives logits, and has the `preprocessing` of its images.
+        options: of `evaluate`: the records, the split and the batch size.
+        count: images of the split.
+        most: predict the first of them alone.
+
+    Returns:
+        Labels int [n], logits float32 [n, c], and images/s.
+    """
     from tqdm import tqdm
 
     import tfrecords
 
+    size = min(options.batch_size, count)
     batches = tfrecords.load(
-        options.data,
-        options.split,
-        batch_size=min(options.batch_size, count),
-        **classifier.preprocessing,
+        options.data, options.split, batch_size=size, **classifier.preprocessing
     )
+    if most is not None and most < count:
+        count = most
+        batches = batches.take(-(-count // size))
     labels, logits, start = [], [], time.perf_counter()
     with (
         tfrecords.naming_damage(options.data),
@@ -34,4 +45,4 @@ def predict(
             labels.append(np.asarray(y)[real])
             bar.update(int(real.sum()))
     rate = count / (time.perf_counter() - start)
-    return np.concatenate(labels), np.concatenate(logits), rate
+    return np.concatenate(labels)[:count], np.concatenate(logits)[:count], rate

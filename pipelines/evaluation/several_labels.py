@@ -1,6 +1,6 @@
 """Measures images with several labels, a class by itself, and writes the files of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-CHOSEN_ON = "validation"  # split for choosing thresholds of a model whose run chose none
+CHOSEN_ON = ("validation",)  # the split for choosing thresholds of a model whose run chose none
 
 HALF = 0.5  # threshold of every class otherwise
 
@@ -31,6 +31,7 @@ def measure(
     found: Found,
     read: Callable[[str], Found],
     own: Mapping[str, float],
+    chosen_on: Sequence[str] = CHOSEN_ON,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The probabilities, and the part of the results that is computed from them.
 
@@ -41,20 +42,23 @@ def measure(
         found: labels and probabilities, [n, c], of the split that is measured.
         read: gives these of another split.
         own: class name -> threshold from which on a class is said; empty where they are yet to be
-            chosen, on split validation, if there is another one of that name.
+            chosen.
+        chosen_on: splits to choose them on, of which the first is taken that is there and is not
+            the one that is measured.
     """
     labels, probabilities = found
-    thresholds, chosen_on = np.full(len(class_names), HALF), f"no split: {HALF:g} for every class"
+    there = [each for each in chosen_on if each in manifest.splits and each != options.split]
+    thresholds, said = np.full(len(class_names), HALF), f"no split: {HALF:g} for every class"
     if own:
-        thresholds, chosen_on = np.array([own[name] for name in class_names]), "the model's run"
-    elif CHOSEN_ON in manifest.splits and options.split != CHOSEN_ON:
-        thresholds, chosen_on = multilabel.choose_thresholds(*read(CHOSEN_ON)), CHOSEN_ON
+        thresholds, said = np.array([own[name] for name in class_names]), "the model's run"
+    elif there:
+        thresholds, said = multilabel.choose_thresholds(*read(there[0])), there[0]
     return probabilities, evaluation_measure.measure_multi_label(
         labels,
         probabilities,
         class_names,
         thresholds=thresholds,
-        thresholds_from=chosen_on,
+        thresholds_from=said,
         resamples=options.bootstrap,
         seed=options.seed,
     )

@@ -30,6 +30,11 @@ FILES = (
 )
 
 
+CHOSEN_ON = ("validation", "train")  # splits for choosing thresholds; nothing is trained on them
+
+ENOUGH = 2_000  # images to choose them by
+
+
 def evaluate(
     options: "Options",
     manifest: "Manifest",
@@ -62,11 +67,11 @@ def evaluate(
             model, names, templates, progress=True
         )
 
-    def read(split: str) -> tuple["np.ndarray", "np.ndarray", float]:
+    def read(split: str, most: int | None = None) -> tuple["np.ndarray", "np.ndarray", float]:
         at = replace(options, split=split)
         if options.features and hasattr(classifier, "class_matrix"):
-            return _from_cache(classifier, at, manifest)
-        return predict(classifier, at, manifest.split(split).count)
+            return _from_cache(classifier, at, manifest, most)
+        return predict(classifier, at, manifest.split(split).count, most=most)
 
     with folder.filled_at_once(out) as staging:
         labels, logits, rate = read(options.split)
@@ -104,7 +109,7 @@ def _measured(
     manifest: "Manifest",
     names: list[str],
     found: several_labels.Found,
-    read: Callable[[str], tuple["np.ndarray", "np.ndarray", float]],
+    read: Callable[[str, int], tuple["np.ndarray", "np.ndarray", float]],
 ) -> tuple["np.ndarray", dict[str, Any]]:
     """The probabilities, and the figures; several labels an image are judged a class by itself."""
     labels, logits = found
@@ -115,12 +120,14 @@ def _measured(
         )
 
     def other(split: str) -> several_labels.Found:
-        labels, logits, _ = read(split)
+        labels, logits, _ = read(split, ENOUGH)
         return labels, several_labels.by_names(logits)
 
     probabilities = several_labels.by_names(logits)
     found = labels, probabilities
-    return several_labels.measure(options, manifest, names, found=found, read=other, own={})
+    return several_labels.measure(
+        options, manifest, names, found=found, read=other, own={}, chosen_on=CHOSEN_ON
+    )
 
 
 def _of_prompts(options: "Options", model: "DualEncoder", names: list[str]) -> tuple[Any, int]:
@@ -137,9 +144,12 @@ def _of_prompts(options: "Options", model: "DualEncoder", names: list[str]) -> t
 
 
 def _from_cache(
-    classifier: Any, options: "Options", manifest: "Manifest"
+    classifier: Any, options: "Options", manifest: "Manifest", most: int | None
 ) -> tuple["np.ndarray", "np.ndarray", float]:
-    """Does the same as `predict` with the feature cache, encoding only missing images."""
+    """Does the same as `predict` with the feature cache, encoding only missing images.
+
+    most: of the first images alone, which are any, as records are shuffled.
+    """
     import keras
 
     from duet import unit_rows
@@ -148,7 +158,8 @@ def _from_cache(
     cache = FeatureCache(
         Path(str(options.features)), options.data, manifest, batch_size=options.batch_size
     )
-    found = cache.read(classifier, options.split)
+    ids = None if most is None else cache.labels(options.split)[0][:most]
+    found = cache.read(classifier, options.split, ids)
     matrix = keras.ops.convert_to_numpy(classifier.class_matrix)
     rate = len(found.labels) / max(found.seconds, 1e-9)
     return found.labels, unit_rows.unit(found.values) @ matrix, rate
