@@ -206,6 +206,8 @@ def frames(kind):
 
 
 JPEG = encode(Image.fromarray(COLOUR), "JPEG")
+NOISE = np.random.default_rng(0).integers(256, size=(200, 300, 3), dtype=np.uint8)
+LARGE = encode(Image.fromarray(NOISE), "JPEG")
 PNG = encode(Image.fromarray(COLOUR), "PNG")
 FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
 
@@ -217,6 +219,7 @@ FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
         (b"<html>not found</html>", "not an image of a kind read here"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image of a kind read here"),
         (JPEG[: len(JPEG) // 2], "truncated"),
+        (LARGE[:20_000] + bytes(20_000), "truncated: the rest of the file is zeros"),
         (PNG[: len(PNG) // 2], "truncated|damaged"),
         (FLIPPED_PNG, "damaged"),
         (JPEG[:20], "truncated|damaged|not an image"),

@@ -127,3 +127,28 @@ def test_images_beside_masks_or_boxes_are_no_classes(tmp_path, folders):
 def test_classes_may_be_called_like_parts_of_a_set(tmp_path):
     put(tmp_path, "images", "masks", "gloves")
     assert read(tmp_path).class_names == ("gloves", "images", "masks")
+
+
+def test_a_class_of_two_splits_is_not_two_classes(tmp_path):
+    put(tmp_path, "cats_train", "cats_test", "dogs_train", "dogs_test")
+    with pytest.raises(ValueError, match="cats_test and cats_train are one class in two splits"):
+        read(tmp_path)
+
+
+def test_masks_among_the_images_of_a_class_are_said(tmp_path):
+    put(tmp_path, "benign", "malignant")
+    for name in ("0_mask.png", "1_mask_1.png", "iron_mask.png"):
+        (tmp_path / "benign" / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    (note,) = read(tmp_path).notes
+    assert note.startswith(
+        "images called like masks of others: 2 (benign/0_mask.png, benign/1_mask_1.png)"
+    )
+
+
+def test_one_file_in_two_classes_or_splits_is_said(tmp_path):
+    put(tmp_path, "train/cat", "train/dog", "test/cat", "test/dog")
+    (tmp_path / "train/dog/cat.jpg").symlink_to("../cat/0.jpg")
+    (tmp_path / "test/cat/again.jpg").hardlink_to(tmp_path / "train/cat/1.jpg")
+    (note,) = read(tmp_path).notes
+    assert note.startswith("one file by links: 2 pairs of images (")
+    assert note.endswith("1 with different labels, 1 in different splits")

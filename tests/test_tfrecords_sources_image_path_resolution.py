@@ -27,6 +27,9 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.jpg") for form in ("N
         ("caf\udce9.jpg", "caf\\xe9.jpg", "caf\udce9.jpg"),
         ("a\\1.jpg", "a\\1.jpg", "a\\1.jpg"),  # a name may have it
         ("a/1.jpg", "2.jpg", "2.jpg"),
+        ("a/1 b.jpg", "a/1%20b.jpg", "a/1 b.jpg"),
+        ("a/1%20b.jpg", "a/1%20b.jpg", "a/1%20b.jpg"),
+        ("a/1.jpg", "https://x.org/1.jpg", "https://x.org/1.jpg"),  # as written, for the message
         ("a/1.jpg", "a/../a/1.jpg", "a/../a/1.jpg"),  # `a` may be a link
     ],
 )

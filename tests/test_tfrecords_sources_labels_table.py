@@ -87,6 +87,8 @@ def test_class_columns_as_pandas_writes_them_and_columns_that_are_not_read(table
     for split in source.splits:
         found |= listing(source, split)
     assert (found["a.jpg"], found["d.jpg"], found["l.jpg"]) == ((0,), (0, 1), (1,))
+    rows = rows.replace("True", "TRUE").replace("False", "FALSE")  # as Excel writes them
+    assert sources.labels(table(f"file,cat,dog\n{rows}"), seed=0).files == source.files
     rows = "".join(f"{name}.jpg,{name > 'c'},9\n" for name in "abcdefghijkl")
     source = sources.labels(table(f"file,label,fold\n{rows}"), seed=0)
     assert source.notes == ("columns not read: fold",)
@@ -209,3 +211,28 @@ def test_labels_that_may_be_several_are_said(table, sign):
     lines = [f'{letter},"{said[i % 4]}"' for i, letter in enumerate("abcdefghijkl")]
     source = sources.labels(table("\n".join(["file,label", *lines])), seed=0)
     assert source.notes == (f"labels made of others: rust{sign}scab; several are divided by |",)
+
+
+def test_labels_that_may_be_several_are_said_where_none_is_alone(table):
+    said = ("rust;scab", "scab;rot", "rust;rot")
+    lines = [f"{letter},{said[i % 3]}" for i, letter in enumerate("abcdefghijkl")]
+    (note,) = sources.labels(table("\n".join(["file,label", *lines])), seed=0).notes
+    assert note.startswith("labels made of others: rust;rot, rust;scab, scab;rot; several")
+    breeds = ("golden retriever", "black retriever", "black dog")  # words are no labels
+    lines = [f"{letter},{breeds[i % 3]}" for i, letter in enumerate("abcdefghijkl")]
+    assert not sources.labels(table("\n".join(["file,label", *lines])), seed=0).notes
+
+
+def test_an_image_in_two_rows_is_refused_and_links_to_it_are_said(table, tmp_path):
+    lines = [f"{letter}.jpg,{'xy'[i % 2]}" for i, letter in enumerate("abcdefghijkl")]
+    twice = table("\n".join(["file,label", *lines, f"{tmp_path}/a.jpg,y"]))
+    with pytest.raises(ValueError, match=r"has images in two rows: a\.jpg"):
+        sources.labels(twice, seed=0)
+    (tmp_path / "link.jpg").symlink_to("a.jpg")
+    (tmp_path / "copy.jpg").hardlink_to(tmp_path / "c.jpg")
+    source = sources.labels(
+        table("\n".join(["file,label", *lines, "link.jpg,y", "copy.jpg,x"])), seed=0
+    )
+    (note,) = source.notes
+    assert note.startswith("one file by links: 2 pairs of images (")
+    assert note.endswith("1 with different labels")

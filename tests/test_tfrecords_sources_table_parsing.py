@@ -123,7 +123,9 @@ def test_flickr8k_as_its_archive_has_it(folder):
         listing.write_text("".join(f"{i}.jpg\n" for i in names))
     source = sources.captions(path, seed=0)
     assert source.splits == {"train": 3, "validation": 1, "test": 2}
-    assert source.notes[-1] == "passed over: 6 images that are in none of Flickr8k's splits"
+    assert source.notes[-1] == (
+        "images left out, without a caption or a split: 6 (10.jpg, 11.jpg, 6.jpg, ...)"
+    )
 
 
 @pytest.mark.parametrize("ending", ["json", "jsonl"])

@@ -185,3 +185,53 @@ def test_a_caption_that_is_not_a_number_is_none(tmp_path):
     shard(tmp_path / "nan.tar", members)
     source = webdataset(f"{tmp_path}/nan.tar", seed=0)
     assert source.notes == ("passed over: 1 examples without a caption",)
+
+
+def test_links_in_a_shard_are_the_files_that_they_lead_to(tmp_path):
+    members = [(f"./d/{i}.{end}", jpeg(i) if end == "jpg" else b"a") for i in range(9) for end in
+               ("jpg", "txt")]  # fmt: skip
+    shard(tmp_path / "s.tar", members)
+    with tarfile.open(tmp_path / "s.tar", "a") as tar:
+        for name, kind, target in (
+            ("./d/9.jpg", tarfile.LNKTYPE, "./d/0.jpg"),
+            ("./d/9.txt", tarfile.SYMTYPE, "0.txt"),
+            ("./d/10.jpg", tarfile.SYMTYPE, "9.jpg"),
+            ("./d/10.txt", tarfile.SYMTYPE, "../d/0.txt"),
+            ("./d/11.jpg", tarfile.SYMTYPE, "/elsewhere/1.jpg"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            tar.addfile(info)
+    source = webdataset(str(tmp_path / "s.tar"), seed=0)
+    found = listing(source)
+    for name in ("s.tar/./d/9.jpg", "s.tar/./d/10.jpg"):
+        assert (found[name].load(), found[name].captions) == (jpeg(0), ("a",))
+    assert len(found) == 11
+    assert source.notes == ("passed over: 1 links to no file of their shard",)
+
+
+def test_folders_in_shards_may_be_splits(tmp_path):
+    names = [f"{split}/{i}" for split in ("train", "val") for i in range(4)]
+    members = [(f"{name}.jpg", jpeg(0)) for name in names]
+    members += [(f"{name}.cls", name[-1:].encode()) for name in names]
+    shard(tmp_path / "s.tar", members)
+    assert webdataset(str(tmp_path / "s.tar"), seed=0).splits == {"train": 4, "validation": 4}
+
+
+def test_what_lies_beside_or_behind_shards_is_not_lost_silently(shards):
+    (shards / "0003.tar.gz").write_bytes(b"")
+    (note,) = webdataset(str(shards), seed=0).notes
+    assert note == "passed over: 1 files that are no plain tar files (0003.tar.gz)"
+    second = (shards / "0001.tar").read_bytes()
+    with open(shards / "0000.tar", "ab") as file:
+        file.write(second)
+    with pytest.raises(ValueError, match=r"0000\.tar: expected one tar file; more follows its end"):
+        webdataset(str(shards), seed=0)
+
+
+def test_labels_that_may_be_several_are_said(tmp_path):
+    said = ("1", "1,3", "3")
+    members = [(f"{i}.{end}", jpeg(0) if end == "jpg" else said[i % 3].encode())
+               for i in range(12) for end in ("jpg", "cls")]  # fmt: skip
+    shard(tmp_path / "s.tar", members)
+    assert webdataset(str(tmp_path / "s.tar"), seed=0).notes == ("labels made of others: 1,3",)

@@ -58,6 +58,21 @@ def said_twice(names: Sequence[str]) -> list[str]:
     return [f"several classes are called {name}: --allow-equal-names" for name in twice]
 
 
+def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
+    """Returns a note if labels seem to be several each, divided by another sign than `between`.
+
+    Their parts are labels themselves, or, where a comma or a semicolon divides them, parts of two.
+    """
+    known, made = set(names), []
+    for sign in ",; ":
+        parts_of = {name: [part.strip() for part in name.split(sign)] for name in names}
+        often = Counter(part for parts in parts_of.values() for part in set(parts))
+        shared = known | {part for part, n in often.items() if n > 1 and sign != " "}
+        made += [n for n, parts in parts_of.items() if len(parts) > 1 and shared.issuperset(parts)]
+    several = f"; several are divided by {between}" if between else ""
+    return [f"labels made of others: {', '.join(made[:3])}{several}"] if made else []
+
+
 def by_number(names: Sequence[str]) -> list[str]:
     """Sorts names; by their first number (2 before 10) if nothing differs before it, and in
     nothing else (`fold 2`) or no number is there twice (`2.dog`)."""

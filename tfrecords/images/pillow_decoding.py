@@ -23,6 +23,8 @@ _TWELVE_BITS = 4095
 _PNG_ORDER = re.compile(rb"IHDR( _)*( PLTE)?( _)*( IDAT)+( _)* IEND")
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
+_ZEROS = bytes(64)
+
 _RGB = 2  # colour type of a PNG
 
 # Tags of TIFF (Adobe, TIFF 6.0): NewSubfileType, BitsPerSample, PhotometricInterpretation,
@@ -70,7 +72,17 @@ def opened(
     if least and not any(side % 8 for side in size):  # others would get half a pixel more
         image.draft(None, (least, least))  # only JPEGs can be
     image.load()
+    if image.format in ("JPEG", "MPO") and _is_zero_filled(data):
+        raise UnreadableError("truncated: the rest of the file is zeros")
     return image, size
+
+
+def _is_zero_filled(jpeg: bytes) -> bool:
+    """Returns whether zeros are in place of a JPEG's end, as in a file that did not arrive whole.
+
+    They decode to grey.
+    """
+    return jpeg.endswith(_ZEROS) and jpeg.rfind(b"\xff\xd9") < jpeg.rfind(b"\xff\xda")
 
 
 def header(data: bytes, *, max_pixels: int | None) -> Image.Image:

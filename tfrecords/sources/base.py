@@ -272,8 +272,9 @@ def is_file(path: Path) -> bool:
 
 
 def few(names: Sequence[str]) -> str:
-    """Returns the first names of a list, for an error message."""
-    shown = [name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in names[:_SHOWN]]
+    """Returns the first names of a list, for a message; those that are not UTF-8 escaped."""
+    first = [escaped(name) for name in names[:_SHOWN]]
+    shown = [name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in first]
     return ", ".join(shown) + (", ..." if len(names) > _SHOWN else "")
 
 

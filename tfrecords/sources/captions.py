@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from tfrecords.sources.base import (
     require_files,
     split_name,
 )
-from tfrecords.sources.image_path_resolution import on_disk
+from tfrecords.sources.image_path_resolution import on_disk, unnamed
+from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Row, Table, in_rows, texts
 from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
 from tfrecords.text_files import parse_json, read_lines, read_text
@@ -84,21 +86,40 @@ def captions(
         prefix = f"{file.parent.name}/" if split and images is None else ""
         listed = _by_split(file, columns, split=split, notes=notes)
         for found, group in read(file, listed, prefix=prefix).items():
+            _refuse_again(path, files, found, group)
             if found in files:
                 raise ValueError(
                     f"{path}: several files hold split {found}, {file.name} among them"
                 )
             files[found] = group
     order = [*SPLITS, *files]
+    files = {split: files[split] for split in dict.fromkeys(order) if split in files}
+    names = [file.name for group in files.values() for file in group]
+    notes += [
+        *unnamed(root, names, what="left out, without a caption or a split"),
+        *linked(root, files),
+    ]
     return FileSource(
         name=name or path.resolve().stem,
         kind="captions",
         root=root,
         seed=seed,
-        files={split: files[split] for split in dict.fromkeys(order) if split in files},
+        files=files,
         metric="recall",
         notes=tuple(notes),
     )
+
+
+def _refuse_again(
+    path: Path, files: Mapping[str, list[File]], split: str, group: Iterable[File]
+) -> None:
+    """Raises ValueError for an image of a split that a file before has in another."""
+    known = {file.name: before for before, group in files.items() for file in group}
+    for file in group:
+        if known.get(file.name, split) != split:
+            raise ValueError(
+                f"{path}: {file.name} is in two splits: {known[file.name]} and {split}"
+            )
 
 
 def _caption_files(path: Path) -> list[tuple[Path, str]]:
@@ -136,7 +157,7 @@ def _by_split(
     else:
         by_split = _of_table(read_table(path), columns, notes)
         _without_ghosts(by_split, notes)
-        by_split = _flickr8k_splits(path, by_split, notes)
+        by_split = _flickr8k_splits(path, by_split)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
     if path.name in imagefolder.NAMES and "" in by_split:
@@ -220,9 +241,7 @@ def _without_ghosts(by_split: dict[str, Captions], notes: list[str]) -> None:
             notes.append(f"passed over: captions of {name}, which is no image's name")
 
 
-def _flickr8k_splits(
-    path: Path, by_split: dict[str, Captions], notes: list[str]
-) -> dict[str, Captions]:
+def _flickr8k_splits(path: Path, by_split: dict[str, Captions]) -> dict[str, Captions]:
     """Applies the splits of `Flickr_8k.{train,dev,test}Images.txt`, if beside the captions."""
     lists = {
         split: path.parent / f"Flickr_8k.{word}Images.txt"
@@ -237,9 +256,6 @@ def _flickr8k_splits(
         if missing:
             raise ValueError(f"{listing}: images without captions in {path}: {few(missing)}")
         found[split] = {name: group[name] for name in names}
-    left = len(group) - sum(map(len, found.values()))
-    if left:
-        notes.append(f"passed over: {left:,} images that are in none of Flickr8k's splits")
     return found
 
 

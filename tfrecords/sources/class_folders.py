@@ -16,6 +16,8 @@ from tfrecords.sources.base import (
     prompt_names,
 )
 from tfrecords.sources.folder_layout import Tree, layout
+from tfrecords.sources.linked_files import linked
+from tfrecords.sources.mask_files import masks
 from tfrecords.sources.walk import said, walk
 
 # Folders of images, and of what is drawn or written about each of them, as sets for detection and
@@ -84,15 +86,22 @@ def class_folder(
     files = {
         split: _images(root, tree, classes, labels=labels) for split, classes in splits.items()
     }
+    by_split = divided(files, seed=seed, test_share=test_share, where=root)
     return FileSource(
         name=name or escaped(root.resolve().name),
         kind="folder",
         root=root,
         seed=seed,
-        files=divided(files, seed=seed, test_share=test_share, where=root),
+        files=by_split,
         class_names=class_names,
         templates=templates,
-        notes=(*tree_layout.notes, *_order(labels), *said(walked.passed)),
+        notes=(
+            *tree_layout.notes,
+            *_order(labels),
+            *masks(walked.files),
+            *linked(root, by_split),
+            *said(walked.passed),
+        ),
     )
 
 

@@ -89,6 +89,7 @@ def layout(root: Path, tree: Tree, *, flatten: bool) -> Layout:
             f"folders; expected SPLIT/CLASS/IMAGE, or a table of the images' labels (--labels)"
         )
     else:
+        _refuse_split_classes(root, [f for f in with_images if tree.images.get(f)])
         result = _splits_inside(tree, tops) or Layout({"": {_base(f): f for f in tops}})
     strays = tree.images.get("", [])
     if strays:
@@ -118,6 +119,21 @@ def _named_alike(folders: list[str]) -> dict[str, str]:
     splits = {folder: SPLIT_NAMES[word] for folder, (word, _) in found.items() if word}
     alike = len({others for _, others in found.values()}) == 1
     return splits if alike and 1 < len(folders) == len(set(splits.values())) else {}
+
+
+def _refuse_split_classes(root: Path, folders: list[str]) -> None:
+    """Raises ValueError for `cats_train` and `cats_test`: one class in two splits, not two."""
+    first: dict[tuple[str, ...], tuple[str, str]] = {}
+    for folder in folders:
+        word, others = split_among(_base(folder))
+        if not word or not others:
+            continue
+        other, of = first.setdefault(others, (SPLIT_NAMES[word], folder))
+        if other != SPLIT_NAMES[word]:
+            raise ValueError(
+                f"{root}: {of} and {folder} are one class in two splits; expected "
+                f"SPLIT/CLASS/IMAGE or CLASS/SPLIT/IMAGE"
+            )
 
 
 def _bare(word: str) -> str:

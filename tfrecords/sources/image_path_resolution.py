@@ -6,10 +6,11 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.non_utf8_names import unescaped
-from tfrecords.sources.base import is_file
+from tfrecords.sources.base import few, is_file
 
 # Endings that some tables omit.
 _ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jfif")
@@ -19,25 +20,31 @@ def on_disk(root: Path, name: str) -> str:
     """Returns the name of the file under `root` that is meant; unchanged if there is none.
 
     That is the name itself, or with `/` for the `\\` of Windows, with accents composed or, as macOS
-    stores them, decomposed, with the byte that an escape like `\\xe9` stands for, with the other
-    case of its extension, or with one that it lacks. Of `./a.jpg` and `a//b.jpg` the plain form
+    stores them, decomposed, with the byte that an escape like `\\xe9` stands for, with what an
+    address writes as `%20`, with the other case of its extension, or with one that it lacks. Of
+    `./a.jpg` and `a//b.jpg` the plain form
     is returned.
 
     Raises ValueError if the name lacks an extension and there are files with several.
     """
     found = next((each for each in _spellings(name) if is_file(root / each)), None)
-    found = found or _with_ending(root, name) or name
+    found = found or _with_ending(root, name)
+    if found is None:
+        return name
     plain = ".." not in found.split("/") and found != ""
     return os.path.normpath(found) if plain else found
 
 
-def unnamed(root: Path, names: Iterable[str]) -> list[str]:
-    """Returns the images in the folders of those named, which are not named themselves, sorted."""
+def unnamed(root: Path, names: Iterable[str], *, what: str) -> list[str]:
+    """Returns a note that counts the images beside those named, in their folders; `what` they are.
+
+    Hidden files do not count.
+    """
     known: dict[str, set[str]] = {}
     for name in names:
         folder, base = os.path.split(os.path.join(root, name))
         known.setdefault(folder, set()).add(base)
-    return sorted(
+    found = sorted(
         base
         for folder, own in known.items()
         for base in os.listdir(folder)
@@ -45,6 +52,7 @@ def unnamed(root: Path, names: Iterable[str]) -> list[str]:
         and not base.startswith(".")
         and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
     )
+    return [f"images {what}: {len(found):,} ({few(found)})"] if found else []
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -56,7 +64,8 @@ def _spellings(name: str) -> Iterator[str]:
 
 def _bases(name: str) -> list[str]:
     forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
-    return list(dict.fromkeys((name, name.replace("\\", "/"), *forms, unescaped(name))))
+    bases = (name, name.replace("\\", "/"), *forms, unescaped(name), unquote(name))
+    return list(dict.fromkeys(bases))
 
 
 def _with_ending(root: Path, name: str) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, refuse_merged
+from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources import imagefolder
@@ -22,13 +23,14 @@ from tfrecords.sources.base import (
     require_files,
 )
 from tfrecords.sources.image_path_resolution import on_disk, unnamed
+from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Table, as_list, in_rows
 from tfrecords.sources.table_parsing import read_table
 
 BETWEEN = "|"  # separates the labels of one image
 
-# What class columns say; pandas' dummies are True and False.
-_MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "False": False, "True": True}
+# What class columns say, in any case; pandas' dummies are True and False, Excel's TRUE and FALSE.
+_MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 Row = tuple[str, str, tuple[str, ...]]  # file, split ("" if not given), classes
 
@@ -82,24 +84,25 @@ def labels(
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
     names = [file.name for group in by_split.values() for file in group]
     _check_files(path, root, names)
+    files = _splits(path, by_split, seed=seed, test_share=test_share)
     return FileSource(
         name=name or path.resolve().stem,
         kind="labels",
         root=root,
         seed=seed,
-        files=_splits(path, by_split, seed=seed, test_share=test_share),
+        files=files,
         class_names=class_names,
         templates=TEMPLATES["any"],
         metric="map" if multi_label else "top1",
         multi_label=multi_label,
-        notes=(*notes, *_order(listed), *_several(listed), *_unnamed(root, names)),
+        notes=(
+            *notes,
+            *_order(listed),
+            *made_of_others(listed, between=BETWEEN),
+            *unnamed(root, names, what="that the table does not name"),
+            *linked(root, files),
+        ),
     )
-
-
-def _unnamed(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Returns a note if there are more images beside those of the table."""
-    found = unnamed(root, names)
-    return (f"images that the table does not name: {len(found):,} ({few(found)})",) * bool(found)
 
 
 def _order(listed: Sequence[str]) -> tuple[str, ...]:
@@ -107,18 +110,6 @@ def _order(listed: Sequence[str]) -> tuple[str, ...]:
     if list(listed) == sorted(listed) or by_number(listed) != list(listed):
         return ()
     return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
-
-
-def _several(listed: Sequence[str]) -> tuple[str, ...]:
-    """Returns a note if labels are made of others, divided by another sign than `BETWEEN`."""
-    known = set(listed)
-    made = [
-        name
-        for name in listed
-        for sign in (",", ";", " ")
-        if len(parts := [part.strip() for part in name.split(sign)]) > 1 and known.issuperset(parts)
-    ]
-    return (f"labels made of others: {few(made)}; several are divided by {BETWEEN}",) * bool(made)
 
 
 def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str], list[str]]:
@@ -172,8 +163,9 @@ def _by_split(
 
 def _check_files(path: Path, root: Path, names: list[str]) -> None:
     require_files(root, names, listed_in=str(path))
-    twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:  # spelt in two ways, such as with and without its extension
+    paths = Counter(os.path.abspath(root / name) for name in names)
+    twice = [name for name in names if paths[os.path.abspath(root / name)] > 1]
+    if twice:  # spelt in two ways, such as with and without its extension or folder
         raise ValueError(f"{path} has images in two rows: {few(twice)}")
 
 
@@ -272,10 +264,10 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
 def _marked(columns: dict[int, str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
     def marked(cells: Sequence[Any]) -> Iterator[str]:
         for place, column in columns.items():
-            value = str(cells[place]).strip()
+            value = str(cells[place]).strip().lower()
             if value not in _MARKS:
                 raise ValueError(
-                    f"class column {column!r}: expected 0 or 1, got {value!r} "
+                    f"class column {column!r}: expected 0 or 1, got {cells[place]!r} "
                     f"(is it a class? the label's column is named with --label-column, "
                     f"others are left out with --ignore-columns)"
                 )

@@ -49,6 +49,9 @@ _RUN_TOGETHER = re.compile(
 )  # NumPy's `['a' 'b']`, which Python reads as one text
 
 
+_QUOTED_LIST = re.compile(r"""\[\s*(['"]).*['"]\s*\]""", re.DOTALL)
+
+
 @dataclass(frozen=True)
 class Row:
     """A row: its line number from 1 (in JSON, record number), and its cells.
@@ -146,11 +149,12 @@ class Table:
 
     def _checked(self, place: int, what: str) -> int:
         """Raises ValueError for cells with an object in them, and two words for one split."""
+        a = "an image's name" if what == "image" else f"a {what}"
         for row in self.rows:
             cell = row.cells[place]
             parts = cell if isinstance(cell, list) else [cell]
             if not all(isinstance(part, str) for part in parts):
-                raise self.error(row, f"{self.columns[place]}: expected a {what}; got {cell!r:.60}")
+                raise self.error(row, f"{self.columns[place]}: expected {a}; got {cell!r:.60}")
         if what == "split":
             words = {str(row.cells[place]).strip().lower() for row in self.rows}
             split_of = {word: SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
@@ -169,8 +173,14 @@ def plain_name(column: str) -> str:
 
 
 def texts(cell: Any) -> list[str]:
-    """Returns the texts of a cell, one or several, stripped."""
-    return [" ".join(str(text).split()) for text in as_list(cell) or [cell]]
+    """Returns the texts of a cell, one or several, stripped.
+
+    Raises ValueError for a list of quoted texts that cannot be read, such as NumPy's.
+    """
+    several = as_list(cell)
+    if several is None and _QUOTED_LIST.fullmatch(str(cell).strip()):
+        raise ValueError(f"expected a text, or a list of texts as JSON has it; got {cell!r:.60}")
+    return [" ".join(str(text).split()) for text in several or [cell]]
 
 
 def as_list(cell: Any) -> list[str] | None:

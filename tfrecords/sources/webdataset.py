@@ -5,15 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-import tarfile
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, refuse_merged, said_twice
-from tfrecords.images.formats import IMAGE_SUFFIXES
-from tfrecords.non_utf8_names import escaped
+from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged, said_twice
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label
 from tfrecords.sources.base import (
@@ -26,16 +24,12 @@ from tfrecords.sources.base import (
     refuse_same_split,
 )
 from tfrecords.sources.folder_layout import split_among, split_word
-from tfrecords.sources.walk import is_left_out
-from tfrecords.text_files import parse_json, read_lines
+from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, examples
+from tfrecords.text_files import read_lines
 
-_CAPTION = ("txt", "text", "caption")
-
-_LABEL = ("cls", "label")
+_PACKED = re.compile(r"\.tar\.\w+$|\.tgz$")  # compressed, or not yet whole
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
-
-Place = tuple[str, int, int]  # tar file, offset and number of a member's bytes
 
 
 @dataclass(frozen=True)
@@ -56,24 +50,14 @@ class TarSource(FileSource):
             return file.read(size)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The parts of one example in a shard; `fault` says which text of it cannot be read."""
-
-    image: Place | None = None
-    ending: str = ""
-    captions: tuple[str, ...] = ()
-    label: str | None = None
-    fault: str = ""
-
-
 def webdataset(
     pattern: str, *, seed: int, name: str = "", test_share: float | None = None
 ) -> FileSource:
     """Read tar shards: images with captions (`txt`, `json`), class numbers or names (`cls`).
 
-    A shard with train, val or test in its file or folder name is that split; others are split by
-    seed. Names of numbered classes are the lines of `classnames.txt` beside or above the shards.
+    A shard with train, val or test in its file or folder name is that split, and so is a folder in
+    shards whose folders are all called so; others are split by seed. Names of numbered classes are
+    the lines of `classnames.txt` beside or above the shards.
 
     Args:
         pattern: `shards/{0000..0099}.tar`, a pattern with `*`, one file, or a folder.
@@ -85,14 +69,14 @@ def webdataset(
         FileNotFoundError: no such shards.
         ValueError: a shard is damaged or compressed, or examples have neither captions nor labels.
     """
-    shards = _shards(pattern)
+    shards, passed = _shards(pattern)
     root = Path(os.path.commonpath([shard.parent.absolute() for shard in shards]))
     places: dict[str, Place] = {}
-    by_split: dict[str, list[tuple[str, _Found]]] = {}
-    passed: Counter[str] = Counter()
+    by_split: dict[str, list[tuple[str, Found]]] = {}
+    folder_of: dict[str, str] = {}
     faults: list[str] = []
     for shard, split in _split_of(shards, pattern).items():
-        for key, found in _examples(shard).items():
+        for key, found in examples(shard, passed).items():
             if found.image is None:
                 passed["examples without an image"] += 1
                 continue
@@ -103,7 +87,10 @@ def webdataset(
             if file in places:
                 raise ValueError(f"{shard} has {key}.{found.ending} twice, or stands twice in it")
             places[file] = found.image
+            folder_of[file] = key.removeprefix("./").partition("/")[0] if "/" in key else ""
             by_split.setdefault(split, []).append((file, found))
+    if list(by_split) == [""]:
+        by_split = _by_folder(by_split[""], folder_of, where=f"--webdataset {pattern}")
     class_names, labels = _classes(shards[0], [f for group in by_split.values() for _, f in group])
     files: dict[str, list[File]] = {}
     for split, group in by_split.items():
@@ -126,17 +113,26 @@ def webdataset(
         metric="top1" if class_names else "recall",
         notes=(
             *said_twice(class_names),
+            *made_of_others(class_names, between=""),
             *(f"passed over: {count:,} {what}" for what, count in passed.items()),
         ),
         places=places,
     )
 
 
-def _shards(pattern: str) -> list[Path]:
-    """Returns the tar files that match a pattern; FileNotFoundError if any is missing."""
-    names = _expanded(pattern)
+def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
+    """Returns the tar files that match a pattern, and what else a folder holds that may be one.
+
+    Raises FileNotFoundError if any is missing.
+    """
+    names, passed = _expanded(pattern), Counter[str]()
     if len(names) == 1 and Path(names[0]).is_dir():
         paths = sorted(Path(names[0]).rglob("*.tar"))
+        packed = sorted(
+            path.name for path in Path(names[0]).rglob("*") if _PACKED.search(path.name)
+        )
+        if packed:
+            passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
     else:
         paths = [
             Path(path)
@@ -145,11 +141,9 @@ def _shards(pattern: str) -> list[Path]:
         ]
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
-        raise FileNotFoundError(
-            f"--webdataset {pattern}: expected tar files; "
-            f"{f'missing: {few(missing)}' if missing else 'found none'}"
-        )
-    return paths
+        found = f"missing: {few(missing)}" if missing else f"found {next(iter(passed), 'none')}"
+        raise FileNotFoundError(f"--webdataset {pattern}: expected tar files; {found}")
+    return paths, passed
 
 
 def _split_of(shards: list[Path], pattern: str) -> dict[Path, str]:
@@ -161,6 +155,20 @@ def _split_of(shards: list[Path], pattern: str) -> dict[Path, str]:
     splits = {word: split_word(word) or "" for word in words.values()}
     refuse_same_split(splits, where=f"--webdataset {pattern}")
     return {shard: splits[word] for shard, word in words.items()}
+
+
+def _by_folder(
+    group: list[tuple[str, Found]], folder_of: Mapping[str, str], *, where: str
+) -> dict[str, list[tuple[str, Found]]]:
+    """Groups examples by the splits of their folders if these are several; {"": all} otherwise."""
+    splits = {folder: split_word(folder) for folder in set(folder_of.values())}
+    if len(splits) < 2 or not all(splits.values()):
+        return {"": group}
+    refuse_same_split({folder: str(split) for folder, split in splits.items()}, where=where)
+    by_split: dict[str, list[tuple[str, Found]]] = {}
+    for file, found in group:
+        by_split.setdefault(str(splits[folder_of[file]]), []).append((file, found))
+    return by_split
 
 
 def _expanded(pattern: str) -> list[str]:
@@ -176,104 +184,7 @@ def _expanded(pattern: str) -> list[str]:
     return [name for number in middle for name in _expanded(head + number + tail)]
 
 
-def _examples(shard: Path) -> dict[str, _Found]:
-    """Returns the examples of a shard by key: the members' name without its extension.
-
-    WebDataset's own keys end at the first dot. So `1.left.jpg` belongs to `1.txt`, and of
-    `v2.1.jpg` and `v2.2.jpg`, which WebDataset cannot tell apart, each to its own text.
-    """
-    found: dict[str, _Found] = {}
-    try:
-        with tarfile.open(shard, "r:") as tar:
-            for member in tar:
-                if not member.isfile() or any(
-                    map(is_left_out, member.name.removeprefix("./").split("/"))
-                ):
-                    continue
-                key, ending = os.path.splitext(member.name)
-                parts = found.get(key, _Found())
-                found[key] = _with(parts, tar, member, ending.lower().removeprefix("."), shard)
-            _check_end(shard, tar.offset)
-    except tarfile.TarError as error:
-        raise ValueError(f"{shard} is no tar file that can be read (unpack .gz): {error}") from None
-    return _joined(shard, found)
-
-
-def _joined(shard: Path, found: dict[str, _Found]) -> dict[str, _Found]:
-    """Gives an image called `1.left.jpg`, without a text of its own, the texts of `1`."""
-    joined = dict(found)
-    for key, parts in found.items():
-        folder, slash, base = key.rpartition("/")
-        short = f"{folder}{slash}{base.partition('.')[0]}"
-        if short == key or parts.image is None or parts != _Found(parts.image, parts.ending):
-            continue
-        texts = joined.pop(short, None)
-        if texts is None and short not in found:
-            continue
-        if texts is None or texts.image is not None:
-            raise ValueError(f"{shard}: {key}.{parts.ending} is a second image of its example")
-        joined[key] = replace(texts, image=parts.image, ending=parts.ending)
-    return joined
-
-
-def _check_end(shard: Path, end: int) -> None:
-    """Raises ValueError unless the block of zeros that ends every tar file comes next.
-
-    `tarfile` takes a file that was cut off between two members for a whole one.
-    """
-    with open(shard, "rb") as file:
-        file.seek(max(0, end - tarfile.BLOCKSIZE))
-        if not file.read(2 * tarfile.BLOCKSIZE).count(bytes(tarfile.BLOCKSIZE)):
-            raise ValueError(f"{shard} is cut off: a tar file ends with a block of zeros")
-
-
-def _with(
-    parts: _Found, tar: tarfile.TarFile, member: tarfile.TarInfo, ending: str, shard: Path
-) -> _Found:
-    if f".{ending}" in IMAGE_SUFFIXES:
-        if parts.image is not None:
-            raise ValueError(f"{shard}: {member.name} is a second image of its example")
-        return replace(parts, image=(str(shard), member.offset_data, member.size), ending=ending)
-    if ending not in (*_CAPTION, *_LABEL, "json"):
-        return parts
-    file = tar.extractfile(member)
-    try:
-        return _with_text(parts, file.read().decode("utf-8-sig") if file else "", ending)
-    except UnicodeDecodeError:
-        reason = "not UTF-8"
-    except ValueError as error:
-        reason = str(error)
-    return replace(parts, fault=f"{shard.name}: {escaped(member.name)}: {reason}")
-
-
-def _with_text(parts: _Found, text: str, ending: str) -> _Found:
-    """Adds the captions and the label of a text member; ValueError if it has neither's form."""
-    if ending in _LABEL:
-        return replace(parts, label=text.strip())
-    if ending != "json":
-        return replace(parts, captions=_texts(text))
-    document = parse_json(text, name="it")
-    document = document if isinstance(document, dict) else {}
-    said = next((document[k] for k in ("caption", "text") if document.get(k) is not None), ())
-    label = next((document[k] for k in _LABEL if document.get(k) is not None), None)
-    if isinstance(label, dict | list):
-        raise ValueError(f"expected a label; got {label!r:.60}")
-    return replace(
-        parts,
-        captions=parts.captions or _texts(said),
-        label=str(label) if parts.label is None and label is not None else parts.label,
-    )
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    several = value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(each, dict | list) for each in several):
-        raise ValueError(f"expected a caption or a list of captions; got {value!r:.60}")
-    plain = (" ".join(str(each).split()) for each in several if each is not None)
-    return tuple(text for text in plain if text)
-
-
-def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
+def _classes(shard: Path, found: list[Found]) -> tuple[tuple[str, ...], Any]:
     """Returns the class names, and a function from an example to its label."""
     said = {each.label for each in found if each.label is not None}
     if not said:
@@ -298,7 +209,7 @@ def _classes(shard: Path, found: list[_Found]) -> tuple[tuple[str, ...], Any]:
     if len(names) < 2:
         raise ValueError(f"expected two or more classes, got {few(names)}")
 
-    def label_of(each: _Found) -> Label | None:
+    def label_of(each: Found) -> Label | None:
         return None if each.label is None else number[each.label]
 
     return names, label_of
@@ -313,8 +224,8 @@ def _check(pattern: str, files: dict[str, list[File]], faults: list[str], *, fou
         raise ValueError(f"--webdataset {pattern}: the shards hold no images")
     if not files:
         raise ValueError(
-            f"--webdataset {pattern}: expected captions ({', '.join(_CAPTION)}, json) or labels "
-            f"({', '.join(_LABEL)}) beside the images; there are none"
+            f"--webdataset {pattern}: expected captions ({', '.join(CAPTION)}, json) or labels "
+            f"({', '.join(LABEL)}) beside the images; there are none"
         )
 
 

@@ -1,0 +1,41 @@
+"""Captioned images that are left out are counted, and none is in two splits."""
+
+import json
+
+import pytest
+
+from tfrecords import sources
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(10):
+        (tmp_path / f"{i}.jpg").write_bytes(b"\xff\xd8\xff")
+    return tmp_path
+
+
+def test_images_without_a_caption_are_counted(folder):
+    images = [{"id": i, "file_name": f"{i}.jpg"} for i in range(10)]
+    said = [{"image_id": i, "caption": "" if i == 8 else "a dog"} for i in range(9)]
+    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": said}))
+    source = sources.captions(folder / "c.json", seed=0)
+    assert sum(source.splits.values()) == 8
+    assert source.notes == ("images left out, without a caption or a split: 2 (8.jpg, 9.jpg)",)
+
+
+def test_an_image_in_two_files_of_other_splits_is_refused(folder):
+    for split, numbers in (("train", range(6)), ("val", range(5, 10))):
+        rows = "".join(f"{i}.jpg,a dog\n" for i in numbers)
+        (folder / f"captions_{split}.csv").write_text(f"file,caption\n{rows}")
+    with pytest.raises(ValueError, match=r"5\.jpg is in two splits: train and validation"):
+        sources.captions(folder, seed=0)
+
+
+def test_a_list_that_cannot_be_read_is_no_caption(folder):
+    cell = "['a dog' 'a cat']"  # NumPy's
+    rows = "".join(f'{i}.jpg,"{cell}"\n' for i in range(10))
+    (folder / "c.csv").write_text(f"file,captions\n{rows}")
+    with pytest.raises(ValueError, match="line 2: expected a text, or a list of texts"):
+        sources.captions(folder / "c.csv", seed=0)
+    (folder / "c.csv").write_text(f"file,captions\n{rows.replace(cell, '[untitled]')}")
+    assert sum(sources.captions(folder / "c.csv", seed=0).splits.values()) == 10
