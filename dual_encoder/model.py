@@ -12,7 +12,7 @@ from dual_encoder.keras_model_api import inputs_of
 from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
 from dual_encoder.replica_train_step import ExactTraining
-from dual_encoder.token_padding import as_token_ids
+from dual_encoder.token_padding import as_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled, is_plain
 from dual_encoder.towers.wrapped_models import as_image_tower, as_text_tower, most_tokens
@@ -116,7 +116,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     @property
     def context_length(self) -> int:
         """Maximum number of tokens per text."""
-        return self.text_tower.context_length
+        return text_length(self.text_tower, self.tokenizer)
 
     @property
     def logit_scale(self) -> Any:

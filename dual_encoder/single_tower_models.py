@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from dual_encoder.keras_model_api import PlainKeras
-from dual_encoder.token_padding import as_token_ids
+from dual_encoder.token_padding import as_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled
 from dual_encoder.towers.xla_policy import without_xla_on_cpu
@@ -110,7 +110,7 @@ class TextEncoder(PlainKeras, keras.Model):
     @property
     def context_length(self) -> int:
         """Maximum number of tokens per text."""
-        return self.text_tower.context_length
+        return text_length(self.text_tower, self.tokenizer)
 
     def input_specs(self) -> keras.InputSpec:
         """See `PlainKeras.input_specs`: token ids."""

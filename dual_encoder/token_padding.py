@@ -35,6 +35,12 @@ def row_length(model: "DualEncoder", chosen: Sequence[str], *, strict: bool = Fa
     return min(model.context_length, -(-tokens // STEP) * STEP)
 
 
+def text_length(tower: Any, tokenizer: Any) -> int:
+    """Returns the most tokens of a text: of the tower's and the tokenizer's the fewer."""
+    most = tower.context_length
+    return min(most, getattr(tokenizer, "context_length", None) or most)
+
+
 def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
     """Converts a text or list of texts to token ids [b, n]; a single row of ids to a batch.
 
@@ -47,7 +53,7 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
     if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
         if tokenizer is None:
             raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
-        length = None if tower.trims_exactly else tower.context_length
+        length = None if tower.trims_exactly else text_length(tower, tokenizer)
         return _check_ids(tokenizer(list(texts), length=length), tower)
     shape = getattr(texts, "shape", None)
     if shape is None:

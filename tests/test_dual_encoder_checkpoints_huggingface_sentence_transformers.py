@@ -138,3 +138,12 @@ def test_a_vocabulary_with_case_is_told_texts_in_lower_case(tmp_path):
     assert read_tokenizer(folder, context_length=16).rows(["a Photo of a CAT"]) != [IDS]
     (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
     assert read_tokenizer(folder, **texts(folder, most=16)).rows(["a Photo of a CAT"]) == [IDS]
+
+
+def test_a_prompt_before_every_text_is_refused(tmp_path):
+    path = tmp_path / "config_sentence_transformers.json"
+    path.write_text(json.dumps({"prompts": {"query": "query: "}, "default_prompt_name": None}))
+    assert texts(tmp_path, most=16)["context_length"] == 16
+    path.write_text(json.dumps({"prompts": {"query": "query: "}, "default_prompt_name": "query"}))
+    with pytest.raises(ValueError, match="default_prompt_name: expected null; got 'query'"):
+        texts(tmp_path, most=16)

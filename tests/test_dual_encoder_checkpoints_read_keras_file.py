@@ -48,6 +48,15 @@ def refused(tmp_path, members, monkeypatch):
     return load
 
 
+def test_weights_that_are_no_numbers(tmp_path):
+    model = clip()
+    model.build()
+    model.weights[0].assign(model.weights[0] * np.nan)
+    model.save(tmp_path / "x.keras")
+    with pytest.raises(ValueError, match=r"x\.keras: expected numbers for weights; got NaN or inf"):
+        dual_encoder.load(tmp_path / "x.keras")
+
+
 def test_a_configuration_that_unpacks_to_more_than_any_model_has(refused):
     said = refused({"config.json": b" " * 2_000_000}, compression=zipfile.ZIP_DEFLATED)
     assert "config.json would unpack to 2,000,000 bytes; expected 1,000,000 at most" in said

@@ -214,6 +214,30 @@ def test_bert_can_keep_case(tmp_path):
     assert cased(["CAT"])[0].tolist() == [2, 1, 3]  # one unknown word
 
 
+def test_bert_keeps_case_though_its_tokenizer_json_does_not(tmp_path):
+    document = json.loads(tokenizers.Tokenizer.from_str(read("bert none").json).to_str())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(document))
+    settings = {"pad_token": "[PAD]", "strip_accents": None}
+    for lower in (None, True, False):
+        (tmp_path / "tokenizer_config.json").write_text(
+            json.dumps(settings | ({} if lower is None else {"do_lower_case": lower}))
+        )
+        tokenizer = read_tokenizer(tmp_path, context_length=LENGTH)
+        assert (tokenizer.rows(["CAT"]) == tokenizer.rows(["cat"])) is (lower is not False)
+
+
+@pytest.mark.parametrize("option", ["truncation", "padding"])
+def test_a_tokenizer_json_that_cuts_or_pads_at_the_beginning_is_refused(tmp_path, option):
+    tokenizer = tokenizers.Tokenizer.from_str(read("bert none").json)
+    tokenizer.enable_truncation(5, direction="left" if option == "truncation" else "right")
+    tokenizer.enable_padding(direction="left" if option == "padding" else "right")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match=f"expected {option}_side right in tokenizer.json"):
+        read_tokenizer(tmp_path, context_length=LENGTH)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({f"{option}_side": "right"}))
+    read_tokenizer(tmp_path, context_length=LENGTH)
+
+
 @pytest.mark.parametrize("name", ["clip openai", "roberta none", "siglip siglip"])
 def test_round_trips(name, tmp_path):
     tokenizer = read(name)

@@ -192,6 +192,61 @@ def test_weights_in_several_files(copied):
     assert "lists model-2.safetensors, which is not here" in refused(FileNotFoundError, folder)
 
 
+def test_an_index_says_which_copy_of_a_tensor_counts(copied):
+    folder = copied("clip_quick_gelu_legacy_eos")
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, some in parts.items():
+        copies = {name: tensors[name] * (name in some) for name in (names[0], names[1])}
+        copies = {name: np.asarray(value, tensors[name].dtype) for name, value in copies.items()}
+        save_file({name: tensors[name] for name in some} | copies, folder / file)
+    weight_map = {name: file for file, some in parts.items() for name in some}
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"weight_map": weight_map}))
+    (folder / "model.safetensors").unlink()
+    assert_agrees(dual_encoder.load(folder), expected(folder.name))
+    path.write_text(json.dumps({"weight_map": weight_map | {"x": "model-2.safetensors"}}))
+    assert "lists x in model-2.safetensors, which has it not" in refused(ValueError, folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(copied, value):
+    folder = copied("clip_quick_gelu_legacy_eos")
+    tensors = load_file(folder / "model.safetensors")
+    name = "text_model.embeddings.token_embedding.weight"
+    tensors[name][3, 0] = value
+    save_file(tensors, folder / "model.safetensors")
+    assert f"{name}: expected numbers; got NaN or infinity" in refused(ValueError, folder)
+
+
+@pytest.mark.parametrize("name", ["siglip", "clip_quick_gelu_legacy_eos", "chinese_clip"])
+def test_texts_are_cut_to_the_length_of_the_tokenizer(copied, name):
+    folder = copied(name)
+    changed_json(folder / "tokenizer_config.json", model_max_length=5)
+    model = dual_encoder.load(folder)
+    assert model.context_length == model.tokenizer.context_length == 5
+    found = model.encode_text(["a"])
+    np.testing.assert_allclose(found, model.encode_text(model.tokenizer(["a"])), atol=1e-6)
+    assert model.tokenizer(["a"], length=model.context_length).shape == (1, 5)
+    changed_json(folder / "tokenizer_config.json", model_max_length=10**30)
+    assert dual_encoder.load(folder).context_length == model.text_tower.context_length
+
+
+@pytest.mark.parametrize("name", ["bert_mean", "chinese_clip"])
+def test_what_is_padding_is_said_by_the_tokenizer(copied, name):
+    folder = copied(name)
+    part = "text_config__pad_token_id" if name == "chinese_clip" else "pad_token_id"
+    changed_json(folder / "config.json", **{part: 1})  # of no effect in `transformers`
+    assert_agrees(dual_encoder.load(folder), expected(name))
+
+
+def test_weights_that_were_quantized_once_are_as_they_are(copied):
+    folder = copied("bert_mean")
+    changed_json(folder / "config.json", quantization_config=None)
+    assert_agrees(dual_encoder.load(folder), expected("bert_mean"))
+
+
 @pytest.mark.parametrize("name", ["vit_classifier", "deit"])
 def test_class_names_may_be_a_list(copied, name):
     folder = copied(name)
@@ -397,6 +452,19 @@ def test_files_that_only_look_like_weights_are_refused(copied):
             {"text_config__eos_token_id": 7},
             "expected eos_token_id 5 in config.json, with which its tokenizer ends every text; got",
         ),
+        (
+            "open_clip_vit",
+            "open_clip_config.json",
+            {"model_cfg__audio_cfg": {"width": 8}},
+            "model_cfg.audio_cfg = {'width': 8}, which is unknown",
+        ),
+        (
+            "siglip",
+            "tokenizer_config.json",
+            {"padding_side": "left"},
+            "padding_side: expected null or 'right'; got 'left'",
+        ),
+        ("roberta", "config.json", {"pad_token_id": 0}, "expected pad_token_id 1 in config.json"),
         ("bert_mean", "config.json", {"quantization_config": {}}, "got quantization_config"),
         ("deit", "config.json", {"id2label": [1, 2, 3]}, "expected id2label with a name for each"),
         ("siglip", "preprocessor_config.json", {"resample": [3]}, "expected resample 2 or 3"),

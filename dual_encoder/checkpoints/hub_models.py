@@ -77,7 +77,7 @@ def bytes_here(row: Checkpoint) -> int | None:
     files = [folder / name for name in fnmatch.filter(names, weights.pattern)]
     if weights.file.endswith(INDEX):
         try:
-            files = shards(folder / weights.file)
+            files = list(shards(folder / weights.file))
         except (FileNotFoundError, ValueError):
             return None
     return sum(file.stat().st_size for file in files)

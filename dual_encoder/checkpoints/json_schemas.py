@@ -67,6 +67,7 @@ _OPEN_CLIP_TOWER = {
 OPEN_CLIP = {
     "model_cfg": {
         "embed_dim": _WIDTH,
+        "quick_gelu?": (None, bool),
         "vision_cfg": _OPEN_CLIP_TOWER,
         "text_cfg": _OPEN_CLIP_TOWER,
     },
@@ -98,7 +99,7 @@ TOKENS = {  # of special_tokens_map.json and tokenizer_config.json
     ),
     "model_max_length?": (None, json_validation.NUMBER),
     "tokenizer_class?": (None, str),
-    "truncation_side?": (None, json_validation.one_of("right")),
+    **dict.fromkeys(("padding_side?", "truncation_side?"), (None, json_validation.one_of("right"))),
 }
 
 WEIGHT_MAP = {"weight_map": {"*": json_validation.FILE_NAME}}  # of weights in several files

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints import load_error_messages
+from dual_encoder.checkpoints.weight_mapping import is_finite
 from dual_encoder.single_tower_models import TextEncoder
-from duet import exception_summary
+from duet import exception_summary, name_list
 
 CONFIG = "config.json"
 
@@ -47,6 +48,10 @@ def read_keras(path: Path) -> Any:
             f"{path}: expected a dual encoder, a tower or a classifier; got a "
             f"{type(model).__name__}"
         )
+    broken = [weight.path for weight in model.weights if not is_finite(weight)]
+    if broken:
+        named = name_list.first_of(broken)
+        raise ValueError(f"{path}: expected numbers for weights; got NaN or infinity in {named}")
     return model
 
 

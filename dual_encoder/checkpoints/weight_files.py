@@ -124,11 +124,16 @@ def open_tensors(folder: Path, layout: str, *, rename: Callable[[str], str] = st
     if len(alike := fnmatch.filter(names, ANY_TORCH)) > 1 and weights.file in alike:
         raise ValueError(f"{folder}: expected weights in one file; got {', '.join(sorted(alike))}")
     file = folder / weights.file
-    files = shards(file) if weights.file.endswith(INDEX) else [file]
-    for path in files:
+    read = map_torch_tensors if weights.is_torch else map_tensors
+    tensors: Tensors = {}
+    for path, listed in (shards(file) if weights.file.endswith(INDEX) else {file: set()}).items():
         _refuse_pointer(path)
-    maps = [(map_torch_tensors if weights.is_torch else map_tensors)(path)[0] for path in files]
-    bare = _bare({name: array for arrays in maps for name, array in arrays.items()})
+        found = read(path)[0]
+        if missing := sorted(listed - found.keys()):
+            raise ValueError(f"{file}: lists {missing[0]} in {path.name}, which has it not")
+        # Another file may have a tensor, too: an older copy, which the index does not mean.
+        tensors = found | tensors | {name: found[name] for name in listed}
+    bare = _bare(tensors)
     return {rename(name): array for name, array in bare.items()}
 
 

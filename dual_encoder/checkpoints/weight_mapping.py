@@ -65,8 +65,8 @@ def fill(
         changed: what to do to a variable's value on its way, by path.
 
     Raises:
-        ValueError: variables without a tensor or tensors without a variable, both listed, or a
-            value of another shape.
+        ValueError: variables without a tensor or tensors without a variable, both listed, a value
+            of another shape, or one with NaN or infinity in it.
     """
     changed = changed or {}
     try:
@@ -130,7 +130,16 @@ def _kept_value(
 
 def _value(entry: Entry, tensors: Tensors, change: Change | None) -> Any:
     value = entry.codec.read([tensors[name] for name in entry.tensors])
-    return zero_copy.tensor(change(value) if change else value)
+    made = zero_copy.tensor(change(value) if change else value)
+    if not is_finite(made):
+        raise ValueError(f"{' + '.join(entry.tensors)}: expected numbers; got NaN or infinity")
+    return made
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a tensor has neither NaN nor infinity in it."""
+    array = keras.ops.convert_to_numpy(value)
+    return bool(np.isfinite(array.sum()) or np.isfinite(array).all())  # a sum may be too large
 
 
 def _check_names(

@@ -29,11 +29,17 @@ def write_settings(config: dict[str, Any], row: Checkpoint, folder: Path) -> Non
         _write(folder / "sentence_bert_config.json", texts)
 
 
-def write_tokenizer(row: Checkpoint, folder: Path, *, end_id: int | None = None) -> None:
-    """What is compared takes ids, so a few words will do; `end_id` ends every text."""
+def write_tokenizer(
+    row: Checkpoint, folder: Path, *, end_id: int | None = None, pad_id: int | None = None
+) -> None:
+    """What is compared takes ids, so a few words will do; `end_id` ends every text.
+
+    `pad_id`, 0 or 1, is the kind's without.
+    """
     is_clip = row.tokenizer == "CLIP byte pairs"
     end, usual = ("<|endoftext|>", 49_407) if is_clip else ("</s>", 2)
-    words = {"<s>": 0, "<pad>": 1, end: usual if end_id is None else end_id}
+    pad_id = int(row.tokenizer != "BERT word pieces") if pad_id is None else pad_id
+    words = {"<s>": 1 - pad_id, "<pad>": pad_id, end: usual if end_id is None else end_id}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<s>"))
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {end}", special_tokens=[(end, words[end])]

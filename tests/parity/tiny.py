@@ -516,7 +516,7 @@ def write(tiny: Tiny, folder: Path) -> None:
         size = square if kind in ("siglip", "vit") else {"shortest_edge": tiny.size}
         _write(folder / "preprocessor_config.json", {**sides, "size": size})
     if "text" in tiny.outputs:
-        write_tokenizer(row, folder, end_id=tiny.end)
+        write_tokenizer(row, folder, end_id=tiny.end, pad_id=tiny.pad)
     for path, document in tiny.settings.items():
         _write(folder / path, document)
     save_file(expected(model, tiny), folder / "expected.safetensors")

@@ -10,7 +10,7 @@ from dual_encoder.checkpoints.huggingface.tower_sizes import (
     vision_transformer,
 )
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.checkpoints.tokenizers.read import longest_text, read_tokenizer
 from dual_encoder.model import DualEncoder
 from dual_encoder.projection import siglip_heads
 from dual_encoder.towers.bert import Bert
@@ -25,7 +25,8 @@ def clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
     image_tower = vision_transformer(
         vision, folder, kind="clip", image_size=image_size, pooling="token", pre_norm=True
     )
-    tokenizer = read_tokenizer(folder, context_length=text["max_position_embeddings"])
+    length = longest_text(folder, most=text["max_position_embeddings"])
+    tokenizer = read_tokenizer(folder, context_length=length)
     end_id = text["eos_token_id"]
     # 2 is what CLIP's configurations of before 2023 say, and means the highest id in a text: its
     # end. MetaCLIP 2 means what it says.
@@ -53,10 +54,11 @@ def chinese_clip(
     vision = defaults.CLIP_VISION | part_of(config, "vision_config")
     text = defaults.BERT | {"vocab_size": 30522} | part_of(config, "text_config")
     rows = text["max_position_embeddings"]
+    tokenizer = read_tokenizer(folder, context_length=longest_text(folder, most=rows))
     text_tower = Bert(
         text["vocab_size"],
         rows,
-        pad_id=text["pad_token_id"],
+        pad_id=tokenizer.pad_id,
         segments=text["type_vocab_size"],
         pooling="first",
         dropout=text["hidden_dropout_prob"],
@@ -69,7 +71,7 @@ def chinese_clip(
         ),
         text_tower,
         embed_dim=config.get("projection_dim", 512),
-        tokenizer=read_tokenizer(folder, context_length=rows),
+        tokenizer=tokenizer,
     )
 
 
@@ -87,6 +89,7 @@ def siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | Non
         crop_to_patches=True,
     )
     context = text["max_position_embeddings"]
+    length = longest_text(folder, most=context)
     text_tower = TextTransformer(
         text["vocab_size"],
         context,
@@ -101,5 +104,5 @@ def siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | Non
         image_tower,
         text_tower,
         **siglip_heads(embed_dim),
-        tokenizer=read_tokenizer(folder, context_length=context, cleaning="siglip"),
+        tokenizer=read_tokenizer(folder, context_length=length, cleaning="siglip"),
     )

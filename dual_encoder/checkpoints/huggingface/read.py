@@ -28,7 +28,7 @@ from dual_encoder.checkpoints.huggingface.tower_sizes import (
 from dual_encoder.checkpoints.json_schemas import CONFIG, read_json
 from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.tokenizers.read import read_tokenizer
+from dual_encoder.checkpoints.tokenizers.read import longest_text, read_tokenizer
 from dual_encoder.checkpoints.weight_files import open_tensors
 from dual_encoder.checkpoints.weight_mapping import fill, put_off
 from dual_encoder.checkpoints.weight_table_entries import Entry
@@ -94,7 +94,7 @@ def build(
             f"{folder}: expected weights of both towers of {kind}; got an image classifier "
             f"(architectures: {', '.join(map(str, config.get('architectures') or ['none']))})"
         )
-    if "quantization_config" in config:
+    if config.get("quantization_config") is not None:
         raise ValueError(f"{folder}: expected weights as they are; got quantization_config")
     model = FAMILIES[kind].build(config, folder, tensors, image_size)
     if not model.built:
@@ -126,7 +126,8 @@ def _clip_text(
         **transformer_sizes(text),
         name="text_tower",
     )
-    return TextEncoder(tower, tokenizer=read_tokenizer(folder, context_length=context))
+    length = longest_text(folder, most=context)
+    return TextEncoder(tower, tokenizer=read_tokenizer(folder, context_length=length))
 
 
 def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> ImageEncoder:
@@ -152,10 +153,18 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
         raise ValueError(f"{folder}: expected a pad_token_id in config.json; got null")
     first = pad_id + 1 if roberta else 0
     texts = sentence_transformers.texts(folder, most=rows - first)
+    tokenizer = read_tokenizer(folder, **texts)
+    if (
+        roberta and tokenizer.pad_id != pad_id
+    ):  # positions are counted by the one, rows end by the other
+        raise ValueError(
+            f"{folder}: expected pad_token_id {tokenizer.pad_id} in config.json, as in its "
+            f"tokenizer; got {pad_id}"
+        )
     tower = Bert(
         config["vocab_size"],
         texts["context_length"],
-        pad_id=pad_id,
+        pad_id=tokenizer.pad_id,
         positions=rows,
         first_position=first,
         segments=config["type_vocab_size"],
@@ -164,7 +173,7 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
         **transformer_sizes(config),
         name="text_tower",
     )
-    return TextEncoder(tower, tokenizer=read_tokenizer(folder, **texts))
+    return TextEncoder(tower, tokenizer=tokenizer)
 
 
 def _text_pooling(folder: Path, tensors: Tensors) -> str:

@@ -36,6 +36,9 @@ TEXTS = {
 }
 
 
+PROMPTS = {"default_prompt_name?": None}  # another would begin every text
+
+
 def texts(folder: Path, *, most: int) -> dict[str, Any]:
     """How texts become ids: what `read_tokenizer` takes as `context_length` and `lower`.
 
@@ -52,6 +55,9 @@ def texts(folder: Path, *, most: int) -> dict[str, Any]:
     if (folder / "tokenizer_config.json").is_file():
         tokenizer = read_json(folder, "tokenizer_config.json", TOKENS)
         settings["max_seq_length"] = tokenizer.get("model_max_length")
+    prompts = folder / "config_sentence_transformers.json"
+    if prompts.is_file():
+        json_validation.read(prompts, PROMPTS)
     written = (read_json(folder, name, TEXTS) for name in TEXT_FILES if (folder / name).is_file())
     settings |= next(filter(None, written), {})
     longest = settings.get("max_seq_length") or most

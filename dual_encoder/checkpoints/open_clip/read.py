@@ -28,6 +28,11 @@ CONFIG = "open_clip_config.json"
 # Of 2022, by the names that they have today.
 OLD_TEXT_KEYS = {"proj": "hf_proj_type", "pooler_type": "hf_pooler_type"}
 
+MODEL_KEYS = {
+    "embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_scale", "init_logit_bias",
+    "nonscalar_logit_scale", "cast_dtype", "output_dict", "custom_text", "multimodal_cfg",
+}  # fmt: skip
+
 PIXEL_KEYS = {"mean", "std", "interpolation", "resize_mode", "size"}
 
 PIXEL_DEFAULTS = {"mode": "RGB", "fill_color": 0}
@@ -82,6 +87,7 @@ def unbuilt(folder: Path, *, image_size: int | None = None) -> DualEncoder:
     document = read_json(folder, CONFIG, OPEN_CLIP)
     config, pixels = document["model_cfg"], document.get("preprocess_cfg", {})
     vision, text = config["vision_cfg"], config["text_cfg"]
+    _refuse_unknown(folder, "model_cfg", config, MODEL_KEYS)
     named = "hf_model_name" in text
     if named:
         text = {OLD_TEXT_KEYS.get(key, key): value for key, value in text.items()}

@@ -24,6 +24,13 @@ from dual_encoder.tokenizer import Tokenizer
 
 NAMES = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 
+# Of BERT's normalizer -> of tokenizer_config.json.
+BERT_LETTERS = {
+    "lowercase": "do_lower_case",
+    "strip_accents": "strip_accents",
+    "handle_chinese_chars": "tokenize_chinese_chars",
+}
+
 NEEDED = f"expected tokenizer.json, vocab.json and merges.txt, vocab.txt, or {' or '.join(FILES)}"
 
 
@@ -100,6 +107,12 @@ def read_tokenizer(
     )
 
 
+def longest_text(folder: Path, *, most: int) -> int:
+    """Tokens that a text may have by the `model_max_length` of a folder; at most `most`."""
+    longest = _settings(folder).get("model_max_length") or most
+    return int(min(longest, most)) if longest >= 1 else most
+
+
 def _text(tokenizer: tokenizers.Tokenizer, *, as_open_clip: bool) -> str:
     """Its JSON, with what the library's own objects cannot say."""
     text = tokenizer.to_str()
@@ -146,7 +159,10 @@ def _settings(folder: Path) -> dict[str, Any]:
 def _assembled(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
     """From what is there, the newest layout first."""
     if (folder / "tokenizer.json").is_file():
-        return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        _refuse_left(tokenizer, settings)
+        _as_set(tokenizer, settings)
+        return tokenizer
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return byte_pairs(folder, settings)
     if (folder / "vocab.txt").is_file():
@@ -155,6 +171,25 @@ def _assembled(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
         if (folder / name).is_file():
             return sentence_pieces(folder / name, settings)
     raise FileNotFoundError(f"{folder}: {NEEDED}")
+
+
+def _refuse_left(tokenizer: tokenizers.Tokenizer, settings: dict[str, Any]) -> None:
+    """Raises ValueError if texts are cut or padded at their beginning, unless settings say else."""
+    for side, options in (
+        ("truncation_side", tokenizer.truncation), ("padding_side", tokenizer.padding)
+    ):  # fmt: skip
+        if side not in settings and str((options or {}).get("direction")).lower() == "left":
+            raise ValueError(f"expected {side} right in tokenizer.json; got left")
+
+
+def _as_set(tokenizer: tokenizers.Tokenizer, settings: dict[str, Any]) -> None:
+    """Letters as the settings have them, which count before BERT's own in tokenizer.json."""
+    own = getattr(tokenizer.normalizer, "lowercase", None)
+    if not isinstance(tokenizer.normalizer, normalizers.BertNormalizer) or own is None:
+        return
+    for name, setting in BERT_LETTERS.items():
+        if settings.get(setting) is not None:
+            setattr(tokenizer.normalizer, name, settings[setting])
 
 
 def _mark(tokenizer: tokenizers.Tokenizer, names: set[str]) -> None:
