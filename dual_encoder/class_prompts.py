@@ -1,6 +1,11 @@
 """Prompts of class names: templates for all classes, and sentences of one class."""
 
+import re
 from collections.abc import Sequence
+
+_PLACEHOLDERS = ("category", "class", "class_name", "classname", "cls", "label", "name", "{")
+
+_BRACES = re.compile("[{}]")
 
 
 def prompts_of(class_names: Sequence[str], templates: Sequence[str]) -> list[list[str]]:
@@ -34,7 +39,7 @@ def prompt_of_class(name: str, prompt: str) -> str:
 
 def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     """Raise ValueError for too few names or templates, an empty name, or a template without `{}`
-    that is no prompt of one class either."""
+    that is no prompt of one class either, or with other braces."""
     for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
         if isinstance(texts, str) or len(texts) < least:
             raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
@@ -42,8 +47,15 @@ def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     if empty:
         raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
     for template in templates:
-        if "{}" not in template and _class_of(template) is None:
+        own = _class_of(template)
+        if own is None and "{}" not in template:
             raise ValueError(f"templates: expected {{}} where the name goes; got {template!r}")
+        # Literal braces are another program's, for the name or for what it is to be filled with.
+        meant = own in _PLACEHOLDERS and own not in class_names
+        if meant or (own is None and _BRACES.search(template.replace("{}", ""))):
+            raise ValueError(
+                f"templates: expected no braces but {{}} for the name; got {template!r}"
+            )
 
 
 def _class_of(template: str) -> str | None:

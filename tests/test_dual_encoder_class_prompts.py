@@ -30,6 +30,13 @@ def test_a_class_without_a_prompt_and_a_template_without_a_place_are_refused():
         prompts_of(NAMES, ["a cat"])
 
 
+@pytest.mark.parametrize("template", ["{label} on a table", "{{}}", "a {} in {place}", "a {{}}"])
+def test_other_braces_are_not_read_out_or_passed_over(template):
+    with pytest.raises(ValueError, match=r"expected no braces but \{\} for the name; got "):
+        prompts_of(NAMES, ["a photo of {}.", template])
+    assert prompts_of(["{x}", "label"], ["a {}", "{label} pet"]) == [["a {x}"], ["a label", "pet"]]
+
+
 def test_one_sentence_is_the_row_of_its_template(model):
     own = [dual_encoder.prompt_of_class(name, f"a photo of a {name}.") for name in NAMES]
     np.testing.assert_allclose(

@@ -115,6 +115,8 @@ def test_names_are_typed_or_stand_in_one_file(tmp_path):
         ("names.txt", "'a cat',\n'a dog',\n"),
         ("names.txt", "# classes\na cat\na dog\n"),
         ("names.txt", '["cat", "dog"]\n'),
+        ("names.md", "- a cat\n- a dog\n"),
+        ("synset_words.txt", "n01440764 tench, Tinca tinca\nn01443537 goldfish\n"),
         ("names.json", '{\n"0": "cat",\n"1": "dog"\n}\n'),
         ("names.csv", "class,name\n0,cat\n1,dog\n"),
         ("data.yaml", "names:\n  0: cat\n  1: dog\n"),

@@ -159,6 +159,12 @@ def test_a_image_that_is_none_is_refused(server, home, body, query, status, said
     assert lives(server)
 
 
+def test_a_form_is_told_from_an_image(server):
+    kind = {"Content_Type": "multipart/form-data; boundary=x"}
+    status, answer = ask(server, "/similar", method="POST", body=b"--x\r\n--x--", **kind)
+    assert (status, answer["error"]) == (415, "expected an image alone as the body; got a form")
+
+
 def test_a_bomb_of_pixels_is_refused(server):
     buffer = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(buffer, "PNG")

@@ -95,6 +95,11 @@ def test_what_is_not_there(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"holds no images; expected files of kinds JPEG"):
         ImageFolder(tmp_path / "empty").listing()
+    stamp = ImageFolder(folder).listing()["b.jpg"]
+    os.utime(folder / "b.jpg", (1, 1))
+    assert ImageFolder(folder).has("b.jpg", stamp)
+    (folder / "b.jpg").write_bytes(jpeg("blue") + b"more")
+    assert not ImageFolder(folder).has("b.jpg", stamp)
     (folder / "b.jpg").unlink()
     assert not ImageFolder(folder).has("b.jpg")
     with pytest.raises(FileNotFoundError, match=r"b.jpg is no longer in"):

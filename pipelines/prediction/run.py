@@ -37,6 +37,8 @@ def run(options: Options, model: Predictor, found: Found) -> list[str]:
         KeyboardInterrupt: with how far it came.
         RuntimeError: not one image could be read; the list of them is written.
     """
+    if options.sort_into:
+        sorting.check_names(model.class_names)
     out, written = Path(options.out), False
     try:
         with journal.held(out):

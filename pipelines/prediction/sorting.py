@@ -36,6 +36,18 @@ def sort(
     return count
 
 
+def check_names(class_names: Iterable[str]) -> None:
+    """Raises ValueError if images of two classes would be in one folder."""
+    owner = {UNSURE: "images without a class"}
+    for name in class_names:
+        other = owner.setdefault(folder_name(name), f"class {name!r}")
+        if other != f"class {name!r}":
+            raise ValueError(
+                f"--sort-into: class {name!r} and {other} would be in one folder, "
+                f"{folder_name(name)}"
+            )
+
+
 def folder_name(class_name: str) -> str:
     """A class name as that of a folder: without slashes, and not hidden."""
     plain = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in class_name).strip()

@@ -29,7 +29,7 @@ class Query:
 class Hit:
     """One result: its row in the index, its id, and its cosine with the query.
 
-    `there` is False if the image has since been moved or deleted.
+    `there` is False if the image has since been moved, deleted or changed.
     """
 
     rank: int
@@ -146,7 +146,7 @@ def _uri(
     """Returns the image as a data URI; None if it has been removed."""
     import tfrecords
 
-    if images is None:
+    if images is None or not hit.there:
         return None
     try:
         return _small(images.load(index.id(hit.row), index.stamp(hit.row)), max_pixels)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _NUMBERED = re.compile(r"(\d+)\W+\w")  # `0 cat`, `1: dog`
 
+_MARKED = re.compile(r"[-*+\u2022]\s+\S|n\d{8}\s+\S")  # lists of Markdown; ImageNet's synsets
+
 _QUOTED = re.compile(r"""(['"]).*\1[,;]?""")
 
 _CODE = ("[", "{", "# ")
@@ -125,7 +127,8 @@ def named(given: Sequence[str], *, what: str) -> list[str]:
 def listed(path: str, *, what: str) -> list[str]:
     """The lines of a file, which have to be names or prompts and nothing else.
 
-    Raises ValueError for tables, JSON, YAML, code, comments, and lines that begin with their place.
+    Raises ValueError for tables, JSON, YAML, code, comments, and lines that begin with their place,
+    a bullet or a number of ImageNet's synsets.
     """
     found = lines(path, what=what)
     if not found:
@@ -133,9 +136,9 @@ def listed(path: str, *, what: str) -> list[str]:
     count = len(found)
     places = [int(number[1]) for line in found if (number := _NUMBERED.match(line))]
     numbered = count > 1 and places in ([*range(count)], [*range(1, count + 1)])
-    quoted = all(map(_QUOTED.fullmatch, found))
+    marked = all(map(_QUOTED.fullmatch, found)) or all(map(_MARKED.match, found))
     of_another_kind = Path(path).suffix.lower() in _OF_OTHER_KINDS or found[0].startswith(_CODE)
-    if numbered or quoted or of_another_kind:
+    if numbered or marked or of_another_kind:
         raise ValueError(
             f"{what}: expected one text alone on each line of {path}, without numbers, quotes or "
             f"columns; got {found[0]!r}"

@@ -166,6 +166,8 @@ def _number(request: Request, name: str, default: int) -> int:
 async def _body(request: Request, *, most: int) -> bytes:
     """Reads the body, unless its header declares too much or no length, as where it comes in
     chunks, whose sizes are not known before they are there."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise HTTPException(415, "expected an image alone as the body; got a form")
     too_long = HTTPException(413, f"expected an image of at most {most:,} bytes; got more")
     if "content-length" not in request.headers:
         raise HTTPException(411, "expected an image with its Content-Length; got none")

@@ -127,6 +127,8 @@ class Finder:
             if images is None:
                 raise FileNotFoundError("the folder of the images is gone")
             try:
+                if not images.has(index.id(row), index.stamp(row)):
+                    raise FileNotFoundError
                 data = images.load(index.id(row), index.stamp(row))
                 return tfrecords.thumbnail(data, side=side, max_pixels=self.searcher.max_pixels)
             except (OSError, ValueError):

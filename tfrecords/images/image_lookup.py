@@ -7,6 +7,7 @@ image does, and its position. Neither decodes images.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,7 +91,12 @@ class ImageFolder:
         return walk(self.path, follow=False)
 
     def has(self, name: str, stamp: Sequence[int] = ()) -> bool:
-        return _existing(self.path, name).is_file()
+        """Returns whether it is there, and has its stamp's size; a copy may have another time."""
+        try:
+            status = _existing(self.path, name).stat()
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and (not stamp or stamp[0] == status.st_size)
 
     def load(self, name: str, stamp: Sequence[int] = ()) -> bytes:
         """Returns the file; OSError if unreadable, PermissionError if outside the folder."""

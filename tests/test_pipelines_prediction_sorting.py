@@ -1,0 +1,15 @@
+"""Images of two classes never come into one folder."""
+
+import pytest
+
+from pipelines.prediction import sorting
+
+
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [(["a/b", "a:b"], "a_b"), (["cat", "unsure"], "unsure"), ([".x", "x"], "x")],
+)
+def test_classes_that_would_share_a_folder_are_refused(names, folder):
+    with pytest.raises(ValueError, match=f"would be in one folder, {folder}"):
+        sorting.check_names(names)
+    sorting.check_names(["a/b", "a b", "x"])
