@@ -9,10 +9,11 @@ def run(options: Options) -> None:
     """Fine-tunes; leaves `model.keras`, `results.json`, `report.html` and TensorBoard's files."""
     from pipelines.finetuning import output_files
     from pipelines.finetuning import run as finetuning_run
-    from pipelines.runs import folder, results
+    from pipelines.runs import folder, results, resume_check
 
     out = Path(options.out)
     if folder.is_finished(out, options, finished=results.FILE, free=finetuning_run.FREE):
+        resume_check.check_finished(out, options.data, options.model)
         print("finished already; nothing is left to do")
         print(output_files.summary(results.read(out / results.FILE)))
         return

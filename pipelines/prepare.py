@@ -138,8 +138,9 @@ def run(options: Options) -> int:
     """
     from tfrecords import REJECTED, write
 
-    if options.max_rejected < 0:
-        raise ValueError(f"max_rejected: expected 0 or more, got {options.max_rejected}")
+    for name in ("max_rejected", "seed"):
+        if getattr(options, name) < 0:
+            raise ValueError(f"{name}: expected 0 or more, got {getattr(options, name)}")
     if not options.out and not options.dry_run:
         raise ValueError("--out: expected a folder to write to; got none")
     started = time.perf_counter()

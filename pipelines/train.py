@@ -37,6 +37,7 @@ def run(options: Options) -> None:
     )
     check_watched(options, data)
     if folder.is_finished(options.out, options, finished=MODEL, free=strategies.ELASTIC):
+        resume_check.check_finished(Path(options.out), options.data, options.model)
         return _say_finished(Path(options.out), manifest)
     out = folder.check_resumable(options.out, options, finished=MODEL, free=strategies.ELASTIC)
     begun = resume_check.of(data.manifest, options.model)

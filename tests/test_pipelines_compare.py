@@ -239,6 +239,7 @@ def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_pa
         (("--methods", "magic"), "expected all, or some of zero-shot, chosen-words"),
         (("--methods", "linear_probe"), "; did you mean linear-probe?"),
         (("--seeds", "1", "1"), "--seeds: expected one or more, each once"),
+        (("--seeds", "1", "-1"), "--seeds: expected 0 or more; got -1"),
         (("--bootstrap", "0"), "--bootstrap: expected"),
         (("--recipes", "vit"), "expected METHOD=RECIPE with one of chosen-words, linear-probe"),
         (("--recipes", "coop=food101_vit"), "got 'coop=food101_vit'"),

@@ -1,5 +1,7 @@
 """`python -m pipelines finetune`, end to end, on a tiny CLIP and images of a few colours."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -179,3 +181,7 @@ def test_a_finished_run_is_not_overwritten(home):
     assert status == 0 and said.startswith("finished already; nothing is left to do\n")
     status, _, error = finetune(home, "once", *method, "--seed", "9")
     assert status == 2 and "holds a finished run" in error
+    origin = home / "once" / "origin.json"
+    origin.write_text(json.dumps(json.loads(origin.read_text()) | {"records": "another"}))
+    status, said, error = finetune(home, "once", *method)
+    assert (status, said) == (2, "") and "a run begun from other records (rewritten since)" in error

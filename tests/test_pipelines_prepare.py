@@ -157,6 +157,7 @@ def test_shapes(tmp_path):
         ({"captions": "x", "ignore_columns": ["y"]}, "--ignore-columns goes with --labels"),
         ({"folder": "x", "download": True}, "--download goes with --dataset"),
         ({"dataset": "shapes", "max_rejected": -1}, "max_rejected: expected 0 or more"),
+        ({"dataset": "shapes", "seed": -1}, "seed: expected 0 or more, got -1"),
         ({"dataset": "shapes", "limit": 0}, "limit: expected at least 1"),
     ],
 )

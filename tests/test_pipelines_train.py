@@ -190,6 +190,12 @@ def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
     assert main(command(records, uninterrupted, "--seed", "9")) == 2
     assert "holds a finished run (model.keras); give another --out" in capsys.readouterr().err
     assert before == {p: p.read_bytes() for p in uninterrupted.rglob("*") if p.is_file()}
+    origin = uninterrupted / "origin.json"
+    kept = origin.read_text()
+    origin.write_text(json.dumps(json.loads(kept) | {"records": "another"}))
+    assert main(command(records, uninterrupted)) == 2
+    assert "a run begun from other records (rewritten since)" in capsys.readouterr().err
+    origin.write_text(kept)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,8 @@ def check(options: Options) -> None:
             continue
         if not values or len(set(values)) < len(values):
             raise ValueError(f"--{name}: expected one or more, each once; got {values}")
+    if min(options.seeds or (), default=0) < 0:
+        raise ValueError(f"--seeds: expected 0 or more; got {min(options.seeds or ())}")
     for method in options.methods:
         if method not in METHODS:
             raise ValueError(

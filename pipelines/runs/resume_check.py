@@ -61,6 +61,17 @@ def check(out: Path, now: Origin) -> None:
         )
 
 
+def check_finished(out: Path, data: str, *models: str | None) -> None:
+    """As `check`, of a finished run, whose records and models may be gone by now."""
+    from tfrecords import Manifest
+
+    try:
+        now = of(Manifest.read(data), *models)
+    except FileNotFoundError:
+        return
+    check(out, now)
+
+
 def keep(out: Path, now: Origin, *, devices: Sequence[str] = ()) -> None:
     """Write or complete `origin.json`; say what is another in a run that goes on."""
     kept, before = _read(out), said(out)
