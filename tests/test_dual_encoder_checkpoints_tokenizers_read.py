@@ -214,6 +214,39 @@ def test_bert_can_keep_case(tmp_path):
     assert cased(["CAT"])[0].tolist() == [2, 1, 3]  # one unknown word
 
 
+@pytest.mark.parametrize("name", ["clip none", "roberta none", "bert none"])
+def test_vocabularies_may_begin_with_a_mark_and_end_lines_as_windows_does(tmp_path, name):
+    folder = shutil.copytree(FIXTURES / name.split()[0], tmp_path / "t")
+    for path in folder.iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    np.testing.assert_array_equal(
+        read_tokenizer(folder, context_length=LENGTH)(TEXTS), read(name)(TEXTS)
+    )
+
+
+def _with_one_id_twice(text):
+    vocabulary = json.loads(text)
+    first, second = list(vocabulary)[5:7]
+    return json.dumps(vocabulary | {first: vocabulary[second]})
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "change", "message"),
+    [
+        ("clip", "merges.txt", lambda t: t[: t.index("\n", len(t) // 2)], "is it cut off"),
+        ("roberta", "merges.txt", lambda t: t[: t.index("\n", len(t) // 2)], "is it cut off"),
+        ("clip", "merges.txt", lambda t: f"{t}a b c\n", "expected two tokens; got 'a b c'"),
+        ("clip", "vocab.json", _with_one_id_twice, "expected an id for each token"),
+        ("bert", "vocab.txt", lambda t: t.replace("[UNK]", "[X]"), "unk_token: not in the voc"),
+    ],
+)
+def test_damaged_vocabularies_are_told(tmp_path, folder, file, change, message):
+    path = shutil.copytree(FIXTURES / folder, tmp_path / "t") / file
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"no tokenizer can be read: .*{message}"):
+        read_tokenizer(path.parent, context_length=LENGTH)
+
+
 def test_bert_keeps_case_though_its_tokenizer_json_does_not(tmp_path):
     document = json.loads(tokenizers.Tokenizer.from_str(read("bert none").json).to_str())
     (tmp_path / "tokenizer.json").write_text(json.dumps(document))

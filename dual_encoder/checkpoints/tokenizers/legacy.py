@@ -9,6 +9,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from dual_encoder.checkpoints.json_schemas import read_json
 from duet import json_validation
 
+Merges = list[tuple[str, str]]
+
 WORD_END = "</w>"  # of CLIP's byte pairs
 
 CONTRACTIONS = "'s|'t|'re|'ve|'m|'ll|'d"
@@ -26,23 +28,54 @@ def byte_pairs(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
         settings: those of tokenizer_config.json, tokens as plain strings.
 
     Raises:
-        ValueError: neither; the vocabulary has not the tokens that begin and end their texts.
+        ValueError: neither; the vocabulary has not the tokens that begin and end their texts, or
+            one id for two tokens; merges.txt does not make the vocabulary.
     """
     vocabulary = read_json(folder, "vocab.json", {"*": json_validation.COUNT})
+    if len(set(vocabulary.values())) < len(vocabulary):
+        raise ValueError("vocab.json: expected an id for each token; got one for two")
     build = _clip if any(token.endswith(WORD_END) for token in vocabulary) else _roberta
-    return build(folder, settings, vocabulary=vocabulary)
+    return build(settings, vocabulary, _merges(folder / "merges.txt", vocabulary))
 
 
-def _clip(folder: Path, settings: dict[str, Any], *, vocabulary: dict) -> tokenizers.Tokenizer:
+def _merges(path: Path, vocabulary: dict[str, int]) -> Merges:
+    """The pairs of a file, one a line; its first line may be its version.
+
+    Tokens of several letters come from a pair each, but for some special ones: where many do not,
+    a part of the file is missing.
+    """
+    pairs = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if line and not line.startswith("#version"):
+            first, _, second = line.partition(" ")
+            if not first or not second or " " in second:
+                raise ValueError(
+                    f"{path.name}, line {number}: expected two tokens; got {line!r:.60}"
+                )
+            pairs.append((first, second))
+    made = {first + second for first, second in pairs}
+    long = (token for token in vocabulary if len(token.removesuffix(WORD_END)) > 1)
+    left = [token for token in long if token not in made and not token.startswith("<")]
+    if len(left) > max(8, len(vocabulary) // 1000):
+        raise ValueError(
+            f"{path.name} does not make {len(left):,} of the {len(vocabulary):,} tokens of "
+            f"vocab.json ({left[-1]!r:.40}): is it cut off?"
+        )
+    return pairs
+
+
+def _clip(
+    settings: dict[str, Any], vocabulary: dict[str, int], merges: Merges
+) -> tokenizers.Tokenizer:
     """Lower-cased words."""
     names = ("<|startoftext|>", "<|endoftext|>")
     if names[0] not in vocabulary:  # open_clip's own
         names = ("<start_of_text>", "<end_of_text>")
     start, end = settings.get("bos_token", names[0]), settings.get("eos_token", names[1])
     tokenizer = tokenizers.Tokenizer(
-        models.BPE.from_file(
-            str(folder / "vocab.json"),
-            str(folder / "merges.txt"),
+        models.BPE(
+            vocabulary,
+            merges,
             unk_token=settings.get("unk_token", end),
             end_of_word_suffix=WORD_END,
         )
@@ -74,11 +107,11 @@ def words_of_open_clip() -> dict[str, Any]:
     return {"normalizer": None, "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}}
 
 
-def _roberta(folder: Path, settings: dict[str, Any], *, vocabulary: dict) -> tokenizers.Tokenizer:
+def _roberta(
+    settings: dict[str, Any], vocabulary: dict[str, int], merges: Merges
+) -> tokenizers.Tokenizer:
     """Words as they are written, with the space before them."""
-    tokenizer = tokenizers.Tokenizer(
-        models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    )
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
         add_prefix_space=settings.get("add_prefix_space", False)
     )
@@ -96,9 +129,11 @@ def word_pieces(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
     Raises:
         ValueError: the vocabulary has not the tokens that begin and end a text.
     """
-    lines = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     vocabulary = {token: index for index, token in enumerate(lines)}
     unknown = settings.get("unk_token", "[UNK]")
+    if unknown not in vocabulary:
+        raise ValueError(f"unk_token: not in the vocabulary: {unknown}")
     tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,

@@ -91,20 +91,26 @@ def read_tokenizer(
             start = tokenizer.encode("a").tokens[0]
             add_template(tokenizer, single=[start, "$A", str(tokenizer.id_to_token(pad_id))])
             end_id = pad_id
+        text = _text(tokenizer, as_open_clip=as_open_clip)
     except FileNotFoundError:
         raise
     except Exception as error:  # the library has no narrower one
         raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
     if pad_to_context is None:
         pad_to_context = is_siglip or str(settings.get("tokenizer_class")).startswith("Siglip")
-    return Tokenizer(
-        _text(tokenizer, as_open_clip=as_open_clip),
-        context_length=context_length,
-        pad_id=pad_id,
-        end_id=end_id,
-        cleaning=cleaning,
-        pad_to_context=pad_to_context,
-    )
+    try:
+        return Tokenizer(
+            text,
+            context_length=context_length,
+            pad_id=pad_id,
+            end_id=end_id,
+            cleaning=cleaning,
+            pad_to_context=pad_to_context,
+        )
+    except ValueError:
+        raise
+    except Exception as error:  # of the library, which reads its text less willingly than its file
+        raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
 
 
 def longest_text(folder: Path, *, most: int) -> int:
