@@ -43,6 +43,9 @@ def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
         if isinstance(texts, str) or len(texts) < least:
             raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
+    for what, texts in (("class_names", class_names), ("templates", templates)):
+        if others := [text for text in texts if not isinstance(text, str)]:
+            raise ValueError(f"{what}: expected texts; got {others[0]!r} among them")
     empty = [i for i, name in enumerate(class_names) if not name.strip()]
     if empty:
         raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")

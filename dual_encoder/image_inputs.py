@@ -4,6 +4,7 @@ The same preprocessing as `tfrecords.read_image`: upright, transparent parts on 
 channel, resized as by Pillow, centre crop.
 """
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -17,8 +18,6 @@ from duet import silenced_warnings
 # Formats Pillow may try, AVIF and HEIF if supported; others are excluded, as some run external
 # programs.
 KINDS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-
-TWELVE_BITS = 4095
 
 
 def as_pixels(
@@ -42,21 +41,31 @@ def as_pixels(
     return _one(images, **options)[None]
 
 
-def notice_fractions(images: Any) -> None:
-    """Warns if image arrays hold fractions of 1, as after `Rescaling(1 / 255)`."""
-    if not isinstance(images, np.ndarray) or images.ndim < 3 or images.dtype.kind != "f":
+def notice_range(images: Any) -> None:
+    """Warns if image arrays hold fractions of 1, as after `Rescaling(1 / 255)`, or 16 bits.
+
+    What bicubic resizing leaves a little outside of 0-255 is as it should be.
+    """
+    if not isinstance(images, np.ndarray) or images.ndim < 3 or images.dtype == np.uint8:
         return
     some = images[:8]
-    if some.size and 0 < some.max() <= 1:
-        warnings.warn(
-            "images: expected pixels 0-255, which models normalise themselves; got floats of at "
-            f"most {some.max():.3g}: leave out the division by 255, or multiply by 255",
-            stacklevel=4,
-        )
+    if not some.size:
+        return
+    least, most = float(some.min()), float(some.max())
+    if images.dtype.kind in "bf" and 0 <= least < most <= 1:
+        got = f"floats of at most {most:.3g}: leave out the division by 255, or multiply by 255"
+    elif (least < 0 and most < 8) or most > 512:
+        got = f"{images.dtype} from {least:.3g} to {most:.3g}"
+    else:
+        return
+    warnings.warn(
+        f"images: expected pixels 0-255, which models normalise themselves; got {got}",
+        stacklevel=4,
+    )
 
 
 def _checked(images: Any, size: int) -> Any:
-    notice_fractions(images)
+    notice_range(images)
     shape = tuple(images.shape)
     if any(n not in (None, size) for n in shape[1:3]) or shape[3] not in (None, 3):
         raise ValueError(
@@ -71,7 +80,7 @@ def _one(image: Any, *, size: int, resize: str, interpolation: str) -> Any:
     if hasattr(image, "shape"):
         array = np.asarray(image)
         if array.shape == (size, size, 3):
-            notice_fractions(array)
+            notice_range(array)
             return array
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
             raise ValueError(
@@ -99,11 +108,14 @@ def _one(image: Any, *, size: int, resize: str, interpolation: str) -> Any:
 def _read(path: Path) -> Any:
     from PIL import Image, UnidentifiedImageError
 
-    data = path.open("rb")  # FileNotFoundError names the path
-    with data, silenced_warnings.silenced():  # Pillow warns about odd metadata; only pixels matter
+    from duet import decoded_images
+
+    data = path.read_bytes()  # FileNotFoundError names the path
+    with silenced_warnings.silenced():  # Pillow warns about odd metadata; only pixels matter
         try:
             Image.init()
-            image = Image.open(data, formats=[kind for kind in KINDS if kind in Image.OPEN])
+            formats = [kind for kind in KINDS if kind in Image.OPEN]
+            image = Image.open(io.BytesIO(data), formats=formats)
             frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
             image.load()
         except MemoryError:
@@ -114,29 +126,30 @@ def _read(path: Path) -> Any:
             raise ValueError(f"{path}: not a readable image ({reason})") from None
     if frames > 1:
         raise ValueError(f"{path}: expected one frame; got {frames}")
-    return _plain(image)
+    if image.format in ("JPEG", "MPO") and decoded_images.is_zero_filled(data):
+        raise ValueError(f"{path}: not a readable image (the rest of the file is zeros)")
+    return _plain(image, data, name=str(path))
 
 
-def _plain(image: Any) -> Any:
-    """Converts to upright RGB with 8 bits per channel, transparent parts on white."""
-    from PIL import Image, ImageOps
+def _plain(image: Any, data: bytes = b"", *, name: str = "images") -> Any:
+    """Converts to upright RGB with 8 bits per channel, transparent parts on white.
 
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "F"):
-        raise ValueError(f"images: expected 8 or 16 bits per channel; got 32 (mode {image.mode})")
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image, dtype=np.float32)
-        if 0 < grey.max() <= TWELVE_BITS:
-            raise ValueError(
-                f"images: expected values that fill their 16 bits; got {grey.max():.0f} at most, "
-                "12 bits or fewer, which would be nearly black"
-            )
-        return Image.fromarray(np.rint(grey / 257).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    Args:
+        data: the file, if there is one.
+        name: what errors call it.
+    """
+    from PIL import ImageOps
+
+    from duet import decoded_images
+
+    upright: Any = ImageOps.exif_transpose(image)
+    upright.format = image.format  # a copy has neither
+    if hasattr(image, "tag_v2"):
+        upright.tag_v2 = image.tag_v2
+    try:
+        return decoded_images.plain(upright, data).convert("RGB")
+    except decoded_images.UnreadableError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _square(image: Any, *, size: int, resize: str, interpolation: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from dual_encoder import onnx_postprocessing
-from dual_encoder.image_inputs import notice_fractions
+from dual_encoder.image_inputs import notice_range
 from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
 from duet import keras_private_api
@@ -64,7 +64,7 @@ class PlainKeras(_Model):
         images = images_of(inputs_of(data))
         if hasattr(self, "image_tower") and hasattr(images, "shape"):
             check_size(images, self.image_size)
-            notice_fractions(images)
+            notice_range(images)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """As in Keras."""

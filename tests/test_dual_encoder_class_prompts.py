@@ -28,6 +28,8 @@ def test_a_class_without_a_prompt_and_a_template_without_a_place_are_refused():
         prompts_of(NAMES, ["{dog} a pet"])
     with pytest.raises(ValueError, match=r"expected \{\} where the name goes; got 'a cat'"):
         prompts_of(NAMES, ["a cat"])
+    with pytest.raises(ValueError, match="class_names: expected texts; got 3 among them"):
+        prompts_of(["dog", 3], ["a {}"])
 
 
 @pytest.mark.parametrize("template", ["{label} on a table", "{{}}", "a {} in {place}", "a {{}}"])

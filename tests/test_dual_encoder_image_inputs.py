@@ -67,11 +67,48 @@ def test_animations_and_deep_pixels_are_refused(tmp_path):
     PHOTO.save(tmp_path / "two.gif", save_all=True, append_images=[PHOTO.rotate(180)])
     with pytest.raises(ValueError, match=r"two\.gif: expected one frame; got 2"):
         image_inputs.as_pixels(tmp_path / "two.gif", image_size=32)
-    with pytest.raises(ValueError, match="expected 8 or 16 bits per channel"):
+    with pytest.raises(ValueError, match="32 bits per pixel"):
         image_inputs.as_pixels(PHOTO.convert("L").convert("F"), image_size=32)
     shallow = Image.fromarray(rng.integers(4096, size=(43, 61), dtype=np.uint16))
-    with pytest.raises(ValueError, match="expected values that fill their 16 bits"):
+    with pytest.raises(ValueError, match="expected values that fill the 16 bits"):
         image_inputs.as_pixels(shallow, image_size=32)
     (tmp_path / "page.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0")
     with pytest.raises(ValueError, match=r"page\.eps: not a readable image"):
         image_inputs.as_pixels(tmp_path / "page.eps", image_size=32)
+
+
+def test_files_are_read_as_into_records(tmp_path):
+    """A scan in which white is 0, in 16 bits of which 12 are said, and a transparent shade."""
+    grey = rng.integers(4096, size=(43, 61), dtype=np.uint16)
+    for name, values, tags in (("a", grey * 16, {262: 0}), ("b", grey, {281: 4095})):
+        Image.fromarray(values).save(tmp_path / f"{name}.tif", tiffinfo=tags)
+    PHOTO.convert("L").save(tmp_path / "c.png", bits=8, transparency=90)
+    for path in sorted(tmp_path.iterdir()):
+        ours = image_inputs.as_pixels(path, **WAYS[0])[0].astype(int)
+        assert np.abs(ours - tfrecords.read_image(path, **WAYS[0])).max() <= 2
+
+
+def test_a_file_that_did_not_arrive_whole(tmp_path):
+    noise = Image.fromarray(rng.integers(256, size=(200, 300, 3), dtype=np.uint8))
+    noise.save(tmp_path / "a.jpg")
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2] + bytes(len(whole) // 2))
+    with pytest.raises(ValueError, match=r"a\.jpg: not a readable image \(the rest .* zeros\)"):
+        image_inputs.as_pixels(tmp_path / "a.jpg", image_size=32)
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda x: x / 255, "floats of at most 1: leave out"),
+        (lambda x: (x / 127.5 - 1).astype("float32"), "float32 from -1 to 1"),
+        (lambda x: x * np.uint16(257), "uint16 from 0 to 6.55e.04"),
+        (lambda x: x > 127, "floats of at most 1: leave out"),
+    ],
+)
+def test_pixels_of_another_range_are_warned_of(change, got):
+    pixels = rng.integers(256, size=(1, 32, 32, 3), dtype=np.uint8)
+    pixels[0, 0, :2] = [[0] * 3, [255] * 3]
+    with pytest.warns(UserWarning, match=f"expected pixels 0-255, .*; got {got}"):
+        image_inputs.as_pixels(change(pixels), image_size=32)
+    image_inputs.as_pixels(pixels.astype("float32") * 1.02 - 3, image_size=32)  # bicubic
