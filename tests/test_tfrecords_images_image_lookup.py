@@ -125,6 +125,8 @@ def test_records_list_and_give_their_images(tmp_path):
     assert tfrecords.images_of(**images.describe()).listing() == listing
     with pytest.raises(FileNotFoundError, match="no longer where it was"):
         images.load("other.jpg", listing[name])
+    with pytest.raises(FileNotFoundError, match="no longer where it was"):  # written anew
+        images.load(name, (listing[name][0] + 1, *listing[name][1:]))
     with pytest.raises(ValueError, match="no split 'tset'"):
         ImageRecords(tmp_path / "records", ("tset",))
     for shard in (tmp_path / "records").glob("test-*"):

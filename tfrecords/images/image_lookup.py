@@ -156,12 +156,11 @@ class ImageRecords:
         for number, shard in enumerate(self._shards):
             for index, record in enumerate(read_records(shard.path, 0, shard.records)):
                 example = schema.deserialize(record)
-                digest = hashlib.blake2b(example.image, digest_size=7).digest()
                 place = number * _PER_SHARD + index
                 name = example.filename
                 if name in found:
                     name = f"{name}#{example.id}"
-                found[name] = (int.from_bytes(digest, "little"), len(example.image), place)
+                found[name] = (_hash(example.image), len(example.image), place)
         return found
 
     def has(self, name: str, stamp: Sequence[int]) -> bool:
@@ -180,7 +179,7 @@ class ImageRecords:
         except (IndexError, FileNotFoundError):
             raise FileNotFoundError(f"{name} is no longer in {self.path}") from None
         example = schema.deserialize(record)
-        if not name.startswith(example.filename):
+        if not name.startswith(example.filename) or _hash(example.image) != stamp[0]:
             raise FileNotFoundError(f"{name} is no longer where it was in {self.path}")
         return example.image
 
@@ -248,6 +247,10 @@ def _by_ending(names: Iterable[str]) -> str:
         for ending, files in groups
     ]
     return f"{sum(map(len, endings.values())):,} images: {', '.join(parts)}"
+
+
+def _hash(image: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(image, digest_size=7).digest(), "little")
 
 
 def _existing(folder: Path, name: str) -> Path:
