@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 
 # Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing;
 # what word processors and keyboards of East Asia write for ASCII's quotes, hyphens and letters.
@@ -20,7 +21,9 @@ _SAME = {
 
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 
-_WHOLE_NUMBER = re.compile(r"0*(\d+)(?:\.0+)?", re.ASCII)  # 007, and 7.0 as pandas writes it
+_WHOLE_NUMBER = re.compile(r"(-?)0*(\d+)(?:\.0+)?", re.ASCII)  # 007, and 7.0 as pandas writes it
+
+_QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)(\D*)", re.ASCII)  # -5, 0.5, 10 %
 
 
 def name_key(name: str) -> str:
@@ -33,7 +36,7 @@ def name_key(name: str) -> str:
     spaced = _BETWEEN_LETTERS.sub(" ", unicodedata.normalize("NFC", folded))
     key = " ".join(spaced.split())
     number = _WHOLE_NUMBER.fullmatch(key)
-    return number[1] if number else key
+    return number[1] + number[2] if number else key
 
 
 def merged(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -75,7 +78,11 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
 
 def by_number(names: Sequence[str]) -> list[str]:
     """Sorts names; by their first number (2 before 10) if nothing differs before it, and in
-    nothing else (`fold 2`) or no number is there twice (`2.dog`)."""
+    nothing else (`fold 2`, -5, 0.25) or no number is there twice (`2.dog`)."""
+    quantities = [found for name in names if (found := _QUANTITY.fullmatch(name))]
+    if len(quantities) == len(names) and len({found[2] for found in quantities}) == 1:
+        ordered = sorted(quantities, key=lambda found: (Decimal(found[1]), found[0]))
+        return [found[0] for found in ordered]
     numbers = _numbers(names)
     if numbers is None:
         return sorted(names)
