@@ -1,6 +1,7 @@
 """The folder of a run: claimed, found again, never overwritten."""
 
 import errno
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -133,3 +134,26 @@ def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch):
         disk_errors.CannotWriteError, match=r"config.yaml: cannot be written: no space"
     ):
         begin(tmp_path)
+
+
+def test_older_files_that_took_the_place_of_others_are_a_change(tmp_path):
+    @dataclass
+    class Reading(Options):
+        data: str = ""
+
+    for name in ("data", "others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").touch()
+    found = Reading(str(tmp_path / "out"), data=str(tmp_path / "data"))
+    folder.claim(tmp_path / "out", found)
+    time.sleep(0.02)  # clocks of file systems are coarse
+    (tmp_path / "out" / "results.json").touch()
+
+    def is_unchanged():
+        return folder.is_unchanged(tmp_path / "out", found, finished="results.json")
+
+    assert is_unchanged()
+    time.sleep(0.02)
+    (tmp_path / "data").rename(tmp_path / "before")
+    (tmp_path / "others").rename(tmp_path / "data")
+    assert not is_unchanged()

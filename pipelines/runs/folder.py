@@ -98,7 +98,8 @@ def is_unchanged(
     out: str | Path, options: Any, *, finished: str, free: tuple[str, ...] = ()
 ) -> bool:
     """As `is_finished`, of a command that keeps no fingerprints of what it reads: whether also no
-    file that the options name has changed since, but those in `out`."""
+    file or folder that the options name has changed since, but those in `out`, or taken another's
+    place, which may be older."""
     out = Path(out)
     tidy(out)  # it may take back what was half moved
     if not is_finished(out, options, finished=finished, free=free):
@@ -107,7 +108,8 @@ def is_unchanged(
     texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
     paths = [Path(text) for text in texts if isinstance(text, str) and Path(text).exists()]
     read = (each for path in paths for each in (path.rglob("*") if path.is_dir() else [path]))
-    return all(each.stat().st_mtime <= (out / finished).stat().st_mtime for each in read)
+    times = [*(path.stat().st_ctime for path in paths), *(each.stat().st_mtime for each in read)]
+    return max(times, default=0.0) <= (out / finished).stat().st_mtime
 
 
 def check_resumable(
