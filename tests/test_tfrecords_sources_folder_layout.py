@@ -152,3 +152,28 @@ def test_one_file_in_two_classes_or_splits_is_said(tmp_path):
     (note,) = read(tmp_path).notes
     assert note.startswith("one file by links: 2 pairs of images (")
     assert note.endswith("1 with different labels, 1 in different splits")
+
+
+def test_splits_are_not_mixed_by_flattening(tmp_path):
+    put(tmp_path, "cat/site/train", "cat/site/test", "dog/site/train", "dog/other")
+    with pytest.raises(
+        ValueError, match=r"--flatten would mix the splits cat/site/te.* cat/site/tr"
+    ):
+        read(tmp_path, flatten=True)
+    (tmp_path / "cat/site/test").rename(tmp_path / "cat/site/second")
+    assert sum(read(tmp_path, flatten=True).splits.values()) == 20
+
+
+@pytest.mark.parametrize("reader", [sources.labels, sources.captions])
+def test_tables_of_images_in_split_folders_are_split_so(tmp_path, reader):
+    put(tmp_path, "train2017", "val2017", count=10)
+    column = "label" if reader is sources.labels else "caption"
+    rows = [f"{f}/{i}.jpg,{'ab'[i % 2]}\n" for f in ("train2017", "val2017") for i in range(10)]
+    (tmp_path / "t.csv").write_text(f"file,{column}\n{''.join(rows)}")
+    source = reader(tmp_path / "t.csv", seed=0)
+    assert source.splits == {"train": 10, "validation": 10}
+    assert source.notes == ("splits are those of the images' folders",)
+    (tmp_path / "t.csv").write_text(
+        f"file,{column}\n{''.join(rows[:10])}"
+    )  # one folder says nothing
+    assert "test" in reader(tmp_path / "t.csv", seed=0).splits

@@ -58,8 +58,9 @@ def captions(
     with `id` and `file_name`, `annotations` with `image_id` and `caption` (images without a caption
     are left out); or Karpathy's `dataset_coco.json`: `images` with `filepath`, `filename`, `split`
     and `sentences`, each with its text as `raw`. A file named train, val or test is that split;
-    other files without splits are split by seed. A folder may also hold Hugging Face's
-    `imagefolder.csv` or `imagefolder.jsonl`, in itself or in its split folders.
+    images whose folders are all called like splits are in those; others are split by seed. A folder
+    may also hold Hugging Face's `imagefolder.csv` or `imagefolder.jsonl`, in itself or in its split
+    folders.
 
     Args:
         path: the file or folder.
@@ -160,8 +161,11 @@ def _by_split(
         by_split = _flickr8k_splits(path, by_split)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
-    if path.name in imagefolder.NAMES and "" in by_split:
-        by_split = imagefolder.by_folder(by_split[""]) or by_split
+    if list(by_split) == [""]:
+        is_metadata = path.name in imagefolder.NAMES
+        found = imagefolder.by_folder(by_split[""], several=not is_metadata)
+        by_split = found or by_split
+        notes += [imagefolder.FOLDERS] * (found is not None and not is_metadata)
     named = _SPLIT_WORD.search(path.stem.lower())
     said = split or (SPLIT_NAMES[named.group()] if named else "")
     if "" in by_split and said:

@@ -94,7 +94,9 @@ def layout(root: Path, tree: Tree, *, flatten: bool) -> Layout:
     strays = tree.images.get("", [])
     if strays:
         result.notes.append(f"passed over: {_stray(strays)} beside the folders")
-    if not flatten:
+    if flatten:
+        _refuse_mixed_splits(root, tree, result)
+    else:
         _refuse_deeper(root, tree, result, lone=len(with_images) == 1)
     return result
 
@@ -203,6 +205,21 @@ def _splits_inside(tree: Tree, tops: list[str]) -> Layout | None:
     return (
         Layout({name: by_split[name] for name in SPLITS if name in by_split}) if by_split else None
     )
+
+
+def _refuse_mixed_splits(root: Path, tree: Tree, found: Layout) -> None:
+    """Raises ValueError if folders below a class folder are called like two splits or more."""
+    for classes in found.splits.values():
+        for folder in classes.values():
+            words: dict[str, str] = {}
+            waiting = [folder]
+            while waiting:
+                inner = tree.holding(waiting.pop())
+                words |= {split: name for name in inner if (split := _split_of(name))}
+                waiting += inner
+            if len(words) > 1:
+                names = " and ".join(sorted(words.values())[:2])
+                raise ValueError(f"{root}: --flatten would mix the splits {names}")
 
 
 def _refuse_deeper(root: Path, tree: Tree, found: Layout, *, lone: bool) -> None:

@@ -11,6 +11,8 @@ from tfrecords.sources.folder_layout import split_word
 
 NAMES = ("metadata.csv", "metadata.jsonl")
 
+FOLDERS = "splits are those of the images' folders"  # a note, where nothing else says splits
+
 Value = TypeVar("Value")
 
 
@@ -29,11 +31,16 @@ def files(folder: Path) -> list[tuple[Path, str]]:
     return found
 
 
-def by_folder(images: Mapping[str, Value]) -> dict[str, dict[str, Value]] | None:
-    """Groups images by the split named by their first folder; None if any has none."""
+def by_folder(
+    images: Mapping[str, Value], *, several: bool = False
+) -> dict[str, dict[str, Value]] | None:
+    """Groups images by the split named by their first folder; None if any has none.
+
+    With `several`, also None if it is one and the same split.
+    """
     tops = {name.split("/", 1)[0] if "/" in name else "" for name in images}
     split_of = {top: split for top in tops if (split := split_word(top))}
-    if len(split_of) < len(tops):
+    if len(split_of) < len(tops) or (several and len(tops) < 2):
         return None
     refuse_same_split(split_of, where="the images' folders")
     by_split: dict[str, dict[str, Value]] = {}

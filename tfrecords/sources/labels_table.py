@@ -53,8 +53,8 @@ def labels(
     Either column `label` (or class, category) holds its class or classes, separated by `|`, and
     classes are sorted by name; or every other column is a class, present (1) or absent (0), in
     column order. Column `split`, or one of another name that says splits alone, or `is_valid` as in
-    fastai, gives the image's split; without it images are split by seed, whatever the file is
-    called.
+    fastai, gives the image's split; without it images whose folders are all called like splits are
+    in those, and others are split by seed, whatever the file is called.
 
     The data set is multi-label if its classes are columns, any image has two, or `multi_label` is
     set.
@@ -130,15 +130,17 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
                 (f"{file.parent.name}/{name}", own_split or split, c)
                 for name, own_split, c in found
             ]
-        elif file.name in imagefolder.NAMES:
-            found = _by_folder(found)
+        else:
+            is_metadata, rows_before = file.name in imagefolder.NAMES, found
+            found = _by_folder(found, several=not is_metadata)
+            notes += [imagefolder.FOLDERS] * (found is not rows_before and not is_metadata)
         rows += found
     return rows, classes, notes
 
 
-def _by_folder(rows: list[Row]) -> list[Row]:
+def _by_folder(rows: list[Row], *, several: bool) -> list[Row]:
     """Returns the rows with splits from their folders, if no column gives them and all have one."""
-    splits = imagefolder.by_folder({row[0]: row for row in rows})
+    splits = imagefolder.by_folder({row[0]: row for row in rows}, several=several)
     if splits is None or any(split for _, split, _ in rows):
         return rows
     return [
