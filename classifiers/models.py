@@ -158,7 +158,7 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         if not self.trainable_variables:
             raise ValueError(
                 "there is nothing to train: every weight is frozen; "
-                "classifiers.tuning.thaw(model) lets all be trained again"
+                "classifiers.trainable.thaw(model) lets all be trained again"
             )
         return super().make_train_function(force)
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 import keras
+from keras import ops
 
 from classifiers.models import ImageClassifier
 from duet import keras_private_api
@@ -78,17 +79,21 @@ def freeze(model: keras.Model, variables: Iterable[keras.Variable]) -> None:
                 variable.trainable = False
 
 
-def train_image_side(model: ImageClassifier) -> None:
-    """Freeze the head, and the batch normalisation with its statistics."""
-    freeze(model, model.head.trainable_variables)
-    freeze(model, batch_norms(model))
+def keep_batch_norms(model: keras.Model) -> None:
+    """Freeze batch normalisation that has learnt: in training, too, it goes by its statistics.
+
+    By those of a batch of a few classes a pretrained network is another function, from which
+    nothing is left of what it answered: not what class names or a probe give a head to start with.
+    Layers with the statistics of new ones, mean 0 and variance 1, are left to learn.
+    """
+    for layer in keras_private_api.layers_of(model):
+        if isinstance(layer, keras.layers.BatchNormalization) and not _is_new(layer):
+            layer.trainable = False
 
 
-def batch_norms(model: keras.Model) -> list[keras.Variable]:
-    """Returns the weights of all batch normalisation layers; frozen, they keep their statistics."""
-    kind = keras.layers.BatchNormalization
-    layers = [layer for layer in keras_private_api.layers_of(model) if isinstance(layer, kind)]
-    return [variable for layer in layers for variable in layer.trainable_variables]
+def _is_new(norm: keras.layers.BatchNormalization) -> bool:
+    mean, variance = (ops.convert_to_numpy(v) for v in (norm.moving_mean, norm.moving_variance))
+    return bool((mean == 0).all() and (variance == 1).all())
 
 
 def thaw(model: keras.Model) -> None:

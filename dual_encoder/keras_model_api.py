@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from dual_encoder import onnx_postprocessing
+from dual_encoder import frozen_weights, onnx_postprocessing
 from dual_encoder.image_inputs import notice_range
 from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size
@@ -49,6 +49,20 @@ class PlainKeras(_Model):
             with self.distribute_strategy.scope() if tensorflow else contextlib.nullcontext():
                 self.build()
         return self
+
+    def get_build_config(self) -> dict | None:
+        """As in Keras, with the weights that are frozen."""
+        config = super().get_build_config()
+        found = frozen_weights.frozen(self)
+        return {**(config or {}), "frozen": found} if found else config
+
+    def build_from_config(self, config: dict) -> None:
+        """As in Keras; weights that were frozen are frozen again."""
+        config = dict(config)
+        found = config.pop("frozen", ())
+        super().build_from_config(config)
+        if found:
+            frozen_weights.freeze(self.built_now(), found)
 
     def input_specs(self) -> Any:
         """The inputs as `keras.InputSpec` with any batch size, as traced by `export`."""

@@ -9,6 +9,7 @@ import classifiers
 import dual_encoder
 from classifiers import averaged_weights, lora, recompute_activations, trainable
 from dual_encoder.towers.fastvit import FastViT
+from duet import keras_private_api
 
 NAMES = ["red cat", "blue dog", "café"]
 LABELS = np.array([0, 1, 2])
@@ -92,6 +93,27 @@ def test_frozen_batch_normalisation_keeps_its_statistics():
     assert {p.split("/")[-2] for p in changed(model) if "moving" in p} == {
         f"norm_{i}" for i in range(4)
     }
+
+
+def test_batch_normalisation_that_has_learnt_is_kept_in_training_and_a_new_one_learns(eagerly):
+    model = network("convnet-tiny", 16)
+    norms = [
+        layer
+        for layer in keras_private_api.layers_of(model)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    for layer in norms[:-1]:
+        layer.moving_mean.assign(layer.moving_mean + 0.5)
+    trainable.keep_batch_norms(model)
+    moved = changed(model)
+    (new,) = {path.rsplit("/", 1)[0] for path in moved if "moving" in path}
+    assert new == norms[-1].path
+    assert not any(layer.path in path for layer in norms[:-1] for path in moved)
+    new_one = norms[-1]
+    new_one.moving_mean.assign(new_one.moving_mean + 0.5)
+    trainable.keep_batch_norms(model)
+    as_in_use = np.asarray(model(PIXELS, training=False))
+    np.testing.assert_allclose(model(PIXELS, training=True), as_in_use, rtol=1e-5)
 
 
 @pytest.mark.parametrize("count", [-1, 3])

@@ -185,3 +185,21 @@ def test_a_finished_run_is_not_overwritten(home):
     origin.write_text(json.dumps(json.loads(origin.read_text()) | {"records": "another"}))
     status, said, error = finetune(home, "once", *method)
     assert (status, said) == (2, "") and "a run begun from other records (rewritten since)" in error
+
+
+@pytest.mark.parametrize("batch_norm", ["kept", "trained"])
+def test_batch_normalisation_of_a_pretrained_network_is_kept(home, batch_norm):
+    """By the statistics of a batch its answers would be another network's."""
+    out = f"norms-{batch_norm}"
+    more = ("--method", "zero-shot-head", "--epochs", "1", "--batch-norm", batch_norm)
+    status, _, error = finetune(home, out, "--model", "shapes-tiny", *more)
+    assert status == 0, error
+
+    def statistics(model):
+        values = {v.path.split("image_tower/")[-1]: np.asarray(v) for v in model.variables}
+        return {path: value for path, value in values.items() if "moving_" in path}
+
+    before = statistics(dual_encoder.load("shapes-tiny"))
+    after = statistics(keras.saving.load_model(home / out / "model.keras"))
+    same = [np.array_equal(value, after[path]) for path, value in before.items()]
+    assert same == [batch_norm == "kept"] * 6

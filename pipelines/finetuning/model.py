@@ -33,7 +33,7 @@ NAME = "image_classifier"  # of the file, whatever else the process has made bef
 #: options are those of `finetune`.
 WAYS: dict[str, Callable[[models.ImageClassifier, Any], None]] = {
     "all": lambda model, options: None,
-    "image": lambda model, options: trainable.train_image_side(model),
+    "image": lambda model, options: trainable.freeze(model, model.head.trainable_variables),
     "last": lambda model, options: trainable.train_only(model, last_blocks=options.last_blocks),
     "head": lambda model, options: trainable.train_only(model, last_blocks=0),
     "lora": lambda model, options: lora.add_lora(model, rank=options.lora_rank),
@@ -157,8 +157,8 @@ def prepare(
         source: a dual encoder, an image encoder or an image tower.
         method: of the table.
         data: for the classes.
-        options: `head`, `last_blocks`, `lora_rank`, `teacher`, `random_texts` and `recompute` of
-            the command.
+        options: `head`, `last_blocks`, `lora_rank`, `batch_norm`, `teacher`, `random_texts` and
+            `recompute` of the command.
 
     Raises:
         ValueError: the method needs texts, blocks or one label per image, and has none of it.
@@ -181,8 +181,9 @@ def prepare(
             multi_label=data.manifest.multi_label,
             name=NAME,
         )
+    trainable.thaw(model.built_now())  # what another run froze
     if options.teacher:
-        model.teacher = dual_encoder.Teacher(model.built_now(), options.teacher)
+        model.teacher = dual_encoder.Teacher(model, options.teacher)
     if options.random_texts:
         if not is_dual or source.tokenizer is None:
             raise ValueError(
@@ -190,10 +191,12 @@ def prepare(
                 f"{type(source).__name__}"
             )
         model.teacher = dual_encoder.Teacher(
-            model.built_now(), options.random_texts, matrix=dual_encoder.lipsum_matrix(source)
+            model, options.random_texts, matrix=dual_encoder.lipsum_matrix(source)
         )
     if method.head != "text":
         WAYS[method.trains](model, options)
+    if options.batch_norm == "kept":
+        trainable.keep_batch_norms(model)
     if options.recompute:
         recompute_activations.recompute(model)
     return Adapted(model, method, source if is_dual else None, texts, data)

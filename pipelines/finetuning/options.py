@@ -40,6 +40,8 @@ class Options:
         weights: of a network of keras.applications: imagenet, a file, or random; without it
             imagenet.
         image_size: pixels, height and width; the model's own size without it.
+        batch_norm: kept (a pretrained network's batch normalisation stays as it is, in training
+            too) or trained (by the statistics of each batch, for large sets with large batches).
         last_blocks: how many, of the method last-blocks.
         lora_rank: of the method lora.
         teacher: weight of the squared distance between unit features in training and those of the
@@ -117,6 +119,7 @@ class Options:
     allow_equal_names: bool = False
     weights: str | None = None
     image_size: int | None = None
+    batch_norm: Literal["kept", "trained"] = "kept"
     last_blocks: int = 1
     lora_rank: int = 8
     teacher: float = 0.0

@@ -252,7 +252,7 @@ _ROWS = (
     Method(
         "paint",
         "every weight of the image side by cross-entropy against the class names' embeddings, "
-        "which stay as they are; batch normalisation too",
+        "which stay as they are",
         "PAINT, Ilharco et al. 2022, arXiv:2208.05592",
         by=("finetune",),
         reads_names=True,

@@ -13,9 +13,9 @@ GROUPS: dict[str, str] = {
     "method": """
         method methods protocol head shots seeds base_to_new budget recipes image_tower text_tower
         image_weights text_weights weights freeze image_size embed_dim projection_depth
-        vocabulary_size context_length last_blocks lora_rank wise_ft n_ctx position class_specific
-        words conditional_words views search check k top_k threshold format int8 calibration_split
-        calibration_images folds""",
+        vocabulary_size context_length batch_norm last_blocks lora_rank wise_ft n_ctx position
+        class_specific words conditional_words views search check k top_k threshold format int8
+        calibration_split calibration_images folds""",
     "training": """
         epochs prompt_epochs conditional_epochs batch_size conditional_batch_size learning_rate
         supervised_learning_rate head_multiplier layer_decay optimizer beta_1 beta_2 epsilon
