@@ -17,6 +17,7 @@ from dual_encoder import (
     as_image_tower,
     check_size,
     class_embeddings,
+    metrics_on_logits,
     row_mean,
 )
 from dual_encoder.towers import compiled_functions, xla_policy
@@ -27,17 +28,12 @@ PUBLISHED = "published"  # weights: the pretrained ones of the name
 
 TEMPLATES = ("a photo of a {}.",)
 
-# Loss names that are replaced by losses on logits.
-LOSSES = {
-    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
-    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
-    "binary_crossentropy": keras.losses.BinaryCrossentropy,
-}
-
 
 @keras.saving.register_keras_serializable("duet")
 class ClassCrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits [b, c] and labels: indices [b] or [b, 1], or a column per class."""
+
+    label_forms = ("index", "columns")  # see `dual_encoder.label_checks`
 
     def __init__(self, reduction="sum_over_batch_size", **kwargs):
         super().__init__(reduction=reduction, **kwargs)
@@ -140,15 +136,29 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
         The default loss is the cross-entropy of labels [b] or of a column per class [b, c], binary
         with `multi_label`, averaged over rows without padding. `metrics` are passed to Keras as
-        `weighted_metrics`, which respect `sample_weight` (0 for padding).
+        `weighted_metrics`, which respect `sample_weight` (0 for padding); with `multi_label`,
+        accuracy is that of each class by itself.
+
+        Raises:
+            ValueError: a loss or metric that takes probabilities (`from_logits=False`).
         """
         if loss is None:
             loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy(row_mean())
-        if isinstance(loss, str) and loss in LOSSES:
-            loss = LOSSES[loss](from_logits=True, reduction=row_mean())
-        weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
+        weighted = [
+            metric
+            for given in (metrics, kwargs.pop("weighted_metrics", None))
+            for metric in metrics_on_logits(
+                given, multi_label=self.multi_label, refuse=self.gives_logits
+            )
+        ]
         kwargs.setdefault("jit_compile", xla_policy.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the head has no activation, such as softmax, of its own."""
+        activation = getattr(self.head, "activation", None)
+        return activation in (None, keras.activations.linear)
 
     def make_train_function(self, force=False):
         """As in Keras, which would silently train nothing if every weight is frozen.
@@ -157,8 +167,8 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         """
         if not self.trainable_variables:
             raise ValueError(
-                "there is nothing to train: every weight is frozen; "
-                "classifiers.tuning.thaw(model) lets all be trained again"
+                "there is nothing to train: every weight is frozen; thaw(model), "
+                "from classifiers.trainable import thaw, lets all be trained again"
             )
         return super().make_train_function(force)
 

@@ -38,6 +38,7 @@ from dual_encoder.index.exact_search import top_k as top_k
 from dual_encoder.index.files import CutShortError as CutShortError
 from dual_encoder.index.files import IndexFacts as IndexFacts
 from dual_encoder.index.files import IndexRows as IndexRows
+from dual_encoder.logit_losses import metrics_on_logits as metrics_on_logits
 from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder

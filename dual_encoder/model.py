@@ -253,10 +253,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     @classmethod
     def from_config(cls, config):
         parts = ("image_tower", "text_tower", "image_projection", "text_projection", "tokenizer")
-        for part in parts:
-            if part in config:
-                config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls.made_of(config)
+        made = {p: keras.saving.deserialize_keras_object(config[p]) for p in parts if p in config}
+        return cls.made_of({**config, **made})
 
 
 def _by_name(inputs: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from keras import ops
 
 from dual_encoder.class_prompts import check_texts, prompts_of
 from dual_encoder.duplicate_class_names import refuse_equal_rows
+from dual_encoder.logit_losses import metrics_on_logits
 from dual_encoder.model import DualEncoder
 from dual_encoder.predict_images_mixin import NamesImages
 from dual_encoder.replica_train_step import ExactTraining
@@ -139,7 +140,7 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         loss = loss or keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction=row_mean()
         )
-        weighted = [*(metrics or ()), *(weighted_metrics or ())]
+        weighted = [*metrics_on_logits(metrics), *metrics_on_logits(weighted_metrics)]
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.class_prompts import check_texts
+from dual_encoder.logit_losses import metrics_on_logits
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.layout import Frames, frames
 from dual_encoder.replica_train_step import ExactTraining
@@ -211,7 +212,7 @@ class CoOp(ExactTraining, keras.Model):
         """As in Keras; the default loss is cross-entropy."""
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         kwargs.setdefault("jit_compile", xla_by_default())
-        super().compile(optimizer, loss, metrics=metrics, **kwargs)
+        super().compile(optimizer, loss, metrics=metrics_on_logits(metrics), **kwargs)
 
     def input_specs(self) -> keras.InputSpec:
         """See `PlainKeras.input_specs`: image embeddings."""
