@@ -1,7 +1,8 @@
 """Image classifiers: an image tower and a head for custom classes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -17,8 +18,10 @@ from dual_encoder import (
     as_image_tower,
     check_size,
     class_embeddings,
+    image_in,
     metrics_on_logits,
     row_mean,
+    text_list,
 )
 from dual_encoder.towers import compiled_functions, xla_policy
 
@@ -103,8 +106,7 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
     def named_features(self, inputs, training=None):
         """Returns the head's input features by name; see `dual_encoder.Teacher`."""
-        image = inputs["image"] if isinstance(inputs, dict) else inputs
-        return {"image": self.features(image, training=training)}
+        return {"image": self.features(image_in(inputs), training=training)}
 
     def features_in_training(self, y_pred):
         """Returns the features of the batch whose logits these are, in the step that made them."""
@@ -269,7 +271,12 @@ def from_model(
     get the pixel range they were trained on, other models pixels 0-255. `name` is that of the Keras
     model.
     """
-    names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
+    is_number = isinstance(classes, Integral) and not isinstance(classes, bool)
+    count: Any = classes if is_number else 0
+    names = [f"class {i}" for i in range(count)]
+    if not names:
+        classes = list(classes) if isinstance(classes, Iterator) else classes
+        names = text_list("classes", classes, least=1, instead="a number above 0 or ")
     tower = as_image_tower(getattr(model, "image_tower", model))
     if not hasattr(tower, "image_size"):
         raise ValueError(
@@ -277,10 +284,10 @@ def from_model(
             f"{type(model).__name__}"
         )
     is_dual = isinstance(model, dual_encoder.DualEncoder)
-    if head != "linear" and (not is_dual or isinstance(classes, int)):
+    if head != "linear" and (is_number or not is_dual):
         raise ValueError(
             f"head: {head} needs a dual encoder, which reads class names, and their names; got "
-            f"{type(model).__name__} and {'a number' if isinstance(classes, int) else 'names'}"
+            f"{type(model).__name__} and {'a number' if is_number else 'names'}"
         )
     if is_dual and not model.built:
         model.build()

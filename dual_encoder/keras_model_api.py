@@ -14,7 +14,7 @@ from dual_encoder import onnx_postprocessing
 from dual_encoder.image_inputs import notice_range
 from dual_encoder.label_checks import check_class_weight, check_labels
 from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
-from dual_encoder.towers.base import check_size
+from dual_encoder.towers.base import check_size, image_in
 from duet import keras_private_api
 
 if TYPE_CHECKING:
@@ -68,9 +68,14 @@ class PlainKeras(_Model):
         Args:
             data: the x of `fit`: arrays or a `tf.data.Dataset`; others are left to Keras.
         """
-        images = images_of(inputs_of(data))
+        inputs = inputs_of(data)
+        if hasattr(self, "image_tower") and not hasattr(self, "text_tower"):
+            inputs = image_in(inputs)
+        images = images_of(inputs)
         if hasattr(self, "image_tower") and hasattr(images, "shape"):
             check_size(images, self.image_size)
+            if images.shape[0] == 0:
+                raise ValueError("images: expected one or more; got none")
             notice_range(images)
 
     def check_targets(self, x: Any, y: Any) -> None:
@@ -171,11 +176,23 @@ class PlainKeras(_Model):
     count_params = _built_first("count_params")
     get_weights = _built_first("get_weights")
     load_weights = _built_first("load_weights")
-    save = _built_first("save")
     save_weights = _built_first("save_weights")
     set_weights = _built_first("set_weights")
     summary = _built_first("summary")
     __reduce__ = _built_first("__reduce__")  # of pickle and copy
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As in Keras, to a file that ends in `.keras`.
+
+        Raises ValueError for Keras' old format, `.h5`, which writes but does not load these models.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"save: expected a file that ends in .keras; got {filepath}, of which no model of "
+                "Duet loads again; save_weights takes one that ends in .weights.h5"
+            )
+        self.built_now()
+        super().save(filepath, *args, **kwargs)
 
     def export(
         self,

@@ -279,6 +279,14 @@ def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -
             )
 
 
+def check_dual_encoder(model: Any) -> None:
+    """Raises ValueError for anything but a dual encoder, which reads class names."""
+    if not isinstance(model, DualEncoder):
+        raise ValueError(
+            f"model: expected a DualEncoder, as dual_encoder.load gives it; got {model!r:.80}"
+        )
+
+
 def unit(x: Any) -> Any:
     """Normalises rows to unit length, in float32 whatever the towers' precision."""
     return ops.normalize(ops.cast(x, "float32"), axis=-1)

@@ -407,6 +407,48 @@ def test_a_configuration_can_be_used_twice():
     assert first.count_params() == second.count_params()
 
 
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5", "model.weights.h5"])
+def test_a_file_that_no_model_loads_from_is_not_written(name, tmp_path):
+    with pytest.raises(ValueError, match=r"save: expected a file that ends in \.keras; got .*h"):
+        classifier().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+OTHER_INPUTS = {
+    "other keys": ({"images": IMAGES}, r"a dict with \"image\"; got keys \['images'\]"),
+    "a list of images": (list(IMAGES), "expected one array of images.*; got a list of 10"),
+    "no image": (IMAGES[:0], "images: expected one or more; got none"),
+}
+
+
+@pytest.mark.parametrize("make", [classifier, zero_shot])
+@pytest.mark.parametrize("x, message", OTHER_INPUTS.values(), ids=OTHER_INPUTS)
+def test_other_inputs_of_image_models_are_refused(make, x, message):
+    model = make()
+    model.compile("sgd")
+    for use in (model.predict, lambda x: model.evaluate(x, LABELS), lambda x: model.fit(x, LABELS)):
+        with pytest.raises(ValueError, match=message) as error:
+            use(x)
+        assert "\n" not in str(error.value)
+
+
+def test_a_dataset_of_unknown_shape_says_what_it_lacks():
+    data = tf.data.Dataset.from_generator(
+        lambda: zip(IMAGES, LABELS, strict=True), (tf.uint8, tf.int32)
+    )
+    model = classifier()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="got a tensor of unknown shape: give from_generator an"):
+        model.fit(data.batch(2))
+
+
+def test_prompts_take_embeddings_not_images():
+    model = coop()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"embeddings: expected those of encode_image, \[b, 4\]"):
+        model.fit(IMAGES, LABELS)
+
+
 @each(IMAGE_MODELS)
 def test_clones_have_the_same_architecture(make, x):
     model = make()
@@ -446,7 +488,7 @@ def test_texts_are_encoded_as_they_are(model):
     np.testing.assert_allclose(model.encode_text(TOKENIZER(TEXTS[:2])[0]), expected[:1], atol=1e-6)
     with pytest.raises(ValueError, match="expected token ids, for the model has no tokenizer"):
         DualEncoder(image_tower(), text_tower()).encode_text("a star")
-    with pytest.raises(ValueError, match=r"texts: expected texts, or token ids \[b, n\]"):
+    with pytest.raises(ValueError, match=r"or token ids, int \[b, n\]; got float64"):
         model.encode_text(0.5)
 
 
