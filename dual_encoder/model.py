@@ -57,7 +57,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     Example:
         >>> model = DualEncoder(image_tower, text_tower, tokenizer=tokenizer)
         >>> model.compile("adamw")
-        >>> model.fit(tfrecords.load("records/shapes", "train", tokenizer=tokenizer, training=True))
+        >>> options = {"tokenizer": tokenizer, **model.preprocessing}
+        >>> model.fit(tfrecords.load("records/shapes", "train", training=True, **options))
     """
 
     def __init__(

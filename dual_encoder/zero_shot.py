@@ -41,7 +41,8 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         >>> classifier = ZeroShotClassifier.from_names(
         ...     model, ["apple pie", "baklava"], ["a photo of {}, a type of food."])
         >>> classifier.compile(metrics=["accuracy"])
-        >>> loss, accuracy = classifier.evaluate(tfrecords.load("records/food101", "test"))
+        >>> test = tfrecords.load("records/food101", "test", **model.preprocessing)
+        >>> loss, accuracy = classifier.evaluate(test)
     """
 
     def __init__(

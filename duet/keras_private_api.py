@@ -59,8 +59,8 @@ def forget_uninitialized() -> None:
 
 def is_scoped(model: "keras.Model") -> bool:
     """Returns whether the model was created in a strategy's scope: Keras then takes a batch before
-    training."""
-    return model._distribute_strategy is not None
+    training. Other backends than TensorFlow have none."""
+    return getattr(model, "_distribute_strategy", None) is not None
 
 
 def make_metrics(model: "keras.Model", y: Any, y_pred: Any) -> None:
