@@ -30,10 +30,12 @@ def as_pixels(
         ValueError: an unreadable image, an array of another shape, or an unsupported type.
         FileNotFoundError: no such file.
     """
-    if len(images) == 0 if hasattr(images, "__len__") else False:
+    shape: Any = getattr(images, "shape", None)
+    known = shape is not None and getattr(shape, "rank", 0) is not None
+    if (known and 0 in tuple(shape)[:1]) or (isinstance(images, list | tuple) and not images):
         raise ValueError("images: expected one or more; got none")
     options: dict[str, Any] = {"size": image_size, "resize": resize, "interpolation": interpolation}
-    if isinstance(images, list | tuple) and images:
+    if isinstance(images, list | tuple):
         return np.stack([_one(each, **options) for each in images])
     if not hasattr(images, "shape"):
         return _one(images, **options)[None]

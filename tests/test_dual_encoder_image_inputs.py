@@ -145,3 +145,14 @@ def test_pixels_are_not_remarked_on(change):
 def test_no_image_is_refused(none):
     with pytest.raises(ValueError, match="images: expected one or more; got none"):
         image_inputs.as_pixels(none, image_size=8)
+
+
+def test_images_of_a_graph_have_no_values_to_look_at():
+    """A functional model, and a `tf.function` of any batch."""
+    import tensorflow as tf
+
+    images = keras.Input((8, 8, 3))
+    assert image_inputs.as_pixels(images, image_size=8) is images
+    spec = tf.TensorSpec([None, 8, 8, 3])
+    as_they_are = tf.function(lambda images: image_inputs.as_pixels(images, image_size=8))
+    assert as_they_are.get_concrete_function(spec).output_shapes.as_list() == [None, 8, 8, 3]
