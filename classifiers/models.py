@@ -1,7 +1,8 @@
 """Image classifiers: an image tower and a head for custom classes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -17,7 +18,10 @@ from dual_encoder import (
     as_image_tower,
     check_size,
     class_embeddings,
+    image_in,
+    metrics_on_logits,
     row_mean,
+    text_list,
 )
 from dual_encoder.towers import compiled_functions, xla_policy
 
@@ -27,17 +31,12 @@ PUBLISHED = "published"  # weights: the pretrained ones of the name
 
 TEMPLATES = ("a photo of a {}.",)
 
-# Loss names that are replaced by losses on logits.
-LOSSES = {
-    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
-    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
-    "binary_crossentropy": keras.losses.BinaryCrossentropy,
-}
-
 
 @keras.saving.register_keras_serializable("duet")
 class ClassCrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits [b, c] and labels: indices [b] or [b, 1], or a column per class."""
+
+    label_forms = ("index", "columns")  # see `dual_encoder.label_checks`
 
     def __init__(self, reduction="sum_over_batch_size", **kwargs):
         super().__init__(reduction=reduction, **kwargs)
@@ -107,8 +106,7 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
     def named_features(self, inputs, training=None):
         """Returns the head's input features by name; see `dual_encoder.Teacher`."""
-        image = inputs["image"] if isinstance(inputs, dict) else inputs
-        return {"image": self.features(image, training=training)}
+        return {"image": self.features(image_in(inputs), training=training)}
 
     def features_in_training(self, y_pred):
         """Returns the features of the batch whose logits these are, in the step that made them."""
@@ -140,15 +138,29 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
         The default loss is the cross-entropy of labels [b] or of a column per class [b, c], binary
         with `multi_label`, averaged over rows without padding. `metrics` are passed to Keras as
-        `weighted_metrics`, which respect `sample_weight` (0 for padding).
+        `weighted_metrics`, which respect `sample_weight` (0 for padding); with `multi_label`,
+        accuracy is that of each class by itself.
+
+        Raises:
+            ValueError: a loss or metric that takes probabilities (`from_logits=False`).
         """
         if loss is None:
             loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy(row_mean())
-        if isinstance(loss, str) and loss in LOSSES:
-            loss = LOSSES[loss](from_logits=True, reduction=row_mean())
-        weighted = [*(metrics or ()), *(kwargs.pop("weighted_metrics", None) or ())]
+        weighted = [
+            metric
+            for given in (metrics, kwargs.pop("weighted_metrics", None))
+            for metric in metrics_on_logits(
+                given, multi_label=self.multi_label, refuse=self.gives_logits
+            )
+        ]
         kwargs.setdefault("jit_compile", xla_policy.xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the head has no activation, such as softmax, of its own."""
+        activation = getattr(self.head, "activation", None)
+        return activation in (None, keras.activations.linear)
 
     def make_train_function(self, force=False):
         """As in Keras, which would silently train nothing if every weight is frozen.
@@ -157,8 +169,8 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         """
         if not self.trainable_variables:
             raise ValueError(
-                "there is nothing to train: every weight is frozen; "
-                "classifiers.trainable.thaw(model) lets all be trained again"
+                "there is nothing to train: every weight is frozen; thaw(model), "
+                "from classifiers.trainable import thaw, lets all be trained again"
             )
         return super().make_train_function(force)
 
@@ -259,7 +271,12 @@ def from_model(
     get the pixel range they were trained on, other models pixels 0-255. `name` is that of the Keras
     model.
     """
-    names = [f"class {i}" for i in range(classes)] if isinstance(classes, int) else list(classes)
+    is_number = isinstance(classes, Integral) and not isinstance(classes, bool)
+    count: Any = classes if is_number else 0
+    names = [f"class {i}" for i in range(count)]
+    if not names:
+        classes = list(classes) if isinstance(classes, Iterator) else classes
+        names = text_list("classes", classes, least=1, instead="a number above 0 or ")
     tower = as_image_tower(getattr(model, "image_tower", model))
     if not hasattr(tower, "image_size"):
         raise ValueError(
@@ -267,10 +284,10 @@ def from_model(
             f"{type(model).__name__}"
         )
     is_dual = isinstance(model, dual_encoder.DualEncoder)
-    if head != "linear" and (not is_dual or isinstance(classes, int)):
+    if head != "linear" and (is_number or not is_dual):
         raise ValueError(
             f"head: {head} needs a dual encoder, which reads class names, and their names; got "
-            f"{type(model).__name__} and {'a number' if isinstance(classes, int) else 'names'}"
+            f"{type(model).__name__} and {'a number' if is_number else 'names'}"
         )
     if is_dual and not model.built:
         model.build()

@@ -19,6 +19,7 @@ from dual_encoder.checkpoints.save_and_push import push_to_hub as push_to_hub
 from dual_encoder.checkpoints.save_and_push import save_pretrained as save_pretrained
 from dual_encoder.class_prompts import prompt_of_class as prompt_of_class
 from dual_encoder.class_prompts import prompts_of as prompts_of
+from dual_encoder.class_prompts import text_list as text_list
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
 from dual_encoder.fused_adamw import AdamW as AdamW
@@ -38,6 +39,7 @@ from dual_encoder.index.exact_search import top_k as top_k
 from dual_encoder.index.files import CutShortError as CutShortError
 from dual_encoder.index.files import IndexFacts as IndexFacts
 from dual_encoder.index.files import IndexRows as IndexRows
+from dual_encoder.logit_losses import metrics_on_logits as metrics_on_logits
 from dual_encoder.losses import contrastive_loss as contrastive_loss
 from dual_encoder.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.model import DualEncoder as DualEncoder
@@ -77,6 +79,7 @@ from dual_encoder.towers.base import ImageTower as ImageTower
 from dual_encoder.towers.base import TakesImages as TakesImages
 from dual_encoder.towers.base import TextTower as TextTower
 from dual_encoder.towers.base import check_size as check_size
+from dual_encoder.towers.base import image_in as image_in
 from dual_encoder.towers.bert import Bert as Bert
 from dual_encoder.towers.convolutional_tower import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.modified_resnet import ModifiedResNet as ModifiedResNet

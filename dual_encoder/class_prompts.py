@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
+
+UNORDERED = (str, bytes, set, frozenset, dict)  # not lists, though they have a length
 
 _PLACEHOLDERS = ("category", "class", "class_name", "classname", "cls", "label", "name", "{")
 
@@ -40,12 +43,8 @@ def prompt_of_class(name: str, prompt: str) -> str:
 def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
     """Raise ValueError for too few names or templates, an empty name, or a template without `{}`
     that is no prompt of one class either, or with other braces."""
-    for what, texts, least in (("class_names", class_names, 2), ("templates", templates, 1)):
-        if isinstance(texts, str) or len(texts) < least:
-            raise ValueError(f"{what}: expected a list of {least} or more texts; got {texts!r}")
-    for what, texts in (("class_names", class_names), ("templates", templates)):
-        if others := [text for text in texts if not isinstance(text, str)]:
-            raise ValueError(f"{what}: expected texts; got {others[0]!r} among them")
+    text_list("class_names", class_names, least=2)
+    text_list("templates", templates, least=1)
     empty = [i for i, name in enumerate(class_names) if not name.strip()]
     if empty:
         raise ValueError(f"class_names: expected no empty name; number {empty[0]} is empty")
@@ -59,6 +58,25 @@ def check_texts(class_names: Sequence[str], templates: Sequence[str]) -> None:
             raise ValueError(
                 f"templates: expected no braces but {{}} for the name; got {template!r}"
             )
+
+
+def text_list(what: str, texts: Any, *, least: int, instead: str = "") -> list[str]:
+    """Return a list, tuple or array of texts as a list, in its order, which a set has not.
+
+    Raise ValueError for anything else, or fewer than `least`; `instead` begins what is expected.
+    """
+    is_listed = hasattr(texts, "__len__") and not isinstance(texts, UNORDERED)
+    if not is_listed or len(texts) < least or getattr(texts, "ndim", 1) != 1:
+        expected = f"{instead}a list of {least} or more texts"
+        raise ValueError(f"{what}: expected {expected}; got {_shortened(texts)}")
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"{what}: expected {instead}texts; got {_shortened(text)} among them")
+    return [str(text) for text in texts]
+
+
+def _shortened(value: Any) -> str:
+    return text if len(text := repr(value)) <= 80 else f"{text[:77]}..."
 
 
 def _class_of(template: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from dual_encoder.towers.compiled_functions import is_plain
 from duet import silenced_warnings
 
 # Formats Pillow may try, AVIF and HEIF if supported; others are excluded, as some run external
@@ -29,8 +30,12 @@ def as_pixels(
         ValueError: an unreadable image, an array of another shape, or an unsupported type.
         FileNotFoundError: no such file.
     """
+    shape: Any = getattr(images, "shape", None)
+    known = shape is not None and getattr(shape, "rank", 0) is not None
+    if (known and 0 in tuple(shape)[:1]) or (isinstance(images, list | tuple) and not images):
+        raise ValueError("images: expected one or more; got none")
     options: dict[str, Any] = {"size": image_size, "resize": resize, "interpolation": interpolation}
-    if isinstance(images, list | tuple) and images:
+    if isinstance(images, list | tuple):
         return np.stack([_one(each, **options) for each in images])
     if not hasattr(images, "shape"):
         return _one(images, **options)[None]
@@ -42,20 +47,23 @@ def as_pixels(
 
 
 def notice_range(images: Any) -> None:
-    """Warns if image arrays hold fractions of 1, as after `Rescaling(1 / 255)`, or 16 bits.
+    """Warns if images hold fractions of 1, as after `Rescaling(1 / 255)`, are normalised, or have
+    16 bits: of an array, or a tensor with values, eight images are looked at.
 
     What bicubic resizing leaves a little outside of 0-255 is as it should be.
     """
-    if not isinstance(images, np.ndarray) or images.ndim < 3 or images.dtype == np.uint8:
+    if not hasattr(images, "__array__") or not is_plain(images):
         return
-    some = images[:8]
-    if not some.size:
+    shape, dtype = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
+    if len(shape) < 3 or 0 in shape or dtype == "uint8":
         return
+    some = images[:: max(1, shape[0] // 8)][:8] if len(shape) == 4 else images
+    some = np.asarray(some).astype("float32")
     least, most = float(some.min()), float(some.max())
-    if images.dtype.kind in "bf" and 0 <= least < most <= 1:
+    if ("float" in dtype or dtype == "bool") and 0 <= least < most <= 1:
         got = f"floats of at most {most:.3g}: leave out the division by 255, or multiply by 255"
     elif (least < 0 and most < 8) or most > 512:
-        got = f"{images.dtype} from {least:.3g} to {most:.3g}"
+        got = f"{dtype} from {least:.3g} to {most:.3g}"
     else:
         return
     warnings.warn(

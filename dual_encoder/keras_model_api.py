@@ -5,14 +5,16 @@ import functools
 import importlib.util
 import inspect
 import warnings
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from dual_encoder import frozen_weights, onnx_postprocessing
 from dual_encoder.image_inputs import notice_range
+from dual_encoder.label_checks import check_class_weight, check_labels
 from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
-from dual_encoder.towers.base import check_size
+from dual_encoder.towers.base import check_size, image_in
 from duet import keras_private_api
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ class PlainKeras(_Model):
     Towers know their input shapes, so the model is built automatically where Keras would require a
     batch first: `compile`, `fit`, `summary`, `load_weights`, `save`, `export`, `quantize`.
     """
+
+    # `layer_kinds` when Keras' functions were made: where it differs they are traced again.
+    _trained_kinds: int | None = None
+    _tested_kinds: int | None = None
+    _predicted_kinds: int | None = None
 
     def built_now(self) -> "PlainKeras":
         """Returns the model, built if it has towers and was not built before."""
@@ -75,10 +82,22 @@ class PlainKeras(_Model):
         Args:
             data: the x of `fit`: arrays or a `tf.data.Dataset`; others are left to Keras.
         """
-        images = images_of(inputs_of(data))
+        inputs = inputs_of(data)
+        if hasattr(self, "image_tower") and not hasattr(self, "text_tower"):
+            inputs = image_in(inputs)
+        images = images_of(inputs)
         if hasattr(self, "image_tower") and hasattr(images, "shape"):
             check_size(images, self.image_size)
+            if images.shape[0] == 0:
+                raise ValueError("images: expected one or more; got none")
             notice_range(images)
+
+    def check_targets(self, x: Any, y: Any) -> None:
+        """Raises a one-line ValueError for labels that no class has; see `check_labels`."""
+        names = getattr(self, "class_names", None)
+        is_known = hasattr(x, "element_spec") or hasattr(images_of(x), "shape")
+        if names is not None and is_known and self.compiled:
+            check_labels(targets_of(x, y), classes=len(names), loss=self.loss)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """As in Keras."""
@@ -89,8 +108,8 @@ class PlainKeras(_Model):
         """As in Keras, with `class_weight` also for datasets with sample weights.
 
         Raises:
-            ValueError: `epochs` together with a dataset that already contains several epochs
-                (`tfrecords.load(epochs=...)`).
+            ValueError: images or labels that the model cannot take; or `epochs` together with a
+                dataset that already contains several epochs (`tfrecords.load(epochs=...)`).
         """
         given = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs).arguments
         in_a_row = getattr(x, "epochs_in_a_row", 1)
@@ -101,21 +120,26 @@ class PlainKeras(_Model):
                 f"would be {epochs * in_a_row}: leave epochs= out in tfrecords.load, or give "
                 "steps_per_epoch here"
             )
-        if given.get("class_weight") is not None and is_weighted(x):
-            given["x"] = weighted_by_class(x, given.pop("class_weight"))
+        if given.get("class_weight") is not None:
+            check_class_weight(given["class_weight"])
+            if is_weighted(x):
+                given["x"] = weighted_by_class(x, given.pop("class_weight"))
         if hasattr(x, "element_spec"):
             given.setdefault("shuffle", False)  # Keras warns that shuffling a dataset has no effect
         self.check_inputs(x)
+        self.check_targets(x, given.get("y"))
         self.built_now()
         self._make_metrics(targets_of(x, given.get("y")))
         given.pop("self")
         return super().fit(**given)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras."""
+        """As in Keras; ValueError for images or labels that the model cannot take."""
+        y = args[0] if args else kwargs.get("y")
         self.check_inputs(x)
+        self.check_targets(x, y)
         self.built_now()
-        self._make_metrics(targets_of(x, args[0] if args else kwargs.get("y")))
+        self._make_metrics(targets_of(x, y))
         return super().evaluate(x, *args, **kwargs)
 
     def _make_metrics(self, y: Any) -> None:
@@ -132,13 +156,57 @@ class PlainKeras(_Model):
         self.built_now()
         return super().predict(without_padding(x), *args, **kwargs)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """As in Keras.
+
+        Raises:
+            ValueError: `enable_lora` or `quantize` after a step of training, without `compile`:
+                the optimizer would go on with the weights that were there before.
+        """
+        kinds = keras_private_api.layer_kinds(self)
+        if self.train_function is not None and kinds != self._trained_kinds:
+            raise ValueError(
+                "fit: enable_lora or quantize has replaced weights since the last step of "
+                "training; call compile again"
+            )
+        made = super().make_train_function(force)
+        self._trained_kinds = kinds
+        return made
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """As in Keras, traced again where LoRA or quantization has replaced weights."""
+        kinds = keras_private_api.layer_kinds(self)
+        made = super().make_test_function(force or kinds != self._tested_kinds)
+        self._tested_kinds = kinds
+        return made
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """As in Keras, traced again where LoRA or quantization has replaced weights."""
+        kinds = keras_private_api.layer_kinds(self)
+        made = super().make_predict_function(force or kinds != self._predicted_kinds)
+        self._predicted_kinds = kinds
+        return made
+
     count_params = _built_first("count_params")
     get_weights = _built_first("get_weights")
     load_weights = _built_first("load_weights")
-    save = _built_first("save")
     save_weights = _built_first("save_weights")
     set_weights = _built_first("set_weights")
     summary = _built_first("summary")
+    __reduce__ = _built_first("__reduce__")  # of pickle and copy
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As in Keras, to a file that ends in `.keras`.
+
+        Raises ValueError for Keras' old format, `.h5`, which writes but does not load these models.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"save: expected a file that ends in .keras; got {filepath}, of which no model of "
+                "Duet loads again; save_weights takes one that ends in .weights.h5"
+            )
+        self.built_now()
+        super().save(filepath, *args, **kwargs)
 
     def export(
         self,
@@ -224,14 +292,18 @@ class PlainKeras(_Model):
             alpha: updates are scaled by `alpha / rank`; by 1 if None.
 
         Raises:
-            ValueError: the towers have no dense matrices.
+            ValueError: a rank below 1, or towers that have no dense matrices, or LoRA already.
         """
+        if not isinstance(rank, Integral) or rank < 1:
+            raise ValueError(f"rank: expected a whole number of 1 or more; got {rank!r}")
         self.built_now()
         parts = [part for name in TOWERS if (part := getattr(self, name, None)) is not None]
         layers = [layer for part in parts for layer in keras_private_api.layers_of(part)]
         dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
         if not dense:
             raise ValueError("enable_lora: expected a tower with dense matrices; this has none")
+        if any(layer.lora_enabled for layer in dense):
+            raise ValueError("enable_lora: expected a model without LoRA; this has it already")
         for part in parts:
             for variable in part.trainable_variables:
                 variable.trainable = False

@@ -57,7 +57,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     Example:
         >>> model = DualEncoder(image_tower, text_tower, tokenizer=tokenizer)
         >>> model.compile("adamw")
-        >>> model.fit(tfrecords.load("records/shapes", "train", tokenizer=tokenizer, training=True))
+        >>> options = {"tokenizer": tokenizer, **model.preprocessing}
+        >>> model.fit(tfrecords.load("records/shapes", "train", training=True, **options))
     """
 
     def __init__(
@@ -253,10 +254,8 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
     @classmethod
     def from_config(cls, config):
         parts = ("image_tower", "text_tower", "image_projection", "text_projection", "tokenizer")
-        for part in parts:
-            if part in config:
-                config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls.made_of(config)
+        made = {p: keras.saving.deserialize_keras_object(config[p]) for p in parts if p in config}
+        return cls.made_of({**config, **made})
 
 
 def _by_name(inputs: Any) -> dict[str, Any]:
@@ -279,6 +278,14 @@ def _check_tower(name: str, tower: keras.layers.Layer, needs: tuple[str, ...]) -
                 f"{name}: expected a layer with {', '.join(needs)}; "
                 f"{type(tower).__name__} has no {attribute}"
             )
+
+
+def check_dual_encoder(model: Any) -> None:
+    """Raises ValueError for anything but a dual encoder, which reads class names."""
+    if not isinstance(model, DualEncoder):
+        raise ValueError(
+            f"model: expected a DualEncoder, as dual_encoder.load gives it; got {model!r:.80}"
+        )
 
 
 def unit(x: Any) -> Any:

@@ -28,7 +28,7 @@ class NamesImages:
             classifiers their sigmoid.
 
         Raises:
-            ValueError: an unreadable image (names it), or not a list.
+            ValueError: an unreadable image (names it), not a list, or a number below 1.
             FileNotFoundError: no such file.
 
         Example:
@@ -40,6 +40,9 @@ class NamesImages:
                 "predict_images: expected a list of paths, PIL images or arrays; got "
                 f"{type(images).__name__}"
             )
+        for name, number in (("top_k", top_k), ("batch_size", batch_size)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name}: expected 1 or more; got {number}")
         predictions: list[list[tuple[str, float]]] = []
         for first in range(0, len(images), batch_size):
             chosen = list(images[first : first + batch_size])

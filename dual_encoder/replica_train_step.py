@@ -1,6 +1,7 @@
 """Training steps that produce the same weights on any number of replicas."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 from dual_encoder import gradient_cache
 from dual_encoder.fused_adamw import AdamW
 from dual_encoder.keras_model_api import PlainKeras
+from dual_encoder.logit_losses import loss_on_logits
 from dual_encoder.sample_weights import of_real_rows
 from duet import keras_private_api
 
@@ -27,6 +29,11 @@ class ExactTraining(PlainKeras):
     micro_batch: int | None = None
     teacher: Any = None  # a `Teacher`
 
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the outputs of a classifier are logits, not probabilities."""
+        return True
+
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -39,14 +46,16 @@ class ExactTraining(PlainKeras):
 
         Args:
             optimizer: as in Keras; `"adamw"` is Duet's.
+            loss: as in Keras; cross-entropies named take logits, as the models give.
             micro_batch: rows that a replica processes at a time, a divisor of its rows: a step
                 needs the memory of that many, with the gradients of the whole batch
                 (`gradient_cache`). Default: all rows of the replica.
 
         Raises:
-            ValueError: an option that fails, or trains wrongly, on several replicas or with micro
-                batches.
+            ValueError: a loss of probabilities, or an option that fails, or trains wrongly, on
+                several replicas or with micro batches.
         """
+        loss = loss_on_logits(loss, refuse=self.gives_logits)
         if micro_batch is not None:
             gradient_cache.check(self, micro_batch)
         self.micro_batch = micro_batch
@@ -67,7 +76,11 @@ class ExactTraining(PlainKeras):
 
     def compile_from_config(self, config: dict) -> None:
         """Compile a loaded model; Keras skips this, with a warning, if `compile` is overridden."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        try:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+        except ValueError as error:  # the model itself is whole
+            warnings.warn(f"loaded without what it was compiled with: {error}", stacklevel=2)
+            return
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 

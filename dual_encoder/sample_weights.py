@@ -71,7 +71,9 @@ def weighted_by_class(data: Any, class_weight: Mapping[int, float]) -> Any:
     """
     import tensorflow as tf
 
-    table = [float(class_weight.get(label, 1)) for label in range(max(class_weight) + 1)] + [1.0]
+    table = [
+        float(class_weight.get(label, 1)) for label in range(max(class_weight, default=-1) + 1)
+    ] + [1.0]
 
     def weighted(x: Any, y: Any, weight: Any) -> tuple:
         label = tf.argmax(y, axis=-1) if len(y.shape) > 1 else tf.cast(y, tf.int64)

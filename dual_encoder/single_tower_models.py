@@ -9,7 +9,7 @@ from keras import ops
 
 from dual_encoder.keras_model_api import PlainKeras
 from dual_encoder.token_padding import as_token_ids, text_length
-from dual_encoder.towers.base import TakesImages, check_size
+from dual_encoder.towers.base import TakesImages, check_size, image_in
 from dual_encoder.towers.compiled_functions import compiled
 from dual_encoder.towers.xla_policy import without_xla_on_cpu
 
@@ -59,7 +59,7 @@ class ImageEncoder(TakesImages, PlainKeras, keras.Model):
 
     def call(self, inputs, training=None):
         """Pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`."""
-        image = inputs["image"] if isinstance(inputs, dict) else inputs
+        image = image_in(inputs)
         check_size(image, self.image_size)
         features = self.image_tower(image, training=training)
         return features if self.head is None else self.head(features)

@@ -46,7 +46,8 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
 
     Pads only to the longest text if the tower's `trims_exactly` allows it.
 
-    Raises ValueError for texts without a tokenizer.
+    Raises ValueError for other types, no text, too many tokens, ids that the tower has not, or
+    texts without a tokenizer.
     """
     if isinstance(texts, str):
         texts = [texts]
@@ -55,16 +56,30 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
             raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
         length = None if tower.trims_exactly else text_length(tower, tokenizer)
         return _check_ids(tokenizer(list(texts), length=length), tower)
-    shape = getattr(texts, "shape", None)
-    if shape is None:
-        texts = np.asarray(texts)
-        shape = texts.shape
-    is_array = isinstance(texts, np.ndarray)
-    if len(shape) not in (1, 2) or (is_array and texts.dtype.kind not in "iu"):
-        raise ValueError(f"texts: expected texts, or token ids [b, n]; got shape {list(shape)}")
-    if is_array:
-        _check_ids(texts, tower)
+    if not hasattr(texts, "shape"):
+        texts = _as_array(texts)
+    shape, dtype = tuple(texts.shape), getattr(texts.dtype, "name", str(texts.dtype))
+    if 0 in shape:
+        raise ValueError("texts: expected one or more; got none")
+    if len(shape) not in (1, 2) or "int" not in dtype:
+        raise ValueError(
+            "texts: expected a text, a list of texts, or token ids, int [b, n]; got "
+            f"{dtype} {list(shape)}"
+        )
+    if shape[-1] is not None and shape[-1] > tower.context_length:
+        raise ValueError(
+            f"token_ids: expected at most {tower.context_length} tokens per text; got {shape[-1]}"
+        )
+    if isinstance(texts, np.ndarray) or hasattr(texts, "numpy"):
+        _check_ids(np.asarray(texts), tower)
     return texts[None] if len(shape) == 1 else texts
+
+
+def _as_array(texts: Any) -> np.ndarray:
+    try:
+        return np.asarray(texts)
+    except ValueError:  # rows of several lengths
+        raise ValueError("texts: expected rows of token ids of one length; got several") from None
 
 
 def _check_ids(ids: np.ndarray, tower: Any) -> np.ndarray:

@@ -9,11 +9,12 @@ from keras import ops
 
 from dual_encoder.class_prompts import check_texts, prompts_of
 from dual_encoder.duplicate_class_names import refuse_equal_rows
-from dual_encoder.model import DualEncoder
+from dual_encoder.logit_losses import metrics_on_logits
+from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.predict_images_mixin import NamesImages
 from dual_encoder.replica_train_step import ExactTraining
 from dual_encoder.sample_weights import row_mean
-from dual_encoder.towers.base import TakesImages, check_size
+from dual_encoder.towers.base import TakesImages, check_size, image_in
 from dual_encoder.towers.xla_policy import without_xla_on_cpu, xla_by_default
 from duet import unit_rows
 
@@ -40,7 +41,8 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         >>> classifier = ZeroShotClassifier.from_names(
         ...     model, ["apple pie", "baklava"], ["a photo of {}, a type of food."])
         >>> classifier.compile(metrics=["accuracy"])
-        >>> loss, accuracy = classifier.evaluate(tfrecords.load("records/food101", "test"))
+        >>> test = tfrecords.load("records/food101", "test", **model.preprocessing)
+        >>> loss, accuracy = classifier.evaluate(test)
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         without_xla_on_cpu(self)
         self.image_tower, self.image_projection = image_tower, image_projection
         check_texts(class_names, templates)
-        self.class_names, self.templates = list(class_names), list(templates)
+        self.class_names, self.templates = list(map(str, class_names)), list(map(str, templates))
         self.embed_dim = embed_dim
 
     @classmethod
@@ -79,10 +81,12 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
         Raises:
             ValueError: fewer than two class names, an empty one, different ones with the same
-                token ids, no template, one without `{}`, or a model without a tokenizer.
+                token ids, no template, one without `{}`, no dual encoder, or one without a
+                tokenizer.
                 Identical names are accepted, as published lists contain some: both classes then
                 have the same embedding.
         """
+        check_dual_encoder(model)
         classifier = cls(
             model.image_tower,
             model.image_projection,
@@ -121,7 +125,7 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
 
     def call(self, inputs, training=None):
         """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
-        images = inputs["image"] if isinstance(inputs, dict) else inputs
+        images = image_in(inputs)
         check_size(images, self.image_size)
         features = self.image_tower(images, training=training)
         embeddings = self.image_projection(features, training=training)
@@ -139,7 +143,7 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         loss = loss or keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction=row_mean()
         )
-        weighted = [*(metrics or ()), *(weighted_metrics or ())]
+        weighted = [*metrics_on_logits(metrics), *metrics_on_logits(weighted_metrics)]
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 

@@ -25,6 +25,15 @@ def layers_of(layer: "keras.layers.Layer") -> "list[keras.layers.Layer]":
     return list(layer._flatten_layers())
 
 
+def layer_kinds(model: "keras.Model") -> int:
+    """Returns a number that changes where LoRA or quantization replaces the weights of a layer: a
+    graph traced before holds the old ones."""
+    layers = layers_of(model)
+    return hash(
+        tuple((each.dtype_policy.name, getattr(each, "lora_enabled", 0)) for each in layers)
+    )
+
+
 def own_trainable_variables(layer: "keras.layers.Layer") -> "list[keras.Variable]":
     """Returns the weights that the layer itself made to be trained, also where it is frozen."""
     return list(layer._trainable_variables)
@@ -50,8 +59,8 @@ def forget_uninitialized() -> None:
 
 def is_scoped(model: "keras.Model") -> bool:
     """Returns whether the model was created in a strategy's scope: Keras then takes a batch before
-    training."""
-    return model._distribute_strategy is not None
+    training. Other backends than TensorFlow have none."""
+    return getattr(model, "_distribute_strategy", None) is not None
 
 
 def make_metrics(model: "keras.Model", y: Any, y_pred: Any) -> None:

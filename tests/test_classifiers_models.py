@@ -128,11 +128,32 @@ def test_models_by_the_names_of_the_table():
             "expected 3 outputs, one per class; got 2",
         ),
         (lambda: classifiers.from_model(keras.layers.Dense(2), classes=3), "with an image tower"),
+        *[
+            (lambda given=given: classifiers.from_model(clip(), classes=given), f"classes: {said}")
+            for given, said in (
+                (
+                    "cat,dog",
+                    "expected a number above 0 or a list of 1 or more texts; got 'cat,dog'",
+                ),
+                (0, "expected a number above 0 or a list of 1 or more texts; got 0"),
+                (True, "expected a number above 0 or a list of 1 or more texts; got True"),
+                (3.0, "expected a number above 0 or a list of 1 or more texts; got 3.0"),
+                ({0: "cat"}, "expected a number above 0 or a list of 1 or more texts; got {0"),
+                ([0, 1], "expected a number above 0 or texts; got 0 among them"),
+            )
+        ],
     ],
 )
 def test_classifiers_that_cannot_be(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("given", [np.int64(2), iter(["cat", "dog"]), np.array(["cat", "dog"])])
+def test_classes_come_as_numbers_and_names_of_numpy_too(given):
+    model = classifiers.from_model(clip(), classes=given)
+    assert model.class_names in (["class 0", "class 1"], ["cat", "dog"])
+    assert {type(name) for name in model.class_names} == {str}
 
 
 def test_images_of_another_size_are_refused():

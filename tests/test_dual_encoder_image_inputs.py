@@ -1,5 +1,8 @@
 """Paths and PIL images have the pixels that `tfrecords.read_image` gives."""
 
+import warnings
+
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,3 +115,44 @@ def test_pixels_of_another_range_are_warned_of(change, got):
     with pytest.warns(UserWarning, match=f"expected pixels 0-255, .*; got {got}"):
         image_inputs.as_pixels(change(pixels), image_size=32)
     image_inputs.as_pixels(pixels.astype("float32") * 1.02 - 3, image_size=32)  # bicubic
+
+
+FOUND = {
+    "fractions": (lambda x: x / 255, "floats of at most"),
+    "from -1 to 1": (lambda x: x / 127.5 - 1, "float32 from -1 to 1"),
+    "normalised": (lambda x: (x / 255 - 0.45) / 0.22, "float.* from -2"),
+    "a tensor": (lambda x: keras.ops.convert_to_tensor(x / 255), "floats of at most"),
+    "after black ones": (lambda x: x / 255 * (np.arange(32) > 9)[:, None, None, None], "floats of"),
+}
+
+
+@pytest.mark.parametrize("change, said", FOUND.values(), ids=FOUND)
+def test_images_that_are_no_pixels_are_noticed(change, said):
+    pixels = rng.integers(256, size=(32, 8, 8, 3)).astype("float32")
+    with pytest.warns(UserWarning, match=f"images: expected pixels 0-255, which .*; got {said}"):
+        image_inputs.notice_range(change(pixels))
+
+
+@pytest.mark.parametrize("change", [np.uint8, lambda x: x, lambda x: x * 0, lambda x: x - 3])
+def test_pixels_are_not_remarked_on(change):
+    pixels = rng.integers(256, size=(32, 8, 8, 3)).astype("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image_inputs.notice_range(change(pixels))
+
+
+@pytest.mark.parametrize("none", [[], np.zeros((0, 8, 8, 3), "uint8")], ids=["list", "array"])
+def test_no_image_is_refused(none):
+    with pytest.raises(ValueError, match="images: expected one or more; got none"):
+        image_inputs.as_pixels(none, image_size=8)
+
+
+def test_images_of_a_graph_have_no_values_to_look_at():
+    """A functional model, and a `tf.function` of any batch."""
+    import tensorflow as tf
+
+    images = keras.Input((8, 8, 3))
+    assert image_inputs.as_pixels(images, image_size=8) is images
+    spec = tf.TensorSpec([None, 8, 8, 3])
+    as_they_are = tf.function(lambda images: image_inputs.as_pixels(images, image_size=8))
+    assert as_they_are.get_concrete_function(spec).output_shapes.as_list() == [None, 8, 8, 3]

@@ -62,6 +62,11 @@ def test_more_than_there_are_gives_all():
     np.testing.assert_array_equal(np.sort(hits.rows), [[0, 1, 2]] * 2)
 
 
+def test_rows_are_a_list_of_arrays():
+    with pytest.raises(ValueError, match=r"shards: expected a list of arrays \[n, e\]; got \[4\]"):
+        dual_encoder.top_k(unit(1, 4), unit(3, 4), 1)
+
+
 @pytest.mark.parametrize(
     ("queries", "k", "message"),
     [

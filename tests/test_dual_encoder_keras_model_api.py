@@ -1,6 +1,9 @@
 """Habits of people who know Keras, on every model of Duet: what they type works or is refused in
 one line."""
 
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -326,6 +329,126 @@ def test_low_rank_changes_of_the_whole_model(make, x, tmp_path, eagerly):
         coop().enable_lora(2)
 
 
+CHANGES = {"lora": lambda model: model.enable_lora(2), "int8": lambda model: model.quantize("int8")}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_was_compiled_before_follows_low_rank_changes_and_quantization(change):
+    """Graphs hold the weights that a layer had when they were traced."""
+    model = pairs_model()
+    named = ZeroShotClassifier.from_names(model, NAMES, ["a {}"])
+    named.compile(metrics=["accuracy"])
+    model.encode_image(IMAGES)
+    model.encode_text(TOKENS)
+    named.predict(IMAGES, verbose=0)
+    named.evaluate(IMAGES, LABELS, verbose=0)
+    change(model)
+    for variable in model.variables:
+        if "lora" in variable.path:
+            variable.assign(rng.normal(size=variable.shape))
+    expected = model(PAIRS)
+    np.testing.assert_allclose(model.encode_image(IMAGES), expected["image"], atol=1e-3)
+    np.testing.assert_allclose(model.encode_text(TOKENS), expected["text"], atol=1e-3)
+    np.testing.assert_allclose(named.predict(IMAGES, verbose=0), named(IMAGES), atol=2e-2)
+    loss = keras.losses.sparse_categorical_crossentropy(LABELS, named(IMAGES), from_logits=True)
+    found, _ = named.evaluate(IMAGES, LABELS, verbose=0)
+    np.testing.assert_allclose(found, np.mean(loss), atol=2e-2)
+
+
+def test_training_does_not_go_on_with_weights_that_were_replaced():
+    model = classifier()
+    model.compile("sgd")
+    model.fit(IMAGES, LABELS, verbose=0)
+    model.enable_lora(2)
+    with pytest.raises(
+        ValueError, match=r"enable_lora or quantize has replaced weights .* compile"
+    ):
+        model.fit(IMAGES, LABELS, verbose=0)
+    model.compile("sgd")
+    frozen = [np.array(each) for each in model.image_tower.non_trainable_variables]
+    model.fit(IMAGES, LABELS, verbose=0)
+    for before, after in zip(frozen, model.image_tower.non_trainable_variables, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("rank", [0, -1, 2.5, "8", None])
+def test_a_rank_that_is_none_is_refused_before_anything_is_frozen(rank):
+    model = classifier()
+    with pytest.raises(ValueError, match="rank: expected a whole number of 1 or more; got"):
+        model.enable_lora(rank)
+    model.built_now()
+    assert len(model.trainable_variables) == len(model.variables)
+
+
+def test_low_rank_changes_come_once():
+    model = classifier()
+    model.enable_lora(np.int64(2))
+    with pytest.raises(ValueError, match="enable_lora: expected a model without LoRA; this has it"):
+        model.enable_lora(2)
+
+
+@each(IMAGE_MODELS)
+def test_copies_have_the_weights_of_the_original(make, x):
+    model = make()
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # our own
+        np.testing.assert_array_equal(numbers(again(x)), numbers(model(x)))
+
+
+def test_a_copy_made_before_texts_were_read_has_the_same_text_tower():
+    model = pairs_model()
+    model.encode_image(IMAGES)
+    again = copy.deepcopy(model)
+    np.testing.assert_allclose(again.encode_text(TOKENS), model.encode_text(TOKENS), atol=1e-6)
+
+
+def test_a_configuration_can_be_used_twice():
+    config = pairs_model().get_config()
+    first, second = DualEncoder.from_config(config), DualEncoder.from_config(config)
+    assert first.count_params() == second.count_params()
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5", "model.weights.h5"])
+def test_a_file_that_no_model_loads_from_is_not_written(name, tmp_path):
+    with pytest.raises(ValueError, match=r"save: expected a file that ends in \.keras; got .*h"):
+        classifier().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+OTHER_INPUTS = {
+    "other keys": ({"images": IMAGES}, r"a dict with \"image\"; got keys \['images'\]"),
+    "a list of images": (list(IMAGES), "expected one array of images.*; got a list of 10"),
+    "no image": (IMAGES[:0], "images: expected one or more; got none"),
+}
+
+
+@pytest.mark.parametrize("make", [classifier, zero_shot])
+@pytest.mark.parametrize("x, message", OTHER_INPUTS.values(), ids=OTHER_INPUTS)
+def test_other_inputs_of_image_models_are_refused(make, x, message):
+    model = make()
+    model.compile("sgd")
+    for use in (model.predict, lambda x: model.evaluate(x, LABELS), lambda x: model.fit(x, LABELS)):
+        with pytest.raises(ValueError, match=message) as error:
+            use(x)
+        assert "\n" not in str(error.value)
+
+
+def test_a_dataset_of_unknown_shape_says_what_it_lacks():
+    data = tf.data.Dataset.from_generator(
+        lambda: zip(IMAGES, LABELS, strict=True), (tf.uint8, tf.int32)
+    )
+    model = classifier()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="got a tensor of unknown shape: give from_generator an"):
+        model.fit(data.batch(2))
+
+
+def test_prompts_take_embeddings_not_images():
+    model = coop()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"embeddings: expected those of encode_image, \[b, 4\]"):
+        model.fit(IMAGES, LABELS)
+
+
 @each(IMAGE_MODELS)
 def test_clones_have_the_same_architecture(make, x):
     model = make()
@@ -365,7 +488,7 @@ def test_texts_are_encoded_as_they_are(model):
     np.testing.assert_allclose(model.encode_text(TOKENIZER(TEXTS[:2])[0]), expected[:1], atol=1e-6)
     with pytest.raises(ValueError, match="expected token ids, for the model has no tokenizer"):
         DualEncoder(image_tower(), text_tower()).encode_text("a star")
-    with pytest.raises(ValueError, match=r"texts: expected texts, or token ids \[b, n\]"):
+    with pytest.raises(ValueError, match=r"or token ids, int \[b, n\]; got float64"):
         model.encode_text(0.5)
 
 

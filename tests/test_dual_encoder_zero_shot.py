@@ -151,6 +151,14 @@ def test_braces_in_a_name_and_a_name_twice_in_a_template_are_plain_text(model):
     [
         (["cat"], ["{}"], "class_names: expected a list of 2 or more texts; got"),
         ("cat", ["{}"], "class_names: expected a list of 2 or more texts; got 'cat'"),
+        ({"cat": 0, "dog": 1}, ["{}"], "class_names: expected a list of 2 or more texts; got {"),
+        ({"cat", "dog"}, ["{}"], "class_names: expected a list of 2 or more texts; got {"),
+        (iter(["cat", "dog"]), ["{}"], "class_names: expected a list of 2 or more texts; got <"),
+        (None, ["{}"], "class_names: expected a list of 2 or more texts; got None"),
+        (["cat", 1], ["{}"], "class_names: expected texts; got 1 among them"),
+        ([b"cat", "dog"], ["{}"], "class_names: expected texts; got b'cat' among them"),
+        (np.array([["cat", "dog"]] * 2), ["{}"], "class_names: expected a list of 2 or more texts"),
+        (["cat", "dog"], [len], "templates: expected texts; got <built-in function len> among"),
         (["cat", " "], ["{}"], "class_names: expected no empty name; number 1 is empty"),
         (["cat", "dog"], [], "templates: expected a list of 1 or more texts"),
         (["cat", "dog"], "{}", "templates: expected a list of 1 or more texts; got '{}'"),
@@ -191,6 +199,21 @@ def test_the_very_same_name_twice_is_taken_as_published_lists_have_it(model, ima
     np.testing.assert_allclose(found[:2], class_embeddings(model, names[:2], TEMPLATES), atol=1e-6)
     logits = ZeroShotClassifier.from_names(model, names, TEMPLATES).predict(images, verbose=0)
     np.testing.assert_allclose(logits[:, 0], logits[:, 2], rtol=1e-5)
+
+
+def test_names_of_an_array_are_plain_texts(model):
+    made = ZeroShotClassifier.from_names(model, np.array(["cat", "dog"]), np.array(["a {}"]))
+    assert {type(text) for text in (*made.class_names, *made.templates)} == {str}
+
+
+@pytest.mark.parametrize("other", ["shapes-tiny", None, keras.layers.Dense(2)])
+def test_other_models_are_refused_by_what_reads_class_names(other):
+    for use in (
+        lambda: ZeroShotClassifier.from_names(other, NAMES, TEMPLATES),
+        lambda: dual_encoder.CoOp(other, NAMES),
+    ):
+        with pytest.raises(ValueError, match="model: expected a DualEncoder, as dual"):
+            use()
 
 
 def test_a_model_without_a_tokenizer_is_refused(model, monkeypatch):

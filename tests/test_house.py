@@ -301,6 +301,13 @@ for image, text in (
         for learn in (dual_encoder.CoOp, dual_encoder.CoCoOp):
             prompts = learn(model, ["star", "ring"], words=None, n_ctx=2, seed=0)
             assert prompts.logits(np.ones((3, 4), "float32")).shape == (3, 2)
+        # With labels and metrics, which `fit` and `evaluate` look at before the first step.
+        classifier.compile(metrics=["accuracy"])
+        assert np.isfinite(classifier.evaluate(images, np.arange(2), verbose=0)).all()
+        prompts = dual_encoder.CoOp(model, ["star", "ring"], n_ctx=2, seed=0)
+        prompts.compile("sgd", metrics=["accuracy"])
+        fitted = prompts.fit(np.ones((2, 4), "float32"), np.arange(2), verbose=0)
+        assert sorted(fitted.history) == ["accuracy", "loss"]
 assert not [call for call in calls if call[0] in ("socket.connect", "socket.getaddrinfo")], calls
 """
 

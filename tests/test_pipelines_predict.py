@@ -148,6 +148,9 @@ def test_classifiers_name_images_by_themselves(home):
         np.testing.assert_allclose(said, wanted[str(path)][best], atol=1e-3)
     with pytest.raises(ValueError, match="expected a list of paths, PIL images or arrays; got str"):
         classifier.predict_images(str(paths[0]))
+    for options in ({"top_k": 0}, {"top_k": -1}, {"batch_size": 0}):
+        with pytest.raises(ValueError, match=rf"{next(iter(options))}: expected 1 or more; got"):
+            classifier.predict_images(paths[:1], **options)
     several = keras.saving.load_model(home / "several.keras")
     ((_, value), *_), *_ = several.predict_images(paths[:1])
     right = expected(home, "several.keras", several=True)[str(paths[0])]

@@ -425,6 +425,14 @@ def test_augmentation_must_return_images_of_the_same_shape(labelled):
         load(labelled, training=True, augment=lambda images: images[:, :8])
 
 
+def test_augmentation_that_returns_fractions_is_no_black_image(labelled):
+    dark = load(labelled, training=True, augment=lambda images: images / 255)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="augment: expected images in 0-255 b"):
+        next(iter(dark))
+    black = load(labelled, training=True, augment=lambda images: 0 * images)
+    assert next(iter(black))[0]["image"].numpy().max() == 0
+
+
 # --- Damage -----------------------------------------------------------------------------------
 
 
@@ -521,6 +529,12 @@ WRONG = {
     "epochs of evaluation": ({"epochs": 2}, "epochs: expected 1"),
     "start past the end": ({"start_step": 4}, "expected 0 to 3"),
     "crop scale": ({"training": True, "crop_scale": (0.9, 1.1)}, "shares from 0 to 1"),
+    "no batch": ({"batch_size": 0}, "batch_size: expected a whole number of at least 1; got 0"),
+    "batch as text": ({"batch_size": "8"}, "batch_size: expected a whole number .* got '8'"),
+    "no seed": ({"seed": None}, "seed: expected a whole number; got None"),
+    "worker without count": ({"worker": 2}, r"worker: expected \(index, count\); got 2"),
+    "tokenizer by name": ({"tokenizer": "bert"}, "tokenizer: expected a callable .* got 'bert'"),
+    "tokenizer without length": ({"tokenizer": len}, "with an attribute context_length, such as"),
     "verify": ({"verify": "md5"}, "one of 'sha256', 'size', None; got 'md5'"),
 }
 

@@ -113,6 +113,12 @@ def test_class_prompts_take_the_place_of_captions(records):
     [
         ({"ids": []}, "ids: expected one or more numbers, each once"),
         ({"ids": [1, 1]}, "ids: expected one or more numbers, each once"),
+        ({"ids": [10**9]}, "ids: expected those of the split, 0 to [0-9]+; got 1000000000"),
+        ({"ids": [-1]}, "ids: expected those of the split, 0 to [0-9]+; got -1"),
+        ({"ids": "12"}, "ids: expected whole numbers; got '12' among them"),
+        ({"ids": [1.5, 2]}, "ids: expected whole numbers; got 1.5 among them"),
+        ({"ids": [True, False]}, "ids: expected whole numbers; got True among them"),
+        ({"classes": ["cat"]}, "classes: expected whole numbers; got 'cat' among them"),
         ({"classes": [0, 0]}, "classes: expected one or more numbers, each once"),
         ({"classes": [3]}, "classes: expected labels 0 to 2; got 3"),
         ({"ids": [1, 2], "training": True, "batch_size": 3}, "at most the 2 images"),

@@ -14,6 +14,7 @@ import time
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -452,3 +453,57 @@ def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_t
     (out / shard_writing.WORK_FOLDER).mkdir()  # as if killed while it was removed
     assert write(source_of(folder), out, workers=1, progress=False) == made
     assert content(out) == before and not (out / shard_writing.WORK_FOLDER).exists()
+
+
+# --- Sources of one's own ---------------------------------------------------------------------
+
+
+class Own:
+    """Four images of two classes; a test changes what each of them is."""
+
+    name, class_names, templates, metric, lossless = "own", ("cat", "dog"), ("a {}",), "top1", False
+
+    def __init__(self, count=4, **raw):
+        self.splits, self.count, self.raw = {"train": 4}, count, raw
+
+    def describe(self):
+        return {"own": 1}
+
+    def read(self, split, start, stop):
+        for i in range(start, min(stop, self.count)):
+            yield schema.RawExample(
+                **{"filename": f"{i}.jpg", "load": lambda: image(9), "label": i % 2, **self.raw}
+            )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": 2}, r"0.jpg: label: expected 0 to 1; got 2"),
+        ({"label": -1}, r"0.jpg: label: expected 0 to 1; got -1"),
+        ({"label": "cat"}, r"0.jpg: label: expected a class index .*; got 'cat'"),
+        ({"label": 1.0}, r"0.jpg: label: expected a class index .*; got 1.0"),
+        ({"captions": "a cat"}, r"0.jpg: captions: expected a tuple of texts; got 'a cat'"),
+        ({"load": lambda: None}, r"0.jpg: load: expected the bytes of a file; got NoneType"),
+        ({"count": 3}, r"source: expected images 0 to 4 of split train, .*; got 3"),
+    ],
+)
+def test_a_source_that_gives_something_else_is_told_what(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        write(Own(**options), tmp_path / "records", workers=1, progress=False)
+    assert not (tmp_path / "records" / "manifest.json").exists()
+
+
+def test_labels_and_captions_of_a_source_may_be_numpys_and_lists(tmp_path):
+    source = Own(label=np.int64(1), captions=["a dog", "two"])
+    manifest = write(source, tmp_path / "records", workers=1, progress=False)
+    assert manifest.split("train").class_counts == (0, 4)
+    assert records(tmp_path / "records", "train")[0]["image/caption"].numpy().tolist() == [
+        b"a dog",
+        b"two",
+    ]
+
+
+def test_what_is_no_source_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"source: expected one of tfrecords.sources, .* 'photos'"):
+        write("photos", tmp_path / "records")

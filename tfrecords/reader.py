@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,15 @@ def load(
     which, preprocessing, texts, augmentation = grouped(
         dict(zip(GROUPS, (subset, preprocessing, texts, augmentation), strict=True)), fields
     )
+    _check_whole("seed", seed, least=None)
+    if texts.tokenizer is not None and not (
+        callable(texts.tokenizer)
+        and (texts.text_length or hasattr(texts.tokenizer, "context_length"))
+    ):
+        raise ValueError(
+            "tokenizer: expected a callable with an attribute context_length, such as "
+            f"model.tokenizer; got {texts.tokenizer!r}"
+        )
     manifest = Manifest.read(directory)
     info = manifest.split(split)
     selection = Selection.of(which.ids, which.classes, manifest=manifest)
@@ -150,6 +160,7 @@ def steps_per_epoch(
     directory: str | Path, split: str, *, batch_size: int, captions_per_image: int = 1
 ) -> int:
     """Returns the number of batches per epoch of `load`, including the padded last one."""
+    _check_whole("batch_size", batch_size)
     count = Manifest.read(directory).split(split).count
     return -(-count * captions_per_image // batch_size)
 
@@ -162,13 +173,22 @@ def examples(directory: str | Path, split: str) -> Iterator[Example]:
 
 
 def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]:
+    _check_whole("batch_size", batch_size)
+    if not isinstance(worker, tuple | list) or len(worker) != 2:
+        raise ValueError(f"worker: expected (index, count); got {worker!r}")
     index, count = worker
     if not 0 <= index < count:
         raise ValueError(f"worker: expected (index, count) with 0 <= index < count; got {worker}")
-    if batch_size < 1 or batch_size % count:
+    if batch_size % count:
         raise ValueError(f"batch_size: expected a multiple of {count} workers; got {batch_size}")
     size = batch_size // count
     return index * size, (index + 1) * size
+
+
+def _check_whole(name: str, number: Any, *, least: int | None = 1) -> None:
+    if not isinstance(number, Integral) or (least is not None and number < least):
+        at_least = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name}: expected a whole number{at_least}; got {number!r}")
 
 
 def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, training: bool) -> None:

@@ -30,6 +30,8 @@ def augmented(augment: Callable, shape: tuple[int, ...]) -> Callable:
 
     Raises:
         ValueError: `augment` does not return images of that shape.
+
+    A batch of fractions of 1, which would be black, raises `tf.errors.InvalidArgumentError`.
     """
     call = _drawing_from_key(augment, tf.TensorSpec(shape, tf.float32))
 
@@ -37,7 +39,7 @@ def augmented(augment: Callable, shape: tuple[int, ...]) -> Callable:
         result = call(tf.cast(images, tf.float32), key)
         if not isinstance(result, tf.Tensor) or tuple(result.shape) != tuple(shape):
             raise ValueError(f"augment: expected images of shape {tuple(shape)} back; got {result}")
-        return _pixels(result)
+        return _checked_pixels("augment", result, images)
 
     return call_with_key
 
@@ -57,7 +59,7 @@ def mixed(mix: Callable, shape: tuple[int, ...], classes: int) -> Callable:
         if labels.shape.rank == 1:
             labels = tf.one_hot(labels, classes)
         result = call({"images": tf.cast(images, tf.float32), "labels": labels}, key)
-        return _pixels(result["images"]), result["labels"]
+        return _checked_pixels("mix", result["images"], images), result["labels"]
 
     return call_with_key
 
@@ -81,6 +83,16 @@ def _drawing_from_key(function: Callable, spec: Any) -> Callable:
         return traced(value)
 
     return call_with_key
+
+
+def _checked_pixels(name: str, images: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+    """Converts images to uint8; a graph error if all are fractions of 1 that were not before."""
+    were_dark = tf.reduce_max(before) <= 1
+    most = tf.reduce_max(tf.cast(images, tf.float32))
+    is_right = tf.logical_or(were_dark, tf.logical_or(most > 1, most <= 0))
+    expected = f"{name}: expected images in 0-255 back; got fractions of 1; leave out the division"
+    with tf.control_dependencies([tf.debugging.Assert(is_right, [expected])]):
+        return _pixels(images)
 
 
 def _pixels(images: tf.Tensor) -> tf.Tensor:

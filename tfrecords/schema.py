@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -38,12 +39,30 @@ class RawExample:
         load: reads or draws the file and returns its bytes, JPEG, PNG or another format.
         label: class index, in multi-label data a tuple of indices; None without labels.
         captions: the captions of the image, none or several.
+
+    Raises:
+        ValueError: a label that is no whole number, or captions that are one text.
     """
 
     filename: str
     load: Callable[[], bytes]
     label: Label | None = None
     captions: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        given = self.label
+        several = given if isinstance(given, tuple) else () if given is None else (given,)
+        if any(isinstance(n, bool) or not isinstance(n, Integral) for n in several):
+            raise ValueError(
+                f"{self.filename}: label: expected a class index or a tuple of them; got {given!r}"
+            )
+        if isinstance(self.captions, str) or not all(isinstance(c, str) for c in self.captions):
+            raise ValueError(
+                f"{self.filename}: captions: expected a tuple of texts; got {self.captions!r}"
+            )
+        if several:  # NumPy's integers are of no use to JSON
+            whole = tuple(map(int, several))
+            object.__setattr__(self, "label", whole if isinstance(given, tuple) else whole[0])
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ class Selection:
     def of(
         cls, ids: Sequence[int] | None, classes: Sequence[int] | None, *, manifest: Manifest
     ) -> Selection:
-        """Builds a selection of integer sequences; ValueError if one is empty or has duplicates."""
+        """Builds a selection of integer sequences; ValueError if one is empty, has duplicates or
+        other numbers."""
         which = _each_once("ids", ids), _each_once("classes", classes)
         return cls(*which, bool(manifest.multi_label), len(manifest.class_names))
 
@@ -95,13 +96,17 @@ class Selection:
     def count(self, info: SplitInfo) -> int:
         """Returns the number of selected images of a split.
 
-        Raises ValueError for a class that does not exist in the split.
+        Raises ValueError for a class or an id that does not exist in the split.
         """
         known = range(len(info.class_counts))
         unknown = [number for number in self.classes or () if number not in known]
         if unknown:
             raise ValueError(f"classes: expected labels 0 to {len(known) - 1}; got {unknown[0]}")
         if self.ids is not None:
+            last = info.count + info.rejected - 1
+            beyond = [number for number in self.ids if not 0 <= number <= last]
+            if beyond:
+                raise ValueError(f"ids: expected those of the split, 0 to {last}; got {beyond[0]}")
             return len(self.ids)
         if self.classes is not None and not self.multi_label:
             return sum(info.class_counts[number] for number in self.classes)
@@ -150,7 +155,11 @@ class Selection:
 def _each_once(name: str, numbers: Sequence[int] | None) -> tuple[int, ...] | None:
     if numbers is None:
         return None
-    whole = tuple(int(number) for number in numbers)
+    given = [numbers] if isinstance(numbers, str) else list(numbers)
+    for number in given:
+        if isinstance(number, str | bytes | bool | np.bool_) or int(number) != number:
+            raise ValueError(f"{name}: expected whole numbers; got {number!r} among them")
+    whole = tuple(int(number) for number in given)
     if not 0 < len(set(whole)) == len(whole):
-        raise ValueError(f"{name}: expected one or more numbers, each once; got {list(numbers)}")
+        raise ValueError(f"{name}: expected one or more numbers, each once; got {given}")
     return whole

@@ -168,6 +168,7 @@ def _examples(
     with ThreadPoolExecutor(threads) as pool:
         try:
             raws = job.source.read(piece.split, piece.start, piece.stop)
+            position = piece.start - 1
             for position, raw in enumerate(raws, start=piece.start):
                 data = _loaded(raw)  # by this thread alone, as images may share an open file
                 waiting.append((raw.filename, pool.submit(converted, raw, data, position)))
@@ -175,21 +176,35 @@ def _examples(
                     yield waiting[0][0], waiting.popleft()[1].result()
             while waiting:
                 yield waiting[0][0], waiting.popleft()[1].result()
+            if position + 1 != piece.stop:
+                raise ValueError(
+                    f"source: expected images {piece.start} to {piece.stop} of split "
+                    f"{piece.split}, as many as it says; got {position + 1 - piece.start}"
+                )
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _loaded(raw: RawExample) -> bytes | UnreadableError:
     try:
-        return raw.load()
+        data = raw.load()
     except OSError as error:
         return UnreadableError(f"cannot be read: {error.strerror or error}")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ValueError(
+            f"{raw.filename}: load: expected the bytes of a file; got {type(data).__name__}"
+        )
+    return bytes(data)
 
 
 def _example(raw: RawExample, data: bytes | UnreadableError, position: int, job: Job) -> Example:
     """Converts one image file to a record; raises UnreadableError if that fails."""
     if isinstance(data, UnreadableError):
         raise data
+    names = job.source.class_names
+    for label in _classes(raw.label) if names else ():
+        if not 0 <= label < len(names):
+            raise ValueError(f"{raw.filename}: label: expected 0 to {len(names) - 1}; got {label}")
     for caption in raw.captions:
         if escaped(caption) != caption:
             raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")
@@ -200,7 +215,6 @@ def _example(raw: RawExample, data: bytes | UnreadableError, position: int, job:
         first_frame=job.first_frame,
         max_pixels=job.max_pixels,
     )
-    names = job.source.class_names
     return Example(
         image=encoded.data,
         format=encoded.format,
@@ -209,6 +223,6 @@ def _example(raw: RawExample, data: bytes | UnreadableError, position: int, job:
         id=position,
         filename=escaped(raw.filename),
         label=raw.label,
-        captions=raw.captions,
+        captions=tuple(raw.captions),
         class_name="|".join(names[label] for label in _classes(raw.label)) if names else "",
     )

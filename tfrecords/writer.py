@@ -70,8 +70,9 @@ def write(
         FileExistsError: `directory` holds other files or other finished records.
         FileNotFoundError: a shard of its finished records is missing.
         InUseError: another process writes there.
-        ValueError: an option is out of range or differs from the call to be resumed, no image
-            of a split could be read, or a finished shard is of another size.
+        ValueError: an option is out of range or differs from the call to be resumed, the source
+            gives other labels, captions or images than it may, no image of a split could be read,
+            or a finished shard is of another size.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
     _check(
@@ -81,6 +82,10 @@ def write(
         shard_size=shard_size,
         workers=workers,
     )
+    if not hasattr(source, "splits") or not hasattr(source, "read"):
+        raise ValueError(
+            f"source: expected one of tfrecords.sources, or an object like them; got {source!r:.80}"
+        )
     directory = Path(directory)
     job = Job(source, directory, short_side, first_frame, max_pixels)
     plan = {

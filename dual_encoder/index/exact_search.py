@@ -48,6 +48,8 @@ def top_k(queries: np.ndarray, shards: Iterable[np.ndarray], k: int) -> Hits:
     scores = np.full((len(queries), k), -np.inf, np.float32)
     best, start = Hits(scores, np.full(scores.shape, -1, np.int64)), 0
     for shard in shards:
+        if shard.ndim != 2:
+            raise ValueError(f"shards: expected a list of arrays [n, e]; got {list(shard.shape)}")
         if shard.shape[1] != queries.shape[1]:
             raise ValueError(
                 f"queries: expected embeddings of {shard.shape[1]} numbers; got {queries.shape[1]}"

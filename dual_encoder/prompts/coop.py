@@ -8,7 +8,9 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.class_prompts import check_texts
-from dual_encoder.model import DualEncoder
+from dual_encoder.keras_model_api import inputs_of
+from dual_encoder.logit_losses import metrics_on_logits
+from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.prompts.layout import Frames, frames
 from dual_encoder.replica_train_step import ExactTraining
 from dual_encoder.towers.base import TextTower
@@ -211,7 +213,17 @@ class CoOp(ExactTraining, keras.Model):
         """As in Keras; the default loss is cross-entropy."""
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         kwargs.setdefault("jit_compile", xla_by_default())
-        super().compile(optimizer, loss, metrics=metrics, **kwargs)
+        super().compile(optimizer, loss, metrics=metrics_on_logits(metrics), **kwargs)
+
+    def check_inputs(self, data):
+        """See `PlainKeras.check_inputs`: requires embeddings."""
+        shape, size = getattr(inputs_of(data), "shape", None), self.model.embed_dim
+        if shape is None or getattr(shape, "rank", 0) is None:
+            return
+        if len(shape) != 2 or shape[1] not in (None, size):
+            raise ValueError(
+                f"embeddings: expected those of encode_image, [b, {size}]; got {list(shape)}"
+            )
 
     def input_specs(self) -> keras.InputSpec:
         """See `PlainKeras.input_specs`: image embeddings."""
@@ -230,6 +242,7 @@ class _Frozen:
     """Hides a model from Keras, so that its weights are neither trained nor saved."""
 
     def __init__(self, model: DualEncoder):
+        check_dual_encoder(model)
         if model.tokenizer is None:
             raise ValueError(
                 "model: expected one with a tokenizer to read class names; it has none"

@@ -106,6 +106,11 @@ class TakesImages:
 
 def check_size(images: Any, size: int) -> None:
     """Raises a one-line ValueError unless images are [b, size, size, 3]."""
+    if getattr(getattr(images, "shape", None), "rank", 0) is None:
+        raise ValueError(
+            f"images: expected pixels [b, {size}, {size}, 3], the model's image_size; got a tensor "
+            "of unknown shape: give from_generator an output_signature, or use tf.ensure_shape"
+        )
     shape = tuple(getattr(images, "shape", ()))
     pairs = zip(shape[1:], (size, size, 3), strict=False)
     if len(shape) != 4 or any(n not in (None, wanted) for n, wanted in pairs):
@@ -113,6 +118,19 @@ def check_size(images: Any, size: int) -> None:
             f"images: expected pixels [b, {size}, {size}, 3], the model's image_size; got "
             f"{list(shape)}; read or resize them at {size} x {size}"
         )
+
+
+def image_in(inputs: Any) -> Any:
+    """Returns the images of a model of images alone; ValueError for other inputs."""
+    if isinstance(inputs, dict) and "image" in inputs:
+        return inputs["image"]
+    if isinstance(inputs, dict | list | tuple):
+        keys = f"keys {sorted(inputs)}" if isinstance(inputs, dict) else None
+        raise ValueError(
+            'inputs: expected one array of images, or a dict with "image"; got '
+            f"{keys or f'a {type(inputs).__name__} of {len(inputs)}'}"
+        )
+    return inputs
 
 
 class TextTower(keras.layers.Layer):

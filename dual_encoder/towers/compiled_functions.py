@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from dual_encoder.towers.xla_policy import on_accelerator
+from duet import keras_private_api
 
 MOST_SHAPES = 16  # compiled by XLA per function; further shapes run without it
 
@@ -33,9 +34,24 @@ def is_plain(x: Any) -> bool:
 def compiled(function: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
     """Returns `function` of one array, compiled for each shape, on TensorFlow and JAX.
 
-    It reads the model's current weights on each call. On TensorFlow it is differentiable, and on a
-    CPU XLA compiles the layers run by `in_turn`.
+    It reads the model's current weights on each call, and is compiled again where LoRA or
+    quantization has replaced them. On TensorFlow it is differentiable, and on a CPU XLA compiles
+    the layers run by `in_turn`.
     """
+    latest: tuple[int, Callable[[Any], Any]] | None = None
+
+    def run(x: Any) -> Any:
+        nonlocal latest
+        kinds = keras_private_api.layer_kinds(model)
+        found = latest
+        if found is None or found[0] != kinds:
+            found = latest = kinds, _compiled(function, model)
+        return found[1](x)
+
+    return run
+
+
+def _compiled(function: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
     if keras.backend.backend() == "tensorflow":
         return _compiled_by_tensorflow(function)
     if keras.backend.backend() != "jax":
