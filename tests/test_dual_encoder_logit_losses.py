@@ -29,7 +29,7 @@ def classifier(**options):
         ["sparse_categorical_crossentropy"],
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     ],
-    ids=str,
+    ids=["name", "class name", "class", "function", "list", "object"],
 )
 def test_every_way_to_name_a_cross_entropy_means_that_of_logits(given):
     expected = keras.losses.sparse_categorical_crossentropy(LABELS, LOGITS, from_logits=True)
