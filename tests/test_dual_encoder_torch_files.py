@@ -291,7 +291,8 @@ def test_the_files_of_an_index(tmp_path):
     index.write_text('{"weight_map": {"a": "model-1.bin", "b": "model-2.bin", "c": "model-1.bin"}}')
     for name in ("model-1.bin", "model-2.bin"):
         (tmp_path / name).touch()
-    assert shards(index) == [tmp_path / "model-1.bin", tmp_path / "model-2.bin"]
+    first, second = tmp_path / "model-1.bin", tmp_path / "model-2.bin"
+    assert shards(index) == {first: {"a", "c"}, second: {"b"}}
     (tmp_path / "model-2.bin").unlink()
     with pytest.raises(
         FileNotFoundError, match=r"index\.json lists model-2\.bin, which is not here"
