@@ -38,10 +38,9 @@ def plain(image: Image.Image, data: bytes = b"") -> Image.Image:
     if image.mode.startswith("I;16"):
         grey = np.asarray(image, dtype=np.float32)
         shades = np.rint(grey * (255 / _white(image, grey))).astype(np.uint8)
-        inverted = (
-            tiff_tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
-        )  # Pillow heeds it in 8 bits alone
-        return Image.fromarray(255 - shades if inverted else shades)
+        if tiff_tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow heeds it in 8 bits alone
+            shades = 255 - shades
+        return Image.fromarray(shades)
     if bits == _DEEP:
         _refuse_shallow(np.asarray(image).astype(np.int32)[..., :3] * 257)
     if bits < 8 and image.mode in ("1", "L") and isinstance(key, int):

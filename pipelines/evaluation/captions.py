@@ -11,7 +11,7 @@ import numpy as np
 
 from dual_encoder import row_length
 from duet import unit_rows
-from pipelines.evaluation import captions_report
+from pipelines.evaluation import captions_report, measure
 from pipelines.metrics import retrieval
 from pipelines.runs import folder, results
 from pipelines.runs.feature_cache import FeatureCache
@@ -164,11 +164,7 @@ def _document(
         split=options.split,
         model=options.model,
         judged_by=JUDGED_BY,
-        cost={
-            "seconds": time.perf_counter() - start,
-            "images_per_second": found.rate,
-            "peak_rss_bytes": results.peak_rss_bytes(),
-        },
+        cost=measure.cost(start, found.rate),
         config=asdict(options),
         protocol="retrieval",
         searched=len(found.images)

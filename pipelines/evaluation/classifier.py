@@ -66,11 +66,7 @@ def evaluate(
             split=options.split,
             model=options.model,
             judged_by=manifest.metric if manifest.metric in measured["metrics"] else "top1",
-            cost={
-                "seconds": time.perf_counter() - start,
-                "images_per_second": rate,
-                "peak_rss_bytes": results.peak_rss_bytes(),
-            },
+            cost=evaluation_measure.cost(start, rate),
             config=asdict(options),
             protocol="classifier",
             templates=[],
@@ -141,11 +137,12 @@ def _several(
         return common(*predict.predict(model, replace(options, split=split), count)[:2])
 
     own = several.thresholds_in(results.beside(options.model)) or {}
-    return several_labels.measure(
+    labels, probabilities = common(*found)
+    return probabilities, several_labels.measure(
         options,
         manifest,
         [model.class_names[place] for place in places[known]],
-        found=common(*found),
+        found=(labels, probabilities),
         read=read,
         own=own if set(own) == set(model.class_names) else {},
     )

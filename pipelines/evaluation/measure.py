@@ -1,11 +1,22 @@
 """Computes the metrics, intervals and per-class tables of a set of predictions."""
 
+import time
 from typing import Any
 
 import numpy as np
 
 from pipelines.metrics import calibration, classification, multilabel
 from pipelines.metrics import confusion as metrics_confusion
+from pipelines.runs import results
+
+
+def cost(start: float, rate: float) -> dict[str, float]:
+    """What an evaluation took: `start` is of `time.perf_counter`, `rate` in images/s."""
+    return {
+        "seconds": time.perf_counter() - start,
+        "images_per_second": rate,
+        "peak_rss_bytes": results.peak_rss_bytes(),
+    }
 
 
 def measure(

@@ -32,8 +32,8 @@ def measure(
     read: Callable[[str], Found],
     own: Mapping[str, float],
     chosen_on: Sequence[str] = CHOSEN_ON,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """The probabilities, and the part of the results that is computed from them.
+) -> dict[str, Any]:
+    """The part of the results that is computed from labels and probabilities.
 
     Args:
         options: of `evaluate`.
@@ -53,7 +53,7 @@ def measure(
         thresholds, said = np.array([own[name] for name in class_names]), "the model's run"
     elif there:
         thresholds, said = multilabel.choose_thresholds(*read(there[0])), there[0]
-    return probabilities, evaluation_measure.measure_multi_label(
+    return evaluation_measure.measure_multi_label(
         labels,
         probabilities,
         class_names,

@@ -75,11 +75,7 @@ def evaluate(
 
     with folder.filled_at_once(out) as staging:
         labels, logits, rate = read(options.split)
-        cost = {
-            "seconds": time.perf_counter() - start,
-            "images_per_second": rate,
-            "peak_rss_bytes": results.peak_rss_bytes(),
-        }
+        cost = measure.cost(start, rate)
         probabilities, measured = _measured(options, manifest, names, (labels, logits), read)
         document = results.document(
             measured,
@@ -125,7 +121,7 @@ def _measured(
 
     probabilities = several_labels.by_names(logits)
     found = labels, probabilities
-    return several_labels.measure(
+    return probabilities, several_labels.measure(
         options, manifest, names, found=found, read=other, own={}, chosen_on=CHOSEN_ON
     )
 

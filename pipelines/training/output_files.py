@@ -76,7 +76,7 @@ def write(
     )
     with atomic_files.atomic(
         out / MODEL
-    ) as unfinished:  # last: by it the run is known to be finished
+    ) as unfinished:  # last: by it a run is known to be finished
         model.save(unfinished)
         results.write(out / results.FILE, document)
         atomic_files.write(out / PAGE, page(document))

@@ -32,17 +32,17 @@ def files(folder: Path) -> list[tuple[Path, str]]:
 
 
 def by_folder(
-    images: Mapping[str, Value], *, several: bool = False
+    images: Mapping[str, Value], *, several: bool = False, where: str = "the images' folders"
 ) -> dict[str, dict[str, Value]] | None:
     """Groups images by the split named by their first folder; None if any has none.
 
-    With `several`, also None if it is one and the same split.
+    With `several`, also None if it is one and the same split. `where` is for errors.
     """
     tops = {name.split("/", 1)[0] if "/" in name else "" for name in images}
     split_of = {top: split for top in tops if (split := split_word(top))}
     if len(split_of) < len(tops) or (several and len(tops) < 2):
         return None
-    refuse_same_split(split_of, where="the images' folders")
+    refuse_same_split(split_of, where=where)
     by_split: dict[str, dict[str, Value]] = {}
     for name, value in images.items():
         by_split.setdefault(split_of[name.split("/", 1)[0]], {})[name] = value

@@ -6,6 +6,7 @@ import os
 import posixpath
 import tarfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,14 @@ def examples(shard: Path, passed: Counter[str]) -> dict[str, Found]:
     found: dict[str, Found] = {}
     try:
         with tarfile.open(shard, "r:") as tar:
-            for member in tar:
+            members = tar.getmembers()
+            named = {member.name: member for member in members}
+            for member in members:
                 if any(map(is_left_out, member.name.removeprefix("./").split("/"))):
                     continue
                 key, ending = os.path.splitext(member.name)
                 if member.islnk() or member.issym():
-                    if (target := _target(tar, member)) is None:
+                    if (target := _target(named, member)) is None:
                         passed["links to no file of their shard"] += 1
                         continue
                     member = target
@@ -83,16 +86,18 @@ def _joined(shard: Path, found: dict[str, Found]) -> dict[str, Found]:
     return joined
 
 
-def _target(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Returns the file that a link leads to, in the same archive."""
+def _target(
+    named: Mapping[str, tarfile.TarInfo], member: tarfile.TarInfo
+) -> tarfile.TarInfo | None:
+    """Returns the file that a link leads to, among those of the same archive."""
     for _ in range(_MOST_LINKS):
         name = member.linkname
         if member.issym():
             name = posixpath.normpath(posixpath.join(posixpath.dirname(member.name), name))
-        names = [each for each in (name, f"./{name}") if each in tar.getnames()]
-        if not names:
+        found = named.get(name) or named.get(f"./{name}")
+        if found is None:
             return None
-        member = tar.getmember(names[0])
+        member = found
         if not member.islnk() and not member.issym():
             return member if member.isfile() else None
     return None

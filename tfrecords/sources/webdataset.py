@@ -14,6 +14,7 @@ from typing import Any
 from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged, said_twice
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label
+from tfrecords.sources import imagefolder
 from tfrecords.sources.base import (
     SPLITS,
     File,
@@ -161,14 +162,9 @@ def _by_folder(
     group: list[tuple[str, Found]], folder_of: Mapping[str, str], *, where: str
 ) -> dict[str, list[tuple[str, Found]]]:
     """Groups examples by the splits of their folders if these are several; {"": all} otherwise."""
-    splits = {folder: split_word(folder) for folder in set(folder_of.values())}
-    if len(splits) < 2 or not all(splits.values()):
-        return {"": group}
-    refuse_same_split({folder: str(split) for folder, split in splits.items()}, where=where)
-    by_split: dict[str, list[tuple[str, Found]]] = {}
-    for file, found in group:
-        by_split.setdefault(str(splits[folder_of[file]]), []).append((file, found))
-    return by_split
+    pairs = {f"{folder_of[pair[0]]}/{pair[0]}": pair for pair in group}
+    found = imagefolder.by_folder(pairs, several=True, where=where)
+    return {split: list(inner.values()) for split, inner in (found or {"": pairs}).items()}
 
 
 def _expanded(pattern: str) -> list[str]:

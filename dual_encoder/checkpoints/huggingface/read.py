@@ -154,9 +154,8 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
     first = pad_id + 1 if roberta else 0
     texts = sentence_transformers.texts(folder, most=rows - first)
     tokenizer = read_tokenizer(folder, **texts)
-    if (
-        roberta and tokenizer.pad_id != pad_id
-    ):  # positions are counted by the one, rows end by the other
+    if roberta and tokenizer.pad_id != pad_id:
+        # Positions are counted by the one, and rows end by the other.
         raise ValueError(
             f"{folder}: expected pad_token_id {tokenizer.pad_id} in config.json, as in its "
             f"tokenizer; got {pad_id}"

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from dual_encoder.checkpoints.json_schemas import POOLING, TOKENS, read_json
+from dual_encoder.checkpoints.json_schemas import POOLING, read_json
+from dual_encoder.checkpoints.tokenizers.read import bounded, longest_text
 from duet import json_validation
 
 STEPS = ("Transformer", "Pooling", "Normalize")  # the last is left to whoever compares
@@ -51,18 +52,14 @@ def texts(folder: Path, *, most: int) -> dict[str, Any]:
     Raises:
         ValueError: a setting of another kind, or one that is unknown and not empty.
     """
-    settings: dict[str, Any] = {}
-    if (folder / "tokenizer_config.json").is_file():
-        tokenizer = read_json(folder, "tokenizer_config.json", TOKENS)
-        settings["max_seq_length"] = tokenizer.get("model_max_length")
+    settings: dict[str, Any] = {"max_seq_length": longest_text(folder, most=most)}
     prompts = folder / "config_sentence_transformers.json"
     if prompts.is_file():
         json_validation.read(prompts, PROMPTS)
     written = (read_json(folder, name, TEXTS) for name in TEXT_FILES if (folder / name).is_file())
     settings |= next(filter(None, written), {})
-    longest = settings.get("max_seq_length") or most
     return {
-        "context_length": int(min(longest, most)) if longest >= 1 else most,
+        "context_length": bounded(settings["max_seq_length"], most=most),
         "lower": settings.get("do_lower_case") or False,
     }
 

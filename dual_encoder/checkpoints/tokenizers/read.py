@@ -115,8 +115,12 @@ def read_tokenizer(
 
 def longest_text(folder: Path, *, most: int) -> int:
     """Tokens that a text may have by the `model_max_length` of a folder; at most `most`."""
-    longest = _settings(folder).get("model_max_length") or most
-    return int(min(longest, most)) if longest >= 1 else most
+    return bounded(_settings(folder).get("model_max_length"), most=most)
+
+
+def bounded(longest: float | None, *, most: int) -> int:
+    """A setting of tokens per text, at most `most`; `most` where it says none, or less than one."""
+    return int(min(longest, most)) if longest and longest >= 1 else most
 
 
 def _text(tokenizer: tokenizers.Tokenizer, *, as_open_clip: bool) -> str:
