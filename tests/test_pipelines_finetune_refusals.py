@@ -19,7 +19,7 @@ import tfrecords
 from classifiers import trainable
 from pipelines.__main__ import main
 from pipelines.finetuning import model as finetuning_model
-from pipelines.finetuning import run as finetuning_run
+from pipelines.finetuning import settled_options
 from pipelines.finetuning.options import Options
 from pipelines.runs import class_split
 from tfrecords import Manifest
@@ -184,9 +184,9 @@ def test_views_are_refused_by_methods_that_take_none(method, why):
     given = Options("records", "clip", "out", method=method, views=2)
     data = SimpleNamespace(manifest=SimpleNamespace(multi_label=False))
     with pytest.raises(ValueError, match=f"--views goes with .* linear-probe, .*, auto; {why}"):
-        finetuning_run._settled(given, data)
-    assert finetuning_run._settled(replace(given, views=1), data).method == method
-    taken = finetuning_run._settled(replace(given, method="text-probe"), data)
+        settled_options.settled(given, data)
+    assert settled_options.settled(replace(given, views=1), data).method == method
+    taken = settled_options.settled(replace(given, method="text-probe"), data)
     assert taken.views == 2
 
 

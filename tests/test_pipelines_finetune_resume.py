@@ -23,9 +23,8 @@ import tfrecords  # noqa: E402
 from dual_encoder.towers import compiled_functions  # noqa: E402
 from pipelines.finetuning import data as finetuning_data  # noqa: E402
 from pipelines.finetuning import options as finetuning_options  # noqa: E402
-from pipelines.finetuning import run as finetuning_run  # noqa: E402
-from pipelines.finetuning import wise_ft  # noqa: E402
-from pipelines.finetuning.run import CHECKPOINTS  # noqa: E402
+from pipelines.finetuning import tower_training, wise_ft  # noqa: E402
+from pipelines.finetuning.tower_training import CHECKPOINTS  # noqa: E402
 from pipelines.runs import class_split  # noqa: E402
 from pipelines.runs import strategy as strategies  # noqa: E402
 
@@ -71,7 +70,7 @@ def prepared(home, out, method):
     )
     data = finetuning_data.of(options, tfrecords.Manifest.read(options.data), held_out=())
     strategy = strategies.build("one")
-    train = partial(finetuning_run._train, strategy=strategy, claim=lambda: None)
+    train = partial(tower_training.train, strategy=strategy, claim=lambda: None)
     return train, options, data
 
 
