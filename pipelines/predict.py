@@ -12,11 +12,11 @@ def run(options: Options) -> None:
     check(options)
     found = images.find(options.images)
     runtime.import_tensorflow()
-    from pipelines.prediction import predictor
+    from pipelines.prediction import load_predictor
     from pipelines.prediction import run as prediction_run
 
     prediction_run.check_free(options)
-    model = predictor.load(
+    model = load_predictor.load(
         options.model,
         class_names=options.class_names,
         templates=options.templates,

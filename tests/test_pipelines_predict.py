@@ -24,7 +24,8 @@ from pipelines.prediction import (
     contact_sheet,
     images,
     journal,
-    predictor,
+    load_predictor,
+    predict_batches,
     resolve_model,
     run,
     sorting,
@@ -272,7 +273,7 @@ def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypa
     assert predict(home, tmp_path / "p.csv", "--top-k", 1) == 2
     assert "top_k was 3, not 1" in capsys.readouterr().err
     with monkeypatch.context() as another:
-        another.setattr(predictor.array_checksums, "crc32", lambda *_: 1)
+        another.setattr(load_predictor.array_checksums, "crc32", lambda *_: 1)
         assert predict(home, tmp_path / "p.csv") == 2
         assert "checksum of the model was '" in capsys.readouterr().err
     monkeypatch.setattr(
@@ -315,13 +316,13 @@ def test_an_image_replaced_in_between_is_looked_at_again(tmp_path):
 
 
 def test_a_batch_has_no_more_rows_than_there_are_images(home, tmp_path, monkeypatch):
-    real, sizes = predictor.batches, []
+    real, sizes = predict_batches.batches, []
 
     def noting(*asked, batch_size, **more):
         sizes.append(batch_size)
         return real(*asked, batch_size=batch_size, **more)
 
-    monkeypatch.setattr(predictor, "batches", noting)
+    monkeypatch.setattr(predict_batches, "batches", noting)
     assert predict(home, tmp_path / "p.csv", "--batch-size", 65536) == 0
     assert sizes == [FILES + 1]  # one of them is broken
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.deployment import export
-from pipelines.prediction import predictor
+from pipelines.prediction import predict_batches, predictor
 from pipelines.retrieval import encode
 from pipelines.runs import finite_answers, image_features
 
@@ -22,7 +22,7 @@ def embedded():
 
 def predicted():
     asked = predictor.Predictor(("a", "b"), False, {}, lambda pixels: ROWS, "model")
-    list(predictor.batches(asked, [], batch_size=2, threshold=None))
+    list(predict_batches.batches(asked, [], batch_size=2, threshold=None))
 
 
 def retrieved():

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.prediction.answers import Answer as Answer
+    from pipelines.prediction.load_predictor import load as load
+    from pipelines.prediction.predict_batches import predict_images as predict_images
     from pipelines.prediction.predictor import Predictor as Predictor
-    from pipelines.prediction.predictor import load as load
-    from pipelines.prediction.predictor import predict_images as predict_images
 
 _LAZY = {
     "Answer": "answers",
     "Predictor": "predictor",
-    "load": "predictor",
-    "predict_images": "predictor",
+    "load": "load_predictor",
+    "predict_images": "predict_batches",
 }
 
 

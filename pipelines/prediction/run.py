@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from duet import atomic_files
-from pipelines.prediction import answers, contact_sheet, journal, predictor, sorting
+from pipelines.prediction import answers, contact_sheet, journal, predict_batches, sorting
 from pipelines.prediction.answers import Answer
 from pipelines.prediction.images import Found
 from pipelines.prediction.journal import Journal
@@ -100,7 +100,7 @@ def _predict(options: Options, model: Predictor, found: Found, kept: Journal) ->
     todo = [(file, load) for file, load in found.loads.items() if file not in kept]
     done = len(found.loads) - len(todo)
     with _bar("predicting", len(found.loads), initial=done) as advance:
-        for said, unreadable in predictor.batches(
+        for said, unreadable in predict_batches.batches(
             model,
             todo,
             batch_size=min(options.batch_size, len(found.loads)),  # batches are filled up
