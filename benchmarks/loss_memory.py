@@ -27,7 +27,7 @@ def measure(name: str, *, batch: int, size: int, chunk: int | None, check: int) 
     runtime.import_tensorflow()
     import tensorflow as tf
 
-    from dual_encoder import losses
+    from dual_encoder.training import losses
 
     function = getattr(losses, f"{name}_loss")
 

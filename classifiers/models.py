@@ -36,7 +36,7 @@ TEMPLATES = ("a photo of a {}.",)
 class ClassCrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits [b, c] and labels: indices [b] or [b, 1], or a column per class."""
 
-    label_forms = ("index", "columns")  # see `dual_encoder.label_checks`
+    label_forms = ("index", "columns")  # see `dual_encoder.training.label_checks`
 
     def __init__(self, reduction="sum_over_batch_size", **kwargs):
         super().__init__(reduction=reduction, **kwargs)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from dual_encoder import frozen_weights, onnx_postprocessing
+from dual_encoder import onnx_postprocessing
 from dual_encoder.image_inputs import notice_range
-from dual_encoder.label_checks import check_class_weight, check_labels
-from dual_encoder.sample_weights import is_weighted, weighted_by_class, without_padding
 from dual_encoder.towers.base import check_size, image_in
+from dual_encoder.training import frozen_weights
+from dual_encoder.training.label_checks import check_class_weight, check_labels
+from dual_encoder.training.sample_weights import is_weighted, weighted_by_class, without_padding
 from duet import keras_private_api
 
 if TYPE_CHECKING:

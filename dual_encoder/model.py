@@ -9,13 +9,13 @@ from keras import ops
 
 from dual_encoder.checkpoints.tokenizers.from_other_libraries import as_tokenizer
 from dual_encoder.keras_model_api import inputs_of
-from dual_encoder.losses import contrastive_loss, sigmoid_loss
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.replica_train_step import ExactTraining
 from dual_encoder.token_padding import as_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled, is_plain
 from dual_encoder.towers.wrapped_models import as_image_tower, as_text_tower, most_tokens
+from dual_encoder.training.losses import contrastive_loss, sigmoid_loss
+from dual_encoder.training.replica_train_step import ExactTraining
 from duet import keras_private_api
 
 LOSSES = {"contrastive": 0.07, "sigmoid": 0.1}  # initial temperature

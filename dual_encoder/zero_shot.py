@@ -9,13 +9,13 @@ from keras import ops
 
 from dual_encoder.class_prompts import check_texts, prompts_of
 from dual_encoder.duplicate_class_names import refuse_equal_rows
-from dual_encoder.logit_losses import metrics_on_logits
 from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.predict_images_mixin import NamesImages
-from dual_encoder.replica_train_step import ExactTraining
-from dual_encoder.sample_weights import row_mean
 from dual_encoder.towers.base import TakesImages, check_size, image_in
 from dual_encoder.towers.xla_policy import without_xla_on_cpu, xla_by_default
+from dual_encoder.training.logit_losses import metrics_on_logits
+from dual_encoder.training.replica_train_step import ExactTraining
+from dual_encoder.training.sample_weights import row_mean
 from duet import unit_rows
 
 

@@ -169,7 +169,7 @@ def build_model(loss, *, batch_norm=True):
 def train(name, path, cases):
     import keras
 
-    from dual_encoder import losses
+    from dual_encoder.training import losses
 
     strategy = strategies.build(name)
     results = {"devices": strategies.describe(strategy)}
@@ -244,7 +244,7 @@ def scale_losses(path):
     import keras
     import tensorflow as tf
 
-    from dual_encoder.replica_train_step import ExactTraining
+    from dual_encoder.training.replica_train_step import ExactTraining
 
     class Sum(ExactTraining, keras.Model):
         """The loss is weight x sum(x), in all."""

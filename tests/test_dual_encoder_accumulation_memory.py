@@ -11,7 +11,7 @@ import keras
 import pytest
 from processes import finish, run
 
-from dual_encoder.replica_train_step import ExactTraining
+from dual_encoder.training.replica_train_step import ExactTraining
 
 ROWS, WIDTH = 64, 100_000
 ACTIVATION = ROWS * WIDTH * 4  # bytes of the hidden layer

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import dual_encoder
-from dual_encoder.replica_train_step import ExactTraining
+from dual_encoder.training.replica_train_step import ExactTraining
 
 pytestmark = pytest.mark.usefixtures("as_for_users")  # fused operations keep more digits
 ROOT = Path(__file__).parents[1]

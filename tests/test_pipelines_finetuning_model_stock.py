@@ -9,7 +9,7 @@ from colours import RATE, finetune
 from saved_runs import valid_results
 
 import dual_encoder
-from dual_encoder import weight_interpolation
+from dual_encoder.training import weight_interpolation
 from pipelines.runs import models
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")

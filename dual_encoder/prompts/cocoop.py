@@ -7,11 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder import gradient_cache
 from dual_encoder.keras_model_api import PlainKeras
 from dual_encoder.model import DualEncoder
 from dual_encoder.prompts.coop import CoOp
 from dual_encoder.towers.xla_policy import without_xla_on_cpu
+from dual_encoder.training import gradient_cache
 
 
 class CoCoOp(CoOp):

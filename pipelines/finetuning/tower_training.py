@@ -11,7 +11,7 @@ from pipelines.methods.registry import METHODS
 from pipelines.runs import strategy as strategies
 
 if TYPE_CHECKING:
-    from dual_encoder import weight_interpolation
+    from dual_encoder.training import weight_interpolation
     from pipelines.finetuning.data import Labelled
     from pipelines.finetuning.model import Adapted
     from pipelines.training.checkpoint import Checkpoint
@@ -30,7 +30,7 @@ def trained(
     claim: Callable[[], None],
 ) -> tuple["Adapted", "Checkpoint", dict[str, Any]]:
     """Of a method that trains the image tower; with keys of the results, and its way back."""
-    from dual_encoder import weight_interpolation
+    from dual_encoder.training import weight_interpolation
     from pipelines.finetuning import wise_ft
 
     more: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def train(
 
     import dual_encoder
     from classifiers import adopt_averages, lora
-    from dual_encoder import weight_interpolation
+    from dual_encoder.training import weight_interpolation
     from pipelines.finetuning import model as finetuning_model
     from pipelines.finetuning import on_features
     from pipelines.finetuning.compile import compile_model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dual_encoder import weight_interpolation
+from dual_encoder.training import weight_interpolation
 from duet import atomic_files, json_validation
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.data import Labelled

@@ -7,7 +7,7 @@ from tiny_models import PIXELS
 import classifiers
 import dual_encoder
 from classifiers import trainable
-from dual_encoder import frozen_weights
+from dual_encoder.training import frozen_weights
 
 LABELS = np.array([0, 1, 2])
 

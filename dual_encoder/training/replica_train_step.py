@@ -7,11 +7,13 @@ from typing import Any
 
 import keras
 
-from dual_encoder import gradient_cache
-from dual_encoder.fused_adamw import AdamW
 from dual_encoder.keras_model_api import PlainKeras
-from dual_encoder.logit_losses import loss_on_logits
-from dual_encoder.sample_weights import of_real_rows
+from dual_encoder.training import gradient_cache
+from dual_encoder.training.fused_adamw import AdamW
+from dual_encoder.training.logit_losses import loss_on_logits
+from dual_encoder.training.replica_gradients import global_gradients
+from dual_encoder.training.replica_limits import refuse_impossible, spans_workers
+from dual_encoder.training.sample_weights import of_real_rows
 from duet import keras_private_api
 
 
@@ -64,7 +66,7 @@ class ExactTraining(PlainKeras):
             return
         with self.distribute_strategy.scope():
             optimizer = AdamW() if optimizer == "adamw" else keras.optimizers.get(optimizer)
-            _refuse_impossible(self, optimizer, kwargs)
+            refuse_impossible(self, optimizer, kwargs)
             super().compile(optimizer, loss, **kwargs)
 
     def get_compile_config(self) -> dict | None:
@@ -128,7 +130,7 @@ class ExactTraining(PlainKeras):
 
     def _update_weights(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
         y_pred, loss, gradients = self.gradients_of(x, y, sample_weight)
-        gradients = _global_gradients(gradients, self.optimizer)
+        gradients = global_gradients(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return y_pred, loss
 
@@ -179,7 +181,7 @@ class ExactTraining(PlainKeras):
 
     def _logs(self, logs: dict) -> dict:
         # With several workers Keras averages logs over axis 0, which a scalar lacks.
-        if _spans_workers(self.distribute_strategy):
+        if spans_workers(self.distribute_strategy):
             return {name: keras.ops.expand_dims(value, 0) for name, value in logs.items()}
         return logs
 
@@ -187,7 +189,7 @@ class ExactTraining(PlainKeras):
         # Under a strategy Keras consumes a batch to infer shapes, which a training dataset of
         # `tfrecords.load` counts as an epoch, and averages it over replicas, which fails for the
         # PerReplica values of several workers.
-        if not _spans_workers(self.distribute_strategy):
+        if not spans_workers(self.distribute_strategy):
             if iterator is not None and keras_private_api.is_scoped(self):
                 data_batch = _shapes_of(iterator)
             super()._maybe_symbolic_build(iterator if data_batch is None else None, data_batch)
@@ -211,68 +213,6 @@ def _shapes_of(iterator: Any) -> Any:
     return keras.tree.map_structure(lambda each: keras.KerasTensor(each.shape, each.dtype), spec)
 
 
-def _global_gradients(gradients: list, optimizer: keras.Optimizer) -> list:
-    """Returns dense gradients, clipped by the norm of the global batch's gradients."""
-    import tensorflow as tf
-
-    # Keras' optimizers do not sum entries of IndexedSlices with the same row: the first Adam step
-    # of a token that occurs k times in a batch would be sqrt(k) times too large.
-    gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
-    if replicas == 1:
-        return gradients  # Keras clips and sums
-    present = [g for g in gradients if g is not None]
-    clip = _clipping(optimizer)
-    if clip is None and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        present[0] = _overflown_on_all(present, context)
-    elif clip is not None:
-        # Keras clips each replica's gradients before summing. So: sum, clip, and give every replica
-        # an equal share, whose norm is below the limit, so that Keras' clipping does not change it.
-        clipped = clip(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
-        present = [g / replicas for g in clipped]
-    left = iter(present)
-    return [None if g is None else next(left) for g in gradients]
-
-
-def _overflown_on_all(gradients: list, context: Any) -> Any:
-    """Returns the first gradient, NaN where any gradient of any replica is not finite.
-
-    Keras' `LossScaleOptimizer` looks at those of the first replica alone.
-    """
-    import tensorflow as tf
-
-    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
-    overflown = tf.where(finite, 0.0, 1.0)
-    overflown = context.all_reduce(tf.distribute.ReduceOp.SUM, overflown)
-    return tf.where(overflown > 0, tf.cast(float("nan"), gradients[0].dtype), gradients[0])
-
-
-def _clipping(optimizer: keras.Optimizer) -> Any | None:
-    """Returns the optimizer's clipping function, or None. Keras allows one of the three kinds.
-
-    Of gradients under a loss scale the limit is as many times as large: they are clipped as if they
-    were unscaled first. What is not finite stays so.
-    """
-    import tensorflow as tf
-
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    scale = getattr(optimizer, "dynamic_scale", 1.0)
-    scale = tf.convert_to_tensor(getattr(scale, "value", scale))
-
-    def by_value(gradient: Any, limit: Any) -> Any:
-        clipped = tf.clip_by_value(gradient, -limit, limit)
-        return tf.where(tf.math.is_finite(gradient), clipped, gradient)
-
-    if limit := inner.clipnorm:
-        return lambda gradients: [tf.clip_by_norm(g, limit * scale) for g in gradients]
-    if limit := inner.global_clipnorm:
-        return lambda gradients: tf.clip_by_global_norm(gradients, limit * scale)[0]
-    if limit := inner.clipvalue:
-        return lambda gradients: [by_value(g, limit * scale) for g in gradients]
-    return None
-
-
 @contextlib.contextmanager
 def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
     """Computes batch statistics over the global batch while the model is traced.
@@ -294,54 +234,3 @@ def _synchronized_batch_norm(model: keras.Model) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.synchronized = False
-
-
-def _spans_workers(strategy: Any) -> bool:
-    """Returns whether the strategy runs in several processes."""
-    resolver = strategy.cluster_resolver
-    return resolver is not None and sum(map(len, resolver.cluster_spec().as_dict().values())) > 1
-
-
-def _refuse_impossible(model: keras.Model, optimizer: keras.Optimizer, options: dict) -> None:
-    """Raises ValueError for options that fail, hang or train wrongly on several replicas."""
-    strategy = model.distribute_strategy
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1 or optimizer is None:
-        return
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    refused = {
-        "jit_compile=True": (
-            options.get("jit_compile") is True,
-            "XLA cannot reach the variables of another device",
-        ),
-        "steps_per_execution > 1": (
-            options.get("steps_per_execution", 1) != 1,
-            "the loop over steps cannot talk to other replicas",
-        ),
-        "gradient_accumulation_steps": (
-            bool(inner.gradient_accumulation_steps),
-            "Keras cannot update several replicas inside a condition",
-        ),
-        "ema_overwrite_frequency": (
-            inner.use_ema and bool(inner.ema_overwrite_frequency),
-            "Keras cannot update several replicas inside a condition; use keras.callbacks."
-            "SwapEMAWeights",
-        ),
-        "loss_scale_factor": (
-            bool(inner.loss_scale_factor),
-            "clipping would act on scaled gradients; use keras.optimizers.LossScaleOptimizer",
-        ),
-        "mixed_float16": (
-            _spans_workers(strategy)
-            and (model.dtype_policy.name == "mixed_float16" or inner is not optimizer),
-            "a step of several workers cannot be skipped on overflow; use mixed_bfloat16",
-        ),
-    }
-    for name, (present, reason) in refused.items():
-        if present:
-            raise ValueError(f"{name} does not work on {replicas} replicas: {reason}")
-    if not strategy.extended.variable_created_in_scope(optimizer.iterations.value):
-        raise ValueError(
-            f"the optimizer {optimizer.name!r} was made outside the scope of the model's strategy: "
-            "make it inside `with strategy.scope():`, or pass its name"
-        )

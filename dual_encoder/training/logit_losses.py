@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.sample_weights import row_mean
+from dual_encoder.training.sample_weights import row_mean
 
 # Cross-entropies by Keras' function; each class has `from_logits`, False by default.
 CROSS_ENTROPIES = {

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dual_encoder import DualEncoder, ProjectionHead
-from dual_encoder.replica_train_step import ExactTraining
+from dual_encoder.training.replica_train_step import ExactTraining
 
 ROWS = 8
 

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from dual_encoder.weight_interpolation import Weights
+from dual_encoder.training.weight_interpolation import Weights
 
 
 def model_stock(start: Weights, tuned: Sequence[Weights]) -> Weights:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dual_encoder import weight_interpolation
+from dual_encoder.training import weight_interpolation
 
 
 def model(units=2, seed=0):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dual_encoder.replica_train_step import ExactTraining
+from dual_encoder.training.replica_train_step import ExactTraining
 
 
 @keras.saving.register_keras_serializable("duet-tests")

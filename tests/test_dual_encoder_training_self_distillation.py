@@ -8,7 +8,7 @@ from tiny_models import PIXELS, clip
 
 import classifiers
 import dual_encoder
-from dual_encoder import self_distillation
+from dual_encoder.training import self_distillation
 
 RNG = np.random.default_rng(0)
 BEFORE, AFTER = RNG.normal(size=(2, 6, 8)).astype("float32")

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from dual_encoder import losses
-from dual_encoder.losses import contrastive_loss, sigmoid_loss
+from dual_encoder.training import losses
+from dual_encoder.training.losses import contrastive_loss, sigmoid_loss
 
 EYE = np.eye(2, dtype="float32")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dual_encoder.model_stock import model_stock, share
+from dual_encoder.training.model_stock import model_stock, share
 
 START = [np.zeros((2, 2), np.float32), np.ones(3, np.float32), np.array([7])]
 

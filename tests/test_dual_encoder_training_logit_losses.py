@@ -7,7 +7,7 @@ import tiny_models
 
 import classifiers
 from dual_encoder import CoOp, ZeroShotClassifier
-from dual_encoder.logit_losses import loss_on_logits, metrics_on_logits
+from dual_encoder.training.logit_losses import loss_on_logits, metrics_on_logits
 
 LOGITS = np.array([[4.0, -1.0, 0.5], [0.2, 0.1, -3.0]], "float32")
 LABELS, COLUMNS = np.array([0, 2]), np.eye(3, dtype="float32")[[0, 2]]
@@ -103,7 +103,9 @@ def test_accuracy_of_several_labels_is_that_of_each_class_at_a_half(name):
 def test_a_model_saved_with_a_loss_that_is_refused_now_loads(tmp_path, monkeypatch):
     model = classifier()
     with monkeypatch.context() as before:
-        before.setattr("dual_encoder.replica_train_step.loss_on_logits", lambda loss, **_: loss)
+        before.setattr(
+            "dual_encoder.training.replica_train_step.loss_on_logits", lambda loss, **_: loss
+        )
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy())
     model.save(tmp_path / "model.keras")
     with pytest.warns(UserWarning, match="loaded without what it was compiled with: loss: exp"):

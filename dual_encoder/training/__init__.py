@@ -1,0 +1,1 @@
+"""How a dual encoder and what is built of it learn: losses, steps, optimizers, weights."""
