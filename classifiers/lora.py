@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from classifiers import trainable
-from classifiers.models import ImageClassifier
+from classifiers.image_classifier import ImageClassifier
 from duet import keras_private_api
 
 MATRICES = ("query_key_value", "attention_output", "mlp_hidden", "mlp_output")

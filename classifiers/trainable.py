@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import keras
 from keras import ops
 
-from classifiers.models import ImageClassifier
+from classifiers.image_classifier import ImageClassifier
 from duet import keras_private_api
 
 # Names of a tower's blocks in variable paths; the first pattern that matches is used.

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder.batch_parts import inputs_of
 from dual_encoder.checkpoints.tokenizers.from_other_libraries import as_tokenizer
-from dual_encoder.keras_model_api import inputs_of
 from dual_encoder.projection import ProjectionHead
 from dual_encoder.token_padding import as_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from dual_encoder.batch_parts import inputs_of
 from dual_encoder.class_prompts import check_texts
-from dual_encoder.keras_model_api import inputs_of
 from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.prompts.layout import Frames, frames
 from dual_encoder.towers.base import TextTower

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from classifiers import models, trainable
+from classifiers import ImageClassifier, trainable
 from pipelines.finetuning.data import Labelled
 from pipelines.finetuning.model import Adapted
 from pipelines.runs import runtime
@@ -19,7 +19,7 @@ def compile_model(made: Adapted, options: "Options", *, steps: int) -> None:
     if not model.trainable_variables:
         raise ValueError(f"--method {options.method}: there is nothing to train in this model")
     scales = {}
-    if isinstance(model, models.ImageClassifier):
+    if isinstance(model, ImageClassifier):
         factors = {"layer_decay": options.layer_decay, "head_multiplier": options.head_multiplier}
         scales = trainable.scales(model, **factors)
     chosen = optimizer(OptimizerOptions.of(options), steps=steps, scales=scales)

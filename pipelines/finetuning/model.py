@@ -9,7 +9,7 @@ import numpy as np
 
 import classifiers
 import dual_encoder
-from classifiers import lora, models, recompute_activations, trainable
+from classifiers import ImageClassifier, lora, make_classifier, recompute_activations, trainable
 from dual_encoder import class_texts
 from duet import unit_rows
 from pipelines.finetuning.data import Labelled
@@ -31,7 +31,7 @@ NAME = "image_classifier"  # of the file, whatever else the process has made bef
 
 #: What a method may train (`Method.trains` of the table of methods), of a built classifier; the
 #: options are those of `finetune`.
-WAYS: dict[str, Callable[[models.ImageClassifier, Any], None]] = {
+WAYS: dict[str, Callable[[ImageClassifier, Any], None]] = {
     "all": lambda model, options: None,
     "image": lambda model, options: trainable.freeze(model, model.head.trainable_variables),
     "last": lambda model, options: trainable.train_only(model, last_blocks=options.last_blocks),
@@ -142,8 +142,10 @@ def source(options: "Options", *, untouched: bool = False) -> keras.layers.Layer
         kept = runs_models.untouched(options.model)
         runtime.say_kept_precision(kept, options.model)
         return kept
-    weights = {None: models.PUBLISHED, "random": None}.get(options.weights, options.weights)
-    found = models.source(options.model, weights=weights, image_size=options.image_size)
+    weights = {None: make_classifier.PUBLISHED, "random": None}.get(
+        options.weights, options.weights
+    )
+    found = make_classifier.source(options.model, weights=weights, image_size=options.image_size)
     runtime.say_kept_precision(found, options.model)
     return found
 
