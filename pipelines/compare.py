@@ -10,8 +10,8 @@ from pipelines.comparison.options import FREE, RANGES, Options, check, check_rec
 if TYPE_CHECKING:
     from pipelines.comparison.comparison_settings import About
     from pipelines.comparison.folds import Fold
+    from pipelines.comparison.jobs.worker_pool import Workers
     from pipelines.comparison.plan import Plan
-    from pipelines.comparison.worker_pool import Workers
     from pipelines.runs.resume_check import Origin
     from tfrecords import Manifest
 
@@ -21,11 +21,13 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import budget, folds, job_definitions, next_steps
+    from pipelines.comparison import folds
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison import run as comparison_run
-    from pipelines.comparison.fork_server import Call
-    from pipelines.comparison.worker_pool import Workers
+    from pipelines.comparison.jobs import budget, job_definitions
+    from pipelines.comparison.jobs.fork_server import Call
+    from pipelines.comparison.jobs.worker_pool import Workers
+    from pipelines.comparison.report import next_steps
     from pipelines.inspection import leaks
     from pipelines.runs import (
         class_name_options,
@@ -89,7 +91,8 @@ def _claim(out: Path, options: Options, begun: "Origin", divisions: "Sequence[Fo
 
 def _dry_run(options: Options, manifest: "Manifest") -> int:
     """Say what would be run; nothing is written."""
-    from pipelines.comparison import budget, recipe_options
+    from pipelines.comparison import recipe_options
+    from pipelines.comparison.jobs import budget
 
     speed = budget.measured_speed(options.model)
     print("\n".join(budget.forecast(options, manifest, recipe_options.read(options), speed=speed)))
@@ -105,8 +108,8 @@ def _written(
     health: list[str],
 ) -> dict[str, Any]:
     """Everything but the runs; prints the table. Returns the results."""
-    from pipelines.comparison import mistakes, output_files, results_document, tensorboard
-    from pipelines.comparison.fork_server import Call
+    from pipelines.comparison.jobs.fork_server import Call
+    from pipelines.comparison.report import mistakes, output_files, results_document, tensorboard
     from pipelines.runs import class_name_options, resume_check
     from pipelines.runs import results as runs_results
 
@@ -162,8 +165,8 @@ def _about(plan: "Plan", options: Options, manifest: "Manifest", *, out: Path) -
 def _costs(plan: "Plan", workers: "Workers", about: "About") -> dict[str, dict[str, Any]]:
     """What each method that has finished costs to run; measured now where it is not known."""
     from pipelines.comparison import comparison_settings as comparison_about
-    from pipelines.comparison import fit_with_costs
-    from pipelines.comparison.fork_server import Call
+    from pipelines.comparison.jobs import fit_with_costs
+    from pipelines.comparison.jobs.fork_server import Call
     from pipelines.runs import results
 
     found = {}

@@ -9,7 +9,7 @@ from multilabel_documents import document as multi_label_document
 from PIL import Image
 from training_documents import RESULTS
 
-from pipelines.comparison import output_files as comparison_files
+from pipelines.comparison.report import output_files as comparison_files
 from pipelines.evaluation import captions_report, multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.fewshot import report as fewshot_report

@@ -15,12 +15,14 @@ from report_pages import comparison_document
 from saved_runs import valid_results
 
 from pipelines.__main__ import main
-from pipelines.comparison import budget, data_remarks, fit_with_costs, output_files, recipe_options
+from pipelines.comparison import data_remarks, recipe_options
 from pipelines.comparison import plan as comparison_plan
 from pipelines.comparison import run as comparison_run
-from pipelines.comparison.fork_server import Outcome
+from pipelines.comparison.jobs import budget, fit_with_costs
+from pipelines.comparison.jobs.fork_server import Outcome
+from pipelines.comparison.jobs.worker_pool import Workers
 from pipelines.comparison.options import Options, check_records
-from pipelines.comparison.worker_pool import Workers
+from pipelines.comparison.report import output_files
 from pipelines.methods.registry import METHODS as TABLE
 from tfrecords import Manifest
 
@@ -167,7 +169,7 @@ def test_what_is_finished_is_not_run_again(given_again, home, monkeypatch):
     )
     assert status == 0, error
     modules = [each.__module__ for each in called]
-    assert modules == ["pipelines.inspection.leaks", "pipelines.comparison.tensorboard"]
+    assert modules == ["pipelines.inspection.leaks", "pipelines.comparison.report.tensorboard"]
     assert "of which 3 are finished" in output
     assert list(out.rglob("runs/**/.lock")) == []
     assert (out / "results.json").is_file()

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import tfrecords
-from pipelines.comparison import folds, pooled, results_document
+from pipelines.comparison import folds
 from pipelines.comparison import plan as comparison_plan
 from pipelines.comparison import run as comparison_run
 from pipelines.comparison.comparison_settings import About
-from pipelines.comparison.fork_server import Call, Outcome
+from pipelines.comparison.jobs.fork_server import Call, Outcome
+from pipelines.comparison.jobs.worker_pool import Workers
 from pipelines.comparison.options import Options
-from pipelines.comparison.worker_pool import Workers
+from pipelines.comparison.report import pooled, results_document
 from pipelines.evaluation import measure
 from pipelines.metrics import classification, seen_unseen
 from pipelines.runs import predictions

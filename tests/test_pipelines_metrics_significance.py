@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.comparison import mistakes, recommendation
+from pipelines.comparison.report import mistakes, recommendation
 from pipelines.metrics import classification, multilabel, significance
 from pipelines.runs import predictions
 

@@ -201,8 +201,8 @@ def _note_network(file: Path, event: str, args: tuple) -> None:
 
 
 def _fork_the_workers_of_compare() -> None:
-    """As `-m pipelines.comparison.fork_server` would do, without importing TensorFlow once more."""
-    from pipelines.comparison import fork_server, worker_pool
+    """As `-m pipelines.comparison.jobs.fork_server` would do, but importing TensorFlow once."""
+    from pipelines.comparison.jobs import fork_server, worker_pool
 
     class Forked:
         def __init__(self, *_: object, **__: object) -> None:
@@ -449,7 +449,7 @@ def main() -> int:
         tempfile.tempdir = None  # asks again
         make_images(home)
         if options.commands != ["prepare"]:
-            from pipelines.comparison import fork_server
+            from pipelines.comparison.jobs import fork_server
 
             fork_server._import()
         if any("clip.keras" in COMMANDS[name] for name in options.commands):

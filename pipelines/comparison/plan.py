@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.comparison import budget, data_remarks, folds, job_definitions
+from pipelines.comparison import data_remarks, folds
 from pipelines.comparison import recipe_options as comparison_recipes
 from pipelines.comparison.folds import Fold
-from pipelines.comparison.fork_server import Call
-from pipelines.comparison.job_definitions import Job
+from pipelines.comparison.jobs import budget, job_definitions
+from pipelines.comparison.jobs.fork_server import Call
+from pipelines.comparison.jobs.job_definitions import Job
+from pipelines.comparison.jobs.worker_pool import Workers
 from pipelines.comparison.options import Options, judge
-from pipelines.comparison.worker_pool import Workers
 from pipelines.methods.registry import METHODS, STOCK
 from pipelines.runs import class_name_options, class_split
 from tfrecords import Manifest

@@ -6,13 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 from duet import atomic_files
-from pipelines.comparison import fit_with_costs
 from pipelines.comparison.comparison_settings import About
-from pipelines.comparison.fork_server import Call, Outcome
-from pipelines.comparison.job_definitions import FAILED, LOG, Job
+from pipelines.comparison.jobs import fit_with_costs
+from pipelines.comparison.jobs.fork_server import Call, Outcome
+from pipelines.comparison.jobs.job_definitions import FAILED, LOG, Job
+from pipelines.comparison.jobs.progress_display import Display
+from pipelines.comparison.jobs.worker_pool import Workers
 from pipelines.comparison.plan import Plan
-from pipelines.comparison.progress_display import Display
-from pipelines.comparison.worker_pool import Workers
 from pipelines.runs import folder
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import worker_calls
 
-from pipelines.comparison import fork_server
-from pipelines.comparison.fork_server import Call
-from pipelines.comparison.worker_pool import Workers
+from pipelines.comparison.jobs import fork_server
+from pipelines.comparison.jobs.fork_server import Call
+from pipelines.comparison.jobs.worker_pool import Workers
 
 WAITS = """
 import sys
 sys.path.insert(0, {tests!r})
 import worker_calls
-from pipelines.comparison.fork_server import Call
-from pipelines.comparison.worker_pool import Workers
+from pipelines.comparison.jobs.fork_server import Call
+from pipelines.comparison.jobs.worker_pool import Workers
 with Workers() as workers:
     try:
         workers.call(Call(worker_calls.wait, ({pid!r},)))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from pipelines.comparison import recommendation
-from pipelines.comparison.job_definitions import Job
+from pipelines.comparison.jobs.job_definitions import Job
+from pipelines.comparison.report import recommendation
 from pipelines.reporting import number_format
 from pipelines.runs import results
 

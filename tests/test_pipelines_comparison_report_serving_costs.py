@@ -6,8 +6,8 @@ from colours import NAMES
 from tiny_models import clip
 
 import classifiers
-from pipelines.comparison import serving_cost_table, serving_costs
 from pipelines.comparison.comparison_settings import About
+from pipelines.comparison.report import serving_cost_table, serving_costs
 from pipelines.costs import flops, training_costs
 from pipelines.reporting import number_format as reporting_text
 

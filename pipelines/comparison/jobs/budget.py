@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.comparison import recommendation
 from pipelines.comparison.options import Options
 from pipelines.comparison.recipe_options import Recipes
+from pipelines.comparison.report import recommendation
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS
 from tfrecords import Manifest

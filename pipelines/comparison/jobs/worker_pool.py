@@ -10,7 +10,7 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from typing import IO, Any
 
-from pipelines.comparison.fork_server import Call, Ended, Outcome
+from pipelines.comparison.jobs.fork_server import Call, Ended, Outcome
 
 PATIENCE = 60  # seconds for a worker that is asked to stop to finish its step and save
 
@@ -39,7 +39,7 @@ class Workers:
         """Begin to import, if that has not been begun: the first call then waits less."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipelines.comparison.fork_server"],
+                [sys.executable, "-m", "pipelines.comparison.jobs.fork_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 process_group=0,  # Ctrl-C is for this process

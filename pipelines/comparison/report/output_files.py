@@ -8,14 +8,14 @@ from typing import Any
 import yaml
 
 from duet import atomic_files
-from pipelines.comparison import (
+from pipelines.comparison.report import (
     calibration_conformal_rejection_table,
     learning_curve,
     next_steps,
     recommendation,
     serving_cost_table,
 )
-from pipelines.comparison import plots as comparison_plots
+from pipelines.comparison.report import plots as comparison_plots
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.methods.registry import METHODS
 from pipelines.reporting import number_format as reporting_text

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.comparison import job_definitions, learning_curve, pooled, recommendation
-from pipelines.comparison.job_definitions import Job
+from pipelines.comparison.jobs import job_definitions
+from pipelines.comparison.jobs.job_definitions import Job
 from pipelines.comparison.options import Options
 from pipelines.comparison.plan import Plan
+from pipelines.comparison.report import learning_curve, pooled, recommendation
 from pipelines.costs import training_costs
 from pipelines.methods.registry import METHODS
 from pipelines.metrics import classification, multilabel, significance

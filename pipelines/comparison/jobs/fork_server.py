@@ -81,7 +81,7 @@ def _import() -> None:
     from pipelines.runs import runtime
 
     runtime.import_tensorflow()
-    import pipelines.comparison.serving_costs
+    import pipelines.comparison.report.serving_costs
     import pipelines.fewshot.run
     import pipelines.finetuning.evaluation
     import pipelines.finetuning.on_features  # noqa: F401
@@ -170,6 +170,8 @@ def _send(replies: BinaryIO, reply: Any) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.comparison import fork_server  # so that what is pickled is of the module's name
+    from pipelines.comparison.jobs import (
+        fork_server,
+    )  # so that what is pickled is of the module's name
 
     fork_server.main()

@@ -5,7 +5,7 @@ import json
 import pytest
 from scipy import stats
 
-from pipelines.comparison import learning_curve
+from pipelines.comparison.report import learning_curve
 
 
 def law(shots):

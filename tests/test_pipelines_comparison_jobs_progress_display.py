@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from pipelines.comparison.progress_display import Display, Pace
+from pipelines.comparison.jobs.progress_display import Display, Pace
 from pipelines.runs import results as results_files
 
 

@@ -6,7 +6,7 @@ import pytest
 from tiny_models import clip
 
 import dual_encoder
-from pipelines.comparison import budget
+from pipelines.comparison.jobs import budget
 from pipelines.costs import flops
 from pipelines.methods.registry import METHODS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.comparison.comparison_settings import About
 
 if TYPE_CHECKING:
-    from pipelines.comparison.job_definitions import Job
+    from pipelines.comparison.jobs.job_definitions import Job
     from pipelines.methods.method import Run
 
 
@@ -26,7 +26,7 @@ def resolve(name: str, class_names: Sequence[str], templates: Sequence[str]) -> 
 
 def fit(job: "Job", about: About) -> None:
     """Do one run, and measure what its method costs, if that is not known."""
-    from pipelines.comparison import serving_costs
+    from pipelines.comparison.report import serving_costs
     from pipelines.runs import models, peak_memory, strategy
 
     strategy.share_gpus()
@@ -40,7 +40,7 @@ def fit(job: "Job", about: About) -> None:
 
 def measure_costs(method: str, about: About, cell: Path) -> dict[str, Any]:
     """Of a method whose runs have ended before that was done."""
-    from pipelines.comparison import serving_costs
+    from pipelines.comparison.report import serving_costs
     from pipelines.runs import strategy
 
     strategy.share_gpus()

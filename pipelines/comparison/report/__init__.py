@@ -1,0 +1,1 @@
+"""What a comparison says: its results as data, its recommendation, its page and plots."""
