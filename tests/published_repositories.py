@@ -22,7 +22,7 @@ from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.tokenizers import legacy
-from dual_encoder.checkpoints.weight_mapping import collect
+from dual_encoder.checkpoints.weights.weight_mapping import collect
 from dual_encoder.variable_names import named_variables
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ from tiny_sizes import name_tiny_towers
 
 import dual_encoder
 import tfrecords
-from dual_encoder.checkpoints.position_embeddings import interpolated
+from dual_encoder.checkpoints.weights.position_embeddings import interpolated
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -173,7 +173,7 @@ def test_a_missing_causal_mask_is_noticed(name):
 
 def test_weights_in_several_files(copied):
     folder = copied("clip_gelu_bfloat16")
-    from dual_encoder.checkpoints.weight_files import open_tensors
+    from dual_encoder.checkpoints.weights.weight_files import open_tensors
 
     tensors = {
         name: value.astype("float32")

@@ -13,8 +13,8 @@ import torch_attacks
 import torchscript_archives as scripts
 from torch_archives import Storage, Tensor, tensor
 
-from dual_encoder.checkpoints.shards import shards
 from dual_encoder.checkpoints.torch_files import map_torch_tensors
+from dual_encoder.checkpoints.weights.shards import shards
 
 WRITERS = {"archive": archives.archive, "legacy": archives.legacy}
 NUMBERS = np.arange(24).reshape(2, 3, 4)

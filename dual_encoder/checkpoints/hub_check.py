@@ -25,15 +25,15 @@ from dual_encoder.checkpoints.load_error_messages import hint
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
-from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_files import (
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.weights.weight_files import (
     INDEX,
     KERAS_HUB,
     Weights,
     find,
     nothing_found,
 )
-from dual_encoder.checkpoints.weight_mapping import check
+from dual_encoder.checkpoints.weights.weight_mapping import check
 from dual_encoder.variable_names import named_variables
 
 

@@ -8,9 +8,9 @@ from dual_encoder.checkpoints import CHECKPOINTS, Checkpoint
 from dual_encoder.checkpoints.hub import download_upload
 from dual_encoder.checkpoints.hub.cache import names_in, snapshot
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
-from dual_encoder.checkpoints.shards import shards
 from dual_encoder.checkpoints.tokenizers.sentencepiece_model import FILES as SENTENCE_PIECES
-from dual_encoder.checkpoints.weight_files import INDEX, KERAS_HUB, find, nothing_found
+from dual_encoder.checkpoints.weights.shards import shards
+from dual_encoder.checkpoints.weights.weight_files import INDEX, KERAS_HUB, find, nothing_found
 
 HUB = "hf://"
 

@@ -21,8 +21,8 @@ from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
-from dual_encoder.checkpoints.read_keras_file import read_keras
-from dual_encoder.checkpoints.weight_files import CONFIGS, find
+from dual_encoder.checkpoints.weights.read_keras_file import read_keras
+from dual_encoder.checkpoints.weights.weight_files import CONFIGS, find
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 

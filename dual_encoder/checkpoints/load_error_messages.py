@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dual_encoder.checkpoints import CHECKPOINTS
 from dual_encoder.checkpoints.open_clip.tags import open_clip_tags
-from dual_encoder.checkpoints.weight_files import CONFIGS, is_weights, nothing_found
+from dual_encoder.checkpoints.weights.weight_files import CONFIGS, is_weights, nothing_found
 from duet import name_list
 
 # As other libraries and a browser write what is `hf://org/repo` here.

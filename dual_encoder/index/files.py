@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from dual_encoder.checkpoints.safetensors_mmap import map_tensors
+from dual_encoder.checkpoints.weights.safetensors_mmap import map_tensors
 from duet import array_checksums, atomic_files, json_validation
 
 FILE = "index.json"

@@ -9,8 +9,8 @@ from dual_encoder.checkpoints.huggingface.tower_sizes import (
     transformer_sizes,
     vision_transformer,
 )
-from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import longest_text, read_tokenizer
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
 from dual_encoder.model import DualEncoder
 from dual_encoder.projection import siglip_heads
 from dual_encoder.towers.bert import Bert

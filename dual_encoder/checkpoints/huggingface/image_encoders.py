@@ -14,8 +14,8 @@ from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_weights
 from dual_encoder.checkpoints.huggingface.id2label import of_classifier
 from dual_encoder.checkpoints.huggingface.preprocessing import sized_pixels
-from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_table_entries import Entry
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.weights.weight_table_entries import Entry
 from dual_encoder.single_tower_models import ImageEncoder
 from dual_encoder.towers.convnext import ConvNeXt
 from dual_encoder.towers.rotary_transformer import RotaryTransformer

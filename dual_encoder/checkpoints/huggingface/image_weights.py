@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from dual_encoder.checkpoints.huggingface import weights as names
-from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_table_entries import (
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.weights.weight_table_entries import (
     BIAS_WITHOUT_KEY,
     DEPTHWISE,
     FLAT,

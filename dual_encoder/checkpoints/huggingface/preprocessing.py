@@ -12,7 +12,7 @@ from typing import Any
 from dual_encoder.checkpoints.catalog_entry import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.huggingface.resize_and_crop import is_number, number, resized
 from dual_encoder.checkpoints.json_schemas import read_json
-from dual_encoder.checkpoints.weight_files import PROCESSORS
+from dual_encoder.checkpoints.weights.weight_files import PROCESSORS
 from duet import json_validation
 
 Config = dict[str, Any]

@@ -26,12 +26,12 @@ from dual_encoder.checkpoints.huggingface.tower_sizes import (
     vision_transformer,
 )
 from dual_encoder.checkpoints.json_schemas import CONFIG, read_json
-from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.tokenizers.read import longest_text, read_tokenizer
-from dual_encoder.checkpoints.weight_files import open_tensors
-from dual_encoder.checkpoints.weight_mapping import fill, put_off
-from dual_encoder.checkpoints.weight_table_entries import Entry
+from dual_encoder.checkpoints.weights.position_embeddings import resized
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.weights.weight_files import open_tensors
+from dual_encoder.checkpoints.weights.weight_mapping import fill, put_off
+from dual_encoder.checkpoints.weights.weight_table_entries import Entry
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.checkpoints.weight_table_entries import (
+from dual_encoder.checkpoints.weights.weight_table_entries import (
     LINEAR,
     NUMBER,
     PATCHES,

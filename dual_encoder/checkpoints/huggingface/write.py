@@ -13,8 +13,8 @@ import numpy as np
 from dual_encoder.checkpoints.activations import activation_name
 from dual_encoder.checkpoints.huggingface import weights as names
 from dual_encoder.checkpoints.tokenizers.write import special_tokens
-from dual_encoder.checkpoints.weight_mapping import collect
-from dual_encoder.checkpoints.weight_table_entries import Entry
+from dual_encoder.checkpoints.weights.weight_mapping import collect
+from dual_encoder.checkpoints.weights.weight_table_entries import Entry
 from dual_encoder.model import MAX_SCALE, DualEncoder
 from dual_encoder.projection import ProjectionHead
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder

@@ -9,7 +9,7 @@ import numpy as np
 
 from dual_encoder.checkpoints.json_schemas import read_json
 from dual_encoder.checkpoints.keras_hub import weights as names
-from dual_encoder.checkpoints.weight_table_entries import (
+from dual_encoder.checkpoints.weights.weight_table_entries import (
     Arrays,
     Codec,
     Entry,

@@ -15,10 +15,10 @@ from dual_encoder.checkpoints.catalog_entry import HALF, OPENAI_MEAN, OPENAI_STD
 from dual_encoder.checkpoints.json_schemas import KERAS_HUB, read_json
 from dual_encoder.checkpoints.keras_hub import image_encoders
 from dual_encoder.checkpoints.keras_hub import weights as names
-from dual_encoder.checkpoints.position_embeddings import resized
 from dual_encoder.checkpoints.tokenizers import from_other_libraries
-from dual_encoder.checkpoints.weight_mapping import fill, put_off
-from dual_encoder.checkpoints.weight_table_entries import Entry
+from dual_encoder.checkpoints.weights.position_embeddings import resized
+from dual_encoder.checkpoints.weights.weight_mapping import fill, put_off
+from dual_encoder.checkpoints.weights.weight_table_entries import Entry
 from dual_encoder.model import DualEncoder
 from dual_encoder.projection import siglip_heads
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder

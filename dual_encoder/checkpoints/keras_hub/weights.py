@@ -7,7 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from dual_encoder.checkpoints.weight_table_entries import Codec, Entry, array, leading, under
+from dual_encoder.checkpoints.weights.weight_table_entries import (
+    Codec,
+    Entry,
+    array,
+    leading,
+    under,
+)
 
 # Heads are an axis of their own there: kernels [d, heads, d / heads], fused here to [d, 3 d].
 KERNELS = Codec(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dual_encoder.checkpoints.weight_table_entries import (
+from dual_encoder.checkpoints.weights.weight_table_entries import (
     CONVOLUTION,
     PATCHES,
     Arrays,

@@ -12,9 +12,9 @@ from typing import Any
 from dual_encoder.checkpoints.json_schemas import OPEN_CLIP, read_json
 from dual_encoder.checkpoints.open_clip import image_towers, text_towers
 from dual_encoder.checkpoints.open_clip import weights as open_clip_weights
-from dual_encoder.checkpoints.position_embeddings import resized
-from dual_encoder.checkpoints.weight_files import open_tensors
-from dual_encoder.checkpoints.weight_mapping import fill, put_off
+from dual_encoder.checkpoints.weights.position_embeddings import resized
+from dual_encoder.checkpoints.weights.weight_files import open_tensors
+from dual_encoder.checkpoints.weights.weight_mapping import fill, put_off
 from dual_encoder.model import DualEncoder
 from dual_encoder.towers.transformer import quick_gelu
 from dual_encoder.variable_names import named_variables

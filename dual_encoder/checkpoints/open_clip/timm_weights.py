@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from dual_encoder.checkpoints.open_clip import folded_convolutions as folded
-from dual_encoder.checkpoints.weight_table_entries import (
+from dual_encoder.checkpoints.weights.weight_table_entries import (
     BIAS_WITHOUT_KEY,
     DEPTHWISE,
     PATCHES,

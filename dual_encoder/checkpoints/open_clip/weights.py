@@ -5,8 +5,8 @@ import numpy as np
 
 from dual_encoder.checkpoints.huggingface.weights import bert_tower
 from dual_encoder.checkpoints.open_clip import timm_weights
-from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_table_entries import (
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.weights.weight_table_entries import (
     CONVOLUTION,
     LINEAR,
     PATCHES,

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from dual_encoder.checkpoints import load_error_messages
-from dual_encoder.checkpoints.weight_mapping import is_finite
+from dual_encoder.checkpoints.weights.weight_mapping import is_finite
 from dual_encoder.single_tower_models import TextEncoder
 from duet import exception_summary, name_list
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
-from dual_encoder.checkpoints.shards import shards
 from dual_encoder.checkpoints.torch_files import map_torch_tensors
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors, map_tensors
+from dual_encoder.checkpoints.weights.shards import shards
 
 POINTER = b"version https://git-lfs.github.com"
 

@@ -7,7 +7,7 @@ import pytest
 from tiny_models import FAMILIES, PIXELS, TEXTS, assert_same, clip, outputs, scrambled
 
 import dual_encoder
-from dual_encoder.checkpoints import weight_cache, weight_mapping
+from dual_encoder.checkpoints.weights import weight_cache, weight_mapping
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 

@@ -12,8 +12,8 @@ from mutations import mutants, mutated_documents
 from tiny_models import clip
 
 import dual_encoder
-from dual_encoder.checkpoints import read_keras_file
-from dual_encoder.checkpoints.safetensors_mmap import map_tensors
+from dual_encoder.checkpoints.weights import read_keras_file
+from dual_encoder.checkpoints.weights.safetensors_mmap import map_tensors
 
 COUNT = int(os.environ.get("DUET_MUTATIONS", "40"))
 

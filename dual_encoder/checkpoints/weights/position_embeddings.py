@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dual_encoder.checkpoints.weight_mapping import Change
+from dual_encoder.checkpoints.weights.weight_mapping import Change
 from dual_encoder.towers.modified_resnet import ModifiedResNet
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch_archives
 from safetensors.numpy import save_file
 
-from dual_encoder.checkpoints.weight_files import Weights, find, nothing_found, open_tensors
+from dual_encoder.checkpoints.weights.weight_files import Weights, find, nothing_found, open_tensors
 
 TENSORS = {
     "a.weight": np.arange(6, dtype="float32").reshape(2, 3),

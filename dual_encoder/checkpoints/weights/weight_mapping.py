@@ -15,9 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from dual_encoder.checkpoints import weight_cache, zero_copy
-from dual_encoder.checkpoints.safetensors_mmap import Tensors
-from dual_encoder.checkpoints.weight_table_entries import Entry
+from dual_encoder.checkpoints.weights import weight_cache, zero_copy
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
+from dual_encoder.checkpoints.weights.weight_table_entries import Entry
 from duet import keras_private_api
 
 Change = Callable[[np.ndarray], np.ndarray]

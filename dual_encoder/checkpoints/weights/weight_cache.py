@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from dual_encoder.checkpoints.safetensors_mmap import Tensors, map_tensors
-from dual_encoder.checkpoints.zero_copy import ALIGNMENT
+from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors, map_tensors
+from dual_encoder.checkpoints.weights.zero_copy import ALIGNMENT
 from duet import array_checksums, atomic_files
 
 SETTING, USUAL = "DUET_CACHE", "~/.cache/duet"  # environment variable of the folder; empty for none
@@ -160,6 +160,6 @@ def _bytes(shapes: Shapes) -> int:
 def _this_code() -> str:
     """Changes with whatever reads checkpoints."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
