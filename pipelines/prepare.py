@@ -113,21 +113,16 @@ class Options:
     beam_options: str = ""
 
 
-_SOURCES = ("dataset", "folder", "labels", "captions", "webdataset")
-
-# Options that mean something with some sources alone.
-_GOES_WITH = {
-    "flatten": ("folder",),
-    "images": ("labels", "captions"),
-    "image_column": ("labels", "captions"),
-    "label_column": ("labels",),
-    "caption_column": ("captions",),
-    "multi_label": ("labels",),
-    "ignore_columns": ("labels",),
-    "test_share": ("folder", "labels", "captions", "webdataset"),
-    "data_dir": ("dataset",),
-    "shots": ("dataset",),
-    "download": ("dataset",),
+# What makes each source, of `tfrecords.sources`, and the options that mean something with it.
+_SOURCES = {
+    "dataset": ("named", ("data_dir", "shots", "download")),
+    "folder": ("class_folder", ("flatten", "test_share")),
+    "labels": (
+        "labels",
+        ("images", "image_column", "label_column", "multi_label", "ignore_columns", "test_share"),
+    ),
+    "captions": ("captions", ("images", "image_column", "caption_column", "test_share")),
+    "webdataset": ("webdataset", ("test_share",)),
 }
 
 
@@ -195,50 +190,14 @@ def source(options: Options) -> Source:
         raise ValueError(f"expected one of {choices}; got {got}")
     if not given[chosen[0]]:
         raise ValueError(f"--{chosen[0]}: expected a name; got ''")
-    for name, needed in _GOES_WITH.items():
-        if getattr(options, name) and chosen[0] not in needed:
-            dashed, wanted = name.replace("_", "-"), " or ".join(f"--{other}" for other in needed)
+    maker, taken = _SOURCES[chosen[0]]
+    for name in dict.fromkeys(name for _, names in _SOURCES.values() for name in names):
+        if getattr(options, name) and name not in taken:
+            dashed = name.replace("_", "-")
+            wanted = " or ".join(f"--{each}" for each, (_, its) in _SOURCES.items() if name in its)
             raise ValueError(f"--{dashed} goes with {wanted}, not with --{chosen[0]}")
-    found: Source
-    if options.dataset is not None:
-        found = sources.named(
-            options.dataset,
-            seed=options.seed,
-            data_dir=options.data_dir,
-            download=options.download,
-            shots=options.shots,
-        )
-    elif options.folder is not None:
-        found = sources.class_folder(
-            options.folder,
-            seed=options.seed,
-            flatten=options.flatten,
-            test_share=options.test_share,
-        )
-    elif options.labels is not None:
-        found = sources.labels(
-            options.labels,
-            images=options.images,
-            seed=options.seed,
-            multi_label=options.multi_label,
-            ignore=options.ignore_columns,
-            image_column=options.image_column,
-            label_column=options.label_column,
-            test_share=options.test_share,
-        )
-    elif options.captions is not None:
-        found = sources.captions(
-            options.captions,
-            images=options.images,
-            seed=options.seed,
-            image_column=options.image_column,
-            caption_column=options.caption_column,
-            test_share=options.test_share,
-        )
-    elif options.webdataset is not None:
-        found = sources.webdataset(
-            options.webdataset, seed=options.seed, test_share=options.test_share
-        )
+    more = {name.removesuffix("_columns"): getattr(options, name) for name in taken}
+    found: Source = getattr(sources, maker)(given[chosen[0]], seed=options.seed, **more)
     return _some(found, options)
 
 

@@ -39,7 +39,7 @@ LAYERS = (
     {"serving", "prediction"},
     {"comparison"},
 )
-LARGEST_FOLDER = 30  # modules in one folder: more are several subjects
+LARGEST_FOLDER = 25  # modules in one folder: more are several subjects
 WITHOUT_TENSORFLOW = ("duet", "dual_encoder", "classifiers")
 
 

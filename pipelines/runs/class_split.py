@@ -119,23 +119,7 @@ def divide(
         raise ValueError(
             f"class {names[missing[0]]!r} has no images to train on in {manifest.dataset}{hint}"
         )
-
-    if is_held_out[measured].all():
-        raise ValueError(
-            f"no image to choose by in {manifest.dataset}: "
-            + (
-                "every image in split train has a class that no other has; expected one without"
-                if manifest.multi_label
-                else "every class that is trained on has one image in split train; expected a "
-                "class with two or more"
-            )
-        )
-
-    if manifest.multi_label and not labels[measured].any():
-        raise ValueError(
-            f"no image to choose by in {manifest.dataset} has a label; expected more images, or "
-            "labels on more of them"
-        )
+    _check_measured(labels[measured], is_held_out[measured], manifest)
 
     def numbers(which: np.ndarray) -> tuple[int, ...]:
         return tuple(ids[which].tolist())
@@ -147,6 +131,25 @@ def divide(
         validation=numbers(measured[~is_held_out[measured]]),
         watched=numbers(measured[is_held_out[measured]]),
     )
+
+
+def _check_measured(labels: np.ndarray, is_held_out: np.ndarray, manifest: "Manifest") -> None:
+    """Raises ValueError where no image can be chosen by."""
+    if is_held_out.all():
+        raise ValueError(
+            f"no image to choose by in {manifest.dataset}: "
+            + (
+                "every image in split train has a class that no other has; expected one without"
+                if manifest.multi_label
+                else "every class that is trained on has one image in split train; expected a "
+                "class with two or more"
+            )
+        )
+    if manifest.multi_label and not labels.any():
+        raise ValueError(
+            f"no image to choose by in {manifest.dataset} has a label; expected more images, or "
+            "labels on more of them"
+        )
 
 
 def _check_labels(labels: np.ndarray, manifest: "Manifest") -> None:
