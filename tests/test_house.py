@@ -138,6 +138,12 @@ def test_every_package_of_pipelines_has_a_layer():
     assert packages == set().union(*LAYERS)
 
 
+def test_the_layers_are_those_of_the_documentation():
+    lines = re.findall(r"^\d\. (.*)$", (ROOT / "docs/design.md").read_text(), re.MULTILINE)
+    said = [set(re.findall(r"`(\w+)`", line.partition(":")[0])) for line in lines]
+    assert said == [set(layer) for layer in LAYERS]
+
+
 def test_no_folder_is_a_flat_drawer():
     counts = Counter(path.parent for path in MODULES.values() if path.name != "__init__.py")
     assert {str(folder): n for folder, n in counts.items() if n > LARGEST_FOLDER} == {}
