@@ -230,8 +230,10 @@ def test_a_folder_is_searched_for_leftovers_once(tmp_path, monkeypatch):
     atomic_files.write(tmp_path / "b", b"")
 
 
-def test_one_name_gives_all_packages():
+def test_one_name_gives_all_packages(monkeypatch):
     assert duet.tfrecords.__name__ == "tfrecords" and duet.pipelines.__name__ == "pipelines"
+    monkeypatch.delattr(duet, "atomic_files")  # as before it is imported
+    assert all(getattr(duet, name) for name in dir(duet))
     assert duet.__version__ and set(duet.PACKAGES) < set(dir(duet))
     with pytest.raises(
         AttributeError, match="module 'duet' has no attribute 'x'; it has tfrecords"

@@ -532,7 +532,17 @@ WRONG = {
     "no batch": ({"batch_size": 0}, "batch_size: expected a whole number of at least 1; got 0"),
     "batch as text": ({"batch_size": "8"}, "batch_size: expected a whole number .* got '8'"),
     "no seed": ({"seed": None}, "seed: expected a whole number; got None"),
-    "worker without count": ({"worker": 2}, r"worker: expected \(index, count\); got 2"),
+    "worker without count": ({"worker": 2}, r"worker: expected \(index, count\) with .*; got 2"),
+    "half a worker": ({"worker": (0.5, 2)}, r"worker: expected .*; got \(0.5, 2\)"),
+    "half an epoch": (
+        {"epochs": 1.5, "training": True},
+        "epochs: expected a whole number; got 1.5",
+    ),
+    "half a step": ({"start_step": 1.5}, "start_step: expected a whole number; got 1.5"),
+    "captions as text": (
+        {"captions_per_image": "2"},
+        "captions_per_image: expected a whole number; got '2'",
+    ),
     "tokenizer by name": ({"tokenizer": "bert"}, "tokenizer: expected a callable .* got 'bert'"),
     "tokenizer without length": ({"tokenizer": len}, "with an attribute context_length, such as"),
     "verify": ({"verify": "md5"}, "one of 'sha256', 'size', None; got 'md5'"),

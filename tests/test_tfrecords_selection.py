@@ -119,6 +119,8 @@ def test_class_prompts_take_the_place_of_captions(records):
         ({"ids": [1.5, 2]}, "ids: expected whole numbers; got 1.5 among them"),
         ({"ids": [True, False]}, "ids: expected whole numbers; got True among them"),
         ({"classes": ["cat"]}, "classes: expected whole numbers; got 'cat' among them"),
+        ({"ids": [None]}, "ids: expected whole numbers; got None among them"),
+        ({"ids": [float("nan")]}, "ids: expected whole numbers; got nan among them"),
         ({"classes": [0, 0]}, "classes: expected one or more numbers, each once"),
         ({"classes": [3]}, "classes: expected labels 0 to 2; got 3"),
         ({"ids": [1, 2], "training": True, "batch_size": 3}, "at most the 2 images"),
@@ -127,6 +129,16 @@ def test_class_prompts_take_the_place_of_captions(records):
 def test_selections_that_cannot_be(records, options, message):
     with pytest.raises(ValueError, match=message):
         load(records, **{"batch_size": 2, **options})
+
+
+def test_classes_of_which_a_split_has_no_image_are_refused(tmp_path):
+    class Few(TinySource):
+        splits = {"train": 23, "test": 2}  # noqa: RUF012
+
+    few = write(tmp_path / "records", Few())
+    for training in (False, True):
+        with pytest.raises(ValueError, match=r"classes: the split has no image of \[2\]"):
+            tfrecords.load(few, "test", classes=[2], training=training)
 
 
 def test_images_and_labels_are_mixed_together(records):

@@ -527,6 +527,19 @@ def test_iwildcam(tmp_path):
     assert source.class_names[4] == "cougar" and source.metric == "macro_f1"
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "text", "message"),
+    [
+        ("fmow", "rgb_metadata.csv", "split,category\ntrain,zoo\n", "row 1 has timestamp None"),
+        ("iwildcam", "metadata.csv", "split,filename,y\nval,a.jpg,zoo\n", "row 1 has y 'zoo'"),
+    ],
+)
+def test_a_table_that_is_not_that_of_wilds_is_named(tmp_path, name, table, text, message):
+    write(tmp_path / table, text)
+    with pytest.raises(ValueError, match=f"{table} is not WILDS's: {message}"):
+        sources.named(name, data_dir=tmp_path)
+
+
 def test_animals10_speaks_english(tmp_path):
     names = ("cane", "cavallo", "elefante", "farfalla", "gallina")
     names += ("gatto", "mucca", "pecora", "ragno", "scoiattolo")

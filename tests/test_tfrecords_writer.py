@@ -400,9 +400,10 @@ def test_a_image_that_vanished_is_rejected(folder, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"workers": 0}, "workers: expected at least 1, got 0"),
-        ({"short_side": 0}, "short_side: expected at least 1"),
-        ({"shard_size": -1}, "shard_size: expected at least 1"),
+        ({"workers": 0}, "workers: expected a whole number of at least 1, got 0"),
+        ({"short_side": 0}, "short_side: expected a whole number of at least 1"),
+        ({"shard_size": -1}, "shard_size: expected a whole number of at least 1"),
+        ({"shard_size": 2.5}, "shard_size: expected a whole number of at least 1, got 2.5"),
         ({"runner": "spark"}, "runner: expected one of local, beam, got 'spark'"),
     ],
 )
@@ -425,6 +426,15 @@ def test_errors_of_workers_reach_the_caller(tmp_path, folder):
     )
     with pytest.raises(ValueError, match=r"0.jpg is damaged: no whole record 0"):
         write(broken, tmp_path / "out", shard_size=5, workers=2, progress=False)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_of_the_source_that_cannot_be_read_is_named(tmp_path, workers):
+    shards = {"train": [("/nowhere/train-0", 20)]}
+    source = sources.TfdsSource("gone", "1", shards, (), (), "top1", False)
+    said = "failed: No such file or directory: /nowhere/train-0"
+    with pytest.raises(OSError, match=said):
+        write(source, tmp_path / "out", shard_size=5, workers=workers, progress=False)
 
 
 def test_shard_names_say_how_many_there_are():
@@ -463,8 +473,9 @@ class Own:
 
     name, class_names, templates, metric, lossless = "own", ("cat", "dog"), ("a {}",), "top1", False
 
-    def __init__(self, count=4, **raw):
-        self.splits, self.count, self.raw = {"train": 4}, count, raw
+    def __init__(self, count=4, splits=("train",), source=(), **raw):
+        self.splits, self.count, self.raw = dict.fromkeys(splits, 4), count, raw
+        self.__dict__ |= dict(source)
 
     def describe(self):
         return {"own": 1}
@@ -486,6 +497,20 @@ class Own:
         ({"captions": "a cat"}, r"0.jpg: captions: expected a tuple of texts; got 'a cat'"),
         ({"load": lambda: None}, r"0.jpg: load: expected the bytes of a file; got NoneType"),
         ({"count": 3}, r"source: expected images 0 to 4 of split train, .*; got 3"),
+        ({"label": (1,)}, r"0.jpg: label: expected 0 to 1; got \(1,\)"),
+        (
+            {"source": {"multi_label": True}},
+            r"0.jpg: label: expected a tuple of numbers from 0 to 1; got 0",
+        ),
+        (
+            {"source": {"class_names": ()}},
+            r"0.jpg: label: expected none, as there are no .*; got 0",
+        ),
+        ({"splits": ()}, r"source: expected a split at least; got none"),
+        ({"splits": ("",)}, r"source: split '': expected a name that a file may have"),
+        ({"splits": ("a/b",)}, r"source: split 'a/b': expected a name that a file may have"),
+        ({"splits": ("a\nb",)}, r"source: split 'a\\nb': expected a name that a file may have"),
+        ({"splits": ("Fold", "fold")}, r"source: splits Fold and fold: .* more than case"),
     ],
 )
 def test_a_source_that_gives_something_else_is_told_what(tmp_path, options, message):
@@ -502,6 +527,26 @@ def test_labels_and_captions_of_a_source_may_be_numpys_and_lists(tmp_path):
         b"a dog",
         b"two",
     ]
+
+
+def test_a_class_counts_once_however_often_an_image_has_it(tmp_path):
+    source = Own(label=(1, 0, 1), source={"multi_label": True})
+    manifest = write(source, tmp_path / "records", workers=1, progress=False)
+    assert manifest.split("train").class_counts == (4, 4)
+
+
+def test_a_script_of_ones_own_is_told_what_it_lacks(tmp_path):
+    """Workers run a script that calls `write` without asking whether it is the one that began."""
+    (tmp_path / "script.py").write_text(
+        "import tfrecords, tfrecords.sources\n"
+        "source = tfrecords.sources.Limited(tfrecords.sources.named('shapes'), 2)\n"
+        "tfrecords.write(source, 'out', shard_size=1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "needs if __name__ == '__main__': before" in done.stderr.splitlines()[-1]
 
 
 def test_what_is_no_source_is_refused(tmp_path):

@@ -96,7 +96,13 @@ def load(
     which, preprocessing, texts, augmentation = grouped(
         dict(zip(GROUPS, (subset, preprocessing, texts, augmentation), strict=True)), fields
     )
-    _check_whole("seed", seed, least=None)
+    for name, number in (
+        ("seed", seed),
+        ("epochs", 1 if epochs is None else epochs),
+        ("start_step", start_step),
+        ("captions_per_image", texts.captions_per_image),
+    ):
+        _check_whole(name, number, least=None)
     if texts.tokenizer is not None and not (
         callable(texts.tokenizer)
         and (texts.text_length or hasattr(texts.tokenizer, "context_length"))
@@ -174,11 +180,9 @@ def examples(directory: str | Path, split: str) -> Iterator[Example]:
 
 def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]:
     _check_whole("batch_size", batch_size)
-    if not isinstance(worker, tuple | list) or len(worker) != 2:
-        raise ValueError(f"worker: expected (index, count); got {worker!r}")
-    index, count = worker
-    if not 0 <= index < count:
-        raise ValueError(f"worker: expected (index, count) with 0 <= index < count; got {worker}")
+    index, count = worker if isinstance(worker, tuple | list) and len(worker) == 2 else (0, 0)
+    if not all(isinstance(n, Integral) for n in (index, count)) or not 0 <= index < count:
+        raise ValueError(f"worker: expected (index, count) with 0 <= index < count; got {worker!r}")
     if batch_size % count:
         raise ValueError(f"batch_size: expected a multiple of {count} workers; got {batch_size}")
     size = batch_size // count
@@ -196,6 +200,8 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(f"split {split!r} has neither labels nor captions to train or measure by")
     if plan.tokenizer is None and not info.labels:
         raise ValueError(f"split {split!r} has no labels, only captions: it needs a tokenizer")
+    if plan.prompts and not info.labels:
+        raise ValueError(f"split {split!r} has no labels that class_prompts could be texts of")
     if plan.text_length is not None and plan.tokenizer is None:
         raise ValueError(f"text_length: expected a tokenizer with it; got {plan.text_length} alone")
     if plan.prompts and plan.selection.multi_label:

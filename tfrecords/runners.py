@@ -64,7 +64,8 @@ def run_local(
     except BrokenProcessPool:
         raise RuntimeError(
             "a worker process died, perhaps for lack of memory; start the same command again "
-            "with fewer --workers and it goes on where it stopped"
+            "with fewer --workers and it goes on where it stopped (a script of your own needs "
+            "if __name__ == '__main__': before what it calls, which workers would run, too)"
         ) from None
     finally:
         stop.set()  # on Ctrl-C or an error the other workers stop after their current image

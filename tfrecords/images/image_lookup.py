@@ -158,7 +158,7 @@ class ImageRecords:
                 example = schema.deserialize(record)
                 place = number * _PER_SHARD + index
                 name = example.filename
-                if name in found:
+                while name in found:  # twice, where three splits have it
                     name = f"{name}#{example.id}"
                 found[name] = (_hash(example.image), len(example.image), place)
         return found
@@ -218,7 +218,7 @@ def examples_at(
 
 def _records(path: Path, wanted: list[int], *, of: int) -> Iterator[tuple[int, bytes]]:
     """Yields records of a shard at ascending positions: most of them in one pass."""
-    if 2 * len(wanted) < of:
+    if 2 * len(wanted) <= of:  # also of a shard whose images were all rejected
         for index in wanted:
             (record,) = read_records(path, index, index + 1)
             yield index, record

@@ -59,7 +59,7 @@ def captions(
     are left out); or Karpathy's `dataset_coco.json`: `images` with `filepath`, `filename`, `split`
     and `sentences`, each with its text as `raw`. A file named train, val or test is that split;
     images whose folders are all called like splits are in those; others are split by seed. A folder
-    may also hold Hugging Face's `imagefolder.csv` or `imagefolder.jsonl`, in itself or in its split
+    may also hold Hugging Face's `metadata.csv` or `metadata.jsonl`, in itself or in its split
     folders.
 
     Args:

@@ -60,8 +60,8 @@ def labels(
     set.
 
     Args:
-        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `imagefolder.csv` or
-            `imagefolder.jsonl`, in itself or in its split folders.
+        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
+            `metadata.jsonl`, in itself or in its split folders.
         images: folder of the images; by default that of the table.
         seed: of shuffling, and of splitting images without given splits.
         multi_label: treat as multi-label even if no image has two labels.
@@ -123,8 +123,19 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
             what = f"no {' or '.join(imagefolder.NAMES)} in {path} or in its split folders"
         raise FileNotFoundError(f"there is {what}; expected a table of images and labels")
     rows: list[Row] = []
+    classes: list[str] = []
+    notes: list[str] = []
     for file, split in files:
-        found, classes, notes = _read(read_table(file, value="label"), **columns)
+        before, (found, classes, not_read) = (
+            classes,
+            _read(read_table(file, value="label"), **columns),
+        )
+        if rows and set(classes) != set(before):
+            raise ValueError(
+                f"{file}: expected the class columns of the other splits, "
+                f"{few(before) or 'none'}; got {few(classes) or 'none'}"
+            )
+        notes += [note for note in not_read if note not in notes]
         if split:
             found = [
                 (f"{file.parent.name}/{name}", own_split or split, c)

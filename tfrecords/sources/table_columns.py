@@ -141,7 +141,8 @@ class Table:
         if any(name in names for names in COLUMNS.values()):
             return False
         known: Collection[str] = _FLAGS if name in _SPLIT_FLAGS else SPLIT_NAMES
-        return all(str(row.cells[place]).strip().lower() in known for row in self.rows)
+        cells = [str(row.cells[place]).strip().lower() for row in self.rows]
+        return bool(cells) and all(cell in known for cell in cells)
 
     def _is_numbers(self, name: str) -> bool:
         place = [plain_name(column) for column in self.columns].index(name)
