@@ -248,6 +248,18 @@ def test_an_image_of_monstrous_size_is_refused(monkeypatch):
         normalise(huge)  # the limit of one image is not that of the next
 
 
+def test_a_jpeg_larger_than_tensorflow_decodes_is_refused_unless_it_is_shrunk(monkeypatch):
+    """Of 2**29 samples, as it says `Image too large`; here of fewer."""
+    monkeypatch.setattr("tfrecords.images.reencoding._MOST_SAMPLES", 40 * 30 * 3)
+    large, grey = (encode(Image.new(mode, (40, 30)), "JPEG") for mode in ("RGB", "L"))
+    with pytest.raises(UnreadableError, match="more than 1,199 pixels, which TensorFlow does not"):
+        normalise(large)
+    with pytest.raises(UnreadableError, match="more than 1,199 pixels"):
+        normalise(encode(Image.new("RGB", (40, 30)), "WEBP"))
+    assert normalise(large, short_side=29).height == 29
+    assert normalise(grey).data == grey
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_the_first_frame_is_taken_if_asked(kind):
     found = decode(normalise(frames(kind), first_frame=True, lossless=True))

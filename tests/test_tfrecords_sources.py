@@ -477,7 +477,7 @@ def test_food101_archive(tmp_path):
 
 
 def test_fgvc_aircraft(tmp_path):
-    write(tmp_path / "data/variants.txt", "707-320\nDC-10\nF-16A/B\n")
+    write(tmp_path / "data/variants.txt", "707-320\n\nDC-10\nF-16A/B\n")
     for split, text in [
         ("train", "1 DC-10\n2 F-16A/B\n"),
         ("val", "3 707-320\n"),

@@ -71,6 +71,9 @@ def test_splits_by_name_and_class_names_beside_them(tmp_path):
     shard(tmp_path / "test" / "1.tar", [("x.jpg", jpeg(9)), ("x.cls", b"7")])
     with pytest.raises(ValueError, match=r"classnames\.txt has 2 names; a shard has class 7"):
         webdataset(str(tmp_path), seed=0)
+    (tmp_path / "classnames.txt").write_text("house_cat\n\ndog\n" + "x\n" * 9)
+    with pytest.raises(ValueError, match=r"classnames\.txt: line 2 is empty; expected the name"):
+        webdataset(str(tmp_path), seed=0)
 
 
 def test_what_cannot_be_read_is_named(shards, tmp_path):
@@ -117,7 +120,12 @@ def test_what_macos_adds_is_no_example_and_what_lacks_a_caption_is_counted(tmp_p
     shard(tmp_path / "0.tar", members)
     source = webdataset(str(tmp_path), seed=0)
     assert sum(source.splits.values()) == 11
-    assert source.notes == ("passed over: 1 examples without a caption",)
+    assert source.notes == (
+        "passed over: 12 hidden files and folders",
+        "passed over: 1 examples without a caption",
+    )
+    (tmp_path / "._0.tar").write_bytes(b"\0\5\x16\7")  # as on a disk of Windows'
+    assert webdataset(str(tmp_path), seed=0).splits == source.splits
 
 
 def test_a_text_that_cannot_be_read_stops_nothing_else(tmp_path):

@@ -465,6 +465,17 @@ def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_t
     assert content(out) == before and not (out / shard_writing.WORK_FOLDER).exists()
 
 
+def test_records_among_the_images_are_no_class(folder, tmp_path):
+    """`prepare --folder photos --out photos/records`, stopped, and given again when it is done."""
+    root = folder / "train"
+    stop_after(root, root / "records", images=20)
+    assert "passed over: 1 folders of records" in source_of(root).notes
+    made = write(source_of(root), root / "records", shard_size=9, workers=1, progress=False)
+    assert made.class_names == ("cat", "dog")
+    assert sum(split.count + split.rejected for split in made.splits.values()) == 41
+    assert made == write(source_of(root), root / "records", shard_size=9, progress=False)
+
+
 # --- Sources of one's own ---------------------------------------------------------------------
 
 

@@ -13,13 +13,11 @@ from pathlib import Path
 from duet import atomic_files, json_validation
 from tfrecords.framing import frame
 from tfrecords.images.reencoding import UnreadableError, normalise
-from tfrecords.manifest import ShardInfo
+from tfrecords.manifest import WORK_FOLDER, ShardInfo
 from tfrecords.manifest_validation import SHARD_FILE
 from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
-
-WORK_FOLDER = ".unfinished"
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,8 @@ def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
 def _fgvc_aircraft(entry: Dataset, root: Path, seed: int) -> FileSource:
     """Reads `data/images/<id>.jpg`, `data/variants.txt`, `data/images_variant_<split>.txt`."""
     what = "the FGVC Aircraft archive as published"
-    names = read_layout(root, "data/variants.txt", what=what).splitlines()
-    labels = {name.strip(): label for label, name in enumerate(names) if name.strip()}
+    lines = read_layout(root, "data/variants.txt", what=what).splitlines()
+    labels = {name: label for label, name in enumerate(filter(None, map(str.strip, lines)))}
     files = {}
     for published_split, split in entry.splits.items():
         listing = f"data/images_variant_{published_split}.txt"
