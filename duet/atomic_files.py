@@ -44,7 +44,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     as it was and nothing is left. The folder of `path` is made if it is missing.
 
     Raises:
-        CannotWriteError: no room, no permission, or a read-only file system.
+        CannotWriteError: no room, no permission, or a read-only file system; or `path` is a pipe or
+            a device, such as /dev/null, in whose place a file would be.
 
     Example:
         >>> with atomic("model.keras") as unfinished:
@@ -53,6 +54,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     unfinished = path.with_name(f"{PREFIX}{_writer()}.{_short(path.name)}")
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            said = f"{path}: a pipe or a device; expected a file's name"
+            raise disk_errors.CannotWriteError(said)
         path.parent.mkdir(parents=True, exist_ok=True)
         _tidy(path.parent)
         yield unfinished

@@ -66,6 +66,15 @@ def test_what_a_link_leads_to_keeps_its_permissions(tmp_path):
     assert stat.S_IMODE((tmp_path / "mine").stat().st_mode) == 0o600
 
 
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name in ("pipe", "null"):
+        with pytest.raises(disk_errors.CannotWriteError, match=f"{name}: a pipe or a device"):
+            atomic_files.write(tmp_path / name, b"1")
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "null").is_char_device()
+
+
 def test_a_file_system_without_permissions_is_written_to(tmp_path, monkeypatch):
     def chmod(path, mode):
         raise PermissionError(errno.EPERM, "Operation not permitted", str(path))

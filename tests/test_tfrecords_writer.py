@@ -459,6 +459,8 @@ def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_t
     ):
         write(source_of(folder), out, workers=1, progress=False)
     made = write(source_of(folder), out, workers=1, progress=False)
+    with folder_locks.locked(out):  # as somebody else's, who may not make one there
+        assert write(source_of(folder), out, workers=1, progress=False) == made
     before = content(out)
     (out / shard_writing.WORK_FOLDER).mkdir()  # as if killed while it was removed
     assert write(source_of(folder), out, workers=1, progress=False) == made

@@ -98,7 +98,8 @@ def write(
     options |= {"max_pixels": max_pixels} if max_pixels else {}
     try:
         request = _request(source, options)
-        _check_free(job, request)
+        if (whole := _check_free(job, request)) is not None and not job.work.exists():
+            return whole  # also where nothing may be written
         with folder_locks.locked(directory):
             if (whole := _check_free(job, request)) is not None:
                 _remove_work_folder(job)
