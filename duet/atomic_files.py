@@ -24,7 +24,16 @@ from duet import disk_errors
 PREFIX = ".unfinished."
 _MOVING, _NAMES = "moving", ".names"  # of `together`
 
-_MACHINE = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+
+def _machine() -> str:
+    """The computer, and on it the container, in which processes have their numbers."""
+    space = ""
+    with contextlib.suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return f"{zlib.crc32(f'{os.uname().nodename} {space}'.encode()):08x}"
+
+
+_MACHINE = _machine()
 
 _COUNT = itertools.count()
 

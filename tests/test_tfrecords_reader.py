@@ -539,6 +539,8 @@ WRONG = {
         "epochs: expected a whole number; got 1.5",
     ),
     "half a step": ({"start_step": 1.5}, "start_step: expected a whole number; got 1.5"),
+    "no tokens": ({"text_length": 0}, "text_length: expected a whole number of at least 1; got 0"),
+    "one share": ({"training": True, "crop_scale": 0.5}, r"shares from 0 to 1; got 0\.5"),
     "captions as text": (
         {"captions_per_image": "2"},
         "captions_per_image: expected a whole number; got '2'",

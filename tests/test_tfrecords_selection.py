@@ -108,6 +108,20 @@ def test_class_prompts_take_the_place_of_captions(records):
         )
 
 
+@pytest.mark.parametrize("prompts", [[["a"], ["b"]], [["a"], ["b"], []], ["a", "b", "c"]])
+def test_class_prompts_are_those_of_all_classes(records, prompts):
+    """Those of two classes in the order of y had been read as those of the first two labels."""
+    options = {"tokenizer": Numbers(), "class_prompts": prompts, "batch_size": 4}
+    with pytest.raises(ValueError, match="a list of texts for each of the 3 classes of the rec"):
+        load(records, classes=[2, 1], **options)
+
+
+def test_class_prompts_need_labels(tmp_path):
+    records = write(tmp_path / "records", TinySource(labels=False, captions=1))
+    with pytest.raises(ValueError, match="class_prompts: expected labels, of which they are texts"):
+        load(records, tokenizer=Numbers(), class_prompts=[["a"]] * 3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
