@@ -210,7 +210,7 @@ def _example(raw: RawExample, data: bytes | UnreadableError, position: int, job:
     if isinstance(data, UnreadableError):
         raise data
     names = job.source.class_names
-    _check_label(raw, classes=len(names), several=getattr(job.source, "multi_label", False))
+    _check_label(raw, classes=len(names), several=bool(getattr(job.source, "multi_label", False)))
     for caption in raw.captions:
         if escaped(caption) != caption:
             raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")

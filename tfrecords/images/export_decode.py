@@ -20,6 +20,8 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 _ENTRY = 12  # bytes per EXIF entry
 
+_SHORT, _LONG, _SIGNED_SHORT, _SIGNED_LONG = 3, 4, 8, 9  # types of its value that Pillow heeds
+
 _EXIF = 1 << 16  # most EXIF bytes searched
 
 # Regular expressions of RE2, where \C is any byte. Pillow too takes XMP's where EXIF has none.
@@ -276,8 +278,11 @@ def _orientation_at(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     table = start + _two(data, tf.where(little, start + 4, start + 6), little)
     entries = table + 2 + _ENTRY * tf.range(tf.minimum(_two(data, table, little), 256))
     whole = entries + _ENTRY <= tf.size(data)
+    kind = _two(data, entries + 2, little)
+    wide = (kind == _LONG) | (kind == _SIGNED_LONG)  # of four bytes, whose last two say it
     is_it = whole & (_two(data, entries, little) == _ORIENTATION)
-    values = tf.where(is_it, _two(data, entries + 8, little), -1)
+    is_it &= wide | (kind == _SHORT) | (kind == _SIGNED_SHORT)
+    values = tf.where(is_it, _two(data, entries + tf.where(wide & ~little, 10, 8), little), -1)
     return tf.reduce_max(tf.concat([values, [-1]], 0))
 
 
