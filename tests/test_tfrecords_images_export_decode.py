@@ -53,6 +53,7 @@ def test_images_are_turned_as_their_exif_says(squares):
     comment = b"\xff\xfe" + (400).to_bytes(2, "big") + bytes(398)
     files = [of_orientation(number) for number in range(10)]
     files += [of_orientation(6, order=">"), of_orientation(8, before=comment)]
+    files += [of_orientation(6, before=b"\xff\xff"), of_orientation(8, before=comment + b"\xff")]
     found, expected = squares(files)
     np.testing.assert_array_equal(found, expected)
     assert len({image.tobytes() for image in expected}) == 8

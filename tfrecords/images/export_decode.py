@@ -252,9 +252,10 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
         here = (at + 10 < last) & (_byte(data, at) == 0xFF) & (_byte(data, at + 1) != 0xDA)
         return here & ~is_exif(at)
 
-    (at,) = tf.while_loop(
-        is_other_segment, lambda at: (at + 2 + _two(data, at + 2),), (tf.constant(2),)
-    )
+    def after(at: tf.Tensor) -> tuple[tf.Tensor]:  # 0xFF before a marker is a padding byte
+        return (tf.where(_byte(data, at + 1) == 0xFF, at + 1, at + 2 + _two(data, at + 2)),)
+
+    (at,) = tf.while_loop(is_other_segment, after, (tf.constant(2),))
     found = tf.where((at + 10 < last) & is_exif(at), _orientation_at(data, at + 10), -1)
     return _or_xmp(found, tf.strings.substr(encoded, 0, _SEARCHED))
 
