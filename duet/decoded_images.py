@@ -14,8 +14,9 @@ _TWELVE_BITS = 4095
 
 _ZEROS = bytes(64)
 
-# Tags of TIFF (Adobe, TIFF 6.0): BitsPerSample, PhotometricInterpretation, MaxSampleValue.
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE = 258, 262, 281
+# Tags of TIFF (Adobe, TIFF 6.0): BitsPerSample, PhotometricInterpretation, MaxSampleValue and
+# ColorMap.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _COLORS = 258, 262, 281, 320
 
 _WHITE_IS_ZERO = 0  # PhotometricInterpretation
 
@@ -32,6 +33,7 @@ def plain(image: Image.Image, data: bytes = b"") -> Image.Image:
     """
     if image.mode in ("I", "F"):
         raise UnreadableError(f"32 bits per pixel (mode {image.mode}), expected 8 or 16")
+    _scale_palette(image)
     key, bits = image.info.get("transparency"), _bits(image, data)
     if key is not None and bits == _DEEP:
         raise UnreadableError("16 bits per channel with a transparent colour, expected 8")
@@ -52,6 +54,13 @@ def plain(image: Image.Image, data: bytes = b"") -> Image.Image:
         return Image.alpha_composite(white, image).convert("RGB")
     mode = "L" if image.mode in ("L", "1") else "RGB"
     return image if image.mode == mode else image.convert(mode)
+
+
+def _scale_palette(image: Image.Image) -> None:
+    """Sets a TIFF's palette of values up to 255: Pillow expects 65535, and gets black."""
+    values = getattr(image, "tag_v2", {}).get(_COLORS)
+    if image.mode == "P" and values and max(values) < 256:
+        image.putpalette(bytes(np.reshape(values, (3, -1)).T.astype(np.uint8).ravel()))
 
 
 def _white(image: Image.Image, grey: np.ndarray) -> float:

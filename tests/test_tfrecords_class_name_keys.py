@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_name_keys import by_number, made_of_others, merged, say_little
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,37 @@ def test_numbers_are_in_their_order(ordered):
 
 def test_the_same_number_written_otherwise():
     assert merged(["-1", "-1.0", "1", "01", "0.5", "0.50"]) == [("-1", "-1.0"), ("1", "01")]
+
+
+# Of four words: eight labels of two or three of them, or of two each time.
+TAGS = ("a b", "a c", "a d", "b c", "b d", "c d", "a b c", "b c d")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (TAGS, True),
+        (("early blight", "late blight", "early rot", "late mild rot"), False),
+        (("red star", "red moon", "blue star", "blue moon"), False),
+        (("rust\nscab", "rust\nrot", "rot"), True),
+    ],
+)
+def test_labels_made_of_others(names, said):
+    assert bool(made_of_others(names, between="|")) == said
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["n01440764", "n02102040"], "have codes for names (n01440764, n02102040): --class-names"),
+        (["LABEL_0", "LABEL_1"], "have codes for names (LABEL_0, LABEL_1): --class-names"),
+        (["cat", "Unlabeled", "nan"], "whose names say that there is none: Unlabeled, nan"),
+        (["cat", "no_label"], "whose names say that there is none: no_label"),
+        (["class 1", "dog"], None),
+        (["none of these", "background"], None),
+        ([], None),
+    ],
+)
+def test_names_that_say_little(names, note):
+    notes = say_little(names)
+    assert (note in notes[0]) if note else not notes

@@ -98,6 +98,18 @@ def test_palette_becomes_rgb():
     assert close(decode(normalise(encode(image, "PNG"))), np.asarray(image.convert("RGB")), 0)
 
 
+@pytest.mark.parametrize("most", [255, 65535])
+def test_a_tiffs_palette_of_either_range_becomes_rgb(most):
+    image = Image.fromarray(COLOUR).quantize(64)
+    data = encode(image, "TIFF")
+    palette = np.reshape(image.getpalette()[: 3 * 256] + [0] * 768, (-1, 3))[:256].T.ravel()
+    stored = Image.open(io.BytesIO(data)).tag_v2[320]
+    written, wanted = (struct.pack("<768H", *v) for v in (stored, palette * (most // 255)))
+    assert data.count(written) == 1
+    pixels = decode(normalise(data.replace(written, wanted)))
+    assert close(pixels, np.asarray(image.convert("RGB")), 0)
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_parts_are_put_on_white(mode):
     image = Image.fromarray(RAMP).convert(mode)

@@ -507,3 +507,21 @@ def test_labels_and_captions_of_a_source_may_be_numpys_and_lists(tmp_path):
 def test_what_is_no_source_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"source: expected one of tfrecords.sources, .* 'photos'"):
         write("photos", tmp_path / "records")
+
+
+def test_a_script_that_workers_would_run_again_is_told_so(folder, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tfrecords import sources, write\n"
+        f"write(sources.class_folder({str(folder)!r}, seed=0), {str(tmp_path / 'r')!r}, "
+        "shard_size=8, progress=False)\n"
+    )
+    root = os.path.dirname(os.path.dirname(__file__))
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert done.stderr.count("Traceback") == 1
+    assert 'outside of `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

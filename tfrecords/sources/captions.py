@@ -98,6 +98,7 @@ def captions(
     names = [file.name for group in files.values() for file in group]
     notes += [
         *unnamed(root, names, what="left out, without a caption or a split"),
+        *_missing(files),
         *linked(root, files),
     ]
     return FileSource(
@@ -109,6 +110,14 @@ def captions(
         metric="recall",
         notes=tuple(notes),
     )
+
+
+def _missing(files: Mapping[str, list[File]]) -> list[str]:
+    """Returns a note that counts captions that say nan, as pandas writes one that is missing."""
+    found = [
+        f.name for group in files.values() for f in group if "nan" in map(str.lower, f.captions)
+    ]
+    return [f"images with a caption that says nan: {len(found):,} ({few(found)})"] if found else []
 
 
 def _refuse_again(

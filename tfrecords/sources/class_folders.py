@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
-from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_name_keys import by_number, merged, say_little
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources.base import (
@@ -98,6 +98,7 @@ def class_folder(
         notes=(
             *tree_layout.notes,
             *_order(labels),
+            *say_little(list(labels)),
             *masks(walked.files),
             *linked(root, by_split),
             *said(walked.passed),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged
+from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged, say_little
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources import imagefolder
@@ -99,6 +99,7 @@ def labels(
             *notes,
             *_order(listed),
             *made_of_others(listed, between=BETWEEN),
+            *say_little(listed),
             *unnamed(root, names, what="that the table does not name"),
             *linked(root, files),
         ),
@@ -249,7 +250,7 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
     def classes(cells: Sequence[Any]) -> tuple[str, ...]:
         cell = cells[place]
         several = as_list(cell)
-        if several is None and cell.startswith("[") and cell.endswith("]"):
+        if several is None and (cell[:1], cell[-1:]) in (("[", "]"), ("{", "}")):
             raise ValueError(f"expected a label, or several as a{BETWEEN}b; got the list {cell!r}")
         several = cell.split(BETWEEN) if several is None else several
         found = [label.strip() for label in several]
