@@ -22,6 +22,9 @@ _SAME = {
 # Of WordNet, as ImageNet's folders are called, and what libraries write for classes without names.
 _CODE = re.compile(r"n\d{8}|(?:class|label|category|cls|id)[_ -]?\d+", re.IGNORECASE)
 
+# In front of names: `001.Laysan_Albatross`, `n02085620-Chihuahua`; but `2 doors` is a name.
+_CODE_BEFORE = re.compile(r"(?:n\d{8}[ ._-]|\d+[._]|0\d+[ -])\s*\D.*", re.DOTALL)
+
 # What tools write of images that nobody has labelled, and NumPy of a cell that is missing.
 _NONE = frozenset(("nan", "nolabel", "notlabeled", "null", "unlabeled", "unlabelled"))
 
@@ -88,10 +91,11 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
 
 def say_little(names: Sequence[str]) -> list[str]:
     """Returns notes on names that are codes, as a text model cannot read them, or say none."""
-    notes = []
+    notes, shown = [], ", ".join(names[:3])
     if names and all(map(_CODE.fullmatch, names)):
-        shown = ", ".join(names[:3])
         notes.append(f"classes have codes for names ({shown}): --class-names says what they are")
+    elif names and all(map(_CODE_BEFORE.fullmatch, names)):
+        notes.append(f"class names begin with codes ({shown}): --class-names says them without")
     none = [name for name in names if name_key(name).replace(" ", "") in _NONE]
     if none:
         notes.append(f"classes whose names say that there is none: {', '.join(none)}")

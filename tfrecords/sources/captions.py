@@ -24,6 +24,7 @@ from tfrecords.sources.image_path_resolution import on_disk, unnamed
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Row, Table, in_rows, texts
 from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
+from tfrecords.sources.versions_in_splits import versions
 from tfrecords.text_files import parse_json, read_lines, read_text
 
 # A split name as a word or before a year, as in captions_val2017.json.
@@ -100,6 +101,7 @@ def captions(
         *unnamed(root, names, what="left out, without a caption or a split"),
         *_missing(files),
         *linked(root, files),
+        *versions(files),
     ]
     return FileSource(
         name=name or path.resolve().stem,

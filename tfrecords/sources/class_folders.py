@@ -18,6 +18,7 @@ from tfrecords.sources.base import (
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.mask_files import masks
+from tfrecords.sources.versions_in_splits import versions
 from tfrecords.sources.walk import said, walk
 
 # Folders of images, and of what is drawn or written about each of them, as sets for detection and
@@ -101,6 +102,7 @@ def class_folder(
             *say_little(list(labels)),
             *masks(walked.files),
             *linked(root, by_split),
+            *versions(by_split),
             *said(walked.passed),
         ),
     )

@@ -26,6 +26,7 @@ from tfrecords.sources.image_path_resolution import on_disk, unnamed
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Table, as_list, in_rows
 from tfrecords.sources.table_parsing import read_table
+from tfrecords.sources.versions_in_splits import versions
 
 BETWEEN = "|"  # separates the labels of one image
 
@@ -102,6 +103,7 @@ def labels(
             *say_little(listed),
             *unnamed(root, names, what="that the table does not name"),
             *linked(root, files),
+            *versions(files),
         ),
     )
 
