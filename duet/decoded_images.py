@@ -1,12 +1,14 @@
-"""Convert images that Pillow decoded to 8 bits per channel, or raise with the reason."""
+"""Open images with Pillow and convert them to 8 bits per channel, or raise with the reason."""
 
 from __future__ import annotations
 
+import io
 import struct
+import threading
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 _DEEP = 16  # bits per channel of files that often hold only 10 or 12 bits
 
@@ -20,9 +22,30 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _COLORS = 258, 262, 281, 320
 
 _WHITE_IS_ZERO = 0  # PhotometricInterpretation
 
+_PLANAR_CONFIGURATION, _SEPARATE = 284, 2  # each channel by itself
+
+_LIBTIFF = threading.Lock()  # a setting of Pillow's per process
+
 
 class UnreadableError(ValueError):
     """An image that cannot be stored in a record; the message says why."""
+
+
+def opened(data: bytes, *, formats: list[str] | tuple[str, ...]) -> Image.Image:
+    """Opens an image file, its header only.
+
+    TIFFs with 16 bits per channel and each channel by itself are left to libtiff, as all that are
+    compressed: of the others Pillow takes every byte for a value.
+    """
+    image = Image.open(io.BytesIO(data), formats=formats)
+    if tiff_tag(image, _PLANAR_CONFIGURATION) != _SEPARATE or _bits(image, data) == 8:
+        return image
+    with _LIBTIFF:
+        before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
+        try:
+            return Image.open(io.BytesIO(data), formats=formats)
+        finally:
+            TiffImagePlugin.READ_LIBTIFF = before
 
 
 def plain(image: Image.Image, data: bytes = b"") -> Image.Image:

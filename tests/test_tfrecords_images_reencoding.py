@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
+from tiff_in_planes import in_planes
 
 from tfrecords.images.reencoding import UnreadableError, normalise, shrunk_size
 
@@ -112,21 +113,7 @@ def test_a_tiffs_palette_of_either_range_becomes_rgb(most):
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_tiff_with_each_channel_by_itself(bits):
-    high, wide = COLOUR.shape[:2]
-    planes = (COLOUR.astype("<u2") * 257 if bits == 16 else COLOUR).transpose(2, 0, 1).tobytes()
-    size, longs = len(planes) // 3, 10 * 12 + 14 + 3 * 2  # of a plane; where those arrays begin
-    shorts = {256: [wide], 257: [high], 258: [bits] * 3, 259: [1], 262: [2]}
-    tags = {tag: (3, values) for tag, values in shorts.items()}
-    tags[273] = (4, [longs + 24 + i * size for i in range(3)])
-    tags |= {277: (3, [3]), 278: (3, [high]), 279: (4, [size] * 3), 284: (3, [2])}
-    entries, arrays = b"", b""
-    for tag, (kind, values) in tags.items():
-        packed = struct.pack(f"<{len(values)}{'HI'[kind - 3]}", *values)
-        if len(packed) > 4:
-            arrays, packed = arrays + packed, struct.pack("<I", longs - 6 + len(arrays))
-        entries += struct.pack("<HHI4s", tag, kind, len(values), packed)
-    data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + arrays + planes
-    assert close(decode(normalise(data)), COLOUR, 0)
+    assert close(decode(normalise(in_planes(COLOUR, bits=bits))), COLOUR, 0)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

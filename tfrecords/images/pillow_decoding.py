@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 import struct
-import threading
 import zlib
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from duet import decoded_images
 from tfrecords.images.formats import HEAD_BYTES, kind_of
@@ -24,12 +22,6 @@ _RGB = 2  # colour type of a PNG
 UnreadableError = decoded_images.UnreadableError
 
 _SUBFILE_TYPE = 254  # a tag of TIFF
-
-_BITS_PER_SAMPLE, _PLANAR_CONFIGURATION = 258, 284
-
-_SEPARATE = 2  # PlanarConfiguration: each channel by itself
-
-_LIBTIFF = threading.Lock()  # Pillow's setting is per process
 
 _REDUCED = 1  # NewSubfileType: a reduced-resolution version of another image in the file
 
@@ -81,9 +73,7 @@ def header(data: bytes, *, max_pixels: int | None) -> Image.Image:
     if limit is not None and most > limit:
         Image.MAX_IMAGE_PIXELS = most  # Pillow's limit is per process
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=(kind,))
-        if _is_misread(image):
-            image = _by_libtiff(data)
+        image = decoded_images.opened(data, formats=(kind,))
         too_large = image.width * image.height > most
     except Image.DecompressionBombError:
         too_large = True
@@ -92,25 +82,6 @@ def header(data: bytes, *, max_pixels: int | None) -> Image.Image:
     if too_large:
         raise UnreadableError(f"more than {most:,} pixels (--max-pixels)")
     return image
-
-
-def _is_misread(image: Image.Image) -> bool:
-    """Returns whether it is a TIFF with 16 bits per channel and each channel by itself.
-
-    Pillow's own reader, for those that are not compressed, takes every byte for a value.
-    """
-    separate = decoded_images.tiff_tag(image, _PLANAR_CONFIGURATION) == _SEPARATE
-    return separate and decoded_images.tiff_tag(image, _BITS_PER_SAMPLE) != 8
-
-
-def _by_libtiff(data: bytes) -> Image.Image:
-    """Opens a TIFF so that libtiff will decode it, as it does those that are compressed."""
-    with _LIBTIFF:
-        before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
-        try:
-            return Image.open(io.BytesIO(data), formats=("TIFF",))
-        finally:
-            TiffImagePlugin.READ_LIBTIFF = before
 
 
 def _know(kind: str) -> None:
