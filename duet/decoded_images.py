@@ -34,12 +34,16 @@ class UnreadableError(ValueError):
 def opened(data: bytes, *, formats: list[str] | tuple[str, ...]) -> Image.Image:
     """Opens an image file, its header only.
 
-    TIFFs with 16 bits per channel and each channel by itself are left to libtiff, as all that are
-    compressed: of the others Pillow takes every byte for a value.
+    TIFFs with each channel by itself are left to libtiff, as all that are compressed: of 16 bits
+    Pillow takes every byte for a value, and of grey ones it overlooks that white is 0.
+
+    Raises UnreadableError for grey ones with transparency, which both misread.
     """
     image = Image.open(io.BytesIO(data), formats=formats)
-    if tiff_tag(image, _PLANAR_CONFIGURATION) != _SEPARATE or _bits(image, data) == 8:
+    if tiff_tag(image, _PLANAR_CONFIGURATION) != _SEPARATE:
         return image
+    if image.mode == "LA":
+        raise UnreadableError("grey and transparency in planes by themselves, expected together")
     with _LIBTIFF:
         before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
         try:

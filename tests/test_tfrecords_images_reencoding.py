@@ -114,6 +114,11 @@ def test_a_tiffs_palette_of_either_range_becomes_rgb(most):
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_tiff_with_each_channel_by_itself(bits):
     assert close(decode(normalise(in_planes(COLOUR, bits=bits))), COLOUR, 0)
+    grey = COLOUR[..., :1]
+    pixels = decode(normalise(in_planes(grey, bits=bits, kind=0)))
+    assert close(pixels[..., :1], 255 - grey, 0)
+    with pytest.raises(UnreadableError, match="grey and transparency in planes"):
+        normalise(in_planes(COLOUR[..., :2], bits=8, kind=1))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
