@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from tfrecords.sources.base import File, few
 
 # Frames of a video, and what Roboflow writes of one image: `cat_jpg.rf.<32 digits>.jpg`.
-_SERIES = re.compile(r"(.+?)(?:[ _-]?frame[ _-]?\d+|\.rf\.[0-9a-z]{20,})", re.IGNORECASE)
+_SERIES = re.compile(r"(.*?)(?:[ _-]?frame[ _-]?\d+|\.rf\.[0-9a-z]{20,})", re.IGNORECASE)
 
+# Of an image that is there as well: `1_flip.jpg`, `rotated_by_15_1.jpg`, and as browsers write it.
 _CHANGES = (
-    *("aug", "bright", "blur", "contrast", "copy", "crop", "dark", "flip", "gray", "hflip"),
-    *("mirror", "noise", "rot", "shift", "vflip", "zoom"),
+    *("aug", "bright", "blur", "contrast", "copy", "crop", "dark", "flip", "gray", "mirror"),
+    *("noise", "rot", "shift", "translat", "zoom"),
 )
-_CHANGED = re.compile(rf"(.+?)(?:[ _-]+(?:{'|'.join(_CHANGES)})[a-z]*[ _-]*\d*)+", re.IGNORECASE)
-
-# As browsers call what is there already; but also photographs that are numbered, without a first.
 _NUMBERED = re.compile(r"(.+?) *\(\d+\)")
+_BETWEEN = re.compile(r"[ _-]+")
 
 _ANY = ("frame", ".rf.", "(", *_CHANGES)  # most names have none of these
 
@@ -57,7 +56,17 @@ def _original(stem: str, known: set[str]) -> str:
     small = stem.lower()
     if not any(word in small for word in _ANY):
         return stem
-    version = _SERIES.fullmatch(stem) or _CHANGED.fullmatch(stem)
-    if version is None and (version := _NUMBERED.fullmatch(stem)) and version[1] not in known:
-        return stem
-    return version[1] if version else stem
+    folder, slash, base = stem.rpartition("/")
+    if series := _SERIES.fullmatch(base):
+        return f"{folder}{slash}{series[1]}"
+    if (numbered := _NUMBERED.fullmatch(stem)) and numbered[1] in known:
+        return numbered[1]
+    for between in _BETWEEN.finditer(base):
+        first, last = base[: between.start()], base[between.end() :]
+        for rest, change in ((last, first), (first, last)):
+            if (
+                any(word in change.lower() for word in _CHANGES)
+                and f"{folder}{slash}{rest}" in known
+            ):
+                return f"{folder}{slash}{rest}"
+    return stem
