@@ -1,8 +1,10 @@
 """Images of two classes never come into one folder."""
 
+import os
+
 import pytest
 
-from pipelines.prediction import sorting
+from pipelines.prediction import answers, sorting
 
 
 @pytest.mark.parametrize(
@@ -13,3 +15,11 @@ def test_classes_that_would_share_a_folder_are_refused(names, folder):
     with pytest.raises(ValueError, match=f"would be in one folder, {folder}"):
         sorting.check_names(names)
     sorting.check_names(["a/b", "a b", "x"])
+
+
+def test_a_name_that_is_not_utf8_is_found(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / name).write_bytes(b"x")
+    answer = answers.Answer(f"{tmp_path}/caf\\xe9.jpg", ("cat",), (("cat", 1.0),))
+    assert sorting.sort([answer], tmp_path / "sorted", link=False) == 1
+    assert (tmp_path / "sorted" / "cat" / name).read_bytes() == b"x"

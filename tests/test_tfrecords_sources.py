@@ -260,6 +260,8 @@ def test_numbered_class_folders_are_in_the_order_of_their_numbers(tmp_path, name
     assert source.class_names == tuple(names)
     said = any("in the order of their numbers" in note for note in source.notes)
     assert said == (name != "{:03d}")  # these are in that order as text already
+    coded = any("have codes for names (class 1, class 2" in note for note in source.notes)
+    assert coded == (name == "class {}")
 
 
 @pytest.mark.parametrize(

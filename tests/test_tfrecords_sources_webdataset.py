@@ -243,3 +243,12 @@ def test_labels_that_may_be_several_are_said(tmp_path):
                for i in range(12) for end in ("jpg", "cls")]  # fmt: skip
     shard(tmp_path / "s.tar", members)
     assert webdataset(str(tmp_path / "s.tar"), seed=0).notes == ("labels made of others: 1,3",)
+
+
+def test_an_empty_label_is_named_and_classes_without_names_are_said(tmp_path):
+    labels = [b"n01440764", b"n02102040", b" "]
+    members = [m for i in range(30) for m in ((f"{i}.jpg", jpeg(i)), (f"{i}.cls", labels[i % 3]))]
+    shard(tmp_path / "0.tar", members)
+    codes, empty = webdataset(str(tmp_path), seed=0).notes
+    assert codes.startswith("classes have codes for names (n01440764, n02102040)")
+    assert "10 examples whose text cannot be read (0.tar: 2.cls: expected a label" in empty

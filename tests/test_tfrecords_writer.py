@@ -548,20 +548,24 @@ def test_a_class_counts_once_however_often_an_image_has_it(tmp_path):
     assert manifest.split("train").class_counts == (4, 4)
 
 
-def test_a_script_of_ones_own_is_told_what_it_lacks(tmp_path):
-    """Workers run a script that calls `write` without asking whether it is the one that began."""
-    (tmp_path / "script.py").write_text(
-        "import tfrecords, tfrecords.sources\n"
-        "source = tfrecords.sources.Limited(tfrecords.sources.named('shapes'), 2)\n"
-        "tfrecords.write(source, 'out', shard_size=1)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, tmp_path / "script.py"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    assert "needs if __name__ == '__main__': before" in done.stderr.splitlines()[-1]
-
-
 def test_what_is_no_source_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"source: expected one of tfrecords.sources, .* 'photos'"):
         write("photos", tmp_path / "records")
+
+
+def test_a_script_that_workers_would_run_again_is_told_so(folder, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tfrecords import sources, write\n"
+        f"write(sources.class_folder({str(folder)!r}, seed=0), {str(tmp_path / 'r')!r}, "
+        "shard_size=8, progress=False)\n"
+    )
+    root = os.path.dirname(os.path.dirname(__file__))
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert done.stderr.count("Traceback") == 1
+    assert 'outside of `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

@@ -22,7 +22,7 @@ from duet import atomic_files, disk_errors, folder_locks, json_validation
 from tfrecords import schema
 from tfrecords.images import reencoding
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
-from tfrecords.runners import run_beam, run_local
+from tfrecords.runners import leave_second_run, run_beam, run_local
 from tfrecords.shard_writing import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
 from tfrecords.verification import verify
@@ -76,6 +76,7 @@ def write(
             be read, or a finished shard is of another size.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
+    leave_second_run()
     _check(
         runner=runner,
         short_side=short_side,

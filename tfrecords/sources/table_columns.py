@@ -49,6 +49,8 @@ _RUN_TOGETHER = re.compile(
 )  # NumPy's `['a' 'b']`, which Python reads as one text
 
 
+_CHOICES = re.compile(r"""\{\s*"choices"\s*:\s*(\[.*\])\s*\}""", re.DOTALL)
+
 _QUOTED_LIST = re.compile(r"""\[\s*(['"]).*['"]\s*\]""", re.DOTALL)
 
 
@@ -185,10 +187,15 @@ def texts(cell: Any) -> list[str]:
 
 
 def as_list(cell: Any) -> list[str] | None:
-    """Returns the texts of a list, also of one written as text (`['a', 'b']`), or None."""
+    """Returns the texts of a list, also of one written as text (`['a', 'b']`), or None.
+
+    Label Studio writes `{"choices": ["a", "b"]}` for several.
+    """
     if isinstance(cell, list):
         return cell
     text = str(cell).strip()
+    if several := _CHOICES.fullmatch(text):
+        text = several[1]
     if not (text.startswith("[") and text.endswith("]")) or _RUN_TOGETHER.search(text):
         return None
     for read in (json.loads, ast.literal_eval):

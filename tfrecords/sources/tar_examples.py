@@ -143,6 +143,8 @@ def _with(
 def _with_text(parts: Found, text: str, ending: str) -> Found:
     """Adds the captions and the label of a text member; ValueError if it has neither's form."""
     if ending in LABEL:
+        if not text.strip():
+            raise ValueError("expected a label; it is empty")
         return replace(parts, label=text.strip())
     if ending != "json":
         return replace(parts, captions=_texts(text))

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged, said_twice
+from tfrecords.class_name_keys import (
+    by_number,
+    made_of_others,
+    refuse_merged,
+    said_twice,
+    say_little,
+)
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label
 from tfrecords.sources import imagefolder
@@ -116,6 +122,7 @@ def webdataset(
         notes=(
             *said_twice(class_names),
             *made_of_others(class_names, between=""),
+            *say_little(class_names),
             *(f"passed over: {count:,} {what}" for what, count in passed.items()),
         ),
         places=places,
