@@ -9,28 +9,20 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import json
 import shutil
-from importlib.metadata import version
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from duet import atomic_files, disk_errors, folder_locks, json_validation
-from tfrecords import schema
-from tfrecords.images import reencoding
-from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
+from duet import atomic_files, disk_errors, folder_locks
+from tfrecords import write_request
+from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.runners import leave_second_run, run_beam, run_local
 from tfrecords.shard_writing import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
-from tfrecords.verification import verify
 
 REJECTED = "rejected.csv"
-REQUEST = "request.json"
-
-RUNNERS = ("local", "beam")
 
 SHARD_SIZE = 500
 
@@ -77,7 +69,7 @@ def write(
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
     leave_second_run()
-    _check(
+    write_request.check(
         runner=runner,
         short_side=short_side,
         max_pixels=max_pixels,
@@ -88,7 +80,7 @@ def write(
         raise ValueError(
             f"source: expected one of tfrecords.sources, or an object like them; got {source!r:.80}"
         )
-    _check_splits(list(source.splits))
+    write_request.check_splits(list(source.splits))
     directory = Path(directory)
     job = Job(source, directory, short_side, first_frame, max_pixels)
     plan = {
@@ -98,14 +90,14 @@ def write(
     options |= {"first_frame": True} if first_frame else {}
     options |= {"max_pixels": max_pixels} if max_pixels else {}
     try:
-        request = _request(source, options)
-        if (whole := _check_free(job, request)) is not None and not job.work.exists():
+        request = write_request.request_of(source, options)
+        if (whole := write_request.check_free(job, request)) is not None and not job.work.exists():
             return whole  # also where nothing may be written
         with folder_locks.locked(directory):
-            if (whole := _check_free(job, request)) is not None:
+            if (whole := write_request.check_free(job, request)) is not None:
                 _remove_work_folder(job)
                 return whole
-            _open_work_folder(job, request)
+            write_request.open_work_folder(job, request)
             todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
             if runner == "beam":
                 run_beam(todo, job, options=beam_options)
@@ -145,102 +137,6 @@ def _room(todo: list[Slice], job: Job) -> str:
         return ""
     each = first.info.bytes / first.info.records
     return disk_errors.room(job.directory, images * each, what="all records, by the first shard")
-
-
-def _check(*, runner: str, **numbers: int | None) -> None:
-    for name, value in numbers.items():
-        if value is not None and (not isinstance(value, Integral) or value < 1):
-            raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
-    if runner not in RUNNERS:
-        raise ValueError(f"runner: expected one of {', '.join(RUNNERS)}, got {runner!r}")
-
-
-def _check_splits(names: list[str]) -> None:
-    """Raises ValueError for names of splits that shards cannot be called by."""
-    if not names:
-        raise ValueError("source: expected a split at least; got none")
-    first: dict[str, str] = {}
-    for name in names:
-        if not json_validation.is_file_name(name) or not name.isprintable():
-            raise ValueError(f"source: split {name!r}: expected a name that a file may have")
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            raise ValueError(
-                f"source: splits {other} and {name}: expected names that differ in more than case, "
-                f"which not every disk tells apart"
-            )
-
-
-def _request(source: Source, options: dict) -> dict:
-    """Returns everything that determines the bytes, as it reads back from JSON."""
-    request = {
-        "schema": _schema(source),
-        "dataset": source.name,
-        "source": source.describe(),
-        "splits": dict(source.splits),
-        "options": options,
-        "versions": _versions(),
-    }
-    return json.loads(json.dumps(request))
-
-
-def _asked_for(manifest: Manifest) -> dict:
-    """The request that finished records are the answer to."""
-    splits = {name: split.count + split.rejected for name, split in manifest.splits.items()}
-    known = {name: getattr(manifest, name) for name in ("schema", "dataset", "source")}
-    return known | {"splits": splits, "options": manifest.options, "versions": manifest.versions}
-
-
-def _is_multi_label(source: Source) -> bool:
-    return getattr(source, "multi_label", False)  # optional for single-label sources
-
-
-def _schema(source: Source) -> int:
-    return schema.MULTI_LABEL_VERSION if _is_multi_label(source) else schema.VERSION
-
-
-def _versions() -> dict[str, str]:
-    return {"duet": version("duet-vision-language"), **reencoding.versions()}
-
-
-def _check_free(job: Job, request: dict) -> Manifest | None:
-    """Make sure that nothing is there, or the same work; its manifest if that is finished."""
-    note = job.work / REQUEST
-    if (job.directory / FILE_NAME).is_file():
-        whole = Manifest.read(job.directory)
-        if _asked_for(whole) == request:
-            for split in whole.splits.values():
-                verify(job.directory, split, how="size")
-            return whole
-        raise FileExistsError(
-            f"{job.directory} holds finished records; choose another folder or delete this one"
-        )
-    if note.exists():
-        earlier = json_validation.read(note, hint="delete the folder")
-        changed = [key for key in request if request[key] != earlier.get(key)]
-        if changed:
-            raise ValueError(
-                f"{job.directory} holds unfinished records of another {' and '.join(changed)}; "
-                f"finish those with the command that began them, or delete the folder"
-            )
-        return None
-    if job.directory.exists() and not job.directory.is_dir():
-        raise FileExistsError(f"{job.directory} is a file; expected a folder to be made")
-    if job.directory.is_dir() and any(
-        path.name != job.work.name and not folder_locks.is_trace(path)
-        for path in job.directory.iterdir()
-    ):
-        raise FileExistsError(
-            f"{job.directory} holds other files; choose another folder or delete this one"
-        )
-    return None
-
-
-def _open_work_folder(job: Job, request: dict) -> None:
-    """Make it, with the note of what was asked for, unless it is there."""
-    job.work.mkdir(parents=True, exist_ok=True)
-    if not (note := job.work / REQUEST).exists():
-        atomic_files.write(note, json.dumps(request, indent=2))
 
 
 def _remove_work_folder(job: Job) -> None:
@@ -283,7 +179,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
                 f"repair the source, delete {job.directory} and start again"
             )
     manifest = Manifest(
-        schema=_schema(job.source),
+        schema=write_request.schema_of(job.source),
         dataset=job.source.name,
         source=job.source.describe(),
         class_names=job.source.class_names,
@@ -292,8 +188,8 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
         lossless=job.source.lossless,
         splits=splits,
         options=options,
-        versions=_versions(),
-        multi_label=_is_multi_label(job.source),
+        versions=write_request.versions(),
+        multi_label=write_request.is_multi_label(job.source),
     )
     manifest.write(job.directory)
     _remove_work_folder(job)
