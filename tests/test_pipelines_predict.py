@@ -254,6 +254,43 @@ def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
     assert (named.class_names, named.data) == (("cat", "dog"), None)
 
 
+def test_of_a_curve_the_prompts_of_most_shots_are_taken_which_the_table_is_of(home, tmp_path):
+    model = dual_encoder.load(home / "dual.keras")
+    prompts = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0)
+    cells = tmp_path / "runs" / "prompt" / "cells" / "dual" / "coop"
+    for shots in (1, 2, 16):
+        cell = cells / f"{shots}-shot" / "seed-1"
+        cell.mkdir(parents=True)
+        path = cell / "prompts.safetensors"
+        dual_encoder.save_prompts(prompts, path, backbone=str(home / "dual.keras"))
+    comparison(tmp_path, "coop")
+    found = resolve_model.find(Source(str(tmp_path)))
+    assert found.prompts == str(cells / "16-shot" / "seed-1" / "prompts.safetensors")
+
+
+def test_zero_shot_with_names_of_its_own_keeps_its_templates(tmp_path):
+    config = {"templates": ["t.txt"], "data": "records/x", "class_names": "names.txt"}
+    document = {"schema": 2, "command": "prompt", "method": "zero-shot", "model": "clip"}
+    own = {"templates": ["a {}", "the {}"], "per_class": [{"name": "cat"}, {"name": "dog"}]}
+    text = json.dumps({**document, **own, "config": config})
+    (tmp_path / "results.json").write_text(text)
+    found = resolve_model.find(Source(str(tmp_path)))
+    assert (found.class_names, found.templates) == (("cat", "dog"), ("a {}", "the {}"))
+    given = resolve_model.find(Source(str(tmp_path), templates=("my {}",)))
+    assert given.templates == ("my {}",)
+
+
+def test_templates_of_a_run_are_those_that_its_file_had_then(tmp_path):
+    (tmp_path / "t.txt").write_text("another {}")
+    (tmp_path / "manifest.json").touch()
+    config = {"data": str(tmp_path), "templates": [str(tmp_path / "t.txt")]}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    (tmp_path / "model.keras").touch()
+    results = {"schema": 2, "command": "finetune", "templates": ["a {}"]}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert resolve_model.find(Source(str(tmp_path))).data_templates == ("a {}",)
+
+
 def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypatch, capsys):
     assert predict(home, tmp_path / "whole.csv", "--batch-size", 2) == 0
     real, batches = journal.Journal.add, []
