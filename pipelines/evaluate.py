@@ -24,7 +24,8 @@ def run(options: Options) -> None:
     from tfrecords import Manifest
 
     check_numbers(options)
-    if folder.is_unchanged(options.out, options, finished=results.FILE, free=("precision",)):
+    free = ("precision",) if options.precision == "auto" else ()  # the config has what it was
+    if folder.is_unchanged(options.out, options, finished=results.FILE, free=free):
         print(f"{options.out} is finished already; nothing is left to do")
         return
     manifest = Manifest.read(options.data)

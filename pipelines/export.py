@@ -1,7 +1,5 @@
 """Write a classifier that anyone can run: a SavedModel or a LiteRT file."""
 
-from dataclasses import replace
-
 from pipelines.deployment.options import RANGES, Options, check
 
 
@@ -41,7 +39,6 @@ def run(options: Options) -> None:
     )
     if chosen.said:
         print(f"model: {chosen.said}")
-    options = replace(options, model=chosen.model)
     if (document := export.finished(options)) is not None:
         print(f"{export.summary(document)}\nWritten to {options.out} by the same command before")
         return

@@ -24,6 +24,7 @@ from pipelines.comparison.jobs.worker_pool import Workers
 from pipelines.comparison.options import Options, check_records
 from pipelines.comparison.report import output_files
 from pipelines.methods.registry import METHODS as TABLE
+from pipelines.runs import folder
 from tfrecords import Manifest
 
 SETTINGS = (
@@ -462,3 +463,21 @@ def test_an_interrupt_between_two_replies_stops_the_worker_at_once(monkeypatch, 
     with pytest.raises(KeyboardInterrupt) as kept:
         comparison_run.run(plan, Pool(), SimpleNamespace(model="clip"), claim=print)
     assert stopped and kept  # while the frames live, which hold what was not closed
+
+
+def test_a_run_of_other_options_is_not_taken_for_the_one_that_is_planned(tmp_path):
+    """Of another first seed, which divides the images, or of a recipe that was changed."""
+    manifest = records(SimpleNamespace(count=80, class_counts=[40, 40]))
+    options = Options("data", str(tmp_path), methods=["full"], seeds=[1, 2])
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    for job in made.jobs:
+        folder.claim(Path(job.options.out), job.options)
+    comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    with pytest.raises(ValueError, match=r"seed-2 holds a run of full .*split_seed was 1, not 2"):
+        others = replace(options, seeds=[2, 3])
+        comparison_plan.plan(others, manifest, Workers(), held_out=(), out=tmp_path)
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("epochs: 3\n")
+    with pytest.raises(ValueError, match="epochs was 10, not 3"):
+        others = replace(options, recipes=[f"full={recipe}"])
+        comparison_plan.plan(others, manifest, Workers(), held_out=(), out=tmp_path)

@@ -97,6 +97,14 @@ def test_folds_that_are_there_are_not_written_again(divided):
     assert Path(divided[1].options.data, "manifest.json").stat().st_mtime_ns == before
 
 
+def test_folds_of_another_number_are_not_mixed_with_those_that_are_there(home, divided):
+    folds.check_written(divided)
+    manifest, out = Manifest.read(home / "records"), Path(divided[0].options.out)
+    others = folds.of(folds.settled(asked(home, out, folds=2), manifest, ()), manifest, out)
+    with pytest.raises(ValueError, match=rf"another --folds or first seed; .* delete {out}/folds"):
+        folds.check_written(others)
+
+
 @pytest.mark.parametrize(
     ("train", "test", "held_out", "number"),
     [

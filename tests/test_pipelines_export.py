@@ -467,6 +467,32 @@ def test_a_model_that_was_saved_since_is_not_exported_yet(home, saved, tmp_path,
     assert "already holds" in capsys.readouterr().err
 
 
+def test_other_names_in_the_same_file_are_not_exported_yet(home, saved, tmp_path, capsys):
+    copy, names = shutil.copytree(saved, tmp_path / "saved"), tmp_path / "names.txt"
+    names.write_text("red circle\nblue star\n")
+    about = json.loads((copy / "export.json").read_text())
+    about["config"]["class_names"] = [str(names)]
+    (copy / "export.json").write_text(json.dumps(about))
+    os.utime(names, (2**33, 2**33))
+    assert export(home, copy, *saved_options(home), "--class-names", names) == 2
+    assert "already holds" in capsys.readouterr().err
+
+
+def test_a_cell_is_not_taken_for_another_of_the_same_model(home, saved, tmp_path, capsys):
+    """Whose model, of both, is the one that the prompts were learnt with."""
+    copy = shutil.copytree(saved, tmp_path / "saved")
+    cell, document = tmp_path / "cell", {"schema": 2, "command": "prompt", "method": "zero-shot"}
+    cell.mkdir()
+    own = {"model": str(home / "dual.keras"), "templates": ["a {}"]}
+    config = {"templates": None, "data": str(home / "records"), "class_names": None}
+    (cell / "results.json").write_text(json.dumps({**document, **own, "config": config}))
+    about = json.loads((copy / "export.json").read_text())
+    about["config"] |= {"class_names": None, "templates": None, "top_k": 5}
+    (copy / "export.json").write_text(json.dumps(about))
+    assert export(home, copy, model=cell) == 2
+    assert "already holds" in capsys.readouterr().err
+
+
 def test_onnx_runtime_is_told_to_send_nothing(monkeypatch):
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     importlib.reload(onnx_openvino)

@@ -73,6 +73,8 @@ def plan(
     """The runs of a comparison: one per fold, method and seed, or per method that draws nothing.
 
     workers: measure how fast the model is where there is a budget.
+
+    Raises ValueError where the folder of one holds a run with other options.
     """
     options = folds.settled(options, manifest, held_out)
     recipes = comparison_recipes.read(options)
@@ -86,6 +88,7 @@ def plan(
     chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
     options = replace(options, methods=chosen)
     divisions, images = divided(options, manifest, held_out=held_out, out=out)
+    folds.check_written(divisions)
     planned: list[Job] = []
     folders: dict[str, list[tuple[Path, ...]]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -108,6 +111,8 @@ def plan(
         ]
         folders[name] = list(zip(*(cells for _, cells in made), strict=True))
         planned += job_of[name]
+    for job in planned:
+        job.check_begun()
     remarks = data_remarks.remarks(options, manifest, held_out, images=images, divisions=divisions)
     templates = class_name_options.templates(options.templates, manifest, domain=options.domain)
     texts = tuple(manifest.spoken_names), tuple(templates)

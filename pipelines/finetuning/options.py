@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.methods.registry import METHODS, taken_by
+from pipelines.runs.strategy import ELASTIC
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -165,6 +166,8 @@ class Options:
     bootstrap: int = 1000
     seed: int = 0
 
+
+FREE = ("features", *ELASTIC)  # options that may change in a run that goes on
 
 RANGES = {
     "(0, inf)": (

@@ -14,7 +14,7 @@ from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS, STOCK, keeps_start
-from pipelines.runs import class_name_options, rerun_command, results
+from pipelines.runs import class_name_options, folder, rerun_command, results
 from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
@@ -53,8 +53,24 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has been run to its end, with these options."""
+        """Whether it has been run to its end; see `check_begun`."""
         return all(path.is_file() for path in self.finished)
+
+    def check_begun(self) -> None:
+        """Raises ValueError where its folder holds a run of `finetune` with other options: of
+        another division of the images, or of a recipe that has been changed.
+
+        `prompt` looks itself whether its grid was begun otherwise.
+        """
+        out = Path(self.options.out)
+        if self.command == "prompt" or not (out / folder.CONFIG).is_file():
+            return
+        moved = ("data", "stock")  # may lie in the folder of the comparison
+        if others := folder.changed(out, self.options, (*finetuning_options.FREE, *moved)):
+            raise ValueError(
+                f"{out} holds a run of {self.method.name} with other options "
+                f"({'; '.join(others)}): delete it to have it made again, or give another --out"
+            )
 
     @property
     def failure(self) -> str | None:
