@@ -8,12 +8,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duet import atomic_files
 from pipelines.retrieval.build import build
 from pipelines.retrieval.options import Options
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
     from pipelines.retrieval.answers import Query
+
+
+OF_BUILD = {  # options that nothing reads in a search, and what they are where nobody gives them
+    "splits": None,
+    "features": None,
+    "runner": "local",
+    "beam_options": "",
+    "precision": "auto",
+}
 
 
 def run(options: Options) -> None:
@@ -28,8 +38,9 @@ def run(options: Options) -> None:
     queries = _queries(options)
     if not options.build and not queries:
         raise ValueError("expected --build, --query, --queries or --image; got none of them")
-    if options.features and not options.build:
-        raise ValueError("--features goes with --build")
+    for name, usual in OF_BUILD.items():
+        if getattr(options, name) != usual and not options.build:
+            raise ValueError(f"--{name.replace('_', '-')} goes with --build")
     if options.html and Path(options.html).exists():
         raise FileExistsError(f"{options.html} exists; give --html another name")
     runtime.import_tensorflow()
@@ -75,7 +86,7 @@ def _ask(options: Options, queries: list[Query], model: DualEncoder | None) -> N
         page = answers.contact_sheet(
             found, asked.index, asked.images, max_pixels=options.max_pixels
         )
-        Path(options.html).write_text(page, encoding="utf-8")
+        atomic_files.write(options.html, page)
     if options.json:
         document = answers.document(found, asked.index, **how, search_seconds=round(took, 6))
         print(json.dumps(document, indent=2, ensure_ascii=False))

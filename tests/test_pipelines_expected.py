@@ -323,6 +323,17 @@ def test_a_comparison_is_compared_row_by_row(tmp_path, capsys):
     ]
 
 
+def test_a_row_that_is_judged_by_its_classes_is_no_accuracy(tmp_path, capsys):
+    """`seen` is then the mean over classes, and not what was published as top-1."""
+    per_class = [{"name": f"dish {i}", "count": 250, "recall": 0.84} for i in range(100)]
+    per_class.append({"name": "dish 100", "count": 250, "recall": 0.0})
+    document = compared(
+        row("zero-shot", "prompt", 0.5, per_class=per_class), judged_by="mean_per_class"
+    )
+    expected(write(tmp_path / "run", document))
+    assert "top1 83.17 84.00 -0.83" in " ".join(lines(capsys))
+
+
 def test_zero_shot_beside_held_out_classes_is_compared_on_all_of_them(tmp_path, capsys):
     config = {**compared()["config"], "held_out": 10}
     learnt = [{"name": f"dish {i}", "count": 250, "recall": 0.85} for i in range(91)]

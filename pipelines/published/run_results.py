@@ -157,10 +157,16 @@ def _row(row: dict[str, Any], document: dict[str, Any], texts: list[str] | None)
         own = {"position": "end", "class_specific": False, "words": None}
         settings |= {"n_ctx": config.get("n_ctx") or N_CTX, **own}
     per_class = row.get("per_class") or []
+    counts = [each["count"] for each in per_class]
     figures = _numbers({measure: row.get(key) for measure, key in FROM_ROW.items()})
     if recalls := [each["recall"] for each in per_class if each["recall"] is not None]:
         figures["mean_per_class"] = statistics.fmean(recalls)
-    counts = [each["count"] for each in per_class]
+    if document.get("judged_by", "top1") != "top1":  # then `seen` is that, and no accuracy
+        del figures["top1"], figures["seen_top1"]
+        if document["judged_by"] == "mean_per_class" and recalls:
+            figures["mean_per_class"] = row["seen"]
+            right = sum((each["recall"] or 0.0) * each["count"] for each in per_class)
+            figures["top1"] = figures["seen_top1"] = right / sum(counts)
     away = _away(config)
     whole = {**document, "per_class": per_class, "images": sum(counts), "classes": len(counts)}
     return Measured(
