@@ -53,6 +53,8 @@ def run(options: Options) -> None:
     )
     if figures and not options.results and not results.is_of(figures, found.class_names):
         figures = None
+    if figures and not results.is_of(figures, found.class_names, exactly=True):
+        figures = {key: value for key, value in figures.items() if key != "certainty"}
     document = export.export(options, found, manifest, out=out, results=figures)
     print(export.summary(document))
     print(f"Written to {options.out}; {out / export.CARD} says how to run it")

@@ -171,6 +171,34 @@ def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, monke
     assert given == [document, None]
 
 
+def test_how_sure_a_run_is_is_not_said_of_another_model_or_other_classes(
+    home, tmp_path, monkeypatch
+):
+    """Its dual encoder is another model; among more classes its thresholds are others."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("model.keras", "dual_encoder.keras"):
+        shutil.copy(home / "dual.keras", run / name)
+    rows = [{"name": name} for name in ("red star", "blue ring")]
+    sure = {"temperature": 2.0, "none_of_these": {"threshold": 0.4}, "sets": {"threshold": 0.3}}
+    figures = {"schema": 2, "command": "finetune", "per_class": rows}
+    document = {**figures, "certainty": sure}
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    given = []
+
+    def stop(*_, results, **__):
+        given.append(results)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(deployment_export, "export", stop)
+    own, more = ("red star", "blue ring"), ("red star", "blue ring", "circle")
+    for model, names in ((run, own), (run, more), (run / "dual_encoder.keras", own)):
+        assert export(home, tmp_path / "out", "--class-names", *names, model=model) == 1
+        known = prediction.load(str(model), class_names=names, sure=True).sure
+        assert (known is not None) == (given[-1] == document)
+    assert given == [document, figures, None]
+
+
 def test_a_run_is_exported_in_its_own_templates(home, tmp_path, monkeypatch):
     """Also where its records are named, as --int8 needs them; other records have their own."""
     run = tmp_path / "run"

@@ -1,5 +1,6 @@
 """The options of `finetune`, and which of them go together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -243,3 +244,13 @@ def check_split(options: Options, manifest: "Manifest") -> None:
             raise ValueError(f"split {name!r} of {manifest.dataset} has no labels")
     if Path(options.out).resolve() == Path(options.data).resolve():
         raise ValueError("--out: expected another folder than --data")
+
+
+def check_tested(options: Options, manifest: "Manifest", held_out: Sequence[int]) -> None:
+    """Raises ValueError where no test image is of a class that is trained on."""
+    counts = enumerate(manifest.split(options.test).class_counts)
+    if not any(count for label, count in counts if label not in held_out):
+        raise ValueError(
+            f"split {options.test!r} of {manifest.dataset} has no image of a class that is trained "
+            "on: there is nothing to measure; expected another --test"
+        )

@@ -11,7 +11,7 @@ from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import classification, seen_unseen
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import class_name_options, rerun_command, results
+from pipelines.runs import class_name_options, models, rerun_command, results
 from pipelines.training import output_files as training_files
 from pipelines.training import plots as training_plots
 from pipelines.training.output_files import MODEL, PAGE
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pipelines.finetuning.model import Adapted
     from pipelines.finetuning.options import Options
     from pipelines.training.checkpoint import Checkpoint
-
-DUAL = "dual_encoder.keras"  # the tuned image side beside the texts, for any class names
 
 PANELS = {
     "loss": {"training": "loss", "validation": "val_loss"},
@@ -98,7 +96,7 @@ def write(
         **{"templates": list(made.data.templates), **more},
     )
     if made.source is not None and not made.has_texts and made.is_saved:
-        _save(made.source, out / DUAL)
+        _save(made.source, out / models.DUAL)
     if made.is_saved:
         _save(model, out / MODEL)
     atomic_files.write(out / PAGE, page(document))

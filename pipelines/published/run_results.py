@@ -27,6 +27,7 @@ FROM_ROW = {  # where a row of `compare` has a measure
     "macro_f1": "macro_f1",
     "ece": "ece",
 }
+CHOOSES = "chosen-words"  # a method that has prompts of its own
 N_CTX = 16  # CoOp's, where none is given
 NEEDED = {"command": str, "dataset": str, "split": str, "metrics": dict, "config": dict}
 
@@ -144,7 +145,7 @@ def _tuned(document: dict[str, Any], folder: Path) -> list[Measured]:
 
 
 def _compared(document: dict[str, Any], folder: Path) -> list[Measured]:
-    texts = document["config"].get("templates") or _templates(folder)
+    texts = _templates(folder) or document["config"].get("templates")  # which may be a file
     return [_row(row, document, texts) for row in document["rows"] if row["seen"] is not None]
 
 
@@ -221,8 +222,9 @@ def _most(shots: int | list[int]) -> int:
 
 def _templates(folder: Path) -> list[str] | None:
     """The prompts that some run below a folder says it had; None where none does."""
-    found = (_document(path).get("templates") for path in sorted(folder.rglob(FILE)))
-    return next(filter(None, found), None)
+    found = (_document(path) for path in sorted(folder.rglob(FILE)))
+    kept = (each.get("templates") for each in found if each.get("method") != CHOOSES)
+    return next(filter(None, kept), None)
 
 
 def _own_names(document: dict[str, Any]) -> str:
