@@ -231,6 +231,9 @@ def check(options: Options) -> None:
         raise ValueError("--stock takes the method of its runs: leave out --method and --wise-ft")
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
+    for name in ("warmup-steps", "min-learning-rate"):
+        if getattr(options, name.replace("-", "_")) and options.schedule != "cosine":
+            raise ValueError(f"--{name} goes with --schedule cosine; got {options.schedule}")
     if options.min_learning_rate > options.learning_rate:
         raise ValueError(
             f"--min-learning-rate: expected at most --learning-rate, {options.learning_rate}; "

@@ -32,6 +32,7 @@ class Job:
         options: of the command that does the same.
         logs: folder of what it prints, and of why it failed.
         finished: the files that it leaves at its end.
+        shown: those of them whose figures are the row's; the others are of a curve.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Job:
     options: finetuning_options.Options | fewshot_options.Options
     logs: Path
     finished: tuple[Path, ...]
+    shown: tuple[Path, ...]
 
     @property
     def command(self) -> str:
@@ -99,14 +101,14 @@ def of(
         cells = curve_cells(out, row, options)
         most = options.most_shots if row.learns else 0
         kept = [folder for folder, shots in cells.items() if shots == most]
-        return [_prompt_job(options, row, cells, out=out)], kept
+        return [_prompt_job(options, row, cells, kept, out=out)], kept
     assert options.seeds
     seeds = options.seeds if row.draws else options.seeds[:1]
     recipe = recipes.get(row.name)
     own = [_finetune_job(options, row, recipe, seed=seed, out=out, images=images) for seed in seeds]
     folders = [Path(job.options.out) for job in own]
     if has_curve(row, options):
-        own.append(_prompt_job(options, row, curve_cells(out, row, options), out=out))
+        own.append(_prompt_job(options, row, curve_cells(out, row, options), (), out=out))
     return own, folders
 
 
@@ -185,12 +187,14 @@ def _finetune_job(
         given["batch_size"], given["micro_batch"], images=max(images, 1)
     )
     chosen = finetuning_options.Options(**_given(given))
+    finished = (Path(chosen.out) / results.FILE,)
     return Job(
         f"{row.name}, seed {seed}",
         row,
         chosen,
         logs=out / "logs" / f"{row.name}-{seed}",
-        finished=(Path(chosen.out) / results.FILE,),
+        finished=finished,
+        shown=finished,
     )
 
 
@@ -201,7 +205,9 @@ def _own_options(options: Options, row: Method) -> dict[str, Any]:
     return {**own, **({"learning_rate": rate} if rate else {})}
 
 
-def _prompt_job(options: Options, row: Method, cells: Iterable[Path], *, out: Path) -> Job:
+def _prompt_job(
+    options: Options, row: Method, cells: Iterable[Path], shown: Iterable[Path], *, out: Path
+) -> Job:
     """All of these methods share a folder."""
     given = {
         "data": options.data,
@@ -224,6 +230,7 @@ def _prompt_job(options: Options, row: Method, cells: Iterable[Path], *, out: Pa
         fewshot_options.Options(**_given(given)),
         logs=out / "logs" / row.name,
         finished=tuple(path / results.FILE for path in cells),
+        shown=tuple(path / results.FILE for path in shown),
     )
 
 
