@@ -50,7 +50,7 @@ def remarks(
     if len(options.seeds or ()) > 1 and once:
         found.append(f"Run once, for no seed changes them: {', '.join(once)}.")
     if len(divisions) > 1:
-        found.append(_of_the_folds(options, manifest, divisions))
+        found.append(_of_the_folds(divisions))
     tests = folds.tested(divisions)
     if without := [manifest.spoken_names[label] for label, count in enumerate(tests) if not count]:
         names = name_list.first_of(without)
@@ -77,7 +77,7 @@ def _of_rare_labels(manifest: Manifest, tests: Sequence[int]) -> list[str]:
     ]
 
 
-def _of_the_folds(options: Options, manifest: Manifest, divisions: Sequence[Fold]) -> str:
+def _of_the_folds(divisions: Sequence[Fold]) -> str:
     of_records, whole = (sum(fold.tested for fold in some) for some in (divisions[:1], divisions))
     return (
         f"{of_records} test images are few, so that the images are divided {len(divisions)} times "
