@@ -29,7 +29,7 @@ OF_BUILD = {  # options that nothing reads in a search, and what they are where 
 def run(options: Options) -> None:
     """Builds, asks, or both."""
     from pipelines.runs import runtime
-    from pipelines.runs.option_parsing import check_ranges
+    from pipelines.runs.option_parsing import check_ranges, refuse_without
 
     ranges = {"[1, 1000000]": ("k",), "[1, 65536]": ("batch_size",), "[1, inf)": ("max_pixels",)}
     check_ranges(options, ranges)
@@ -38,9 +38,8 @@ def run(options: Options) -> None:
     queries = _queries(options)
     if not options.build and not queries:
         raise ValueError("expected --build, --query, --queries or --image; got none of them")
-    for name, usual in OF_BUILD.items():
-        if getattr(options, name) != usual and not options.build:
-            raise ValueError(f"--{name.replace('_', '-')} goes with --build")
+    if not options.build:
+        refuse_without(options, OF_BUILD, other="--build")
     if options.html and Path(options.html).exists():
         raise FileExistsError(f"{options.html} exists; give --html another name")
     runtime.import_tensorflow()

@@ -426,6 +426,8 @@ def test_int8_in_onnx_says_what_it_loses_and_predicts(format, home, tmp_path):
         ("dual.keras", ("--data", "nowhere"), "nowhere holds no records"),
         ("dual.keras", ("--top-k", "0"), "--top-k: expected a number in [1, inf); got 0"),
         ("dual.keras", ("--batch-size", "99999"), "--batch-size: expected a number in [1, 65536]"),
+        ("dual.keras", ("--calibration-images", "9"), "--calibration-images goes with --int8"),
+        ("dual.keras", ("--format", "onnx", "--top-k", "2"), "--top-k goes with --format saved-"),
         ("dual.keras", ("--results", "nowhere"), "no results at nowhere"),
         ("dual.keras", ("--format", "pdf"), "expected one of saved-model, litert, onnx, openvino"),
         ("classifier.keras", ("--templates", "a {}"), "--templates goes with a dual encoder"),
