@@ -22,7 +22,7 @@ from pipelines.comparison.jobs import budget, fit_with_costs
 from pipelines.comparison.jobs.fork_server import Outcome
 from pipelines.comparison.jobs.worker_pool import Workers
 from pipelines.comparison.options import Options, check_records
-from pipelines.comparison.report import output_files
+from pipelines.comparison.report import output_files, results_document
 from pipelines.methods.registry import METHODS as TABLE
 from pipelines.runs import folder
 from tfrecords import Manifest
@@ -481,3 +481,14 @@ def test_a_run_of_other_options_is_not_taken_for_the_one_that_is_planned(tmp_pat
     with pytest.raises(ValueError, match="epochs was 10, not 3"):
         others = replace(options, recipes=[f"full={recipe}"])
         comparison_plan.plan(others, manifest, Workers(), held_out=(), out=tmp_path)
+
+
+def test_a_row_says_where_auto_was_another_method_by_the_seed():
+    job = SimpleNamespace(failure=None, words="command")
+    seeds = [
+        {"model": "m", "metrics": {}, "cost": {}, "auto": {"method": method, "why": "it is best"}}
+        for method in ("projection", "paint")
+    ]
+    row = results_document._row("auto", seeds, [job], {})
+    assert row["what"] == "projection, paint by seed; the first: it is best"
+    assert results_document._row("auto", seeds[:1], [job], {})["what"] == "projection: it is best"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from duet import atomic_files
+from pipelines.evaluation import measure as evaluation_measure
 from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
-from pipelines.metrics import classification, seen_unseen
+from pipelines.metrics import seen_unseen
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import class_name_options, models, rerun_command, results
 from pipelines.training import output_files as training_files
@@ -69,9 +70,6 @@ def write(
         more: further keys of the results.
     """
     manifest, model = made.data.manifest, made.model
-    judged_by = "map" if manifest.multi_label else "top1"
-    if manifest.metric in classification.METRICS and not manifest.multi_label:
-        judged_by = manifest.metric
     rates = [row["images_per_second"] for row in course.history if "images_per_second" in row]
     document = results.document(
         measured,
@@ -79,7 +77,7 @@ def write(
         dataset=manifest.dataset,
         split=options.test,
         model=str(out),
-        judged_by=judged_by,
+        judged_by=evaluation_measure.judged_by(manifest),
         cost={
             "seconds": course.seconds + _choosing(more),
             "images_per_second": sum(rates) / max(len(rates), 1),

@@ -230,7 +230,9 @@ def _row(
         seeds = ", ".join(map(str, first["stock"]["seeds"]))
         row["what"] = f"{first['stock']['method']}, its seeds {seeds} averaged as far as they agree"
     if row["auto"]:
-        row["what"] = f"{row['auto']['method']}: {row['auto']['why']}"
+        chosen = [each["auto"]["method"] for each in found]
+        said = chosen[0] if len({*chosen}) == 1 else f"{', '.join(chosen)} by seed; the first"
+        row["what"] = f"{said}: {row['auto']['why']}"
     return row
 
 
