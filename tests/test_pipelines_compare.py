@@ -398,6 +398,17 @@ def test_model_stock_comes_after_the_runs_that_it_averages(tmp_path):
     assert "Run once, for no seed changes them: zero-shot." in made.remarks
 
 
+def test_seeds_that_were_averaged_are_not_taken_for_those_of_more_methods(tmp_path):
+    manifest = records(SimpleNamespace(count=80, class_counts=[40, 40]))
+    options = Options("data", str(tmp_path), methods=["paint", "model-stock"], seeds=[1, 2])
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    folder.claim(Path(made.jobs[-1].options.out), made.jobs[-1].options)
+    comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    with pytest.raises(ValueError, match=r"with other options \(it averages paint\): delete it"):
+        more = replace(options, methods=["paint", "flyp", "model-stock"])
+        comparison_plan.plan(more, manifest, Workers(), held_out=(), out=tmp_path)
+
+
 def test_a_page_without_held_out_classes_is_not_about_them():
     document = comparison_document()
     for row in document["rows"]:

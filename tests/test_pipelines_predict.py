@@ -33,6 +33,7 @@ from pipelines.prediction import (
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
 from pipelines.prediction.options import Options
 from pipelines.prediction.resolve_model import Source
+from tfrecords.sources.shapes.source import ShapesSource
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -229,6 +230,15 @@ def comparison(folder, method):
     (folder / "results.json").write_text(json.dumps(document))
 
 
+def test_of_a_comparison_the_first_seed_that_has_ended_is_taken(tmp_path):
+    for seed in (1, 2):
+        (tmp_path / "runs" / "full" / f"seed-{seed}").mkdir(parents=True)
+    (tmp_path / "runs" / "full" / "seed-2" / "model.keras").touch()
+    comparison(tmp_path, "full")
+    found = resolve_model.find(Source(str(tmp_path)))
+    assert found.model == str(tmp_path / "runs" / "full" / "seed-2")
+
+
 def test_a_comparison_without_a_winner_names_its_runs(tmp_path):
     tuned = tmp_path / "runs" / "fine-tune" / "seed-1"
     tuned.mkdir(parents=True)
@@ -403,6 +413,19 @@ def test_wrong_input_is_one_line_and_leaves_nothing(options, message, home, monk
     error = capsys.readouterr().err
     assert error.startswith("error: ") and len(error.splitlines()) == 1 and message in error
     assert sorted(home.rglob("*")) == before
+
+
+def test_names_of_records_are_refused_where_nothing_reads_them(home, tmp_path):
+    records = tmp_path / "records"
+    tfrecords.write(ShapesSource(counts={"test": 4}), records, workers=1, progress=False)
+    with pytest.raises(ValueError, match=r"--data goes with a dual encoder; .*classifier.keras"):
+        prediction.load(str(home / "classifier.keras"), data=str(records))
+    model = dual_encoder.load(home / "dual.keras")
+    prompts, path = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0), tmp_path / "p.safetensors"
+    dual_encoder.save_prompts(prompts, path, backbone=str(home / "dual.keras"))
+    with pytest.raises(ValueError, match=r"--data: .*p.safetensors has class names of its own"):
+        prediction.load(str(path), data=str(records))
+    assert len(prediction.load(str(home / "dual.keras"), data=str(records)).class_names) == 100
 
 
 def test_a_file_that_is_there_is_never_overwritten(home, tmp_path, capsys):

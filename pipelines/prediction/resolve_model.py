@@ -131,7 +131,7 @@ def own_templates(model: str, data: str) -> list[str] | None:
 
 
 def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
-    """The run of the method that a comparison recommends, with its first seed."""
+    """The run of the method that a comparison recommends, with its first seed that has ended."""
     method, begun = document["recommendation"]["method"], document["config"]
     tuned = {each.parent.name: each for each in sorted(folder.glob("runs/*/seed-*"), reverse=True)}
     if method is None:
@@ -140,7 +140,9 @@ def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Sourc
             f"expected one of its runs: {_listing(tuned)}"
         )
     asked = replace(asked, said=f"{method}, which {folder} recommends")
-    if (run := folder / "runs" / method / f"seed-{begun['seeds'][0]}").is_dir():
+    runs = [folder / "runs" / method / f"seed-{seed}" for seed in begun["seeds"]]
+    if there := [run for run in runs if run.is_dir()]:
+        run = next((each for each in there if (each / MODEL).is_file()), there[0])
         return _with_own_records(replace(asked, model=str(run)), run)
     cells = (folder / "runs" / "prompt" / "cells").glob(f"*/{method}/*-shot/seed-*")
     by_seed = {each.name: each for each in sorted(cells, key=_shots)}  # of most shots, as the table

@@ -14,7 +14,7 @@ from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS, STOCK, keeps_start
-from pipelines.runs import class_name_options, folder, rerun_command, results
+from pipelines.runs import class_name_options, folder, option_parsing, rerun_command, results
 from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
@@ -65,10 +65,14 @@ class Job:
         `prompt` looks itself whether its grid was begun otherwise.
         """
         out = Path(self.options.out)
-        if self.command == "prompt" or not (out / folder.CONFIG).is_file():
+        if isinstance(self.options, fewshot_options.Options) or not (out / folder.CONFIG).is_file():
             return
         moved = ("data", "stock")  # may lie in the folder of the comparison
-        if others := folder.changed(out, self.options, (*finetuning_options.FREE, *moved)):
+        others = folder.changed(out, self.options, (*finetuning_options.FREE, *moved))
+        begun = option_parsing.read_config(out / folder.CONFIG).get("stock")
+        if _names(begun) != _names(self.options.stock):
+            others.append(f"it averages {', '.join(_names(begun))}")
+        if others:
             raise ValueError(
                 f"{out} holds a run of {self.method.name} with other options "
                 f"({'; '.join(others)}): delete it to have it made again, or give another --out"
@@ -110,6 +114,10 @@ def of(
     if has_curve(row, options):
         own.append(_prompt_job(options, row, curve_cells(out, row, options), (), out=out))
     return own, folders
+
+
+def _names(folders: Iterable[str] | None) -> list[str]:
+    return [Path(each).name for each in folders or ()]
 
 
 def stocked(methods: Iterable[str]) -> list[str]:
