@@ -415,6 +415,18 @@ def test_wrong_input_is_one_line_and_leaves_nothing(options, message, home, monk
     assert sorted(home.rglob("*")) == before
 
 
+def test_names_of_files_that_are_no_text_are_the_bytes_that_they_are(home, tmp_path):
+    photos, name = tmp_path / "photos", os.fsdecode(b"im\xff.png")
+    photos.mkdir()
+    shutil.copy(next((home / "photos").glob("*.png")), photos / name)
+    found = images.find([str(photos)])
+    assert list(found.loads) == [str(photos / name)] and not found.passed_over
+    assert predict(home, tmp_path / "p.csv", "--sort-into", tmp_path / "s", photos=photos) == 0
+    assert b"/im\xff.png," in (tmp_path / "p.csv").read_bytes()
+    (copied,) = (tmp_path / "s").glob("*/*")
+    assert copied.name == name
+
+
 def test_names_of_records_are_refused_where_nothing_reads_them(home, tmp_path):
     records = tmp_path / "records"
     tfrecords.write(ShapesSource(counts={"test": 4}), records, workers=1, progress=False)

@@ -87,9 +87,11 @@ def _add_folder(found: Found, folder: Path) -> None:
         )
     store = tfrecords.ImageFolder(folder)
     names = store.listing()
+    paths = {name: str(store.file(name)) for name in names}
     for name, stamp in names.items():
-        found.loads[str(folder / name)] = partial(store.load, name, stamp)
-    others = (path for path in _visible_files(folder) if path not in names)
+        found.loads[paths[name]] = partial(store.load, name, stamp)
+    listed = set(paths.values())
+    others = (path for path in _visible_files(folder) if str(folder / path) not in listed)
     found.passed_over.update(Path(path).suffix.lower() or "no suffix" for path in others)
 
 

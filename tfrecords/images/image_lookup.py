@@ -98,6 +98,10 @@ class ImageFolder:
             return False
         return stat.S_ISREG(status.st_mode) and (not stamp or stamp[0] == status.st_size)
 
+    def file(self, name: str) -> Path:
+        """Returns the path of an image, in the bytes that it has."""
+        return _existing(self.path, name)
+
     def load(self, name: str, stamp: Sequence[int] = ()) -> bytes:
         """Returns the file; OSError if unreadable, PermissionError if outside the folder."""
         path = _existing(self.path, name).resolve()
