@@ -4,7 +4,6 @@ The same preprocessing as `tfrecords.read_image`: upright, transparent parts on 
 channel, resized as by Pillow, centre crop.
 """
 
-import io
 import os
 import warnings
 from pathlib import Path
@@ -123,7 +122,7 @@ def _read(path: Path) -> Any:
         try:
             Image.init()
             formats = [kind for kind in KINDS if kind in Image.OPEN]
-            image = Image.open(io.BytesIO(data), formats=formats)
+            image = decoded_images.opened(data, formats=formats)
             frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
             image.load()
         except MemoryError:

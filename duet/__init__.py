@@ -17,6 +17,8 @@ except PackageNotFoundError:  # a checkout that was not installed
 
 
 def __getattr__(name: str) -> Any:
+    if name == "atomic_files":
+        return importlib.import_module("duet.atomic_files")
     if name not in PACKAGES:
         raise AttributeError(
             f"module 'duet' has no attribute {name!r}; it has {', '.join(PACKAGES)}"

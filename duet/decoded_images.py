@@ -1,12 +1,14 @@
-"""Convert images that Pillow decoded to 8 bits per channel, or raise with the reason."""
+"""Open images with Pillow and convert them to 8 bits per channel, or raise with the reason."""
 
 from __future__ import annotations
 
+import io
 import struct
+import threading
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 _DEEP = 16  # bits per channel of files that often hold only 10 or 12 bits
 
@@ -14,14 +16,40 @@ _TWELVE_BITS = 4095
 
 _ZEROS = bytes(64)
 
-# Tags of TIFF (Adobe, TIFF 6.0): BitsPerSample, PhotometricInterpretation, MaxSampleValue.
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE = 258, 262, 281
+# Tags of TIFF (Adobe, TIFF 6.0): BitsPerSample, PhotometricInterpretation, MaxSampleValue and
+# ColorMap.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _COLORS = 258, 262, 281, 320
 
 _WHITE_IS_ZERO = 0  # PhotometricInterpretation
+
+_PLANAR_CONFIGURATION, _SEPARATE = 284, 2  # each channel by itself
+
+_LIBTIFF = threading.Lock()  # a setting of Pillow's per process
 
 
 class UnreadableError(ValueError):
     """An image that cannot be stored in a record; the message says why."""
+
+
+def opened(data: bytes, *, formats: list[str] | tuple[str, ...]) -> Image.Image:
+    """Opens an image file, its header only.
+
+    TIFFs with each channel by itself are left to libtiff, as all that are compressed: of 16 bits
+    Pillow takes every byte for a value, and of grey ones it overlooks that white is 0.
+
+    Raises UnreadableError for grey ones with transparency, which both misread.
+    """
+    image = Image.open(io.BytesIO(data), formats=formats)
+    if tiff_tag(image, _PLANAR_CONFIGURATION) != _SEPARATE:
+        return image
+    if image.mode == "LA":
+        raise UnreadableError("grey and transparency in planes by themselves, expected together")
+    with _LIBTIFF:
+        before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
+        try:
+            return Image.open(io.BytesIO(data), formats=formats)
+        finally:
+            TiffImagePlugin.READ_LIBTIFF = before
 
 
 def plain(image: Image.Image, data: bytes = b"") -> Image.Image:
@@ -32,6 +60,7 @@ def plain(image: Image.Image, data: bytes = b"") -> Image.Image:
     """
     if image.mode in ("I", "F"):
         raise UnreadableError(f"32 bits per pixel (mode {image.mode}), expected 8 or 16")
+    _scale_palette(image)
     key, bits = image.info.get("transparency"), _bits(image, data)
     if key is not None and bits == _DEEP:
         raise UnreadableError("16 bits per channel with a transparent colour, expected 8")
@@ -52,6 +81,13 @@ def plain(image: Image.Image, data: bytes = b"") -> Image.Image:
         return Image.alpha_composite(white, image).convert("RGB")
     mode = "L" if image.mode in ("L", "1") else "RGB"
     return image if image.mode == mode else image.convert(mode)
+
+
+def _scale_palette(image: Image.Image) -> None:
+    """Sets a TIFF's palette of values up to 255: Pillow expects 65535, and gets black."""
+    values = getattr(image, "tag_v2", {}).get(_COLORS)
+    if image.mode == "P" and values and max(values) < 256:
+        image.putpalette(bytes(np.reshape(values, (3, -1)).T.astype(np.uint8).ravel()))
 
 
 def _white(image: Image.Image, grey: np.ndarray) -> float:

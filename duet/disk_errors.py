@@ -44,15 +44,28 @@ def room(folder: str | Path, needed: float, *, what: str) -> str:
     return said
 
 
-def refusal(error: BaseException) -> int | None:
-    """The errno of a disk that refuses, also where a library tells it in words of its own."""
+def refusal(error: BaseException, *, of: Path) -> int | None:
+    """The errno of a disk that refuses, also where a library tells it in words of its own.
+
+    of: the folder that is written; what is said of a file elsewhere, which is read, is none.
+    """
     if isinstance(error, CannotWriteError):
+        return None
+    if isinstance(error, OSError) and _is_elsewhere(error.filename, of.absolute()):
         return None
     if isinstance(error, OSError) and error.errno in _REFUSED:
         return error.errno
     text = str(error)
     found = [n for n in _REFUSED if f"(os error {n})" in text or os.strerror(n) in text]
     return found[0] if found and isinstance(error, Exception) else None
+
+
+def _is_elsewhere(name: object, folder: Path) -> bool:
+    """Whether a file, if it is the name of one, is neither in a folder nor above it."""
+    if not isinstance(name, str | bytes):
+        return False
+    path = Path(os.fsdecode(name)).absolute()
+    return not path.is_relative_to(folder) and not folder.is_relative_to(path)
 
 
 def cannot_write(path: Path, number: int | None, *, written: int = 0) -> CannotWriteError:

@@ -1,6 +1,7 @@
 """Locks on folders: one process at a time is at work in one."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from duet import atomic_files, disk_errors
 
 LOCK = ".lock"
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems'
 
 
 class InUseError(OSError):
@@ -35,7 +38,7 @@ def locked(folder: str | Path) -> Iterator[None]:
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     handle = _held(folder)
     try:
-        atomic_files.sweep(folder)
+        atomic_files.sweep(folder, alone=True)
         yield
     finally:
         (folder / LOCK).unlink(missing_ok=True)  # while held: no other process's is removed
@@ -61,4 +64,7 @@ def _held(folder: Path) -> int:
         os.close(handle)
         raise InUseError(f"{folder} is in use by another process; wait for it") from None
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            said = f"{folder}: its file system has no locks (flock); choose a folder elsewhere"
+            raise disk_errors.CannotWriteError(said, error.errno) from None
         raise disk_errors.cannot_write(folder, error.errno) from None

@@ -198,6 +198,28 @@ def test_a_class_that_is_not_imported_is_named(run, tmp_path):
     assert refused(ValueError, path) == f"{path}: not a readable .keras file ({expected})"
 
 
+@keras.saving.register_keras_serializable("somebody")
+class Scaled(keras.layers.Layer):
+    """A layer that a fresh process does not know."""
+
+    def call(self, inputs):
+        return inputs / 255
+
+
+def test_a_layer_inside_of_a_model_that_is_not_imported_is_named(tmp_path):
+    image = keras.Input((8, 8, 3))
+    plain = keras.Model(image, keras.layers.Flatten()(Scaled()(image)))
+    path = tmp_path / "model.keras"
+    classifiers.from_model(plain, classes=["star", "ring"]).save(path)
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in parts.items():
+            file.writestr(name, data.replace(b"Scaled", b"Shaped"))
+    expected = "import what defines and registers the class Shaped first"
+    assert refused(ValueError, path) == f"{path}: not a readable .keras file ({expected})"
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_the_global_precision_holds_for_a_packed_file(policy):
     expected = np.asarray(dual_encoder.load("shapes-tiny").encode_text("a red star"))

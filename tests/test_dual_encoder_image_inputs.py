@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tiff_in_planes import in_planes
 
 import tfrecords
 from dual_encoder import image_inputs
@@ -81,11 +82,12 @@ def test_animations_and_deep_pixels_are_refused(tmp_path):
 
 
 def test_files_are_read_as_into_records(tmp_path):
-    """A scan in which white is 0, in 16 bits of which 12 are said, and a transparent shade."""
+    """Scans: white is 0, 12 bits of 16, a transparent shade, 16 bits with channels apart."""
     grey = rng.integers(4096, size=(43, 61), dtype=np.uint16)
     for name, values, tags in (("a", grey * 16, {262: 0}), ("b", grey, {281: 4095})):
         Image.fromarray(values).save(tmp_path / f"{name}.tif", tiffinfo=tags)
     PHOTO.convert("L").save(tmp_path / "c.png", bits=8, transparency=90)
+    (tmp_path / "d.tif").write_bytes(in_planes(np.asarray(PHOTO), bits=16))
     for path in sorted(tmp_path.iterdir()):
         ours = image_inputs.as_pixels(path, **WAYS[0])[0].astype(int)
         assert np.abs(ours - tfrecords.read_image(path, **WAYS[0])).max() <= 2

@@ -2,10 +2,11 @@
 
 import contextlib
 import csv
+import io
 import json
 import os
 import shutil
-import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -415,18 +416,6 @@ def test_wrong_input_is_one_line_and_leaves_nothing(options, message, home, monk
     assert sorted(home.rglob("*")) == before
 
 
-def test_names_of_files_that_are_no_text_are_the_bytes_that_they_are(home, tmp_path):
-    photos, name = tmp_path / "photos", os.fsdecode(b"im\xff.png")
-    photos.mkdir()
-    shutil.copy(next((home / "photos").glob("*.png")), photos / name)
-    found = images.find([str(photos)])
-    assert list(found.loads) == [str(photos / name)] and not found.passed_over
-    assert predict(home, tmp_path / "p.csv", "--sort-into", tmp_path / "s", photos=photos) == 0
-    assert b"/im\xff.png," in (tmp_path / "p.csv").read_bytes()
-    (copied,) = (tmp_path / "s").glob("*/*")
-    assert copied.name == name
-
-
 def test_names_of_records_are_refused_where_nothing_reads_them(home, tmp_path):
     records = tmp_path / "records"
     tfrecords.write(ShapesSource(counts={"test": 4}), records, workers=1, progress=False)
@@ -535,12 +524,24 @@ def test_a_page_of_many_images_goes_from_the_surest_to_the_least_sure():
     assert contact_sheet.shown(101, most=5) == [0, 25, 50, 75, 100]
 
 
-def test_names_of_files_that_are_no_text_stay_as_they_are(home, tmp_path):
+def test_names_of_files_that_are_no_text_are_escaped(home, tmp_path, capsys):
     name = os.fsdecode(b"caf\xe9.png")
     try:
         (tmp_path / name).write_bytes(drawn_image(0))
     except OSError:
         pytest.skip("the disk takes only UTF-8")
     assert predict(home, tmp_path / "p.csv", photos=tmp_path / name) == 0
-    assert b"caf\xe9.png" in (tmp_path / "p.csv").read_bytes()
-    assert subprocess.run(["ls", tmp_path / name], capture_output=True).returncode == 0
+    written = rows(tmp_path / "p.csv")
+    assert written[0]["file"] == f"{tmp_path}/caf\\xe9.png"
+    (tmp_path / "p.csv").rename(tmp_path / "q.csv")
+    assert predict(home, tmp_path / "p.csv", photos=tmp_path) == 0
+    assert rows(tmp_path / "p.csv") == written
+    assert "no images by their names: 1 .csv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_of_files_may_begin_with_a_mark(tmp_path, monkeypatch, encoding):
+    names = ["Straße.jpg", "b.jpg"]
+    data = "\r\n".join(names).encode(encoding)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    assert list(images.find(["-"]).loads) == names

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_name_keys import by_number, made_of_others, merged, say_little
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,41 @@ def test_numbers_are_in_their_order(ordered):
 
 def test_the_same_number_written_otherwise():
     assert merged(["-1", "-1.0", "1", "01", "0.5", "0.50"]) == [("-1", "-1.0"), ("1", "01")]
+
+
+# Of four words: eight labels of two or three of them, or of two each time.
+TAGS = ("a b", "a c", "a d", "b c", "b d", "c d", "a b c", "b c d")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (TAGS, True),
+        (("early blight", "late blight", "early rot", "late mild rot"), False),
+        (("red star", "red moon", "blue star", "blue moon"), False),
+        (("rust\nscab", "rust\nrot", "rot"), True),
+    ],
+)
+def test_labels_made_of_others(names, said):
+    assert bool(made_of_others(names, between="|")) == said
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["n01440764", "n02102040"], "have codes for names (n01440764, n02102040): --class-names"),
+        (["LABEL_0", "LABEL_1"], "have codes for names (LABEL_0, LABEL_1): --class-names"),
+        (["cat", "Unlabeled", "nan"], "whose names say that there is none: Unlabeled, nan"),
+        (["cat", "no_label"], "whose names say that there is none: no_label"),
+        (["n02085620-Chihuahua", "n02085782-Pug"], "begin with codes (n02085620-Chihuahua"),
+        (["001.Laysan_Albatross", "002.Auk"], "begin with codes (001.Laysan_Albatross, 002.Auk)"),
+        (["2 doors", "4 doors"], None),
+        (["0-2", "4-6", "100+"], None),
+        (["class 1", "dog"], None),
+        (["none of these", "background"], None),
+        ([], None),
+    ],
+)
+def test_names_that_say_little(names, note):
+    notes = say_little(names)
+    assert (note in notes[0]) if note else not notes

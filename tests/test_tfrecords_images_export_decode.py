@@ -53,9 +53,23 @@ def test_images_are_turned_as_their_exif_says(squares):
     comment = b"\xff\xfe" + (400).to_bytes(2, "big") + bytes(398)
     files = [of_orientation(number) for number in range(10)]
     files += [of_orientation(6, order=">"), of_orientation(8, before=comment)]
+    files += [of_orientation(6, before=b"\xff\xff"), of_orientation(8, before=comment + b"\xff")]
     found, expected = squares(files)
     np.testing.assert_array_equal(found, expected)
     assert len({image.tobytes() for image in expected}) == 8
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_orientation_may_be_of_two_bytes_or_four(squares, order):
+    """Types 3, 8 and 4, 9 of EXIF; Pillow heeds no single byte, type 1."""
+    files = []
+    for kind, form in ((3, "H2x"), (8, "h2x"), (4, "I"), (9, "i"), (1, "B3x")):
+        head = b"II*\0" if order == "<" else b"MM\0*"
+        exif = head + struct.pack(f"{order}IHHHI{form}I", 8, 1, 0x0112, kind, 1, 6, 0)
+        files.append(encoded(photograph(), exif=b"Exif\0\0" + exif))
+    found, expected = squares(files)
+    np.testing.assert_array_equal(found, expected)
+    assert (expected[:4] == expected[0]).all() and (expected[4] != expected[0]).any()
 
 
 def test_images_of_every_mode(squares):

@@ -1,5 +1,6 @@
 """Images by name, in a folder and in records; many of them read at once; thumbnails."""
 
+import dataclasses
 import io
 import os
 
@@ -184,3 +185,32 @@ def test_examples_at_places_of_a_split_are_those_of_reading_all_of_it(tmp_path):
     assert all(found[place] == every[place] for place in found)
     with pytest.raises(ValueError, match="places: expected 0 to 11; got 3, 12"):
         list(tfrecords.examples_at(tmp_path, "train", [3, 12]))
+
+
+def test_examples_behind_a_shard_of_which_every_image_was_rejected(tmp_path):
+    folder = tmp_path / "images"
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for i in range(6):
+            (folder / name / f"{i}.jpg").write_bytes(jpeg("red") if i else b"")
+    source = tfrecords.sources.class_folder(folder, seed=0)
+    tfrecords.write(source, tmp_path / "out", shard_size=1, workers=1, progress=False)
+    info = tfrecords.Manifest.read(tmp_path / "out").split("train")
+    assert 0 in [shard.records for shard in info.shards]
+    every = list(tfrecords.examples(tmp_path / "out", "train"))
+    found = tfrecords.examples_at(tmp_path / "out", "train", range(info.count))
+    assert [example for _, example in found] == every
+
+
+def test_images_with_one_name_in_three_splits_are_three(tmp_path):
+    class Same(ShapesSource):
+        def read(self, split, start, stop):
+            for i, raw in enumerate(super().read(split, start, stop), start):
+                yield dataclasses.replace(raw, filename=f"{i}.jpg")
+
+    source = Same(counts={"train": 2, "validation": 2, "test": 2})
+    tfrecords.write(source, tmp_path, workers=1, progress=False)
+    images = ImageRecords(tmp_path)
+    listing = images.listing()
+    assert len(listing) == 6
+    assert len({images.load(name, stamp) for name, stamp in listing.items()}) == 6

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
+from tiff_in_planes import in_planes
 
 from tfrecords.images.reencoding import UnreadableError, normalise, shrunk_size
 
@@ -96,6 +97,28 @@ def test_cmyk_becomes_rgb():
 def test_palette_becomes_rgb():
     image = Image.fromarray(COLOUR).quantize(64)
     assert close(decode(normalise(encode(image, "PNG"))), np.asarray(image.convert("RGB")), 0)
+
+
+@pytest.mark.parametrize("most", [255, 65535])
+def test_a_tiffs_palette_of_either_range_becomes_rgb(most):
+    image = Image.fromarray(COLOUR).quantize(64)
+    data = encode(image, "TIFF")
+    palette = np.reshape(image.getpalette()[: 3 * 256] + [0] * 768, (-1, 3))[:256].T.ravel()
+    stored = Image.open(io.BytesIO(data)).tag_v2[320]
+    written, wanted = (struct.pack("<768H", *v) for v in (stored, palette * (most // 255)))
+    assert data.count(written) == 1
+    pixels = decode(normalise(data.replace(written, wanted)))
+    assert close(pixels, np.asarray(image.convert("RGB")), 0)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_with_each_channel_by_itself(bits):
+    assert close(decode(normalise(in_planes(COLOUR, bits=bits))), COLOUR, 0)
+    grey = COLOUR[..., :1]
+    pixels = decode(normalise(in_planes(grey, bits=bits, kind=0)))
+    assert close(pixels[..., :1], 255 - grey, 0)
+    with pytest.raises(UnreadableError, match="grey and transparency in planes"):
+        normalise(in_planes(COLOUR[..., :2], bits=8, kind=1))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -246,6 +269,18 @@ def test_an_image_of_monstrous_size_is_refused(monkeypatch):
     huge = encode(Image.new("1", (10_000, 9_000)), "PNG")
     with pytest.raises(UnreadableError, match="more than 89,478,485 pixels"):
         normalise(huge)  # the limit of one image is not that of the next
+
+
+def test_a_jpeg_larger_than_tensorflow_decodes_is_refused_unless_it_is_shrunk(monkeypatch):
+    """Of 2**29 samples, as it says `Image too large`; here of fewer."""
+    monkeypatch.setattr("tfrecords.images.reencoding._MOST_SAMPLES", 40 * 30 * 3)
+    large, grey = (encode(Image.new(mode, (40, 30)), "JPEG") for mode in ("RGB", "L"))
+    with pytest.raises(UnreadableError, match="more than 1,199 pixels, which TensorFlow does not"):
+        normalise(large)
+    with pytest.raises(UnreadableError, match="more than 1,199 pixels"):
+        normalise(encode(Image.new("RGB", (40, 30)), "WEBP"))
+    assert normalise(large, short_side=29).height == 29
+    assert normalise(grey).data == grey
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])

@@ -108,6 +108,20 @@ def test_class_prompts_take_the_place_of_captions(records):
         )
 
 
+@pytest.mark.parametrize("prompts", [[["a"], ["b"]], [["a"], ["b"], []], ["a", "b", "c"]])
+def test_class_prompts_are_those_of_all_classes(records, prompts):
+    """Those of two classes in the order of y had been read as those of the first two labels."""
+    options = {"tokenizer": Numbers(), "class_prompts": prompts, "batch_size": 4}
+    with pytest.raises(ValueError, match="a list of texts for each of the 3 classes of the rec"):
+        load(records, classes=[2, 1], **options)
+
+
+def test_class_prompts_need_labels(tmp_path):
+    records = write(tmp_path / "records", TinySource(labels=False, captions=1))
+    with pytest.raises(ValueError, match="class_prompts: expected labels, of which they are texts"):
+        load(records, tokenizer=Numbers(), class_prompts=[["a"]] * 3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -119,6 +133,8 @@ def test_class_prompts_take_the_place_of_captions(records):
         ({"ids": [1.5, 2]}, "ids: expected whole numbers; got 1.5 among them"),
         ({"ids": [True, False]}, "ids: expected whole numbers; got True among them"),
         ({"classes": ["cat"]}, "classes: expected whole numbers; got 'cat' among them"),
+        ({"ids": [None]}, "ids: expected whole numbers; got None among them"),
+        ({"ids": [float("nan")]}, "ids: expected whole numbers; got nan among them"),
         ({"classes": [0, 0]}, "classes: expected one or more numbers, each once"),
         ({"classes": [3]}, "classes: expected labels 0 to 2; got 3"),
         ({"ids": [1, 2], "training": True, "batch_size": 3}, "at most the 2 images"),
@@ -127,6 +143,16 @@ def test_class_prompts_take_the_place_of_captions(records):
 def test_selections_that_cannot_be(records, options, message):
     with pytest.raises(ValueError, match=message):
         load(records, **{"batch_size": 2, **options})
+
+
+def test_classes_of_which_a_split_has_no_image_are_refused(tmp_path):
+    class Few(TinySource):
+        splits = {"train": 23, "test": 2}  # noqa: RUF012
+
+    few = write(tmp_path / "records", Few())
+    for training in (False, True):
+        with pytest.raises(ValueError, match=r"classes: the split has no image of \[2\]"):
+            tfrecords.load(few, "test", classes=[2], training=training)
 
 
 def test_images_and_labels_are_mixed_together(records):

@@ -260,6 +260,8 @@ def test_numbered_class_folders_are_in_the_order_of_their_numbers(tmp_path, name
     assert source.class_names == tuple(names)
     said = any("in the order of their numbers" in note for note in source.notes)
     assert said == (name != "{:03d}")  # these are in that order as text already
+    coded = any("have codes for names (class 1, class 2" in note for note in source.notes)
+    assert coded == (name == "class {}")
 
 
 @pytest.mark.parametrize(
@@ -477,7 +479,7 @@ def test_food101_archive(tmp_path):
 
 
 def test_fgvc_aircraft(tmp_path):
-    write(tmp_path / "data/variants.txt", "707-320\nDC-10\nF-16A/B\n")
+    write(tmp_path / "data/variants.txt", "707-320\n\nDC-10\nF-16A/B\n")
     for split, text in [
         ("train", "1 DC-10\n2 F-16A/B\n"),
         ("val", "3 707-320\n"),
@@ -525,6 +527,19 @@ def test_iwildcam(tmp_path):
     check_source(source)
     assert listing(source, "id_test") == {"train/id_test.jpg": (4, ())}
     assert source.class_names[4] == "cougar" and source.metric == "macro_f1"
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "text", "message"),
+    [
+        ("fmow", "rgb_metadata.csv", "split,category\ntrain,zoo\n", "row 1 has timestamp None"),
+        ("iwildcam", "metadata.csv", "split,filename,y\nval,a.jpg,zoo\n", "row 1 has y 'zoo'"),
+    ],
+)
+def test_a_table_that_is_not_that_of_wilds_is_named(tmp_path, name, table, text, message):
+    write(tmp_path / table, text)
+    with pytest.raises(ValueError, match=f"{table} is not WILDS's: {message}"):
+        sources.named(name, data_dir=tmp_path)
 
 
 def test_animals10_speaks_english(tmp_path):

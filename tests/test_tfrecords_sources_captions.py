@@ -39,3 +39,10 @@ def test_a_list_that_cannot_be_read_is_no_caption(folder):
         sources.captions(folder / "c.csv", seed=0)
     (folder / "c.csv").write_text(f"file,captions\n{rows.replace(cell, '[untitled]')}")
     assert sum(sources.captions(folder / "c.csv", seed=0).splits.values()) == 10
+
+
+def test_captions_that_say_nan_are_counted(folder):
+    rows = "".join(f"{i}.jpg,{'nan' if i == 3 else 'a dog'}\n" for i in range(10))
+    (folder / "c.csv").write_text(f"file,caption\n{rows}")
+    notes = sources.captions(folder / "c.csv", seed=0).notes
+    assert notes == ("images with a caption that says nan: 1 (3.jpg)",)

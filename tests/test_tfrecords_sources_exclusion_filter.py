@@ -59,6 +59,16 @@ def test_a_table_without_rows_leaves_out_nothing(tmp_path):
     found = sources.excluded(SOURCE, table(tmp_path, "file,split,kind"))
     assert found.splits == SOURCE.splits
     assert found.notes == ("left out by suspects.csv: no image",)
+    assert sources.excluded(SOURCE, table(tmp_path, "file,why,by,when")).splits == SOURCE.splits
+
+
+def test_a_column_that_says_yes_or_no_is_the_split(tmp_path):
+    found = sources.excluded(SOURCE, table(tmp_path, "file,is_test", "test/1.png,1"))
+    assert found.splits == {"train": 27, "test": 2}
+    found = sources.excluded(
+        SOURCE, table(tmp_path, "file,is_test", "test/0.png,0", "test/1.png,1")
+    )
+    assert found.notes[-1].endswith("1 rows name no image of drawn (test/0.png)")
 
 
 def test_wrong_tables_are_refused(tmp_path):
@@ -69,5 +79,7 @@ def test_wrong_tables_are_refused(tmp_path):
     rows = [f"test/{i}.png" for i in range(3)]
     with pytest.raises(ValueError, match="leaves no image of split test"):
         sources.excluded(SOURCE, table(tmp_path, "file", *rows))
+    with pytest.raises(ValueError, match=r"suspects\.csv, line 2: expected a split like train, "):
+        sources.excluded(SOURCE, table(tmp_path, "file,split", "test/0.png,7"))
     with pytest.raises(FileNotFoundError):
         sources.excluded(SOURCE, tmp_path / "none.csv")

@@ -1,5 +1,6 @@
 """Images and labels from a CSV: one label, several, or a column per class; every fault named."""
 
+import json
 import pickle
 
 import pytest
@@ -143,6 +144,7 @@ def test_no_class_of_several_is_without_an_image_to_train_on(table, seed):
         ("file,label\na.jpg,x\nb.jpg, \n", "line 3: expected a label, or several as a|b; got ''"),
         ("file,label\na.jpg,x\nb.jpg,\n", "images of no class: a 0/1 column for every class"),
         ("file,label\na.jpg,x|\n", "line 2: expected a label, or several"),
+        ("file,label\na.jpg,{x: 1}\n", "line 2: expected a label, or several as a|b; got the"),
         ("file,label\na.jpg,x|y|x\n", "line 2: a label stands twice in 'x|y|x'"),
         ("file,label\na.jpg,x\nb.jpg,y\na.jpg,y\n", "line 4: a.jpg was in line 2 already"),
         ("file,label\na.jpg,x\na,y\n", "has images in two rows: a.jpg"),
@@ -203,6 +205,20 @@ def test_classes_may_be_called_train_and_test(table):
     lines = [f"{letter},{'train' if letter < 'e' else 'test'}" for letter in "abcdefghijkl"]
     source = sources.labels(table("\n".join(["file,kind", *lines])), seed=0, label_column="kind")
     assert (source.class_names, source.splits) == (("test", "train"), {"train": 9, "test": 3})
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_choices_of_label_studio(table, is_json):
+    rows = [{"image": f"{c}.jpg", "label": "cat"} for c in "abcdefghijkl"]
+    rows[1]["label"] = {"choices": ["dog", "cat"]}
+    cells = [r["label"] if i != 1 else '{"choices":["dog","cat"]}' for i, r in enumerate(rows)]
+    quoted = [f"{r['image']}\t{cell}" for r, cell in zip(rows, cells, strict=True)]
+    path = table("\n".join(["image\tlabel", *quoted]))
+    if is_json:
+        path = path.with_suffix(".json")
+        path.write_text(json.dumps(rows))
+    source = sources.labels(path, seed=0)
+    assert (source.class_names, source.multi_label) == (("cat", "dog"), True)
 
 
 @pytest.mark.parametrize("sign", [";", " ", ", "])

@@ -311,6 +311,18 @@ def test_two_folders_of_imagefolder_for_one_split_are_refused(folder):
         (folder / "metadata.csv").write_text(rows)
 
 
+@pytest.mark.parametrize("columns", ["cat,dog,emu", "label"])
+def test_folders_of_imagefolder_with_other_classes_are_refused(folder, columns):
+    """What one of them does not say of its images is not known to be absent."""
+    for split, header in (("test", columns), ("train", "cat,dog")):
+        (folder / split).mkdir()
+        (folder / f"{len(split)}.jpg").rename(folder / split / "1.jpg")
+        cells = ",".join("1" * len(header.split(",")))
+        (folder / split / "metadata.csv").write_text(f"file_name,{header}\n1.jpg,{cells}\n")
+    with pytest.raises(ValueError, match=r"train.metadata\.csv: expected the class columns of"):
+        sources.labels(folder, seed=0)
+
+
 @pytest.mark.parametrize("value", [{"en": "a dog"}, [{"raw": "a dog"}], [["a dog"]]])
 def test_objects_in_place_of_texts_are_refused(folder, value):
     record = {"file": "1.jpg", "caption": value, "label": value}

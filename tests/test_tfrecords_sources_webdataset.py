@@ -71,6 +71,9 @@ def test_splits_by_name_and_class_names_beside_them(tmp_path):
     shard(tmp_path / "test" / "1.tar", [("x.jpg", jpeg(9)), ("x.cls", b"7")])
     with pytest.raises(ValueError, match=r"classnames\.txt has 2 names; a shard has class 7"):
         webdataset(str(tmp_path), seed=0)
+    (tmp_path / "classnames.txt").write_text("house_cat\n\ndog\n" + "x\n" * 9)
+    with pytest.raises(ValueError, match=r"classnames\.txt: line 2 is empty; expected the name"):
+        webdataset(str(tmp_path), seed=0)
 
 
 def test_what_cannot_be_read_is_named(shards, tmp_path):
@@ -117,7 +120,12 @@ def test_what_macos_adds_is_no_example_and_what_lacks_a_caption_is_counted(tmp_p
     shard(tmp_path / "0.tar", members)
     source = webdataset(str(tmp_path), seed=0)
     assert sum(source.splits.values()) == 11
-    assert source.notes == ("passed over: 1 examples without a caption",)
+    assert source.notes == (
+        "passed over: 12 hidden files and folders",
+        "passed over: 1 examples without a caption",
+    )
+    (tmp_path / "._0.tar").write_bytes(b"\0\5\x16\7")  # as on a disk of Windows'
+    assert webdataset(str(tmp_path), seed=0).splits == source.splits
 
 
 def test_a_text_that_cannot_be_read_stops_nothing_else(tmp_path):
@@ -235,3 +243,12 @@ def test_labels_that_may_be_several_are_said(tmp_path):
                for i in range(12) for end in ("jpg", "cls")]  # fmt: skip
     shard(tmp_path / "s.tar", members)
     assert webdataset(str(tmp_path / "s.tar"), seed=0).notes == ("labels made of others: 1,3",)
+
+
+def test_an_empty_label_is_named_and_classes_without_names_are_said(tmp_path):
+    labels = [b"n01440764", b"n02102040", b" "]
+    members = [m for i in range(30) for m in ((f"{i}.jpg", jpeg(i)), (f"{i}.cls", labels[i % 3]))]
+    shard(tmp_path / "0.tar", members)
+    codes, empty = webdataset(str(tmp_path), seed=0).notes
+    assert codes.startswith("classes have codes for names (n01440764, n02102040)")
+    assert "10 examples whose text cannot be read (0.tar: 2.cls: expected a label" in empty

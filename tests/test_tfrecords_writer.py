@@ -400,9 +400,10 @@ def test_a_image_that_vanished_is_rejected(folder, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"workers": 0}, "workers: expected at least 1, got 0"),
-        ({"short_side": 0}, "short_side: expected at least 1"),
-        ({"shard_size": -1}, "shard_size: expected at least 1"),
+        ({"workers": 0}, "workers: expected a whole number of at least 1, got 0"),
+        ({"short_side": 0}, "short_side: expected a whole number of at least 1"),
+        ({"shard_size": -1}, "shard_size: expected a whole number of at least 1"),
+        ({"shard_size": 2.5}, "shard_size: expected a whole number of at least 1, got 2.5"),
         ({"runner": "spark"}, "runner: expected one of local, beam, got 'spark'"),
     ],
 )
@@ -427,6 +428,15 @@ def test_errors_of_workers_reach_the_caller(tmp_path, folder):
         write(broken, tmp_path / "out", shard_size=5, workers=2, progress=False)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_of_the_source_that_cannot_be_read_is_named(tmp_path, workers):
+    shards = {"train": [("/nowhere/train-0", 20)]}
+    source = sources.TfdsSource("gone", "1", shards, (), (), "top1", False)
+    said = "failed: No such file or directory: /nowhere/train-0"
+    with pytest.raises(OSError, match=said):
+        write(source, tmp_path / "out", shard_size=5, workers=workers, progress=False)
+
+
 def test_shard_names_say_how_many_there_are():
     pieces = shard_writing.slices("train", 21, shard_size=10)
     assert [(p.name, p.start, p.stop) for p in pieces] == [
@@ -449,10 +459,23 @@ def test_a_second_writer_of_a_folder_is_refused_and_a_finished_one_has_nothing_t
     ):
         write(source_of(folder), out, workers=1, progress=False)
     made = write(source_of(folder), out, workers=1, progress=False)
+    with folder_locks.locked(out):  # as somebody else's, who may not make one there
+        assert write(source_of(folder), out, workers=1, progress=False) == made
     before = content(out)
     (out / shard_writing.WORK_FOLDER).mkdir()  # as if killed while it was removed
     assert write(source_of(folder), out, workers=1, progress=False) == made
     assert content(out) == before and not (out / shard_writing.WORK_FOLDER).exists()
+
+
+def test_records_among_the_images_are_no_class(folder, tmp_path):
+    """`prepare --folder photos --out photos/records`, stopped, and given again when it is done."""
+    root = folder / "train"
+    stop_after(root, root / "records", images=20)
+    assert "passed over: 1 folders of records" in source_of(root).notes
+    made = write(source_of(root), root / "records", shard_size=9, workers=1, progress=False)
+    assert made.class_names == ("cat", "dog")
+    assert sum(split.count + split.rejected for split in made.splits.values()) == 41
+    assert made == write(source_of(root), root / "records", shard_size=9, progress=False)
 
 
 # --- Sources of one's own ---------------------------------------------------------------------
@@ -463,8 +486,9 @@ class Own:
 
     name, class_names, templates, metric, lossless = "own", ("cat", "dog"), ("a {}",), "top1", False
 
-    def __init__(self, count=4, **raw):
-        self.splits, self.count, self.raw = {"train": 4}, count, raw
+    def __init__(self, count=4, splits=("train",), source=(), **raw):
+        self.splits, self.count, self.raw = dict.fromkeys(splits, 4), count, raw
+        self.__dict__ |= dict(source)
 
     def describe(self):
         return {"own": 1}
@@ -486,6 +510,20 @@ class Own:
         ({"captions": "a cat"}, r"0.jpg: captions: expected a tuple of texts; got 'a cat'"),
         ({"load": lambda: None}, r"0.jpg: load: expected the bytes of a file; got NoneType"),
         ({"count": 3}, r"source: expected images 0 to 4 of split train, .*; got 3"),
+        ({"label": (1,)}, r"0.jpg: label: expected 0 to 1; got \(1,\)"),
+        (
+            {"source": {"multi_label": True}},
+            r"0.jpg: label: expected a tuple of numbers from 0 to 1; got 0",
+        ),
+        (
+            {"source": {"class_names": ()}},
+            r"0.jpg: label: expected none, as there are no .*; got 0",
+        ),
+        ({"splits": ()}, r"source: expected a split at least; got none"),
+        ({"splits": ("",)}, r"source: split '': expected a name that a file may have"),
+        ({"splits": ("a/b",)}, r"source: split 'a/b': expected a name that a file may have"),
+        ({"splits": ("a\nb",)}, r"source: split 'a\\nb': expected a name that a file may have"),
+        ({"splits": ("Fold", "fold")}, r"source: splits Fold and fold: .* more than case"),
     ],
 )
 def test_a_source_that_gives_something_else_is_told_what(tmp_path, options, message):
@@ -504,6 +542,30 @@ def test_labels_and_captions_of_a_source_may_be_numpys_and_lists(tmp_path):
     ]
 
 
+def test_a_class_counts_once_however_often_an_image_has_it(tmp_path):
+    source = Own(label=(1, 0, 1), source={"multi_label": True})
+    manifest = write(source, tmp_path / "records", workers=1, progress=False)
+    assert manifest.split("train").class_counts == (4, 4)
+
+
 def test_what_is_no_source_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"source: expected one of tfrecords.sources, .* 'photos'"):
         write("photos", tmp_path / "records")
+
+
+def test_a_script_that_workers_would_run_again_is_told_so(folder, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tfrecords import sources, write\n"
+        f"write(sources.class_folder({str(folder)!r}, seed=0), {str(tmp_path / 'r')!r}, "
+        "shard_size=8, progress=False)\n"
+    )
+    root = os.path.dirname(os.path.dirname(__file__))
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert done.stderr.count("Traceback") == 1
+    assert 'outside of `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tfrecords.images.image_lookup import images_of as images_of
     from tfrecords.images.reencoding import UnreadableError as UnreadableError
     from tfrecords.images.reencoding import thumbnail as thumbnail
+    from tfrecords.non_utf8_names import escaped as escaped
+    from tfrecords.non_utf8_names import unescaped as unescaped
     from tfrecords.reader import examples as examples
     from tfrecords.reader import load as load
     from tfrecords.reader import steps_per_epoch as steps_per_epoch
@@ -46,6 +48,7 @@ _LAZY = {
     "ImageStore": "images.image_lookup",
     "REJECTED": "writer",
     "UnreadableError": "images.reencoding",
+    "escaped": "non_utf8_names",
     "examples": "reader",
     "examples_at": "images.image_lookup",
     "image_ids": "selection",
@@ -62,6 +65,7 @@ _LAZY = {
     "run_beam": "runners",
     "steps_per_epoch": "reader",
     "thumbnail": "images.reencoding",
+    "unescaped": "non_utf8_names",
     "uploads_to_squares": "images.export_decode",
     "verify": "verification",
     "verify_splits": "verification",

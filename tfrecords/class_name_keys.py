@@ -19,6 +19,15 @@ _SAME = {
     **dict.fromkeys(range(0x2010, 0x2016), "-"),
 }
 
+# Of WordNet, as ImageNet's folders are called, and what libraries write for classes without names.
+_CODE = re.compile(r"n\d{8}|(?:class|label|category|cls|id)[_ -]?\d+", re.IGNORECASE)
+
+# In front of names: `001.Laysan_Albatross`, `n02085620-Chihuahua`; but `2 doors` is a name.
+_CODE_BEFORE = re.compile(r"(?:n\d{8}[ ._-]|\d+[._]|0\d+[ -])\s*\D.*", re.DOTALL)
+
+# What tools write of images that nobody has labelled, and NumPy of a cell that is missing.
+_NONE = frozenset(("nan", "nolabel", "notlabeled", "null", "unlabeled", "unlabelled"))
+
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 
 _WHOLE_NUMBER = re.compile(r"(-?)0*(\d+)(?:\.0+)?", re.ASCII)  # 007, and 7.0 as pandas writes it
@@ -64,16 +73,33 @@ def said_twice(names: Sequence[str]) -> list[str]:
 def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
     """Returns a note if labels seem to be several each, divided by another sign than `between`.
 
-    Their parts are labels themselves, or, where a comma or a semicolon divides them, parts of two.
+    Their parts are labels themselves, or, where a comma, a semicolon or a line end divides them,
+    parts of two; or words, one or more in a label, of which there are twice as many labels.
     """
     known, made = set(names), []
-    for sign in ",; ":
+    for sign in ",;\n ":
         parts_of = {name: [part.strip() for part in name.split(sign)] for name in names}
         often = Counter(part for parts in parts_of.values() for part in set(parts))
-        shared = known | {part for part, n in often.items() if n > 1 and sign != " "}
+        counts = {len(parts) for parts in parts_of.values()}
+        words = sign == " " and (len(counts) == 1 or 2 * len(often) > len(names))
+        shared = known | {part for part, n in often.items() if n > 1 and not words}
         made += [n for n, parts in parts_of.items() if len(parts) > 1 and shared.issuperset(parts)]
     several = f"; several are divided by {between}" if between else ""
-    return [f"labels made of others: {', '.join(made[:3])}{several}"] if made else []
+    shown = ", ".join(" ".join(name.split()) for name in made[:3])
+    return [f"labels made of others: {shown}{several}"] if made else []
+
+
+def say_little(names: Sequence[str]) -> list[str]:
+    """Returns notes on names that are codes, as a text model cannot read them, or say none."""
+    notes, shown = [], ", ".join(names[:3])
+    if names and all(map(_CODE.fullmatch, names)):
+        notes.append(f"classes have codes for names ({shown}): --class-names says what they are")
+    elif names and all(map(_CODE_BEFORE.fullmatch, names)):
+        notes.append(f"class names begin with codes ({shown}): --class-names says them without")
+    none = [name for name in names if name_key(name).replace(" ", "") in _NONE]
+    if none:
+        notes.append(f"classes whose names say that there is none: {', '.join(none)}")
+    return notes
 
 
 def by_number(names: Sequence[str]) -> list[str]:

@@ -36,7 +36,8 @@ class Texts:
         tokenizer: callable (list of str, length=int) -> int32 [b, length] with an attribute
             `context_length`. With it, batches hold captions, or if the records have only labels,
             class names in the data set's prompt templates; without it, labels.
-        class_prompts: texts for each label; a batch holds one per image instead of its captions.
+        class_prompts: texts for each class of the records, also of those that are not read, in
+            the order of their labels; a batch holds one per image instead of its captions.
         text_length: tokens per text, longer texts are truncated; by default the tokenizer's
             context length.
         captions_per_image: image-caption pairs per image and epoch.

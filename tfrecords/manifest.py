@@ -14,6 +14,8 @@ from tfrecords.manifest_validation import check
 
 FILE_NAME = "manifest.json"
 
+WORK_FOLDER = ".unfinished"  # of records that are being written
+
 OF_RUNS = ("config.yaml", "results.json", "export.json")  # files of folders that hold no records
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)

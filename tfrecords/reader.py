@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,15 @@ def load(
     which, preprocessing, texts, augmentation = grouped(
         dict(zip(GROUPS, (subset, preprocessing, texts, augmentation), strict=True)), fields
     )
-    _check_whole("seed", seed, least=None)
+    for name, number in (
+        ("seed", seed),
+        ("epochs", 1 if epochs is None else epochs),
+        ("start_step", start_step),
+        ("captions_per_image", texts.captions_per_image),
+    ):
+        _check_whole(name, number, least=None)
+    if texts.text_length is not None:
+        _check_whole("text_length", texts.text_length)
     if texts.tokenizer is not None and not (
         callable(texts.tokenizer)
         and (texts.text_length or hasattr(texts.tokenizer, "context_length"))
@@ -174,11 +182,9 @@ def examples(directory: str | Path, split: str) -> Iterator[Example]:
 
 def _rows_of_worker(batch_size: int, worker: tuple[int, int]) -> tuple[int, int]:
     _check_whole("batch_size", batch_size)
-    if not isinstance(worker, tuple | list) or len(worker) != 2:
-        raise ValueError(f"worker: expected (index, count); got {worker!r}")
-    index, count = worker
-    if not 0 <= index < count:
-        raise ValueError(f"worker: expected (index, count) with 0 <= index < count; got {worker}")
+    index, count = worker if isinstance(worker, tuple | list) and len(worker) == 2 else (0, 0)
+    if not all(isinstance(n, Integral) for n in (index, count)) or not 0 <= index < count:
+        raise ValueError(f"worker: expected (index, count) with 0 <= index < count; got {worker!r}")
     if batch_size % count:
         raise ValueError(f"batch_size: expected a multiple of {count} workers; got {batch_size}")
     size = batch_size // count
@@ -196,6 +202,8 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(f"split {split!r} has neither labels nor captions to train or measure by")
     if plan.tokenizer is None and not info.labels:
         raise ValueError(f"split {split!r} has no labels, only captions: it needs a tokenizer")
+    if plan.prompts:
+        _check_prompts(plan.prompts, info, classes=plan.selection.all_classes)
     if plan.text_length is not None and plan.tokenizer is None:
         raise ValueError(f"text_length: expected a tokenizer with it; got {plan.text_length} alone")
     if plan.prompts and plan.selection.multi_label:
@@ -217,9 +225,25 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
         raise ValueError(f"{name}: evaluation sees images as they are; expected training=True")
     if plan.mix is not None and plan.tokenizer is not None:
         raise ValueError("mix: expected labels to mix; with a tokenizer there are none")
-    if plan.crop_scale is not None and not 0 < plan.crop_scale[0] <= plan.crop_scale[1] <= 1:
+    if plan.crop_scale is not None and not _are_shares(plan.crop_scale):
         raise ValueError(
             f"crop_scale: expected (least, largest) shares from 0 to 1; got {plan.crop_scale}"
+        )
+
+
+def _are_shares(scale: Any) -> bool:
+    if not isinstance(scale, tuple | list) or len(scale) != 2:
+        return False
+    return all(isinstance(share, Real) for share in scale) and 0 < scale[0] <= scale[1] <= 1
+
+
+def _check_prompts(prompts: Sequence[Sequence[str]], info: SplitInfo, *, classes: int) -> None:
+    if not info.labels:
+        raise ValueError("class_prompts: expected labels, of which they are texts; there are none")
+    if len(prompts) != classes or not all(prompts) or any(isinstance(p, str) for p in prompts):
+        raise ValueError(
+            f"class_prompts: expected a list of texts for each of the {classes} classes of the "
+            f"records, in their order; got {prompts!s:.60}"
         )
 
 

@@ -8,6 +8,7 @@ import multiprocessing.connection
 import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
@@ -62,13 +63,28 @@ def run_local(
     except disk_errors.CannotWriteError as error:
         raise disk_errors.CannotWriteError(str(error), error.errno) from None
     except BrokenProcessPool:
-        raise RuntimeError(
-            "a worker process died, perhaps for lack of memory; start the same command again "
-            "with fewer --workers and it goes on where it stopped"
-        ) from None
+        raise RuntimeError(_died()) from None
     finally:
         stop.set()  # on Ctrl-C or an error the other workers stop after their current image
         pool.shutdown(cancel_futures=True)
+
+
+def leave_second_run() -> None:
+    """Ends a worker that runs the caller's script again, before it writes; see `_died`."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
+def _died() -> str:
+    """Returns what to do about a worker that died; a script may lack what spawned workers need."""
+    again = (
+        "a worker process died, perhaps for lack of memory; start the same command again "
+        "with fewer --workers and it goes on where it stopped"
+    )
+    main = sys.modules["__main__"]
+    is_script = getattr(main, "__spec__", None) is None and hasattr(main, "__file__")
+    script = '; every worker runs a script\'s lines outside of `if __name__ == "__main__":`'
+    return again + (f"{script}, inside of which write() belongs" if is_script else "")
 
 
 def run_beam(

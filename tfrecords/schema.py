@@ -61,8 +61,10 @@ class RawExample:
                 f"{self.filename}: captions: expected a tuple of texts; got {self.captions!r}"
             )
         if several:  # NumPy's integers are of no use to JSON
-            whole = tuple(map(int, several))
-            object.__setattr__(self, "label", whole if isinstance(given, tuple) else whole[0])
+            whole = sorted({int(number) for number in several})
+            object.__setattr__(
+                self, "label", tuple(whole) if isinstance(given, tuple) else whole[0]
+            )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -96,7 +97,8 @@ class Selection:
     def count(self, info: SplitInfo) -> int:
         """Returns the number of selected images of a split.
 
-        Raises ValueError for a class or an id that does not exist in the split.
+        Raises ValueError for a class or an id that does not exist in the split, and if none of its
+        images is of the classes. An id that was rejected is noticed as the images are read.
         """
         known = range(len(info.class_counts))
         unknown = [number for number in self.classes or () if number not in known]
@@ -109,7 +111,10 @@ class Selection:
                 raise ValueError(f"ids: expected those of the split, 0 to {last}; got {beyond[0]}")
             return len(self.ids)
         if self.classes is not None and not self.multi_label:
-            return sum(info.class_counts[number] for number in self.classes)
+            count = sum(info.class_counts[number] for number in self.classes)
+            if not count:
+                raise ValueError(f"classes: the split has no image of {list(self.classes)}")
+            return count
         return info.count
 
     def kept(self, records: tf.data.Dataset) -> tf.data.Dataset:
@@ -152,12 +157,21 @@ class Selection:
             return tf.identity(place)
 
 
+def _is_whole(number: Any) -> bool:
+    if isinstance(number, str | bytes | bool | np.bool_):
+        return False
+    try:
+        return int(number) == number
+    except (TypeError, ValueError, OverflowError):  # None, NaN, infinity
+        return False
+
+
 def _each_once(name: str, numbers: Sequence[int] | None) -> tuple[int, ...] | None:
     if numbers is None:
         return None
     given = [numbers] if isinstance(numbers, str) else list(numbers)
     for number in given:
-        if isinstance(number, str | bytes | bool | np.bool_) or int(number) != number:
+        if not _is_whole(number):
             raise ValueError(f"{name}: expected whole numbers; got {number!r} among them")
     whole = tuple(int(number) for number in given)
     if not 0 < len(set(whole)) == len(whole):

@@ -13,13 +13,11 @@ from pathlib import Path
 from duet import atomic_files, json_validation
 from tfrecords.framing import frame
 from tfrecords.images.reencoding import UnreadableError, normalise
-from tfrecords.manifest import ShardInfo
+from tfrecords.manifest import WORK_FOLDER, ShardInfo
 from tfrecords.manifest_validation import SHARD_FILE
 from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Example, Label, RawExample, serialize
 from tfrecords.sources import Source
-
-WORK_FOLDER = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def write_shard(
     ):
         for filename, example in _examples(piece, job, threads=threads):
             if isinstance(example, UnreadableError):
-                rejected.append((escaped(filename), str(example)))
+                rejected.append((escaped(filename), escaped(str(example))))
             else:
                 data = frame(serialize(example))
                 file.write(data)
@@ -197,14 +195,22 @@ def _loaded(raw: RawExample) -> bytes | UnreadableError:
     return bytes(data)
 
 
+def _check_label(raw: RawExample, *, classes: int, several: bool) -> None:
+    """Raises ValueError for a label that no class has, or one of the other kind of data."""
+    expected = "none, as there are no class names"
+    if classes:
+        expected = f"{'a tuple of numbers from ' * several}0 to {classes - 1}"
+    wrong_kind = raw.label is not None and isinstance(raw.label, tuple) is not several
+    if wrong_kind or any(not 0 <= label < classes for label in _classes(raw.label)):
+        raise ValueError(f"{raw.filename}: label: expected {expected}; got {raw.label}")
+
+
 def _example(raw: RawExample, data: bytes | UnreadableError, position: int, job: Job) -> Example:
     """Converts one image file to a record; raises UnreadableError if that fails."""
     if isinstance(data, UnreadableError):
         raise data
     names = job.source.class_names
-    for label in _classes(raw.label) if names else ():
-        if not 0 <= label < len(names):
-            raise ValueError(f"{raw.filename}: label: expected 0 to {len(names) - 1}; got {label}")
+    _check_label(raw, classes=len(names), several=bool(getattr(job.source, "multi_label", False)))
     for caption in raw.captions:
         if escaped(caption) != caption:
             raise UnreadableError(f"a caption has half a character in it: {escaped(caption)!r}")

@@ -12,6 +12,7 @@ import io
 import json
 import shutil
 from importlib.metadata import version
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from duet import atomic_files, disk_errors, folder_locks, json_validation
 from tfrecords import schema
 from tfrecords.images import reencoding
 from tfrecords.manifest import FILE_NAME, Manifest, SplitInfo
-from tfrecords.runners import run_beam, run_local
+from tfrecords.runners import leave_second_run, run_beam, run_local
 from tfrecords.shard_writing import Job, Shard, Slice, finished, slices
 from tfrecords.sources import Source
 from tfrecords.verification import verify
@@ -71,10 +72,11 @@ def write(
         FileNotFoundError: a shard of its finished records is missing.
         InUseError: another process writes there.
         ValueError: an option is out of range or differs from the call to be resumed, the source
-            gives other labels, captions or images than it may, no image of a split could be read,
-            or a finished shard is of another size.
+            gives other splits, labels, captions or images than it may, no image of a split could
+            be read, or a finished shard is of another size.
         OSError: the disk is full or cannot be written to. No half-written shard is left.
     """
+    leave_second_run()
     _check(
         runner=runner,
         short_side=short_side,
@@ -86,6 +88,7 @@ def write(
         raise ValueError(
             f"source: expected one of tfrecords.sources, or an object like them; got {source!r:.80}"
         )
+    _check_splits(list(source.splits))
     directory = Path(directory)
     job = Job(source, directory, short_side, first_frame, max_pixels)
     plan = {
@@ -96,7 +99,8 @@ def write(
     options |= {"max_pixels": max_pixels} if max_pixels else {}
     try:
         request = _request(source, options)
-        _check_free(job, request)
+        if (whole := _check_free(job, request)) is not None and not job.work.exists():
+            return whole  # also where nothing may be written
         with folder_locks.locked(directory):
             if (whole := _check_free(job, request)) is not None:
                 _remove_work_folder(job)
@@ -145,10 +149,26 @@ def _room(todo: list[Slice], job: Job) -> str:
 
 def _check(*, runner: str, **numbers: int | None) -> None:
     for name, value in numbers.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
     if runner not in RUNNERS:
         raise ValueError(f"runner: expected one of {', '.join(RUNNERS)}, got {runner!r}")
+
+
+def _check_splits(names: list[str]) -> None:
+    """Raises ValueError for names of splits that shards cannot be called by."""
+    if not names:
+        raise ValueError("source: expected a split at least; got none")
+    first: dict[str, str] = {}
+    for name in names:
+        if not json_validation.is_file_name(name) or not name.isprintable():
+            raise ValueError(f"source: split {name!r}: expected a name that a file may have")
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"source: splits {other} and {name}: expected names that differ in more than case, "
+                f"which not every disk tells apart"
+            )
 
 
 def _request(source: Source, options: dict) -> dict:
@@ -232,6 +252,7 @@ def _write_error(error: OSError, directory: Path) -> disk_errors.CannotWriteErro
     said = str(error)
     if not isinstance(error, disk_errors.CannotWriteError):
         said = f"writing {directory} failed: {error.strerror}"
+        said += f": {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         said += "; make room and give the same command again: finished shards are kept"
     return disk_errors.CannotWriteError(said, error.errno)

@@ -1,5 +1,6 @@
 """Find the requested images: folders, files, patterns, or names on standard input."""
 
+import codecs
 import glob
 import os
 import sys
@@ -29,13 +30,15 @@ class Found:
 def find(asked: Sequence[str], *, stdin: Callable[[], str] | None = None) -> Found:
     """The images of `asked`: folders, files, patterns, and "-" for a list of files.
 
-    A file named twice is there once. What is listed on standard input is taken as it is: a file
-    that is not there is one that cannot be read.
+    A file named twice is there once, one whose name is not UTF-8 as `caf\\xe9.jpg`. What is listed
+    on standard input is taken as it is: a file that is not there is one that cannot be read.
 
     Raises:
         FileNotFoundError: no such file or folder, or no file that fits a pattern.
         ValueError: a folder without images, a folder of records, or an empty list.
     """
+    from tfrecords import escaped
+
     found = Found()
     for word in asked:
         if word == STDIN:
@@ -43,18 +46,21 @@ def find(asked: Sequence[str], *, stdin: Callable[[], str] | None = None) -> Fou
             if not listed:
                 raise ValueError("--images -: expected a file on each line of standard input")
             for line in listed:
-                found.loads[line] = partial(regular_files.read_regular, line)
+                found.loads[escaped(line)] = partial(regular_files.read_regular, line)
             continue
         for path in _paths(word):
             if path.is_dir():
                 _add_folder(found, path)
             else:
-                found.loads[str(path)] = partial(regular_files.read_regular, path)
+                found.loads[escaped(str(path))] = partial(regular_files.read_regular, path)
     return found
 
 
 def _read_stdin() -> str:
-    return os.fsdecode(sys.stdin.buffer.read())
+    data = sys.stdin.buffer.read()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # of Windows' PowerShell
+        return data.decode("utf-16", "replace")
+    return os.fsdecode(data.removeprefix(codecs.BOM_UTF8))
 
 
 def _lines(text: str) -> list[str]:
@@ -87,11 +93,9 @@ def _add_folder(found: Found, folder: Path) -> None:
         )
     store = tfrecords.ImageFolder(folder)
     names = store.listing()
-    paths = {name: str(store.file(name)) for name in names}
     for name, stamp in names.items():
-        found.loads[paths[name]] = partial(store.load, name, stamp)
-    listed = set(paths.values())
-    others = (path for path in _visible_files(folder) if str(folder / path) not in listed)
+        found.loads[tfrecords.escaped(str(folder / name))] = partial(store.load, name, stamp)
+    others = (path for path in map(tfrecords.escaped, _visible_files(folder)) if path not in names)
     found.passed_over.update(Path(path).suffix.lower() or "no suffix" for path in others)
 
 

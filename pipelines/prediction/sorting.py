@@ -7,6 +7,7 @@ from pathlib import Path
 
 from duet import atomic_files
 from pipelines.prediction.answers import Answer
+from tfrecords import unescaped
 
 LONGEST = 255  # bytes of a folder's name
 
@@ -63,6 +64,8 @@ def folder_name(class_name: str) -> str:
 
 
 def _put(image: Path, folder: Path, *, link: bool) -> None:
+    if not image.is_file():
+        image = Path(unescaped(str(image)))  # a name that is not UTF-8
     if not image.is_file():
         raise FileNotFoundError(f"--sort-into: {image} is no longer there")
     number, target = 1, folder / image.name

@@ -20,6 +20,8 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 _ENTRY = 12  # bytes per EXIF entry
 
+_SHORT, _LONG, _SIGNED_SHORT, _SIGNED_LONG = 3, 4, 8, 9  # types of its value that Pillow heeds
+
 _EXIF = 1 << 16  # most EXIF bytes searched
 
 # Regular expressions of RE2, where \C is any byte. Pillow too takes XMP's where EXIF has none.
@@ -250,9 +252,10 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
         here = (at + 10 < last) & (_byte(data, at) == 0xFF) & (_byte(data, at + 1) != 0xDA)
         return here & ~is_exif(at)
 
-    (at,) = tf.while_loop(
-        is_other_segment, lambda at: (at + 2 + _two(data, at + 2),), (tf.constant(2),)
-    )
+    def after(at: tf.Tensor) -> tuple[tf.Tensor]:  # 0xFF before a marker is a padding byte
+        return (tf.where(_byte(data, at + 1) == 0xFF, at + 1, at + 2 + _two(data, at + 2)),)
+
+    (at,) = tf.while_loop(is_other_segment, after, (tf.constant(2),))
     found = tf.where((at + 10 < last) & is_exif(at), _orientation_at(data, at + 10), -1)
     return _or_xmp(found, tf.strings.substr(encoded, 0, _SEARCHED))
 
@@ -276,8 +279,11 @@ def _orientation_at(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     table = start + _two(data, tf.where(little, start + 4, start + 6), little)
     entries = table + 2 + _ENTRY * tf.range(tf.minimum(_two(data, table, little), 256))
     whole = entries + _ENTRY <= tf.size(data)
+    kind = _two(data, entries + 2, little)
+    wide = (kind == _LONG) | (kind == _SIGNED_LONG)  # of four bytes, whose last two say it
     is_it = whole & (_two(data, entries, little) == _ORIENTATION)
-    values = tf.where(is_it, _two(data, entries + 8, little), -1)
+    is_it &= wide | (kind == _SHORT) | (kind == _SIGNED_SHORT)
+    values = tf.where(is_it, _two(data, entries + tf.where(wide & ~little, 10, 8), little), -1)
     return tf.reduce_max(tf.concat([values, [-1]], 0))
 
 

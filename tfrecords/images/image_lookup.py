@@ -98,10 +98,6 @@ class ImageFolder:
             return False
         return stat.S_ISREG(status.st_mode) and (not stamp or stamp[0] == status.st_size)
 
-    def file(self, name: str) -> Path:
-        """Returns the path of an image, in the bytes that it has."""
-        return _existing(self.path, name)
-
     def load(self, name: str, stamp: Sequence[int] = ()) -> bytes:
         """Returns the file; OSError if unreadable, PermissionError if outside the folder."""
         path = _existing(self.path, name).resolve()
@@ -162,7 +158,7 @@ class ImageRecords:
                 example = schema.deserialize(record)
                 place = number * _PER_SHARD + index
                 name = example.filename
-                if name in found:
+                while name in found:  # twice, where three splits have it
                     name = f"{name}#{example.id}"
                 found[name] = (_hash(example.image), len(example.image), place)
         return found
@@ -222,7 +218,7 @@ def examples_at(
 
 def _records(path: Path, wanted: list[int], *, of: int) -> Iterator[tuple[int, bytes]]:
     """Yields records of a shard at ascending positions: most of them in one pass."""
-    if 2 * len(wanted) < of:
+    if 2 * len(wanted) <= of:  # also of a shard whose images were all rejected
         for index in wanted:
             (record,) = read_records(path, index, index + 1)
             yield index, record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 import zlib
@@ -74,7 +73,7 @@ def header(data: bytes, *, max_pixels: int | None) -> Image.Image:
     if limit is not None and most > limit:
         Image.MAX_IMAGE_PIXELS = most  # Pillow's limit is per process
     try:
-        image = Image.open(io.BytesIO(data), formats=(kind,))
+        image = decoded_images.opened(data, formats=(kind,))
         too_large = image.width * image.height > most
     except Image.DecompressionBombError:
         too_large = True

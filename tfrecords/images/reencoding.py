@@ -27,6 +27,8 @@ _ORIENTATION = 0x0112  # the EXIF tag
 
 _JPEG_QUALITY = 95
 
+_MOST_SAMPLES = 1 << 29  # pixels times channels of a JPEG; TensorFlow decodes fewer
+
 
 @dataclass(frozen=True)
 class EncodedImage:
@@ -78,6 +80,7 @@ def normalise(
         small = short_side is None or min(size) <= short_side
         if small and _is_plain(image, data):
             kind = "png" if image.format == "PNG" else "jpeg"
+            _check_size(image, kind)
             return EncodedImage(data, kind, image.height, image.width)
         kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
         before = image.size
@@ -86,7 +89,17 @@ def normalise(
         image = decoded_images.plain(image, data)
     if short_side is not None and not small:
         image = image.resize(shrunk_size(*size, short_side), Image.Resampling.BICUBIC)
+    _check_size(image, kind)
     return EncodedImage(_encode(image, kind), kind, image.height, image.width)
+
+
+def _check_size(image: Image.Image, kind: str) -> None:
+    """Raises UnreadableError for a JPEG that would be stored and then not be decoded."""
+    most = (_MOST_SAMPLES - 1) // len(image.getbands())
+    if kind == "jpeg" and image.width * image.height > most:
+        raise UnreadableError(
+            f"more than {most:,} pixels, which TensorFlow does not decode (--short-side shrinks it)"
+        )
 
 
 def upright(

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from tfrecords.sources import imagefolder
+from tfrecords.sources import coco_captions, flickr_captions, imagefolder
 from tfrecords.sources.base import (
     SPLIT_NAMES,
     SPLITS,
@@ -18,26 +17,17 @@ from tfrecords.sources.base import (
     few,
     is_file,
     require_files,
-    split_name,
 )
+from tfrecords.sources.coco_captions import Captions
 from tfrecords.sources.image_path_resolution import on_disk, unnamed
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Row, Table, in_rows, texts
 from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
-from tfrecords.text_files import parse_json, read_lines, read_text
+from tfrecords.sources.versions_in_splits import versions
+from tfrecords.text_files import parse_json, read_text
 
 # A split name as a word or before a year, as in captions_val2017.json.
 _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
-
-# Image folders of Flickr8k and Flickr30k, relative to their unpacked captions.
-_FOLDERS = (
-    *("Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset"),
-    *("flickr30k_images/flickr30k_images", "flickr30k_images", "flickr30k-images"),
-)
-
-_NOT_THERE = re.compile(r"\.jpg\.\d+$")  # an image with captions in Flickr8k but no file
-
-Captions = dict[str, list[str]]  # image file -> its captions, in file order
 
 
 def captions(
@@ -59,7 +49,7 @@ def captions(
     are left out); or Karpathy's `dataset_coco.json`: `images` with `filepath`, `filename`, `split`
     and `sentences`, each with its text as `raw`. A file named train, val or test is that split;
     images whose folders are all called like splits are in those; others are split by seed. A folder
-    may also hold Hugging Face's `imagefolder.csv` or `imagefolder.jsonl`, in itself or in its split
+    may also hold Hugging Face's `metadata.csv` or `metadata.jsonl`, in itself or in its split
     folders.
 
     Args:
@@ -98,7 +88,9 @@ def captions(
     names = [file.name for group in files.values() for file in group]
     notes += [
         *unnamed(root, names, what="left out, without a caption or a split"),
+        *_missing(files),
         *linked(root, files),
+        *versions(files),
     ]
     return FileSource(
         name=name or path.resolve().stem,
@@ -109,6 +101,14 @@ def captions(
         metric="recall",
         notes=tuple(notes),
     )
+
+
+def _missing(files: Mapping[str, list[File]]) -> list[str]:
+    """Returns a note that counts captions that say nan, as pandas writes one that is missing."""
+    found = [
+        f.name for group in files.values() for f in group if "nan" in map(str.lower, f.captions)
+    ]
+    return [f"images with a caption that says nan: {len(found):,} ({few(found)})"] if found else []
 
 
 def _refuse_again(
@@ -151,14 +151,14 @@ def _by_split(
     """Returns the captions of one file by split; "" if unknown."""
     text = read_text(path) if path.suffix.lower() == ".json" else ""
     document = parse_json(text, name=str(path)) if text and not is_json_lines(path, text) else None
-    if _is_coco(document):
-        by_split = _coco(path, document)
+    if coco_captions.is_coco(document):
+        by_split = coco_captions.read(path, document)
     elif document is not None:
         by_split = _of_table(of_document(path, document), columns, notes)
     else:
         by_split = _of_table(read_table(path), columns, notes)
-        _without_ghosts(by_split, notes)
-        by_split = _flickr8k_splits(path, by_split)
+        flickr_captions.without_ghosts(by_split, notes)
+        by_split = flickr_captions.splits(path, by_split)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
     if list(by_split) == [""]:
@@ -203,7 +203,7 @@ def _read(
 def _image_folder(path: Path, root: Path, first: str) -> str:
     """Returns `val2017/` for `captions_val2017.json` if its images are in that folder."""
     folder_name = path.stem.removeprefix("captions_")
-    folders = [folder_name] if is_file(root / first) else [folder_name, *_FOLDERS]
+    folders = [folder_name] if is_file(root / first) else [folder_name, *flickr_captions.FOLDERS]
     return next((f"{f}/" for f in folders if is_file(root / f / first)), "")
 
 
@@ -235,90 +235,3 @@ def _of_table(
             f"{table.path}: some rows name a split and {len(by_split[''])} images do not"
         )
     return by_split
-
-
-def _without_ghosts(by_split: dict[str, Captions], notes: list[str]) -> None:
-    """Remove entries of Flickr8k.token.txt whose image is missing from the archive."""
-    for group in by_split.values():
-        for name in [name for name in group if _NOT_THERE.search(name)]:
-            del group[name]
-            notes.append(f"passed over: captions of {name}, which is no image's name")
-
-
-def _flickr8k_splits(path: Path, by_split: dict[str, Captions]) -> dict[str, Captions]:
-    """Applies the splits of `Flickr_8k.{train,dev,test}Images.txt`, if beside the captions."""
-    lists = {
-        split: path.parent / f"Flickr_8k.{word}Images.txt"
-        for word, split in (("train", "train"), ("dev", "validation"), ("test", "test"))
-    }
-    if list(by_split) != [""] or not all(listing.is_file() for listing in lists.values()):
-        return by_split
-    group, found = by_split[""], {}
-    for split, listing in lists.items():
-        names = read_lines(listing)
-        missing = [name for name in names if name not in group]
-        if missing:
-            raise ValueError(f"{listing}: images without captions in {path}: {few(missing)}")
-        found[split] = {name: group[name] for name in names}
-    return found
-
-
-def _is_coco(document: Any) -> bool:
-    """Returns whether the JSON follows COCO or Karpathy; True for [] to get their error."""
-    if isinstance(document, dict):
-        return "images" in document or "annotations" in document or not document
-    return document == []
-
-
-def _coco(path: Path, data: Any) -> dict[str, Captions]:
-    try:
-        if "annotations" not in data and any("sentences" in image for image in data["images"]):
-            return _karpathy(data["images"])
-        names: dict[Any, str] = {}
-        for image in data["images"]:
-            name = str(image["file_name"])
-            if names.setdefault(image["id"], name) != name:
-                raise ValueError(
-                    f"image id {image['id']!r} stands for both {names[image['id']]} and {name}"
-                )
-        captions: Captions = {}
-        for annotation in data["annotations"]:
-            if annotation["image_id"] not in names:
-                raise ValueError(f"no image has the id {annotation['image_id']!r} of a caption")
-            _add(captions, names[annotation["image_id"]], annotation["caption"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        detail = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"{path} is not a COCO caption file (images with id and file_name, annotations with "
-            f"image_id and caption; or Karpathy's images with split and sentences): {detail}"
-        ) from None
-    return {"": captions}
-
-
-def _karpathy(images: list[dict]) -> dict[str, Captions]:
-    """Returns captions by split of `dataset_coco.json`: train, restval, validation and test.
-
-    Karpathy and Fei-Fei, "Deep Visual-Semantic Alignments", 2015, section 4; restval is the part of
-    COCO's val2014 that most papers also train on.
-    """
-    by_split: dict[str, Captions] = {}
-    split_of: dict[str, str] = {}
-    for image in images:
-        split = split_name(image["split"])
-        captions = by_split.setdefault(split, {})
-        folder = image.get("filepath")
-        name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
-        if name in split_of:
-            raise ValueError(f"{name} is there twice")
-        split_of[name] = split
-        for sentence in image["sentences"]:
-            _add(captions, name, sentence["raw"])
-    return by_split
-
-
-def _add(captions: Captions, name: str, text: object) -> None:
-    if not isinstance(text, str):
-        raise ValueError(f"the caption of {name}: expected a text; got {text!r:.60}")
-    text = " ".join(text.split())
-    if text:
-        captions.setdefault(name, []).append(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
-from tfrecords.class_name_keys import by_number, merged
+from tfrecords.class_name_keys import by_number, merged, say_little
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources.base import (
@@ -18,6 +18,7 @@ from tfrecords.sources.base import (
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.mask_files import masks
+from tfrecords.sources.versions_in_splits import versions
 from tfrecords.sources.walk import said, walk
 
 # Folders of images, and of what is drawn or written about each of them, as sets for detection and
@@ -98,8 +99,10 @@ def class_folder(
         notes=(
             *tree_layout.notes,
             *_order(labels),
+            *say_little(list(labels)),
             *masks(walked.files),
             *linked(root, by_split),
+            *versions(by_split),
             *said(walked.passed),
         ),
     )

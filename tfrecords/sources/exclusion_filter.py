@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfrecords.non_utf8_names import escaped
-from tfrecords.sources.base import Source, few, split_name
+from tfrecords.sources.base import Source, few
+from tfrecords.sources.table_columns import in_rows
 from tfrecords.sources.table_parsing import read_table
 from tfrecords.sources.wrappers import Excluded
 
@@ -24,10 +25,7 @@ def excluded(source: Source, path: str | Path) -> Source:
     table = read_table(path)
     image, split = table.place("image"), table.place("split", needed=False)
     assert image is not None
-    rows = {
-        (split_name(str(row.cells[split]).strip()) if split is not None else "", row.cells[image])
-        for row in table.rows
-    }
+    rows = set(in_rows(table, lambda row: (table.split_of(row, split), row.cells[image])))
     kept: dict[str, list] = {}
     left_out: dict[str, int] = {}
     met: set = set()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged
+from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged, say_little
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources import imagefolder
@@ -26,6 +26,7 @@ from tfrecords.sources.image_path_resolution import on_disk, unnamed
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Table, as_list, in_rows
 from tfrecords.sources.table_parsing import read_table
+from tfrecords.sources.versions_in_splits import versions
 
 BETWEEN = "|"  # separates the labels of one image
 
@@ -60,8 +61,8 @@ def labels(
     set.
 
     Args:
-        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `imagefolder.csv` or
-            `imagefolder.jsonl`, in itself or in its split folders.
+        path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
+            `metadata.jsonl`, in itself or in its split folders.
         images: folder of the images; by default that of the table.
         seed: of shuffling, and of splitting images without given splits.
         multi_label: treat as multi-label even if no image has two labels.
@@ -99,8 +100,10 @@ def labels(
             *notes,
             *_order(listed),
             *made_of_others(listed, between=BETWEEN),
+            *say_little(listed),
             *unnamed(root, names, what="that the table does not name"),
             *linked(root, files),
+            *versions(files),
         ),
     )
 
@@ -123,8 +126,19 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
             what = f"no {' or '.join(imagefolder.NAMES)} in {path} or in its split folders"
         raise FileNotFoundError(f"there is {what}; expected a table of images and labels")
     rows: list[Row] = []
+    classes: list[str] = []
+    notes: list[str] = []
     for file, split in files:
-        found, classes, notes = _read(read_table(file, value="label"), **columns)
+        before, (found, classes, not_read) = (
+            classes,
+            _read(read_table(file, value="label"), **columns),
+        )
+        if rows and set(classes) != set(before):
+            raise ValueError(
+                f"{file}: expected the class columns of the other splits, "
+                f"{few(before) or 'none'}; got {few(classes) or 'none'}"
+            )
+        notes += [note for note in not_read if note not in notes]
         if split:
             found = [
                 (f"{file.parent.name}/{name}", own_split or split, c)
@@ -249,7 +263,7 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
     def classes(cells: Sequence[Any]) -> tuple[str, ...]:
         cell = cells[place]
         several = as_list(cell)
-        if several is None and cell.startswith("[") and cell.endswith("]"):
+        if several is None and (cell[:1], cell[-1:]) in (("[", "]"), ("{", "}")):
             raise ValueError(f"expected a label, or several as a{BETWEEN}b; got the list {cell!r}")
         several = cell.split(BETWEEN) if several is None else several
         found = [label.strip() for label in several]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tfrecords.sources import binary_sets, coop, torchvision_layouts
@@ -80,8 +81,8 @@ def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
 def _fgvc_aircraft(entry: Dataset, root: Path, seed: int) -> FileSource:
     """Reads `data/images/<id>.jpg`, `data/variants.txt`, `data/images_variant_<split>.txt`."""
     what = "the FGVC Aircraft archive as published"
-    names = read_layout(root, "data/variants.txt", what=what).splitlines()
-    labels = {name.strip(): label for label, name in enumerate(names) if name.strip()}
+    lines = read_layout(root, "data/variants.txt", what=what).splitlines()
+    labels = {name: label for label, name in enumerate(filter(None, map(str.strip, lines)))}
     files = {}
     for published_split, split in entry.splits.items():
         listing = f"data/images_variant_{published_split}.txt"
@@ -100,7 +101,8 @@ def _fmow(entry: Dataset, root: Path, seed: int) -> FileSource:
     names = [name.replace(" ", "_") for name in entry.class_names]
     labels = {name: label for label, name in enumerate(names)}
     files: dict[str, list[File]] = {split: [] for split in entry.splits.values()}
-    for row, record in enumerate(_table(root, "rgb_metadata.csv", "FMoW as WILDS publishes it")):
+    table = _table(root / "rgb_metadata.csv", split=".+", category=".+", timestamp=r"\d{4}.*")
+    for row, record in enumerate(table):
         split = _fmow_split(record["split"], int(record["timestamp"][:4]))
         if split is not None:
             _check_classes([record["category"]], labels, root / "rgb_metadata.csv")
@@ -123,7 +125,7 @@ def _fmow_split(split: str, year: int) -> str | None:
 def _iwildcam(entry: Dataset, root: Path, seed: int) -> FileSource:
     """Reads `metadata.csv` (split, filename, y), `train/<filename>` for all splits."""
     files: dict[str, list[File]] = {split: [] for split in entry.splits.values()}
-    for record in _table(root, "metadata.csv", "iWildCam as WILDS publishes it"):
+    for record in _table(root / "metadata.csv", split=".+", filename=".+", y=r"-?\d+"):
         split, label = record["split"], int(record["y"])
         if split not in entry.splits or not 0 <= label < len(entry.class_names):
             raise ValueError(
@@ -199,8 +201,16 @@ def _source(
     )
 
 
-def _table(root: Path, path: str, what: str) -> Iterable[dict[str, str]]:
-    return csv.DictReader(io.StringIO(read_layout(root, path, what=what)))
+def _table(path: Path, **columns: str) -> Iterator[dict[str, str]]:
+    """Yields the rows of a table of WILDS; ValueError unless its columns match these patterns."""
+    text = read_layout(path.parent, path.name, what="a data set as WILDS publishes it")
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 1):
+        for column, form in columns.items():
+            if not re.fullmatch(form, row.get(column) or "", re.ASCII):
+                raise ValueError(
+                    f"{path} is not WILDS's: row {number} has {column} {row.get(column)!r}"
+                )
+        yield row
 
 
 def _check_classes(names: Iterable[str], labels: dict[str, int], listing: Path) -> None:

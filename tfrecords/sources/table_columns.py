@@ -49,6 +49,8 @@ _RUN_TOGETHER = re.compile(
 )  # NumPy's `['a' 'b']`, which Python reads as one text
 
 
+_CHOICES = re.compile(r"""\{\s*"choices"\s*:\s*(\[.*\])\s*\}""", re.DOTALL)
+
 _QUOTED_LIST = re.compile(r"""\[\s*(['"]).*['"]\s*\]""", re.DOTALL)
 
 
@@ -141,7 +143,8 @@ class Table:
         if any(name in names for names in COLUMNS.values()):
             return False
         known: Collection[str] = _FLAGS if name in _SPLIT_FLAGS else SPLIT_NAMES
-        return all(str(row.cells[place]).strip().lower() in known for row in self.rows)
+        cells = [str(row.cells[place]).strip().lower() for row in self.rows]
+        return bool(cells) and all(cell in known for cell in cells)
 
     def _is_numbers(self, name: str) -> bool:
         place = [plain_name(column) for column in self.columns].index(name)
@@ -184,10 +187,15 @@ def texts(cell: Any) -> list[str]:
 
 
 def as_list(cell: Any) -> list[str] | None:
-    """Returns the texts of a list, also of one written as text (`['a', 'b']`), or None."""
+    """Returns the texts of a list, also of one written as text (`['a', 'b']`), or None.
+
+    Label Studio writes `{"choices": ["a", "b"]}` for several.
+    """
     if isinstance(cell, list):
         return cell
     text = str(cell).strip()
+    if several := _CHOICES.fullmatch(text):
+        text = several[1]
     if not (text.startswith("[") and text.endswith("]")) or _RUN_TOGETHER.search(text):
         return None
     for read in (json.loads, ast.literal_eval):

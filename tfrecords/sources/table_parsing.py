@@ -133,7 +133,8 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, dict):
-        return value
+        several = value.get("choices") if len(value) == 1 else None  # as Label Studio writes them
+        return value if several is None else _cell(several)
     if isinstance(value, list):
         return ["" if each is None else _cell(each) for each in value]
     return str(value).strip()

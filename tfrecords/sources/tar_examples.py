@@ -13,7 +13,7 @@ from typing import Any
 
 from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.non_utf8_names import escaped
-from tfrecords.sources.walk import is_left_out
+from tfrecords.sources.walk import is_left_out, why_left_out
 from tfrecords.text_files import parse_json
 
 CAPTION = ("txt", "text", "caption")
@@ -51,7 +51,10 @@ def examples(shard: Path, passed: Counter[str]) -> dict[str, Found]:
             members = tar.getmembers()
             named = {member.name: member for member in members}
             for member in members:
-                if any(map(is_left_out, member.name.removeprefix("./").split("/"))):
+                parts = member.name.removeprefix("./").split("/")
+                if left_out := [part for part in parts if is_left_out(part)]:
+                    if not member.isdir():
+                        passed[why_left_out(left_out[0])] += 1
                     continue
                 key, ending = os.path.splitext(member.name)
                 if member.islnk() or member.issym():
@@ -61,8 +64,8 @@ def examples(shard: Path, passed: Counter[str]) -> dict[str, Found]:
                     member = target
                 if not member.isfile():
                     continue
-                parts = found.get(key, Found())
-                found[key] = _with(parts, tar, member, ending.lower().removeprefix("."), shard)
+                before = found.get(key, Found())
+                found[key] = _with(before, tar, member, ending.lower().removeprefix("."), shard)
             _check_end(shard, tar.offset)
     except tarfile.TarError as error:
         raise ValueError(f"{shard} is no tar file that can be read (unpack .gz): {error}") from None
@@ -140,6 +143,8 @@ def _with(
 def _with_text(parts: Found, text: str, ending: str) -> Found:
     """Adds the captions and the label of a text member; ValueError if it has neither's form."""
     if ending in LABEL:
+        if not text.strip():
+            raise ValueError("expected a label; it is empty")
         return replace(parts, label=text.strip())
     if ending != "json":
         return replace(parts, captions=_texts(text))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfrecords.images.formats import HEAD_BYTES, IMAGE_SUFFIXES, kind_of
+from tfrecords.manifest import FILE_NAME, WORK_FOLDER
 from tfrecords.sources.base import few
 
 # Files that programs leave beside images: thumbnails, desktop and archive metadata.
@@ -49,6 +50,8 @@ LINKED_AGAIN = "links to folders that are read already"
 LINKED_NOWHERE = "links to nothing"
 
 NOT_FOLLOWED = "linked folders, which are not followed here"
+
+RECORDS = "folders of records"
 
 SPECIAL = "pipes, sockets and devices"
 
@@ -93,9 +96,21 @@ def walk(root: str | Path, *, follow: bool = True) -> Walked:
     return Walked(dict(sorted(found.files.items())), tuple(sorted(found.folders)), found.passed)
 
 
+def _holds_records(names: Iterable[str]) -> bool:
+    """Whether a folder is one that `tfrecords.write` made, whole or not, beside the images."""
+    listed = set(names)
+    return WORK_FOLDER in listed or (
+        FILE_NAME in listed and any(name.endswith(".tfrecord") for name in listed)
+    )
+
+
 def is_left_out(name: str) -> bool:
     """Returns whether a file or folder is skipped: hidden, or left by a program."""
     return name.startswith(".") or name.lower() in _LEFT_BY_PROGRAMS
+
+
+def why_left_out(name: str) -> str:
+    return HIDDEN if name.startswith(".") else LEFT_BY_PROGRAMS
 
 
 def said(passed: Mapping[str, int]) -> list[str]:
@@ -120,20 +135,23 @@ class _Walk:
         while waiting:
             here = waiting.pop()
             self.seen.add(os.path.realpath(self.root / here))
+            with os.scandir(self.root / here) as found:
+                entries = list(found)
+            if here and _holds_records(entry.name for entry in entries):
+                self.passed[RECORDS] += 1
+                continue
             if here:
                 self.folders.append(here)
-            with os.scandir(self.root / here) as entries:
-                for entry in entries:
-                    name = f"{here}/{entry.name}" if here else entry.name
-                    if is_left_out(entry.name):
-                        hidden = entry.name.startswith(".")
-                        self.passed[HIDDEN if hidden else LEFT_BY_PROGRAMS] += 1
-                    elif not entry.is_dir():
-                        self._file(name, entry)
-                    elif entry.is_symlink():
-                        self.links.append(name)
-                    else:
-                        waiting.append(name)
+            for entry in entries:
+                name = f"{here}/{entry.name}" if here else entry.name
+                if is_left_out(entry.name):
+                    self.passed[why_left_out(entry.name)] += 1
+                elif not entry.is_dir():
+                    self._file(name, entry)
+                elif entry.is_symlink():
+                    self.links.append(name)
+                else:
+                    waiting.append(name)
 
     def behind(self, link: str) -> None:
         """Reads the folder a link points to, unless already read."""

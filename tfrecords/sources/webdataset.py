@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged, said_twice
+from tfrecords.class_name_keys import (
+    by_number,
+    made_of_others,
+    refuse_merged,
+    said_twice,
+    say_little,
+)
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label
 from tfrecords.sources import imagefolder
@@ -26,7 +32,8 @@ from tfrecords.sources.base import (
 )
 from tfrecords.sources.folder_layout import split_among, split_word
 from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, examples
-from tfrecords.text_files import read_lines
+from tfrecords.sources.walk import is_left_out
+from tfrecords.text_files import read_text
 
 _PACKED = re.compile(r"\.tar\.\w+$|\.tgz$")  # compressed, or not yet whole
 
@@ -115,6 +122,7 @@ def webdataset(
         notes=(
             *said_twice(class_names),
             *made_of_others(class_names, between=""),
+            *say_little(class_names),
             *(f"passed over: {count:,} {what}" for what, count in passed.items()),
         ),
         places=places,
@@ -128,10 +136,9 @@ def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
     """
     names, passed = _expanded(pattern), Counter[str]()
     if len(names) == 1 and Path(names[0]).is_dir():
-        paths = sorted(Path(names[0]).rglob("*.tar"))
-        packed = sorted(
-            path.name for path in Path(names[0]).rglob("*") if _PACKED.search(path.name)
-        )
+        below = [path for path in Path(names[0]).rglob("*") if not is_left_out(path.name)]
+        paths = sorted(path for path in below if path.name.endswith(".tar"))
+        packed = sorted(path.name for path in below if _PACKED.search(path.name))
         if packed:
             passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
     else:
@@ -191,7 +198,11 @@ def _classes(shard: Path, found: list[Found]) -> tuple[tuple[str, ...], Any]:
         None,
     )
     if listing is not None and all(label.isdecimal() for label in said):
-        lines = read_lines(listing)
+        lines = [line.strip() for line in read_text(listing).rstrip().splitlines()]
+        if "" in lines:  # a class's number is that of its line
+            raise ValueError(
+                f"{listing}: line {lines.index('') + 1} is empty; expected the name of a class"
+            )
         refuse_merged(lines, where=listing)
         names = prompt_names(lines)
         strange = [label for label in said if int(label) >= len(names)]

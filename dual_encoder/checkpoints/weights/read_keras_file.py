@@ -20,6 +20,8 @@ MOST_TEXT = 200_000_000  # bytes of a configuration; a tokenizer of 250,000 word
 
 MOST_PACKED = 50  # times that weights get smaller when packed; Keras does not pack them
 
+INNER = "Exception encountered: "  # before what went wrong in a layer of a layer
+
 # Packages of Duet in the configuration of a .keras file. Nothing else is imported for a file.
 OWNED = re.compile(r'"module": "(classifiers|dual_encoder)[."]')
 
@@ -39,8 +41,9 @@ def read_keras(path: Path) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # of zip, JSON, HDF5 and Keras: nothing in common
-        reason = exception_summary.first_line(error)
-        if found := re.match(r"Could not locate class '(\w+)'", reason):
+        inner = str(error).rpartition(INNER)[2].strip().partition("\n")[0]
+        reason = inner or exception_summary.first_line(error)
+        if found := re.match(r"Could not locate (?:class|function) '(\w+)'", reason):
             reason = f"import what defines and registers the class {found[1]} first"
         raise ValueError(f"{path}: not a readable .keras file ({reason})") from error
     if not (hasattr(model, "preprocessing") or isinstance(model, TextEncoder)):
