@@ -53,7 +53,7 @@ def run(options: Options) -> int:
     options = folds.settled(options, manifest, away)
     job_definitions.check(options)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
-    begun = resume_check.of(manifest, options.model)
+    begun = resume_check.of(manifest, options.model, options=options)
     resume_check.check(out, begun)
     if options.dry_run:
         comparison_plan.divided(options, manifest, held_out=away, out=out)
@@ -82,9 +82,10 @@ def run(options: Options) -> int:
 def _claim(out: Path, options: Options, begun: "Origin", divisions: "Sequence[Fold]") -> None:
     """Write what the comparison is known again by, and the records that it needs."""
     from pipelines.comparison import folds
-    from pipelines.runs import folder, resume_check
+    from pipelines.runs import folder, option_parsing, resume_check
 
     folder.claim(out, options)
+    option_parsing.write_config(options, out / folder.CONFIG)  # what was asked for last
     resume_check.keep(out, begun)
     folds.write(divisions)
 

@@ -24,7 +24,8 @@ def run(options: Options) -> None:
     from tfrecords import Manifest
 
     check_numbers(options)
-    if folder.is_unchanged(options.out, options, finished=results.FILE, free=("precision",)):
+    free = ("precision",) if options.precision == "auto" else ()  # the config has what it was
+    if folder.is_unchanged(options.out, options, finished=results.FILE, free=free):
         print(f"{options.out} is finished already; nothing is left to do")
         return
     manifest = Manifest.read(options.data)
@@ -127,8 +128,12 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     out = folder.check_free(options.out, captions.FILES)
     for split in (options.split, *(options.distractors or ())):
         check_has(manifest, split, what="captions")
-    if options.split in (options.distractors or ()):
-        raise ValueError(f"--distractors: expected other splits than {options.split}")
+    others = options.distractors or []
+    if options.split in others or len(set(others)) < len(others):
+        raise ValueError(
+            f"--distractors: expected other splits than {options.split}, each once; got "
+            f"{', '.join(others)}"
+        )
     verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
     options, model = _loaded(options, manifest)
     model = _dual_encoder(model, options.model)

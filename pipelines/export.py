@@ -1,7 +1,5 @@
 """Write a classifier that anyone can run: a SavedModel or a LiteRT file."""
 
-from dataclasses import replace
-
 from pipelines.deployment.options import RANGES, Options, check
 
 
@@ -41,7 +39,6 @@ def run(options: Options) -> None:
     )
     if chosen.said:
         print(f"model: {chosen.said}")
-    options = replace(options, model=chosen.model)
     if (document := export.finished(options)) is not None:
         print(f"{export.summary(document)}\nWritten to {options.out} by the same command before")
         return
@@ -56,6 +53,8 @@ def run(options: Options) -> None:
     )
     if figures and not options.results and not results.is_of(figures, found.class_names):
         figures = None
+    if figures and not results.is_of(figures, found.class_names, exactly=True):
+        figures = {key: value for key, value in figures.items() if key != "certainty"}
     document = export.export(options, found, manifest, out=out, results=figures)
     print(export.summary(document))
     print(f"Written to {options.out}; {out / export.CARD} says how to run it")

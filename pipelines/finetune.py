@@ -13,7 +13,7 @@ def run(options: Options) -> None:
 
     out = Path(options.out)
     if folder.is_finished(out, options, finished=results.FILE, free=finetuning_run.FREE):
-        resume_check.check_finished(out, options.data, options.model)
+        resume_check.check_finished(out, options.data, options.model, options=options)
         print("finished already; nothing is left to do")
         print(output_files.summary(results.read(out / results.FILE)))
         return

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duet import atomic_files
 from pipelines.retrieval.build import build
 from pipelines.retrieval.options import Options
 
@@ -16,10 +17,19 @@ if TYPE_CHECKING:
     from pipelines.retrieval.answers import Query
 
 
+OF_BUILD = {  # options that nothing reads in a search, and what they are where nobody gives them
+    "splits": None,
+    "features": None,
+    "runner": "local",
+    "beam_options": "",
+    "precision": "auto",
+}
+
+
 def run(options: Options) -> None:
     """Builds, asks, or both."""
     from pipelines.runs import runtime
-    from pipelines.runs.option_parsing import check_ranges
+    from pipelines.runs.option_parsing import check_ranges, refuse_without
 
     ranges = {"[1, 1000000]": ("k",), "[1, 65536]": ("batch_size",), "[1, inf)": ("max_pixels",)}
     check_ranges(options, ranges)
@@ -28,8 +38,8 @@ def run(options: Options) -> None:
     queries = _queries(options)
     if not options.build and not queries:
         raise ValueError("expected --build, --query, --queries or --image; got none of them")
-    if options.features and not options.build:
-        raise ValueError("--features goes with --build")
+    if not options.build:
+        refuse_without(options, OF_BUILD, other="--build")
     if options.html and Path(options.html).exists():
         raise FileExistsError(f"{options.html} exists; give --html another name")
     runtime.import_tensorflow()
@@ -75,7 +85,7 @@ def _ask(options: Options, queries: list[Query], model: DualEncoder | None) -> N
         page = answers.contact_sheet(
             found, asked.index, asked.images, max_pixels=options.max_pixels
         )
-        Path(options.html).write_text(page, encoding="utf-8")
+        atomic_files.write(options.html, page)
     if options.json:
         document = answers.document(found, asked.index, **how, search_seconds=round(took, 6))
         print(json.dumps(document, indent=2, ensure_ascii=False))

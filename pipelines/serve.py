@@ -68,12 +68,15 @@ def prepared(options: Options) -> Server:
     """The server with index and model loaded, and one query answered, which compiles the model."""
     import uvicorn
 
+    import dual_encoder
     from pipelines.retrieval.searcher import Searcher
     from pipelines.serving.app import application
     from pipelines.serving.concurrency_limits import Impatient
     from pipelines.serving.search_service import Finder
 
-    finder = Finder(Searcher.open(options), options.templates or ["a photo of a {}."])
+    templates = options.templates or ["a photo of a {}."]
+    dual_encoder.prompts_of(["a", "b"], templates)  # refused now, not by the first image
+    finder = Finder(Searcher.open(options), templates)
     finder.warm_up()
     # Uvicorn's own `log_config` closes the handlers that the process has, and so their streams.
     more: dict[str, Any] = {"log_config": None, "log_level": "warning"}

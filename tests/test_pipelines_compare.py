@@ -22,8 +22,9 @@ from pipelines.comparison.jobs import budget, fit_with_costs
 from pipelines.comparison.jobs.fork_server import Outcome
 from pipelines.comparison.jobs.worker_pool import Workers
 from pipelines.comparison.options import Options, check_records
-from pipelines.comparison.report import output_files
+from pipelines.comparison.report import output_files, results_document
 from pipelines.methods.registry import METHODS as TABLE
+from pipelines.runs import folder
 from tfrecords import Manifest
 
 SETTINGS = (
@@ -397,6 +398,17 @@ def test_model_stock_comes_after_the_runs_that_it_averages(tmp_path):
     assert "Run once, for no seed changes them: zero-shot." in made.remarks
 
 
+def test_seeds_that_were_averaged_are_not_taken_for_those_of_more_methods(tmp_path):
+    manifest = records(SimpleNamespace(count=80, class_counts=[40, 40]))
+    options = Options("data", str(tmp_path), methods=["paint", "model-stock"], seeds=[1, 2])
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    folder.claim(Path(made.jobs[-1].options.out), made.jobs[-1].options)
+    comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    with pytest.raises(ValueError, match=r"with other options \(it averages paint\): delete it"):
+        more = replace(options, methods=["paint", "flyp", "model-stock"])
+        comparison_plan.plan(more, manifest, Workers(), held_out=(), out=tmp_path)
+
+
 def test_a_page_without_held_out_classes_is_not_about_them():
     document = comparison_document()
     for row in document["rows"]:
@@ -462,3 +474,32 @@ def test_an_interrupt_between_two_replies_stops_the_worker_at_once(monkeypatch, 
     with pytest.raises(KeyboardInterrupt) as kept:
         comparison_run.run(plan, Pool(), SimpleNamespace(model="clip"), claim=print)
     assert stopped and kept  # while the frames live, which hold what was not closed
+
+
+def test_a_run_of_other_options_is_not_taken_for_the_one_that_is_planned(tmp_path):
+    """Of another first seed, which divides the images, or of a recipe that was changed."""
+    manifest = records(SimpleNamespace(count=80, class_counts=[40, 40]))
+    options = Options("data", str(tmp_path), methods=["full"], seeds=[1, 2])
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    for job in made.jobs:
+        folder.claim(Path(job.options.out), job.options)
+    comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    with pytest.raises(ValueError, match=r"seed-2 holds a run of full .*split_seed was 1, not 2"):
+        others = replace(options, seeds=[2, 3])
+        comparison_plan.plan(others, manifest, Workers(), held_out=(), out=tmp_path)
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("epochs: 3\n")
+    with pytest.raises(ValueError, match="epochs was 10, not 3"):
+        others = replace(options, recipes=[f"full={recipe}"])
+        comparison_plan.plan(others, manifest, Workers(), held_out=(), out=tmp_path)
+
+
+def test_a_row_says_where_auto_was_another_method_by_the_seed():
+    job = SimpleNamespace(failure=None, words="command")
+    seeds = [
+        {"model": "m", "metrics": {}, "cost": {}, "auto": {"method": method, "why": "it is best"}}
+        for method in ("projection", "paint")
+    ]
+    row = results_document._row("auto", seeds, [job], {})
+    assert row["what"] == "projection, paint by seed; the first: it is best"
+    assert results_document._row("auto", seeds[:1], [job], {})["what"] == "projection: it is best"

@@ -97,6 +97,27 @@ def test_folds_that_are_there_are_not_written_again(divided):
     assert Path(divided[1].options.data, "manifest.json").stat().st_mtime_ns == before
 
 
+def test_folds_of_another_number_are_not_mixed_with_those_that_are_there(home, divided):
+    folds.check_written(divided)
+    manifest, out = Manifest.read(home / "records"), Path(divided[0].options.out)
+    others = folds.of(folds.settled(asked(home, out, folds=2), manifest, ()), manifest, out)
+    with pytest.raises(ValueError, match=rf"another --folds or first seed; .* delete {out}/folds"):
+        folds.check_written(others)
+
+
+def test_the_fewest_images_to_choose_by_of_all_folds_are_said(home, tmp_path):
+    """Not what the largest division has more to train on than the smallest."""
+    manifest = Manifest.read(home / "records")
+    options = folds.settled(asked(home, tmp_path, folds=FOLDS), manifest, ())
+    made = comparison_plan.plan(options, manifest, Workers(), held_out=(), out=tmp_path)
+    divisions, images, choosing = comparison_plan.divided(
+        options, manifest, held_out=(), out=tmp_path
+    )
+    assert images + choosing == min(len(fold.labels) for fold in divisions) == 81
+    (said,) = (each for each in made.remarks if "images to choose by" in each)
+    assert said.startswith(f"{choosing} images to choose by")
+
+
 @pytest.mark.parametrize(
     ("train", "test", "held_out", "number"),
     [
@@ -142,7 +163,7 @@ def test_what_no_method_could_do_is_refused_before_the_first(train, test, messag
     manifest = SimpleNamespace(dataset="d", class_names=("a", "b"), multi_label=True)
     fold = folds.Fold.of(1, options, Path("o"), train, test, 2)
     with pytest.raises(ValueError, match=message):
-        comparison_plan._to_train_on(fold, manifest, ())
+        comparison_plan._parts(fold, manifest, ())
 
 
 def logits_of(rng, labels, classes):

@@ -30,6 +30,7 @@ def job(name, folder=None, *, fit=None, passes=1.0, epochs=2, top1=None):
         method=method,
         options=options,
         finished=finished,
+        shown=finished,
         is_done=top1 is not None,
         failure=None,
     )
@@ -62,3 +63,11 @@ def test_the_table_fills(tmp_path):
     assert probe.split() == ["probe", "1/1", "75.0", "%", "1.1", "min"]
     assert list(Display(jobs, "map").figures) == ["mAP"]
     assert tune.split()[:3] == ["tune", "0/1", "running,"]
+
+
+def test_runs_of_a_curve_are_not_in_the_figure_of_their_row(tmp_path):
+    """Which is of most images per class, or of all there are."""
+    done = job("probe", tmp_path, fit=print, top1=0.75)
+    few = job("few", tmp_path, fit=print, top1=0.25)
+    few.method, few.shown = done.method, ()
+    assert Display([done, few])._row("probe")[1:4] == ["2/2", "75.0 %", ""]

@@ -105,6 +105,16 @@ def test_config_is_what_to_type_again(home, run):
     assert one["metrics"] == two["metrics"] and one["intervals"] == two["intervals"]
 
 
+def test_another_precision_than_the_one_that_was_measured_is_not_finished_already(
+    home, run, tmp_path, capsys
+):
+    out = shutil.copytree(run, tmp_path / "run")
+    assert main(arguments(home, out, *RUN)) == 0
+    assert "finished already" in capsys.readouterr().out
+    assert main(arguments(home, out, *RUN, "--precision", "mixed_bfloat16")) == 2
+    assert f"{out} already holds results.json" in capsys.readouterr().err
+
+
 def test_a_run_is_measured_in_its_own_templates(home, tmp_path):
     """On the records that it learnt from; and in others where they are given."""
     shutil.copy(home / "model.keras", tmp_path)

@@ -138,6 +138,7 @@ def test_fewer_captions_and_more_images(home, capsys):
         (("--captions-per-image", "0"), "--captions-per-image: expected 1 or more; got 0"),
         (("--distractors", "train"), "--distractors: expected other splits than train"),
         (("--distractors", "nothing"), "no split 'nothing'"),
+        (("--distractors", *["validation"] * 2), "each once; got validation, validation"),
         (("--protocol", "retrieve"), "expected one of zero-shot, classifier, retrieval or null"),
     ],
 )

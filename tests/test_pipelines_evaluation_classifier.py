@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_models import clip, vision
 import classifiers
 import tfrecords
 from pipelines.__main__ import main
+from pipelines.evaluation import measure
 from pipelines.metrics.multilabel import sigmoid
 from pipelines.runs import models
 from pipelines.runs.class_matching import RENAME
@@ -140,3 +142,15 @@ def test_a_model_of_other_classes(home, capsys):
         f"has none of the classes of colours: expected {', '.join(NAMES[:3])} and 3 more; "
         f"it has a, b, c and 1 more; {RENAME}"
     )
+
+
+def test_images_with_several_labels_are_judged_by_what_is_measured_of_them():
+    """Also where a source of one's own says top1, as it does unless it is told otherwise."""
+    for several, metric, expected in (
+        (True, "top1", "map"),
+        (True, "map", "map"),
+        (False, "mean_per_class", "mean_per_class"),
+        (False, "recall", "top1"),  # of sets that are published with captions
+    ):
+        manifest = SimpleNamespace(multi_label=several, metric=metric)
+        assert measure.judged_by(manifest) == expected

@@ -323,6 +323,28 @@ def test_a_comparison_is_compared_row_by_row(tmp_path, capsys):
     ]
 
 
+def test_a_row_that_is_judged_by_its_classes_is_no_accuracy(tmp_path, capsys):
+    """`seen` is then the mean over classes, and not what was published as top-1."""
+    per_class = [{"name": f"dish {i}", "count": 250, "recall": 0.84} for i in range(100)]
+    per_class.append({"name": "dish 100", "count": 250, "recall": 0.0})
+    document = compared(
+        row("zero-shot", "prompt", 0.5, per_class=per_class), judged_by="mean_per_class"
+    )
+    expected(write(tmp_path / "run", document))
+    assert "top1 83.17 84.00 -0.83" in " ".join(lines(capsys))
+
+
+def test_the_prompts_of_a_comparison_are_those_that_its_runs_read_in_a_file(tmp_path, capsys):
+    config = {"shots": 16, "epochs": 10, "held_out": 0, "templates": ["prompts.txt"]}
+    run = write(tmp_path / "run", compared(row("zero-shot", "prompt", 0.84), config=config))
+    others = evaluated(command="finetune", method="chosen-words", templates=["{}"])
+    own = evaluated(templates=["a photo of {}, a type of food."])
+    write(run / "runs" / "chosen-words" / "seed-1", others)
+    write(run / "runs" / "prompt" / "cells" / "a", own)
+    assert expected(run) == 0
+    assert "inside" in " ".join(lines(capsys))
+
+
 def test_zero_shot_beside_held_out_classes_is_compared_on_all_of_them(tmp_path, capsys):
     config = {**compared()["config"], "held_out": 10}
     learnt = [{"name": f"dish {i}", "count": 250, "recall": 0.85} for i in range(91)]

@@ -171,6 +171,34 @@ def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, monke
     assert given == [document, None]
 
 
+def test_how_sure_a_run_is_is_not_said_of_another_model_or_other_classes(
+    home, tmp_path, monkeypatch
+):
+    """Its dual encoder is another model; among more classes its thresholds are others."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("model.keras", "dual_encoder.keras"):
+        shutil.copy(home / "dual.keras", run / name)
+    rows = [{"name": name} for name in ("red star", "blue ring")]
+    sure = {"temperature": 2.0, "none_of_these": {"threshold": 0.4}, "sets": {"threshold": 0.3}}
+    figures = {"schema": 2, "command": "finetune", "per_class": rows}
+    document = {**figures, "certainty": sure}
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    given = []
+
+    def stop(*_, results, **__):
+        given.append(results)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(deployment_export, "export", stop)
+    own, more = ("red star", "blue ring"), ("red star", "blue ring", "circle")
+    for model, names in ((run, own), (run, more), (run / "dual_encoder.keras", own)):
+        assert export(home, tmp_path / "out", "--class-names", *names, model=model) == 1
+        known = prediction.load(str(model), class_names=names, sure=True).sure
+        assert (known is not None) == (given[-1] == document)
+    assert given == [document, figures, None]
+
+
 def test_a_run_is_exported_in_its_own_templates(home, tmp_path, monkeypatch):
     """Also where its records are named, as --int8 needs them; other records have their own."""
     run = tmp_path / "run"
@@ -398,6 +426,8 @@ def test_int8_in_onnx_says_what_it_loses_and_predicts(format, home, tmp_path):
         ("dual.keras", ("--data", "nowhere"), "nowhere holds no records"),
         ("dual.keras", ("--top-k", "0"), "--top-k: expected a number in [1, inf); got 0"),
         ("dual.keras", ("--batch-size", "99999"), "--batch-size: expected a number in [1, 65536]"),
+        ("dual.keras", ("--calibration-images", "9"), "--calibration-images goes with --int8"),
+        ("dual.keras", ("--format", "onnx", "--top-k", "2"), "--top-k goes with --format saved-"),
         ("dual.keras", ("--results", "nowhere"), "no results at nowhere"),
         ("dual.keras", ("--format", "pdf"), "expected one of saved-model, litert, onnx, openvino"),
         ("classifier.keras", ("--templates", "a {}"), "--templates goes with a dual encoder"),
@@ -464,6 +494,32 @@ def test_a_model_that_was_saved_since_is_not_exported_yet(home, saved, tmp_path,
     copy = shutil.copytree(saved, tmp_path / "saved")
     os.utime(copy / "export.json", (0, 0))
     assert export(home, copy, *saved_options(home)) == 2
+    assert "already holds" in capsys.readouterr().err
+
+
+def test_other_names_in_the_same_file_are_not_exported_yet(home, saved, tmp_path, capsys):
+    copy, names = shutil.copytree(saved, tmp_path / "saved"), tmp_path / "names.txt"
+    names.write_text("red circle\nblue star\n")
+    about = json.loads((copy / "export.json").read_text())
+    about["config"]["class_names"] = [str(names)]
+    (copy / "export.json").write_text(json.dumps(about))
+    os.utime(names, (2**33, 2**33))
+    assert export(home, copy, *saved_options(home), "--class-names", names) == 2
+    assert "already holds" in capsys.readouterr().err
+
+
+def test_a_cell_is_not_taken_for_another_of_the_same_model(home, saved, tmp_path, capsys):
+    """Whose model, of both, is the one that the prompts were learnt with."""
+    copy = shutil.copytree(saved, tmp_path / "saved")
+    cell, document = tmp_path / "cell", {"schema": 2, "command": "prompt", "method": "zero-shot"}
+    cell.mkdir()
+    own = {"model": str(home / "dual.keras"), "templates": ["a {}"]}
+    config = {"templates": None, "data": str(home / "records"), "class_names": None}
+    (cell / "results.json").write_text(json.dumps({**document, **own, "config": config}))
+    about = json.loads((copy / "export.json").read_text())
+    about["config"] |= {"class_names": None, "templates": None, "top_k": 5}
+    (copy / "export.json").write_text(json.dumps(about))
+    assert export(home, copy, model=cell) == 2
     assert "already holds" in capsys.readouterr().err
 
 

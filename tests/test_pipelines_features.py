@@ -76,6 +76,19 @@ def test_features_without_the_padding():
     np.testing.assert_array_equal(found.labels, [0, 1, 1, 0, 2])
 
 
+def test_models_with_the_same_weights_that_compute_otherwise_do_not_share_features(model):
+    """As two towers of one checkpoint do, of which one has the approximate GELU."""
+    other = clip(image={"activation": "gelu"})
+    other.build()
+    same = clip()
+    same.build()
+    for weights in (other.weights, same.weights):
+        for weight, value in zip(weights, model.weights, strict=True):
+            weight.assign(value)
+    own = feature_cache._fingerprint(model)
+    assert feature_cache._fingerprint(same) == own != feature_cache._fingerprint(other)
+
+
 def test_a_split_is_embedded_once_and_its_unit_rows_are_the_models_embeddings(
     records, model, tmp_path, computed
 ):

@@ -71,6 +71,19 @@ def test_training_from_the_class_names_begins_where_they_answer_labels(home):
     np.testing.assert_allclose(paint, names, atol=1e-3)
 
 
+def test_the_way_back_of_a_run_that_went_on_begins_at_the_same_head(home):
+    """That of class names on the scale of labels, which no checkpoint has as it was."""
+    steps = ["--epochs", "1", "--batch-size", "16", "--learning-rate", "0.003"]
+    given = ["--method", "zero-shot-head", "--wise-ft", "curve", *steps]
+    assert finetune(home, "way", *given) == 0
+    results = home / "way" / "results.json"
+    whole = json.loads(results.read_text())["wise_ft"]
+    results.unlink()
+    assert finetune(home, "way", *given) == 0
+    again = json.loads(results.read_text())["wise_ft"]
+    assert [row["map"] for row in again] == pytest.approx([row["map"] for row in whole])
+
+
 def test_options_of_steps_are_of_no_use_to_a_method_without_any(home, capsys):
     assert finetune(home, "steps", "--method", "auto", "--epochs", "3", "--flip") == 0
     said = capsys.readouterr().out

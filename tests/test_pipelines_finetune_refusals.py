@@ -19,6 +19,7 @@ import tfrecords
 from classifiers import trainable
 from pipelines.__main__ import main
 from pipelines.finetuning import model as finetuning_model
+from pipelines.finetuning import options as finetuning_options
 from pipelines.finetuning import settled_options
 from pipelines.finetuning.options import Options
 from pipelines.runs import class_split
@@ -65,6 +66,18 @@ def test_labels_out_of_range(home, wrong):
     labels[[3, 4]] = wrong
     with pytest.raises(ValueError, match=rf"expected 0 to 5, .* got {wrong} \(2 images\)"):
         class_split.divide(ids, labels, manifest, held_out=(), fraction=0.2, seed=0)
+
+
+def test_no_test_image_of_a_class_that_is_trained_on(lacking):
+    """Said before anything is trained."""
+    manifest = Manifest.read(lacking / "records")
+    counts = (0, 0, 1, 1, 1, 1)
+    split = replace(manifest.split("test"), class_counts=counts)
+    none = replace(manifest, splits={**manifest.splits, "test": split})
+    given = Options(str(lacking / "records"), "clip", str(lacking / "none"))
+    with pytest.raises(ValueError, match="'test' of colours has no image of a class that is tr"):
+        finetuning_options.check_tested(given, none, tuple(range(2, 6)))
+    finetuning_options.check_tested(given, none, (0, 1))
 
 
 def test_a_frozen_classifier_has_nothing_to_train():
@@ -138,6 +151,7 @@ def test_a_name_of_two_classes_is_measured_if_asked_and_the_figures_say_so(home,
         (("--held-out", "9", "--held-out-seed", "1"), "expected 1 to 4 of"),
         (("--method", "lora2"), "expected one of auto, zero-shot, chosen-words"),
         (("--plateau", "2"), "--plateau needs --schedule constant"),
+        (("--schedule", "constant", "--warmup-steps", "9"), "--warmup-steps goes with --schedule"),
         (("--method", "flyp", "--cutmix", "1"), "--cutmix goes with methods that learn"),
         (("--method", "flyp", "--label-smoothing", "0.1"), "--label-smoothing goes with methods"),
         (("--method", "lp-ft", "--head", "zero-shot"), "--head goes with --method full, frozen"),

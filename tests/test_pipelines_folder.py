@@ -153,7 +153,33 @@ def test_older_files_that_took_the_place_of_others_are_a_change(tmp_path):
         return folder.is_unchanged(tmp_path / "out", found, finished="results.json")
 
     assert is_unchanged()
+    for name in ("page.html", "features"):  # of the run itself
+        (tmp_path / "out" / name).touch()
+    assert is_unchanged()
     time.sleep(0.02)
     (tmp_path / "data").rename(tmp_path / "before")
     (tmp_path / "others").rename(tmp_path / "data")
     assert not is_unchanged()
+
+
+def test_what_decides_nothing_is_no_change_nor_is_a_long_text_a_file(tmp_path):
+    @dataclass
+    class Reading(Options):
+        data: str = ""
+        features: str | None = None
+        templates: list[str] | None = None
+
+    out, cache = tmp_path / "data" / "out", tmp_path / "features"
+    for each in (out, cache):
+        each.mkdir(parents=True)
+    texts = ["a photo of a {}, " + "very " * 100 + "large."]
+    found = Reading(str(out), data=str(tmp_path / "data"), features=str(cache), templates=texts)
+    folder.claim(out, found)
+    time.sleep(0.02)
+    (out / "results.json").touch()
+    time.sleep(0.02)
+    for path in (out / "report.html", cache / "of another model"):
+        path.touch()
+    assert folder.is_unchanged(out, found, finished="results.json")
+    (tmp_path / "data" / "a").touch()
+    assert not folder.is_unchanged(out, found, finished="results.json")

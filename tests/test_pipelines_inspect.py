@@ -172,6 +172,7 @@ def test_wrong_input_is_one_line(colours, tmp_path, capsys):
     line = error(records, out, "--model", tmp_path / "text.keras")
     assert "expected a model with an image tower" in line and "text.keras" in line
     assert "--folds: expected a number in [2, 20]" in error(records, out, "--folds", 1)
+    assert "--folds goes with --model" in error(records, out, "--folds", 3)
     assert not out.exists()
 
 

@@ -247,3 +247,15 @@ def test_an_answer_for_several_labels_speaks_of_mean_average_precision():
     unsure = [{**rows[1], "intervals": {"seen": [0.1, 0.9]}}]
     found = recommendation.recommend(unsure, [], chance=0.2, tested=20, judged_by="map")
     assert "ahead at 60 %, interval 10-90; an order by chance has 20 %" in found["answer"]
+
+
+def test_few_images_that_are_all_right_may_be_guessed():
+    """The bootstrap's interval of 4 of 4 is 100 to 100 %; by the rule of three from 25 on."""
+    row = {"method": "auto", "seen": 1.0, "seconds": 1.0, "intervals": {"seen": [1.0, 1.0]}}
+    found = recommendation.recommend([row], [], chance=0.5, tested=4)
+    assert found["method"] is None
+    said = (
+        "Too few test images to choose: 4; auto is ahead at 100 %, interval 25-100; always saying"
+    )
+    assert found["answer"].startswith(said)
+    assert recommendation.recommend([row], [], chance=0.5, tested=8)["method"] == "auto"

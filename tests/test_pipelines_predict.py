@@ -34,6 +34,7 @@ from pipelines.prediction import (
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
 from pipelines.prediction.options import Options
 from pipelines.prediction.resolve_model import Source
+from tfrecords.sources.shapes.source import ShapesSource
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
@@ -230,6 +231,15 @@ def comparison(folder, method):
     (folder / "results.json").write_text(json.dumps(document))
 
 
+def test_of_a_comparison_the_first_seed_that_has_ended_is_taken(tmp_path):
+    for seed in (1, 2):
+        (tmp_path / "runs" / "full" / f"seed-{seed}").mkdir(parents=True)
+    (tmp_path / "runs" / "full" / "seed-2" / "model.keras").touch()
+    comparison(tmp_path, "full")
+    found = resolve_model.find(Source(str(tmp_path)))
+    assert found.model == str(tmp_path / "runs" / "full" / "seed-2")
+
+
 def test_a_comparison_without_a_winner_names_its_runs(tmp_path):
     tuned = tmp_path / "runs" / "fine-tune" / "seed-1"
     tuned.mkdir(parents=True)
@@ -253,6 +263,43 @@ def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
     assert (found.model, found.data, found.data_templates) == ("clip", "records/x", ("a {}",))
     named = resolve_model.find(Source(str(tmp_path), class_names=("cat", "dog")))
     assert (named.class_names, named.data) == (("cat", "dog"), None)
+
+
+def test_of_a_curve_the_prompts_of_most_shots_are_taken_which_the_table_is_of(home, tmp_path):
+    model = dual_encoder.load(home / "dual.keras")
+    prompts = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0)
+    cells = tmp_path / "runs" / "prompt" / "cells" / "dual" / "coop"
+    for shots in (1, 2, 16):
+        cell = cells / f"{shots}-shot" / "seed-1"
+        cell.mkdir(parents=True)
+        path = cell / "prompts.safetensors"
+        dual_encoder.save_prompts(prompts, path, backbone=str(home / "dual.keras"))
+    comparison(tmp_path, "coop")
+    found = resolve_model.find(Source(str(tmp_path)))
+    assert found.prompts == str(cells / "16-shot" / "seed-1" / "prompts.safetensors")
+
+
+def test_zero_shot_with_names_of_its_own_keeps_its_templates(tmp_path):
+    config = {"templates": ["t.txt"], "data": "records/x", "class_names": "names.txt"}
+    document = {"schema": 2, "command": "prompt", "method": "zero-shot", "model": "clip"}
+    own = {"templates": ["a {}", "the {}"], "per_class": [{"name": "cat"}, {"name": "dog"}]}
+    text = json.dumps({**document, **own, "config": config})
+    (tmp_path / "results.json").write_text(text)
+    found = resolve_model.find(Source(str(tmp_path)))
+    assert (found.class_names, found.templates) == (("cat", "dog"), ("a {}", "the {}"))
+    given = resolve_model.find(Source(str(tmp_path), templates=("my {}",)))
+    assert given.templates == ("my {}",)
+
+
+def test_templates_of_a_run_are_those_that_its_file_had_then(tmp_path):
+    (tmp_path / "t.txt").write_text("another {}")
+    (tmp_path / "manifest.json").touch()
+    config = {"data": str(tmp_path), "templates": [str(tmp_path / "t.txt")]}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    (tmp_path / "model.keras").touch()
+    results = {"schema": 2, "command": "finetune", "templates": ["a {}"]}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert resolve_model.find(Source(str(tmp_path))).data_templates == ("a {}",)
 
 
 def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypatch, capsys):
@@ -367,6 +414,19 @@ def test_wrong_input_is_one_line_and_leaves_nothing(options, message, home, monk
     error = capsys.readouterr().err
     assert error.startswith("error: ") and len(error.splitlines()) == 1 and message in error
     assert sorted(home.rglob("*")) == before
+
+
+def test_names_of_records_are_refused_where_nothing_reads_them(home, tmp_path):
+    records = tmp_path / "records"
+    tfrecords.write(ShapesSource(counts={"test": 4}), records, workers=1, progress=False)
+    with pytest.raises(ValueError, match=r"--data goes with a dual encoder; .*classifier.keras"):
+        prediction.load(str(home / "classifier.keras"), data=str(records))
+    model = dual_encoder.load(home / "dual.keras")
+    prompts, path = dual_encoder.CoOp(model, NAMES, n_ctx=2, seed=0), tmp_path / "p.safetensors"
+    dual_encoder.save_prompts(prompts, path, backbone=str(home / "dual.keras"))
+    with pytest.raises(ValueError, match=r"--data: .*p.safetensors has class names of its own"):
+        prediction.load(str(path), data=str(records))
+    assert len(prediction.load(str(home / "dual.keras"), data=str(records)).class_names) == 100
 
 
 def test_a_file_that_is_there_is_never_overwritten(home, tmp_path, capsys):

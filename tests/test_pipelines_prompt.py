@@ -106,6 +106,27 @@ def test_more_of_the_grid_skips_what_is_finished(home, grid, capsys, monkeypatch
     assert "learning_rate was 0.002, not 0.1" in capsys.readouterr().err
 
 
+def test_two_models_do_not_share_a_folder(home, grid, capsys):
+    models = ("--models", "runs/a/b", "runs/a_b")
+    assert main(command(home, "twins", *models)) == 2
+    assert "runs/a/b and runs/a_b would be in one folder, runs_a_b" in capsys.readouterr().err
+    grid = shutil.copytree(grid, home / "other")
+    (path,) = grid.glob("cells/*/zero-shot/**/results.json")
+    path.write_text(path.read_text().replace('"model": "shapes-tiny"', '"model": "shapes/tiny"'))
+    assert main(command(home, "other")) == 2
+    assert "holds results of shapes/tiny, not of shapes-tiny" in capsys.readouterr().err
+
+
+def test_a_grid_does_not_go_on_with_other_templates_of_the_same_file(home, capsys):
+    texts = home / "templates.txt"
+    texts.write_text("a {}\n")
+    only = ("--methods", "zero-shot", "--templates", str(texts))
+    assert main(command(home, "texts", *only)) == 0
+    texts.write_text("the {}\n")
+    assert main(command(home, "texts", *only)) == 2
+    assert f"begun from other texts {texts} (changed since)" in capsys.readouterr().err
+
+
 def test_an_interrupted_cell_goes_on_and_ends_the_same(home, grid, capsys):
     only = ("--methods", "coop", "--seeds", "1")
     fit = resumable_fit.fit

@@ -173,6 +173,8 @@ def test_more_than_there_are(made, capsys):
         (("--build", "--folder", "a", "--data", "b"), "expected --folder or --data, got both"),
         (("--build", "--features", "x"), "--features goes with records (--data), not with {home}"),
         (("--query", "a", "--features", "x"), "--features goes with --build"),
+        (("--query", "a", "--splits", "x"), "--splits goes with --build"),
+        (("--query", "a", "--precision", "float32"), "--precision goes with --build"),
         (
             ("--build", "--search", "ivf"),
             "ivf needs 1,000 images or more; there are 41, few enough for exact",

@@ -1,6 +1,7 @@
 """What a run was begun from is known by its content, not by its name."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,6 +33,18 @@ def test_other_records_and_another_model_under_the_same_name_are_refused_by_name
     other = dataclasses.replace(MANIFEST, dataset="cars")
     with pytest.raises(ValueError, match=r"other records \(rewritten since\); give another"):
         resume_check.check(out, resume_check.of(other))
+
+
+def test_other_texts_in_the_same_file_are_refused_by_its_name(out, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("a {}")
+    given = SimpleNamespace(templates=[str(texts)], captions=None, class_names="none.csv")
+    resume_check.keep(out, resume_check.of(MANIFEST, options=given))
+    resume_check.check(out, resume_check.of(MANIFEST, options=given))
+    resume_check.check(out, resume_check.of(MANIFEST))
+    texts.write_text("the {}")
+    with pytest.raises(ValueError, match=rf"other texts {texts} \(changed since\)"):
+        resume_check.check(out, resume_check.of(MANIFEST, options=given))
 
 
 def test_a_published_name_is_no_file():

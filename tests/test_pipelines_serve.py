@@ -315,3 +315,9 @@ def test_the_page_in_a_browser(server, home, tmp_path):
         said = page.value("document.querySelector('.error').textContent")
         assert said.startswith("image: not an image of a kind read here")
         assert page.value("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_template_without_a_name_is_refused_before_the_server_starts(home):
+    options = serve.Options(str(home / "index"), templates=["a photo"])
+    with pytest.raises(ValueError, match=r"expected {} where the name goes; got 'a photo'"):
+        serve.prepared(options)

@@ -141,6 +141,10 @@ def test_a_locked_tower_computes_as_in_inference():
         (("--freeze", "image"), "--freeze image: the image tower has random weights"),
         (("--freeze", "both"), "give --image-weights or --model"),
         (("--model", str(CLIP), "--embed-dim", "64"), "--embed-dim makes a new model"),
+        (
+            ("--text-weights", str(CLIP), "--vocabulary-size", "64"),
+            "--vocabulary-size is of a vocabulary that is learnt; --text-weights has its own",
+        ),
         (("--model", str(CLIP), "--loss", "sigmoid"), "--loss makes a new model; with --model"),
         (("--model", "nowhere"), "no model 'nowhere'"),
         (("--model", str(CLIP.parent / "vit_pooler")), "vit_pooler is ImageEncoder"),

@@ -25,11 +25,13 @@ def remarks(
     held_out: tuple[int, ...],
     *,
     images: int,
+    choosing: int,
     divisions: Sequence[Fold],
 ) -> tuple[str, ...]:
     """What a person should know of the images before the figures, a line each.
 
-    images: how many are trained on; divisions: the folds, one where the records' own is all.
+    images: how many are trained on; choosing: how many are chosen by; divisions: the folds, one
+    where the records' own is all.
     """
     found = []
     size, _ = small_set_batch_size.fitting(
@@ -37,7 +39,7 @@ def remarks(
     )
     if images and size < options.batch_size:
         found.append(small_set_batch_size.said(size, options.batch_size))
-    found += _of_the_classes(options, manifest, held_out, images=images)
+    found += _of_the_classes(options, manifest, held_out, choosing=choosing)
     if options.views > 1:
         without = [name for name in options.methods if not METHODS[name].takes_views]
         found.append(
@@ -48,7 +50,7 @@ def remarks(
     if len(options.seeds or ()) > 1 and once:
         found.append(f"Run once, for no seed changes them: {', '.join(once)}.")
     if len(divisions) > 1:
-        found.append(_of_the_folds(options, manifest, divisions))
+        found.append(_of_the_folds(divisions))
     tests = folds.tested(divisions)
     if without := [manifest.spoken_names[label] for label, count in enumerate(tests) if not count]:
         names = name_list.first_of(without)
@@ -75,7 +77,7 @@ def _of_rare_labels(manifest: Manifest, tests: Sequence[int]) -> list[str]:
     ]
 
 
-def _of_the_folds(options: Options, manifest: Manifest, divisions: Sequence[Fold]) -> str:
+def _of_the_folds(divisions: Sequence[Fold]) -> str:
     of_records, whole = (sum(fold.tested for fold in some) for some in (divisions[:1], divisions))
     return (
         f"{of_records} test images are few, so that the images are divided {len(divisions)} times "
@@ -85,7 +87,7 @@ def _of_the_folds(options: Options, manifest: Manifest, divisions: Sequence[Fold
 
 
 def _of_the_classes(
-    options: Options, manifest: Manifest, held_out: tuple[int, ...], *, images: int
+    options: Options, manifest: Manifest, held_out: tuple[int, ...], *, choosing: int
 ) -> list[str]:
     """What follows from how many images the classes have, and how many classes are held out."""
     counts = manifest.split("train").class_counts
@@ -99,11 +101,9 @@ def _of_the_classes(
             " Among one class every answer is right, so that there is no figure for held-out "
             "classes among themselves; the one among all says what is lost."
         )
-    whole = manifest.split("train").count if manifest.multi_label else sum(seen.values())
-    chosen_by = whole - images
-    if 0 < chosen_by < FEW_TO_CHOOSE_BY:
+    if 0 < choosing < FEW_TO_CHOOSE_BY:
         found.append(
-            f"{chosen_by} images to choose by: what a method chooses by them (a strength, how far "
+            f"{choosing} images to choose by: what a method chooses by them (a strength, how far "
             "to go back) is partly luck; --validation takes a larger share."
         )
     said = unbalanced(

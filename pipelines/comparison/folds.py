@@ -16,6 +16,7 @@ import numpy as np
 
 import tfrecords
 from pipelines.comparison.options import Options
+from pipelines.runs.folder import RECORDS
 from tfrecords import Manifest, RawExample, splits
 
 FEW = 50  # test images of classes trained on, or of held-out ones, below which there are folds
@@ -150,16 +151,28 @@ def _seed(options: Options) -> int:
 
 def write(folds: Sequence[Fold]) -> None:
     """Write the records of all divisions but the first, those that are not there yet."""
+    for fold, source in _divisions(folds):
+        tfrecords.write(source, fold.options.data, workers=1, progress=False)
+
+
+def check_written(folds: Sequence[Fold]) -> None:
+    """Raise ValueError where records that are there already are of another division."""
+    for fold, source in _divisions(folds):
+        path = Path(fold.options.data)
+        if (path / RECORDS).is_file() and Manifest.read(path).source != source.describe():
+            raise ValueError(
+                f"{fold.out} holds another division of the images, of another --folds or first "
+                f"seed; give those again, delete {fold.out.parent}, or give another --out"
+            )
+
+
+def _divisions(folds: Sequence[Fold]) -> Iterator[tuple[Fold, "Division"]]:
+    """All folds but the first, each with the source of its records."""
     first, *others = folds
     for fold in others:
-        source = Division(
-            first.options.data,
-            first.options.test,
-            part=fold.number - 2,
-            parts=len(others),
-            seed=_seed(first.options),
-        )
-        tfrecords.write(source, fold.options.data, workers=1, progress=False)
+        seed, place = _seed(first.options), fold.number - 2
+        own = {"part": place, "parts": len(others), "seed": seed}
+        yield fold, Division(first.options.data, first.options.test, **own)
 
 
 @dataclass(frozen=True)

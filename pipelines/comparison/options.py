@@ -136,8 +136,7 @@ RANGES = {
 }
 
 FREE = (
-    *("methods", "seeds", "folds", "budget", "price", "bootstrap", "serving_seconds", "dry_run"),
-    "judge_by",
+    *("methods", "seeds", "folds", "budget", "price", "serving_seconds", "dry_run", "judge_by"),
 )
 
 

@@ -73,6 +73,8 @@ def plan(
     """The runs of a comparison: one per fold, method and seed, or per method that draws nothing.
 
     workers: measure how fast the model is where there is a budget.
+
+    Raises ValueError where the folder of one holds a run with other options.
     """
     options = folds.settled(options, manifest, held_out)
     recipes = comparison_recipes.read(options)
@@ -85,7 +87,8 @@ def plan(
         left_out = {**left_out, STOCK: "no method is left whose seeds it could average"}
     chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
     options = replace(options, methods=chosen)
-    divisions, images = divided(options, manifest, held_out=held_out, out=out)
+    divisions, images, choosing = divided(options, manifest, held_out=held_out, out=out)
+    folds.check_written(divisions)
     planned: list[Job] = []
     folders: dict[str, list[tuple[Path, ...]]] = {}
     job_of: dict[str, list[Job]] = {}
@@ -108,7 +111,11 @@ def plan(
         ]
         folders[name] = list(zip(*(cells for _, cells in made), strict=True))
         planned += job_of[name]
-    remarks = data_remarks.remarks(options, manifest, held_out, images=images, divisions=divisions)
+    for job in planned:
+        job.check_begun()
+    remarks = data_remarks.remarks(
+        options, manifest, held_out, images=images, choosing=choosing, divisions=divisions
+    )
     templates = class_name_options.templates(options.templates, manifest, domain=options.domain)
     texts = tuple(manifest.spoken_names), tuple(templates)
     judged_by = judge(options, manifest)
@@ -117,22 +124,28 @@ def plan(
 
 def divided(
     options: Options, manifest: Manifest, *, held_out: tuple[int, ...], out: Path
-) -> tuple[list[Fold], int]:
-    """The divisions, of settled options, and how many images the smallest has to train on.
+) -> tuple[list[Fold], int, int]:
+    """The divisions, of settled options, and how many images the smallest has to train on, and to
+    choose by.
 
     Raises:
         ValueError: no method could be trained in one of them, or measured.
     """
     divisions = folds.of(options, manifest, out)
-    return divisions, min(_to_train_on(fold, manifest, held_out) for fold in divisions)
+    parts = [_parts(fold, manifest, held_out) for fold in divisions]
+    return (
+        divisions,
+        min(len(each.train) for each in parts),
+        min(len(each.validation) for each in parts),
+    )
 
 
 def _of_fold(job: Job, fold: Fold) -> Job:
     return job if fold.number == 1 else replace(job, name=f"{job.name}, fold {fold.number}")
 
 
-def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> int:
-    """How many images are left to train on, without those that methods choose by.
+def _parts(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> class_split.Parts:
+    """The images that are left to train on, and those that methods choose by.
 
     Raises ValueError where no method could be trained, or measured.
     """
@@ -144,7 +157,7 @@ def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> i
             "find; expected one or more"
         )
     assert options.seeds
-    divided = class_split.divide(
+    return class_split.divide(
         np.arange(len(fold.labels)),
         fold.labels,
         manifest,
@@ -152,4 +165,3 @@ def _to_train_on(fold: Fold, manifest: Manifest, held_out: tuple[int, ...]) -> i
         fraction=options.validation,
         seed=options.seeds[0],
     )
-    return len(divided.train)

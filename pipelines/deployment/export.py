@@ -55,21 +55,16 @@ def files(format: str) -> tuple[str, ...]:
 
 
 def finished(options: Any) -> dict[str, Any] | None:
-    """Returns the content of `export.json` if the same command has written it, and no file of its
-    model since; takes away what it left where it was killed as it ended."""
-    out, model = Path(options.out), Path(options.model)
+    """Returns the content of `export.json` if the same command has written it, and nothing that it
+    reads has changed since; takes away what it left where it was killed as it ended."""
+    out = Path(options.out)
     folder.tidy(out)
     try:
         document = json_validation.read(out / ABOUT)
     except (OSError, ValueError):  # there is none, or it is damaged
         return None
-    written = (out / ABOUT).stat().st_mtime
-    sources = model.rglob("*") if model.is_dir() else filter(Path.exists, (model,))
-    if document.get("config") != _given(options) or any(
-        path.stat().st_mtime > written for path in sources
-    ):
-        return None
-    return document
+    is_same = document.get("config") == _given(options)
+    return document if is_same and not folder.changed_since(out / ABOUT, options) else None
 
 
 def _given(options: Any) -> dict[str, Any]:
@@ -119,7 +114,7 @@ def export(
             )
         elif found["max_abs_difference"] > TOLERANCE:
             raise RuntimeError(
-                f"the export's probabilities differ from those of {options.model} by up to "
+                f"the export's probabilities differ from those of {deployable.name} by up to "
                 f"{found['max_abs_difference']:.2g}; expected at most {TOLERANCE:g}"
             )
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
@@ -235,7 +230,7 @@ def _document(
         "schema": 2,
         "command": "export",
         "format": options.format,
-        "model": options.model,
+        "model": deployable.name,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "class_names": list(deployable.class_names),
         "templates": list(deployable.templates),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pipelines.runs import option_parsing
+
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
@@ -54,6 +56,10 @@ class Options:
     batch_size: int = 32
 
 
+OF_NAMES = {"top_k": 5}  # of the formats that give names
+
+OF_INT8 = {"calibration_split": "train", "calibration_images": 200, "batch_size": 32}
+
 RANGES: dict[str, tuple[str, ...]] = {
     "[1, inf)": ("top_k",),
     "[1, 65536]": ("batch_size", "calibration_images"),
@@ -62,6 +68,10 @@ RANGES: dict[str, tuple[str, ...]] = {
 
 def check(options: Options, manifest: "Manifest | None") -> None:
     """Raises ValueError for options that do not go together."""
+    if options.format != "saved-model":
+        option_parsing.refuse_without(options, OF_NAMES, other="--format saved-model")
+    if not options.int8:
+        option_parsing.refuse_without(options, OF_INT8, other="--int8")
     if options.int8 and options.format == "saved-model":
         raise ValueError("--int8 goes with --format litert, onnx or openvino; got saved-model")
     if options.int8 and manifest is None:

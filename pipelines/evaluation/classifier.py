@@ -65,7 +65,7 @@ def evaluate(
             dataset=manifest.dataset,
             split=options.split,
             model=options.model,
-            judged_by=manifest.metric if manifest.metric in measured["metrics"] else "top1",
+            judged_by=evaluation_measure.judged_by(manifest),
             cost=evaluation_measure.cost(start, rate),
             config=asdict(options),
             protocol="classifier",

@@ -1,13 +1,16 @@
 """Computes the metrics, intervals and per-class tables of a set of predictions."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.metrics import calibration, classification, multilabel
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.runs import results
+
+if TYPE_CHECKING:
+    from tfrecords import Manifest
 
 
 def cost(start: float, rate: float) -> dict[str, float]:
@@ -17,6 +20,13 @@ def cost(start: float, rate: float) -> dict[str, float]:
         "images_per_second": rate,
         "peak_rss_bytes": results.peak_rss_bytes(),
     }
+
+
+def judged_by(manifest: "Manifest") -> str:
+    """The metric that the images of the records are judged by, one of those that are measured."""
+    if manifest.multi_label:
+        return "map"
+    return manifest.metric if manifest.metric in classification.METRICS else "top1"
 
 
 def measure(

@@ -83,7 +83,7 @@ def evaluate(
             dataset=manifest.dataset,
             split=options.split,
             model=options.model,
-            judged_by=manifest.metric if manifest.metric in measured["metrics"] else "top1",
+            judged_by=measure.judged_by(manifest),
             cost=cost,
             config=asdict(options),
             protocol="learnt prompts" if options.prompts else "zero-shot",

@@ -25,7 +25,7 @@ def results_of(
     cost: dict[str, float],
 ) -> dict[str, Any]:
     """The results of a cell."""
-    options, metric = shared.options, shared.manifest.metric
+    options = shared.options
     rows = np.isin(labels, shared.seen) if shared.unseen else np.ones(len(labels), bool)
     measured = measure.measure(
         np.searchsorted(shared.seen, labels[rows]),
@@ -51,7 +51,7 @@ def results_of(
         dataset=shared.manifest.dataset,
         split=options.split,
         model=cell.model,
-        judged_by=metric if metric in classification.METRICS else "top1",
+        judged_by=measure.judged_by(shared.manifest),
         cost=cost,
         config=asdict(options),
         protocol=_protocol(options, shared),

@@ -26,10 +26,8 @@ class Cell:
     @property
     def folder(self) -> Path:
         """Of its results, and of what was learnt."""
-        model = "".join(c if c.isalnum() or c in "-_." else "_" for c in self.model)
-        return (
-            self.grid / "cells" / model / self.method / f"{self.shots}-shot" / f"seed-{self.seed}"
-        )
+        model = self.grid / "cells" / folder_name(self.model)
+        return model / self.method / f"{self.shots}-shot" / f"seed-{self.seed}"
 
     @property
     def finished(self) -> bool:
@@ -40,6 +38,11 @@ class Cell:
         return f"{self.model}, {self.method}" + (
             f", {self.shots}-shot, seed {self.seed}" if self.shots else ""
         )
+
+
+def folder_name(model: str) -> str:
+    """The folder of a model's cells; of several models it may be the same."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in model)
 
 
 def cells(

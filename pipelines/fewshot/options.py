@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipelines.fewshot import grid
 from pipelines.methods.registry import taken_by
 
 if TYPE_CHECKING:
@@ -126,6 +127,13 @@ def check(options: Options) -> None:
     for name, values in given.items():
         if not values or len(set(values)) < len(values):
             raise ValueError(f"--{name}: expected one or more, each once; got {values}")
+    folders: dict[str, str] = {}
+    for model in options.models:
+        if (other := folders.setdefault(grid.folder_name(model), model)) != model:
+            raise ValueError(
+                f"--models: the results of {other} and {model} would be in one folder, "
+                f"{grid.folder_name(model)}; give one of them another --out"
+            )
     for method in options.methods:
         if method not in METHODS:
             raise ValueError(

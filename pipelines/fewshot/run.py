@@ -60,12 +60,13 @@ def run(options: Options) -> Iterator[tuple[Cell, Run]]:
     )
     templates = class_name_options.templates(options.templates, manifest)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
-    begun = resume_check.of(manifest, *options.models)
+    begun = resume_check.of(manifest, *options.models, options=options)
     resume_check.check(out, begun)
     cells = cells_of(options, out)
     missing = [cell for cell in cells if not cell.finished]
     for cell in cells:
         if cell.finished:  # and perhaps killed before it was tidied up
+            _check_model(cell)
             _remove_checkpoints(cell)
     print(f"cells: {len(cells)}, of which {len(cells) - len(missing)} are finished")
     without = [name for name in options.methods if not METHODS[name].takes_views]
@@ -127,6 +128,18 @@ def prepare(
         _say_short(cells, features.labels("train")[1], manifest, seen)
     _read_samples(cells, features, model, seen, views=options.views)
     return Grid(options, manifest, model, names, templates, seen, unseen, features)
+
+
+def _check_model(cell: Cell) -> None:
+    """Raises ValueError where a finished cell is of another model, whose folder has that name."""
+    from pipelines.runs import results
+
+    found = results.read(cell.folder)["model"]
+    if found != cell.model:
+        raise ValueError(
+            f"--models: {cell.folder} holds results of {found}, not of {cell.model}, which would "
+            "be in a folder of the same name; give one of them another --out"
+        )
 
 
 def _read_samples(

@@ -1,10 +1,12 @@
 """The options of `finetune`, and which of them go together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.methods.registry import METHODS, taken_by
+from pipelines.runs.strategy import ELASTIC
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -166,6 +168,8 @@ class Options:
     seed: int = 0
 
 
+FREE = ("features", *ELASTIC)  # options that may change in a run that goes on
+
 RANGES = {
     "(0, inf)": (
         *("image_size", "lora_rank", "epochs", "batch_size", "learning_rate", "epsilon"),
@@ -227,6 +231,9 @@ def check(options: Options) -> None:
         raise ValueError("--stock takes the method of its runs: leave out --method and --wise-ft")
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
+    for name in ("warmup-steps", "min-learning-rate"):
+        if getattr(options, name.replace("-", "_")) and options.schedule != "cosine":
+            raise ValueError(f"--{name} goes with --schedule cosine; got {options.schedule}")
     if options.min_learning_rate > options.learning_rate:
         raise ValueError(
             f"--min-learning-rate: expected at most --learning-rate, {options.learning_rate}; "
@@ -240,3 +247,13 @@ def check_split(options: Options, manifest: "Manifest") -> None:
             raise ValueError(f"split {name!r} of {manifest.dataset} has no labels")
     if Path(options.out).resolve() == Path(options.data).resolve():
         raise ValueError("--out: expected another folder than --data")
+
+
+def check_tested(options: Options, manifest: "Manifest", held_out: Sequence[int]) -> None:
+    """Raises ValueError where no test image is of a class that is trained on."""
+    counts = enumerate(manifest.split(options.test).class_counts)
+    if not any(count for label, count in counts if label not in held_out):
+        raise ValueError(
+            f"split {options.test!r} of {manifest.dataset} has no image of a class that is trained "
+            "on: there is nothing to measure; expected another --test"
+        )

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from duet import atomic_files
+from pipelines.evaluation import measure as evaluation_measure
 from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
-from pipelines.metrics import classification, seen_unseen
+from pipelines.metrics import seen_unseen
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import class_name_options, rerun_command, results
+from pipelines.runs import class_name_options, models, rerun_command, results
 from pipelines.training import output_files as training_files
 from pipelines.training import plots as training_plots
 from pipelines.training.output_files import MODEL, PAGE
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pipelines.finetuning.model import Adapted
     from pipelines.finetuning.options import Options
     from pipelines.training.checkpoint import Checkpoint
-
-DUAL = "dual_encoder.keras"  # the tuned image side beside the texts, for any class names
 
 PANELS = {
     "loss": {"training": "loss", "validation": "val_loss"},
@@ -71,9 +70,6 @@ def write(
         more: further keys of the results.
     """
     manifest, model = made.data.manifest, made.model
-    judged_by = "map" if manifest.multi_label else "top1"
-    if manifest.metric in classification.METRICS and not manifest.multi_label:
-        judged_by = manifest.metric
     rates = [row["images_per_second"] for row in course.history if "images_per_second" in row]
     document = results.document(
         measured,
@@ -81,7 +77,7 @@ def write(
         dataset=manifest.dataset,
         split=options.test,
         model=str(out),
-        judged_by=judged_by,
+        judged_by=evaluation_measure.judged_by(manifest),
         cost={
             "seconds": course.seconds + _choosing(more),
             "images_per_second": sum(rates) / max(len(rates), 1),
@@ -98,7 +94,7 @@ def write(
         **{"templates": list(made.data.templates), **more},
     )
     if made.source is not None and not made.has_texts and made.is_saved:
-        _save(made.source, out / DUAL)
+        _save(made.source, out / models.DUAL)
     if made.is_saved:
         _save(model, out / MODEL)
     atomic_files.write(out / PAGE, page(document))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.finetuning import settled_options
-from pipelines.finetuning.options import Options, check, check_split
+from pipelines.finetuning.options import FREE, Options, check, check_split, check_tested
 from pipelines.methods.method import Run
 from pipelines.methods.registry import METHODS, STOCK
 from pipelines.runs import (
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pipelines.finetuning.data import Labelled
     from pipelines.finetuning.model import Adapted
     from pipelines.training.checkpoint import Checkpoint
-
-FREE = ("features", *strategies.ELASTIC)  # options that may change in a run that goes on
 
 
 def run(options: Options) -> Run | None:
@@ -46,8 +44,9 @@ def run(options: Options) -> Run | None:
         names=options.held_out_classes,
         seed=options.held_out_seed,
     )
+    check_tested(options, manifest, away)
     out = folder.check_resumable(options.out, options, finished=results.FILE, free=FREE)
-    begun = resume_check.of(manifest, options.model)
+    begun = resume_check.of(manifest, options.model, options=options)
     resume_check.check(out, begun)
     strategy = runtime.start(
         options.strategy,

@@ -94,7 +94,8 @@ def train(
     if course.writes:
         claim()
     names = data.manifest.multi_label and "zero-shot" in (options.head, row.head)
-    if (names or row.head == "probe") and not checkpoint_file.steps(out / CHECKPOINTS):
+    goes_back, goes_on = options.wise_ft != "no", checkpoint_file.steps(out / CHECKPOINTS)
+    if (names or row.head == "probe") and (goes_back or not goes_on):
         begun = time.perf_counter()
         on_features.start_head(made, options, out=out)
         course.seconds += time.perf_counter() - begun
@@ -102,7 +103,6 @@ def train(
         f"{options.method}: {made.trained_parameters:,} of {made.model.count_params():,} "
         f"parameters trained; steps: {options.epochs} x {data.steps:,}"
     )
-    goes_back = options.wise_ft != "no"
     before = weight_interpolation.weights(made.model) if goes_back else []
     _fit(made, options, out=out, course=course, watched=watched)
     adopt_averages(made.model)

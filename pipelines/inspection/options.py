@@ -6,6 +6,8 @@ FILES = ("inspection.json", "suspects.csv", "report.html", "config.yaml")
 
 RANGES: dict[str, tuple[str, ...]] = {"[1, 65536]": ("batch_size",), "[2, 20]": ("folds",)}
 
+OF_MODEL = {"split": "train", "features": None, "folds": 5}  # that nothing else reads
+
 
 @dataclass(frozen=True)
 class Options:

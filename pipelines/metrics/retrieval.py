@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipelines.metrics.bootstrap import percentiles
+
 RECALLS = (1, 5, 10)
 
 HITS = 100  # as in the keras-io example
@@ -130,8 +132,6 @@ def intervals(
     Percentile bootstrap over images together with their captions, whose results are correlated. {}
     for 0 resamples.
     """
-    if not resamples:
-        return {}
     images = len(found["image_to_text"])
     captions = np.bincount(owner, minlength=images)  # per image
     hits, counts, names = [], [], []
@@ -144,14 +144,14 @@ def intervals(
     counts.append(np.ones(images))
     names.append("first_caption_hit100")
     top, bottom = np.stack(hits, axis=1).astype(float), np.stack(counts, axis=1).astype(float)
-    rng = np.random.default_rng(seed)
-    draws = []
-    for _ in range(resamples):
-        drawn = np.bincount(rng.integers(images, size=images), minlength=images)
-        draws.append((drawn @ top) / (drawn @ bottom))
-    tail = 100 * (1 - level) / 2
-    ends = np.percentile(np.array(draws), [tail, 100 - tail], axis=0)
-    return {name: ends[:, i].tolist() for i, name in enumerate(names)}
+    return percentiles(
+        lambda drawn: ((drawn @ top) / (drawn @ bottom)).tolist(),
+        images,
+        names=names,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+    )
 
 
 def top(queries: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import dual_encoder
 from duet import array_checksums, json_validation
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import load_classifier
@@ -54,7 +55,11 @@ def load(
             return found
         return found.knowing(json_validation.read(beside), sure=sure)
     asked = resolve_model.find(Source(model, _tuple(class_names), _tuple(templates), prompts, data))
-    found = _of_keras(asked)
+    if data and asked.prompts:
+        raise ValueError(
+            f"--data: {asked.prompts} has class names of its own; others go with --class-names"
+        )
+    found = _of_keras(asked, data=data)
     if not sure and not found.multi_label:
         return found
     return found.knowing(results.beside(asked.folder), sure=sure)
@@ -74,8 +79,11 @@ def of_model(model: Any) -> Predictor:
     return Predictor(found.class_names, several, found.preprocessing, _compiled(found), name)
 
 
-def _of_keras(source: Source) -> Predictor:
-    """Of a model that Keras loads; the names of records are read by a dual encoder alone."""
+def _of_keras(source: Source, *, data: str | None) -> Predictor:
+    """Of a model that Keras loads; the names of records are read by a dual encoder alone.
+
+    data: records that were asked for, and not found beside the model.
+    """
     found = load_classifier.load(
         source.model,
         class_names=_texts(source.class_names, what="--class-names", least=2),
@@ -83,6 +91,10 @@ def _of_keras(source: Source) -> Predictor:
         prompts=source.prompts,
         manifest=source.manifest(),
     )
+    if data and not isinstance(found.model, dual_encoder.ZeroShotClassifier):
+        raise ValueError(
+            f"--data goes with a dual encoder; {source.model} has class names of its own"
+        )
     return Predictor(
         found.class_names,
         found.multi_label,

@@ -42,10 +42,11 @@ class Predictor:
         """With what its run, or its export, says of it, if that is of these classes."""
         if document is not None and not results.is_of(document, self.class_names):
             document = None
+        is_same = document is None or results.is_of(document, self.class_names, exactly=True)
         chosen = (multilabel.thresholds_in(document) if self.multi_label else None) or {}
         known = chosen and set(self.class_names) <= set(chosen)
         return replace(
             self,
-            sure=sure_of(document) if sure else None,
+            sure=sure_of(document) if sure and is_same else None,
             thresholds=tuple(chosen[name] for name in self.class_names) if known else None,
         )

@@ -116,7 +116,10 @@ def _with_own_records(asked: Source, path: Path) -> Source:
         return asked
     if asked.data and Path(asked.data).resolve() != Path(data).resolve():
         return asked
-    return replace(asked, data=data, data_templates=_listed(begun.get("templates")))
+    given = begun.get("templates")
+    if given and (folder / results.FILE).is_file():  # as read then: a file may be another by now
+        given = results.read(folder).get("templates") or given
+    return replace(asked, data=data, data_templates=_listed(given))
 
 
 def own_templates(model: str, data: str) -> list[str] | None:
@@ -128,7 +131,7 @@ def own_templates(model: str, data: str) -> list[str] | None:
 
 
 def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
-    """The run of the method that a comparison recommends, with its first seed."""
+    """The run of the method that a comparison recommends, with its first seed that has ended."""
     method, begun = document["recommendation"]["method"], document["config"]
     tuned = {each.parent.name: each for each in sorted(folder.glob("runs/*/seed-*"), reverse=True)}
     if method is None:
@@ -137,10 +140,12 @@ def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Sourc
             f"expected one of its runs: {_listing(tuned)}"
         )
     asked = replace(asked, said=f"{method}, which {folder} recommends")
-    if (run := folder / "runs" / method / f"seed-{begun['seeds'][0]}").is_dir():
+    runs = [folder / "runs" / method / f"seed-{seed}" for seed in begun["seeds"]]
+    if there := [run for run in runs if run.is_dir()]:
+        run = next((each for each in there if (each / MODEL).is_file()), there[0])
         return _with_own_records(replace(asked, model=str(run)), run)
-    cells = sorted((folder / "runs" / "prompt" / "cells").glob(f"*/{method}/*/seed-*"))
-    by_seed = {each.name: each for each in reversed(cells)}
+    cells = (folder / "runs" / "prompt" / "cells").glob(f"*/{method}/*-shot/seed-*")
+    by_seed = {each.name: each for each in sorted(cells, key=_shots)}  # of most shots, as the table
     cell = by_seed.get(f"seed-{begun['seeds'][0]}") or next(iter(by_seed.values()), None)
     if cell is None:
         raise FileNotFoundError(f"--model: {folder} holds no run of {method}, its recommendation")
@@ -154,6 +159,11 @@ def _recommended(asked: Source, folder: Path, document: dict[str, Any]) -> Sourc
     return _of_cell(asked, cell, results.read(cell))
 
 
+def _shots(cell: Path) -> tuple[int, Path]:
+    """Images per class of a cell, and the cell."""
+    return int(cell.parent.name.removesuffix("-shot")), cell
+
+
 def _of_cell(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
     """Zero-shot of the command prompt: the model, and the names and templates of its records."""
     if document["method"] != "zero-shot":
@@ -161,13 +171,19 @@ def _of_cell(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
             f"--model: {folder} is a run of {document['method']}, which leaves no model to use "
             f"elsewhere; expected one of {', '.join(prompts.LEARNT)} or zero-shot"
         )
-    templates = _listed(document["config"]["templates"])
+    own = _listed(document.get("templates") or document["config"]["templates"])
     data = asked.data or (None if asked.class_names else document["config"]["data"])
-    names = asked.class_names
+    names, templates = asked.class_names, asked.templates
     if names is None and asked.data is None and document["config"]["class_names"]:
         names, data = tuple(row["name"] for row in document["per_class"]), None
+        templates = templates or own
     return replace(
-        asked, model=document["model"], class_names=names, data=data, data_templates=templates
+        asked,
+        model=document["model"],
+        class_names=names,
+        templates=templates,
+        data=data,
+        data_templates=own,
     )
 
 

@@ -9,6 +9,8 @@ from duet import atomic_files
 from pipelines.prediction.answers import Answer
 from tfrecords import unescaped
 
+LONGEST = 255  # bytes of a folder's name
+
 UNSURE = "unsure"  # the folder of images without a class
 
 
@@ -38,9 +40,15 @@ def sort(
 
 
 def check_names(class_names: Iterable[str]) -> None:
-    """Raises ValueError if images of two classes would be in one folder."""
+    """Raises ValueError if images of two classes would be in one folder, or one has no room for
+    the name."""
     owner = {UNSURE: "images without a class"}
     for name in class_names:
+        if (size := len(os.fsencode(folder_name(name)))) > LONGEST:
+            raise ValueError(
+                f"--sort-into: expected class names of at most {LONGEST} bytes, as folders are "
+                f"called by them; {name[:40]!r}... has {size}"
+            )
         other = owner.setdefault(folder_name(name), f"class {name!r}")
         if other != f"class {name!r}":
             raise ValueError(

@@ -27,6 +27,7 @@ FROM_ROW = {  # where a row of `compare` has a measure
     "macro_f1": "macro_f1",
     "ece": "ece",
 }
+CHOOSES = "chosen-words"  # a method that has prompts of its own
 N_CTX = 16  # CoOp's, where none is given
 NEEDED = {"command": str, "dataset": str, "split": str, "metrics": dict, "config": dict}
 
@@ -144,7 +145,7 @@ def _tuned(document: dict[str, Any], folder: Path) -> list[Measured]:
 
 
 def _compared(document: dict[str, Any], folder: Path) -> list[Measured]:
-    texts = document["config"].get("templates") or _templates(folder)
+    texts = _templates(folder) or document["config"].get("templates")  # which may be a file
     return [_row(row, document, texts) for row in document["rows"] if row["seen"] is not None]
 
 
@@ -157,10 +158,16 @@ def _row(row: dict[str, Any], document: dict[str, Any], texts: list[str] | None)
         own = {"position": "end", "class_specific": False, "words": None}
         settings |= {"n_ctx": config.get("n_ctx") or N_CTX, **own}
     per_class = row.get("per_class") or []
+    counts = [each["count"] for each in per_class]
     figures = _numbers({measure: row.get(key) for measure, key in FROM_ROW.items()})
     if recalls := [each["recall"] for each in per_class if each["recall"] is not None]:
         figures["mean_per_class"] = statistics.fmean(recalls)
-    counts = [each["count"] for each in per_class]
+    if document.get("judged_by", "top1") != "top1":  # then `seen` is that, and no accuracy
+        del figures["top1"], figures["seen_top1"]
+        if document["judged_by"] == "mean_per_class" and recalls:
+            figures["mean_per_class"] = row["seen"]
+            right = sum((each["recall"] or 0.0) * each["count"] for each in per_class)
+            figures["top1"] = figures["seen_top1"] = right / sum(counts)
     away = _away(config)
     whole = {**document, "per_class": per_class, "images": sum(counts), "classes": len(counts)}
     return Measured(
@@ -215,8 +222,9 @@ def _most(shots: int | list[int]) -> int:
 
 def _templates(folder: Path) -> list[str] | None:
     """The prompts that some run below a folder says it had; None where none does."""
-    found = (_document(path).get("templates") for path in sorted(folder.rglob(FILE)))
-    return next(filter(None, found), None)
+    found = (_document(path) for path in sorted(folder.rglob(FILE)))
+    kept = (each.get("templates") for each in found if each.get("method") != CHOOSES)
+    return next(filter(None, kept), None)
 
 
 def _own_names(document: dict[str, Any]) -> str:

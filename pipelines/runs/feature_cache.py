@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PIECE = 1024  # images per file
 
+UNTOLD = ("name", "trainable", "dtype", "dropout")  # what the features do not depend on
+
 CROP_SCALE = (0.5, 1.0)  # of views but the first, as in Tip-Adapter and ProLIP
 
 
@@ -196,17 +198,33 @@ def _digest(key: Any) -> str:
 
 
 def _fingerprint(model: Any) -> str:
-    """BLAKE2b of weights in order, pixel statistics, preprocessing, and precision but float32."""
+    """BLAKE2b of weights in order, settings, preprocessing, and precision but float32."""
     import keras
 
     tower, projection = model.image_tower, getattr(model, "image_projection", None)
-    statistics = [getattr(tower, name, None) for name in ("mean", "std")]
     digest = hashlib.blake2b(digest_size=16)
-    facts = [type(tower).__name__, statistics, model.preprocessing]
+    facts = [_settings(tower), _settings(projection), model.preprocessing]
     facts += [tower.compute_dtype] if tower.compute_dtype != "float32" else []
-    digest.update(json.dumps(facts).encode())
+    digest.update(json.dumps(facts, sort_keys=True).encode())
     for weight in [*tower.weights, *(projection.weights if projection is not None else ())]:
         values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{values.dtype} {values.shape}\n".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()
+
+
+def _settings(layer: Any) -> list[Any]:
+    """The class of a layer and the plain values of its configuration, such as pixel statistics and
+    activation: weights alone do not say what is computed with them."""
+    own = layer.get_config() if layer is not None else {}
+    plain = {key: value for key, value in own.items() if key not in UNTOLD and _is_plain(value)}
+    return [type(layer).__name__, plain]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, a text, a list of these, or a function by its name."""
+    if isinstance(value, dict):
+        return value.get("class_name") == "function"
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)

@@ -14,6 +14,8 @@ from pipelines.runs.option_parsing import read_config, write_config
 CONFIG = "config.yaml"
 RECORDS = "manifest.json"  # in a folder of them
 
+UNREAD = ("out", "features")  # options whose files do not decide what a command writes
+
 _FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # faults of the disk, not of the input
 
 
@@ -89,7 +91,7 @@ def is_finished(
     """
     out = Path(out)
     ended = (out / finished).is_file() and (out / CONFIG).is_file()
-    if ended := ended and not _changed(out, options, free):
+    if ended := ended and not changed(out, options, free):
         tidy(out)
     return ended
 
@@ -97,19 +99,31 @@ def is_finished(
 def is_unchanged(
     out: str | Path, options: Any, *, finished: str, free: tuple[str, ...] = ()
 ) -> bool:
-    """As `is_finished`, of a command that keeps no fingerprints of what it reads: whether also no
-    file or folder that the options name has changed since, but those in `out`, or taken another's
-    place, which may be older."""
+    """As `is_finished`, of a command that keeps no fingerprints of what it reads: whether also
+    nothing that the options name has `changed_since`."""
     out = Path(out)
     tidy(out)  # it may take back what was half moved
     if not is_finished(out, options, finished=finished, free=free):
         return False
-    values = [value for key, value in asdict(options).items() if key != "out"]
+    return not changed_since(out / finished, options)
+
+
+def changed_since(file: Path, options: Any) -> bool:
+    """Whether a file or folder that the options name, but those beside `file` and the feature
+    cache, has changed since `file` was written, or taken another's place, which may be older."""
+    values = [value for key, value in asdict(options).items() if key not in UNREAD]
     texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
-    paths = [Path(text) for text in texts if isinstance(text, str) and Path(text).exists()]
-    read = (each for path in paths for each in (path.rglob("*") if path.is_dir() else [path]))
-    times = [*(path.stat().st_ctime for path in paths), *(each.stat().st_mtime for each in read)]
-    return max(times, default=0.0) <= (out / finished).stat().st_mtime
+    paths = [Path(text) for text in texts if isinstance(text, str) and os.path.exists(text)]
+    own = file.parent.resolve()
+    times = [path.stat().st_ctime for path in paths if not own.is_relative_to(path.resolve())]
+    for path in paths:
+        found = path.rglob("*") if path.is_dir() else [path]
+        times += [
+            each.stat().st_mtime
+            for each in found
+            if each.exists() and not each.resolve().is_relative_to(own)
+        ]
+    return max(times, default=0.0) > file.stat().st_mtime
 
 
 def check_resumable(
@@ -128,9 +142,9 @@ def check_resumable(
     if finished and (out / finished).exists():
         raise FileExistsError(f"{out} holds a finished run ({finished}); give another --out")
     if (out / CONFIG).is_file():
-        if changed := _changed(out, options, free):
+        if others := changed(out, options, free):
             raise ValueError(
-                f"{out} holds a run begun with other options ({'; '.join(changed)}); "
+                f"{out} holds a run begun with other options ({'; '.join(others)}); "
                 "give those again to go on, or another --out"
             )
     elif out.is_dir() and any(not folder_locks.is_trace(path) for path in out.iterdir()):
@@ -138,7 +152,7 @@ def check_resumable(
     return out
 
 
-def _changed(out: Path, options: Any, free: tuple[str, ...]) -> list[str]:
+def changed(out: Path, options: Any, free: tuple[str, ...]) -> list[str]:
     """What differs between the options of a run in `out` and these, in words."""
     begun, wanted = read_config(out / CONFIG), asdict(options)
     defaults = {field.name: field.default for field in fields(options)}

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from dual_encoder import DualEncoder
 
 
+DUAL = "dual_encoder.keras"  # of a run of `finetune`: its image side beside texts for any names
+
+
 def parameters(model: Any) -> dict[str, int]:
     """Weights of a Keras model: `trained` by gradient, and in `all`."""
 
@@ -39,7 +42,7 @@ def check_dual_encoder(model: Any, name: str) -> None:
 def dual_encoder_beside(name: str) -> str:
     """What to say of the dual encoder that `finetune` left in the folder of a run beside its
     classifier; empty where there is none."""
-    path = Path(name) / "dual_encoder.keras"
+    path = Path(name) / DUAL
     return f"; {path} beside it is one" if path.is_file() else ""
 
 

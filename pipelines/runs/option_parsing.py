@@ -81,6 +81,16 @@ def check_ranges(options: Any, ranges: Mapping[str, tuple[str, ...]]) -> None:
                 raise ValueError(f"--{flag}: expected a number in {text}; got {value}")
 
 
+def refuse_without(options: Any, usual: Mapping[str, Any], *, other: str) -> None:
+    """Raise a ValueError for the first option that is not as usual, because only `other` reads it.
+
+    usual: names of options, and what they are where nobody gives them.
+    """
+    for name, value in usual.items():
+        if getattr(options, name) != value:
+            raise ValueError(f"--{name.replace('_', '-')} goes with {other}")
+
+
 def recipe_names() -> str:
     """The recipes that ship with Duet, comma-separated."""
     return ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))

@@ -55,6 +55,7 @@ from pathlib import Path
 from typing import Any
 
 from duet import atomic_files, json_validation
+from pipelines.runs import models
 from pipelines.runs.peak_memory import peak_rss_bytes as peak_rss_bytes
 
 SCHEMA = 2
@@ -195,16 +196,22 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def beside(model: str | Path) -> dict[str, Any] | None:
-    """The document of the run that a model was saved by, beside it; None without one."""
+    """The document of the run that a model was saved by, beside it; None without one, and for
+    `models.DUAL`, which is not the classifier that was measured."""
     path = Path(model)
+    if path.name == models.DUAL:
+        return None
     found = (path if path.is_dir() else path.parent) / FILE
     return read(found) if path.exists() and found.is_file() else None
 
 
-def is_of(document: Mapping[str, Any], class_names: Sequence[str]) -> bool:
-    """Whether the classes that were measured are among `class_names`; else the figures are of
-    other classes than a model has that reads these names."""
-    return {row["name"] for row in document.get("per_class", ())} <= set(class_names)
+def is_of(
+    document: Mapping[str, Any], class_names: Sequence[str], *, exactly: bool = False
+) -> bool:
+    """Whether the classes that were measured are among `class_names`, or `exactly` these; else the
+    figures are of other classes than a model has that reads these names."""
+    measured, asked = {row["name"] for row in document.get("per_class", ())}, set(class_names)
+    return measured <= asked and (measured == asked or not (exactly and measured))
 
 
 class _Results(dict[str, Any]):

@@ -1,11 +1,13 @@
 """Record what a run started from in `origin.json`, and refuse to resume from anything else.
 
-Records and models are known by their content, since other ones may lie under the same name.
+Records, models and files of texts are known by their content, since other ones may lie under the
+same name.
 """
 
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 FILE = "origin.json"
 RECORDS, MODELS, VERSIONS, DEVICES = "records", "models", "versions", "devices"
+FILES = "files"
+
+TEXTS = ("templates", "captions", "class_names")  # options of which a file may be given
 
 # What decides the figures of a run: another text of it is another version.
 DECIDES = (
@@ -28,15 +33,19 @@ DECIDES = (
 
 Origin = dict[str, Any]
 
-TABLE = {RECORDS: str, MODELS: {"*": str}, f"{VERSIONS}?": [str]}
+TABLE = {RECORDS: str, MODELS: {"*": str}, f"{VERSIONS}?": [str], f"{FILES}?": {"*": str}}
 
 
-def of(manifest: "Manifest", *models: str | None) -> Origin:
-    """Fingerprints of the records and of the models that are files, and Duet's version."""
+def of(manifest: "Manifest", *models: str | None, options: Any = None) -> Origin:
+    """Fingerprints of the records, of the models that are files and of files of texts that the
+    options name, and Duet's version."""
     paths = [Path(name) for name in models if name and Path(name).exists()]
+    given = [getattr(options, name, None) or () for name in TEXTS]
+    names = [text for each in given for text in ([each] if isinstance(each, str) else each)]
     return {
         RECORDS: hashlib.blake2b(manifest.to_json().encode(), digest_size=16).hexdigest(),
         MODELS: {str(path): fingerprint(path) for path in paths},
+        FILES: {name: fingerprint(Path(name)) for name in names if os.path.isfile(name)},
         VERSIONS: [version()],
     }
 
@@ -53,6 +62,11 @@ def check(out: Path, now: Origin) -> None:
         for name, digest in now[MODELS].items()
         if begun.get(MODELS, {}).get(name, digest) != digest
     ]
+    others += [
+        f"texts {name} (changed since)"
+        for name, digest in now.get(FILES, {}).items()
+        if begun.get(FILES, {}).get(name, digest) != digest
+    ]
     if begun.get(RECORDS, now[RECORDS]) != now[RECORDS]:
         others.insert(0, "records (rewritten since)")
     if others:
@@ -61,12 +75,12 @@ def check(out: Path, now: Origin) -> None:
         )
 
 
-def check_finished(out: Path, data: str, *models: str | None) -> None:
+def check_finished(out: Path, data: str, *models: str | None, options: Any = None) -> None:
     """As `check`, of a finished run, whose records and models may be gone by now."""
     from tfrecords import Manifest
 
     try:
-        now = of(Manifest.read(data), *models)
+        now = of(Manifest.read(data), *models, options=options)
     except FileNotFoundError:
         return
     check(out, now)
@@ -79,6 +93,7 @@ def keep(out: Path, now: Origin, *, devices: Sequence[str] = ()) -> None:
     document = {
         RECORDS: now[RECORDS],
         MODELS: {**kept.get(MODELS, {}), **now[MODELS]},
+        FILES: {**kept.get(FILES, {}), **now.get(FILES, {})},
         VERSIONS: versions + [each for each in now[VERSIONS] if each not in versions[-1:]],
         DEVICES: ran_on + [each for each in [list(devices)] if each and each not in ran_on[-1:]],
     }

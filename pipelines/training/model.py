@@ -19,6 +19,11 @@ OF_TOWERS = (
 
 def check(options: Any) -> None:
     """Raise a ValueError for options of `train` that contradict each other."""
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    if options.text_weights and options.vocabulary_size != defaults["vocabulary_size"]:
+        raise ValueError(
+            "--vocabulary-size is of a vocabulary that is learnt; --text-weights has its own"
+        )
     if options.model is None:
         for tower in FROZEN[options.freeze]:
             if not getattr(options, f"{tower}_weights"):
@@ -27,7 +32,6 @@ def check(options: Any) -> None:
                     f"never learn; give --{tower}-weights or --model"
                 )
         return
-    defaults = {field.name: field.default for field in dataclasses.fields(options)}
     for name in OF_TOWERS:
         if getattr(options, name) != defaults[name]:
             flag = name.replace("_", "-")

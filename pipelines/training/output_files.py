@@ -48,6 +48,7 @@ def write(
         devices: what it was trained on.
     """
     history = course.history
+    watched = any("val_loss" in row for row in history)
     rates = [row["images_per_second"] for row in history if "images_per_second" in row]
     document = results.document(
         {
@@ -58,9 +59,9 @@ def write(
         },
         command=command,
         dataset=dataset,
-        split="validation",
+        split="validation" if watched else "train",
         model=str(out),
-        judged_by="val_loss",
+        judged_by="val_loss" if watched else "loss",
         cost={
             "seconds": course.seconds,
             "images_per_second": sum(rates) / max(len(rates), 1),

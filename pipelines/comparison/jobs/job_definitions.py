@@ -14,7 +14,7 @@ from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS, STOCK, keeps_start
-from pipelines.runs import class_name_options, rerun_command, results
+from pipelines.runs import class_name_options, folder, option_parsing, rerun_command, results
 from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
@@ -32,6 +32,7 @@ class Job:
         options: of the command that does the same.
         logs: folder of what it prints, and of why it failed.
         finished: the files that it leaves at its end.
+        shown: those of them whose figures are the row's; the others are of a curve.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Job:
     options: finetuning_options.Options | fewshot_options.Options
     logs: Path
     finished: tuple[Path, ...]
+    shown: tuple[Path, ...]
 
     @property
     def command(self) -> str:
@@ -53,8 +55,28 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has been run to its end, with these options."""
+        """Whether it has been run to its end; see `check_begun`."""
         return all(path.is_file() for path in self.finished)
+
+    def check_begun(self) -> None:
+        """Raises ValueError where its folder holds a run of `finetune` with other options: of
+        another division of the images, or of a recipe that has been changed.
+
+        `prompt` looks itself whether its grid was begun otherwise.
+        """
+        out = Path(self.options.out)
+        if isinstance(self.options, fewshot_options.Options) or not (out / folder.CONFIG).is_file():
+            return
+        moved = ("data", "stock")  # may lie in the folder of the comparison
+        others = folder.changed(out, self.options, (*finetuning_options.FREE, *moved))
+        begun = option_parsing.read_config(out / folder.CONFIG).get("stock")
+        if _names(begun) != _names(self.options.stock):
+            others.append(f"it averages {', '.join(_names(begun))}")
+        if others:
+            raise ValueError(
+                f"{out} holds a run of {self.method.name} with other options "
+                f"({'; '.join(others)}): delete it to have it made again, or give another --out"
+            )
 
     @property
     def failure(self) -> str | None:
@@ -83,15 +105,19 @@ def of(
         cells = curve_cells(out, row, options)
         most = options.most_shots if row.learns else 0
         kept = [folder for folder, shots in cells.items() if shots == most]
-        return [_prompt_job(options, row, cells, out=out)], kept
+        return [_prompt_job(options, row, cells, kept, out=out)], kept
     assert options.seeds
     seeds = options.seeds if row.draws else options.seeds[:1]
     recipe = recipes.get(row.name)
     own = [_finetune_job(options, row, recipe, seed=seed, out=out, images=images) for seed in seeds]
     folders = [Path(job.options.out) for job in own]
     if has_curve(row, options):
-        own.append(_prompt_job(options, row, curve_cells(out, row, options), out=out))
+        own.append(_prompt_job(options, row, curve_cells(out, row, options), (), out=out))
     return own, folders
+
+
+def _names(folders: Iterable[str] | None) -> list[str]:
+    return [Path(each).name for each in folders or ()]
 
 
 def stocked(methods: Iterable[str]) -> list[str]:
@@ -169,12 +195,14 @@ def _finetune_job(
         given["batch_size"], given["micro_batch"], images=max(images, 1)
     )
     chosen = finetuning_options.Options(**_given(given))
+    finished = (Path(chosen.out) / results.FILE,)
     return Job(
         f"{row.name}, seed {seed}",
         row,
         chosen,
         logs=out / "logs" / f"{row.name}-{seed}",
-        finished=(Path(chosen.out) / results.FILE,),
+        finished=finished,
+        shown=finished,
     )
 
 
@@ -185,7 +213,9 @@ def _own_options(options: Options, row: Method) -> dict[str, Any]:
     return {**own, **({"learning_rate": rate} if rate else {})}
 
 
-def _prompt_job(options: Options, row: Method, cells: Iterable[Path], *, out: Path) -> Job:
+def _prompt_job(
+    options: Options, row: Method, cells: Iterable[Path], shown: Iterable[Path], *, out: Path
+) -> Job:
     """All of these methods share a folder."""
     given = {
         "data": options.data,
@@ -208,6 +238,7 @@ def _prompt_job(options: Options, row: Method, cells: Iterable[Path], *, out: Pa
         fewshot_options.Options(**_given(given)),
         logs=out / "logs" / row.name,
         finished=tuple(path / results.FILE for path in cells),
+        shown=tuple(path / results.FILE for path in shown),
     )
 
 

@@ -150,7 +150,7 @@ class Display:
 
     def _shares(self, jobs: Sequence[Job]) -> list[str]:
         """Of each figure the mean of runs that have ended; "" where it is unknown."""
-        documents = [results.read(path.parent)["metrics"] for job in jobs for path in job.finished]
+        documents = [results.read(path.parent)["metrics"] for job in jobs for path in job.shown]
         found = []
         for metric in self.figures.values():
             known = [each[metric] for each in documents if each.get(metric) is not None]

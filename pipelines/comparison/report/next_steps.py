@@ -45,10 +45,9 @@ def find(out: Path) -> NextSteps | None:
 
 def _trained_on_some(run: Path) -> dict[str, Any] | None:
     """Results of the run of a classifier that lacks the held-out classes; None of other runs."""
-    from pipelines.finetuning.output_files import DUAL
-    from pipelines.runs import results
+    from pipelines.runs import models, results
 
-    if not (run / DUAL).is_file() or not (run / results.FILE).is_file():
+    if not (run / models.DUAL).is_file() or not (run / results.FILE).is_file():
         return None
     document = results.read(run)
     return document if document.get("parts", {}).get("held_out") else None

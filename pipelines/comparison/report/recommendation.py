@@ -69,7 +69,7 @@ def recommend(
     nothing = {"method": None, "runner_up": None, "keeps": None}
     if not rows:
         return {**nothing, "answer": "No method finished."}
-    sure = [row for row in rows if _surely(row) > chance]
+    sure = [row for row in rows if _surely(row, tested) > chance]
     if not sure:
         first = max(rows, key=lambda row: row["seen"])
         answer = _undecided(first, SAID[judged_by], chance=chance, tested=tested, folds=folds)
@@ -111,10 +111,15 @@ def _lost(row: dict[str, Any], known: dict[str, Any]) -> tuple[str, float] | Non
     return max(losses, key=lambda lost: lost[1])
 
 
-def _surely(row: dict[str, Any]) -> float:
-    """The lower end of what is known of its accuracy on classes trained on."""
+def _surely(row: dict[str, Any], tested: int) -> float:
+    """The lower end of what is known of its accuracy on classes trained on.
+
+    A bootstrap of images that are all right knows of no other: then it is 1 - 3 / n (Hanley and
+    Lippman-Hand 1983, "If Nothing Goes Wrong, Is Everything All Right?").
+    """
     ends = row.get("intervals", {}).get("seen")
-    return ends[0] if ends else row["seen"]
+    low = ends[0] if ends else row["seen"]
+    return max(min(low, 1 - 3 / tested), 0.0) if tested and row["seen"] >= 1 else low
 
 
 def more_needed(row: dict[str, Any], *, chance: float, tested: int) -> int | None:
@@ -127,7 +132,7 @@ def more_needed(row: dict[str, Any], *, chance: float, tested: int) -> int | Non
     ends = row.get("intervals", {}).get("seen")
     if not ends or not tested or row["seen"] <= chance:
         return None
-    needed = tested * ((row["seen"] - ends[0]) / (row["seen"] - chance)) ** 2
+    needed = tested * ((row["seen"] - _surely(row, tested)) / (row["seen"] - chance)) ** 2
     return max(TENS, math.ceil(round((needed - tested) / TENS, 6)) * TENS)
 
 
@@ -136,7 +141,8 @@ def _undecided(
 ) -> str:
     """The answer where the best row may be guessing."""
     ends = row.get("intervals", {}).get("seen")
-    between = f", interval {100 * ends[0]:.0f}-{100 * ends[1]:.0f}" if ends else ""
+    low = 100 * _surely(row, tested)
+    between = f", interval {low:.0f}-{100 * ends[1]:.0f}" if ends else ""
     right = f"{100 * row['seen']:.0f} %{between}"
     guessing = f"{words['guessing']} {100 * chance:.0f} %"
     more = more_needed(row, chance=chance, tested=tested)

@@ -85,7 +85,7 @@ def document(
         rows=rows,
         pairs=pairs,
         folds=len(made.folds),
-        curves=learning_curve.curves(_curve_cells(made, options), judged_by),
+        curves=learning_curve.curves(_curve_cells(made), judged_by),
         left_out=dict(made.left_out),
         remarks=list(made.remarks),
         recommendation=recommendation.recommend(
@@ -99,7 +99,7 @@ def document(
     )
 
 
-def _curve_cells(made: Plan, options: Options) -> Iterator[tuple[str, int, Path]]:
+def _curve_cells(made: Plan) -> Iterator[tuple[str, int, Path]]:
     """Method, images per class and results of what was measured at several, in the first fold."""
     first = made.folds[0]
     for method in made.folders:
@@ -230,7 +230,9 @@ def _row(
         seeds = ", ".join(map(str, first["stock"]["seeds"]))
         row["what"] = f"{first['stock']['method']}, its seeds {seeds} averaged as far as they agree"
     if row["auto"]:
-        row["what"] = f"{row['auto']['method']}: {row['auto']['why']}"
+        chosen = [each["auto"]["method"] for each in found]
+        said = chosen[0] if len({*chosen}) == 1 else f"{', '.join(chosen)} by seed; the first"
+        row["what"] = f"{said}: {row['auto']['why']}"
     return row
 
 
