@@ -12,6 +12,7 @@ import tensorflow as tf
 import classifiers
 import dual_encoder
 from dual_encoder import CoOp, DualEncoder, ImageEncoder, ZeroShotClassifier
+from duet import unit_rows
 
 SIZE, NAMES = 16, ["red star", "blue ring", "old cat"]
 TEXTS = [f"a {name}" for name in NAMES]
@@ -312,6 +313,34 @@ def test_a_quantized_model_loads_again(make, x, tmp_path, eagerly):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(numbers(again(x)), expected, atol=1e-6)
+
+
+def clip_resnet():
+    tower = dual_encoder.ModifiedResNet(64, depths=[1] * 4, width=8, heads=2, output_dim=16)
+    return ImageEncoder(tower)
+
+
+def siglip():
+    return ImageEncoder(dual_encoder.VisionTransformer(64, 16, **SMALL, pooling="attention"))
+
+
+def vit():
+    return ImageEncoder(dual_encoder.VisionTransformer(64, 16, **SMALL))
+
+
+@pytest.mark.parametrize("make", [vit, siglip, clip_resnet])
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_integers_give_nearly_what_fractions_gave(make, mode):
+    """The last block and the poolings ask with one query, by the kernels themselves."""
+    model, images = make(), rng.integers(256, size=(4, 64, 64, 3), dtype=np.uint8)
+    model.built_now()
+    for variable in model.trainable_variables:
+        if variable.name == "kernel":
+            variable.assign(rng.normal(0, variable.shape[-2] ** -0.5, variable.shape))
+    before = unit_rows.unit(numbers(model.encode_image(images)))
+    model.quantize(mode)
+    after = unit_rows.unit(numbers(model.encode_image(images)))
+    assert (before * after).sum(axis=1).min() > {"int8": 0.995, "int4": 0.8}[mode]
 
 
 @pytest.mark.parametrize("make, x", [(pairs_model, PAIRS), (classifier, IMAGES)])

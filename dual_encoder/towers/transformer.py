@@ -71,6 +71,12 @@ def attention_of_few(
     return ops.reshape(mixed, (-1, ops.shape(mixed)[1], d)) + shift[d:]
 
 
+def is_quantized(dense: keras.layers.Layer) -> bool:
+    """Returns whether the kernel of a dense layer is integers, of which only its call knows the
+    scale: `attention_of_few` then has no matrix to work with."""
+    return getattr(dense.dtype_policy, "quantization_mode", None) is not None
+
+
 @keras.saving.register_keras_serializable("duet")
 class TransformerBlock(keras.layers.Layer):
     """x + attention(norm(x)), then x + mlp(norm(x)); [b, n, d] -> [b, n, d].
@@ -171,7 +177,13 @@ class TransformerBlock(keras.layers.Layer):
 
     def _ask(self, y, x, *, asking, tokens, bias):
         """Attention with queries y to tokens x, both in rows."""
-        d, kernel, shift = self.width, self.query_key_value.kernel, self.query_key_value.bias
+        d, project = self.width, self.query_key_value
+        if is_quantized(project):
+            query = ops.reshape(project(y)[:, :d], (-1, asking, d))
+            key_value = ops.reshape(project(x)[:, d:], (-1, tokens, 2 * d))
+            key, value = ops.split(key_value, 2, axis=-1)
+            return attention(query, key, value, heads=self.heads, bias=bias)
+        kernel, shift = project.kernel, project.bias
         query = ops.reshape(ops.matmul(y, kernel[:, :d]) + shift[:d], (-1, asking, d))
         x = ops.reshape(x, (-1, tokens, d))
         key_value = kernel[:, d:], shift[d:]
