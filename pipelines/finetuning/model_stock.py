@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dual_encoder
-from dual_encoder import weight_interpolation
+from dual_encoder.training import weight_interpolation
 from pipelines.finetuning import model as finetuning_model
 from pipelines.finetuning import seen_unseen_monitor
 from pipelines.finetuning.model import Adapted
