@@ -8,6 +8,10 @@ from keras import ops
 
 from dual_encoder.towers.layer_stack import kept
 
+# Added to the scores of what is not to be seen: finite in half precision too, in which a row of
+# padding alone would be NaN.
+MASKED = -3e4
+
 
 @keras.saving.register_keras_serializable("duet")
 def quick_gelu(x):
