@@ -35,12 +35,13 @@ class CosineHead(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
-    def start_from(self, class_embeddings: np.ndarray, *, scale: float) -> None:
-        """Initialise with unit-length class embeddings [c, e] as the zero-shot classifier."""
+    def start_from(self, class_embeddings: np.ndarray, *, scale: float, bias: float = 0.0) -> None:
+        """Initialise with unit-length class embeddings [c, e] as the zero-shot classifier, with a
+        model's own bias, such as SigLIP's."""
         if not self.built:
             self.build((None, class_embeddings.shape[1]))
         self.kernel.assign(scale * class_embeddings.T)
-        self.bias.assign(np.zeros(self.units))
+        self.bias.assign(np.full(self.units, bias))
 
     def get_config(self):
         return {**super().get_config(), "classes": self.units}

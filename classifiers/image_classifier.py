@@ -102,13 +102,16 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
     def features(self, image, training=None):
         """Maps pixels 0-255 [b, s, s, 3] to the head's input features [b, d].
 
-        With `x = keras.Input((s, s, 3))`, `keras.Model(x, features(x))` is a feature extractor.
+        A frozen tower or projection (`trainable = False`) runs in inference mode, as in a
+        `DualEncoder`. With `x = keras.Input((s, s, 3))`, `keras.Model(x, features(x))` is a feature
+        extractor.
         """
         check_size(image, self.image_size)
-        features = self.image_tower(image, training=training)
-        if self.image_projection is None:
+        tower, projection = self.image_tower, self.image_projection
+        features = tower(image, training=training and tower.trainable)
+        if projection is None:
             return features
-        return self.image_projection(features, training=training)
+        return projection(features, training=training and projection.trainable)
 
     def encode_image(self, images: Any) -> Any:
         """Returns `features` of images as in `DualEncoder.encode_image`, compiled."""

@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import Any
 
 import keras
-import numpy as np
+from keras import ops
 
 import dual_encoder
 from classifiers.cosine_head import CosineHead
@@ -130,6 +130,9 @@ def from_model(
     )
     classifier.build()
     if head == "zero-shot":
+        # Of one label the softmax is the same with any bias; of several, SigLIP's is a part of it.
+        bias = getattr(model, "logit_bias", 0.0) if multi_label else 0.0
+        scale, bias = (float(ops.convert_to_numpy(each)) for each in (model.logit_scale, bias))
         embeddings = class_embeddings(model, names, templates)
-        classifier.head.start_from(embeddings, scale=float(np.asarray(model.logit_scale)))
+        classifier.head.start_from(embeddings, scale=scale, bias=bias)
     return classifier

@@ -49,6 +49,7 @@ def fit(
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     strengths: Sequence[float] = SWEPT,
     class_weight: float = 0.0,
+    weights: np.ndarray | None = None,
 ) -> Probe:
     """Fits a logistic regression with scikit-learn, choosing C on validation.
 
@@ -63,43 +64,47 @@ def fit(
         strengths: values of C, tried in ascending order; larger ones regularise less. The sweep
             stops once the cross-entropy has risen twice, as the remaining fits take longest.
         class_weight: power of `class_weights` for the images, of validation too.
+        weights: float [n] of the training images, with a mean of 1, times those of their classes.
 
     Raises:
-        ValueError: a class without images, fewer than two classes, inconsistent shapes, or
-            several strengths without validation.
+        ValueError: a class without images, fewer than two classes, inconsistent shapes, a label of
+            validation that training has not, or several strengths without validation.
     """
     from sklearn.linear_model import LogisticRegression
 
     features, labels = np.asarray(features, np.float32), np.asarray(labels)
     _check(features, labels)
     check_strengths(strengths, validation)
-    weights = class_weights(labels, power=class_weight)
-    mean, deviation = standardisation(features, weights[labels])
+    if validation is not None:
+        _check_validation(validation, width=features.shape[1], classes=int(labels.max()) + 1)
+    of_classes = class_weights(labels, power=class_weight)
+    rows = of_classes[labels] if weights is None else of_classes[labels] * np.asarray(weights)
+    mean, deviation = standardisation(features, rows)
     scaled = (features - mean) / deviation
     tried, accuracies, losses = {}, {}, {}
     if validation is not None:
         wanted = (np.asarray(validation[0], np.float32) - mean) / deviation
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
-    threads = partial(blas_threads.as_needed, scaled.size * len(weights))
+    threads = partial(blas_threads.as_needed, scaled.size * len(of_classes))
     for strength in sorted(strengths):
         model.set_params(C=strength)
         with threads(), warnings.catch_warnings():  # one image per class is no regression
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-            model.fit(scaled, labels, weights[labels] if class_weight else None)
+            model.fit(scaled, labels, rows if class_weight or weights is not None else None)
         tried[strength] = model.coef_.copy(), model.intercept_.copy()
         if validation is not None:
             probabilities = model.predict_proba(wanted)
             of_true_class = probabilities[np.arange(len(probabilities)), validation[1]]
             accuracies[strength] = float((probabilities.argmax(axis=1) == validation[1]).mean())
             loss = -np.log(np.maximum(of_true_class, 1e-12))
-            losses[strength] = float(np.average(loss, weights=weights[validation[1]]))
+            losses[strength] = float(np.average(loss, weights=of_classes[validation[1]]))
             if rose(list(losses.values())):
                 break
     strength = min(losses, key=lambda c: losses[c]) if losses else min(tried)
-    rows, bias = tried[strength]
-    if len(rows) == 1:  # for two classes scikit-learn returns only the second
-        rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
-    matrix = rows.T / deviation
+    columns, bias = tried[strength]
+    if len(columns) == 1:  # for two classes scikit-learn returns only the second
+        columns, bias = (np.concatenate([-each, each]) / 2 for each in (columns, bias))
+    matrix = columns.T / deviation
     bias = bias - mean @ matrix
     return Probe(matrix.astype(np.float32), bias.astype(np.float32), strength, accuracies, losses)
 
@@ -128,9 +133,9 @@ def check_strengths(
 
 
 def _check(features: np.ndarray, labels: np.ndarray) -> None:
-    if features.ndim != 2 or labels.shape != features.shape[:1]:
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
         raise ValueError(
-            "expected features [n, d] and labels [n]; got "
+            "expected features [n, d] and labels [n] of one or more images; got "
             f"{list(features.shape)} and {list(labels.shape)}"
         )
     classes = int(labels.max()) + 1
@@ -138,3 +143,19 @@ def _check(features: np.ndarray, labels: np.ndarray) -> None:
     if missing or classes < 2:
         which = f"none of label {missing[0]}" if missing else "one class"
         raise ValueError(f"labels: expected images of two or more classes; got {which}")
+
+
+def _check_validation(
+    validation: tuple[np.ndarray, np.ndarray], *, width: int, classes: int
+) -> None:
+    features, labels = (np.asarray(each) for each in validation)
+    if features.ndim != 2 or features.shape != (len(labels), width) or not len(labels):
+        raise ValueError(
+            f"validation: expected features [m, {width}] and labels [m] of one or more images; got "
+            f"{list(features.shape)} and {list(labels.shape)}"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"validation labels: expected 0 to {classes - 1}, those of training; got "
+            f"{labels.min()} to {labels.max()}"
+        )

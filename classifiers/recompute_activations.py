@@ -17,17 +17,17 @@ def recompute(model: keras.Model) -> None:
     blocks: list[Any] = getattr(model.image_tower, "blocks", [])
     if not blocks:
         raise ValueError("recomputing: expected a tower of transformer blocks; this one has none")
-    if any(block.dropout_rate for block in blocks):
+    if any(getattr(block, "dropout_rate", 0) for block in blocks):
         raise ValueError("recomputing: expected blocks without dropout, which is drawn only once")
     for block in blocks:
         block.call = _recomputed(block.call)
 
 
 def _recomputed(call: Callable) -> Callable:
-    def recomputed(x, wanted=None, **options):
+    def recomputed(x, *given, wanted=None, **options):
         # Gradients flow only to arguments, so `wanted` tokens have to be an argument.
         if wanted is None:
-            return keras.remat(lambda x: call(x, **options))(x)
-        return keras.remat(lambda x, wanted: call(x, wanted=wanted, **options))(x, wanted)
+            return keras.remat(lambda x: call(x, *given, **options))(x)
+        return keras.remat(lambda x, wanted: call(x, *given, wanted=wanted, **options))(x, wanted)
 
     return recomputed

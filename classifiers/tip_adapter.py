@@ -28,7 +28,7 @@ class TipAdapter(keras.Model):
         keys: embeddings [m, e] of the few-shot images.
         labels: int [m], their classes.
         class_matrix: [e, c], class embeddings as columns, times the logit scale.
-        alpha, beta: of the formula; `search` tunes them.
+        alpha, beta: of the formula; `search` tunes them. `predict`, `evaluate` and `fit` follow.
 
     Raises:
         ValueError: inconsistent shapes, or a label out of range.
@@ -49,12 +49,13 @@ class TipAdapter(keras.Model):
         super().__init__(**kwargs)
         keys, labels, matrix = (np.asarray(each) for each in (keys, labels, class_matrix))
         m, e = keys.shape
-        if labels.shape != (m,) or matrix.shape[0] != e or not 0 <= labels.max() < matrix.shape[1]:
+        fits = m > 0 and labels.shape == (m,) and matrix.ndim == 2 and matrix.shape[0] == e
+        if not fits or labels.min() < 0 or labels.max() >= matrix.shape[1]:
             raise ValueError(
                 "expected keys [m, e], labels [m] and a class matrix [e, c] with a column for each "
                 f"label; got {keys.shape}, {labels.shape} and {matrix.shape}"
             )
-        self.alpha, self.beta = float(alpha), float(beta)
+        self._alpha, self._beta = float(alpha), float(beta)
         self._labels, self._classes = labels.astype("int32"), matrix.shape[1]
         self._order = np.argsort(labels, kind="stable")  # groups keys by class
         self._present, self._first = np.unique(labels[self._order], return_index=True)
@@ -64,6 +65,30 @@ class TipAdapter(keras.Model):
         )
         self.keys.assign(unit_rows.unit(keys))
         self.built = True
+
+    @property
+    def alpha(self) -> float:
+        """Factor of the cache's logits."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float) -> None:
+        self._alpha = float(value)
+        self._trace_again()
+
+    @property
+    def beta(self) -> float:
+        """How fast a key's weight falls with its distance."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, value: float) -> None:
+        self._beta = float(value)
+        self._trace_again()
+
+    def _trace_again(self) -> None:
+        """Compiled functions hold the numbers that they were traced with."""
+        self.train_function = self.test_function = self.predict_function = None
 
     def call(self, inputs, training=None):
         """Maps embeddings [b, e] of any length to logits [b, c]."""

@@ -25,7 +25,7 @@ def stages(model: ImageClassifier) -> list[list[keras.Variable]]:
     The rest follows the last block, such as norm and projection. In convolutional towers, layers
     between two blocks belong to the first of them.
     """
-    tower = model.image_tower.trainable_variables
+    tower = _from_input_to_output(model.image_tower)
     pattern = next((p for p in BLOCKS if any(re.search(p, v.path) for v in tower)), None)
     keys = [_block(pattern, variable) for variable in tower]
     last = max((i for i, key in enumerate(keys) if key), default=-1)
@@ -37,6 +37,14 @@ def stages(model: ImageClassifier) -> list[list[keras.Variable]]:
     projection = model.image_projection
     rest = [*tower[last + 1 :], *(projection.trainable_variables if projection else ())]
     return [*order.values(), rest, list(model.head.trainable_variables)]
+
+
+def _from_input_to_output(tower: keras.layers.Layer) -> list[keras.Variable]:
+    """Returns a tower's weights; Keras has them in the order in which layers were made."""
+    in_order = getattr(tower, "layers_in_order", None)
+    if in_order is None:
+        return tower.trainable_variables
+    return [variable for layer in in_order() for variable in layer.trainable_variables]
 
 
 def _block(pattern: str | None, variable: keras.Variable) -> str | None:
@@ -64,6 +72,9 @@ def train_only(model: ImageClassifier, *, last_blocks: int) -> None:
     kept = before[len(before) - last_blocks :] if last_blocks else []
     frozen = [variable for stage in before[: len(before) - len(kept)] for variable in stage]
     freeze(model, [*frozen, *([] if last_blocks else rest)])
+    for part in (model.image_tower, model.image_projection):
+        if part is not None and not last_blocks:
+            part.trainable = False  # its dropout, too, which no weights could compensate
 
 
 def freeze(model: keras.Model, variables: Iterable[keras.Variable]) -> None:

@@ -21,9 +21,16 @@ KINDS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 
 def as_pixels(
-    images: Any, *, image_size: int, resize: str = "crop", interpolation: str = "bicubic", **_: Any
+    images: Any,
+    *,
+    image_size: int,
+    resize: str = "crop",
+    interpolation: str = "bicubic",
+    crop_fraction: float = 1.0,
 ) -> Any:
     """Converts images of any kind to pixels [b, image_size, image_size, 3]; keeps batches as is.
+
+    The options are those of `tfrecords.Preprocessing`.
 
     Raises:
         ValueError: an unreadable image, an array of another shape, or an unsupported type.
@@ -33,7 +40,12 @@ def as_pixels(
     known = shape is not None and getattr(shape, "rank", 0) is not None
     if (known and 0 in tuple(shape)[:1]) or (isinstance(images, list | tuple) and not images):
         raise ValueError("images: expected one or more; got none")
-    options: dict[str, Any] = {"size": image_size, "resize": resize, "interpolation": interpolation}
+    options: dict[str, Any] = {
+        "size": image_size,
+        "side": int(image_size / crop_fraction),
+        "resize": resize,
+        "interpolation": interpolation,
+    }
     if isinstance(images, list | tuple):
         return np.stack([_one(each, **options) for each in images])
     if not hasattr(images, "shape"):
@@ -82,8 +94,8 @@ def _checked(images: Any, size: int) -> Any:
     return images
 
 
-def _one(image: Any, *, size: int, resize: str, interpolation: str) -> Any:
-    """Converts one image of any kind to pixels [size, size, 3]."""
+def _one(image: Any, *, size: int, **how: Any) -> Any:
+    """Converts one image of any kind to pixels [size, size, 3]; see `_square`."""
     if hasattr(image, "shape"):
         array = np.asarray(image)
         if array.shape == (size, size, 3):
@@ -109,7 +121,7 @@ def _one(image: Any, *, size: int, resize: str, interpolation: str) -> Any:
             "images: expected a path, a PIL image, an array or a list of these; got "
             f"{type(image).__name__}"
         )
-    return _square(opened, size=size, resize=resize, interpolation=interpolation)
+    return _square(opened, size=size, **how)
 
 
 def _read(path: Path) -> Any:
@@ -159,13 +171,14 @@ def _plain(image: Any, data: bytes = b"", *, name: str = "images") -> Any:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _square(image: Any, *, size: int, resize: str, interpolation: str) -> np.ndarray:
+def _square(image: Any, *, size: int, side: int, resize: str, interpolation: str) -> np.ndarray:
+    """Cuts `size` pixels out of the middle of an image whose shorter side, or both, are `side`."""
     from PIL import Image
 
     resample = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-    short, shape = min(image.size), (size, size)
+    short, shape = min(image.size), (side, side)
     if resize == "crop":
-        shape = tuple(size * side // short for side in image.size)
+        shape = tuple(side * length // short for length in image.size)
     resized = image.resize(shape, resample[interpolation])
-    left, top = ((side - size) // 2 for side in shape)
+    left, top = ((length - size) // 2 for length in shape)
     return np.asarray(resized.crop((left, top, left + size, top + size)))

@@ -56,16 +56,19 @@ class PlainKeras(TakesLoraAndIntegers):
         self.check_inputs(x)
         self.check_targets(x, given.get("y"))
         self.built_now()
+        self.check_batches(x, given.get("batch_size"), training=True)
         self._make_metrics(targets_of(x, given.get("y")))
         given.pop("self")
         return super().fit(**given)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As in Keras; ValueError for images or labels that the model cannot take."""
-        y = args[0] if args else kwargs.get("y")
+        given = inspect.signature(keras.Model.evaluate).bind(self, x, *args, **kwargs).arguments
+        y = given.get("y")
         self.check_inputs(x)
         self.check_targets(x, y)
         self.built_now()
+        self.check_batches(x, given.get("batch_size"), training=False)
         self._make_metrics(targets_of(x, y))
         return super().evaluate(x, *args, **kwargs)
 
@@ -90,6 +93,9 @@ class PlainKeras(TakesLoraAndIntegers):
             if images.shape[0] == 0:
                 raise ValueError("images: expected one or more; got none")
             notice_range(images)
+
+    def check_batches(self, x: Any, batch_size: int | None, *, training: bool) -> None:
+        """Raises a one-line ValueError for arrays in batches that the devices cannot share."""
 
     def check_targets(self, x: Any, y: Any) -> None:
         """Raises a one-line ValueError for labels that no class has; see `check_labels`."""

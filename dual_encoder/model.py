@@ -1,5 +1,6 @@
 """The dual encoder: an image tower and a text tower with a shared embedding space."""
 
+import math
 from functools import cached_property, partial
 from typing import Any
 
@@ -99,7 +100,14 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         if self.built:
             return
         start = keras.initializers.Constant(-np.log(self.temperature))
-        self.log_scale = self.add_weight((), start, name="log_scale", dtype="float32")
+        self.log_scale = self.add_weight(
+            (),
+            start,
+            name="log_scale",
+            dtype="float32",
+            constraint=at_most_max_scale if self.loss_name == "contrastive" else None,
+            aggregation="only_first_replica",  # of values that are alike, for the constraint
+        )
         if self.loss_name == "sigmoid":
             bias = keras.initializers.Constant(-10.0)
             self.logit_bias = self.add_weight((), bias, name="logit_bias", dtype="float32")
@@ -121,9 +129,16 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
 
     @property
     def logit_scale(self) -> Any:
-        """The inverse temperature, by which cosines are multiplied; at most 100 for CLIP."""
+        """The inverse temperature, by which cosines are multiplied; at most 100 for CLIP.
+
+        As in CLIP's own training the weight is held at the bound after a step, and has its gradient
+        there: that of the minimum is 0, and most published models lie at 100.
+        """
         scale = ops.exp(self.built_now().log_scale)
-        return ops.minimum(scale, MAX_SCALE) if self.loss_name == "contrastive" else scale
+        if self.loss_name != "contrastive":
+            return scale
+        slope = scale - ops.stop_gradient(scale)  # 0, with the gradient of the scale
+        return ops.stop_gradient(ops.minimum(scale, MAX_SCALE)) + slope
 
     def encode_image(self, images: Any, training: bool | None = None) -> Any:
         """Returns embeddings [b, e] of unit length; for a single image b is 1.
@@ -256,6 +271,11 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         parts = ("image_tower", "text_tower", "image_projection", "text_projection", "tokenizer")
         made = {p: keras.saving.deserialize_keras_object(config[p]) for p in parts if p in config}
         return cls.made_of({**config, **made})
+
+
+def at_most_max_scale(log_scale: Any) -> Any:
+    """Returns the logarithm of the inverse temperature, at most that of `MAX_SCALE`."""
+    return ops.minimum(log_scale, math.log(MAX_SCALE))
 
 
 def _by_name(inputs: Any) -> dict[str, Any]:

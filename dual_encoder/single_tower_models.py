@@ -65,8 +65,8 @@ class ImageEncoder(TakesImages, PlainKeras, keras.Model):
         return features if self.head is None else self.head(features)
 
     def compute_output_shape(self, input_shape):
-        units = self.image_tower.output_dim if self.head is None else self.head.units
-        return (None, units)
+        features = (None, self.image_tower.output_dim)
+        return features if self.head is None else self.head.compute_output_shape(features)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -81,7 +81,7 @@ def image_tower(
         weights: None for random ones; for `keras.applications` names `"imagenet"` or a weights
             file of the network without its top; for ViT any checkpoint that `load` accepts and
             that has such a tower: `"vit-base-patch16-224"`, a folder.
-        sizes: changes to the preset (`width=32`).
+        sizes: changes to the preset (`width=32`); with weights, what they have to be.
 
     Raises:
         ValueError: unknown name, sizes or weights for a tower that has none, weights that are
@@ -96,11 +96,11 @@ def image_tower(
     if name in APPLICATIONS:
         _refuse(name, **sizes)
         return _application(name, image_size, weights)
-    sizes = {**PUBLISHED_IMAGE[name], **sizes}
+    every = {**PUBLISHED_IMAGE[name], **sizes}
     if not weights:
-        return VisionTransformer(image_size or 224, **sizes, name="image_tower")
+        return VisionTransformer(image_size or 224, **every, name="image_tower")
     tower = _tower_of(name, weights, "image_tower", image_size=image_size)
-    _check_sizes(name, weights, tower, {k: sizes[k] for k in ("patch_size", *TRANSFORMER)})
+    _check_sizes(name, weights, tower, {k: every[k] for k in ("patch_size", *TRANSFORMER)} | sizes)
     return tower
 
 
@@ -114,7 +114,7 @@ def text_tower(
         tokenizer: defines vocabulary size, context length, padding and end-of-text ids.
         weights: None for random ones; for BERT any checkpoint that `load` accepts and that has
             such a tower: `"bert-base-uncased"`, a folder.
-        sizes: changes to the preset.
+        sizes: changes to the preset; with weights, what they have to be.
 
     Raises:
         ValueError: unknown name; weights for a tower that has none, that are unreadable, or of
@@ -126,13 +126,13 @@ def text_tower(
         _refuse(name, weights=weights)
         sizes = {**OWN_TEXT[name], **sizes, "end_id": tokenizer.end_id}
         return TextTransformer(vocabulary, context, **sizes, name="text_tower")
-    sizes, pad_id = {**PUBLISHED_TEXT[name], **sizes}, tokenizer.pad_id
+    every, pad_id = {**PUBLISHED_TEXT[name], **sizes}, tokenizer.pad_id
     if not weights:
         _check_context(context, BERT_CONTEXT)
-        sizes = {"positions": BERT_CONTEXT, "dropout": BERT_DROPOUT, **sizes}
-        return Bert(vocabulary, context, pad_id=pad_id, **sizes, name="text_tower")
+        every = {"positions": BERT_CONTEXT, "dropout": BERT_DROPOUT, **every}
+        return Bert(vocabulary, context, pad_id=pad_id, **every, name="text_tower")
     tower = _tower_of(name, weights, "text_tower")
-    expected = {key: sizes[key] for key in TRANSFORMER}
+    expected = {key: every[key] for key in TRANSFORMER} | sizes
     expected |= {"vocabulary_size": vocabulary, "pad_id": pad_id}
     _check_sizes(name, weights, tower, expected)
     _check_context(context, tower.positions - tower.first_position)
@@ -183,9 +183,11 @@ def _read(name: str, weights: str | None, make: Callable[[], Any], *, hint: str 
 
 
 def _check_sizes(name: str, weights: str, tower: keras.layers.Layer, sizes: Sizes) -> None:
+    own = tower.get_config()
     for key, expected in sizes.items():
-        found = getattr(tower, key, None)
-        if found != expected:
+        found = own.get(key, getattr(tower, key, None))
+        same = list(found) == list(expected) if isinstance(found, tuple | list) else None
+        if not (found == expected if same is None else same):
             raise ValueError(
                 f"weights {weights!r}: expected {key}={expected} for {name} with this tokenizer "
                 f"and image size; got {key}={found}"

@@ -127,6 +127,8 @@ def _shrunk(facts: dict, row: Checkpoint, vocabulary: int) -> dict[str, Any]:
     for part in ("vision_config_dict", "text_config_dict"):
         if part in config:
             config[part] |= TINY_TRANSFORMER
+    if "text_config_dict" in config:  # the default of what it leaves out is the whole vocabulary's
+        config["text_config_dict"] |= {"vocab_size": vocabulary, "eos_token_id": 2}
     if "text_config" in config:
         config["text_config"]["vocab_size"] = vocabulary
     elif vocabulary:

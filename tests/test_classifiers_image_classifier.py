@@ -30,6 +30,16 @@ def test_a_zero_shot_head_starts_as_the_zero_shot_classifier(make):
     assert [v.path.split("/")[-1] for v in model.head.trainable_variables] == ["kernel", "bias"]
 
 
+def test_with_several_labels_a_zero_shot_head_has_the_bias_of_siglip():
+    source = siglip()
+    source.build()
+    model = classifiers.from_model(source, classes=NAMES, head="zero-shot", multi_label=True)
+    names = dual_encoder.class_embeddings(source, NAMES, ["a photo of a {}."])
+    cosines = np.array(source.encode_image(PIXELS)) @ names.T
+    expected = float(source.logit_scale) * cosines + float(source.logit_bias)
+    np.testing.assert_allclose(model(PIXELS), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("make", [clip, vit])
 def test_a_linear_head_is_fresh_and_sees_the_features(make):
     source = make()

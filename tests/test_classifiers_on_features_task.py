@@ -1,5 +1,7 @@
 """What methods on cached features are given, and what is refused before any work."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from feature_tasks import World
@@ -47,6 +49,19 @@ def test_some_classes_alone_are_a_task_of_their_own():
     assert part.before.features.shape == (4, 24)
 
 
+def test_classes_without_validation_images_have_no_validation():
+    task = WORLD.before(WORLD.task(shots=2, held=3))
+    rows = task.validation[1] == 0
+    task = replace(
+        task,
+        validation=(task.validation[0][rows], task.validation[1][rows].astype(np.float32)),
+        before=replace(task.before, validation=task.before.validation[rows]),
+    )
+    assert task.validation[1].dtype == np.int64
+    part = task.only(np.array([1, 2]))
+    assert part.validation is None and part.before.validation is None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -54,6 +69,8 @@ def test_some_classes_alone_are_a_task_of_their_own():
         ({"features": np.ones((3, 5))}, r"got \[3, 5\], \[3\] and \[2, 4\]"),
         ({"labels": [0, 1, 2]}, "labels: expected 0 to 1, the rows of class_texts; got 0 to 2"),
         ({"labels": [0, -1, 1]}, "labels: expected 0 to 1"),
+        ({"labels": [0, 1.5, 1]}, "labels: expected whole numbers, the rows of .*; got 1.5"),
+        ({"validation": (np.ones((2, 4)), [0, 0.5])}, "validation labels: expected whole numbers"),
         ({"class_texts": np.ones((1, 4)), "labels": [0, 0, 0]}, "two or more classes; got 1"),
         ({"weights": [1, 2]}, "weights: expected 3 positive numbers"),
         ({"weights": [1, 0, 1]}, "weights: expected 3 positive numbers"),

@@ -74,8 +74,32 @@ def test_with_class_weights_it_does_not_matter_how_often_a_class_is_there():
         (np.zeros((3, 2)), [0, 0, 0], "two or more classes; got one class"),
         (np.zeros((3, 2)), [0, 1], r"expected features \[n, d\] and labels \[n\]"),
         (np.zeros((2, 2)), [0, 1], "expected one where there is no validation; got 9"),
+        (np.zeros((0, 2)), [], r"of one or more images; got \[0, 2\] and \[0\]"),
     ],
 )
 def test_what_cannot_be_fitted(features, labels, message):
     with pytest.raises(ValueError, match=message):
         probe.fit(features, np.array(labels))
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "message"),
+    [
+        (np.zeros((2, 2)), [0, 2], "validation labels: expected 0 to 1, .* got 0 to 2"),
+        (np.zeros((2, 3)), [0, 1], r"validation: expected features \[m, 2\] .* got \[2, 3\]"),
+        (np.zeros((0, 2)), [], "validation: expected features"),
+    ],
+)
+def test_validation_that_does_not_fit(features, labels, message):
+    with pytest.raises(ValueError, match=message):
+        probe.fit(np.eye(2), np.arange(2), validation=(features, np.array(labels)))
+
+
+def test_an_image_of_twice_the_weight_is_there_twice():
+    features, labels = clouds(12)
+    weights = np.where(np.arange(len(labels)) % 3 == 0, 2.0, 1.0)
+    twice = np.repeat(np.arange(len(labels)), weights.astype(int))
+    strength = len(twice) / len(labels)  # the penalty beside a mean of 1, not a sum
+    found = probe.fit(features, labels, strengths=[1.0], weights=weights / weights.mean())
+    expected = probe.fit(features[twice], labels[twice], strengths=[1 / strength])
+    np.testing.assert_allclose(found.logits(features), expected.logits(features), atol=1e-2)

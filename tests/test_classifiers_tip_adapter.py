@@ -39,6 +39,17 @@ def test_search_finds_what_the_memory_knows():
     assert useless.search(X, best) == 1.0 and useless.alpha == 0  # nothing is added in vain
 
 
+def test_what_was_compiled_before_follows_a_search():
+    adapter = TipAdapter(KEYS, LABELS, MATRIX)
+    before = adapter.predict(X, verbose=0)
+    adapter.search(X, np.zeros(len(X), int))
+    adapter.beta = 2.0
+    adapter.alpha += 1
+    found = adapter.predict(X, verbose=0)
+    np.testing.assert_allclose(found, adapter.logits(X), rtol=1e-4)
+    assert np.abs(found - before).max() > 1e-3
+
+
 def test_only_the_keys_are_trained():
     adapter = TipAdapter(KEYS, LABELS, MATRIX)
     assert [weight.name for weight in adapter.weights] == ["keys"]
@@ -60,7 +71,13 @@ def test_is_saved_and_exported_without_a_call(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("labels", "matrix"), [(LABELS[:3], MATRIX), (LABELS, MATRIX[:4]), (LABELS, MATRIX[:, :2])]
+    ("labels", "matrix"),
+    [
+        (LABELS[:3], MATRIX),
+        (LABELS, MATRIX[:4]),
+        (LABELS, MATRIX[:, :2]),
+        (LABELS - 1, MATRIX),  # of which -1 had been the last class
+    ],
 )
 def test_what_does_not_fit_is_refused(labels, matrix):
     with pytest.raises(ValueError, match=r"a class matrix .* with a column for each label; got"):

@@ -8,11 +8,15 @@ from tiny_models import PIXELS, clip
 import classifiers
 import dual_encoder
 from classifiers import averaged_weights, lora, recompute_activations, trainable
+from dual_encoder.towers.convnext import ConvNeXt
 from dual_encoder.towers.fastvit import FastViT
+from dual_encoder.towers.rotary_transformer import RotaryTransformer
+from dual_encoder.towers.swin import Swin
 from duet import keras_private_api
 
 NAMES = ["red cat", "blue dog", "café"]
 LABELS = np.array([0, 1, 2])
+PIXELS32 = np.random.default_rng(0).integers(256, size=(3, 32, 32, 3), dtype=np.uint8)
 
 
 def classifier(seed=0, **options):
@@ -46,12 +50,23 @@ def fastvit():
     return classifiers.from_model(FastViT(32, **sizes), classes=3)
 
 
+def convnext():
+    return classifiers.from_model(ConvNeXt(32, depths=(1, 2), widths=(8, 16)), classes=3)
+
+
+def swin():
+    sizes = dict(width=8, depths=(1, 2), heads=(2, 2), window=4)
+    return classifiers.from_model(Swin(32, 2, **sizes), classes=3)
+
+
 @pytest.mark.parametrize(
     ("make", "blocks"),
     [
         (classifier, 2),
         (resnet, 5),
         (fastvit, 3),
+        (convnext, 3),
+        (swin, 3),
         (lambda: network("convnet-tiny", 32), 4),
         (lambda: network("resnet50", 32), 16),
         (lambda: network("xception", 71), 14),
@@ -64,6 +79,28 @@ def test_stages_are_all_weights_in_order(make, blocks):
     paths = [variable.path for stage in stages for variable in stage]
     assert sorted(paths) == sorted(v.path for v in model.trainable_variables)
     assert [v.path for v in stages[-1]] == [v.path for v in model.head.trainable_variables]
+
+
+@pytest.mark.parametrize(("make", "halving"), [(convnext, "halving_1"), (swin, "merging_1")])
+def test_what_lies_between_two_blocks_belongs_to_the_first(make, halving):
+    stem, first, *_, rest, _ = trainable.stages(make())
+    names = [[v.path.split("/")[-2] for v in stage] for stage in (stem, first, rest)]
+    assert not {"last_norm", "norm_1", halving} & set(names[0])
+    assert halving in names[1][-2:] and set(names[2]) == {"last_norm"}
+
+
+def test_the_head_alone_has_fixed_features():
+    """Of a tower with stochastic depth: dropout has no weights that could be frozen."""
+    model = network("efficientnet-b0", 32)
+    for variable in model.image_tower.trainable_variables:  # or all features are almost 0
+        variable.assign(3 * variable)
+    tuning_only(model, 0)
+    found = [np.asarray(model.features(PIXELS32, training=True)) for _ in range(2)]
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], model.features(PIXELS32, training=False))
+    trainable.thaw(model)
+    found = [np.asarray(model.features(PIXELS32, training=True)) for _ in range(2)]
+    assert (found[0] != found[1]).any()
 
 
 def test_a_frozen_backbone_is_bit_equal_after_training(eagerly):
@@ -228,10 +265,17 @@ def test_lora_in_both_towers_starts_at_zero_shot_and_merges_into_a_dual_encoder(
     assert again.head.units == len(NAMES)
 
 
-def test_recomputing_activations_gives_the_same_weights():
+def rotary():
+    keras.utils.set_random_seed(0)
+    sizes = dict(width=8, depth=2, heads=2, mlp_dim=16, angles={"reference": 2})
+    return classifiers.from_model(RotaryTransformer(16, 8, **sizes), classes=3)
+
+
+@pytest.mark.parametrize("make", [classifier, rotary])
+def test_recomputing_activations_gives_the_same_weights(make):
     trained = []
     for recompute in (False, True):
-        model = classifier()
+        model = make()
         if recompute:
             recompute_activations.recompute(model)
         model.compile(keras.optimizers.SGD(1e-3))

@@ -231,6 +231,13 @@ def refuse(path):
             model.compile(optimizer, **options)
         messages[name] = str(error.value)
     model.compile("adamw", jit_compile="auto")  # a name is made inside the scope
+    pairs = {
+        "image": np.zeros((11, IMAGE_SIZE, IMAGE_SIZE, 3), "uint8"),
+        "token_ids": np.zeros((11, 8), "int32"),
+    }
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="2 devices share evenly; got 11 rows in batches of 8"):
+            method(pairs, np.arange(11), batch_size=8)
     with pytest.raises(ValueError, match="multiple of the 2 devices, got 3"):
         strategies.distribute(strategy, lambda worker: batches().rebatch(3, drop_remainder=True))
     with pytest.raises(ValueError, match="batches of a fixed size"):

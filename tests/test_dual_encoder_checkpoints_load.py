@@ -276,6 +276,22 @@ def test_a_scale_with_an_axis_is_the_same(tmp_path):
     assert float(dual_encoder.load(folder).log_scale) == 1.5
 
 
+def test_a_part_that_is_there_twice_is_the_second_as_transformers_reads_it(tmp_path):
+    """`transformers` completes the second by its own defaults before that replaces the first."""
+    source = json.loads((CHECKPOINTS / "clip_quick_gelu_legacy_eos" / "config.json").read_text())
+    first, act = source["text_config"], {"hidden_act": "gelu", "layer_norm_eps": 1e-3}
+    second = {key: value for key, value in first.items() if key not in act}
+    folder = changed(
+        tmp_path,
+        "clip_quick_gelu_legacy_eos",
+        lambda tensors: tensors,
+        text_config=first | act,
+        text_config_dict=second,
+    )
+    tower = dual_encoder.load(folder).text_tower
+    assert (tower.activation.__name__, tower.epsilon) == ("quick_gelu", 1e-5)
+
+
 @pytest.mark.parametrize("name", ["clip_quick_gelu_legacy_eos", "siglip"])
 def test_an_image_tower_with_a_classifier_is_no_dual_encoder(tmp_path, name):
     head = {"classifier.weight": np.ones((3, 8)), "classifier.bias": np.ones(3)}

@@ -32,6 +32,13 @@ def card_of(model, **options):
     return model_card(model, "me/shapes", **options)
 
 
+def test_frozen_weights_are_parameters_too():
+    model = clip()
+    (before,) = (line for line in card_of(model).splitlines() if "Parameters" in line)
+    model.trainable = False
+    assert before in card_of(model).splitlines() and "| 0 |" not in before
+
+
 def test_the_card_has_the_figures():
     card = card_of(clip(), results=RESULTS, licence="mit", architecture="CLIPModel")
     _, header, body = card.split("---\n", 2)

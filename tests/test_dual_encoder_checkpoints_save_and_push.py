@@ -143,6 +143,18 @@ def test_configuration(saved):
     assert words["model_max_length"] == 12
 
 
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+def test_a_margin_is_kept(resize, tmp_path):
+    """Images are resized to 22 pixels, and the middle 16 of them are cut out."""
+    model = clip(image={"crop_fraction": 0.7, "resize": resize})
+    dual_encoder.save_pretrained(model, tmp_path / "x")
+    found = json.loads((tmp_path / "x" / "preprocessor_config.json").read_text("utf-8"))
+    assert set(found["size"].values()) == {22} and found["do_center_crop"]
+    again, ours = (each.preprocessing for each in (dual_encoder.load(tmp_path / "x"), model))
+    assert {int(16 / each.pop("crop_fraction")) for each in (again, ours)} == {22}
+    assert again == ours
+
+
 def test_the_scale_is_bounded_as_ours_is(tmp_path):
     model = clip()
     model.build()

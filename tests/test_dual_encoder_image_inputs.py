@@ -44,6 +44,7 @@ WAYS = [
     for resize in ("crop", "squash")
     for interpolation in ("bicubic", "bilinear")
 ]
+WAYS += [way | {"crop_fraction": 0.7} for way in WAYS[::2]]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -50,6 +50,11 @@ def test_rows_in_order_of_their_score_are_no_special_case():
     np.testing.assert_array_equal(hits.rows, [[last, last - 1, last - 2, last - 3], [0, 1, 2, 3]])
 
 
+def test_no_query_has_no_result():
+    hits = dual_encoder.top_k(np.empty((0, 4)), [unit(30, 4)], 3)
+    assert hits.scores.shape == hits.rows.shape == (0, 3)
+
+
 def test_of_equal_scores_the_earlier_row_comes_first():
     rows = np.ones((3 * CHUNK, 1), np.float32)
     hits = dual_encoder.top_k(np.ones((1, 1)), [rows], 5)

@@ -12,6 +12,8 @@ import tensorflow as tf
 import classifiers
 import dual_encoder
 from dual_encoder import CoOp, DualEncoder, ImageEncoder, ZeroShotClassifier
+from dual_encoder.checkpoints.model_card import model_card
+from duet import unit_rows
 
 SIZE, NAMES = 16, ["red star", "blue ring", "old cat"]
 TEXTS = [f"a {name}" for name in NAMES]
@@ -251,6 +253,36 @@ def test_predictions_are_as_many_as_images(make, x):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@keras.saving.register_keras_serializable("test")
+class Brightness(keras.layers.Layer):
+    """The smallest thing that is an image tower."""
+
+    image_size, output_dim = SIZE, 3
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def call(self, image, training=None):
+        return keras.ops.mean(keras.ops.cast(image, "float32"), axis=(1, 2)) / 255
+
+
+def test_a_tower_of_ones_own_needs_no_more_than_its_sizes(tmp_path, eagerly):
+    model = DualEncoder(Brightness(), text_tower(), embed_dim=4, tokenizer=TOKENIZER)
+    assert model.preprocessing == {"image_size": SIZE}
+    model.save(tmp_path / "model.keras")
+    again = dual_encoder.load(tmp_path / "model.keras")
+    assert dual_encoder.fingerprint(again) == dual_encoder.fingerprint(model)
+    assert "| Pixels of a side | 16 |" in model_card(again, "me/mine")
+
+
+def test_any_layer_is_a_head():
+    head = keras.Sequential([keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+    model = ImageEncoder(image_tower(), head=head)
+    assert model.compute_output_shape((None, SIZE, SIZE, 3)) == (None, 3)
+    x = keras.Input((SIZE, SIZE, 3))
+    assert model(x).shape == (None, 3)
+
+
 # --- Saving, exporting, quantizing ------------------------------------------------------------
 
 
@@ -312,6 +344,35 @@ def test_a_quantized_model_loads_again(make, x, tmp_path, eagerly):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(numbers(again(x)), expected, atol=1e-6)
+
+
+def clip_resnet():
+    tower = dual_encoder.ModifiedResNet(64, depths=[1] * 4, width=8, heads=2, output_dim=16)
+    return ImageEncoder(tower)
+
+
+def siglip():
+    return ImageEncoder(dual_encoder.VisionTransformer(64, 16, **SMALL, pooling="attention"))
+
+
+def vit():
+    return ImageEncoder(dual_encoder.VisionTransformer(64, 16, **SMALL))
+
+
+@pytest.mark.parametrize("make", [vit, siglip, clip_resnet])
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_integers_give_nearly_what_fractions_gave(make, mode):
+    """The last block and the poolings ask with one query, by the kernels themselves."""
+    model, draws = make(), np.random.default_rng(0)
+    images = draws.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
+    model.built_now()
+    for variable in model.trainable_variables:
+        if variable.name == "kernel":
+            variable.assign(draws.normal(0, variable.shape[-2] ** -0.5, variable.shape))
+    before = unit_rows.unit(numbers(model.encode_image(images)))
+    model.quantize(mode)
+    after = unit_rows.unit(numbers(model.encode_image(images)))
+    assert (before * after).sum(axis=1).mean() > {"int8": 0.995, "int4": 0.9}[mode]
 
 
 @pytest.mark.parametrize("make, x", [(pairs_model, PAIRS), (classifier, IMAGES)])

@@ -4,6 +4,7 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dual_encoder import (
     ConvolutionalTower,
@@ -177,6 +178,21 @@ def test_temperature():
     assert float(model.logit_scale) == pytest.approx(50)
     model.log_scale.assign(20.0)
     assert float(model.logit_scale) == 100
+
+
+@pytest.mark.parametrize("start", [np.log(100), 4.6055, 5.0])
+def test_a_temperature_at_its_bound_learns(start):
+    """Most published models lie at 100, where the gradient of the minimum is 0."""
+    model = dual_encoder()
+    model.compile(keras.optimizers.SGD(1e-6))
+    model.log_scale.assign(start)
+    with tf.GradientTape() as tape:
+        scale = model.logit_scale
+    assert float(scale) == 100
+    slope = float(tape.gradient(scale, model.log_scale.value))
+    assert slope == pytest.approx(np.exp(start), rel=1e-5)
+    model.train_on_batch({"image": IMAGES, "token_ids": IDS}, np.arange(4))
+    assert float(model.log_scale) == pytest.approx(np.log(100), abs=1e-3)  # not left above
 
 
 @pytest.mark.parametrize("loss_name", ["contrastive", "sigmoid"])

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import dual_encoder
+from dual_encoder.towers.convnext import ConvNeXtBlock
 from dual_encoder.training.replica_train_step import ExactTraining
 
 pytestmark = pytest.mark.usefixtures("as_for_users")  # fused operations keep more digits
@@ -66,6 +67,21 @@ def test_extreme_inputs_give_numbers(name, precision):
     ids[1, 0] = model.tokenizer.end_id
     logits = np.array(model.encode_image(flat)) @ np.array(model.encode_text(ids)).T
     assert np.isfinite(logits * np.array(model.logit_scale)).all()
+
+
+def test_padding_alone_and_large_responses_give_numbers(precision):
+    words = {"width": 8, "depth": 2, "heads": 2}
+    for tower in (
+        dual_encoder.Bert(9, 6, pad_id=0, **words),
+        dual_encoder.TextTransformer(9, 6, end_id=1, pooling="class", **words),
+    ):
+        assert np.isfinite(np.array(tower(np.zeros((1, 6), "int32")), "float32")).all()
+    block = ConvNeXtBlock(4, responses=True)
+    block.build()
+    block.response_gamma.assign(np.ones(16))
+    block.mlp_hidden.kernel.assign(np.full((4, 16), 10.0))
+    places = np.random.default_rng(0).normal(size=(1, 64, 64, 4)).astype("float32")
+    assert np.isfinite(np.array(block(places), "float32")).all()
 
 
 def test_the_mean_over_the_tokens_of_a_text_is_taken_in_float32(precision):

@@ -59,6 +59,14 @@ def test_there_and_back(clip, kind, options, tmp_path):
     assert (about["backbone"], about["seed"], about["n_ctx"]) == ("tiny-clip", 3, prompts.n_ctx)
 
 
+def test_frozen_prompts_are_written_too(clip, tmp_path):
+    prompts = CoOp(clip, NAMES, n_ctx=3, seed=1)
+    prompts.trainable = False
+    save_prompts(prompts, tmp_path / "p.safetensors", backbone="tiny-clip")
+    loaded = load_prompts(tmp_path / "p.safetensors", clip)
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (loaded.context, prompts.context)))
+
+
 def refused(error, *arguments, **options):
     with pytest.raises(error) as caught:
         load_prompts(*arguments, **options)

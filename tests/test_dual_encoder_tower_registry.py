@@ -197,6 +197,12 @@ def test_weights_of_presets(tokenizer, tmp_path):
         "expected width=768 for vit-base-16 .* got width=8": lambda: image_tower(
             "vit-base-16", weights=folders[vit], patch_size=8
         ),
+        "expected pooling=average for vit-base-16 .* got pooling=token": lambda: image_tower(
+            "vit-base-16", weights=folders[vit], **SMALL_VIT, pooling="average"
+        ),
+        "expected pooling=mean for bert-tiny .* got pooling=pooler": lambda: text_tower(
+            "bert-tiny", tokenizer, weights=folders[bert], **SMALL_BERT, pooling="mean"
+        ),
         "expected vocabulary_size=": lambda: text_tower(
             "bert-tiny", other, weights=folders[bert], **SMALL_BERT
         ),

@@ -60,7 +60,7 @@ class Task:
     before: BeforeProjection | None = None
 
     def __post_init__(self):
-        labels = np.asarray(self.labels).astype(np.int64)
+        labels = _whole("labels", self.labels)
         weights = np.ones(len(labels)) if self.weights is None else self.weights
         for name, value in (
             ("features", unit(self.features)),
@@ -72,7 +72,8 @@ class Task:
             object.__setattr__(self, name, value)
         if self.validation is not None:
             features, wanted = self.validation
-            object.__setattr__(self, "validation", (unit(features), np.asarray(wanted)))
+            wanted = _whole("validation labels", wanted)
+            object.__setattr__(self, "validation", (unit(features), wanted))
         _check(self)
 
     @property
@@ -166,7 +167,8 @@ class Task:
         if self.before is not None:
             before = replace(self.before, features=self.before.features[..., rows, :])
             if kept is not None and before.validation is not None:
-                before = replace(before, validation=before.validation[kept])
+                left = before.validation[kept] if kept.any() else None
+                before = replace(before, validation=left)
             found = replace(found, before=before)
         return found
 
@@ -202,6 +204,16 @@ def _check(task: Task) -> None:
             raise ValueError(f"{name}: expected finite numbers; got one that is not")
     if task.before is not None:
         _check_before(task.before, task)
+
+
+def _whole(name: str, labels: np.ndarray) -> np.ndarray:
+    """Labels as int64; ValueError for a fraction, which would be cut off."""
+    given = np.asarray(labels)
+    whole = given.astype(np.int64)
+    if not np.array_equal(whole, given):
+        wrong = given[whole != given].flat[0]
+        raise ValueError(f"{name}: expected whole numbers, the rows of class_texts; got {wrong}")
+    return whole
 
 
 def _check_labels(name: str, labels: np.ndarray, classes: int) -> None:

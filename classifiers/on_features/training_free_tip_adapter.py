@@ -31,7 +31,8 @@ def fit(task: Task, seed: int = 0) -> MemoryFit:
     `with_new_names` measures and makes up for.
 
     Args:
-        task: one or more images; `seed` is not used, nothing is drawn.
+        task: one or more images, each remembered alike whatever its weight; `seed` is not used,
+            nothing is drawn.
     """
     from classifiers.tip_adapter import TipAdapter
 

@@ -1,5 +1,7 @@
 """Baselines: the zero-shot classifier, and a linear probe without class names."""
 
+import numpy as np
+
 from classifiers.on_features.fitted import LinearFit, linear
 from classifiers.on_features.task import Task
 
@@ -24,9 +26,15 @@ def linear_probe(task: Task, seed: int = 0) -> LinearFit:
     from classifiers import probe
 
     task.require_every_class("linear-probe")
-    features, labels, _ = task.stacked()
+    features, labels, weights = task.stacked()
     strengths = probe.SWEPT if task.validation is not None else (STRENGTH,)
-    found = probe.fit(features, labels, validation=task.validation, strengths=strengths)
+    found = probe.fit(
+        features,
+        labels,
+        validation=task.validation,
+        strengths=strengths,
+        weights=weights / weights.mean() if np.ptp(weights) else None,
+    )
     return linear(
         found.weights.T,
         found.bias,

@@ -69,7 +69,8 @@ def _merged(best: Hits, scores: np.ndarray, *, start: int) -> Hits:
     product, whereas sorting or partitioning all scores would cost more than it.
     """
     q, k = best.scores.shape
-    if best.rows[0, -1] < 0 and scores.shape[1] > k:  # the first chunk: there is no k-th best yet
+    is_first = (best.rows[:1, -1] < 0).any()  # there is no k-th best yet
+    if is_first and scores.shape[1] > k:
         columns = np.argpartition(-scores, k - 1, axis=1)[:, :k]
         threshold = np.take_along_axis(scores, columns, axis=1).min(axis=1, keepdims=True)
         query, column = np.nonzero(scores >= np.maximum(threshold, best.scores[:, -1:]))

@@ -135,7 +135,7 @@ def nearest_words(prompts: CoOp, count: int = 5) -> list[list[tuple[str, float]]
 
 def _named(prompts: CoOp) -> dict[str, Any]:
     """Returns weights by name: `context`, `meta_hidden/kernel`."""
-    return {weight.path.split("/", 1)[1]: weight for weight in prompts.trainable_weights}
+    return {weight.path.split("/", 1)[1]: weight for weight in prompts.weights}
 
 
 def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -29,7 +29,8 @@ class ImageTower(keras.layers.Layer):
             `tfrecords.Preprocessing`.
 
     Raises:
-        ValueError: an unknown `resize` or `interpolation`; when called, images of another size.
+        ValueError: an unknown `resize` or `interpolation`, or another `crop_fraction` than above 0
+            and at most 1; when called, images of another size.
     """
 
     output_dim: int
@@ -52,8 +53,10 @@ class ImageTower(keras.layers.Layer):
         ):
             if value not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
-        if not (isinstance(crop_fraction, int | float) and crop_fraction > 0):
-            raise ValueError(f"crop_fraction: expected a number above 0; got {crop_fraction!r}")
+        if not (isinstance(crop_fraction, int | float) and 0 < crop_fraction <= 1):
+            raise ValueError(
+                f"crop_fraction: expected a number above 0, at most 1; got {crop_fraction!r}"
+            )
         self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
         self.resize, self.interpolation = resize, interpolation
         self.crop_fraction = crop_fraction
@@ -96,12 +99,12 @@ class TakesImages:
     @property
     def preprocessing(self) -> dict[str, Any]:
         """Image preprocessing, as arguments of `tfrecords.load`."""
-        return self.image_tower.preprocessing
+        # The size is all that a tower of one's own has to say.
+        return {"image_size": self.image_size, **getattr(self.image_tower, "preprocessing", {})}
 
     def as_pixels(self, images: Any) -> Any:
         """Converts paths, PIL images and arrays to pixels [b, s, s, 3]; keeps batches as is."""
-        known = getattr(self.image_tower, "preprocessing", {})
-        return image_inputs.as_pixels(images, **{"image_size": self.image_size, **known})
+        return image_inputs.as_pixels(images, **self.preprocessing)
 
 
 def check_size(images: Any, size: int) -> None:

@@ -7,7 +7,7 @@ from keras import ops
 
 from dual_encoder.towers.base import TextTower
 from dual_encoder.towers.layer_stack import in_turn
-from dual_encoder.towers.transformer import attributes, blocks, layer_norm, normal
+from dual_encoder.towers.transformer import MASKED, attributes, blocks, layer_norm, normal
 
 POOLINGS = ("mean", "first", "pooler")
 
@@ -107,7 +107,7 @@ class Bert(TextTower):
         x = x + self.segment_embedding[0] if self.segments else x
         x = self.dropout(self.norm(ops.cast(x, self.compute_dtype)), training=training)
         is_text = ops.not_equal(token_ids, self.pad_id)
-        mask = ops.where(is_text, 0.0, -1e9)[:, None, None, :]
+        mask = ops.where(is_text, 0.0, MASKED)[:, None, None, :]
         x = in_turn(self.blocks, x, mask, training=training)
         if self.pooling == "mean":
             weight = ops.cast(is_text, "float32")[:, :, None]

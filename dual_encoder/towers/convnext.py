@@ -61,10 +61,13 @@ class ConvNeXtBlock(keras.layers.Layer):
     def call(self, x, training=None):
         hidden = self.activation(self.mlp_hidden(self.norm(self.depthwise(x))))
         if self.responses:
-            size = ops.sqrt(ops.sum(ops.square(hidden), axis=(1, 2), keepdims=True))
+            # In float32: the sum is more than half precision can hold.
+            squares = ops.square(ops.cast(hidden, "float32"))
+            size = ops.sqrt(ops.sum(squares, axis=(1, 2), keepdims=True))
             share = size / (ops.mean(size, axis=-1, keepdims=True) + 1e-6)
-            gamma, beta = (
-                ops.cast(each, hidden.dtype) for each in (self.response_gamma, self.response_beta)
+            gamma, beta, share = (
+                ops.cast(each, hidden.dtype)
+                for each in (self.response_gamma, self.response_beta, share)
             )
             hidden = gamma * (hidden * share) + beta + hidden
         return x + self.mlp_output(hidden)
@@ -155,13 +158,18 @@ class ConvNeXt(ImageTower):
         self.last_norm.build((None, self.widths[-1]))
 
     def call(self, image, training=None):
-        x = self.stem_norm(self.stem(self.normalize(image)))
-        for stage, blocks in enumerate(self.stages):
-            if stage:
-                x = self.halvings[stage - 1](self.norms[stage - 1](x))
-            for block in blocks:
-                x = block(x, training=training)
-        return self.last_norm(ops.mean(x, axis=(1, 2)))
+        x = self.normalize(image)
+        *before, last_norm = self.layers_in_order()
+        for layer in before:
+            x = layer(x)
+        return last_norm(ops.mean(x, axis=(1, 2)))
+
+    def layers_in_order(self) -> list[keras.layers.Layer]:
+        """Returns all layers from input to output."""
+        layers = [self.stem, self.stem_norm, *self.stages[0]]
+        for norm, halving, blocks in zip(self.norms, self.halvings, self.stages[1:], strict=True):
+            layers += [norm, halving, *blocks]
+        return [*layers, self.last_norm]
 
     def get_config(self):
         return {

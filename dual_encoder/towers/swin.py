@@ -217,6 +217,13 @@ class Swin(ImageTower):
                 x = block(x, training=training)
         return ops.mean(self.last_norm(x), axis=(1, 2))
 
+    def layers_in_order(self) -> list[keras.layers.Layer]:
+        """Returns all layers from input to output."""
+        layers = [self.patch_embedding, self.patch_norm, *self.stages[0]]
+        for norm, merging, blocks in zip(self.norms, self.mergings, self.stages[1:], strict=True):
+            layers += [norm, merging, *blocks]
+        return [*layers, self.last_norm]
+
     def get_config(self):
         return {
             **super().get_config(),

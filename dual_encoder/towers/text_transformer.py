@@ -8,7 +8,7 @@ from keras import ops
 
 from dual_encoder.towers.base import TextTower
 from dual_encoder.towers.layer_stack import in_turn
-from dual_encoder.towers.transformer import attributes, blocks, layer_norm, normal
+from dual_encoder.towers.transformer import MASKED, attributes, blocks, layer_norm, normal
 
 POOLINGS = ("end", "last", "class")
 
@@ -101,7 +101,7 @@ class TextTransformer(TextTower):
             token = ops.broadcast_to(token, (ops.shape(x)[0], 1, self.width))
             x, n = ops.concatenate([x, token], axis=1), n + 1
         place = ops.arange(n)
-        mask = ops.where(place[None, :] > place[:, None], -1e9, 0.0) if self.causal else None
+        mask = ops.where(place[None, :] > place[:, None], MASKED, 0.0) if self.causal else None
         if self.pooling == "class":
             mask = (0.0 if mask is None else mask) + self._of_text(token_ids)
         x = in_turn(self.blocks[:-1], x, mask, training=training)
@@ -122,7 +122,7 @@ class TextTransformer(TextTower):
         """Returns a mask [b, 1, 1, n + 1] of the first token and those that follow a text token."""
         first = ops.ones_like(token_ids[:, :1], dtype="bool")
         seen = ops.concatenate([first, ops.not_equal(token_ids, self.pad_id)], axis=1)
-        return ops.where(seen, 0.0, -1e9)[:, None, None]
+        return ops.where(seen, 0.0, MASKED)[:, None, None]
 
     def encode_alike(self, shared, rest, token_ids, training=None):
         """See `TextTower`; with a causal mask, several texts share one row.
@@ -144,7 +144,7 @@ class TextTransformer(TextTower):
         x = ops.cast(x + ops.take(self.positions, place, axis=0), self.compute_dtype)
         text = np.concatenate([np.full(p, -1), np.repeat(np.arange(size), m)])
         seen = (place[None] <= place[:, None]) & ((text[None] == text[:, None]) | (text[None] < 0))
-        mask = np.where(seen, 0.0, -1e9).astype("float32")
+        mask = np.where(seen, 0.0, MASKED).astype("float32")
         for block in self.blocks:
             x = block(x, attention_bias=mask, training=training)
         x = ops.reshape(x[:, p:], (-1, rows * size, m, width))[:, :c]

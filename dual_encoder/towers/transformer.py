@@ -8,6 +8,10 @@ from keras import ops
 
 from dual_encoder.towers.layer_stack import kept
 
+# Added to the scores of what is not to be seen: finite in half precision too, in which a row of
+# padding alone would be NaN.
+MASKED = -3e4
+
 
 @keras.saving.register_keras_serializable("duet")
 def quick_gelu(x):
@@ -69,6 +73,12 @@ def attention_of_few(
     mixed = ops.einsum("bhmn,bnd->bhmd", ops.softmax(scores, axis=-1), x)
     mixed = ops.einsum("bhmd,dhe->bmhe", mixed, values)
     return ops.reshape(mixed, (-1, ops.shape(mixed)[1], d)) + shift[d:]
+
+
+def is_quantized(dense: keras.layers.Layer) -> bool:
+    """Returns whether the kernel of a dense layer is integers, of which only its call knows the
+    scale: `attention_of_few` then has no matrix to work with."""
+    return getattr(dense.dtype_policy, "quantization_mode", None) is not None
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -171,7 +181,13 @@ class TransformerBlock(keras.layers.Layer):
 
     def _ask(self, y, x, *, asking, tokens, bias):
         """Attention with queries y to tokens x, both in rows."""
-        d, kernel, shift = self.width, self.query_key_value.kernel, self.query_key_value.bias
+        d, project = self.width, self.query_key_value
+        if is_quantized(project):
+            query = ops.reshape(project(y)[:, :d], (-1, asking, d))
+            key_value = ops.reshape(project(x)[:, d:], (-1, tokens, 2 * d))
+            key, value = ops.split(key_value, 2, axis=-1)
+            return attention(query, key, value, heads=self.heads, bias=bias)
+        kernel, shift = project.kernel, project.bias
         query = ops.reshape(ops.matmul(y, kernel[:, :d]) + shift[:d], (-1, asking, d))
         x = ops.reshape(x, (-1, tokens, d))
         key_value = kernel[:, d:], shift[d:]

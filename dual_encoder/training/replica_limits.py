@@ -50,6 +50,28 @@ def refuse_impossible(model: keras.Model, optimizer: keras.Optimizer, options: d
         )
 
 
+def refuse_uneven(model: keras.Model, rows: int, batch_size: int | None, *, exactly: bool) -> None:
+    """Raises ValueError for arrays with a batch that not every replica has a part of.
+
+    Replicas whose parts differ in size cannot exchange them, and the error of TensorFlow ends all
+    that the process would do on several devices.
+
+    Args:
+        rows: of the arrays.
+        batch_size: of all replicas together; None for Keras' 32.
+        exactly: whether all parts have to be of one size.
+    """
+    replicas, size = model.distribute_strategy.num_replicas_in_sync, batch_size or 32
+    last = rows % size or size
+    for batch in (min(size, rows), last):
+        if replicas > 1 and (batch < replicas or (exactly and batch % replicas)):
+            raise ValueError(
+                f"batch_size: expected batches that {replicas} devices share "
+                f"{'evenly' if exactly else 'among them'}; got {rows} rows in batches of {size}, "
+                f"of which one has {batch}: leave rows out, or choose another batch_size"
+            )
+
+
 def spans_workers(strategy: Any) -> bool:
     """Returns whether the strategy runs in several processes."""
     resolver = strategy.cluster_resolver

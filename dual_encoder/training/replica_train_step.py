@@ -7,12 +7,13 @@ from typing import Any
 
 import keras
 
+from dual_encoder.batch_parts import images_of
 from dual_encoder.keras_model_api import PlainKeras
 from dual_encoder.training import gradient_cache
 from dual_encoder.training.fused_adamw import AdamW
 from dual_encoder.training.logit_losses import loss_on_logits
 from dual_encoder.training.replica_gradients import global_gradients
-from dual_encoder.training.replica_limits import refuse_impossible, spans_workers
+from dual_encoder.training.replica_limits import refuse_impossible, refuse_uneven, spans_workers
 from dual_encoder.training.sample_weights import of_real_rows
 from duet import keras_private_api
 
@@ -68,6 +69,13 @@ class ExactTraining(PlainKeras):
             optimizer = AdamW() if optimizer == "adamw" else keras.optimizers.get(optimizer)
             refuse_impossible(self, optimizer, kwargs)
             super().compile(optimizer, loss, **kwargs)
+
+    def check_batches(self, x: Any, batch_size: int | None, *, training: bool) -> None:
+        """See `PlainKeras.check_batches`; the loss of unequal parts is not that of one device."""
+        shape = getattr(images_of(x), "shape", None)
+        if keras.backend.backend() == "tensorflow" and shape and not hasattr(x, "element_spec"):
+            exactly = training or self._weighs_itself
+            refuse_uneven(self, shape[0], batch_size, exactly=exactly)
 
     def get_compile_config(self) -> dict | None:
         """As in Keras, with `micro_batch`."""

@@ -40,4 +40,6 @@ BERT: Config = dict(
     layer_norm_eps=1e-12, pad_token_id=0, hidden_dropout_prob=0.1,
 )  # fmt: skip
 
-ROBERTA = BERT | dict(pad_token_id=1, layer_norm_eps=1e-12)
+XLM_ROBERTA = BERT | dict(pad_token_id=1)
+
+ROBERTA = XLM_ROBERTA | dict(vocab_size=50265)

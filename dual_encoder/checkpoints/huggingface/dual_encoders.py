@@ -19,8 +19,8 @@ from dual_encoder.towers.text_transformer import TextTransformer
 
 def clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
     """CLIP and MetaCLIP 2."""
-    vision = defaults.CLIP_VISION | part_of(config, "vision_config")
-    text = defaults.CLIP_TEXT | part_of(config, "text_config")
+    vision = part_of(config, "vision_config", defaults.CLIP_VISION)
+    text = part_of(config, "text_config", defaults.CLIP_TEXT)
     embed_dim = config.get("projection_dim", 512)
     image_tower = vision_transformer(
         vision, folder, kind="clip", image_size=image_size, pooling="token", pre_norm=True
@@ -51,8 +51,8 @@ def chinese_clip(
     config: Config, folder: Path, tensors: Tensors, image_size: int | None
 ) -> DualEncoder:
     """CLIP's image tower, and BERT's features of the first token."""
-    vision = defaults.CLIP_VISION | part_of(config, "vision_config")
-    text = defaults.BERT | {"vocab_size": 30522} | part_of(config, "text_config")
+    vision = part_of(config, "vision_config", defaults.CLIP_VISION)
+    text = part_of(config, "text_config", defaults.BERT)
     rows = text["max_position_embeddings"]
     tokenizer = read_tokenizer(folder, context_length=longest_text(folder, most=rows))
     text_tower = Bert(
@@ -77,8 +77,8 @@ def chinese_clip(
 
 def siglip(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> DualEncoder:
     """SigLIP and SigLIP 2."""
-    vision = defaults.SIGLIP_VISION | part_of(config, "vision_config")
-    text = defaults.SIGLIP_TEXT | part_of(config, "text_config")
+    vision = part_of(config, "vision_config", defaults.SIGLIP_VISION)
+    text = part_of(config, "text_config", defaults.SIGLIP_TEXT)
     image_tower = vision_transformer(
         vision,
         folder,

@@ -142,7 +142,7 @@ Tower = Callable[[Config, int, Config, Tensors], keras.layers.Layer]
 
 TOWERS: Mapping[str, tuple[Config, Tower]] = {
     "dinov2": (DINO, _dinov2),
-    "dinov2_with_registers": (DINO | {"num_register_tokens": 4}, _dinov2),
+    "dinov2_with_registers": (DINO | {"num_register_tokens": 4, "patch_size": 16}, _dinov2),
     "dinov3_vit": (DINOV3, _dinov3),
     "vit_mae": (defaults.VIT, _vit),
     "deit": (defaults.VIT, _vit),

@@ -146,7 +146,7 @@ def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
 
 def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> TextEncoder:
     roberta = config["model_type"] != "bert"
-    config = (defaults.ROBERTA if roberta else defaults.BERT) | config
+    config = BERTS[config["model_type"]] | config
     _refuse_size(image_size)
     pad_id, rows = config["pad_token_id"], config["max_position_embeddings"]
     if pad_id is None:
@@ -173,6 +173,13 @@ def _bert(config: Config, folder: Path, tensors: Tensors, image_size: int | None
         name="text_tower",
     )
     return TextEncoder(tower, tokenizer=tokenizer)
+
+
+BERTS: Mapping[str, Config] = {
+    "bert": defaults.BERT,
+    "roberta": defaults.ROBERTA,
+    "xlm-roberta": defaults.XLM_ROBERTA,
+}
 
 
 def _text_pooling(folder: Path, tensors: Tensors) -> str:

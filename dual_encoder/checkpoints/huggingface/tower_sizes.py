@@ -35,6 +35,11 @@ def transformer_sizes(config: Config) -> dict[str, Any]:
     }
 
 
-def part_of(config: Config, name: str) -> Config:
-    """A part of a configuration of two towers; older ones keep it twice and mean the second."""
-    return {**(config.get(name) or {}), **(config.get(f"{name}_dict") or {})}
+def part_of(config: Config, name: str, usual: Config | None = None) -> Config:
+    """A part of a configuration of two towers, with the `usual` values of what it leaves out.
+
+    Older ones keep a part twice, and mean the second: also by what that leaves out.
+    """
+    usual = usual or {}
+    found, second = usual | (config.get(name) or {}), config.get(f"{name}_dict")
+    return found if second is None else found | usual | second

@@ -233,14 +233,15 @@ def _sizes(tower: Any) -> Facts:
 
 def _pixels(tower: Any, *, squashing: str) -> Mapping[str, Facts]:
     """preprocessor_config.json; `squashing` is the processor of images that are not cropped."""
-    side, crops = tower.image_size, tower.resize == "crop"
-    square = {"height": side, "width": side}
+    side, shorter = int(tower.image_size / tower.crop_fraction), tower.resize == "crop"
+    crops = shorter or side > tower.image_size
+    square = {"height": tower.image_size, "width": tower.image_size}
     return {
         "preprocessor_config.json": {
             "image_processor_type": "CLIPImageProcessor" if crops else squashing,
             "do_convert_rgb": True,
             "do_resize": True,
-            "size": {"shortest_edge": side} if crops else square,
+            "size": {"shortest_edge": side} if shorter else {"height": side, "width": side},
             "resample": {"bilinear": 2, "bicubic": 3}[tower.interpolation],
             "do_center_crop": crops,
             **({"crop_size": square} if crops else {}),

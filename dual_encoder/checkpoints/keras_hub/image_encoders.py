@@ -85,14 +85,19 @@ def converted(folder: Path) -> dict[str, Any]:
     if not isinstance(inner, dict):
         raise ValueError(f"{folder}: expected an image_converter in {FILES[1]}; got none")
     config = inner["config"]
-    scale = np.broadcast_to(np.array(1.0 if (s := config.get("scale")) is None else s), 3)
-    offset = np.broadcast_to(np.array(0.0 if (o := config.get("offset")) is None else o), 3)
     return {
-        "mean": tuple(map(float, -offset / scale / 255)),
-        "std": tuple(map(float, 1 / scale / 255)),
+        **statistics(config.get("scale"), config.get("offset")),
         "resize": "crop" if config.get("crop_to_aspect_ratio", True) else "squash",
         "interpolation": config.get("interpolation", "bilinear"),
     }
+
+
+def statistics(scale: Any, offset: Any) -> dict[str, tuple[float, ...]]:
+    """Mean and deviation by which (x / 255 - mean) / std is x · scale + offset, a number each or
+    one for each channel; None for 1 and 0."""
+    std = 1 / (255 * np.broadcast_to(1.0 if scale is None else scale, 3))
+    mean = -np.broadcast_to(0.0 if offset is None else offset, 3) * std
+    return {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
 
 
 def deit_entries(model: ImageEncoder) -> list[Entry]:

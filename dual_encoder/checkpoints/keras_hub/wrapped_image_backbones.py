@@ -4,15 +4,16 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dual_encoder.checkpoints import CHECKPOINTS
 from dual_encoder.checkpoints.json_schemas import KERAS_HUB, read_json
+from dual_encoder.checkpoints.keras_hub.image_encoders import statistics
 from dual_encoder.checkpoints.keras_hub.read import FAMILIES, is_preset
 from dual_encoder.towers.base import INTERPOLATION
 from dual_encoder.towers.keras_applications_table import APPLICATIONS
 from dual_encoder.towers.wrapped_models import KerasImageTower
 from duet import exception_summary
+
+SHIFT = ("scale", "offset")
 
 
 def is_hub_preset(name: str | Path) -> bool:
@@ -70,12 +71,8 @@ def _size(converter: Any) -> int | None:
 
 
 def _statistics(converter: Any) -> dict[str, Any]:
-    """What the converter does to pixels 0-255, x * scale + offset, as (x / 255 - mean) / std."""
-    scale = getattr(converter, "scale", None)
-    offset = getattr(converter, "offset", None)
-    std = 1 / (255 * np.broadcast_to(1.0 if scale is None else scale, 3))
-    mean = -np.broadcast_to(0.0 if offset is None else offset, 3) * std
-    found = {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
+    """What the converter does to pixels, as arguments of an image tower."""
+    found: dict[str, Any] = {**statistics(*(getattr(converter, n, None) for n in SHIFT))}
     if converter is None:
         return found
     resize = "crop" if converter.crop_to_aspect_ratio else "squash"
