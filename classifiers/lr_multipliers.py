@@ -18,12 +18,19 @@ else:
     _Optimizer = object
 
 
+EMA_LAG = 9  # a tenth of the steps so far is what an average looks back on
+
+
 class _Scaled(_Optimizer):
     """Mixin: scales learning rate and weight decay by a factor per weight.
 
     `use_ema` averages the weights, but does not overwrite them with the averages at the end of
-    `fit`, because a resumed run calls `fit` twice.
+    `fit`, because a resumed run calls `fit` twice. In step t the average keeps no more of itself
+    than t / (t + 9): with a momentum of 0.999, it would be the first step's weights for hundreds of
+    steps. (The rule of `tf.train.ExponentialMovingAverage` with `num_updates`.)
     """
+
+    ema_momentum: Any  # of Keras: a number, or a tensor while averages are updated
 
     def __init__(self, *args: Any, scales: Mapping[str, float] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -37,6 +44,15 @@ class _Scaled(_Optimizer):
         rate = keras.ops.cast(learning_rate, variable.dtype)
         factor = self._factors[keras_private_api.place_in(self, variable)]
         super().update_step(gradient, variable, rate * factor)
+
+    def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
+        asked = self.ema_momentum
+        step = keras.ops.cast(self.iterations, "float32")
+        self.ema_momentum = keras.ops.minimum(step / (step + EMA_LAG), asked)
+        try:
+            super()._update_model_variables_moving_average(trainable_variables)
+        finally:
+            self.ema_momentum = asked
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Does nothing: see the class."""

@@ -18,6 +18,10 @@ PUBLISHED = "published"  # weights: the pretrained ones of the name
 
 TEMPLATES = ("a photo of a {}.",)
 
+# Standard deviation of a linear head's first weights. Those of Glorot's are for rates of random
+# networks: at a pretrained one's a hundred steps do not unlearn them.
+NEXT_TO_NOTHING = 2e-5
+
 
 def build(
     name: str,
@@ -38,9 +42,9 @@ def build(
             tower: `"vit-base-patch16-224"`, `"clip-vit-base-patch32"`, a folder, a `.keras` file;
             or an image preset of KerasHub, such as `"resnet_18_imagenet"`.
         classes: number of classes, or their names.
-        head: `"linear"`, randomly initialised; `"zero-shot"`, initialised with the text embeddings
-            of the class names by a dual encoder; or `"class-texts"`, which encodes them in every
-            step, so that the text tower can be trained too.
+        head: `"linear"`, randomly initialised next to zero; `"zero-shot"`, initialised with the
+            text embeddings of the class names by a dual encoder; or `"class-texts"`, which encodes
+            them in every step, so that the text tower can be trained too.
         templates: prompt templates with `{}` for the name, of the heads that read names.
         multi_label: whether an image may have several classes, or none.
         weights: for `keras.applications`: `"published"` for ImageNet weights, a file, or None for
@@ -117,9 +121,13 @@ def from_model(
         model.build()
     if head == "class-texts":
         layer = dual_encoder.ClassTextHead.of(model, names, templates, name="head")
+    elif head == "zero-shot":
+        layer = CosineHead(len(names), dtype="float32", name="head")
     else:
-        kind = CosineHead if head == "zero-shot" else keras.layers.Dense
-        layer = kind(len(names), dtype="float32", name="head")
+        start = keras.initializers.TruncatedNormal(stddev=NEXT_TO_NOTHING)
+        layer = keras.layers.Dense(
+            len(names), kernel_initializer=start, dtype="float32", name="head"
+        )
     classifier = ImageClassifier(
         tower,
         layer,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 OVERRIDDEN = {
     "keras.Model": ("_maybe_symbolic_build",),  # by `ExactTraining`
     "keras.optimizers.AdamW": ("_apply_weight_decay", "_all_reduce_sum_gradients"),  # by `AdamW`
+    "keras.optimizers.Optimizer": ("_update_model_variables_moving_average",),  # by `ScaledAdamW`
 }
 
 RANDOM_STATE = "seed_generator_state"  # name of the variable of a `keras.random.SeedGenerator`

@@ -53,6 +53,23 @@ def test_a_linear_head_is_fresh_and_sees_the_features(make):
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
+def test_a_fresh_head_learns_in_few_steps_at_a_pretrained_network_s_rate():
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((8, 8, 3))
+    wide = keras.layers.Dense(512)(keras.layers.GlobalAveragePooling2D()(pixels))
+    head = classifiers.from_model(keras.Model(pixels, wide), classes=10).head
+    rng, width = np.random.default_rng(0), 512
+    centres = 0.3 * rng.normal(size=(10, width))
+    labels = rng.permutation(np.repeat(np.arange(10), 36))
+    features = (centres[labels] + rng.normal(size=(360, width))).astype("float32")
+    model = keras.Sequential([head])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-4), loss)
+    model.fit(features, labels, epochs=10, batch_size=64, verbose=0)
+    said = np.asarray(model(features)).argmax(axis=1)
+    assert (said == labels).mean() > 0.9
+
+
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_it_learns_by_plain_fit(multi_label, in_graphs):
     keras.utils.set_random_seed(0)

@@ -82,3 +82,20 @@ def test_is_saved_and_exported_without_a_call(tmp_path):
 def test_what_does_not_fit_is_refused(labels, matrix):
     with pytest.raises(ValueError, match=r"a class matrix .* with a column for each label; got"):
         TipAdapter(KEYS, labels, matrix)
+
+
+def test_search_outvotes_names_that_say_nothing_at_a_high_scale():
+    adapter = TipAdapter(KEYS, LABELS, 20 * unit(MATRIX.T).T)
+    assert adapter.search(KEYS, LABELS) == 1.0
+    assert adapter.alpha > 3
+
+
+def test_of_pairs_that_are_alike_search_takes_the_surest():
+    """Every pair is right about all images; the memory makes them more probable."""
+    names = np.eye(3, dtype="float32")
+    adapter = TipAdapter(names, np.arange(3), names)
+    noisy = names + 0.3 * RNG.normal(size=(3, 3))
+    assert (noisy.argmax(axis=1) == np.arange(3)).all()
+    noisy = np.concatenate([noisy, [[0.9, 1.0, 0.0]]])
+    wanted = np.array([0, 1, 2, 1])
+    assert adapter.search(noisy, wanted) == 1.0 and adapter.alpha > 0

@@ -215,8 +215,21 @@ def test_averaged_weights_are_there_inside_and_gone_outside(eagerly):
     model.fit(PIXELS, LABELS, verbose=0)
     two, key = values(model), next(path for path in start if "head/kernel" in path)
     with averaged_weights(model):
-        np.testing.assert_allclose(values(model)[key], (one[key] + two[key]) / 2, atol=1e-6)
+        np.testing.assert_allclose(values(model)[key], 0.1 * one[key] + 0.9 * two[key], atol=1e-6)
     np.testing.assert_array_equal(values(model)[key], two[key])
+
+
+@pytest.mark.parametrize("momentum", [0.999, 0.5])
+def test_an_average_of_few_steps_is_not_the_first_weights(momentum):
+    weight, expected = keras.Variable([0.0]), 0.0
+    optimizer = classifiers.ScaledSGD(1.0, use_ema=True, ema_momentum=momentum)
+    for step in range(60):
+        optimizer.apply([keras.ops.ones((1,)) * -1.0], [weight])
+        kept = min(step / (step + 9), momentum)
+        expected = kept * expected + (1 - kept) * (step + 1)
+    ((_, average),) = keras_private_api.averages(optimizer)
+    assert float(average[0]) == pytest.approx(expected, rel=1e-4) and expected > 50
+    assert optimizer.ema_momentum == momentum
 
 
 def test_lora_trains_small_matrices_and_merges_them(eagerly):

@@ -1,5 +1,11 @@
-"""Classifier weights trained from the class names by gradient steps: cross-modal probe, TaskRes."""
+"""Classifier weights trained from the class names by gradient steps: cross-modal probe, TaskRes.
 
+Both start at the scale at which zero-shot probabilities fit the images, see
+`Task.calibrated_scale`: at the model's own, names that say little of the images are believed all
+the same, and outvote what is learnt.
+"""
+
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +33,9 @@ def cross_modal(task: Task, seed: int = 0, *, steps: int = STEPS) -> LinearFit:
     Args:
         task: images, any number of each class.
         seed: not used, nothing is drawn.
-        steps: of AdamW; 0 gives zero-shot.
+        steps: of AdamW; 0 gives zero-shot, at the calibrated scale.
     """
+    task = replace(task, scale=task.calibrated_scale())
     features, labels, weights = task.stacked()
     both = np.concatenate([features, task.class_texts])
     wanted = np.concatenate([labels, np.arange(task.classes)])
@@ -60,8 +67,9 @@ def task_residual(task: Task, seed: int = 0, *, steps: int = STEPS) -> LinearFit
     Args:
         task: images, any number of each class.
         seed: not used, nothing is drawn.
-        steps: of full-batch Adam; 0 gives zero-shot.
+        steps: of full-batch Adam; 0 gives zero-shot, at the calibrated scale.
     """
+    task = replace(task, scale=task.calibrated_scale())
     features, labels, weights = task.stacked()
     shares, scale = weights / weights.sum(), np.float32(task.scale)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from classifiers import probe
 
 TIP_EPOCHS = 20  # as published
+TIP_STEPS = 100  # and no fewer than these, of which images that fit a step or two need more passes
 
 TEMPERATURES = (-6.0, 6.0)  # natural logarithms between which the best factor is looked for
 
@@ -190,10 +191,11 @@ def _tip_adapter(task: Task, *, trained: bool) -> Fitted:
     adapter = classifiers.TipAdapter(*given, name="tip_adapter", dtype="float32")
     if trained:
         data = training_loop.batches_of(views, labels, most=256, seed=task.seed)
-        rate = keras.optimizers.schedules.CosineDecay(1e-3, TIP_EPOCHS * data.steps)
+        epochs = max(TIP_EPOCHS, -(-TIP_STEPS // data.steps))
+        rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * data.steps)
         optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, epsilon=1e-4, name="optimizer")
         adapter.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        training_loop.train(adapter, data, epochs=TIP_EPOCHS, folder=task.folder)
+        training_loop.train(adapter, data, epochs=epochs, folder=task.folder)
     held, wanted = unit_rows.unit(task.validation[0]), task.validation[1]
     accuracy = adapter.search(held, wanted)
     offset = on_features.offset_in_turn(adapter.logits(held), held @ matrix, wanted)
