@@ -117,7 +117,7 @@ def build(
     if model is None:
         tokenizer = tokenizer or training_model.tokenizer(options, data)
         model = training_model.put_together(options, tokenizer)
-    training_model.freeze(model, options.freeze)
+    training_model.freeze(model, options.freeze, batch_norm=options.batch_norm)
     model.compile(
         optimizer(OptimizerOptions.of(options), steps=options.epochs * data.steps),
         micro_batch=options.micro_batch or None,

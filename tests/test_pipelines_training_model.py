@@ -9,6 +9,7 @@ from tiny_models import bert, scrambled
 
 import dual_encoder
 import tfrecords
+from duet import keras_private_api
 from pipelines.__main__ import main
 from pipelines.train import build
 from pipelines.training import data
@@ -78,6 +79,24 @@ def test_frozen_towers_stay_and_the_rest_learns(records, freeze, learning):
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     model.fit(x, np.arange(4), batch_size=4, verbose=0)
     assert tuple(part for part in PARTS if changed(getattr(model, part), before[part])) == learning
+
+
+@pytest.mark.parametrize(("batch_norm", "stay"), [("kept", True), ("trained", False)])
+def test_batch_normalisation_that_has_learnt_is_kept_where_asked(
+    records, tmp_path, batch_norm, stay
+):
+    start = made(records, image_tower="convnet-tiny", text_tower="transformer-tiny", image_size=16)
+    norms = norms_of(start)
+    for norm in norms:
+        norm.moving_mean.assign(norm.moving_mean + 0.5)
+    start.save(tmp_path / "start.keras")
+    model = made(records, model=str(tmp_path / "start.keras"), batch_norm=batch_norm)
+    assert norms and [norm.trainable for norm in norms_of(model)] == [not stay] * len(norms)
+
+
+def norms_of(model):
+    layers = keras_private_api.layers_of(model.image_tower)
+    return [each for each in layers if isinstance(each, keras.layers.BatchNormalization)]
 
 
 def test_rows_of_long_contexts_are_as_long_as_the_longest_caption(records, monkeypatch):

@@ -97,7 +97,12 @@ def put_together(options: Any, tokenizer: "Tokenizer") -> "DualEncoder":
     return model
 
 
-def freeze(model: "DualEncoder", which: str) -> None:
-    """Freeze the towers of an entry of `FROZEN`, and unfreeze the others; heads stay trainable."""
+def freeze(model: "DualEncoder", which: str, *, batch_norm: str = "trained") -> None:
+    """Freeze the towers of an entry of `FROZEN`, and batch normalisation that has learnt where it
+    is to be `"kept"`; unfreeze the rest. Heads stay trainable."""
+    from classifiers import trainable
+
     model.image_tower.trainable = "image" not in FROZEN[which]
     model.text_tower.trainable = "text" not in FROZEN[which]
+    if batch_norm == "kept":
+        trainable.keep_batch_norms(model)

@@ -23,6 +23,8 @@ class Options:
         text_weights: of the text tower: the name or folder of a checkpoint (BERT), whose
             tokenizer is used too.
         freeze: towers whose weights are frozen: none, image (LiT), text or both.
+        batch_norm: trained (by the statistics of each batch) or kept (a pretrained network's batch
+            normalisation stays as it is, for few pairs and a low rate).
         image_size: height and width in pixels; default: the tower's usual size.
         embed_dim: size of the embeddings.
         projection_depth: residual layers of each projection head; 0 is CLIP's linear one.
@@ -63,6 +65,7 @@ class Options:
     image_weights: str | None = None
     text_weights: str | None = None
     freeze: Literal["none", "image", "text", "both"] = "none"
+    batch_norm: Literal["kept", "trained"] = "trained"
     image_size: int | None = None
     embed_dim: int = 128
     projection_depth: int = 0
