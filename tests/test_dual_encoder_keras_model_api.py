@@ -13,6 +13,7 @@ import classifiers
 import dual_encoder
 from dual_encoder import CoOp, DualEncoder, ImageEncoder, ZeroShotClassifier
 from dual_encoder.checkpoints.model_card import model_card
+from dual_encoder.variable_names import named_variables
 from duet import unit_rows
 
 SIZE, NAMES = 16, ["red star", "blue ring", "old cat"]
@@ -271,6 +272,12 @@ def test_a_tower_of_ones_own_needs_no_more_than_its_sizes(tmp_path, eagerly):
     assert model.preprocessing == {"image_size": SIZE}
     model.save(tmp_path / "model.keras")
     again = dual_encoder.load(tmp_path / "model.keras")
+    saved, loaded = named_variables(model), named_variables(again)
+    assert list(loaded) == list(saved)
+    for name, value in saved.items():
+        np.testing.assert_array_equal(loaded[name], value, err_msg=name)
+    assert again.preprocessing == model.preprocessing
+    assert again.tokenizer.get_config() == model.tokenizer.get_config()
     assert dual_encoder.fingerprint(again) == dual_encoder.fingerprint(model)
     assert "| Pixels of a side | 16 |" in model_card(again, "me/mine")
 

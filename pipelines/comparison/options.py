@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 DEFAULT = (
-    *("zero-shot", "linear-probe", "text-probe", "gaussian", "tip-adapter", "coop", "fine-tune"),
-    *("ft-clip", "flyp", "wise-ft", "auto"),
+    *("zero-shot", "linear-probe", "text-probe", "gaussian", "tip-adapter", "coop", "lp-ft"),
+    *("fine-tune", "ft-clip", "flyp", "wise-ft", "auto"),
 )
 
 SHOTS = 16  # images per class of methods that learn from few, where nobody says a number
