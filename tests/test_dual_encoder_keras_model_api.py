@@ -255,7 +255,7 @@ def test_predictions_are_as_many_as_images(make, x):
 
 
 @keras.saving.register_keras_serializable("test")
-class Brightness(keras.layers.Layer):
+class MeanColor(keras.layers.Layer):
     """The smallest thing that is an image tower."""
 
     image_size, output_dim = SIZE, 3
@@ -268,7 +268,7 @@ class Brightness(keras.layers.Layer):
 
 
 def test_a_tower_of_ones_own_needs_no_more_than_its_sizes(tmp_path, eagerly):
-    model = DualEncoder(Brightness(), text_tower(), embed_dim=4, tokenizer=TOKENIZER)
+    model = DualEncoder(MeanColor(), text_tower(), embed_dim=4, tokenizer=TOKENIZER)
     assert model.preprocessing == {"image_size": SIZE}
     model.save(tmp_path / "model.keras")
     again = dual_encoder.load(tmp_path / "model.keras")
