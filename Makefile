@@ -46,7 +46,7 @@ docs: .venv/dev
 # Every published checkpoint at its real size, against the library that it comes from. `make -k`
 # goes on after one that differs; `make parity-jax` is one of them alone.
 PARITY := $(addprefix parity-,published torch_files onnx_towers open_clip_families \
-    transformers_families rows jax mixed_bfloat16 mixed_float16 next food101_study)
+    transformers_families transformers_defaults rows jax mixed_bfloat16 mixed_float16 next food101_study)
 NEXT := transformers==5.24.0
 
 parity: $(PARITY)
