@@ -148,11 +148,14 @@ class TipAdapter(keras.Model):
                 logits = zero_shot + np.float32(alpha) * remembered
                 right[alpha, beta] = int((logits.argmax(axis=1) == labels).sum())
         most = max(right.values())
-        alike, lowest = sorted(pair for pair in right if right[pair] == most), np.inf
-        for alpha, beta in alike:
-            loss = _loss(zero_shot + np.float32(alpha) * self._memory_of(unit, beta), labels)
-            if loss < lowest:
-                self.alpha, self.beta, lowest = alpha, beta, loss
+        alike = sorted(pair for pair in right if right[pair] == most)
+        losses = {}
+        for beta in {beta for _, beta in alike}:
+            remembered = self._memory_of(unit, beta)
+            for alpha in (alpha for alpha, own in alike if own == beta):
+                logits = zero_shot + np.float32(alpha) * remembered
+                losses[alpha, beta] = _loss(logits, labels)
+        self.alpha, self.beta = min(alike, key=losses.__getitem__)
         return most / len(labels)
 
     def _memory_of(self, unit: np.ndarray, beta: float) -> np.ndarray:

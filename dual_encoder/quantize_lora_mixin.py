@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from dual_encoder.build_export_mixin import TOWERS, BuiltOfTowers
+from dual_encoder.towers.transformer import quantization_of
 from duet import keras_private_api
 
 
@@ -79,10 +80,3 @@ class TakesLoraAndIntegers(BuiltOfTowers):
                 if quantization_of(layers[int(place)]) is None:
                     layers[int(place)].quantize(mode)
         return model
-
-
-def quantization_of(layer: keras.layers.Layer) -> str | None:
-    """Returns a layer's quantization mode, such as `"int8"`; None if not quantized."""
-    if isinstance(layer, keras.Model):
-        return None
-    return getattr(layer.dtype_policy, "quantization_mode", None)

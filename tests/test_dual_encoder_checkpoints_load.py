@@ -185,15 +185,20 @@ class Mine(dual_encoder.DualEncoder):
     """A class that a fresh process does not know."""
 
 
-def test_a_class_that_is_not_imported_is_named(run, tmp_path):
-    known = dual_encoder.load(run)
-    Mine.from_config(known.get_config()).built_now().save(tmp_path / "model.keras")
-    path = tmp_path / "model.keras"
+def replace_in(path, old, new):
+    """Replace a text in every member of an archive."""
     with zipfile.ZipFile(path) as file:
         parts = {name: file.read(name) for name in file.namelist()}
     with zipfile.ZipFile(path, "w") as file:
         for name, data in parts.items():
-            file.writestr(name, data.replace(b"Mine", b"Ours"))
+            file.writestr(name, data.replace(old, new))
+
+
+def test_a_class_that_is_not_imported_is_named(run, tmp_path):
+    known = dual_encoder.load(run)
+    Mine.from_config(known.get_config()).built_now().save(tmp_path / "model.keras")
+    path = tmp_path / "model.keras"
+    replace_in(path, b"Mine", b"Ours")
     expected = "import what defines and registers the class Ours first"
     assert refused(ValueError, path) == f"{path}: not a readable .keras file ({expected})"
 
@@ -211,11 +216,7 @@ def test_a_layer_inside_of_a_model_that_is_not_imported_is_named(tmp_path):
     plain = keras.Model(image, keras.layers.Flatten()(Scaled()(image)))
     path = tmp_path / "model.keras"
     classifiers.from_model(plain, classes=["star", "ring"]).save(path)
-    with zipfile.ZipFile(path) as file:
-        parts = {name: file.read(name) for name in file.namelist()}
-    with zipfile.ZipFile(path, "w") as file:
-        for name, data in parts.items():
-            file.writestr(name, data.replace(b"Scaled", b"Shaped"))
+    replace_in(path, b"Scaled", b"Shaped")
     expected = "import what defines and registers the class Shaped first"
     assert refused(ValueError, path) == f"{path}: not a readable .keras file ({expected})"
 

@@ -153,12 +153,9 @@ def test_records_without_classes_give_a_dual_encoder_no_names(home):
         load_classifier.load(str(home / "dual.keras"), manifest=captions)
 
 
-def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, monkeypatch):
-    run = tmp_path / "run"
-    run.mkdir()
-    shutil.copy(home / "dual.keras", run / "model.keras")
-    document = {"schema": 2, "command": "finetune", "per_class": [{"name": "red star"}]}
-    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+@pytest.fixture
+def given(monkeypatch):
+    """The results that exports are given, each of which ends there."""
     given = []
 
     def stop(*_, results, **__):
@@ -166,14 +163,21 @@ def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, monke
         raise ValueError("enough")
 
     monkeypatch.setattr(deployment_export, "export", stop)
+    return given
+
+
+def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, given):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(home / "dual.keras", run / "model.keras")
+    document = {"schema": 2, "command": "finetune", "per_class": [{"name": "red star"}]}
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
     for names in (("red star", "blue ring"), ("circle", "blue ring")):
         assert export(home, tmp_path / "out", "--class-names", *names, model=run) == 1
     assert given == [document, None]
 
 
-def test_how_sure_a_run_is_is_not_said_of_another_model_or_other_classes(
-    home, tmp_path, monkeypatch
-):
+def test_how_sure_a_run_is_is_not_said_of_another_model_or_other_classes(home, tmp_path, given):
     """Its dual encoder is another model; among more classes its thresholds are others."""
     run = tmp_path / "run"
     run.mkdir()
@@ -184,13 +188,6 @@ def test_how_sure_a_run_is_is_not_said_of_another_model_or_other_classes(
     figures = {"schema": 2, "command": "finetune", "per_class": rows}
     document = {**figures, "certainty": sure}
     (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
-    given = []
-
-    def stop(*_, results, **__):
-        given.append(results)
-        raise ValueError("enough")
-
-    monkeypatch.setattr(deployment_export, "export", stop)
     own, more = ("red star", "blue ring"), ("red star", "blue ring", "circle")
     for model, names in ((run, own), (run, more), (run / "dual_encoder.keras", own)):
         assert export(home, tmp_path / "out", "--class-names", *names, model=model) == 1

@@ -8,10 +8,10 @@ from keras import ops
 
 from dual_encoder.towers.transformer import (
     attention,
-    attention_of_few,
+    attention_to,
     attributes,
-    is_quantized,
     normal,
+    query_of,
 )
 
 
@@ -66,18 +66,10 @@ class ProbePooling(keras.layers.Layer):
 
     def call(self, x):
         probe = ops.broadcast_to(self.probe, (ops.shape(x)[0], 1, self.width))
-        pooled = self.attention_output(self._ask(ops.cast(probe, x.dtype), x))
+        query = query_of(ops.cast(probe, x.dtype), self.query_key_value)
+        asked = attention_to(query, x, self.query_key_value, heads=self.heads)
+        pooled = self.attention_output(asked)
         return (pooled + self.mlp_output(self.mlp_hidden(self.norm(pooled))))[:, 0]
-
-    def _ask(self, probe, x):
-        """Attention with the probe [b, 1, d] as the only query."""
-        d, project = self.width, self.query_key_value
-        if is_quantized(project):
-            key, value = ops.split(project(x)[..., d:], 2, axis=-1)
-            return attention(project(probe)[..., :d], key, value, heads=self.heads)
-        kernel, bias = project.kernel, project.bias
-        query = ops.matmul(probe, kernel[:, :d]) + bias[:d]
-        return attention_of_few(query, x, (kernel[:, d:], bias[d:]), heads=self.heads)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.width)
@@ -167,13 +159,7 @@ class MeanQueryPooling(keras.layers.Layer):
         x = ops.reshape(x, (-1, height * width, d))
         x = ops.concatenate([ops.mean(x, axis=1, keepdims=True), x], axis=1)
         x = x + ops.cast(self.positions, x.dtype)
-        query = self.query(x[:, :1])
-        if is_quantized(self.key_value):
-            key, value = ops.split(self.key_value(x), 2, axis=-1)
-            pooled = attention(query, key, value, heads=self.heads)
-        else:
-            key_value = self.key_value.kernel, self.key_value.bias
-            pooled = attention_of_few(query, x, key_value, heads=self.heads)
+        pooled = attention_to(self.query(x[:, :1]), x, self.key_value, heads=self.heads)
         return self.projection(pooled[:, 0])
 
     def compute_output_shape(self, input_shape):

@@ -75,10 +75,35 @@ def attention_of_few(
     return ops.reshape(mixed, (-1, ops.shape(mixed)[1], d)) + shift[d:]
 
 
-def is_quantized(dense: keras.layers.Layer) -> bool:
-    """Returns whether the kernel of a dense layer is integers, of which only its call knows the
-    scale: `attention_of_few` then has no matrix to work with."""
-    return getattr(dense.dtype_policy, "quantization_mode", None) is not None
+def attention_to(
+    query: Any, x: Any, dense: keras.layers.Dense, *, heads: int, bias: Any = None
+) -> Any:
+    """Attention of few queries [b, m, d] to tokens x [b, n, d], whose keys and values are the last
+    2d outputs of a dense layer.
+
+    Of one that is quantized only its call knows the scale: `attention_of_few` has no matrix then.
+    """
+    last = 2 * x.shape[-1]
+    if quantization_of(dense) is not None:
+        key, value = ops.split(dense(x)[..., -last:], 2, axis=-1)
+        return attention(query, key, value, heads=heads, bias=bias)
+    key_value = dense.kernel[:, -last:], dense.bias[-last:]
+    return attention_of_few(query, x, key_value, heads=heads, bias=bias)
+
+
+def query_of(x: Any, dense: keras.layers.Dense) -> Any:
+    """The first d outputs of a dense layer for x [..., d]; see `attention_to`."""
+    d = x.shape[-1]
+    if quantization_of(dense) is not None:
+        return dense(x)[..., :d]
+    return ops.matmul(x, dense.kernel[:, :d]) + dense.bias[:d]
+
+
+def quantization_of(layer: keras.layers.Layer) -> str | None:
+    """Returns a layer's quantization mode, such as `"int8"`; None if not quantized."""
+    if isinstance(layer, keras.Model):
+        return None
+    return getattr(layer.dtype_policy, "quantization_mode", None)
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -182,16 +207,9 @@ class TransformerBlock(keras.layers.Layer):
     def _ask(self, y, x, *, asking, tokens, bias):
         """Attention with queries y to tokens x, both in rows."""
         d, project = self.width, self.query_key_value
-        if is_quantized(project):
-            query = ops.reshape(project(y)[:, :d], (-1, asking, d))
-            key_value = ops.reshape(project(x)[:, d:], (-1, tokens, 2 * d))
-            key, value = ops.split(key_value, 2, axis=-1)
-            return attention(query, key, value, heads=self.heads, bias=bias)
-        kernel, shift = project.kernel, project.bias
-        query = ops.reshape(ops.matmul(y, kernel[:, :d]) + shift[:d], (-1, asking, d))
+        query = ops.reshape(query_of(y, project), (-1, asking, d))
         x = ops.reshape(x, (-1, tokens, d))
-        key_value = kernel[:, d:], shift[d:]
-        return attention_of_few(query, x, key_value, heads=self.heads, bias=bias)
+        return attention_to(query, x, project, heads=self.heads, bias=bias)
 
     def get_config(self):
         return {
