@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runs import rerun_command
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def tables(found: dict[str, Any]) -> str:
         "",
     ]
     for flag in ("image_towers", "text_towers"):
-        option = "--" + flag.removesuffix("s").replace("_", "-")
+        option = rerun_command.flag(flag.removesuffix("s"))
         lines += [f"{flag.replace('_', ' ')} ({option}):", f"  {', '.join(found[flag])}", ""]
     return "\n".join(lines).rstrip()
 

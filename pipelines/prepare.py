@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from duet import name_list
+from pipelines.runs.rerun_command import flag
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
@@ -193,9 +194,8 @@ def source(options: Options) -> Source:
     maker, taken = _SOURCES[chosen[0]]
     for name in dict.fromkeys(name for _, names in _SOURCES.values() for name in names):
         if getattr(options, name) and name not in taken:
-            dashed = name.replace("_", "-")
             wanted = " or ".join(f"--{each}" for each, (_, its) in _SOURCES.items() if name in its)
-            raise ValueError(f"--{dashed} goes with {wanted}, not with --{chosen[0]}")
+            raise ValueError(f"{flag(name)} goes with {wanted}, not with --{chosen[0]}")
     more = {name.removesuffix("_columns"): getattr(options, name) for name in taken}
     found: Source = getattr(sources, maker)(given[chosen[0]], seed=options.seed, **more)
     return _some(found, options)

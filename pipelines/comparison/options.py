@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from duet import name_list
 from pipelines.methods.registry import METHODS, STOCK
+from pipelines.runs import rerun_command
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -181,8 +182,8 @@ def _keep_several_labels(options: Options, manifest: "Manifest") -> None:
         )
     for name in ("class_weight", "judge_by"):
         if getattr(options, name):
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag}: {several}; expected a set whose images have one")
+            flag = rerun_command.flag(name)
+            raise ValueError(f"{flag}: {several}; expected a set whose images have one")
 
 
 def _every(options: Options) -> list[str]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pipelines.runs.rerun_command import flag
+
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
@@ -73,14 +75,13 @@ def check_numbers(options: Options) -> None:
     for name, least in least_of.items():
         value = getattr(options, name)
         if value is not None and value < least:
-            raise ValueError(f"--{name.replace('_', '-')}: expected {least} or more; got {value}")
+            raise ValueError(f"{flag(name)}: expected {least} or more; got {value}")
 
 
 def refuse(options: Options, names: tuple[str, ...], *, protocol: str) -> None:
     for name in names:
         if getattr(options, name) is not None:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} goes with another --protocol than {protocol}")
+            raise ValueError(f"{flag(name)} goes with another --protocol than {protocol}")
 
 
 def check_has(manifest: "Manifest", split: str, *, what: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.finetuning.options import Options
 from pipelines.methods.registry import METHODS, taken_by
-from pipelines.runs import help_groups
+from pipelines.runs import help_groups, rerun_command
 
 if TYPE_CHECKING:
     from pipelines.finetuning.data import Labelled
@@ -57,7 +57,7 @@ def say_unused(options: Options) -> None:
     """Print which options of a training are given to a method that learns in no steps."""
     steps = {*help_groups.GROUPS["training"].split()} - {"class_weight", "seed"}
     given = [
-        f"--{each.name.replace('_', '-')}"
+        rerun_command.flag(each.name)
         for each in dataclasses.fields(options)
         if each.name in steps and getattr(options, each.name) != each.default
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from duet import disk_errors, folder_locks
 from pipelines.retrieval.options import Options
+from pipelines.runs import rerun_command
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder, IndexBuilder
@@ -102,7 +103,7 @@ def _check_features(options: Options, source: dict[str, Any]) -> None:
         raise ValueError(f"--features goes with records (--data), not with {source['path']}")
     for name, usual in (("runner", "local"), ("first_frame", False), ("max_pixels", None)):
         if getattr(options, name) != usual:
-            raise ValueError(f"--features does not go with --{name.replace('_', '-')}")
+            raise ValueError(f"--features does not go with {rerun_command.flag(name)}")
 
 
 def _embed_with_bar(todo: list, job: Any, model: DualEncoder, *, total: int) -> None:

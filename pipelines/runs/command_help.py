@@ -111,8 +111,8 @@ def _grouped(names: list[str]) -> dict[str, list[str]]:
 
 
 def _usage(command: str, fields: Any) -> str:
-    required = [field for field in fields if _default(field) is dataclasses.MISSING]
-    words = [f"{_flag(field.name)} {_metavar(field.name, str)}" for field in required]
+    required = [field for field in fields if default_of(field) is dataclasses.MISSING]
+    words = [f"{rerun_command.flag(field.name)} {_metavar(field.name, str)}" for field in required]
     return " ".join([rerun_command.program(), command, *words, "[OPTIONS]"])
 
 
@@ -126,14 +126,11 @@ def _epilog(command: str, names: list[str], fields: dict, *, recipes: list[str])
 
 
 def _add(group: Any, field: dataclasses.Field, hint: Any, told: str) -> argparse.Action:
-    default = _default(field)
-    flags = [_flag(field.name)]
-    if len(field.name) == 1:
-        flags.insert(0, f"-{field.name}")
+    default, flags = default_of(field), flags_of(field)
     if hint is bool:
         flags = [f"--no-{flags[-1][2:]}"] if default is True else flags
         return group.add_argument(*flags, dest=field.name, action="store_true", help=_escaped(told))
-    choices = [str(choice) for choice in _choices(hint)]
+    choices = [str(choice) for choice in choices_of(hint)]
     several = any(typing.get_origin(each) is list for each in (hint, *typing.get_args(hint)))
     return group.add_argument(
         *flags,
@@ -157,20 +154,24 @@ def _told(told: str, choices: list[str], default: Any) -> str:
     return f"{told} ({'; '.join(notes)})" if notes else told
 
 
-def _choices(hint: Any) -> list[Any]:
+def choices_of(hint: Any) -> list[Any]:
+    """Those of a `Literal`, or of one in a union."""
     if typing.get_origin(hint) is typing.Literal:
         return list(typing.get_args(hint))
-    return [choice for each in typing.get_args(hint) for choice in _choices(each)]
+    return [choice for each in typing.get_args(hint) for choice in choices_of(each)]
 
 
-def _default(field: dataclasses.Field) -> Any:
+def default_of(field: dataclasses.Field) -> Any:
+    """What an option is where nobody gives it; `dataclasses.MISSING` of one that is needed."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def flags_of(field: dataclasses.Field) -> list[str]:
+    """What is typed for an option; of one letter with one dash as well."""
+    short = [f"-{field.name}"] if len(field.name) == 1 else []
+    return [*short, rerun_command.flag(field.name)]
 
 
 def _metavar(name: str, hint: Any) -> str:

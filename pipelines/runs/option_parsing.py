@@ -15,6 +15,7 @@ import yaml
 from duet import atomic_files, json_validation, name_list
 from pipelines.runs import command_help, hub_revision, rerun_command
 from pipelines.runs.help_groups import USUAL
+from pipelines.runs.rerun_command import flag
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -60,7 +61,7 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
             values[name] = None  # as of all other options; words of a list are not read as YAML
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, str) and "\0" in each:
-                raise ValueError(f"--{name.replace('_', '-')}: expected no zero byte; got {each!r}")
+                raise ValueError(f"{flag(name)}: expected no zero byte; got {each!r}")
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return options(**{field.name: values[field.name] for field in fields})
 
@@ -77,8 +78,7 @@ def check_ranges(options: Any, ranges: Mapping[str, tuple[str, ...]]) -> None:
         for name in names:
             value = getattr(options, name)
             if not (value is None or least < value < most or value in ends):
-                flag = name.replace("_", "-")
-                raise ValueError(f"--{flag}: expected a number in {text}; got {value}")
+                raise ValueError(f"{flag(name)}: expected a number in {text}; got {value}")
 
 
 def refuse_without(options: Any, usual: Mapping[str, Any], *, other: str) -> None:
@@ -88,7 +88,7 @@ def refuse_without(options: Any, usual: Mapping[str, Any], *, other: str) -> Non
     """
     for name, value in usual.items():
         if getattr(options, name) != value:
-            raise ValueError(f"--{name.replace('_', '-')} goes with {other}")
+            raise ValueError(f"{flag(name)} goes with {other}")
 
 
 def recipe_names() -> str:
@@ -137,13 +137,11 @@ class _Parser(jsonargparse.ArgumentParser):
         if wrong_type:
             key, value = wrong_type.groups()
             expected = _words(self.hints.get(key, str))
-            line = f"--{key.replace('_', '-')}: expected {expected}; got {value!r}"
-            line += name_list.did_you_mean(
-                value.strip("'"), map(str, _choices(self.hints.get(key)))
-            )
+            line = f"{flag(key)}: expected {expected}; got {value!r}"
+            choices = command_help.choices_of(self.hints.get(key))
+            line += name_list.did_you_mean(value.strip("'"), map(str, choices))
         if missing := re.match(r"the following arguments are required: (.*)$", line):
-            names = (f"--{name.replace('_', '-')}" for name in missing[1].split(", "))
-            line = f"expected {', '.join(names)}; missing"
+            line = f"expected {', '.join(map(flag, missing[1].split(', ')))}; missing"
         raise ValueError(line + self._nearest(line))
 
     def _nearest(self, line: str) -> str:
@@ -170,15 +168,8 @@ class _Parser(jsonargparse.ArgumentParser):
             meant = [each for each in USUAL.get(name, "").split() if each in self.hints]
             if meant:
                 more = FROM_IMAGES if (name, meant[0]) == ("folder", "data") else ""
-                return f"; did you mean --{meant[0].replace('_', '-')}?{more}"
+                return f"; did you mean {flag(meant[0])}?{more}"
         return ""
-
-
-def _choices(hint: Any) -> list[Any]:
-    """Those of a `Literal`, or of one in a union."""
-    if typing.get_origin(hint) is typing.Literal:
-        return list(typing.get_args(hint))
-    return [choice for part in typing.get_args(hint) for choice in _choices(part)]
 
 
 def _words(hint: Any) -> str:
@@ -192,17 +183,9 @@ def _words(hint: Any) -> str:
 
 
 def _add(parser: _Parser, field: dataclasses.Field, hint: Any) -> None:
-    names = ["--" + field.name.replace("_", "-")]
-    if len(field.name) == 1:
-        names.insert(0, f"-{field.name}")
-    default: Any = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        default = field.default_factory()
-    extra: dict[str, Any] = {}
-    if default is dataclasses.MISSING:
-        extra["required"] = True
-    else:
-        extra["default"] = default
+    names, default = command_help.flags_of(field), command_help.default_of(field)
+    is_required = default is dataclasses.MISSING
+    extra: dict[str, Any] = {"required": True} if is_required else {"default": default}
     if hint is bool:
         parser.add_argument(*names, action=jsonargparse.ActionYesNo(no_prefix="no-"), **extra)
     elif (item := _list_item(hint)) is not None:

@@ -14,6 +14,11 @@ def program() -> str:
     return SCRIPT if Path(sys.argv[0]).stem == SCRIPT else MODULE
 
 
+def flag(name: str) -> str:
+    """An option as it is typed: `--short-side` of `short_side`."""
+    return f"--{name.replace('_', '-')}"
+
+
 def no_bar() -> bool | None:
     """What tqdm takes as `disable`: a bar on a terminal alone, and none with `--quiet`."""
     return True if os.environ.get("TQDM_DISABLE") else None
@@ -23,10 +28,9 @@ def command_line(command: str, options: dict[str, Any]) -> str:
     """Returns the command that repeats the run: all options that are not null, shell-quoted."""
     words = ["python", "-m", "pipelines", command]
     for name, value in options.items():
-        flag = name.replace("_", "-")
         if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
+            words.append(flag(name if value else f"no_{name}"))
         elif value is not None:
             values = value if isinstance(value, (list, tuple)) else [value]
-            words += [f"--{flag}", *map(str, values)]
+            words += [flag(name), *map(str, values)]
     return shlex.join(words)

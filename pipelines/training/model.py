@@ -3,6 +3,8 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runs.rerun_command import flag
+
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder, Tokenizer
     from pipelines.training.data import Pairs
@@ -34,8 +36,7 @@ def check(options: Any) -> None:
         return
     for name in OF_TOWERS:
         if getattr(options, name) != defaults[name]:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} makes a new model; with --model the model has its own")
+            raise ValueError(f"{flag(name)} makes a new model; with --model the model has its own")
 
 
 def pretrained(options: Any) -> "DualEncoder | None":

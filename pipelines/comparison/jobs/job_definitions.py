@@ -14,7 +14,14 @@ from pipelines.fewshot import options as fewshot_options
 from pipelines.finetuning import options as finetuning_options
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS, STOCK, keeps_start
-from pipelines.runs import class_name_options, folder, option_parsing, rerun_command, results
+from pipelines.runs import (
+    class_name_options,
+    command_help,
+    folder,
+    option_parsing,
+    rerun_command,
+    results,
+)
 from pipelines.training import small_set_batch_size
 
 LOG, FAILED = "log.txt", "failed.json"
@@ -274,10 +281,5 @@ def _not_usual(options: Any) -> dict[str, Any]:
     return {
         each.name: value
         for each in dataclasses.fields(options)
-        if (value := getattr(options, each.name)) != _default(each)
+        if (value := getattr(options, each.name)) != command_help.default_of(each)
     }
-
-
-def _default(each: dataclasses.Field) -> Any:
-    factory = each.default_factory
-    return each.default if factory is dataclasses.MISSING else factory()
