@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.evaluation import plots as evaluation_plots
-from pipelines.evaluation.report import metrics_table
+from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import retrieval
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import rerun_command
 from tfrecords.images import reencoding
 
 WAYS = {
@@ -60,7 +59,8 @@ def figure_rows(results: dict[str, Any]) -> list[dict[str, str]]:
 
 def terminal_table(results: dict[str, Any]) -> str:
     """Returns the metrics table for a terminal, below the headline."""
-    return metrics_table(headline(results), figure_rows(results), intervals=results["intervals"])
+    rows = figure_rows(results)
+    return evaluation_report.metrics_table(headline(results), rows, intervals=results["intervals"])
 
 
 def page(
@@ -74,29 +74,22 @@ def page(
             one, and `images` by row: `pixels` uint8 [h, w, 3] and `filename`.
         places: ranks by direction.
     """
-    import yaml
 
-    cost = results["cost"]
     captions = results["captions"]
     answers = {
         "text_to_image": (results["searched"], 1.0),
         "image_to_text": (captions, captions / results["images"]),
     }
     lines = {WAYS[way][0].lower(): (places[way], *answers[way]) for way in retrieval.DIRECTIONS}
-    return reporting_page.render(
+    return reporting_page.of_run(
         "retrieval.html.j2",
-        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
+        results,
+        title=evaluation_report.title(results),
         headline=headline(results),
-        results=results,
         figures=figure_rows(results),
         curve=reporting_page.plot(evaluation_plots.recall_curves(lines)),
         queries=[_query(chosen) for chosen in shown],
-        command=rerun_command.command_line(results["command"], results["config"]),
-        config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
-        cost=(
-            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
-            f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most."
-        ),
+        cost=evaluation_report.took(results),
     )
 
 

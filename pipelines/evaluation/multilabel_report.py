@@ -2,36 +2,25 @@
 
 from typing import Any
 
-import yaml
-
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.evaluation import report as evaluation_report
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import rerun_command
 
 SHOWN = 60  # classes in the plot
 
 
 def page(results: dict[str, Any]) -> str:
     """Returns the page of a results document of `measure_multi_label`."""
-    cost = results["cost"]
-    classes = weakest_first(results["per_class"])
-    return reporting_page.render(
+    return reporting_page.of_run(
         "multi_label.html.j2",
-        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
+        results,
+        title=evaluation_report.title(results),
         headline=evaluation_report.headline(results),
-        results=results,
         figures=evaluation_report.figure_rows(results),
         untested=evaluation_report.untested(results),
         found=plot(results),
-        classes=classes,
-        command=rerun_command.command_line(results["command"], results["config"]),
-        config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
-        cost=(
-            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
-            f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most. "
-            "Nothing is ever overwritten: give it another --out."
-        ),
+        classes=weakest_first(results["per_class"]),
+        cost=f"{evaluation_report.took(results)} {evaluation_report.KEPT}",
     )
 
 

@@ -7,9 +7,8 @@ import numpy as np
 from duet import fraction_metrics, name_list
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
-from pipelines.reporting.number_format import interval, percent
-from pipelines.reporting.page import data_uri, plot, render
-from pipelines.runs.rerun_command import command_line
+from pipelines.reporting.number_format import gibibytes, interval, percent
+from pipelines.reporting.page import data_uri, of_run, plot
 from pipelines.runs.text_table import aligned
 from tfrecords.images import reencoding
 
@@ -36,6 +35,23 @@ FIGURES = {
         "exact_match": "images of which every label is right",
     }.items()
 }
+
+
+KEPT = "Nothing is ever overwritten: give it another --out."
+
+
+def title(results: dict[str, Any]) -> str:
+    """Returns what was evaluated, on what."""
+    return f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split"
+
+
+def took(results: dict[str, Any]) -> str:
+    """Returns what the evaluation cost, as a sentence."""
+    cost = results["cost"]
+    return (
+        f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
+        f"{gibibytes(cost['peak_rss_bytes'])} of memory at most."
+    )
 
 
 def headline(results: dict[str, Any]) -> str:
@@ -109,30 +125,22 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
     results: the document of `results.document`; pairs: its `most_confused`, each with
     `images` (uint8 arrays [h, w, 3]) and `captions` (one text per image).
     """
-    import yaml
 
     confusion = np.array(results["confusion_matrix"])
     names = [row["name"] for row in results["per_class"]]
     block = metrics_confusion.confused_classes(confusion) if len(confusion) else []
-    cost = results["cost"]
-    return render(
+    return of_run(
         "evaluate.html.j2",
-        title=f"Evaluation of {results['model']} on {results['dataset']}, {results['split']} split",
+        results,
+        title=title(results),
         headline=headline(results),
-        results=results,
         figures=figure_rows(results),
         untested=untested(results),
         plots=_plots(results["calibration"], confusion, names, block),
         block=len(block),
         pairs=[_thumbnails(pair, names) for pair in pairs],
         classes=weakest_first(results["per_class"]),
-        command=command_line(results["command"], results["config"]),
-        config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
-        cost=(
-            f"Took {cost['seconds']:,.0f} s, {cost['images_per_second']:,.0f} images/s, "
-            f"{cost['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most. "
-            "Nothing is ever overwritten: give it another --out."
-        ),
+        cost=f"{took(results)} {KEPT}",
     )
 
 

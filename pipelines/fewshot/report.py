@@ -9,7 +9,7 @@ from duet import atomic_files
 from pipelines.fewshot import plots as fewshot_plots
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import rerun_command, results, resume_check
+from pipelines.runs import results, resume_check
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
@@ -130,26 +130,23 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 def page(document: dict[str, Any], found: list[dict[str, Any]], plot: bytes) -> str:
     """The page of a grid, from its document, those of its cells, and its plot as PNG."""
-    import yaml
 
     rows, shown = document["table"], columns(document["table"])
-    best, config = document["best"], document["config"]
+    best, cost = document["best"], document["cost"]
     judged = _judged(rows)
     value = reporting_text.percent(document["metrics"][judged])
     shots = f" with {best['shots']} shots" if best["shots"] else ""
-    return reporting_page.render(
+    return reporting_page.of_run(
         "prompt.html.j2",
+        document,
         title=f"Learnt prompts on {document['dataset']}, {document['split']} split",
         headline=f"{FIGURES[judged]} {value}: {best['method']}{shots} on {best['model']}",
-        results=document,
         plot=reporting_page.plot(plot),
         columns=[FIGURES[figure] for figure in shown],
         rows=[{**row, "cells": [cell_text(row.get(figure)) for figure in shown]} for row in rows],
         learnt=_learnt(found),
-        command=rerun_command.command_line("prompt", config),
-        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        cost=f"Took {document['cost']['seconds']:,.0f} s, "
-        f"{document['cost']['peak_rss_bytes'] / 2**30:.1f} GiB of memory at most.",
+        cost=f"Took {cost['seconds']:,.0f} s, "
+        f"{reporting_text.gibibytes(cost['peak_rss_bytes'])} of memory at most.",
     )
 
 

@@ -4,15 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from duet import atomic_files
 from pipelines.evaluation import measure as evaluation_measure
 from pipelines.evaluation import multilabel_report
 from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import seen_unseen
+from pipelines.reporting import number_format
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import class_name_options, models, rerun_command, results
+from pipelines.runs import class_name_options, models, results
 from pipelines.training import output_files as training_files
 from pipelines.training import plots as training_plots
 from pipelines.training.output_files import MODEL, PAGE
@@ -134,12 +133,12 @@ def page(document: dict[str, Any]) -> str:
     shown = [key for key in COLUMNS if any(key in row for row in history)]
     panels = training_plots.panels_of(PANELS, history)
     way, several = document.get("wise_ft"), document.get("multi_label", False)
-    return reporting_page.render(
+    return reporting_page.of_run(
         "tuned.html.j2",
+        document,
         title=f"Fine-tuning of {Path(document['config']['model']).name} on {document['dataset']}, "
         f"method {document['method']}{', taken by auto' if 'auto' in document else ''}",
         headline=evaluation_report.headline(document),
-        results=document,
         figures=evaluation_report.figure_rows(document),
         untested=evaluation_report.untested(document),
         curves=reporting_page.plot(training_plots.curves(history, panels)) if panels else None,
@@ -163,12 +162,10 @@ def page(document: dict[str, Any]) -> str:
         classes=(multilabel_report.weakest_first if several else evaluation_report.weakest_first)(
             document["per_class"]
         ),
-        command=rerun_command.command_line(document["command"], document["config"]),
-        config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
         cost=(
             f"Trained in {_took(document)} on {', '.join(document['devices'])}; "
-            f"{cost['parameters']:,} parameters, {cost['peak_rss_bytes'] / 2**30:.1f} GiB of "
-            "memory at most. The same command goes on with a run that was stopped."
+            f"{cost['parameters']:,} parameters, {number_format.gibibytes(cost['peak_rss_bytes'])} "
+            "of memory at most. The same command goes on with a run that was stopped."
         ),
     )
 

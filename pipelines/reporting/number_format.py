@@ -13,6 +13,11 @@ def interval(ends: list[float] | None) -> str:
     return "" if not ends else DASH.join(f"{100 * end:.1f}" for end in ends)
 
 
+def gibibytes(size: float) -> str:
+    """Formats 1288490189 as "1.2 GiB"."""
+    return f"{size / 2**30:.1f} GiB"
+
+
 def tie(text: str) -> str:
     """Prevents line breaks within percentages and intervals."""
     return text.replace(" %", "\u00a0%").replace(DASH, f"\u2060{DASH}\u2060")

@@ -4,7 +4,22 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pipelines.reporting.number_format import percent, tie
+from pipelines.runs import rerun_command
+
+
+def of_run(template: str, results: dict[str, Any], **context: Any) -> str:
+    """Renders the page of a run's results, with its options and the command that repeats it."""
+    config = results["config"]
+    return render(
+        template,
+        results=results,
+        command=rerun_command.command_line(results["command"], config),
+        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        **context,
+    )
 
 
 def render(template: str, **context: Any) -> str:

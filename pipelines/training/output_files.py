@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from duet import atomic_files
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import rerun_command, results, resume_check
+from pipelines.runs import results, resume_check
 from pipelines.training import plots as training_plots
 
 if TYPE_CHECKING:
@@ -142,16 +142,15 @@ def summary(results: dict[str, Any], splits: Collection[str]) -> str:
 
 def page(results: dict[str, Any]) -> str:
     """The page of a training run, from the document that `write` makes."""
-    import yaml
 
     history, cost = results["history"], results["cost"]
     shown = [key for key in CURVES if any(key in row for row in history)]
     panels = training_plots.panels_of(PANELS, history)
-    return reporting_page.render(
+    return reporting_page.of_run(
         "train.html.j2",
+        results,
         title=f"Training on {results['dataset']}: {results['model']}",
         headline=headline(results),
-        results=results,
         curves=reporting_page.plot(training_plots.curves(history, panels)),
         columns=[CURVES[key] for key in shown],
         epochs=[
@@ -162,13 +161,12 @@ def page(results: dict[str, Any]) -> str:
             }
             for row in history
         ],
-        command=rerun_command.command_line(results["command"], results["config"]),
-        config=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         cost=(
             f"{results['steps']:,} steps took {cost['seconds']:,.0f} s at "
             f"{cost['images_per_second']:,.0f} images/s on {', '.join(results['devices'])}; "
-            f"{cost['parameters']:,} parameters, {cost['peak_rss_bytes'] / 2**30:.1f} GiB of "
-            "memory at most. The same command goes on with a run that was stopped."
+            f"{cost['parameters']:,} parameters, "
+            f"{reporting_text.gibibytes(cost['peak_rss_bytes'])} of memory at most. "
+            "The same command goes on with a run that was stopped."
         ),
     )
 

@@ -5,8 +5,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from duet import atomic_files
 from pipelines.comparison.report import (
     calibration_conformal_rejection_table,
@@ -20,7 +18,7 @@ from pipelines.evaluation import plots as evaluation_plots
 from pipelines.methods.registry import METHODS
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
-from pipelines.runs import rerun_command, results
+from pipelines.runs import results
 from pipelines.runs.text_table import aligned
 from pipelines.training import plots as training_plots
 
@@ -140,14 +138,12 @@ def page(
     rows = [row for row in document["rows"] if row["error"] is None]
     shown = _shown(document)
     trained = [row for row in rows if any("loss" in epoch for epoch in row["history"])]
-    ways = [row for row in rows if row["wise_ft"]]
-    calibrated = [row for row in rows if row["calibration"]]
     keeps = any(row["unseen"] is not None for row in rows)
-    return reporting_page.render(
+    return reporting_page.of_run(
         "compare.html.j2",
+        document,
         title=f"Comparison of methods: {Path(document['model']).name} on {document['dataset']}",
         headline=document["recommendation"]["answer"],
-        results=document,
         steps=steps,
         columns=[_shares(document)[key] for key in shown],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
@@ -164,24 +160,18 @@ def page(
         if rows and is_the_study(document)
         else None,
         ways=[
-            (
-                row["method"],
-                reporting_page.plot(training_plots.way(row["wise_ft"], chosen=-1.0)),
-            )
-            for row in ways
+            (row["method"], reporting_page.plot(training_plots.way(row["wise_ft"], chosen=-1.0)))
+            for row in rows
+            if row["wise_ft"]
         ],
         reliability=[
-            (
-                row["method"],
-                reporting_page.plot(evaluation_plots.reliability(row["calibration"])),
-            )
-            for row in calibrated
+            (row["method"], reporting_page.plot(evaluation_plots.reliability(row["calibration"])))
+            for row in rows
+            if row["calibration"]
         ],
         pairs=[_pair(pair) for pair in document["pairs"]],
         studies=study_tables(document) if is_the_study(document) else [],
         mistakes=mistakes,
-        config=yaml.safe_dump(document["config"], sort_keys=False, allow_unicode=True),
-        command=rerun_command.command_line("compare", document["config"]),
     )
 
 
@@ -246,7 +236,7 @@ def _page_row(row: dict[str, Any], document: dict[str, Any], shown: list[str]) -
         ],
         "cost": ", ".join(cost),
         "memory": (
-            f"{row['peak_rss_bytes'] / 2**30:.1f} GiB"
+            reporting_text.gibibytes(row["peak_rss_bytes"])
             if row["peak_rss_bytes"]
             else reporting_text.DASH
         ),
