@@ -14,8 +14,9 @@ from pipelines.evaluation.options import (
 )
 
 if TYPE_CHECKING:
-    from dual_encoder import DualEncoder
     from tfrecords import Manifest
+
+BY_NAMES = "--model: expected a dual encoder, which knows classes by their names"
 
 
 def run(options: Options) -> None:
@@ -46,7 +47,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
     from pipelines.prediction import resolve_model
-    from pipelines.runs import class_name_options, folder
+    from pipelines.runs import class_name_options, folder, models
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, zero_shot.FILES)
@@ -71,10 +72,11 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         refuse(options, (*OF_ZERO_SHOT, "features"), protocol="classifier")
         document = classifier.evaluate(options, manifest, model, out=out, health=health)
         return _figures(document, classifier.left_out(document))
+    models.check_dual_encoder(model, options.model, BY_NAMES)
     document = zero_shot.evaluate(
         options,
         manifest,
-        _dual_encoder(model, options.model),
+        model,
         out=out,
         names=names,
         templates=templates,
@@ -122,7 +124,7 @@ def _is_classifier(options: Options, model: Any) -> bool:
 def _retrieval(options: Options, manifest: "Manifest") -> str:
     """Measures by captions; returns the figures as text."""
     from pipelines.evaluation import captions, captions_report
-    from pipelines.runs import folder
+    from pipelines.runs import folder, models
     from tfrecords import verify_splits
 
     out = folder.check_free(options.out, captions.FILES)
@@ -136,7 +138,7 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
         )
     verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
     options, model = _loaded(options, manifest)
-    model = _dual_encoder(model, options.model)
+    models.check_dual_encoder(model, options.model, BY_NAMES)
     document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
     return captions_report.terminal_table(document)
 
@@ -149,15 +151,3 @@ def _health(options: Options) -> list[str]:
     for line in lines:
         print(line, flush=True)
     return lines
-
-
-def _dual_encoder(model: Any, name: str) -> "DualEncoder":
-    import dual_encoder
-    from pipelines.runs import models
-
-    if not isinstance(model, dual_encoder.DualEncoder):
-        raise ValueError(
-            "--model: expected a dual encoder, which knows classes by their names; "
-            f"{name} has one tower ({type(model).__name__}){models.dual_encoder_beside(name)}"
-        )
-    return model

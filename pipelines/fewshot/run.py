@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pipelines.methods.method import Fitted
     from tfrecords import Manifest
 
+DUAL_ENCODERS = "--models: expected dual encoders, which know classes by their names"
+
 
 def cells_of(options: Options, out: Path) -> list[Cell]:
     """All cells in the order of the table."""
@@ -110,16 +112,11 @@ def prepare(
 
     `claim` is called once it is sure that the run can begin; nothing is written before.
     """
-    import dual_encoder
     from pipelines.runs import inference_precision, models
 
     images = sum(split.count for split in manifest.splits.values())
     model = inference_precision.load(name, options.precision, images=images, read=models.untouched)
-    if not isinstance(model, dual_encoder.DualEncoder):
-        raise ValueError(
-            "--models: expected dual encoders, which know classes by their names; "
-            f"{name} has one tower ({type(model).__name__}){models.dual_encoder_beside(name)}"
-        )
+    models.check_dual_encoder(model, name, DUAL_ENCODERS)
     features = FeatureCache(feature_folder(options), options.data, manifest, batch_size=BATCH)
     seen, unseen = sides(options, manifest)
     _check_names(options, cells, model, names, templates)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 DUAL = "dual_encoder.keras"  # of a run of `finetune`: its image side beside texts for any names
 
+IN_ONE_SPACE = "--model: expected a dual encoder, which puts images and words in one space"
+
 
 def parameters(model: Any) -> dict[str, int]:
     """Weights of a Keras model: `trained` by gradient, and in `all`."""
@@ -28,14 +30,13 @@ def load_dual_encoder(name: str) -> "DualEncoder":
     return model
 
 
-def check_dual_encoder(model: Any, name: str) -> None:
-    """Raises ValueError for a model that has one tower."""
+def check_dual_encoder(model: Any, name: str, expected: str = IN_ONE_SPACE) -> None:
+    """Raises ValueError, with what was expected, for a model that has one tower."""
     import dual_encoder
 
     if not isinstance(model, dual_encoder.DualEncoder):
         raise ValueError(
-            "--model: expected a dual encoder, which puts images and words in one space; "
-            f"{name} has one tower ({type(model).__name__}){dual_encoder_beside(name)}"
+            f"{expected}; {name} has one tower ({type(model).__name__}){dual_encoder_beside(name)}"
         )
 
 
