@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,7 +230,7 @@ def _document(
         "command": "export",
         "format": options.format,
         "model": deployable.name,
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "created": results.now(),
         "class_names": list(deployable.class_names),
         "templates": list(deployable.templates),
         "multi_label": deployable.multi_label,

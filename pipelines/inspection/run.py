@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +87,7 @@ def _checked(
     return found, {
         "schema": SCHEMA,
         "command": "inspect",
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "created": results.now(),
         "dataset": manifest.dataset,
         "images": {name: split.count for name, split in manifest.splits.items()},
         "suspects": counts,

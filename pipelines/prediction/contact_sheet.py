@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,7 @@ def page(
         unreadable=[(_readable(file), reason) for file, reason in unreadable.items()],
         results={
             "command": "predict",
-            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "created": results.now(),
             "versions": results.versions(),
         },
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from duet import regular_files
@@ -134,7 +133,7 @@ def contact_sheet(
         answers=sheet,
         results={
             "command": "retrieve",
-            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "created": results.now(),
             "versions": results.versions(),
         },
     )

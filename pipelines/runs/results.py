@@ -95,6 +95,11 @@ _TABLE: dict[str, Any] = {
 }
 
 
+def now() -> str:
+    """When something is written: ISO 8601 with the offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
 def document(
     measured: dict[str, Any],
     *,
@@ -111,7 +116,7 @@ def document(
     return {
         "schema": SCHEMA,
         "command": command,
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "created": now(),
         "dataset": dataset,
         "split": split,
         "model": model,

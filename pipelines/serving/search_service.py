@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.retrieval import answers, encode
+from pipelines.runs import results
 from pipelines.serving.batcher import Batcher
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Finder:
 
     def __init__(self, searcher: Searcher, templates: Sequence[str]):
         self.searcher, self.templates = searcher, list(templates)
-        self.created = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.created = results.now()
         self._model_thread = ThreadPoolExecutor(1, "model")
         self._readers = ThreadPoolExecutor(2, "images")
         self.batches = Batcher(self._find, self._model_thread, most=MOST_AT_ONCE)
