@@ -17,8 +17,9 @@ def images(count, *, seed, times=1.0):
 
 @pytest.fixture(scope="module")
 def found():
-    others = 0.2 * np.random.default_rng(5).normal(size=(400, 5))
-    return certainty(images(1000, seed=1, times=3), images(2000, seed=2, times=3), 3 * others)
+    others = 0.6 * np.random.default_rng(5).normal(size=(400, 5)), np.full(400, 5)
+    tested = map(np.concatenate, zip(images(2000, seed=2, times=3), others, strict=True))
+    return certainty(images(1000, seed=1, times=3), tuple(tested), seen=range(5))
 
 
 def test_the_temperature_takes_back_the_factor_and_the_error(found):
@@ -35,10 +36,17 @@ def test_none_of_these_is_measured_with_images_of_other_classes(found):
     none = found["none_of_these"]
     assert none["kept"] == pytest.approx(0.95, abs=0.02)
     assert none["auroc"] > 0.9 and none["false_positive_rate"] < 0.5
-    without = certainty(images(100, seed=1), images(100, seed=2), None)["none_of_these"]
+    without = certainty(images(100, seed=1), images(100, seed=2), seen=range(5))["none_of_these"]
     assert without["auroc"] is None and without["threshold"] > 0
 
 
+def test_of_all_classes_of_a_set_only_those_that_were_trained_on_count():
+    logits, labels = images(100, seed=1)
+    wide = np.insert(logits, 2, 99.0, axis=1), np.where(labels >= 2, labels + 1, labels)
+    few = certainty((logits, labels), (logits, labels), seen=range(5))
+    assert certainty((wide[0], labels), wide, seen=(0, 1, 3, 4, 5)) == few
+
+
 def test_a_few_validation_images_give_sets_of_all_classes():
-    sets = certainty(images(5, seed=1), images(100, seed=2), np.empty((0, 5)))["sets"]
+    sets = certainty(images(5, seed=1), images(100, seed=2), seen=range(5))["sets"]
     assert sets["threshold"] is None and sets["mean_size"] == 5 and sets["coverage"] == 1

@@ -24,7 +24,7 @@ def test_it_is_read_from_what_a_run_measured():
     rng = np.random.default_rng(0)
     labels = np.arange(300) % 3
     logits = 2 * np.eye(3)[labels] + rng.normal(size=(300, 3))
-    document = {"certainty": certainty((logits, labels), (logits, labels), None)}
+    document = {"certainty": certainty((logits, labels), (logits, labels), seen=range(3))}
     found = sure_of(json.loads(json.dumps(document)))
     chances = found.probabilities(softmax(logits, axis=1))
     assert (chances.max(axis=1) >= found.least).mean() == pytest.approx(0.95, abs=0.01)

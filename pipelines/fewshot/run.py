@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,8 +23,6 @@ from pipelines.runs.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
-    from pipelines.methods.few_shot_task import Task
-    from pipelines.methods.method import Fitted
     from tfrecords import Manifest
 
 DUAL_ENCODERS = "--models: expected dual encoders, which know classes by their names"
@@ -206,6 +204,7 @@ def _say_short(
 
 def fit(cell: Cell, shared: Grid) -> Run:
     """Learn and measure one cell, or go on with it."""
+    from pipelines.metrics import calibration_conformal_rejection
     from pipelines.runs import peak_memory, predictions, results
 
     cell.folder.mkdir(parents=True, exist_ok=True)
@@ -222,28 +221,16 @@ def fit(cell: Cell, shared: Grid) -> Run:
         "trained_parameters": fitted.trained_parameters,
     }
     document = results_of(cell, shared, fitted, labels=test.labels, logits=logits, cost=cost)
-    if len(task.validation[1]):
-        document["certainty"] = _certainty(task, fitted, test.labels, logits)
+    held, wanted = task.validation
+    if len(wanted):
+        document["certainty"] = calibration_conformal_rejection.certainty(
+            (fitted.logits(held), wanted), (logits, test.labels), seen=task.seen
+        )
     said = predictions.of(test.labels, logits, seen=shared.seen, held_out=shared.unseen)
     predictions.write(cell.folder, said)
     results.write(cell.folder / results.FILE, document)  # by it the cell is known to be finished
     _remove_checkpoints(cell)
     return Run(cell.folder, document, said, shared.model)
-
-
-def _certainty(
-    task: "Task", fitted: "Fitted", labels: np.ndarray, logits: np.ndarray
-) -> dict[str, Any]:
-    """How sure the classifier may be of the classes that it has learnt."""
-    from pipelines.metrics import calibration_conformal_rejection
-
-    held, wanted = task.validation
-    inside, seen = list(task.seen), np.isin(labels, task.seen)
-    return calibration_conformal_rejection.certainty(
-        (fitted.logits(held)[:, inside], wanted),
-        (logits[seen][:, inside], np.searchsorted(inside, labels[seen])),
-        logits[~seen][:, inside],
-    )
 
 
 def _remove_checkpoints(cell: Cell) -> None:

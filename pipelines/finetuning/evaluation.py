@@ -27,9 +27,8 @@ def measure(
     if data.manifest.multi_label:
         return _several(adapted, made.labels, logits, resamples=resamples, seed=seed)
     seen = np.isin(made.labels, data.parts.seen)
-    places = np.searchsorted(data.parts.seen, made.labels[seen])
     document = evaluation_measure.measure(
-        places,
+        np.searchsorted(data.parts.seen, made.labels[seen]),
         classification.softmax(logits[seen][:, list(data.parts.seen)]),
         data.seen_names,
         resamples=resamples,
@@ -46,14 +45,10 @@ def measure(
         document["intervals"] |= seen_unseen.intervals(
             made.labels, logits, **classes, resamples=resamples, seed=seed
         )
-    inside, validation = list(data.parts.seen), adapted.features("train", data.parts.validation)
+    validation = adapted.features("train", data.parts.validation)
+    held = np.searchsorted(data.parts.seen, validation.labels)
     document["certainty"] = calibration_conformal_rejection.certainty(
-        (
-            adapted.logits(validation.values)[:, inside],
-            np.searchsorted(inside, validation.labels),
-        ),
-        (logits[seen][:, inside], places),
-        logits[~seen][:, inside],
+        (adapted.logits(validation.values), held), (logits, made.labels), seen=data.parts.seen
     )
     said = predictions.of(made.labels, logits, seen=data.parts.seen, held_out=data.parts.held_out)
     return document, said

@@ -1,9 +1,9 @@
 """How sure a classifier may be: temperature, prediction sets, and "none of these".
 
-Notation: m validation images, n test images, c classes that were trained on; logits are float
-[., c], labels int, places among these classes.
+Notation: m validation images, n test images, c classes that were trained on, of all C of a set.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,23 +17,25 @@ KEPT = 0.95  # share of images of known classes that are not to be called "none 
 Images = tuple[np.ndarray, np.ndarray]  # logits and labels
 
 
-def certainty(validation: Images, tested: Images, others: np.ndarray | None) -> dict[str, Any]:
+def certainty(validation: Images, tested: Images, *, seen: Sequence[int]) -> dict[str, Any]:
     """What is chosen on validation, and how it does on test.
 
     Args:
-        validation: images that were not trained on.
-        tested: test images of the classes trained on.
-        others: logits [k, c] of test images of other classes; None or [0, c] without any.
+        validation: images that were not trained on: logits [m, C], and places in `seen` [m].
+        tested: test images: logits [n, C] and labels [n], of other classes than `seen` too.
+        seen: labels of the classes that were trained on, ascending.
 
     Returns:
         `temperature`, by which logits are divided; `ece_before` and `ece_after`; `sets`: the
         `threshold` that a class's probability has to reach, null where validation is too small
         for the coverage `asked`, and `prediction_sets.measure`; `none_of_these`: the `threshold`
         that the largest probability has to reach, the share `kept` of test images of known
-        classes, and `auroc` and `false_positive_rate` against `others`, null without them.
+        classes, and `auroc` and `false_positive_rate` against images of others, null without any.
     """
-    held, wanted = validation
-    logits, labels = tested
+    inside, is_seen = list(seen), np.isin(tested[1], seen)
+    held, wanted = validation[0][:, inside], validation[1]
+    logits, others = tested[0][is_seen][:, inside], tested[0][~is_seen][:, inside]
+    labels = np.searchsorted(inside, tested[1][is_seen])
     warm = temperature_scaling.temperature(held, wanted, spread=1.0)
     chances = [
         np.exp(temperature_scaling.log_probabilities(each / warm)) for each in (held, logits)
@@ -49,7 +51,7 @@ def certainty(validation: Images, tested: Images, others: np.ndarray | None) -> 
             "threshold": least,
             **prediction_sets.measure(sets, chances[1], labels),
         },
-        "none_of_these": _none(chances[0], chances[1], None if others is None else others / warm),
+        "none_of_these": _none(chances[0], chances[1], others / warm),
     }
 
 
@@ -58,11 +60,11 @@ def _error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return calibration_error(calibration_bins(probabilities.max(axis=1), right))
 
 
-def _none(held: np.ndarray, known: np.ndarray, others: np.ndarray | None) -> dict[str, Any]:
+def _none(held: np.ndarray, known: np.ndarray, others: np.ndarray) -> dict[str, Any]:
     scores, tested = held.max(axis=1), known.max(axis=1)
     at = none_of_these.threshold(scores, scores, kept=KEPT).threshold
     found: dict[str, Any] = {"asked": KEPT, "threshold": at, "kept": float((tested >= at).mean())}
-    if others is None or not len(others):
+    if not len(others):
         return {**found, "auroc": None, "false_positive_rate": None}
     new = np.exp(temperature_scaling.log_probabilities(others)).max(axis=1)
     against = none_of_these.threshold(tested, new, kept=KEPT)
