@@ -1,7 +1,7 @@
 """Find duplicate images: identical files, near duplicates, and nearly equal embeddings."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -29,8 +29,8 @@ def exact(scan: Scan) -> Groups:
     return [group for group in rows.values() if len(group) > 1]
 
 
-def near(scan: Scan) -> list[tuple[int, int, int]]:
-    """Pairs of rows that are one image encoded, scaled or edited slightly otherwise; bits apart.
+def near(scan: Scan) -> list[tuple[int, int]]:
+    """Pairs of rows that are one image encoded, scaled or edited slightly otherwise.
 
     Hashes propose pairs, and the correlation of colour thumbnails decides. Of images with the
     same bytes the first stands for all; blank ones, which are all alike, are left out.
@@ -42,11 +42,8 @@ def near(scan: Scan) -> list[tuple[int, int, int]]:
     if len(rows) < 2:
         return []
     pairs = rows[perceptual_hashes.near_pairs(scan.hashes[rows])]
-    found = []
-    for a, b in pairs.tolist():
-        if _correlation(scan.thumbnails[a], scan.thumbnails[b]) >= ALIKE:
-            found.append((a, b, int(np.bitwise_count(scan.hashes[a] ^ scan.hashes[b]))))
-    return found
+    images = scan.thumbnails
+    return [(a, b) for a, b in pairs.tolist() if _correlation(images[a], images[b]) >= ALIKE]
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -95,6 +92,14 @@ def joined(count: int, *pairs: Iterable[Sequence[int]]) -> np.ndarray:
     a, b = np.array(edges, int).reshape(-1, 2).T
     graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(count, count))
     return connected_components(graph, directed=False)[1]
+
+
+def groups(count: int, pairs: Collection[Sequence[int]]) -> Groups:
+    """Those of `count` rows that some pairs join, each with its rows ascending."""
+    group_of, found = joined(count, pairs), defaultdict(list)
+    for row in sorted({row for pair in pairs for row in pair}):
+        found[int(group_of[row])].append(row)
+    return list(found.values())
 
 
 def suspects(

@@ -27,7 +27,7 @@ def leaks(data: str | Path, split: str, *, train: str = TRAIN) -> list[str]:
     count = sum(manifest.split(name).count for name in (train, split))
     found = scan(str(data), (train, split), sharp=False, pixels=count <= MOST)
     same = duplicates.exact(found)
-    pairs = [pair[:2] for pair in duplicates.near(found)] if count <= MOST else []
+    pairs = duplicates.near(found) if count <= MOST else []
     size = len(found.files)
     key = f"{split} in {train}"
     exactly = duplicates.across(found, duplicates.joined(size, same)).get(key, 0)

@@ -104,9 +104,7 @@ def _checked(
 def _copies(seen: Scan, manifest: "Manifest") -> tuple[list[Suspect], np.ndarray]:
     """Exact and near duplicates, and the group of each image."""
     names, size = manifest.spoken_names, len(seen.files)
-    same = duplicates.exact(seen)
-    pairs = {(a, b): bits for a, b, bits in duplicates.near(seen)}
-    groups = duplicates.joined(size, pairs)
+    same, pairs = duplicates.exact(seen), duplicates.near(seen)
 
     def say(row: int, stays: int) -> tuple[float, str]:
         bits = int(np.bitwise_count(seen.hashes[row] ^ seen.hashes[stays]))
@@ -115,16 +113,12 @@ def _copies(seen: Scan, manifest: "Manifest") -> tuple[list[Suspect], np.ndarray
             f"perceptual hashes differ in {bits} of {perceptual_hashes.BITS} bits",
         )
 
-    members: dict[int, list[int]] = {}
-    for row in sorted({row for pair in pairs for row in pair}):
-        members.setdefault(int(groups[row]), []).append(row)
     found = duplicates.suspects(
         seen, same, kind="exact-duplicate", say=lambda row, stays: (1.0, "the same bytes"),
         names=names,
     )  # fmt: skip
-    found += duplicates.suspects(
-        seen, members.values(), kind="near-duplicate", say=say, names=names
-    )
+    groups = duplicates.groups(size, pairs)
+    found += duplicates.suspects(seen, groups, kind="near-duplicate", say=say, names=names)
     return found, duplicates.joined(size, same, pairs)
 
 

@@ -107,12 +107,9 @@ def _similar(
         cosine = float(embeddings[place_of[row]] @ embeddings[place_of[stays]])
         return cosine, f"cosine {cosine:.4f}"
 
-    groups = duplicates.joined(len(first), pairs)
-    members: dict[int, list[int]] = {}
-    for place in sorted({place for pair in pairs for place in pair}):
-        members.setdefault(int(groups[place]), []).append(int(rows[first[place]]))
+    groups = [rows[first[places]].tolist() for places in duplicates.groups(len(first), pairs)]
     names = manifest.spoken_names
-    return duplicates.suspects(scan, members.values(), kind="similar", say=say, names=names)
+    return duplicates.suspects(scan, groups, kind="similar", say=say, names=names)
 
 
 def _labels(
