@@ -6,13 +6,13 @@ from duet import name_list
 from pipelines.comparison import folds
 from pipelines.comparison.folds import Fold
 from pipelines.comparison.options import Options, judge
+from pipelines.inspection import class_balance_and_lookalikes
+from pipelines.inspection.class_balance_and_lookalikes import UNBALANCED
 from pipelines.methods.registry import METHODS, STOCK
 from pipelines.training import small_set_batch_size
 from tfrecords import Manifest
 
 FEW_TO_CHOOSE_BY = 30  # images: one of them is 3 points of the accuracy that is chosen by
-
-UNBALANCED = 5  # ratio of the largest class to the smallest from which the page warns
 
 RARE = 10  # test images of a class, below which its average precision is named as luck
 
@@ -124,19 +124,18 @@ def unbalanced(
 
     weighted: whether methods count every class alike; by_class: whether the recommendation does.
     """
-    some = {label: count for label, count in counts.items() if count}
-    if not some:
+    names = [manifest.spoken_names[label] for label in counts]
+    found = class_balance_and_lookalikes.unbalanced([*counts.values()], names)
+    if not found or found["ratio"] <= UNBALANCED:
         return ""
-    rare, common = min(some, key=some.__getitem__), max(some, key=some.__getitem__)
-    if some[common] <= UNBALANCED * some[rare]:
-        return ""
-    names = manifest.spoken_names
+    common, rare = found["largest"], found["smallest"]
     advice = {
         "--judge-by mean_per_class recommends by a figure that counts every class alike": by_class,
         "--class-weight 1 trains so": weighted,
     }
     left = ", ".join(each for each, done in advice.items() if not done)
     return (
-        f"Classes differ by more than {UNBALANCED} : 1 ({names[common]} has {some[common]:,} "
-        f"training images, {names[rare]} {some[rare]:,}){': ' if left else ''}{left}."
+        f"Classes differ by more than {UNBALANCED:g} : 1 ({common['name']} has "
+        f"{common['images']:,} training images, {rare['name']} {rare['images']:,})"
+        f"{': ' if left else ''}{left}."
     )
