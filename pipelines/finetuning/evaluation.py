@@ -10,12 +10,12 @@ from pipelines.finetuning.model import Adapted
 from pipelines.metrics import calibration_conformal_rejection, classification, seen_unseen
 from pipelines.metrics import multilabel as several
 from pipelines.runs import predictions
-from pipelines.runs.predictions import LabelScores, Predictions
+from pipelines.runs.predictions import LabelScores, Said
 
 
 def measure(
     adapted: Adapted, *, split: str, resamples: int, seed: int
-) -> tuple[dict[str, Any], Predictions | LabelScores]:
+) -> tuple[dict[str, Any], Said]:
     """The metrics of a whole split, and the predictions for its images.
 
     `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`; of

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from pipelines.methods.few_shot_task import Task
-    from pipelines.runs.predictions import LabelScores, Predictions
+    from pipelines.runs.predictions import Said
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Run:
 
     folder: Path
     document: dict[str, Any]
-    predictions: "Predictions | LabelScores"
+    predictions: "Said"
     model: "keras.Model | None"
 
 

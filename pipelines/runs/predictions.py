@@ -78,6 +78,9 @@ class LabelScores:
         return true, said
 
 
+Said = Predictions | LabelScores
+
+
 def of(
     labels: np.ndarray, logits: np.ndarray, *, seen: tuple[int, ...], held_out: tuple[int, ...]
 ) -> Predictions:
@@ -110,12 +113,12 @@ def _said(logits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
     return np.where(np.isneginf(some).all(axis=1), -1, said).astype(np.int32)
 
 
-def write(folder: Path, predictions: Predictions | LabelScores) -> None:
+def write(folder: Path, predictions: Said) -> None:
     """To the folder of a run."""
     safetensors_files.write(folder / FILE, asdict(predictions))
 
 
-def read(folder: Path) -> Predictions | LabelScores:
+def read(folder: Path) -> Said:
     """From the folder of a run. Raises FileNotFoundError where it has none."""
     if not (folder / FILE).is_file():
         raise FileNotFoundError(f"no predictions at {folder / FILE}: has the run finished?")

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.reporting import page as reporting_page
-from pipelines.runs.predictions import LabelScores, Predictions
+from pipelines.runs.predictions import Said
 from tfrecords.images import reencoding
 
 SHOWN = 6
-
-Said = Predictions | LabelScores
 
 
 def choose(

@@ -7,12 +7,12 @@ import numpy as np
 
 from pipelines.evaluation import measure
 from pipelines.metrics import bootstrap, calibration, seen_unseen
-from pipelines.runs.predictions import LabelScores, Predictions
+from pipelines.runs.predictions import LabelScores, Predictions, Said
 
 UNKNOWN = {"metrics": ("top5", "ece"), "intervals": ("top5", "ece")}  # from predictions alone
 
 
-def predictions(said: Sequence[Predictions | LabelScores]) -> Predictions | LabelScores:
+def predictions(said: Sequence[Said]) -> Said:
     """Those of all folds, one fold behind the other; thresholds as each image's model has them."""
     if len(said) == 1:
         return said[0]
@@ -27,7 +27,7 @@ def predictions(said: Sequence[Predictions | LabelScores]) -> Predictions | Labe
 
 def document(
     parts: Sequence[dict[str, Any]],
-    said: Predictions | LabelScores,
+    said: Said,
     *,
     held_out: tuple[int, ...],
     resamples: int,

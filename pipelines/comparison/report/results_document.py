@@ -1,6 +1,6 @@
 """Assemble the results document of a comparison."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pipelines.costs import training_costs
 from pipelines.methods.registry import METHODS
 from pipelines.metrics import classification, multilabel, significance
 from pipelines.runs import class_name_options, predictions, results
+from pipelines.runs.predictions import Said
 from tfrecords import Manifest
 
 FIGURES = {  # of the table: from the metrics of each run
@@ -109,17 +110,19 @@ def _curve_cells(made: Plan) -> Iterator[tuple[str, int, Path]]:
                 yield method, shots, folder
 
 
-def said(made: Plan) -> dict[str, predictions.Predictions | predictions.LabelScores]:
+def said(made: Plan) -> dict[str, Said]:
     """What each method said of the test images, of its first seed; fold behind fold."""
     return {
-        method: pooled.predictions([predictions.read(path) for path in folders[0]])
+        method: seeds[0]
         for method, folders in made.folders.items()
-        if _is_whole(folders[0])
+        if (seeds := _said(folders[:1]))
     }
 
 
-def _is_whole(folders: tuple[Path, ...]) -> bool:
-    return all((path / predictions.FILE).is_file() for path in folders)
+def _said(folders: Iterable[tuple[Path, ...]]) -> list[Said]:
+    """Of each seed that has it for all its folds, what was said of the test images."""
+    whole = (each for each in folders if all((path / predictions.FILE).is_file() for path in each))
+    return [pooled.predictions([predictions.read(path) for path in each]) for each in whole]
 
 
 def _chance(made: Plan, judged_by: str) -> float:
@@ -160,15 +163,7 @@ def _found(made: Plan, folders: list[tuple[Path, ...]], *, resamples: int) -> li
 
 def _pairs(made: Plan, *, judged_by: str, resamples: int) -> list[dict[str, Any]]:
     """How far the methods surely differ on test images of seen classes."""
-    runs = {
-        method: [
-            pooled.predictions([predictions.read(path) for path in each])
-            for each in folders
-            if _is_whole(each)
-        ]
-        for method, folders in made.folders.items()
-    }
-    runs = {method: seeds for method, seeds in runs.items() if seeds}
+    runs = {method: seeds for method, folders in made.folders.items() if (seeds := _said(folders))}
     if judged_by == "top1":
         right = {
             method: np.array([said.right[said.outside(made.held_out)] for said in seeds])
@@ -182,9 +177,7 @@ def _pairs(made: Plan, *, judged_by: str, resamples: int) -> list[dict[str, Any]
     return significance.pairs_by(figures, images, resamples=resamples)
 
 
-def _figure(
-    said: predictions.Predictions | predictions.LabelScores, held_out: tuple[int, ...]
-) -> significance.Figure:
+def _figure(said: Said, held_out: tuple[int, ...]) -> significance.Figure:
     """What a run is judged by, of how often each image is counted, where that is no accuracy."""
     if isinstance(said, predictions.LabelScores):
         return multilabel.mean_average_precision(said.labels, said.probabilities)
