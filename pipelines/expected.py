@@ -1,8 +1,9 @@
 """Compare a run with published figures, or list them."""
 
-import difflib
 import json as json_format
 from dataclasses import dataclass
+
+from duet import name_list
 
 
 @dataclass
@@ -58,9 +59,8 @@ def _list(options: Options) -> int:
         known = sorted({getattr(figure, name) for figure in chosen})
         chosen = tuple(figure for figure in chosen if getattr(figure, name) == wanted)
         if not chosen:
-            close = difflib.get_close_matches(wanted, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
-            raise ValueError(f"--{name}: nothing published for {wanted!r}; {hint}")
+            hint = name_list.did_you_mean(wanted, known) or f"; there are: {', '.join(known)}"
+            raise ValueError(f"--{name}: nothing published for {wanted!r}{hint}")
     if options.json:
         data = report.listing_data(chosen)
         print(json_format.dumps(data, indent=2, ensure_ascii=False))

@@ -11,7 +11,7 @@ import classifiers
 import dual_encoder
 from classifiers import ImageClassifier, lora, make_classifier, recompute_activations, trainable
 from dual_encoder import class_texts
-from duet import unit_rows
+from duet import name_list, unit_rows
 from pipelines.finetuning.data import Labelled
 from pipelines.methods.method import Fitted, Method
 from pipelines.methods.registry import METHODS, taken_by
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pipelines.runs.feature_cache import FeatureCache
 
 READS = ("text", "class-texts")  # heads that read the names of all classes themselves
-
-FEW_NAMES = 5  # of classes, in a line
 
 NAME = "image_classifier"  # of the file, whatever else the process has made before
 
@@ -210,9 +208,8 @@ def say_left_behind(source: Any, names: Sequence[str]) -> None:
         return
     left = [name for name in source.class_names or () if name not in names]
     if left:
-        more = f" and {len(left) - FEW_NAMES} more" if len(left) > FEW_NAMES else ""
         print(
-            f"The model knew {', '.join(left[:FEW_NAMES])}{more}; the new classifier will not: "
+            f"The model knew {name_list.first_of(left)}; the new classifier will not: "
             "there are no images of them to train on."
         )
 

@@ -6,7 +6,6 @@ one figure per column: a number, a pair of a number and its deviation, or `~` wh
 What a column has wins over `all`, and what a row has over both. `FIELDS` has what can be said.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from duet import name_list
 from pipelines.published.allowed_terms import ALL, MEASURES, METHODS, PROMPTS
 
 HERE = Path(__file__).parent
@@ -189,6 +189,6 @@ def _check_keys(given: Mapping[str, Any], known: tuple[str, ...], *, where: str)
 
 def _check_choice(what: str, given: Any, choices: Any, *, where: str) -> None:
     if str(given) not in choices:
-        close = difflib.get_close_matches(str(given), choices, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(sorted(choices))}"
-        raise ValueError(f"{where}: unknown {what} {given!r}; {hint}")
+        expected = f"; expected {', '.join(sorted(choices))}"
+        hint = name_list.did_you_mean(str(given), choices) or expected
+        raise ValueError(f"{where}: unknown {what} {given!r}{hint}")

@@ -18,7 +18,7 @@ import numpy as np
 from dual_encoder.checkpoints.weights import weight_cache, zero_copy
 from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weights.weight_table_entries import Entry
-from duet import keras_private_api
+from duet import keras_private_api, name_list
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -157,9 +157,10 @@ def _check_names(
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in ignored)
     )
     if unfilled or unknown:
+        strange, left = (name_list.first_of(each, 10) or "none" for each in (unknown, unfilled))
         raise ValueError(
-            f"weights and model do not match: tensors without a variable: {_some(unknown)}; "
-            f"variables without a tensor: {_some(unfilled)}"
+            f"weights and model do not match: tensors without a variable: {strange}; variables "
+            f"without a tensor: {left}"
         )
 
 
@@ -193,8 +194,3 @@ def collect(
         whole = [np.asarray(part, order="C") for part in parts]  # not a row where it is a scalar
         tensors |= zip(entry.tensors, whole, strict=True)
     return tensors
-
-
-def _some(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none") + more
