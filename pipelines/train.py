@@ -93,7 +93,6 @@ def _run(
             out,
             model,
             options,
-            command="train",
             dataset=data.manifest.dataset,
             course=course,
             ends_with_best=bool(options.early_stopping),

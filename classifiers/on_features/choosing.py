@@ -32,8 +32,9 @@ def rose(means: Sequence[float]) -> bool:
     return len(means) > 2 and means[-3] < means[-2] < means[-1]
 
 
-def folds(task: Task, count: int = 4) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
-    """The task without a part of its images, and that part's features [m, d] and labels [m].
+def folds(task: Task) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
+    """The task without a part of its images, and that part's features [m, d] and labels [m]; in up
+    to four parts.
 
     Every image is in one part; every class keeps an image in every fold, for which each needs
     two or more.
@@ -42,7 +43,7 @@ def folds(task: Task, count: int = 4) -> Iterator[tuple[Task, np.ndarray, np.nda
     for c in range(task.classes):
         members = np.flatnonzero(task.labels == c)
         rank[members] = np.arange(len(members))
-    parts = min(count, int(task.counts.min()))
+    parts = min(4, int(task.counts.min()))
     for part in range(parts):
         away = rank % parts == part
         rest = replace(

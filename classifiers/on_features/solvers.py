@@ -36,7 +36,6 @@ def adam(
     *,
     steps: int,
     rate: float,
-    epsilon: float = 1e-8,
     decay: float = 0.0,
     watch: Callable[[int, np.ndarray], None] | None = None,
 ) -> np.ndarray:
@@ -57,7 +56,7 @@ def adam(
         second = 0.999 * second + 0.001 * gradient**2
         unbiased = first / (1 - 0.9 ** (step + 1))
         spread = np.sqrt(second / (1 - 0.999 ** (step + 1)))
-        values = values - now * (unbiased / (spread + epsilon) + decay * values)
+        values = values - now * (unbiased / (spread + 1e-8) + decay * values)
     if watch:
         watch(steps, values)
     return values

@@ -133,13 +133,13 @@ def compared_images(options: Any, manifest: "Manifest | None") -> list[bytes]:
     return [drawn_image(seed) for seed in range(COMPARED)]
 
 
-def drawn_image(seed: int, *, side: int = 96) -> bytes:
+def drawn_image(seed: int) -> bytes:
     """Returns a non-square PNG of coloured waves, different for each seed."""
     import io
 
     from PIL import Image
 
-    rng = np.random.default_rng(seed)
+    rng, side = np.random.default_rng(seed), 96
     height, width = rng.integers(side // 2, 2 * side, 2)
     down, across = np.mgrid[:height, :width, :3][:2] / side
     (a, b, c) = rng.uniform(-12, 12, (3, 1, 1, 3))

@@ -67,8 +67,8 @@ def confusion_matrix(
     return png(draw, size=(side + 0.6, side))
 
 
-def recall_curves(lines: dict[str, tuple[np.ndarray, int, float]], *, most: int = 1000) -> bytes:
-    """Plots recall@k against k, up to `most`.
+def recall_curves(lines: dict[str, tuple[np.ndarray, int, float]]) -> bytes:
+    """Plots recall@k against k, up to 1,000.
 
     lines: label -> ranks of the right answers, int [q], the number of answers, and the average
     number of right ones. The dashed line of the same colour is chance.
@@ -79,7 +79,7 @@ def recall_curves(lines: dict[str, tuple[np.ndarray, int, float]], *, most: int 
         for colour, (label, (ranks, answers, right)) in zip(
             (ACCENT, INK), lines.items(), strict=True
         ):
-            k = np.unique(np.geomspace(1, min(most, answers), 60).round())
+            k = np.unique(np.geomspace(1, min(1000, answers), 60).round())
             found = np.searchsorted(np.sort(ranks), k, side="right") / len(ranks)
             axes.plot(k, found, color=colour, label=label)
             axes.plot(k, 1 - (1 - k / answers) ** right, "--", color=colour, linewidth=1)

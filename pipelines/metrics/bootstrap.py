@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+ENDS = (2.5, 97.5)  # percentiles: those of 95 % intervals
+
 
 def resampled(n: int, *, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Yields how often each of n images is in a resample, int [n]."""
@@ -24,7 +26,6 @@ def percentiles(
     names: Sequence[str],
     resamples: int,
     seed: int,
-    level: float = 0.95,
     unbiased: bool = False,
 ) -> dict[str, list[float]]:
     """Returns [low, high] of each named figure, computed by a function of resample counts [n].
@@ -35,13 +36,10 @@ def percentiles(
     """
     if resamples < 0:
         raise ValueError(f"expected 0 or more bootstrap resamples; got {resamples}")
-    if not 0 < level < 1:
-        raise ValueError(f"expected a level between 0 and 1; got {level}")
     if resamples == 0:
         return {}
     draws = [figures(counts) for counts in resampled(n, resamples=resamples, seed=seed)]
-    tail = 100 * (1 - level) / 2
-    ends = np.percentile(np.array(draws), [tail, 100 - tail], axis=0)
+    ends = np.percentile(np.array(draws), ENDS, axis=0)
     if unbiased:
         bias = np.maximum(np.mean(draws, axis=0) - figures(np.ones(n, int)), 0)
         ends = np.clip(ends - bias, 0, 1)

@@ -22,13 +22,12 @@ def intervals(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, list[float]]:
-    """Returns [low, high] of every figure of `summary` at the given level.
+    """Returns [low, high] of every figure of `summary`.
 
     labels: int [n]; probabilities: float [n, c]. The same seed gives the same intervals; {} for 0
     resamples. Means over classes run over the classes present in a resample.
-    Raises ValueError for a negative number of resamples or a level outside 0 to 1.
+    Raises ValueError for a negative number of resamples.
     """
     return percentiles(
         weighted_summary(labels, probabilities),
@@ -36,7 +35,6 @@ def intervals(
         names=METRICS,
         resamples=resamples,
         seed=seed,
-        level=level,
     )
 
 

@@ -194,7 +194,6 @@ def intervals(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, list[float]]:
     """Returns [low, high] of every metric of `summary`, by bootstrap.
 
@@ -209,7 +208,6 @@ def intervals(
         names=METRICS,
         resamples=resamples,
         seed=seed,
-        level=level,
         unbiased=True,
     )
 

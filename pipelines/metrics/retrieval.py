@@ -125,7 +125,6 @@ def intervals(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, list[float]]:
     """Returns [low, high] of every share of `summary`; medians have none.
 
@@ -150,7 +149,6 @@ def intervals(
         names=names,
         resamples=resamples,
         seed=seed,
-        level=level,
     )
 
 

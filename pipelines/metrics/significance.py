@@ -7,8 +7,6 @@ import numpy as np
 
 from pipelines.metrics import bootstrap
 
-CONFIDENCE = 0.95
-
 #: From how often each image is counted, int [n], to a figure of all.
 Figure = Callable[[np.ndarray], float]
 
@@ -42,8 +40,7 @@ def difference(
     gain = np.asarray(a, float) - np.asarray(b, float)
     rng = np.random.default_rng(seed)
     draws = [gain[rng.integers(len(gain), size=len(gain))].mean() for _ in range(resamples)]
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(draws, [tail, 100 - tail]) if draws else (np.nan, np.nan)
+    low, high = np.percentile(draws, bootstrap.ENDS) if draws else (np.nan, np.nan)
     return {"difference": float(gain.mean()), "low": float(low), "high": float(high)}
 
 
@@ -95,10 +92,10 @@ def pairs_by(
 
 def _difference(a: str, b: str, gains: np.ndarray) -> dict[str, Any]:
     """Of the gain of all images, and those of resamples behind it."""
-    whole, draws, tail = float(gains[0]), gains[1:], 100 * (1 - CONFIDENCE) / 2
+    whole, draws = float(gains[0]), gains[1:]
     if not len(draws):
         return {"difference": whole, "low": np.nan, "high": np.nan, "p": 1.0, "better": None}
-    low, high = (float(end) for end in np.percentile(draws, [tail, 100 - tail]))
+    low, high = (float(end) for end in np.percentile(draws, bootstrap.ENDS))
     rarer = min((draws <= 0).sum(), (draws >= 0).sum())
     return {
         "difference": whole,

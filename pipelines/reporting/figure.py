@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 # Colours of a page in daylight; a dark page inverts them (`templates/style.css`).
 PAPER, INK, MUTED, ACCENT = "#ffffff", "#1b2430", "#69758a", "#1f6feb"
 
+LONGEST = 28  # characters of a name
+
 DPI = 144  # pixels per inch; a page shows 1.5 of them in the space of one
 
 
-def shorten(name: str, limit: int = 28) -> str:
-    """Truncates a name with an ellipsis to `limit` characters."""
-    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
+def shorten(name: str) -> str:
+    """Truncates a name with an ellipsis to `LONGEST` characters."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1].rstrip() + "…"
 
 
 def png(draw: Callable[["Figure"], None], *, size: tuple[float, float]) -> bytes:

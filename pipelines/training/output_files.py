@@ -27,7 +27,6 @@ def write(
     model: "keras.Model",
     options: Any,
     *,
-    command: str,
     dataset: str,
     course: "Checkpoint",
     ends_with_best: bool,
@@ -41,7 +40,7 @@ def write(
         out: folder of the run.
         model: as training left it.
         options: of the command.
-        command, dataset: names.
+        dataset: its name.
         course: the `Checkpoint` callback, with the history of the run.
         ends_with_best: whether the model is from the epoch with the lowest validation loss, not
             from the last one.
@@ -57,7 +56,7 @@ def write(
             "per_class": [],
             "confusion_matrix": [],
         },
-        command=command,
+        command="train",
         dataset=dataset,
         split="validation" if watched else "train",
         model=str(out),

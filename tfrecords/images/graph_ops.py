@@ -27,6 +27,8 @@ from tfrecords.stateless_random import uniform
 
 _TRIES = 10  # windows tried before falling back to the largest central one, as in torchvision
 
+_RATIO = (3 / 4, 4 / 3)  # smallest and largest width / height of a window
+
 _DCT = "INTEGER_ACCURATE"  # as in Pillow; "INTEGER_FAST" is no faster here
 
 
@@ -138,13 +140,7 @@ def file_to_square(
     return square
 
 
-def random_windows(
-    shapes: tf.Tensor,
-    keys: tf.Tensor,
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> tf.Tensor:
+def random_windows(shapes: tf.Tensor, keys: tf.Tensor, *, scale: tuple[float, float]) -> tf.Tensor:
     """Draws a crop window per image: the first of ten random ones that fits, else the central one.
 
     The distribution is that of torchvision's RandomResizedCrop (Inception-style crops, Szegedy et
@@ -154,7 +150,6 @@ def random_windows(
         shapes: integers [..., 2], height and width of each image.
         keys: random keys from `stateless_random.key`, [...].
         scale: smallest and largest share of the image's area.
-        ratio: smallest and largest width / height of the window.
 
     Returns:
         int32 [..., 4]: top, left, height and width of each window, at least one pixel each way.
@@ -162,13 +157,13 @@ def random_windows(
     height, width = tf.unstack(tf.cast(shapes, tf.float32)[..., None], axis=-2)  # [..., 1]
     area, aspect, down, right = tf.unstack(uniform(keys, (4, _TRIES)), axis=-2)  # [..., tries]
     area = height * width * (scale[0] + area * (scale[1] - scale[0]))
-    aspect = ratio[0] * (ratio[1] / ratio[0]) ** aspect  # log-uniform
+    aspect = _RATIO[0] * (_RATIO[1] / _RATIO[0]) ** aspect  # log-uniform
     heights = tf.maximum(tf.round(tf.sqrt(area / aspect)), 1.0)
     widths = tf.maximum(tf.round(tf.sqrt(area * aspect)), 1.0)
     fits = (heights <= height) & (widths <= width)
 
-    central_height = tf.clip_by_value(tf.round(width / ratio[0]), 1.0, height)
-    central_width = tf.clip_by_value(tf.round(height * ratio[1]), 1.0, width)
+    central_height = tf.clip_by_value(tf.round(width / _RATIO[0]), 1.0, height)
+    central_width = tf.clip_by_value(tf.round(height * _RATIO[1]), 1.0, width)
     middle = tf.fill(tf.shape(central_height), 0.5)
 
     def first_fitting(drawn: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:

@@ -136,6 +136,6 @@ def _network(
     )
 
 
-def listed(names: Sequence[str], *, most: int = 8) -> str:
+def listed(names: Sequence[str]) -> str:
     """The first names with commas, dots where there are more."""
-    return ", ".join([*names[:most], *["..."] * (len(names) > most)])
+    return ", ".join([*names[:8], *["..."] * (len(names) > 8)])

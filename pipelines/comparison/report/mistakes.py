@@ -12,9 +12,7 @@ from tfrecords.images import reencoding
 SHOWN = 6
 
 
-def choose(
-    said: Mapping[str, Said], *, asked: np.ndarray, shown: int = SHOWN
-) -> dict[str, list[int]]:
+def choose(said: Mapping[str, Said], *, asked: np.ndarray) -> dict[str, list[int]]:
     """Places of images that each method gets wrong, of those that `asked`, bool [n], is true of.
 
     Those first that the fewest methods get wrong: what is wrong with this one, not the image.
@@ -23,12 +21,11 @@ def choose(
         return {}
     wrong = {name: ~each.right & asked for name, each in said.items()}
     company = np.sum(list(wrong.values()), axis=0)
-    return {
-        name: (places := np.flatnonzero(rows))[np.argsort(company[places], kind="stable")][
-            :shown
-        ].tolist()
-        for name, rows in wrong.items()
-    }
+    found = {}
+    for name, rows in wrong.items():
+        places = np.flatnonzero(rows)
+        found[name] = places[np.argsort(company[places], kind="stable")][:SHOWN].tolist()
+    return found
 
 
 def rows(

@@ -14,6 +14,8 @@ from pipelines.metrics import confusion
 
 FIGURES = ("seen", "unseen", "unseen_among_all", "generalized", "harmonic_mean", "seconds")
 
+SIDE = 96  # pixels of an image of a mistake
+
 OPTIONS = ("epochs", "batch_size", "learning_rate")
 
 
@@ -70,16 +72,16 @@ def _image(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))[None]
 
 
-def _images(row: dict[str, Any], *, side: int = 96) -> np.ndarray:
-    """The thumbnails of a row of mistakes as pixels uint8 [n, side, side, 3], white around them."""
+def _images(row: dict[str, Any]) -> np.ndarray:
+    """The thumbnails of a row of mistakes as pixels uint8 [n, s, s, 3], white around them."""
     import base64
 
     from PIL import Image
 
-    sheet = np.full((len(row["thumbnails"]), side, side, 3), 255, np.uint8)
+    sheet = np.full((len(row["thumbnails"]), SIDE, SIDE, 3), 255, np.uint8)
     for place, thumbnail in zip(sheet, row["thumbnails"], strict=True):
         image = Image.open(io.BytesIO(base64.b64decode(thumbnail["uri"].split(",", 1)[1])))
-        image.thumbnail((side, side))
+        image.thumbnail((SIDE, SIDE))
         pixels = np.asarray(image.convert("RGB"))
         place[: pixels.shape[0], : pixels.shape[1]] = pixels
     return sheet
