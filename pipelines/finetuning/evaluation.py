@@ -1,12 +1,15 @@
 """Evaluate a fine-tuned classifier on the test images, once, at the end."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from classifiers.on_features import offset_in_turn
+from duet import unit_rows
 from pipelines.evaluation import measure as evaluation_measure
-from pipelines.finetuning import held_out_class_scale
 from pipelines.finetuning.model import Adapted
+from pipelines.methods.zero_shot_probe_tip_adapter import temperature
 from pipelines.metrics import calibration_conformal_rejection, classification, seen_unseen
 from pipelines.metrics import multilabel as several
 from pipelines.runs import predictions
@@ -21,7 +24,7 @@ def measure(
     `metrics` are those of the seen classes among themselves, and the figures of `seen_unseen`; of
     images with several labels, those of `metrics.multilabel`.
     """
-    data, adapted = adapted.data, held_out_class_scale.placed(adapted)
+    data, adapted = adapted.data, placed(adapted)
     made = adapted.features(split, what="testing")
     logits = adapted.logits(made.values)
     if data.manifest.multi_label:
@@ -72,3 +75,22 @@ def _several(
         seed=seed,
     )
     return document, said
+
+
+def placed(adapted: Adapted) -> Adapted:
+    """The same with a place for held-out classes among all, where its head gives them none.
+
+    A head that starts afresh has logits of its own scale. The texts' logits are brought to its
+    temperature, each known by the lowest cross-entropy on validation, and raised by
+    `offset_in_turn`, as nothing was trained without some of the classes.
+    """
+    if adapted.comparable or adapted.texts is None or not adapted.data.parts.held_out:
+        return adapted
+    parts = adapted.data.parts
+    made = adapted.features("train", parts.validation, what="validating")
+    labels = np.searchsorted(parts.seen, made.labels)
+    heads = np.asarray(adapted.model.head(made.values), np.float32)
+    texts = unit_rows.unit(made.values) @ adapted.texts[list(parts.seen)].T
+    of_head, of_texts = temperature(heads, labels), temperature(texts, labels)
+    offset = offset_in_turn(of_head * heads, of_texts * texts, labels)
+    return replace(adapted, beside=(of_texts / of_head, offset / of_head))

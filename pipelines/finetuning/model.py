@@ -54,7 +54,7 @@ class Adapted:
         fitted: the result of fitting such a method.
         embeds: the model whose features are in the cache, where that is not `model`.
         beside: factor and offset of the texts' logits, which put them on the scale of a head that
-            was trained afresh; see `pipelines.finetuning.held_out_class_scale`.
+            was trained afresh; see `evaluation.placed`.
         counted: how many numbers were trained, where the model does not show it any more.
     """
 

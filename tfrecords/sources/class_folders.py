@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 
 from tfrecords.class_name_keys import by_number, merged, say_little
@@ -17,7 +19,6 @@ from tfrecords.sources.base import (
 )
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.linked_files import linked
-from tfrecords.sources.mask_files import masks
 from tfrecords.sources.versions_in_splits import versions
 from tfrecords.sources.walk import said, walk
 
@@ -29,6 +30,10 @@ _ABOUT_IMAGES = frozenset(
         *("annotation", "annotations", "gt", "label", "labels", "mask", "masks"),
         *("segmentationclass", "segmentationobject"),
     )
+)
+
+_MASK = re.compile(
+    r"(.+?)[ _-]+(?:mask|segmentation|annotation|groundtruth|gt)(?:[ _-]*\d+)?", re.IGNORECASE
 )
 
 _TABLES = frozenset((".csv", ".tsv", ".json", ".jsonl"))
@@ -100,7 +105,7 @@ def class_folder(
             *tree_layout.notes,
             *_order(labels),
             *say_little(list(labels)),
-            *masks(walked.files),
+            *_masks(walked.files),
             *linked(root, by_split),
             *versions(by_split),
             *said(walked.passed),
@@ -170,3 +175,15 @@ def _images(
             )
         files += [File(image, labels[name]) for image in images]
     return files
+
+
+def _masks(names: Iterable[str]) -> list[str]:
+    """Returns a note on images called like masks of others: `1_mask.png` beside `1.png`."""
+    stems = {name: os.path.splitext(name)[0] for name in names}
+    known = set(stems.values())
+    found = [
+        name for name, stem in stems.items() if (mask := _MASK.fullmatch(stem)) and mask[1] in known
+    ]
+    if not found:
+        return []
+    return [f"images called like masks of others: {len(found):,} ({few(found)}); are they images?"]
