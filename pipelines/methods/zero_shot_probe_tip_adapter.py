@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 TIP_EPOCHS = 20  # as published
 TIP_STEPS = 100  # and no fewer than these, of which images that fit a step or two need more passes
 
-TEMPERATURES = (-6.0, 6.0)  # natural logarithms between which the best factor is looked for
-
 
 def zero_shot(task: Task) -> Fitted:
     """Class names alone: cosines with their embeddings, times the logit scale."""
@@ -149,20 +147,10 @@ def probe_of(task: Task) -> "probe.Probe":
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The factor of logits [n, c] that gives labels [n] the lowest mean cross-entropy.
+    """The factor of logits [n, c] that gives labels [n] the lowest mean cross-entropy."""
+    from classifiers import temperature_scaling
 
-    Guo et al. 2017, arXiv:1706.04599, section 4.2.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    rows = np.arange(len(labels))
-    scores = np.asarray(logits, np.float64)
-
-    def loss(logarithm: float) -> float:
-        return -float(log_softmax(np.exp(logarithm) * scores, axis=1)[rows, labels].mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))
+    return 1 / temperature_scaling.temperature(logits, labels)
 
 
 def tip_adapter(task: Task) -> Fitted:
