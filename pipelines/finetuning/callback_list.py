@@ -10,8 +10,8 @@ import keras
 from pipelines.finetuning.model import Adapted
 from pipelines.finetuning.seen_unseen_monitor import Forgetting
 from pipelines.runs import strategy
-from pipelines.training import callbacks, tensorboard
-from pipelines.training.callback_list import captions
+from pipelines.training import tensorboard
+from pipelines.training.callback_list import captions, running
 
 
 def tuning(
@@ -20,16 +20,11 @@ def tuning(
     """Speed and learning rate of a fine-tuning; of one that is watched also TensorBoard, and what
     is gained and forgotten. `images` gives the training batches whose first is shown."""
     model, data = adapted.model, adapted.data
-    spread = model.distribute_strategy
-    chosen = [
-        callbacks.Throughput(batch_size=data.batch_size, devices=spread.num_replicas_in_sync),
-        callbacks.Gauges(),
-        callbacks.ProgressBar(),
-    ]
+    chosen = running(model, batch_size=data.batch_size)
     if not watched:
         return chosen
     chosen.append(Forgetting(adapted))
-    if strategy.is_chief(spread):
+    if strategy.is_chief(model.distribute_strategy):
         describe = partial(captions, model) if adapted.has_texts else data.describe
         chosen += [
             tensorboard.ImageGrid(directory, load=images, describe=describe),

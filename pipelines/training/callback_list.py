@@ -19,6 +19,13 @@ def captions(model: DualEncoder, x: dict[str, Any], y: Any) -> list[str]:
     return [model.tokenizer.decode(row) for row in np.asarray(x["token_ids"])]
 
 
+def running(model: keras.Model, *, batch_size: int) -> list[keras.callbacks.Callback]:
+    """Speed, learning rate, temperature and a bar of the validation."""
+    devices = model.distribute_strategy.num_replicas_in_sync
+    speed = callbacks.Throughput(batch_size=batch_size, devices=devices)
+    return [speed, callbacks.Gauges(), callbacks.ProgressBar()]
+
+
 def watched(
     model: DualEncoder, data: Pairs, *, directory: Path, images: Callable[[], Any]
 ) -> list[keras.callbacks.Callback]:
@@ -31,11 +38,7 @@ def watched(
         images: gives the training batches whose first is shown there.
     """
     spread = model.distribute_strategy
-    chosen = [
-        callbacks.Throughput(batch_size=data.batch_size, devices=spread.num_replicas_in_sync),
-        callbacks.Gauges(),
-        callbacks.ProgressBar(),
-    ]
+    chosen = running(model, batch_size=data.batch_size)
     names = list(data.manifest.spoken_names)
     if data.validates_labels and len(names) > 1:
         chosen.append(
