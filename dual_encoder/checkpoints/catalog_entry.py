@@ -10,19 +10,14 @@ OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 HALF = (0.5, 0.5, 0.5)
 
-KINDS = {
-    "dual-encoder": "an image tower and a text tower",
-    "image-encoder": "an image tower, with its classifier where it has one",
-    "text-encoder": "a text tower",
-}
-
 
 @dataclass(frozen=True)
 class Checkpoint:
     """One pretrained model.
 
     Attributes:
-        kind: a name of `KINDS`.
+        kind: "dual-encoder" (an image tower and a text tower), "image-encoder" (with its classifier
+            where it has one) or "text-encoder".
         parameters: exact count.
         trained_on: images and captions, or texts.
         licence: of the weights.

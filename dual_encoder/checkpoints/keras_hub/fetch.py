@@ -13,8 +13,6 @@ ADDRESS = "kaggle://"
 
 NAME = re.compile(r"[a-z0-9.]+(_[a-z0-9.]+)+")  # bert_base_en: no hyphens, no folder, no suffix
 
-FILES = ("*.weights.h5", "assets/*")  # of a repository of the other hub, beside its settings
-
 
 def handle(name: str) -> str | None:
     """The handle of a preset on Kaggle; None where the name is not one of KerasHub's.
