@@ -96,23 +96,10 @@ def load(
     which, preprocessing, texts, augmentation = grouped(
         dict(zip(GROUPS, (subset, preprocessing, texts, augmentation), strict=True)), fields
     )
-    for name, number in (
-        ("seed", seed),
-        ("epochs", 1 if epochs is None else epochs),
-        ("start_step", start_step),
-        ("captions_per_image", texts.captions_per_image),
-    ):
+    numbers = {"seed": seed, "epochs": 1 if epochs is None else epochs, "start_step": start_step}
+    for name, number in numbers.items():
         _check_whole(name, number, least=None)
-    if texts.text_length is not None:
-        _check_whole("text_length", texts.text_length)
-    if texts.tokenizer is not None and not (
-        callable(texts.tokenizer)
-        and (texts.text_length or hasattr(texts.tokenizer, "context_length"))
-    ):
-        raise ValueError(
-            "tokenizer: expected a callable with an attribute context_length, such as "
-            f"model.tokenizer; got {texts.tokenizer!r}"
-        )
+    _check_texts(texts)
     manifest = Manifest.read(directory)
     info = manifest.split(split)
     selection = Selection.of(which.ids, which.classes, manifest=manifest)
@@ -195,6 +182,20 @@ def _check_whole(name: str, number: Any, *, least: int | None = 1) -> None:
     if not isinstance(number, Integral) or (least is not None and number < least):
         at_least = "" if least is None else f" of at least {least}"
         raise ValueError(f"{name}: expected a whole number{at_least}; got {number!r}")
+
+
+def _check_texts(texts: Texts) -> None:
+    _check_whole("captions_per_image", texts.captions_per_image, least=None)
+    if texts.text_length is not None:
+        _check_whole("text_length", texts.text_length)
+    if texts.tokenizer is not None and not (
+        callable(texts.tokenizer)
+        and (texts.text_length or hasattr(texts.tokenizer, "context_length"))
+    ):
+        raise ValueError(
+            "tokenizer: expected a callable with an attribute context_length, such as "
+            f"model.tokenizer; got {texts.tokenizer!r}"
+        )
 
 
 def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, training: bool) -> None:

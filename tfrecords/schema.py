@@ -23,8 +23,6 @@ VERSION = 1  # records with one label per image, or none
 
 MULTI_LABEL_VERSION = 2  # records with several labels per image
 
-FORMATS = ("jpeg", "png")
-
 # The class index of an image, or in multi-label data the indices of all its classes, ascending;
 # () for an image with none of the classes.
 Label = int | tuple[int, ...]
@@ -73,7 +71,7 @@ class Example:
 
     Attributes:
         image: the encoded image, upright RGB or greyscale with 8 bits per channel.
-        format: how it is encoded, one of `FORMATS`.
+        format: how it is encoded, jpeg or png.
         height, width: size in pixels once decoded.
         id: position of the image in its split of the source, from 0. A rejected image leaves a
             gap, so the others keep their ids.
@@ -192,53 +190,23 @@ def _example_message() -> type[Any]:
         name="duet/example.proto", package="tensorflow", syntax="proto3"
     )
 
-    def add_message(name: str) -> descriptor_pb2.DescriptorProto:
-        return file.message_type.add(name=name)
-
-    for name, kind in [
-        ("BytesList", field.TYPE_BYTES),
-        ("FloatList", field.TYPE_FLOAT),
-        ("Int64List", field.TYPE_INT64),
-    ]:
-        add_message(name).field.add(name="value", number=1, type=kind, label=field.LABEL_REPEATED)
-
-    feature = add_message("Feature")
+    names = ("BytesList", "FloatList", "Int64List", "Feature", "Features", "Example")
+    *lists, feature, table, example = (file.message_type.add(name=name) for name in names)
     feature.oneof_decl.add(name="kind")
-    for number, name in enumerate(["bytes_list", "float_list", "int64_list"], start=1):
-        feature.field.add(
-            name=name,
-            number=number,
-            type=field.TYPE_MESSAGE,
-            label=field.LABEL_OPTIONAL,
-            type_name=".tensorflow." + name.title().replace("_", ""),
-            oneof_index=0,
-        )
-
-    table = add_message("Features")
     entry = table.nested_type.add(name="FeatureEntry")
     entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-    entry.field.add(
-        name="value",
-        number=2,
-        type=field.TYPE_MESSAGE,
-        label=field.LABEL_OPTIONAL,
-        type_name=".tensorflow.Feature",
-    )
-    table.field.add(
-        name="feature",
-        number=1,
-        type=field.TYPE_MESSAGE,
-        label=field.LABEL_REPEATED,
-        type_name=".tensorflow.Features.FeatureEntry",
-    )
-    add_message("Example").field.add(
-        name="features",
-        number=1,
-        type=field.TYPE_MESSAGE,
-        label=field.LABEL_OPTIONAL,
-        type_name=".tensorflow.Features",
-    )
+
+    one, several = {"label": field.LABEL_OPTIONAL}, {"label": field.LABEL_REPEATED}
+    for each, kind in zip(lists, ("BYTES", "FLOAT", "INT64"), strict=True):
+        each.field.add(name="value", number=1, type=f"TYPE_{kind}", **several)
+    for number, name in enumerate(("bytes_list", "float_list", "int64_list"), start=1):
+        of = f".tensorflow.{names[number - 1]}"
+        feature.field.add(name=name, number=number, type_name=of, oneof_index=0, **one)
+    entry.field.add(name="key", number=1, type="TYPE_STRING", **one)
+    entry.field.add(name="value", number=2, type_name=".tensorflow.Feature", **one)
+    rows = ".tensorflow.Features.FeatureEntry"
+    table.field.add(name="feature", number=1, type_name=rows, **several)
+    example.field.add(name="features", number=1, type_name=".tensorflow.Features", **one)
 
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
