@@ -1,8 +1,9 @@
 """Read the tokenizer of a published checkpoint from its text files; nothing is unpickled."""
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def read_tokenizer(
     settings = _settings(folder)
     if NOTE in settings:
         return _written_here(folder, settings[NOTE], context_length=context_length)
-    try:
+    with _readable(folder, but=FileNotFoundError):
         tokenizer = _assembled(folder, settings)
         add_tokens(tokenizer, folder, settings, whole=(folder / "tokenizer.json").is_file())
         tokenizer.no_truncation()  # `Tokenizer` cuts and pads
@@ -92,13 +93,9 @@ def read_tokenizer(
             add_template(tokenizer, single=[start, "$A", str(tokenizer.id_to_token(pad_id))])
             end_id = pad_id
         text = _text(tokenizer, as_open_clip=as_open_clip)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # the library has no narrower one
-        raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
     if pad_to_context is None:
         pad_to_context = is_siglip or str(settings.get("tokenizer_class")).startswith("Siglip")
-    try:
+    with _readable(folder, but=ValueError):  # the library reads its text less willingly than files
         return Tokenizer(
             text,
             context_length=context_length,
@@ -107,9 +104,16 @@ def read_tokenizer(
             cleaning=cleaning,
             pad_to_context=pad_to_context,
         )
-    except ValueError:
+
+
+@contextlib.contextmanager
+def _readable(folder: Path, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Names the folder in whatever error the library raises, `but` those."""
+    try:
+        yield
+    except but:
         raise
-    except Exception as error:  # of the library, which reads its text less willingly than its file
+    except Exception as error:  # the library has no narrower one
         raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
 
 
@@ -142,14 +146,12 @@ def _written_here(folder: Path, note: Any, *, context_length: int) -> Tokenizer:
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no {path.name} beside tokenizer_config.json")
-    try:
+    with _readable(folder):
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         length = min(note["context_length"], context_length)
         return read_back(json.loads(tokenizer.to_str()), {**note, "context_length": length})
-    except Exception as error:  # the library has no narrower one
-        raise ValueError(f"{folder}: no tokenizer can be read: {error}") from error
 
 
 def _settings(folder: Path) -> dict[str, Any]:
