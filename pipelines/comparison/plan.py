@@ -24,9 +24,8 @@ class Plan:
     """What is run.
 
     Attributes:
-        jobs: in their order.
         folders: method -> those of its results for each seed, one of every fold.
-        job_of: method -> the jobs it depends on.
+        job_of: method -> the jobs it depends on, in their order.
         left_out: method -> why it does not fit into the budget.
         held_out: labels of the classes that are not trained on.
         folds: how the images are divided; one is the division of the records.
@@ -35,7 +34,6 @@ class Plan:
         judged_by: the metric that methods are recommended by.
     """
 
-    jobs: list[Job]
     folders: Mapping[str, list[tuple[Path, ...]]]
     job_of: Mapping[str, list[Job]]
     left_out: Mapping[str, str]
@@ -45,6 +43,11 @@ class Plan:
     names: tuple[str, ...] = ()
     templates: tuple[str, ...] = ("{}",)
     judged_by: str = "top1"
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All of them, in their order."""
+        return [job for jobs in self.job_of.values() for job in jobs]
 
     @property
     def cells(self) -> dict[str, list[Path]]:
@@ -78,18 +81,10 @@ def plan(
     """
     options = folds.settled(options, manifest, held_out)
     recipes = comparison_recipes.read(options)
-    speed = None
-    if budget.seconds(options.budget) is not None:
-        speed = workers.call(Call(budget.measured_speed, (options.model,)))
-    chosen, left_out = budget.within(options, manifest, recipes, speed=speed)
-    if STOCK in chosen and not job_definitions.stocked(chosen):
-        chosen.remove(STOCK)
-        left_out = {**left_out, STOCK: "no method is left whose seeds it could average"}
-    chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
+    chosen, left_out = _affordable(options, manifest, recipes, workers)
     options = replace(options, methods=chosen)
     divisions, images, choosing = divided(options, manifest, held_out=held_out, out=out)
     folds.check_written(divisions)
-    planned: list[Job] = []
     folders: dict[str, list[tuple[Path, ...]]] = {}
     job_of: dict[str, list[Job]] = {}
     for name in chosen:
@@ -110,16 +105,30 @@ def plan(
             for job in own
         ]
         folders[name] = list(zip(*(cells for _, cells in made), strict=True))
-        planned += job_of[name]
-    for job in planned:
-        job.check_begun()
+        for job in job_of[name]:
+            job.check_begun()
     remarks = data_remarks.remarks(
         options, manifest, held_out, images=images, choosing=choosing, divisions=divisions
     )
     templates = class_name_options.templates(options.templates, manifest, domain=options.domain)
     texts = tuple(manifest.spoken_names), tuple(templates)
     judged_by = judge(options, manifest)
-    return Plan(planned, folders, job_of, left_out, held_out, divisions, remarks, *texts, judged_by)
+    return Plan(folders, job_of, left_out, held_out, divisions, remarks, *texts, judged_by)
+
+
+def _affordable(
+    options: Options, manifest: Manifest, recipes: comparison_recipes.Recipes, workers: Workers
+) -> tuple[list[str], dict[str, str]]:
+    """The methods that fit into the budget, in the order of their runs; the others, and why."""
+    speed = None
+    if budget.seconds(options.budget) is not None:
+        speed = workers.call(Call(budget.measured_speed, (options.model,)))
+    chosen, left_out = budget.within(options, manifest, recipes, speed=speed)
+    if STOCK in chosen and not job_definitions.stocked(chosen):
+        chosen.remove(STOCK)
+        left_out = {**left_out, STOCK: "no method is left whose seeds it could average"}
+    chosen.sort(key=STOCK.__eq__)  # after the runs that it averages
+    return chosen, left_out
 
 
 def divided(
