@@ -6,7 +6,6 @@ labelled star and red need not show a red star.
 """
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,8 +13,7 @@ import numpy as np
 from tfrecords.schema import RawExample
 from tfrecords.sources.shapes.drawing import draw
 from tfrecords.sources.shapes.scene import COLOURS, SHAPES, Group, random_group
-
-SPLITS = ("train", "validation", "test")
+from tfrecords.sources.shapes.source import SPLITS, Drawn
 
 COUNTS = {"train": 4_000, "validation": 500, "test": 1_000}
 
@@ -27,7 +25,7 @@ _STYLE = 2  # separates its random numbers from those of `shapes.source`
 
 
 @dataclass(frozen=True)
-class ShapesMultiSource:
+class ShapesMultiSource(Drawn):
     """A source of `counts[split]` drawn images per split; image i depends only on
     (seed, split, i).
 
@@ -46,27 +44,10 @@ class ShapesMultiSource:
     class_names = CLASS_NAMES
     templates = TEMPLATES
     metric = "map"
-    lossless = False
     multi_label = True
-
-    def __post_init__(self) -> None:
-        for split, count in self.counts.items():
-            if split not in SPLITS or count < 1:
-                raise ValueError(
-                    f"counts: expected positive numbers for any of {', '.join(SPLITS)}; "
-                    f"got {split}={count}"
-                )
-
-    @property
-    def splits(self) -> dict[str, int]:
-        return dict(self.counts)
 
     def describe(self) -> dict[str, object]:
         return {"kind": "shapes", "style": self.name, "seed": self.seed, "counts": self.counts}
-
-    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Yields images `start` to `stop` of a split; each is drawn when its `load` is called."""
-        return (self._example(split, index) for index in range(start, stop))
 
     def _example(self, split: str, index: int) -> RawExample:
         rng = np.random.default_rng((self.seed, _STYLE, SPLITS.index(split), index))

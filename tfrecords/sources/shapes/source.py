@@ -36,8 +36,34 @@ HELD_OUT = tuple(f"{list(COLOURS)[(3 * i + 1) % 10]} {shape}" for i, shape in en
 TEMPLATES = ("the {}", "one {}", "a picture of the {}", "this is the {}")
 
 
+class Drawn:
+    """Counts by split, and images that are drawn one by one."""
+
+    counts: dict[str, int]
+    lossless = False
+
+    def __post_init__(self) -> None:
+        for split, count in self.counts.items():
+            if split not in SPLITS or count < 1:
+                raise ValueError(
+                    f"counts: expected positive numbers for any of {', '.join(SPLITS)}; "
+                    f"got {split}={count}"
+                )
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return dict(self.counts)
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        """Yields images `start` to `stop` of a split; each is drawn when its `load` is called."""
+        return (self._example(split, index) for index in range(start, stop))
+
+    def _example(self, split: str, index: int) -> RawExample:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class ShapesSource:
+class ShapesSource(Drawn):
     """A source of `counts[split]` drawn images per split.
 
     Args:
@@ -56,32 +82,18 @@ class ShapesSource:
     class_names = CLASS_NAMES
     templates = TEMPLATES
     metric = "top1"
-    lossless = False
 
     def __post_init__(self) -> None:
         if self.style not in STYLES:
             raise ValueError(f"style: expected one of {', '.join(STYLES)}; got {self.style!r}")
-        for split, count in self.counts.items():
-            if split not in SPLITS or count < 1:
-                raise ValueError(
-                    f"counts: expected positive numbers for any of {', '.join(SPLITS)}; "
-                    f"got {split}={count}"
-                )
+        super().__post_init__()
 
     @property
     def name(self) -> str:
         return self.style
 
-    @property
-    def splits(self) -> dict[str, int]:
-        return dict(self.counts)
-
     def describe(self) -> dict[str, object]:
         return {"kind": "shapes", "style": self.style, "seed": self.seed, "counts": self.counts}
-
-    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
-        """Yields images `start` to `stop` of a split; each is drawn when its `load` is called."""
-        return (self._example(split, index) for index in range(start, stop))
 
     def _example(self, split: str, index: int) -> RawExample:
         wild = self.style == "shapes-wild"
