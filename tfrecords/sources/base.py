@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from duet import regular_files
+from tfrecords.class_name_keys import by_number
 from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Label, RawExample
 from tfrecords.splits import rarest_class, train_validation, with_some_left
@@ -276,6 +277,20 @@ def few(names: Sequence[str]) -> str:
     first = [escaped(name) for name in names[:_SHOWN]]
     shown = [name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in first]
     return ", ".join(shown) + (", ..." if len(names) > _SHOWN else "")
+
+
+def order(names: Sequence[str], *, what: str) -> list[str]:
+    """Returns a note if classes are in the order of their numbers, which is not the alphabet's."""
+    if list(names) == sorted(names) or by_number(names) != list(names):
+        return []
+    return [f"{what} are numbered, and in the order of their numbers: {few(names)}"]
+
+
+def refuse_unknown(names: Iterable[str], labels: Mapping[str, int], *, listed_in: Path) -> None:
+    """Raises ValueError for names of classes that have no label."""
+    unknown = sorted(set(names) - set(labels))
+    if unknown:
+        raise ValueError(f"{listed_in} names classes that the set does not have: {few(unknown)}")
 
 
 def prompt_names(

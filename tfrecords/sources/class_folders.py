@@ -15,6 +15,7 @@ from tfrecords.sources.base import (
     FileSource,
     divided,
     few,
+    order,
     prompt_names,
 )
 from tfrecords.sources.folder_layout import Tree, layout
@@ -103,7 +104,7 @@ def class_folder(
         templates=templates,
         notes=(
             *tree_layout.notes,
-            *_order(labels),
+            *order(list(labels), what="class folders"),
             *say_little(list(labels)),
             *_masks(walked.files),
             *linked(root, by_split),
@@ -154,13 +155,6 @@ def _refuse_merged(root: Path, folders: Mapping[str, int], names: tuple[str, ...
         raise ValueError(
             f"{root}: several class folders mean the same name: {group[0]} ({', '.join(same)})"
         )
-
-
-def _order(labels: Mapping[str, int]) -> list[str]:
-    """Returns a note if classes are not in alphabetical order."""
-    if list(labels) == sorted(labels):
-        return []
-    return [f"class folders are numbered, and in the order of their numbers: {few(list(labels))}"]
 
 
 def _images(

@@ -8,7 +8,7 @@ Published tables of CoOp and later methods use these splits and names.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tfrecords.sources.base import (
     mixed,
     prompt_names,
     read_layout,
+    refuse_unknown,
     require_files,
     split_name,
 )
@@ -136,7 +137,7 @@ def coop(entry: Dataset, root: Path, *, seed: int, shots: int | None = None) -> 
     )
 
 
-Read = tuple[dict[str, list[File]], Sequence[str]]
+Read = tuple[dict[str, list[File]], tuple[str, ...]]
 
 
 def _split_file(root: Path, known: CoopSet) -> Read:
@@ -157,7 +158,7 @@ def _split_file(root: Path, known: CoopSet) -> Read:
         ) from None
     if sorted(names) != list(range(len(names))) or len(names) < 2:
         raise ValueError(f"{path}: expected labels from 0 on; got {few(sorted(map(str, names)))}")
-    return files, [names[label] for label in sorted(names)]
+    return files, tuple(names[label] for label in sorted(names))
 
 
 def _file(prefix: str, image: Any, label: Any, name: Any, *, names: dict[int, str]) -> File:
@@ -167,21 +168,26 @@ def _file(prefix: str, image: Any, label: Any, name: Any, *, names: dict[int, st
 
 
 def _aircraft(root: Path, known: CoopSet) -> Read:
-    """Reads the archive's renamed `data/`: `variants.txt`, `images_variant_<split>.txt`."""
-    names = [n.strip() for n in read_layout(root, "variants.txt", what=_WHAT).splitlines() if n]
-    number = {name: label for label, name in enumerate(names)}
+    """Reads the archive's renamed `data/`."""
+    splits = {split: split_name(split) for split in ("train", "val", "test")}
+    return variants(root, folder="", splits=splits, what=_WHAT)
+
+
+def variants(root: Path, *, folder: str, splits: Mapping[str, str], what: str) -> Read:
+    """Reads a folder of FGVC Aircraft: `variants.txt`, `images_variant_<split>.txt`, `images/`.
+
+    splits: published name -> Duet's; what: the layout, for errors.
+    """
+    lines = read_layout(root, f"{folder}variants.txt", what=what).splitlines()
+    labels = {name: label for label, name in enumerate(filter(None, map(str.strip, lines)))}
     files: dict[str, list[File]] = {}
-    for split in ("train", "val", "test"):
-        listing = f"images_variant_{split}.txt"
-        lines = read_layout(root, listing, what=_WHAT).splitlines()
+    for published, split in splits.items():
+        listing = f"{folder}images_variant_{published}.txt"
+        lines = read_layout(root, listing, what=what).splitlines()
         pairs = [line.strip().split(" ", 1) for line in lines if line.strip()]
-        strange = [pair[-1] for pair in pairs if pair[-1] not in number]
-        if strange:
-            raise ValueError(f"{root / listing}: variants.txt has no variant {strange[0]!r}")
-        files[split_name(split)] = [
-            File(f"images/{image}.jpg", number[name]) for image, name in pairs
-        ]
-    return files, names
+        refuse_unknown((pair[-1] for pair in pairs), labels, listed_in=root / listing)
+        files[split] = [File(f"{folder}images/{id_}.jpg", labels[name]) for id_, name in pairs]
+    return files, tuple(labels)
 
 
 def _imagenet(root: Path, known: CoopSet) -> Read:
@@ -212,7 +218,7 @@ def _imagenet(root: Path, known: CoopSet) -> Read:
             for name in found
             if "/" in name
         ]
-    return files, [spoken[folder] for folder in folders]
+    return files, tuple(spoken[folder] for folder in folders)
 
 
 def _few_shot(files: dict[str, list[File]], shots: int, seed: int) -> dict[str, list[File]]:

@@ -19,6 +19,7 @@ from tfrecords.sources.base import (
     FileSource,
     divided,
     few,
+    order,
     prompt_names,
     require_files,
 )
@@ -98,7 +99,7 @@ def labels(
         multi_label=multi_label,
         notes=(
             *notes,
-            *_order(listed),
+            *order(listed, what="labels"),
             *made_of_others(listed, between=BETWEEN),
             *say_little(listed),
             *unnamed(root, names, what="that the table does not name"),
@@ -106,13 +107,6 @@ def labels(
             *versions(files),
         ),
     )
-
-
-def _order(listed: Sequence[str]) -> tuple[str, ...]:
-    """Returns a note if labels are not in alphabetical order; class columns keep their order."""
-    if list(listed) == sorted(listed) or by_number(listed) != list(listed):
-        return ()
-    return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
 
 
 def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfrecords.sources import binary_sets, coop, torchvision_layouts
@@ -16,6 +16,7 @@ from tfrecords.sources.base import (
     mixed,
     prompt_names,
     read_layout,
+    refuse_unknown,
     require_files,
 )
 from tfrecords.sources.captions import captions
@@ -73,7 +74,7 @@ def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
     for split in ("train", "test"):
         listing = f"meta/{split}.txt"
         lines = read_layout(root, listing, what=what).split()
-        _check_classes({line.split("/")[0] for line in lines}, labels, root / listing)
+        refuse_unknown((line.split("/")[0] for line in lines), labels, listed_in=root / listing)
         files[split] = [File(f"images/{line}.jpg", labels[line.split("/")[0]]) for line in lines]
     return _source(entry, root, files, seed=seed, class_names=prompt_names(names))
 
@@ -81,19 +82,8 @@ def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
 def _fgvc_aircraft(entry: Dataset, root: Path, seed: int) -> FileSource:
     """Reads `data/images/<id>.jpg`, `data/variants.txt`, `data/images_variant_<split>.txt`."""
     what = "the FGVC Aircraft archive as published"
-    lines = read_layout(root, "data/variants.txt", what=what).splitlines()
-    labels = {name: label for label, name in enumerate(filter(None, map(str.strip, lines)))}
-    files = {}
-    for published_split, split in entry.splits.items():
-        listing = f"data/images_variant_{published_split}.txt"
-        pairs = [
-            line.strip().split(" ", 1)
-            for line in read_layout(root, listing, what=what).splitlines()
-            if line.strip()
-        ]
-        _check_classes({pair[-1] for pair in pairs}, labels, root / listing)
-        files[split] = [File(f"data/images/{id_}.jpg", labels[name]) for id_, name in pairs]
-    return _source(entry, root, files, seed=seed, class_names=tuple(labels))
+    files, names = coop.variants(root, folder="data/", splits=entry.splits, what=what)
+    return _source(entry, root, files, seed=seed, class_names=names)
 
 
 def _fmow(entry: Dataset, root: Path, seed: int) -> FileSource:
@@ -105,7 +95,7 @@ def _fmow(entry: Dataset, root: Path, seed: int) -> FileSource:
     for row, record in enumerate(table):
         split = _fmow_split(record["split"], int(record["timestamp"][:4]))
         if split is not None:
-            _check_classes([record["category"]], labels, root / "rgb_metadata.csv")
+            refuse_unknown([record["category"]], labels, listed_in=root / "rgb_metadata.csv")
             file = File(f"images/rgb_img_{row}.png", labels[record["category"]])
             files[entry.splits[split]].append(file)
     return _source(entry, root, files, seed=seed, class_names=entry.class_names)
@@ -211,9 +201,3 @@ def _table(path: Path, **columns: str) -> Iterator[dict[str, str]]:
                     f"{path} is not WILDS's: row {number} has {column} {row.get(column)!r}"
                 )
         yield row
-
-
-def _check_classes(names: Iterable[str], labels: dict[str, int], listing: Path) -> None:
-    unknown = sorted(set(names) - set(labels))
-    if unknown:
-        raise ValueError(f"{listing} names classes that the set does not have: {few(unknown)}")
