@@ -13,15 +13,14 @@ from tfrecords.sources.base import (
     File,
     FileSource,
     few,
-    mixed,
     prompt_names,
     read_layout,
     refuse_unknown,
-    require_files,
 )
 from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import Dataset
 from tfrecords.sources.class_folders import class_folder
+from tfrecords.sources.torchvision_layouts import source_of
 
 # The WILDS splits of FMoW depend on an image's year and its published split.
 _FMOW_VALIDATION_YEAR = 2013
@@ -76,14 +75,14 @@ def _food101(entry: Dataset, root: Path, seed: int) -> FileSource:
         lines = read_layout(root, listing, what=what).split()
         refuse_unknown((line.split("/")[0] for line in lines), labels, listed_in=root / listing)
         files[split] = [File(f"images/{line}.jpg", labels[line.split("/")[0]]) for line in lines]
-    return _source(entry, root, files, seed=seed, class_names=prompt_names(names))
+    return source_of(entry, root, files, seed=seed, class_names=prompt_names(names))
 
 
 def _fgvc_aircraft(entry: Dataset, root: Path, seed: int) -> FileSource:
     """Reads `data/images/<id>.jpg`, `data/variants.txt`, `data/images_variant_<split>.txt`."""
     what = "the FGVC Aircraft archive as published"
     files, names = coop.variants(root, folder="data/", splits=entry.splits, what=what)
-    return _source(entry, root, files, seed=seed, class_names=names)
+    return source_of(entry, root, files, seed=seed, class_names=names)
 
 
 def _fmow(entry: Dataset, root: Path, seed: int) -> FileSource:
@@ -98,7 +97,7 @@ def _fmow(entry: Dataset, root: Path, seed: int) -> FileSource:
             refuse_unknown([record["category"]], labels, listed_in=root / "rgb_metadata.csv")
             file = File(f"images/rgb_img_{row}.png", labels[record["category"]])
             files[entry.splits[split]].append(file)
-    return _source(entry, root, files, seed=seed, class_names=entry.class_names)
+    return source_of(entry, root, files, seed=seed, class_names=entry.class_names)
 
 
 def _fmow_split(split: str, year: int) -> str | None:
@@ -122,7 +121,7 @@ def _iwildcam(entry: Dataset, root: Path, seed: int) -> FileSource:
                 f"{root / 'metadata.csv'}: unexpected split {split!r} or class {label}"
             )
         files[entry.splits[split]].append(File(f"train/{record['filename']}", label))
-    return _source(entry, root, files, seed=seed, class_names=entry.class_names)
+    return source_of(entry, root, files, seed=seed, class_names=entry.class_names)
 
 
 def _animals10(entry: Dataset, root: Path, seed: int) -> FileSource:
@@ -164,31 +163,6 @@ _LAYOUTS: dict[str, Callable[[Dataset, Path, int], FileSource]] = {
     "animals10": _animals10,
     "class_folders": _class_folders,
 }
-
-
-def _source(
-    entry: Dataset,
-    root: Path,
-    files: dict[str, list[File]],
-    *,
-    seed: int,
-    class_names: tuple[str, ...],
-) -> FileSource:
-    for split, listed in files.items():
-        if not listed:
-            raise ValueError(f"{root}: split {split} of {entry.name} is empty")
-        require_files(root, (file.name for file in listed), listed_in=f"split {split}")
-    return FileSource(
-        name=entry.name,
-        kind=entry.layout,
-        root=root,
-        seed=seed,
-        files={split: mixed(listed, seed=seed) for split, listed in files.items()},
-        class_names=class_names,
-        templates=entry.templates,
-        metric=entry.metric,
-        lossless=entry.lossless,
-    )
 
 
 def _table(path: Path, **columns: str) -> Iterator[dict[str, str]]:

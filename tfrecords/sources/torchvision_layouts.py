@@ -55,20 +55,35 @@ def folders(entry: Dataset, root: Path, *, seed: int) -> FileSource:
     read = {"oxford_flowers102": _flowers, "oxford_iiit_pet": _pets, "dtd": _textures}
     if entry.name in read:
         files, names = read[entry.name](root)
-        for split, listed in files.items():
-            require_files(root, (file.name for file in listed), listed_in=f"split {split}")
-        return FileSource(
-            name=entry.name,
-            kind="published",
-            root=root,
-            seed=seed,
-            files={split: mixed(listed, seed=seed) for split, listed in files.items()},
-            class_names=prompt_names(names, renames=entry.renames),
-            templates=entry.templates,
-            metric=entry.metric,
-            lossless=entry.lossless,
-        )
+        class_names = prompt_names(names, renames=entry.renames)
+        return source_of(entry, root, files, seed=seed, class_names=class_names)
     return _unsplit(entry, root, seed)
+
+
+def source_of(
+    entry: Dataset,
+    root: Path,
+    files: dict[str, list[File]],
+    *,
+    seed: int,
+    class_names: tuple[str, ...],
+) -> FileSource:
+    """The source of a catalogue entry from its published files; they have to be there."""
+    for split, listed in files.items():
+        if not listed:
+            raise ValueError(f"{root}: split {split} of {entry.name} is empty")
+        require_files(root, (file.name for file in listed), listed_in=f"split {split}")
+    return FileSource(
+        name=entry.name,
+        kind=entry.layout or "published",
+        root=root,
+        seed=seed,
+        files={split: mixed(listed, seed=seed) for split, listed in files.items()},
+        class_names=class_names,
+        templates=entry.templates,
+        metric=entry.metric,
+        lossless=entry.lossless,
+    )
 
 
 Read = tuple[dict[str, list[File]], list[str]]
