@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.methods.registry import METHODS, taken_by
+from pipelines.runs.rerun_command import flag
 from pipelines.runs.strategy import ELASTIC
 
 if TYPE_CHECKING:
@@ -194,10 +195,10 @@ def check(options: Options) -> None:
     option_parsing.check_ranges(options, RANGES)
     if options.captions and options.method != "flyp":
         raise ValueError(f"--captions goes with --method flyp; got --method {options.method}")
-    for name in ("mixup", "cutmix", "label-smoothing"):
-        if getattr(options, name.replace("-", "_")) and options.method == "flyp":
+    for name in ("mixup", "cutmix", "label_smoothing"):
+        if getattr(options, name) and options.method == "flyp":
             raise ValueError(
-                f"--{name} goes with methods that learn from labels; flyp learns from prompts"
+                f"{flag(name)} goes with methods that learn from labels; flyp learns from prompts"
             )
     row = METHODS.get(options.method)
     if options.head and options.method != "auto" and row is not None and row.head not in HEADS:
@@ -205,10 +206,10 @@ def check(options: Options) -> None:
         raise ValueError(
             f"--head goes with --method {', '.join(choices)}; got --method {options.method}"
         )
-    for name in ("teacher", "random-texts"):
-        if getattr(options, name.replace("-", "_")) and row is not None and row.fit is not None:
+    for name in ("teacher", "random_texts"):
+        if getattr(options, name) and row is not None and row.fit is not None:
             raise ValueError(
-                f"--{name} goes with methods that train a tower; got --method {options.method}"
+                f"{flag(name)} goes with methods that train a tower; got --method {options.method}"
             )
     if options.teacher and options.random_texts:
         raise ValueError("--teacher and --random-texts: expected one of them, each is a distance")
@@ -216,9 +217,9 @@ def check(options: Options) -> None:
         raise ValueError("--stock takes the method of its runs: leave out --method and --wise-ft")
     if options.plateau and options.schedule == "cosine":
         raise ValueError("--plateau needs --schedule constant: a cosine sets the rate by itself")
-    for name in ("warmup-steps", "min-learning-rate"):
-        if getattr(options, name.replace("-", "_")) and options.schedule != "cosine":
-            raise ValueError(f"--{name} goes with --schedule cosine; got {options.schedule}")
+    for name in ("warmup_steps", "min_learning_rate"):
+        if getattr(options, name) and options.schedule != "cosine":
+            raise ValueError(f"{flag(name)} goes with --schedule cosine; got {options.schedule}")
     if options.min_learning_rate > options.learning_rate:
         raise ValueError(
             f"--min-learning-rate: expected at most --learning-rate, {options.learning_rate}; "
