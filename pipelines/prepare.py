@@ -20,8 +20,6 @@ from pipelines.runs.rerun_command import flag
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tfrecords import Manifest
     from tfrecords.sources import Source
 
@@ -220,14 +218,11 @@ def _some(source: Source, options: Options) -> Source:
 
 def outline(source: Source) -> str:
     """What would be read of a source, nothing of which is opened: splits, classes, notes."""
-    lines = [f"{source.name}: {len(source.class_names)} classes, {_counted(source.splits)}"]
+    counted = ", ".join(f"{count:,} images in {name}" for name, count in source.splits.items())
+    lines = [f"{source.name}: {len(source.class_names)} classes, {counted}"]
     if source.class_names:
         lines.append(f"classes: {', '.join(source.class_names)}")
     return "\n".join([*lines, *getattr(source, "notes", ()), "nothing was written"])
-
-
-def _counted(splits: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} images in {name}" for name, count in splits.items())
 
 
 def summary(manifest: Manifest) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import cycle
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pipelines.reporting.figure import INK, colours, png
@@ -34,7 +35,9 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str]) -> bytes:
             for name, axes in zip(figures, panels, strict=True):
                 own = [row for row in rows if row["model"] == model and name in row]
                 for place, method in enumerate(methods):
-                    line = sorted((r for r in own if r["method"] == method), key=_shots)
+                    line = sorted(
+                        (r for r in own if r["method"] == method), key=itemgetter("shots")
+                    )
                     axes.errorbar(
                         [shots.index(row["shots"]) for row in line],
                         [100 * row[name]["mean"] for row in line],
@@ -57,7 +60,3 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str]) -> bytes:
         figure.tight_layout()
 
     return png(draw, size=(5.6 * len(figures), 3.8 * len(models)))
-
-
-def _shots(row: dict[str, Any]) -> int:
-    return row["shots"]

@@ -33,8 +33,9 @@ def write(out: Path, options: Any, manifest: "Manifest", cells: list["Cell"]) ->
     found = [results.read(cell.folder) for cell in cells]
     rows = table(found)
     best = best_of(rows)
+    means = {figure: best[figure]["mean"] for figure in FIGURES if figure in best}
     document = results.document(
-        {"metrics": _means(best), "intervals": {}, "per_class": [], "confusion_matrix": []},
+        {"metrics": means, "intervals": {}, "per_class": [], "confusion_matrix": []},
         command="prompt",
         dataset=manifest.dataset,
         split=options.split,
@@ -89,10 +90,6 @@ def best_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _judged(rows: list[dict[str, Any]]) -> str:
     """The harmonic mean where some method can name classes that were not learnt."""
     return "harmonic_mean" if any("harmonic_mean" in row for row in rows) else "top1"
-
-
-def _means(row: dict[str, Any]) -> dict[str, float]:
-    return {figure: row[figure]["mean"] for figure in FIGURES if figure in row}
 
 
 def _lines(rows: list[dict[str, Any]]) -> tuple[str, ...]:

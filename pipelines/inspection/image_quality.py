@@ -34,7 +34,8 @@ def spoilt(scan: Scan) -> list[Suspect]:
             why = f"{width} x {height} pixels, {long / short:.1f} to 1"
             found.append(Suspect(row, "odd-shape", long / short, why))
     for row, deviations in blurred(scan.sharpness, among=~blank):
-        why = f"sharpness {scan.sharpness[row]:.1f}, usual here {_usual(scan, ~blank):.0f}"
+        usual = np.median(scan.sharpness[~blank])
+        why = f"sharpness {scan.sharpness[row]:.1f}, usual here {usual:.0f}"
         found.append(Suspect(row, "blurred", deviations, why))
     return found
 
@@ -61,7 +62,3 @@ def blurred(sharpness: np.ndarray, *, among: np.ndarray) -> list[tuple[int, floa
     below = (middle - logarithms) / max(spread, 0.1)
     rows = np.flatnonzero(among & (below > BLURRED) & (sharpness < SHARP))
     return [(int(row), float(below[row])) for row in rows]
-
-
-def _usual(scan: Scan, among: np.ndarray) -> float:
-    return float(np.median(scan.sharpness[among]))

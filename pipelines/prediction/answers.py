@@ -117,12 +117,9 @@ def _csv(found: Iterable[Answer], *, top_k: int, multi_label: bool) -> bytes:
     rows: list[list[Any]] = [["file", "labels" if multi_label else "label", *columns, *more]]
     for each in found:
         cells = [cell for name, value in each.classes for cell in (name, f"{value:.6f}")]
-        rows.append([each.file, each.label, *cells, *([_listed(each)] if said else [])])
+        candidates = [BETWEEN.join(each.candidates or ())] if said else []
+        rows.append([each.file, each.label, *cells, *candidates])
     return csv_bytes(rows)
-
-
-def _listed(found: Answer) -> str:
-    return BETWEEN.join(found.candidates or ())
 
 
 def csv_bytes(rows: Iterable[Iterable[Any]]) -> bytes:

@@ -12,9 +12,9 @@ from typing import Any
 from duet import json_validation
 from pipelines.published.allowed_terms import ALL
 from pipelines.published.run_metrics import Measured, checkpoint, on_all_classes
+from pipelines.runs.results import FILE
 from tfrecords import DATASETS
 
-FILE = "results.json"
 HELD_OUT = {"base-to-new": "half", "held-out classes": "some"}  # protocols of `prompt`
 SAME = {"fine-tune": "zero-shot-head"}  # methods of `compare` that the table calls otherwise
 PART_WAY = {"zero-shot-head": "wise-ft", "paint": "auto"}  # of `finetune`, after going back
@@ -153,6 +153,7 @@ def _row(row: dict[str, Any], document: dict[str, Any], texts: list[str] | None)
     """A row of a comparison that finished; the command in it says which model and images."""
     config, words, method = document["config"], shlex.split(row["command"]), row["method"]
     few = "prompt" in words
+    model = words[words.index("--model") + 1] if "--model" in words else document["model"]
     settings = {**config, "epochs": config.get("prompt_epochs" if few else "epochs")}
     if few:
         own = {"position": "end", "class_specific": False, "words": None}
@@ -172,7 +173,7 @@ def _row(row: dict[str, Any], document: dict[str, Any], texts: list[str] | None)
     whole = {**document, "per_class": per_class, "images": sum(counts), "classes": len(counts)}
     return Measured(
         **_common(whole, texts, away=away),
-        model=checkpoint(_option("--model", words) or document["model"]),
+        model=checkpoint(model),
         method="full" if row["family"] == "supervised" else SAME.get(method, method),
         shots=(0 if method == "zero-shot" else _most(config["shots"])) if few else ALL,
         figures=figures,
@@ -188,10 +189,6 @@ READERS = {
     "compare": _compared,
     "train": lambda document, folder: [],
 }
-
-
-def _option(flag: str, words: list[str]) -> str | None:
-    return words[words.index(flag) + 1] if flag in words else None
 
 
 def _common(

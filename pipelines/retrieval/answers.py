@@ -122,8 +122,9 @@ def contact_sheet(
         cells = [
             {**asdict(hit), "uri": _uri(hit, index, images, max_pixels)} for hit in answer.hits
         ]
-        of_image = answer.query.kind == "image"
-        asked = _of_file(answer.query.text, max_pixels) if of_image else None
+        asked = None
+        if answer.query.kind == "image":
+            asked = _small(regular_files.read_regular(answer.query.text), max_pixels)
         sheet.append({"query": answer.query, "asked": asked, "hits": cells})
     queries = f"{len(found)} queries" if len(found) > 1 else found[0].query.text
     return reporting_page.render(
@@ -151,10 +152,6 @@ def _uri(
         return _small(images.load(index.id(hit.row), index.stamp(hit.row)), max_pixels)
     except (OSError, tfrecords.UnreadableError):
         return None
-
-
-def _of_file(path: str, max_pixels: int | None) -> str:
-    return _small(regular_files.read_regular(path), max_pixels)
 
 
 def _small(data: bytes, max_pixels: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def write(
     rates = [row["images_per_second"] for row in history if "images_per_second" in row]
     document = results.document(
         {
-            "metrics": min(history, key=_validation_loss) if ends_with_best else history[-1],
+            "metrics": min(history, key=itemgetter("val_loss")) if ends_with_best else history[-1],
             "intervals": {},
             "per_class": [],
             "confusion_matrix": [],
@@ -81,10 +82,6 @@ def write(
         results.write(out / results.FILE, document)
         atomic_files.write(out / PAGE, page(document))
     return document
-
-
-def _validation_loss(row: dict[str, float]) -> float:
-    return row["val_loss"]
 
 
 CURVES = {
