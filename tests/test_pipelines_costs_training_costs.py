@@ -34,7 +34,6 @@ def test_the_rule():
     assert level(Training(200, 2000), reference) == "Medium"
     assert level(Training(201, 900), reference) == "High"
     assert level(Training(50, 2001), reference) == "High"
-    assert level(Training(50, 900, settings=5), reference) == "High"
     with pytest.raises(ValueError, match="took time and memory"):
         level(reference, ZERO_SHOT)
 
@@ -42,7 +41,7 @@ def test_the_rule():
 def test_training_is_read_off_a_run():
     spent = {"seconds": 50.0, "peak_rss_bytes": 7}
     run = {"cost": spent, "steps": 10, "devices": ["GPU:0", "GPU:1"]}
-    assert training_costs.training_of(run, settings=3) == Training(100.0, 7, 3)
+    assert training_costs.training_of(run) == Training(100.0, 7)
     assert training_costs.training_of({"cost": spent}) == Training(0.0, 7)
 
 

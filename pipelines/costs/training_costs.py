@@ -15,12 +15,10 @@ class Training:
     Attributes:
         device_seconds: seconds of one run times its devices; 0 without training.
         peak_bytes: peak memory of training on one device.
-        settings: number of hyperparameter settings tried, 1 for the defaults.
     """
 
     device_seconds: float
     peak_bytes: float
-    settings: int = 1
 
 
 def level(training: Training, reference: Training) -> str:
@@ -31,7 +29,7 @@ def level(training: Training, reference: Training) -> str:
     hyperparameters that have to be tried. The rule here says the same of measured figures, as
     shares of what plain fine-tuning of a supervised ViT takes on the same images and device:
 
-    - Low: device-seconds, times the settings tried, are at most a tenth;
+    - Low: device-seconds are at most a tenth;
     - High: they are more than twice as many, or training holds more than twice the memory;
     - Medium: what is between.
 
@@ -43,19 +41,19 @@ def level(training: Training, reference: Training) -> str:
     """
     if min(reference.device_seconds, reference.peak_bytes) <= 0:
         raise ValueError("reference: expected a training that took time and memory; got nothing")
-    time = training.device_seconds * training.settings / reference.device_seconds
+    time = training.device_seconds / reference.device_seconds
     if time <= LOW:
         return LEVELS[0]
     memory = training.peak_bytes / reference.peak_bytes
     return LEVELS[2] if max(time, memory) > HIGH else LEVELS[1]
 
 
-def training_of(document: dict[str, Any], *, settings: int = 1) -> Training:
+def training_of(document: dict[str, Any]) -> Training:
     """Returns the training costs recorded in a run's results.json; zero without training."""
     spent = document["cost"]
     trained = document.get("steps", 0) > 0
     seconds = spent["seconds"] * max(len(document.get("devices", ())), 1) if trained else 0.0
-    return Training(seconds, spent["peak_rss_bytes"], settings)
+    return Training(seconds, spent["peak_rss_bytes"])
 
 
 def money(seconds: float, price_per_hour: float) -> float:
