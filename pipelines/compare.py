@@ -21,37 +21,16 @@ def run(options: Options) -> int:
 
     Returns 1 where no method has finished.
     """
-    from pipelines.comparison import folds
     from pipelines.comparison import plan as comparison_plan
     from pipelines.comparison import run as comparison_run
-    from pipelines.comparison.jobs import budget, job_definitions
     from pipelines.comparison.jobs.fork_server import Call
     from pipelines.comparison.jobs.worker_pool import Workers
     from pipelines.comparison.report import next_steps
     from pipelines.inspection import leaks
-    from pipelines.runs import (
-        class_name_options,
-        class_split,
-        folder,
-        option_parsing,
-        resume_check,
-        runtime,
-    )
-    from tfrecords import Manifest, verify_splits
+    from pipelines.runs import folder, resume_check, runtime
+    from tfrecords import verify_splits
 
-    option_parsing.check_ranges(options, RANGES)
-    check(options)
-    budget.seconds(options.budget)
-    manifest = Manifest.read(options.data)
-    check_records(options, manifest)
-    class_name_options.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
-    # Refused now, not by the row that reads them.
-    class_name_options.captions(options.captions, manifest)
-    away = class_split.held_out_classes(
-        manifest, count=options.held_out, names=options.held_out_classes
-    )
-    options = folds.settled(options, manifest, away)
-    job_definitions.check(options)
+    options, manifest, away = _settled(options)
     out = folder.check_resumable(options.out, options, finished=None, free=FREE)
     begun = resume_check.of(manifest, options.model, options=options)
     resume_check.check(out, begun)
@@ -77,6 +56,31 @@ def run(options: Options) -> int:
     if steps := next_steps.find(out):
         print("\n  ".join([f"What now: {steps.said}", *steps.commands]))
     return int(all(row["error"] is not None for row in document["rows"]))
+
+
+def _settled(options: Options) -> tuple[Options, "Manifest", tuple[int, ...]]:
+    """The options with what follows from the records, these, and the classes held out.
+
+    Raises ValueError for what does not go together, also where only a row would find it.
+    """
+    from pipelines.comparison import folds
+    from pipelines.comparison.jobs import budget, job_definitions
+    from pipelines.runs import class_name_options, class_split, option_parsing
+    from tfrecords import Manifest
+
+    option_parsing.check_ranges(options, RANGES)
+    check(options)
+    budget.seconds(options.budget)
+    manifest = Manifest.read(options.data)
+    check_records(options, manifest)
+    class_name_options.refuse_repeated(manifest.spoken_names, unless=options.allow_equal_names)
+    class_name_options.captions(options.captions, manifest)
+    away = class_split.held_out_classes(
+        manifest, count=options.held_out, names=options.held_out_classes
+    )
+    options = folds.settled(options, manifest, away)
+    job_definitions.check(options)
+    return options, manifest, away
 
 
 def _claim(out: Path, options: Options, begun: "Origin", divisions: "Sequence[Fold]") -> None:
