@@ -14,6 +14,7 @@ from dual_encoder.checkpoints.activations import activation
 from dual_encoder.checkpoints.huggingface import defaults, image_weights
 from dual_encoder.checkpoints.huggingface.id2label import of_classifier
 from dual_encoder.checkpoints.huggingface.preprocessing import sized_pixels
+from dual_encoder.checkpoints.huggingface.tower_sizes import sizes, transformer_sizes
 from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weights.weight_table_entries import Entry
 from dual_encoder.single_tower_models import ImageEncoder
@@ -51,7 +52,7 @@ SWIN: Config = dict(
 def _dinov2(config: Config, size: int, shown: Config, tensors: Tensors) -> keras.layers.Layer:
     registers = config["num_register_tokens"]
     if not config["use_swiglu_ffn"]:
-        options = _sizes(config) | {"mlp_ratio": config["mlp_ratio"], "registers": registers}
+        options = sizes(config) | {"mlp_ratio": config["mlp_ratio"], "registers": registers}
         return VisionTransformer(size, config["patch_size"], patch_bias=True, **options, **shown)
     found = [tensors[name] for name in tensors if name.endswith("mlp.weights_out.weight")]
     if not found:
@@ -61,7 +62,7 @@ def _dinov2(config: Config, size: int, shown: Config, tensors: Tensors) -> keras
     return RotaryTransformer(
         size,
         config["patch_size"],
-        **_sizes(config) | {"activation": "silu", "registers": registers},
+        **sizes(config) | {"activation": "silu", "registers": registers},
         mlp_dim=found[0].shape[1],
         gated=True,
         **shown,
@@ -72,7 +73,7 @@ def _dinov3(config: Config, size: int, shown: Config, tensors: Tensors) -> keras
     return RotaryTransformer(
         size,
         config["patch_size"],
-        **_sizes(config),
+        **sizes(config),
         mlp_dim=config["intermediate_size"],
         gated=config["use_gated_mlp"],
         angles={"base": config["rope_theta"]},
@@ -86,18 +87,16 @@ def _dinov3(config: Config, size: int, shown: Config, tensors: Tensors) -> keras
 def _vit(config: Config, size: int, shown: Config, tensors: Tensors) -> keras.layers.Layer:
     """MAE's encoder, and DeiT, whose second token never leaves its place: a register."""
     registers = int(config["model_type"] == "deit")
-    ratio = config["intermediate_size"] / config["hidden_size"]
-    options = _sizes(config) | {"mlp_ratio": ratio, "registers": registers}
+    options = transformer_sizes(config) | {"registers": registers}
     return VisionTransformer(size, config["patch_size"], patch_bias=True, **options, **shown)
 
 
 def _clip_vision(config: Config, size: int, shown: Config, tensors: Tensors) -> keras.layers.Layer:
-    ratio = config["intermediate_size"] / config["hidden_size"]
     if config["model_type"] == "clip_vision_model":
         kind: Config = dict(pooling="token", pre_norm=True)
     else:
         kind = dict(pooling="attention", patch_bias=True, crop_to_patches=True)
-    options = _sizes(config) | {"mlp_ratio": ratio} | kind
+    options = transformer_sizes(config) | kind
     return VisionTransformer(size, config["patch_size"], **options, **shown)
 
 
@@ -126,16 +125,6 @@ def _swin(config: Config, size: int, shown: Config, tensors: Tensors) -> keras.l
         epsilon=config["layer_norm_eps"],
         **shown,
     )
-
-
-def _sizes(config: Config) -> Config:
-    return {
-        "width": config["hidden_size"],
-        "depth": config["num_hidden_layers"],
-        "heads": config["num_attention_heads"],
-        "activation": activation(config["hidden_act"]),
-        "epsilon": config["layer_norm_eps"],
-    }
 
 
 Tower = Callable[[Config, int, Config, Tensors], keras.layers.Layer]

@@ -24,12 +24,17 @@ def vision_transformer(
 
 
 def transformer_sizes(config: Config) -> dict[str, Any]:
+    """Sizes of a transformer, by our names, with its feed-forward layers by their ratio."""
+    ratio = config["intermediate_size"] / config["hidden_size"]
+    return sizes(config) | {"mlp_ratio": ratio}
+
+
+def sizes(config: Config) -> dict[str, Any]:
     """Sizes that all transformers have, by our names."""
     return {
         "width": config["hidden_size"],
         "depth": config["num_hidden_layers"],
         "heads": config["num_attention_heads"],
-        "mlp_ratio": config["intermediate_size"] / config["hidden_size"],
         "activation": activation(config["hidden_act"]),
         "epsilon": config["layer_norm_eps"],
     }
