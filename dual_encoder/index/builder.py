@@ -110,7 +110,8 @@ class IndexBuilder:
             raise ValueError(f"{self.folder}: not one image could be read{reason}")
         kept = sum(any(rows is shard for shard in shards) for rows, _ in have.values())
         whole, rest = self._divided(have)
-        facts = replace(self.facts, unreadable=len(unreadable), shards=(*whole, *self._write(rest)))
+        written = self._write({name: have[name] for name in rest})
+        facts = replace(self.facts, unreadable=len(unreadable), shards=(*whole, *written))
         if self._old and facts.shards == self._old.facts.shards:
             facts = replace(facts, approximate=self._old.facts.approximate)
         atomic_files.write(self.folder / UNREADABLE, _table(unreadable))
@@ -157,16 +158,16 @@ class IndexBuilder:
         rest = (name for name in self.listing if name in have)
         return whole, [name for name in rest if name not in settled]
 
-    def _write(self, names: Sequence[str]) -> list[Shard]:
+    def _write(self, places: Mapping[str, Place]) -> list[Shard]:
         """Writes new shards of these images."""
-        have, written = self._have(), list[Shard]()
+        names, written = list(places), list[Shard]()
         # What no index names, a killed process left: its numbers are taken again.
         named = self._old.facts.shards if self._old else ()
         taken = [int(found[1]) for shard in named if (found := SHARD_NAME.fullmatch(shard.name))]
         for first in range(0, len(names), self.shard_rows):
             ids = names[first : first + self.shard_rows]
             stamps = [self.listing[name] for name in ids]
-            rows = IndexRows.gathered([have[name] for name in ids], stamps)
+            rows = IndexRows.gathered([places[name] for name in ids], stamps)
             number = max(taken, default=-1) + 1 + len(written)
             shard = Shard(f"embeddings-{number:05d}.safetensors", len(ids), rows.crc32)
             write_rows(self.folder / shard.name, rows, {})
