@@ -26,7 +26,12 @@ _CODE = re.compile(r"n\d{8}|(?:class|label|category|cls|id)[_ -]?\d+", re.IGNORE
 _CODE_BEFORE = re.compile(r"(?:n\d{8}[ ._-]|\d+[._]|0\d+[ -])\s*\D.*", re.DOTALL)
 
 # What tools write of images that nobody has labelled, and NumPy of a cell that is missing.
-_NONE = frozenset(("nan", "nolabel", "notlabeled", "null", "unlabeled", "unlabelled"))
+_NONE = frozenset(
+    (
+        *("-", "?", "n/a", "na", "nan", "nolabel", "none", "notlabeled", "null"),
+        *("undefined", "unlabeled", "unlabelled"),
+    )
+)
 
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 
@@ -77,12 +82,13 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
     parts of two; or words, one or more in a label, of which there are twice as many labels.
     """
     known, made = set(names), []
-    for sign in ",;\n ":
+    for sign in ",;\n /+&":
         parts_of = {name: [part.strip() for part in name.split(sign)] for name in names}
         often = Counter(part for parts in parts_of.values() for part in set(parts))
         counts = {len(parts) for parts in parts_of.values()}
         words = sign == " " and (len(counts) == 1 or 2 * len(often) > len(names))
-        shared = known | {part for part, n in often.items() if n > 1 and not words}
+        alone = words or sign in "/+&"  # which names have in them, too
+        shared = known | {part for part, n in often.items() if n > 1 and not alone}
         made += [n for n, parts in parts_of.items() if len(parts) > 1 and shared.issuperset(parts)]
     several = f"; several are divided by {between}" if between else ""
     shown = ", ".join(" ".join(name.split()) for name in made[:3])
@@ -92,7 +98,12 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
 def say_little(names: Sequence[str]) -> list[str]:
     """Returns notes on names that are codes, as a text model cannot read them, or say none."""
     notes, shown = [], ", ".join(names[:3])
-    if names and all(map(_CODE.fullmatch, names)):
+    if names and all(map(_WHOLE_NUMBER.fullmatch, names)):
+        notes.append(
+            f"classes have numbers for names ({shown}): where these stand for others, "
+            f"--class-names says which"
+        )
+    elif names and all(map(_CODE.fullmatch, names)):
         notes.append(f"classes have codes for names ({shown}): --class-names says what they are")
     elif names and all(map(_CODE_BEFORE.fullmatch, names)):
         notes.append(f"class names begin with codes ({shown}): --class-names says them without")

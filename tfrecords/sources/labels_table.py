@@ -80,7 +80,7 @@ def labels(
     rows, classes, notes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
     listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
     class_names = prompt_names(listed)
-    _check_classes(path, rows, listed)
+    _check_classes(path, rows, listed, are_columns=bool(classes))
     multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
     names = [file.name for group in by_split.values() for file in group]
@@ -98,6 +98,7 @@ def labels(
         multi_label=multi_label,
         notes=(
             *notes,
+            *_everywhere(rows, listed),
             *_order(listed),
             *made_of_others(listed, between=BETWEEN),
             *say_little(listed),
@@ -113,6 +114,13 @@ def _order(listed: Sequence[str]) -> tuple[str, ...]:
     if list(listed) == sorted(listed) or by_number(listed) != list(listed):
         return ()
     return (f"labels are numbered, and in the order of their numbers: {few(list(listed))}",)
+
+
+def _everywhere(rows: Sequence[Row], listed: Sequence[str]) -> tuple[str, ...]:
+    """Returns a note on labels that every image has, such as a column of weights."""
+    often = Counter(label for _, _, found in rows for label in found)
+    always = [label for label in listed if often[label] == len(rows)]
+    return (f"labels that every image has: {few(always)}; are they classes?",) if always else ()
 
 
 def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str], list[str]]:
@@ -193,9 +201,12 @@ def _splits(
     return divided(by_split, seed=seed, test_share=test_share, where=path)
 
 
-def _check_classes(path: Path, rows: list[Row], listed: Sequence[str]) -> None:
+def _check_classes(
+    path: Path, rows: list[Row], listed: Sequence[str], *, are_columns: bool
+) -> None:
     if len(listed) < 2:
-        raise ValueError(f"{path}: expected two or more classes, got {few(listed) or 'none'}")
+        hint = f"; --label-column {listed[0]} reads 0 and 1 as two" if are_columns else ""
+        raise ValueError(f"{path}: expected two or more classes, got {few(listed) or 'none'}{hint}")
     refuse_merged(listed, where=path)
     halves = [name for name in listed if escaped(name) != name]
     if halves:
@@ -220,7 +231,10 @@ def _read(
         if not file:
             raise ValueError("expected a file, got an empty cell")
         if file in line_of:
-            raise ValueError(f"{file} was in {table.unit} {line_of[file]} already")
+            raise ValueError(
+                f"{file} was in {table.unit} {line_of[file]} already; expected one row for each "
+                f"image, several labels as a{BETWEEN}b"
+            )
         line_of[file] = row.line
         return file, table.split_of(row, places.get("split")), classes_of(row.cells)
 
@@ -271,7 +285,8 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
             none = "" if cell.strip() else "; images of no class: a 0/1 column for every class"
             raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}{none}")
         if len(set(found)) < len(found):
-            raise ValueError(f"a label stands twice in {cell!r}")
+            hint = "; expected names, no 0 or 1 for each class" if {*found} == {"0", "1"} else ""
+            raise ValueError(f"a label stands twice in {cell!r}{hint}")
         return tuple(found)
 
     return classes

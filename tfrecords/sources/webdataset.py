@@ -22,7 +22,6 @@ from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label
 from tfrecords.sources import imagefolder
 from tfrecords.sources.base import (
-    SPLITS,
     File,
     FileSource,
     divided,
@@ -241,5 +240,4 @@ def _splits(
 ) -> dict[str, list[File]]:
     if "" in files and len(files) > 1:
         raise ValueError(f"--webdataset {pattern}: some shards' names say a split and others not")
-    found = divided(files, seed=seed, test_share=test_share, where=pattern)
-    return {split: found[split] for split in dict.fromkeys([*SPLITS, *found]) if split in found}
+    return divided(files, seed=seed, test_share=test_share, where=pattern)
