@@ -223,7 +223,20 @@ def outline(source: Source) -> str:
     lines = [f"{source.name}: {len(source.class_names)} classes, {_counted(source.splits)}"]
     if source.class_names:
         lines.append(f"classes: {', '.join(source.class_names)}")
+        lines += _without(source)
     return "\n".join([*lines, *getattr(source, "notes", ()), "nothing was written"])
+
+
+def _without(source: Source) -> list[str]:
+    """A line for each split of image files that lacks classes."""
+    lines = []
+    for split, files in getattr(source, "files", {}).items():
+        labels = (file.label for file in files)
+        found = {n for label in labels for n in (label if isinstance(label, tuple) else [label])}
+        absent = [name for n, name in enumerate(source.class_names) if n not in found]
+        if absent:
+            lines.append(f"classes without an image in {split}: {name_list.first_of(absent)}")
+    return lines
 
 
 def _counted(splits: Mapping[str, int]) -> str:

@@ -157,6 +157,10 @@ def test_no_class_of_several_is_without_an_image_to_train_on(table, seed):
         ("file,label\na.jpg,cat\nb.jpg,\uff43\uff41\uff54\n", "mean the same name: cat and"),
         ("file,label\na.jpg,cat's\nb.jpg,cat\u2019s\n", "mean the same name: cat's and"),
         ("file,label,class\na.jpg,0,x\nb.jpg,1,y\n", "columns label and class may each be the"),
+        (
+            "file,label,set,is_test\na.jpg,x,train,0\n",
+            "set and is_test may each be the split; rename",
+        ),
         ("file,label,split\na.jpg,x,train\nb.jpg,y,\n", "some rows name a split and 1 do not"),
         ("file,label,split\na.jpg,x,../train\n", "line 2: expected a split like"),
         ("file,label,split\na.jpg,x,val\nb.jpg,y,dev\n", "dev and val are both split validation"),

@@ -65,8 +65,20 @@ def refuse_merged(names: Sequence[str], *, where: object) -> None:
     """Raises ValueError if differently spelt names mean the same class."""
     for group in merged(names):
         if len(set(group)) > 1:
-            spelt = " and ".join(dict.fromkeys(group))
-            raise ValueError(f"{where}: several classes mean the same name: {spelt}")
+            seen = " and ".join(told_apart(list(dict.fromkeys(group))))
+            raise ValueError(f"{where}: several classes mean the same name: {seen}")
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Returns names for a message, with escapes where two look the same."""
+    looks = Counter(map(_look, names))
+    return [ascii(name) if looks[_look(name)] > 1 else name for name in names]
+
+
+def _look(name: str) -> str:
+    """Returns what is seen of a name: letters however they are composed, and spaces as one."""
+    seen = (c for c in unicodedata.normalize("NFC", name) if c.isprintable() or c.isspace())
+    return " ".join("".join(seen).split())
 
 
 def said_twice(names: Sequence[str]) -> list[str]:

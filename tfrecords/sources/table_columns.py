@@ -121,9 +121,9 @@ class Table:
             or (what == "label" and len({*map(self._is_numbers, matches)}) > 1)
         ):
             columns = [self.columns[plain.index(name)] for name in matches]
+            remedy = "rename all but one" if what == "split" else f"say which with --{what}-column"
             raise ValueError(
-                f"{self.path}: columns {' and '.join(columns)} may each be the {what}; "
-                f"say which with --{what}-column"
+                f"{self.path}: columns {' and '.join(columns)} may each be the {what}; {remedy}"
             )
         if not matches and needed:
             raise ValueError(
