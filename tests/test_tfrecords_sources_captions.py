@@ -23,6 +23,16 @@ def test_images_without_a_caption_are_counted(folder):
     assert source.notes == ("images left out, without a caption or a split: 2 (8.jpg, 9.jpg)",)
 
 
+def test_names_that_another_computer_wrote_are_found_and_said(folder):
+    rows = "".join(f"D:\\photos\\{i}.jpg\ta dog\n" for i in range(10))
+    (folder / "c.csv").write_text(f"filepath\ttitle\n{rows}")
+    source = sources.captions(folder / "c.csv", seed=0)
+    assert source.notes == ("images' names are read without D:/photos/, which is not here",)
+    assert {f.name for group in source.files.values() for f in group} == {
+        f"{i}.jpg" for i in range(10)
+    }
+
+
 def test_an_image_in_two_files_of_other_splits_is_refused(folder):
     for split, numbers in (("train", range(6)), ("val", range(5, 10))):
         rows = "".join(f"{i}.jpg,a dog\n" for i in numbers)

@@ -232,6 +232,22 @@ def test_train_comes_first_wherever_the_table_has_it(table):
     assert list(source.splits) == ["train", "test"]
 
 
+def test_names_that_another_computer_wrote_are_found_and_said(table, tmp_path):
+    """Their folders say the splits, as in the table that names them from here."""
+    for split, letters in (("train", "abcdefgh"), ("test", "ijkl")):
+        (tmp_path / split).mkdir()
+        for letter in letters:
+            (tmp_path / f"{letter}.jpg").rename(tmp_path / split / f"{letter}.jpg")
+    rows = [f"train/{c}.jpg,{c in 'acegik'}" for c in "abcdefgh"]
+    rows += [f"test/{c}.jpg,{c in 'acegik'}" for c in "ijkl"]
+    here = sources.labels(table("\n".join(["file,label", *rows])), seed=0)
+    rows = [f"/home/al/{row}" for row in rows]
+    source = sources.labels(table("\n".join(["file,label", *rows])), seed=0)
+    assert source.files == here.files and list(source.files) == ["train", "test"]
+    said = "images' names are read without /home/al/, which is not here"
+    assert source.notes == (said, *here.notes)
+
+
 def test_labels_that_every_image_has_are_said(table, tmp_path):
     """A column of weights, as ISIC's tables have, and a list of 0 and 1 for two classes."""
     lines = [f"{c},{i % 2},{1 - i % 2},1.0" for i, c in enumerate("abcdefghijkl")]

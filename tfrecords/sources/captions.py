@@ -19,7 +19,12 @@ from tfrecords.sources.base import (
     require_files,
 )
 from tfrecords.sources.coco_captions import Captions
-from tfrecords.sources.image_path_resolution import on_disk, unnamed
+from tfrecords.sources.image_path_resolution import (
+    elsewhere,
+    of_another_computer,
+    on_disk,
+    unnamed,
+)
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Row, Table, in_rows, texts
 from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
@@ -75,7 +80,7 @@ def captions(
     read = partial(_read, root=root, seed=seed, test_share=test_share)
     for file, split in _caption_files(path):
         prefix = f"{file.parent.name}/" if split and images is None else ""
-        listed = _by_split(file, columns, split=split, notes=notes)
+        listed = _by_split(file, columns, split=split, notes=notes, root=root / prefix)
         for found, group in read(file, listed, prefix=prefix).items():
             _refuse_again(path, files, found, group)
             if found in files:
@@ -146,7 +151,12 @@ def _default_root(path: Path) -> Path:
 
 
 def _by_split(
-    path: Path, columns: tuple[str | None, str | None], *, split: str, notes: list[str]
+    path: Path,
+    columns: tuple[str | None, str | None],
+    *,
+    split: str,
+    notes: list[str],
+    root: Path,
 ) -> dict[str, Captions]:
     """Returns the captions of one file by split; "" if unknown."""
     text = read_text(path) if path.suffix.lower() == ".json" else ""
@@ -161,6 +171,10 @@ def _by_split(
         by_split = flickr_captions.splits(path, by_split)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
+    moved = of_another_computer(root, [name for group in by_split.values() for name in group])
+    if moved:
+        by_split = {s: {moved[n]: c for n, c in group.items()} for s, group in by_split.items()}
+        notes += elsewhere(moved)
     if list(by_split) == [""]:
         is_metadata = path.name in imagefolder.NAMES
         found = imagefolder.by_folder(by_split[""], several=not is_metadata)

@@ -22,7 +22,12 @@ from tfrecords.sources.base import (
     prompt_names,
     require_files,
 )
-from tfrecords.sources.image_path_resolution import on_disk, unnamed
+from tfrecords.sources.image_path_resolution import (
+    elsewhere,
+    of_another_computer,
+    on_disk,
+    unnamed,
+)
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Table, as_list, in_rows
 from tfrecords.sources.table_parsing import read_table
@@ -146,7 +151,10 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
                 f"{file}: expected the class columns of the other splits, "
                 f"{few(before) or 'none'}; got {few(classes) or 'none'}"
             )
-        notes += [note for note in not_read if note not in notes]
+        there = root / file.parent.name if split else root
+        moved = of_another_computer(there, [name for name, _, _ in found])
+        found = [(moved.get(name, name), own_split, c) for name, own_split, c in found]
+        notes += [note for note in (*not_read, *elsewhere(moved)) if note not in notes]
         if split:
             found = [
                 (f"{file.parent.name}/{name}", own_split or split, c)
