@@ -141,16 +141,20 @@ def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
         if packed:
             passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
     else:
-        paths = [
-            Path(path)
-            for name in names
-            for path in (sorted(glob.glob(name)) if glob.has_magic(name) else [name])
-        ]
+        paths = [Path(path) for name in names for path in _matches(name)]
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
         found = f"missing: {few(missing)}" if missing else f"found {next(iter(passed), 'none')}"
         raise FileNotFoundError(f"--webdataset {pattern}: expected tar files; {found}")
     return paths, passed
+
+
+def _matches(name: str) -> list[str]:
+    """Returns the files that match a name or a pattern; `[v2]` may be the name of a folder."""
+    if not glob.has_magic(name) or os.path.isfile(name):
+        return [name]
+    folder, base = os.path.split(name)
+    return sorted(glob.glob(os.path.join(glob.escape(folder), base))) or sorted(glob.glob(name))
 
 
 def _split_of(shards: list[Path], pattern: str) -> dict[Path, str]:
