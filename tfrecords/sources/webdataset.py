@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from duet import path_patterns
 from tfrecords.class_name_keys import (
     by_number,
     made_of_others,
@@ -141,20 +141,12 @@ def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
         if packed:
             passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
     else:
-        paths = [Path(path) for name in names for path in _matches(name)]
+        paths = [Path(path) for name in names for path in path_patterns.matching(name)]
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
         found = f"missing: {few(missing)}" if missing else f"found {next(iter(passed), 'none')}"
         raise FileNotFoundError(f"--webdataset {pattern}: expected tar files; {found}")
     return paths, passed
-
-
-def _matches(name: str) -> list[str]:
-    """Returns the files that match a name or a pattern; `[v2]` may be the name of a folder."""
-    if not glob.has_magic(name) or os.path.isfile(name):
-        return [name]
-    folder, base = os.path.split(name)
-    return sorted(glob.glob(os.path.join(glob.escape(folder), base))) or sorted(glob.glob(name))
 
 
 def _split_of(shards: list[Path], pattern: str) -> dict[Path, str]:
