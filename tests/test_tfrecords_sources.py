@@ -249,6 +249,12 @@ def test_other_nesting_is_refused_unless_flattened(tmp_path):
     assert sum(flat.splits.values()) == 22
 
 
+def test_folders_that_hold_the_same_folders_are_no_classes(tmp_path):
+    put(tmp_path, *(f"fold {n}/{name}/{i}.jpg" for n in "12" for name in "ab" for i in range(3)))
+    with pytest.raises(ValueError, match="all hold folders of the same names, which may be the"):
+        sources.class_folder(tmp_path, seed=0)
+
+
 def test_a_folder_around_all_others_is_named(tmp_path):
     put(tmp_path, "pets/a/0.jpg", "pets/b/0.jpg")
     with pytest.raises(ValueError, match=r"did you mean .*pets\?"):

@@ -248,6 +248,22 @@ def test_names_that_another_computer_wrote_are_found_and_said(table, tmp_path):
     assert source.notes == (said, *here.notes)
 
 
+def test_tables_in_split_folders_as_roboflow_writes_them(tmp_path):
+    """A column for every class; a split without a table is passed over and said."""
+    for split in ("train", "valid", "test"):
+        (tmp_path / split).mkdir()
+        for i in range(4):
+            Image.new("RGB", (8, 6)).save(tmp_path / split / f"{split}{i}.jpg")
+        if split != "test":
+            rows = "".join(f"{split}{i}.jpg, {i % 2}, {1 - i % 2}\n" for i in range(4))
+            (tmp_path / split / "_classes.csv").write_text(f"filename, cat, dog\n{rows}")
+    source = sources.labels(tmp_path, seed=0)
+    assert (source.class_names, source.splits) == (("cat", "dog"), {"train": 4, "validation": 4})
+    (note,) = source.notes
+    assert note.startswith("passed over: split folders without metadata.csv or ")
+    assert note.endswith("_classes.csv: test")
+
+
 def test_labels_that_every_image_has_are_said(table, tmp_path):
     """A column of weights, as ISIC's tables have, and a list of 0 and 1 for two classes."""
     lines = [f"{c},{i % 2},{1 - i % 2},1.0" for i, c in enumerate("abcdefghijkl")]

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tfrecords.text_files import misread
+
 # Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing;
 # what word processors and keyboards of East Asia write for ASCII's quotes, hyphens and letters.
 _SAME = {
@@ -28,9 +30,15 @@ _CODE_BEFORE = re.compile(r"(?:n\d{8}[ ._-]|\d+[._]|0\d+[ -])\s*\D.*", re.DOTALL
 # What tools write of images that nobody has labelled, and NumPy of a cell that is missing.
 _NONE = frozenset(
     (
-        *("-", "?", "n/a", "na", "nan", "nolabel", "none", "notlabeled", "null"),
-        *("undefined", "unlabeled", "unlabelled"),
+        *("-", "?", "n/a", "na", "nan", "newfolder", "nolabel", "none", "notlabeled", "null"),
+        *("undefined", "unlabeled", "unlabelled", "untitledfolder"),
     )
+)
+
+# What file managers and augmentation call a folder beside another one.
+_COPY = re.compile(
+    r"(.+?)(?:(?:[ _]?- ?| |_)(?:copy|copie|kopie|copia|aug|augmented)(?: ?\(?\d+\)?)?| \(\d+\))",
+    re.IGNORECASE,
 )
 
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
@@ -122,6 +130,13 @@ def say_little(names: Sequence[str]) -> list[str]:
     none = [name for name in names if name_key(name).replace(" ", "") in _NONE]
     if none:
         notes.append(f"classes whose names say that there is none: {', '.join(none)}")
+    known = set(map(name_key, names))
+    copies = [n for n in names if (copy := _COPY.fullmatch(n)) and name_key(copy[1]) in known]
+    if copies:
+        notes.append(f"classes called like copies of others: {', '.join(copies[:3])}")
+    if broken := {name: read for name in names if (read := misread(name)) != name}:
+        shown = ", ".join(f"{name} ({read})" for name, read in list(broken.items())[:3])
+        notes.append(f"classes whose names were UTF-8, read in another encoding: {shown}")
     return notes
 
 

@@ -140,7 +140,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
         raise FileNotFoundError(f"there is {what}; expected a table of images and labels")
     rows: list[Row] = []
     classes: list[str] = []
-    notes: list[str] = []
+    notes: list[str] = imagefolder.lacking(path)
     for file, split in files:
         before, (found, classes, not_read) = (
             classes,

@@ -29,6 +29,7 @@ from tfrecords.sources.base import (
     prompt_names,
     refuse_same_split,
 )
+from tfrecords.sources.captions import spoilt
 from tfrecords.sources.folder_layout import split_among, split_word
 from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, examples
 from tfrecords.sources.walk import is_left_out
@@ -122,6 +123,7 @@ def webdataset(
             *said_twice(class_names),
             *made_of_others(class_names, between=""),
             *say_little(class_names),
+            *spoilt(files),
             *(f"passed over: {count:,} {what}" for what, count in passed.items()),
         ),
         places=places,
