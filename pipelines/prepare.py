@@ -42,7 +42,7 @@ class Options:
         flatten: with --folder, take images deeper in a class folder as that class's
         labels: table (CSV, TSV, JSON, JSON Lines) with columns file and label, several labels as
             a|b, or with a 0/1 column for every class; a column split says which split an image
-            belongs to; or a folder with metadata.csv or metadata.jsonl
+            belongs to; or a folder with metadata.csv, metadata.jsonl or _classes.csv
         captions: table with columns file and caption, COCO caption JSON, or a folder of such files
         webdataset: tar shards with captions or labels, 'shards/{0000..0099}.tar'
         images: with --labels or --captions, where the images are if not beside that file
@@ -222,7 +222,20 @@ def outline(source: Source) -> str:
     lines = [f"{source.name}: {len(source.class_names)} classes, {counted}"]
     if source.class_names:
         lines.append(f"classes: {', '.join(source.class_names)}")
+        lines += _without(source)
     return "\n".join([*lines, *getattr(source, "notes", ()), "nothing was written"])
+
+
+def _without(source: Source) -> list[str]:
+    """A line for each split of image files that lacks classes."""
+    lines = []
+    for split, files in getattr(source, "files", {}).items():
+        labels = (file.label for file in files)
+        found = {n for label in labels for n in (label if isinstance(label, tuple) else [label])}
+        absent = [name for n, name in enumerate(source.class_names) if n not in found]
+        if absent:
+            lines.append(f"classes without an image in {split}: {name_list.first_of(absent)}")
+    return lines
 
 
 def summary(manifest: Manifest) -> str:

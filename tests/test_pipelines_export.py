@@ -24,7 +24,13 @@ import tfrecords
 from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment import export as deployment_export
-from pipelines.deployment import litert, litert_metadata, load_classifier, onnx_openvino
+from pipelines.deployment import (
+    litert,
+    litert_metadata,
+    load_classifier,
+    onnx_openvino,
+    saved_model,
+)
 from tfrecords.sources.shapes.multi_label import ShapesMultiSource
 from tfrecords.sources.shapes.source import CLASS_NAMES, ShapesSource
 
@@ -89,6 +95,15 @@ def lite(home):
     """A classifier of several labels, as LiteRT."""
     assert export(home, home / "lite", model="classifier.keras", format="litert") == 0
     return home / "lite"
+
+
+def test_a_saved_model_is_read_where_its_path_is_a_pattern(saved, tmp_path):
+    """TensorFlow reads `[2024]` as one of four digits, and a backslash as what quotes a sign."""
+    folder = shutil.copytree(saved, tmp_path / "[2024]" / "a\\b")
+    np.testing.assert_array_equal(
+        saved_model.reader(folder)(IMAGES), saved_model.reader(saved)(IMAGES)
+    )
+    assert saved_model.pixels_reader(folder)[0]["class_names"] == NAMES
 
 
 def test_a_saved_model_says_what_the_keras_model_says(home, saved):

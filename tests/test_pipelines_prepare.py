@@ -51,6 +51,8 @@ def test_classes_without_an_image_in_a_split_are_named(folder, tmp_path, capsys)
         path.unlink()
     assert prepare(tmp_path, folder=str(folder / "train")) == 0
     assert "classes without an image in test: dog" in capsys.readouterr().out.splitlines()
+    assert run(Options(dry_run=True, folder=str(folder / "train"))) == 0
+    assert "classes without an image in test: dog" in capsys.readouterr().out.splitlines()
 
 
 def test_a_dry_run_says_what_would_be_read_and_writes_nothing(folder, tmp_path, capsys):

@@ -38,6 +38,8 @@ TAGS = ("a b", "a c", "a d", "b c", "b d", "c d", "a b c", "b c d")
         (("early blight", "late blight", "early rot", "late mild rot"), False),
         (("red star", "red moon", "blue star", "blue moon"), False),
         (("rust\nscab", "rust\nrot", "rot"), True),
+        (("rust/scab", "rust", "scab"), True),
+        (("black/white", "black/red", "sofa & bed", "chair & bed"), False),
     ],
 )
 def test_labels_made_of_others(names, said):
@@ -48,6 +50,18 @@ def test_labels_made_of_others(names, said):
     ("names", "note"),
     [
         (["n01440764", "n02102040"], "have codes for names (n01440764, n02102040): --class-names"),
+        (["0", "1", "10"], "have numbers for names (0, 1, 10): where these stand for others"),
+        (["0.0", "1.0"], "have numbers for names (0.0, 1.0)"),
+        (["cat", "N/A", "?"], "whose names say that there is none: N/A, ?"),
+        (["cat", "New folder"], "whose names say that there is none: New folder"),
+        (
+            ["cat", "cat - Copy", "Cat_augmented"],
+            "like copies of others: cat - Copy, Cat_augmented",
+        ),
+        (["cat", "cat (2)", "dog copy"], "like copies of others: cat (2)"),
+        (["photo", "photo frame", "wolf", "gray wolf"], None),
+        (["caf\u00c3\u00a9", "tea"], "in another encoding: caf\u00c3\u00a9 (caf\u00e9)"),
+        (["caf\u00e9", "\u00c0 la carte", "S\u00e3o Paulo"], None),
         (["LABEL_0", "LABEL_1"], "have codes for names (LABEL_0, LABEL_1): --class-names"),
         (["cat", "Unlabeled", "nan"], "whose names say that there is none: Unlabeled, nan"),
         (["cat", "no_label"], "whose names say that there is none: no_label"),

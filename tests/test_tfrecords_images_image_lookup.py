@@ -43,6 +43,15 @@ def test_a_folder_lists_its_images_by_path(folder):
     assert tfrecords.images_of(**images.describe()) == ImageFolder(folder.resolve())
 
 
+@pytest.mark.parametrize("seconds", [-(10**9), 10**10])
+def test_files_of_clocks_that_are_wrong_have_stamps_of_64_bits(folder, seconds):
+    """Of 1938 and of 2286, as cameras and archives write them; an index keeps int64."""
+    os.utime(folder / "b.jpg", (seconds, seconds))
+    listing = ImageFolder(folder).listing()
+    assert np.array(list(listing.values()), np.int64).shape == (3, 3)
+    assert ImageFolder(folder).load("b.jpg", listing["b.jpg"]) == jpeg("red")
+
+
 def test_nothing_outside_of_the_folder_is_read(folder):
     outside = folder.parent / "secret.jpg"
     outside.write_bytes(jpeg("red"))

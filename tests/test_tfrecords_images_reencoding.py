@@ -1,5 +1,6 @@
 """Every kind of image file ends up as pixels that TensorFlow decodes rightly, or is refused."""
 
+import gzip
 import io
 import struct
 import sys
@@ -239,7 +240,11 @@ FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
     ("data", "reason"),
     [
         (b"", "empty file"),
-        (b"<html>not found</html>", "not an image of a kind read here"),
+        (b"<html>not found</html>", r"not an image of a kind read here .*, but a page of HTML"),
+        (b"\n<!DOCTYPE html>", ", but a page of HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "a pointer of Git LFS to it"),
+        (gzip.compress(b"an image"), ", but compressed by gzip"),
+        (b"\xff\x0a\xfa\x1f", ", but JPEG XL"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image of a kind read here"),
         (JPEG[: len(JPEG) // 2], "truncated"),
         (LARGE[:20_000] + bytes(20_000), "truncated: the rest of the file is zeros"),

@@ -139,8 +139,10 @@ def test_another_file_makes_another_source(pets):
         ([], "expected a folder for each of two or more classes, got none"),
         (["cat/0.jpg"], "got only cat"),
         (["train/cat/0.jpg", "test/cat/0.jpg"], "got only cat"),
-        (["train/a/0", "train/b/0", "test/a/0"], "differ between splits: test lacks b"),
         (["train/a/0", "train/b/0", "test/a/0", "test/b/0", "test/c/0"], "train lacks c"),
+        (["train/A/0", "train/b/0", "test/a/0", "test/b/0"], "test lacks A; train lacks a"),
+        (["train/a/0", "train/b/0", "test/a /0"], "test lacks 'a', b; train lacks 'a '"),
+        (["train/a/0", "train/b/.hidden", "test/a/0", "test/b/0"], "b has no image in it"),
         (["train/a/0", "train/b/0", "extra/a/0"], "expected at most one folder for each of"),
         (["val/a/0", "val/b/0", "valid/a/0", "valid/b/0"], "at most one folder for each of"),
         (["a_b/0", "a b/0"], "several class folders mean the same name: a b"),
@@ -214,8 +216,28 @@ def test_splits_inside_class_folders(tmp_path):
     source = sources.class_folder(tmp_path, seed=0)
     assert listing(source, "test") == {"a/test/0.jpg": (0, ()), "b/test/0.jpg": (1, ())}
     put(tmp_path, "b/valid/0.jpg")
-    with pytest.raises(ValueError, match="differ between splits: validation lacks a"):
-        sources.class_folder(tmp_path, seed=0)
+    assert listing(sources.class_folder(tmp_path, seed=0), "validation") == {
+        "b/valid/0.jpg": (1, ())
+    }
+
+
+def test_a_split_may_lack_classes_that_train_has(tmp_path):
+    """Rare classes, of which nobody has an image to test on; labels stay those of train."""
+    put(tmp_path, *(f"train/{name}/0.jpg" for name in "abc"), "test/c/0.jpg", "val/a/0.jpg")
+    (tmp_path / "test" / "b").mkdir()
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.class_names == ("a", "b", "c")
+    assert listing(source, "test") == {"test/c/0.jpg": (2, ())}
+    assert listing(source, "validation") == {"val/a/0.jpg": (0, ())}
+
+
+def test_accents_that_one_split_has_from_macos_are_the_same_class(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    put(tmp_path, f"train/{composed}/0.jpg", f"test/{decomposed}/0.jpg")
+    put(tmp_path, "train/tea/0.jpg", "test/tea/0.jpg")
+    source = sources.class_folder(tmp_path, seed=0)
+    assert source.class_names == (composed, "tea")
+    assert listing(source, "test")[f"test/{decomposed}/0.jpg"] == (0, ())
 
 
 def test_other_nesting_is_refused_unless_flattened(tmp_path):
@@ -225,6 +247,12 @@ def test_other_nesting_is_refused_unless_flattened(tmp_path):
         sources.class_folder(tmp_path, seed=0)
     flat = sources.class_folder(tmp_path, seed=0, flatten=True)
     assert sum(flat.splits.values()) == 22
+
+
+def test_folders_that_hold_the_same_folders_are_no_classes(tmp_path):
+    put(tmp_path, *(f"fold {n}/{name}/{i}.jpg" for n in "12" for name in "ab" for i in range(3)))
+    with pytest.raises(ValueError, match="all hold folders of the same names, which may be the"):
+        sources.class_folder(tmp_path, seed=0)
 
 
 def test_a_folder_around_all_others_is_named(tmp_path):
@@ -269,8 +297,10 @@ def test_numbered_class_folders_are_in_the_order_of_their_numbers(tmp_path, name
 )
 def test_class_folders_that_later_steps_would_merge_are_refused(tmp_path, twins):
     put(tmp_path, *(f"{name}/{i}.jpg" for name in (*twins, "zebra") for i in range(10)))
-    with pytest.raises(ValueError, match="several class folders mean the same name"):
+    with pytest.raises(ValueError, match="several class folders mean the same name") as error:
         sources.class_folder(tmp_path, seed=0)
+    seen = str(error.value).rpartition("(")[2].removesuffix(")").split(", ")
+    assert seen == list(twins) if twins[0] == "Hen" else all(map(str.isascii, seen))
 
 
 def test_no_such_class_folder(tmp_path):

@@ -23,6 +23,49 @@ def test_images_without_a_caption_are_counted(folder):
     assert source.notes == ("images left out, without a caption or a split: 2 (8.jpg, 9.jpg)",)
 
 
+@pytest.mark.parametrize(
+    ("said", "note"),
+    [
+        ("salt &amp; pepper", "images with HTML in a caption: 10"),
+        ("a<br>dog", "images with HTML in a caption: 10"),
+        (
+            "un caf\u00c3\u00a9",
+            "images with a caption that was UTF-8, read in another encoding: 10",
+        ),
+        ("a & b < c > d, un caf\u00e9", None),
+    ],
+)
+def test_captions_that_nobody_wrote_so_are_counted(folder, said, note):
+    (folder / "c.csv").write_text(
+        "file\tcaption\n" + "".join(f"{i}.jpg\t{said}\n" for i in range(10))
+    )
+    notes = sources.captions(folder / "c.csv", seed=0).notes
+    assert notes[0].startswith(note) if note else not notes
+
+
+def test_splits_that_images_of_coco_say_are_theirs(folder):
+    images = [
+        {"id": i, "file_name": f"{i}.jpg", "split": "train" if i < 7 else "val"} for i in range(10)
+    ]
+    said = [{"image_id": i, "caption": "a dog"} for i in range(10)]
+    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": said}))
+    assert sources.captions(folder / "c.json", seed=0).splits == {"train": 7, "validation": 3}
+    del images[2]["split"]
+    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": said}))
+    with pytest.raises(ValueError, match="some images name a split and others do not"):
+        sources.captions(folder / "c.json", seed=0)
+
+
+def test_names_that_another_computer_wrote_are_found_and_said(folder):
+    rows = "".join(f"D:\\photos\\{i}.jpg\ta dog\n" for i in range(10))
+    (folder / "c.csv").write_text(f"filepath\ttitle\n{rows}")
+    source = sources.captions(folder / "c.csv", seed=0)
+    assert source.notes == ("images' names are read without D:/photos/, which is not here",)
+    assert {f.name for group in source.files.values() for f in group} == {
+        f"{i}.jpg" for i in range(10)
+    }
+
+
 def test_an_image_in_two_files_of_other_splits_is_refused(folder):
     for split, numbers in (("train", range(6)), ("val", range(5, 10))):
         rows = "".join(f"{i}.jpg,a dog\n" for i in numbers)

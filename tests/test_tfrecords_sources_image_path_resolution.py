@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from tfrecords.sources.image_path_resolution import on_disk
+from tfrecords.sources.image_path_resolution import of_another_computer, on_disk
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.jpg") for form in ("NFC", "NFD"))
 
@@ -38,6 +38,21 @@ def test_the_file_that_is_meant(tmp_path, there, written, meant):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb"):
         assert on_disk(tmp_path, written) == meant
+
+
+@pytest.mark.parametrize(
+    "begin", ["/home/al/data/", "C:\\Users\\al\\", "https://x.org/set/", "photos/", "../old/"]
+)
+def test_what_names_of_another_computer_begin_with_is_left_out(tmp_path, begin):
+    for folder in ("cat", "dog"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.jpg").touch()
+    written = [begin + name for name in ("cat/1.jpg", "dog\\1.jpg", "dog/1.JPG")]
+    found = of_another_computer(tmp_path, written)
+    assert list(found.values()) == ["cat/1.jpg", "dog/1.jpg", "dog/1.JPG"]
+    assert not of_another_computer(tmp_path, [*written, "elsewhere/cat/1.jpg"])  # begins otherwise
+    assert not of_another_computer(tmp_path, [*written, begin + "cat/2.jpg"])  # is not there
+    assert not of_another_computer(tmp_path, ["cat/1.jpg", *written])
 
 
 def test_a_name_that_two_files_may_have_is_refused(tmp_path):

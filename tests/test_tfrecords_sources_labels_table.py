@@ -147,6 +147,8 @@ def test_no_class_of_several_is_without_an_image_to_train_on(table, seed):
         ("file,label\na.jpg,{x: 1}\n", "line 2: expected a label, or several as a|b; got the"),
         ("file,label\na.jpg,x|y|x\n", "line 2: a label stands twice in 'x|y|x'"),
         ("file,label\na.jpg,x\nb.jpg,y\na.jpg,y\n", "line 4: a.jpg was in line 2 already"),
+        ("file,label\na.jpg,x\na.jpg,y\n", "expected one row for each image, several labels as"),
+        ("file,label\na.jpg,\"['0', '1', '0']\"\n", "expected names, no 0 or 1 for each class"),
         ("file,label\na.jpg,x\na,y\n", "has images in two rows: a.jpg"),
         ("file,label\na.jpg,x\nb.jpg,x\n", "expected two or more classes, got x"),
         ("file,label\na.jpg,red cat\nb.jpg,red_cat\n", "mean the same name: red cat"),
@@ -155,6 +157,10 @@ def test_no_class_of_several_is_without_an_image_to_train_on(table, seed):
         ("file,label\na.jpg,cat\nb.jpg,\uff43\uff41\uff54\n", "mean the same name: cat and"),
         ("file,label\na.jpg,cat's\nb.jpg,cat\u2019s\n", "mean the same name: cat's and"),
         ("file,label,class\na.jpg,0,x\nb.jpg,1,y\n", "columns label and class may each be the"),
+        (
+            "file,label,set,is_test\na.jpg,x,train,0\n",
+            "set and is_test may each be the split; rename",
+        ),
         ("file,label,split\na.jpg,x,train\nb.jpg,y,\n", "some rows name a split and 1 do not"),
         ("file,label,split\na.jpg,x,../train\n", "line 2: expected a split like"),
         ("file,label,split\na.jpg,x,val\nb.jpg,y,dev\n", "dev and val are both split validation"),
@@ -163,7 +169,7 @@ def test_no_class_of_several_is_without_an_image_to_train_on(table, seed):
         ("file,x,y\na.jpg,1,2\n", "line 2: class column 'y': expected 0 or 1, got '2'"),
         ("file,x,y\na.jpg,1,\n", "class column 'y': expected 0 or 1, got '' .*--ignore-columns"),
         ("file,x,y\na.jpg,0,0\n", "no image has a label"),
-        ("file,x\na.jpg,1\n", "expected two or more classes, got x"),
+        ("file,x\na.jpg,1\n", "two or more classes, got x; --label-column x reads 0 and 1 as two"),
     ],
 )
 def test_a_bad_table_is_named_with_its_line(table, text, message):
@@ -189,7 +195,11 @@ def test_what_is_not_there(table, tmp_path):
 
 @pytest.mark.parametrize(
     ("column", "yes", "no", "split"),
-    [("set", "Test", "train", "test"), ("is_valid", "True", "False", "validation")],
+    [
+        ("set", "Test", "train", "test"),
+        ("is_valid", "True", "False", "validation"),
+        ("is_training_image", "0", "1", "test"),
+    ],
 )
 @pytest.mark.parametrize("header", ["label", "x,y"])
 def test_splits_in_a_column_of_another_name(table, column, yes, no, split, header):
@@ -199,6 +209,76 @@ def test_splits_in_a_column_of_another_name(table, column, yes, no, split, heade
     lines = [f"{'abcdefghijkl'[i]},{row},{yes if i > 8 else no}" for i, row in enumerate(rows)]
     path = table("\n".join([f"fname,{header},{column}", *lines]))
     assert sources.labels(path, seed=0).splits == {"train": 9, split: 3}
+
+
+@pytest.mark.parametrize(
+    ("column", "words", "note"),
+    [
+        ("Usage", ("Training", "PublicTest", "PrivateTest"), "it says privatetest, publictest"),
+        ("set", ("train", "val", "unused"), "it says unused"),
+        ("vehicle", ("car", "train", "bus"), None),
+    ],
+)
+def test_a_column_that_says_splits_beside_other_words_is_said(table, column, words, note):
+    lines = [f"{c},{'xy'[i % 2]},{words[i % 3]}" for i, c in enumerate("abcdefghijkl")]
+    notes = sources.labels(table("\n".join([f"file,label,{column}", *lines])), seed=0).notes
+    said = (f"no splits are read from column {column}: {note}",) if note else ()
+    assert notes == (f"columns not read: {column}", *said)
+
+
+def test_train_comes_first_wherever_the_table_has_it(table):
+    lines = [f"{c},{'xy'[i % 2]},{'test' if i < 4 else 'train'}" for i, c in enumerate("abcdefgh")]
+    source = sources.labels(table("\n".join(["file,label,split", *lines])), seed=0)
+    assert list(source.splits) == ["train", "test"]
+
+
+def test_names_that_another_computer_wrote_are_found_and_said(table, tmp_path):
+    """Their folders say the splits, as in the table that names them from here."""
+    for split, letters in (("train", "abcdefgh"), ("test", "ijkl")):
+        (tmp_path / split).mkdir()
+        for letter in letters:
+            (tmp_path / f"{letter}.jpg").rename(tmp_path / split / f"{letter}.jpg")
+    rows = [f"train/{c}.jpg,{c in 'acegik'}" for c in "abcdefgh"]
+    rows += [f"test/{c}.jpg,{c in 'acegik'}" for c in "ijkl"]
+    here = sources.labels(table("\n".join(["file,label", *rows])), seed=0)
+    rows = [f"/home/al/{row}" for row in rows]
+    source = sources.labels(table("\n".join(["file,label", *rows])), seed=0)
+    assert source.files == here.files and list(source.files) == ["train", "test"]
+    said = "images' names are read without /home/al/, which is not here"
+    assert source.notes == (said, *here.notes)
+
+
+def test_tables_in_split_folders_as_roboflow_writes_them(tmp_path):
+    """A column for every class; a split without a table is passed over and said."""
+    for split in ("train", "valid", "test"):
+        (tmp_path / split).mkdir()
+        for i in range(4):
+            Image.new("RGB", (8, 6)).save(tmp_path / split / f"{split}{i}.jpg")
+        if split != "test":
+            rows = "".join(f"{split}{i}.jpg, {i % 2}, {1 - i % 2}\n" for i in range(4))
+            (tmp_path / split / "_classes.csv").write_text(f"filename, cat, dog\n{rows}")
+    source = sources.labels(tmp_path, seed=0)
+    assert (source.class_names, source.splits) == (("cat", "dog"), {"train": 4, "validation": 4})
+    (note,) = source.notes
+    assert note.startswith("passed over: split folders without metadata.csv or ")
+    assert note.endswith("_classes.csv: test")
+
+
+def test_labels_that_every_image_has_are_said(table, tmp_path):
+    """A column of weights, as ISIC's tables have, and a list of 0 and 1 for two classes."""
+    lines = [f"{c},{i % 2},{1 - i % 2},1.0" for i, c in enumerate("abcdefghijkl")]
+    (note, *_) = sources.labels(table("\n".join(["image,MEL,NV,weight", *lines])), seed=0).notes
+    assert note == "labels that every image has: weight; are they classes?"
+    rows = [{"file": c, "label": [i % 2, 1 - i % 2]} for i, c in enumerate("abcdefghijkl")]
+    (tmp_path / "t.json").write_text(json.dumps(rows))
+    (note, *_) = sources.labels(tmp_path / "t.json", seed=0).notes
+    assert note == "labels that every image has: 0, 1; are they classes?"
+
+
+def test_a_tuple_as_python_writes_it_is_a_list(table):
+    lines = [f'{c},"{("x", "y") if i % 2 else "x"}"' for i, c in enumerate("abcdefghijkl")]
+    source = sources.labels(table("\n".join(["file,label", *lines])), seed=0)
+    assert (source.class_names, source.multi_label) == (("x", "y"), True)
 
 
 def test_classes_may_be_called_train_and_test(table):
@@ -221,7 +301,7 @@ def test_choices_of_label_studio(table, is_json):
     assert (source.class_names, source.multi_label) == (("cat", "dog"), True)
 
 
-@pytest.mark.parametrize("sign", [";", " ", ", "])
+@pytest.mark.parametrize("sign", [";", " ", ", ", "/", " + ", " & "])
 def test_labels_that_may_be_several_are_said(table, sign):
     said = ("rust", "scab", f"rust{sign}scab", "apple pie")
     lines = [f'{letter},"{said[i % 4]}"' for i, letter in enumerate("abcdefghijkl")]

@@ -218,7 +218,11 @@ def test_numbered_labels_are_in_the_order_of_their_numbers(folder):
     (folder / "t.csv").write_text("file,label,split\n" + rows)
     source = sources.labels(folder / "t.csv", seed=0)
     assert source.class_names == tuple(str(i) for i in range(12))
-    assert source.notes == ("labels are numbered, and in the order of their numbers: 0, 1, 2, ...",)
+    assert source.notes == (
+        "labels are numbered, and in the order of their numbers: 0, 1, 2, ...",
+        "classes have numbers for names (0, 1, 2): where these stand for others, --class-names "
+        "says which",
+    )
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])

@@ -57,6 +57,13 @@ def test_captions_by_pattern(shards, pattern):
     assert again.describe() == source.describe()
 
 
+@pytest.mark.parametrize("pattern", ["/0001.tar", "/{0000..0002}.tar", "/*.tar", "/000[01].tar"])
+def test_brackets_in_a_folders_name_are_no_pattern(shards, pattern):
+    folder = shards.rename(shards.with_name("data [v2]"))
+    found = listing(webdataset(f"{folder}{pattern}", seed=0, test_share=0.3))
+    assert len(found) == 4 * (1 if "0001" in pattern else 2 if "01]" in pattern else 3)
+
+
 def test_splits_by_name_and_class_names_beside_them(tmp_path):
     """As clip-benchmark's sets are published: a folder per split, classnames.txt above them."""
     for split, count in (("train", 6), ("test", 2)):

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tfrecords.text_files import misread
+
 # Underscores are spaces; zero-width space and joiner, byte order mark and soft hyphen are nothing;
 # what word processors and keyboards of East Asia write for ASCII's quotes, hyphens and letters.
 _SAME = {
@@ -26,7 +28,18 @@ _CODE = re.compile(r"n\d{8}|(?:class|label|category|cls|id)[_ -]?\d+", re.IGNORE
 _CODE_BEFORE = re.compile(r"(?:n\d{8}[ ._-]|\d+[._]|0\d+[ -])\s*\D.*", re.DOTALL)
 
 # What tools write of images that nobody has labelled, and NumPy of a cell that is missing.
-_NONE = frozenset(("nan", "nolabel", "notlabeled", "null", "unlabeled", "unlabelled"))
+_NONE = frozenset(
+    (
+        *("-", "?", "n/a", "na", "nan", "newfolder", "nolabel", "none", "notlabeled", "null"),
+        *("undefined", "unlabeled", "unlabelled", "untitledfolder"),
+    )
+)
+
+# What file managers and augmentation call a folder beside another one.
+_COPY = re.compile(
+    r"(.+?)(?:(?:[ _]?- ?| |_)(?:copy|copie|kopie|copia|aug|augmented)(?: ?\(?\d+\)?)?| \(\d+\))",
+    re.IGNORECASE,
+)
 
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 
@@ -60,8 +73,20 @@ def refuse_merged(names: Sequence[str], *, where: object) -> None:
     """Raises ValueError if differently spelt names mean the same class."""
     for group in merged(names):
         if len(set(group)) > 1:
-            spelt = " and ".join(dict.fromkeys(group))
-            raise ValueError(f"{where}: several classes mean the same name: {spelt}")
+            seen = " and ".join(told_apart(list(dict.fromkeys(group))))
+            raise ValueError(f"{where}: several classes mean the same name: {seen}")
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Returns names for a message, with escapes where two look the same."""
+    looks = Counter(map(_look, names))
+    return [ascii(name) if looks[_look(name)] > 1 else name for name in names]
+
+
+def _look(name: str) -> str:
+    """Returns what is seen of a name: letters however they are composed, and spaces as one."""
+    seen = (c for c in unicodedata.normalize("NFC", name) if c.isprintable() or c.isspace())
+    return " ".join("".join(seen).split())
 
 
 def said_twice(names: Sequence[str]) -> list[str]:
@@ -77,12 +102,13 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
     parts of two; or words, one or more in a label, of which there are twice as many labels.
     """
     known, made = set(names), []
-    for sign in ",;\n ":
+    for sign in ",;\n /+&":
         parts_of = {name: [part.strip() for part in name.split(sign)] for name in names}
         often = Counter(part for parts in parts_of.values() for part in set(parts))
         counts = {len(parts) for parts in parts_of.values()}
         words = sign == " " and (len(counts) == 1 or 2 * len(often) > len(names))
-        shared = known | {part for part, n in often.items() if n > 1 and not words}
+        alone = words or sign in "/+&"  # which names have in them, too
+        shared = known | {part for part, n in often.items() if n > 1 and not alone}
         made += [n for n, parts in parts_of.items() if len(parts) > 1 and shared.issuperset(parts)]
     several = f"; several are divided by {between}" if between else ""
     shown = ", ".join(" ".join(name.split()) for name in made[:3])
@@ -92,13 +118,25 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
 def say_little(names: Sequence[str]) -> list[str]:
     """Returns notes on names that are codes, as a text model cannot read them, or say none."""
     notes, shown = [], ", ".join(names[:3])
-    if names and all(map(_CODE.fullmatch, names)):
+    if names and all(map(_WHOLE_NUMBER.fullmatch, names)):
+        notes.append(
+            f"classes have numbers for names ({shown}): where these stand for others, "
+            f"--class-names says which"
+        )
+    elif names and all(map(_CODE.fullmatch, names)):
         notes.append(f"classes have codes for names ({shown}): --class-names says what they are")
     elif names and all(map(_CODE_BEFORE.fullmatch, names)):
         notes.append(f"class names begin with codes ({shown}): --class-names says them without")
     none = [name for name in names if name_key(name).replace(" ", "") in _NONE]
     if none:
         notes.append(f"classes whose names say that there is none: {', '.join(none)}")
+    known = set(map(name_key, names))
+    copies = [n for n in names if (copy := _COPY.fullmatch(n)) and name_key(copy[1]) in known]
+    if copies:
+        notes.append(f"classes called like copies of others: {', '.join(copies[:3])}")
+    if broken := {name: read for name in names if (read := misread(name)) != name}:
+        shown = ", ".join(f"{name} ({read})" for name, read in list(broken.items())[:3])
+        notes.append(f"classes whose names were UTF-8, read in another encoding: {shown}")
     return notes
 
 

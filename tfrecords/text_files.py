@@ -20,6 +20,9 @@ _MARKS = (
 # In a text that was put together from files, each with its own.
 _BEGINNING_MARKS = re.compile("^\ufeff+", re.MULTILINE)
 
+# The first two bytes of a letter beyond ASCII, as Windows-1252 has them.
+_MISREAD = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6-\u2122]")
+
 _SHOWN = 20  # characters shown around the invalid byte
 
 
@@ -40,6 +43,18 @@ def read_text(path: str | Path) -> str:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise ValueError(f"{path} is not a text in UTF-8: line {line} has a zero byte in it")
+    return text
+
+
+def misread(text: str) -> str:
+    """Returns what a text was before its UTF-8 was read as Windows-1252 or Latin-1 (`cafÃ©`)."""
+    if not _MISREAD.search(text):
+        return text
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            return text.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
     return text
 
 

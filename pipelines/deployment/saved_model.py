@@ -1,6 +1,8 @@
 """Export a classifier as a SavedModel: image files in, names and probabilities out."""
 
+import fnmatch
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,11 +70,27 @@ def write(deployable: Deployable, folder: Path, *, top: int) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
+def _loaded(folder: Path) -> Any:
+    """Loads a SavedModel, through a link where its path reads as a pattern for other paths.
+
+    TensorFlow finds the file of the weights by a pattern, in which `[2024]` is one of four digits.
+    """
+    import tensorflow as tf
+
+    path = str(folder.absolute())
+    if fnmatch.fnmatchcase(path, path) and "\\" not in path:
+        return tf.saved_model.load(str(folder))
+    with tempfile.TemporaryDirectory() as plain:
+        link = Path(plain) / "saved_model"
+        link.symlink_to(path, target_is_directory=True)
+        return tf.saved_model.load(str(link))
+
+
 def reader(folder: Path) -> Callable[[list[bytes]], np.ndarray]:
     """Returns the SavedModel's function from image files to probabilities float32 [b, c]."""
     import tensorflow as tf
 
-    loaded: Any = tf.saved_model.load(str(folder))
+    loaded = _loaded(folder)
     serve = loaded.signatures[FILE]
 
     def probabilities(files: list[bytes]) -> np.ndarray:
@@ -90,7 +108,7 @@ def pixels_reader(folder: Path) -> tuple[dict[str, Any], Callable[[np.ndarray], 
     """
     import tensorflow as tf
 
-    loaded: Any = tf.saved_model.load(str(folder))
+    loaded = _loaded(folder)
     if not {ABOUT, PIXELS} <= set(loaded.signatures):
         raise ValueError(
             f"{folder}: expected a SavedModel that export wrote, with the signatures {PIXELS} and "

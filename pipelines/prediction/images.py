@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from duet import regular_files
+from duet import path_patterns, regular_files
 from pipelines.runs.folder import RECORDS
 
 STDIN = "-"
@@ -75,7 +75,7 @@ def _paths(word: str) -> list[Path]:
         return [Path(word)]
     if not glob.has_magic(word):
         raise FileNotFoundError(f"--images: no file or folder {word}")
-    paths = [Path(path) for path in sorted(glob.glob(word, recursive=True))]
+    paths = [Path(path) for path in path_patterns.matching(word)]
     if "**" in word:  # it finds the files of the folders as well
         paths = [path for path in paths if not path.is_dir()]
     if not paths:

@@ -40,6 +40,30 @@ _BRANDS = {
 }
 
 
+# How files begin that are no images, though they are called so, or of a kind that is not read here.
+_OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS to it (git lfs pull)",
+    b"<!doctype html": "a page of HTML",
+    b"<html": "a page of HTML",
+    b"<svg": "an SVG",
+    b"<?xml": "XML",
+    b"{": "JSON",
+    b"\x1f\x8b": "compressed by gzip",
+    b"pk\3\4": "a ZIP archive",
+    b"%pdf": "a PDF",
+    b"8bps": "a file of Photoshop",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cjxl ": "JPEG XL",
+    b"\0\0\0\x0cjp  ": "JPEG 2000",
+}
+
+
+def other_kind_of(head: bytes) -> str:
+    """Returns what a file is that is no image read here, by how it begins; "" if unknown."""
+    small = head.lower().lstrip(b"\xef\xbb\xbf \t\r\n")
+    return next((kind for begin, kind in _OTHERS.items() if small.startswith(begin)), "")
+
+
 def kind_of(head: bytes) -> str | None:
     """Returns a file's format, by Pillow's name, from its first `HEAD_BYTES`; None for others."""
     for place, signature, kind in _SIGNATURES:

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from duet import decoded_images, silenced_warnings
 from tfrecords.images import pillow_decoding
-from tfrecords.images.formats import WORDS
+from tfrecords.images.formats import HEAD_BYTES, WORDS, other_kind_of
 from tfrecords.images.pillow_decoding import UnreadableError as UnreadableError
 
 # MPO, written by many phones, is a JPEG followed by more images.
@@ -136,7 +136,7 @@ def _saying_why(data: bytes) -> Iterator[None]:
         except MemoryError:
             raise
         except Exception as error:  # damaged files make Pillow raise almost anything
-            raise UnreadableError(_reason(error)) from None
+            raise UnreadableError(_reason(error, data)) from None
 
 
 def thumbnail(data: bytes, *, side: int, max_pixels: int | None = None) -> bytes:
@@ -190,12 +190,13 @@ def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> b
     return buffer.getvalue()
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, data: bytes) -> str:
     """Returns in one line why an image was rejected."""
     if isinstance(error, UnreadableError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return f"not an image of a kind read here ({WORDS})"
+        kind = other_kind_of(data[:HEAD_BYTES])
+        return f"not an image of a kind read here ({WORDS})" + (f", but {kind}" if kind else "")
     message = " ".join(str(error).split()) or type(error).__name__
     return "truncated" if "truncated" in message.lower() else f"damaged: {message}"
 

@@ -217,7 +217,7 @@ def _lowest(
 def divided(
     files: Mapping[str, Sequence[File]], *, seed: int, test_share: float | None, where: object
 ) -> dict[str, list[File]]:
-    """The files of each split, mixed; those of split "" are split by the seed.
+    """The files of each split, mixed, train first; those of split "" are split by the seed.
 
     Raises ValueError for a share of images that have splits already, which `where` names.
     """
@@ -228,7 +228,8 @@ def divided(
             f"--test-share: the images of {where} are in splits already "
             f"({', '.join(files)}); expected images without"
         )
-    return {split: mixed(group, seed=seed) for split, group in files.items()}
+    ordered = dict.fromkeys([*SPLITS, *files])
+    return {split: mixed(files[split], seed=seed) for split in ordered if split in files}
 
 
 def split_name(text: str) -> str:

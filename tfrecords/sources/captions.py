@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,15 +19,25 @@ from tfrecords.sources.base import (
     require_files,
 )
 from tfrecords.sources.coco_captions import Captions
-from tfrecords.sources.image_path_resolution import on_disk, unnamed
+from tfrecords.sources.image_path_resolution import (
+    elsewhere,
+    of_another_computer,
+    on_disk,
+    unnamed,
+)
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Row, Table, in_rows, texts
 from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
 from tfrecords.sources.versions_in_splits import versions
-from tfrecords.text_files import parse_json, read_text
+from tfrecords.text_files import misread, parse_json, read_text
 
 # A split name as a word or before a year, as in captions_val2017.json.
 _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
+
+# Characters as HTML writes them, and tags that are left in texts of web pages.
+_HTML = re.compile(
+    r"&(?:amp|lt|gt|quot|nbsp|#\d+|#x[0-9a-f]+);|</?(?:br|p|b|i|a|div|span)\b[^<>]*>", re.I
+)
 
 
 def captions(
@@ -73,9 +83,12 @@ def captions(
     files: dict[str, list[File]] = {}
     notes: list[str] = []
     read = partial(_read, root=root, seed=seed, test_share=test_share)
-    for file, split in _caption_files(path):
+    listed_files = _caption_files(path)
+    if any(split for _, split in listed_files):
+        notes += imagefolder.lacking(path)
+    for file, split in listed_files:
         prefix = f"{file.parent.name}/" if split and images is None else ""
-        listed = _by_split(file, columns, split=split, notes=notes)
+        listed = _by_split(file, columns, split=split, notes=notes, root=root / prefix)
         for found, group in read(file, listed, prefix=prefix).items():
             _refuse_again(path, files, found, group)
             if found in files:
@@ -88,7 +101,7 @@ def captions(
     names = [file.name for group in files.values() for file in group]
     notes += [
         *unnamed(root, names, what="left out, without a caption or a split"),
-        *_missing(files),
+        *spoilt(files),
         *linked(root, files),
         *versions(files),
     ]
@@ -103,12 +116,23 @@ def captions(
     )
 
 
-def _missing(files: Mapping[str, list[File]]) -> list[str]:
-    """Returns a note that counts captions that say nan, as pandas writes one that is missing."""
-    found = [
-        f.name for group in files.values() for f in group if "nan" in map(str.lower, f.captions)
-    ]
-    return [f"images with a caption that says nan: {len(found):,} ({few(found)})"] if found else []
+def spoilt(files: Mapping[str, Sequence[File]]) -> list[str]:
+    """Returns notes that count the images with such captions, by what is wrong.
+
+    They say nan, as pandas writes one that is missing, have HTML in them, or were UTF-8 and read
+    as another encoding.
+    """
+    kinds = {
+        "a caption that says nan": lambda text: text.lower() == "nan",
+        "HTML in a caption": lambda text: bool(_HTML.search(text)),
+        "a caption that was UTF-8, read in another encoding": lambda text: misread(text) != text,
+    }
+    every = [file for group in files.values() for file in group]
+    notes = []
+    for what, is_so in kinds.items():
+        found = [file.name for file in every if any(map(is_so, file.captions))]
+        notes += [f"images with {what}: {len(found):,} ({few(found)})"] * bool(found)
+    return notes
 
 
 def _refuse_again(
@@ -146,7 +170,12 @@ def _default_root(path: Path) -> Path:
 
 
 def _by_split(
-    path: Path, columns: tuple[str | None, str | None], *, split: str, notes: list[str]
+    path: Path,
+    columns: tuple[str | None, str | None],
+    *,
+    split: str,
+    notes: list[str],
+    root: Path,
 ) -> dict[str, Captions]:
     """Returns the captions of one file by split; "" if unknown."""
     text = read_text(path) if path.suffix.lower() == ".json" else ""
@@ -161,6 +190,10 @@ def _by_split(
         by_split = flickr_captions.splits(path, by_split)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
+    moved = of_another_computer(root, [name for group in by_split.values() for name in group])
+    if moved:
+        by_split = {s: {moved[n]: c for n, c in group.items()} for s, group in by_split.items()}
+        notes += elsewhere(moved)
     if list(by_split) == [""]:
         is_metadata = path.name in imagefolder.NAMES
         found = imagefolder.by_folder(by_split[""], several=not is_metadata)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 
-from tfrecords.class_name_keys import by_number, merged, say_little
+from tfrecords.class_name_keys import by_number, merged, say_little, told_apart
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources.base import (
@@ -68,8 +69,8 @@ def class_folder(
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no class folders, only one, an empty one, classes that differ between
-            splits or have the same name, or another nesting of folders.
+        ValueError: no class folders, only one, an empty one, classes that train lacks or that
+            have the same name, or another nesting of folders.
     """
     root = Path(root)
     if not root.is_dir():
@@ -83,7 +84,7 @@ def class_folder(
     tree = Tree(walked)
     tree_layout = layout(root, tree, flatten=flatten)
     splits = {
-        split: {name: folder for name, folder in classes.items() if not left_out(name)}
+        split: {name: folder for name, folder in _composed(classes).items() if not left_out(name)}
         for split, classes in tree_layout.splits.items()
     }
     _refuse_parts({name for classes in splits.values() for name in classes}, root)
@@ -91,7 +92,8 @@ def class_folder(
     class_names = prompt_names(map(escaped, labels), renames=renames)
     _refuse_merged(root, labels, class_names)
     files = {
-        split: _images(root, tree, classes, labels=labels) for split, classes in splits.items()
+        split: _images(root, tree, classes, labels=labels, lacking=split != next(iter(splits)))
+        for split, classes in splits.items()
     }
     by_split = divided(files, seed=seed, test_share=test_share, where=root)
     return FileSource(
@@ -114,6 +116,12 @@ def class_folder(
     )
 
 
+def _composed(classes: Mapping[str, str]) -> dict[str, str]:
+    """Returns class name -> folder, accents composed: macOS stores them decomposed."""
+    composed = {unicodedata.normalize("NFC", name): folder for name, folder in classes.items()}
+    return composed if len(composed) == len(classes) else dict(classes)
+
+
 def _refuse_parts(folders: Set[str], root: Path) -> None:
     """Raises ValueError where folders are the images and their masks or boxes, not classes."""
     small = {name.lower().replace("_", "") for name in folders}
@@ -126,17 +134,20 @@ def _refuse_parts(folders: Set[str], root: Path) -> None:
 
 
 def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
-    """Returns class folder -> label; ValueError unless every split has the same classes.
+    """Returns class folder -> label; ValueError for classes that the first split, train, lacks.
+
+    Others may lack some of its classes.
 
     Args:
         classes: split -> its class folders.
     """
     first, expected = next(iter(classes.items()))
     for split, names in classes.items():
-        missing, strange = set(expected) - set(names), set(names) - set(expected)
-        if missing or strange:
-            parts = [f"{split} lacks {few(sorted(missing))}"] if missing else []
-            parts += [f"{first} lacks {few(sorted(strange))}"] if strange else []
+        missing, strange = (sorted(set(expected) - set(names)), sorted(set(names) - set(expected)))
+        if strange:
+            shown = told_apart([*missing, *strange])
+            parts = [f"{split} lacks {few(shown[: len(missing)])}"] if missing else []
+            parts += [f"{first} lacks {few(shown[len(missing) :])}"]
             raise ValueError(f"{root}: class folders differ between splits: {'; '.join(parts)}")
     if len(expected) < 2:
         got = f"only {expected[0]}" if expected else "none"
@@ -151,19 +162,25 @@ def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
 def _refuse_merged(root: Path, folders: Mapping[str, int], names: tuple[str, ...]) -> None:
     """Raises ValueError if different folders have equivalent class names."""
     for group in merged(names):
-        same = [folder for folder, label in folders.items() if names[label] in group]
+        same = told_apart([f for f, label in folders.items() if names[label] in group])
         raise ValueError(
             f"{root}: several class folders mean the same name: {group[0]} ({', '.join(same)})"
         )
 
 
 def _images(
-    root: Path, tree: Tree, classes: Mapping[str, str], *, labels: Mapping[str, int]
+    root: Path,
+    tree: Tree,
+    classes: Mapping[str, str],
+    *,
+    labels: Mapping[str, int],
+    lacking: bool,
 ) -> list[File]:
+    """Returns the images of a split; ValueError for an empty folder, unless it may be `lacking`."""
     files = []
     for name, folder in classes.items():
         images = tree.of(folder)
-        if not images:
+        if not images and not lacking:
             raise ValueError(
                 f"{root / folder} has no image in it; expected those of class {escaped(name)!r}"
             )

@@ -21,24 +21,29 @@ def read(path: Path, data: Any) -> dict[str, Captions]:
         if "annotations" not in data and any("sentences" in image for image in data["images"]):
             return _karpathy(data["images"])
         names: dict[Any, str] = {}
+        split_of: dict[str, str] = {}
         for image in data["images"]:
             name = str(image["file_name"])
+            split_of[name] = split_name(str(image.get("split") or ""))
             if names.setdefault(image["id"], name) != name:
                 raise ValueError(
                     f"image id {image['id']!r} stands for both {names[image['id']]} and {name}"
                 )
-        captions: Captions = {}
+        if "" in (said := set(split_of.values())) and len(said) > 1:
+            raise ValueError("some images name a split and others do not")
+        by_split: dict[str, Captions] = {}
         for annotation in data["annotations"]:
             if annotation["image_id"] not in names:
                 raise ValueError(f"no image has the id {annotation['image_id']!r} of a caption")
-            _add(captions, names[annotation["image_id"]], annotation["caption"])
+            name = names[annotation["image_id"]]
+            _add(by_split.setdefault(split_of[name], {}), name, annotation["caption"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
         raise ValueError(
             f"{path} is not a COCO caption file (images with id and file_name, annotations with "
             f"image_id and caption; or Karpathy's images with split and sentences): {detail}"
         ) from None
-    return {"": captions}
+    return by_split
 
 
 def _karpathy(images: list[dict]) -> dict[str, Captions]:

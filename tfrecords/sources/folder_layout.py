@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -230,6 +231,8 @@ def _refuse_deeper(root: Path, tree: Tree, found: Layout, *, lone: bool) -> None
             if inner:
                 if lone and "" in found.splits:
                     hint = f"did you mean {root / folder}?"
+                elif _hold_alike(tree, classes.values()):
+                    hint = "all hold folders of the same names, which may be the classes"
                 else:
                     hint = "--flatten takes all images below a class folder as that class's"
                 seen = few([f"{name} ({tree.below(name):,} images)" for name in inner])
@@ -238,6 +241,12 @@ def _refuse_deeper(root: Path, tree: Tree, found: Layout, *, lone: bool) -> None
                     f"and folders of its own: {seen}; expected SPLIT/CLASS/IMAGE, "
                     f"CLASS/SPLIT/IMAGE or CLASS/IMAGE; {hint}"
                 )
+
+
+def _hold_alike(tree: Tree, folders: Collection[str]) -> bool:
+    """Whether all hold several folders, of the same names: folds, or places and their classes."""
+    inner = {frozenset(map(_base, tree.holding(folder))) for folder in folders}
+    return len(folders) > 1 and len(inner) == 1 and len(next(iter(inner))) > 1
 
 
 def _strangers(root: Path, tops: list[str]) -> None:

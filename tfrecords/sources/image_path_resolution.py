@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -33,6 +33,39 @@ def on_disk(root: Path, name: str) -> str:
         return name
     plain = ".." not in found.split("/") and found != ""
     return os.path.normpath(found) if plain else found
+
+
+def of_another_computer(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """Returns name -> path under `root`, where a table was written for another folder.
+
+    That is if the first name is found only without the folders (or the address) that it begins
+    with, and all begin so and are found without; {} otherwise.
+    """
+    if not names or _is_there(root, names[0]):
+        return {}
+    parts = _slashed(names[0]).split("/")
+    ends = ("/".join(parts[at:]) for at in range(1, len(parts)))
+    end = next((end for end in ends if end and _is_there(root, end)), "")
+    begin = _slashed(names[0]).removesuffix(end)
+    found = {name: _slashed(name).removeprefix(begin) for name in names}
+    alike = all(_slashed(name).startswith(begin) for name in names)
+    alike = alike and len({*found.values()}) == len(found)
+    return found if end and alike and all(_is_there(root, n) for n in found.values()) else {}
+
+
+def elsewhere(found: Mapping[str, str]) -> list[str]:
+    """Returns a note on what `of_another_computer` found."""
+    name, path = next(iter(found.items()), ("", ""))
+    begin = _slashed(name).removesuffix(path)
+    return [f"images' names are read without {begin}, which is not here"] if found else []
+
+
+def _slashed(name: str) -> str:
+    return name.replace("\\", "/")
+
+
+def _is_there(root: Path, name: str) -> bool:
+    return is_file(root / on_disk(root, name))
 
 
 def unnamed(root: Path, names: Iterable[str], *, what: str) -> list[str]:
@@ -64,7 +97,7 @@ def _spellings(name: str) -> Iterator[str]:
 
 def _bases(name: str) -> list[str]:
     forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
-    bases = (name, name.replace("\\", "/"), *forms, unescaped(name), unquote(name))
+    bases = (name, _slashed(name), *forms, unescaped(name), unquote(name))
     return list(dict.fromkeys(bases))
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face's `imagefolder`: `metadata.csv` or `metadata.jsonl` beside the images."""
+"""Tables beside the images: Hugging Face's `imagefolder`, and Roboflow's `_classes.csv`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from tfrecords.sources.base import refuse_same_split
+from tfrecords.sources.base import few, refuse_same_split
 from tfrecords.sources.folder_layout import split_word
 
-NAMES = ("metadata.csv", "metadata.jsonl")
+NAMES = ("metadata.csv", "metadata.jsonl", "_classes.csv")
 
 FOLDERS = "splits are those of the images' folders"  # a note, where nothing else says splits
 
@@ -24,11 +24,17 @@ def files(folder: Path) -> list[tuple[Path, str]]:
     own = _in(folder)
     if own:
         return [(own, "")]
-    inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    pairs = [(_in(path), split_word(path.name)) for path in inner]
-    found = [(file, split) for file, split in pairs if file and split]
+    found = [(file, split) for path, split in _splits(folder) if (file := _in(path))]
     refuse_same_split({file.parent.name: split for file, split in found}, where=folder)
     return found
+
+
+def lacking(folder: Path) -> list[str]:
+    """Returns a note on the split folders that have no metadata file where others have, or none."""
+    if not folder.is_dir() or _in(folder):
+        return []
+    names = [path.name for path, _ in _splits(folder) if not _in(path)]
+    return [f"passed over: split folders without {' or '.join(NAMES)}: {few(names)}"] * bool(names)
 
 
 def by_folder(
@@ -49,8 +55,15 @@ def by_folder(
     return by_split
 
 
+def _splits(folder: Path) -> list[tuple[Path, str]]:
+    """Returns the folders in a folder that are called like splits, each with its split."""
+    inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [(path, split) for path in inner if (split := split_word(path.name))]
+
+
 def _in(folder: Path) -> Path | None:
     there = [folder / name for name in NAMES if (folder / name).is_file()]
     if len(there) > 1:
-        raise ValueError(f"{folder} has {' and '.join(NAMES)}; expected one of them")
+        both = " and ".join(path.name for path in there)
+        raise ValueError(f"{folder} has {both}; expected one of them")
     return there[0] if there else None

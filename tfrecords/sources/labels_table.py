@@ -23,7 +23,12 @@ from tfrecords.sources.base import (
     prompt_names,
     require_files,
 )
-from tfrecords.sources.image_path_resolution import on_disk, unnamed
+from tfrecords.sources.image_path_resolution import (
+    elsewhere,
+    of_another_computer,
+    on_disk,
+    unnamed,
+)
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Table, as_list, in_rows
 from tfrecords.sources.table_parsing import read_table
@@ -81,7 +86,7 @@ def labels(
     rows, classes, notes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
     listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
     class_names = prompt_names(listed)
-    _check_classes(path, rows, listed)
+    _check_classes(path, rows, listed, are_columns=bool(classes))
     multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
     names = [file.name for group in by_split.values() for file in group]
@@ -99,6 +104,7 @@ def labels(
         multi_label=multi_label,
         notes=(
             *notes,
+            *_everywhere(rows, listed),
             *order(listed, what="labels"),
             *made_of_others(listed, between=BETWEEN),
             *say_little(listed),
@@ -107,6 +113,13 @@ def labels(
             *versions(files),
         ),
     )
+
+
+def _everywhere(rows: Sequence[Row], listed: Sequence[str]) -> tuple[str, ...]:
+    """Returns a note on labels that every image has, such as a column of weights."""
+    often = Counter(label for _, _, found in rows for label in found)
+    always = [label for label in listed if often[label] == len(rows)]
+    return (f"labels that every image has: {few(always)}; are they classes?",) if always else ()
 
 
 def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str], list[str]]:
@@ -121,7 +134,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
         raise FileNotFoundError(f"there is {what}; expected a table of images and labels")
     rows: list[Row] = []
     classes: list[str] = []
-    notes: list[str] = []
+    notes: list[str] = imagefolder.lacking(path)
     for file, split in files:
         before, (found, classes, not_read) = (
             classes,
@@ -132,7 +145,10 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
                 f"{file}: expected the class columns of the other splits, "
                 f"{few(before) or 'none'}; got {few(classes) or 'none'}"
             )
-        notes += [note for note in not_read if note not in notes]
+        there = root / file.parent.name if split else root
+        moved = of_another_computer(there, [name for name, _, _ in found])
+        found = [(moved.get(name, name), own_split, c) for name, own_split, c in found]
+        notes += [note for note in (*not_read, *elsewhere(moved)) if note not in notes]
         if split:
             found = [
                 (f"{file.parent.name}/{name}", own_split or split, c)
@@ -187,9 +203,12 @@ def _splits(
     return divided(by_split, seed=seed, test_share=test_share, where=path)
 
 
-def _check_classes(path: Path, rows: list[Row], listed: Sequence[str]) -> None:
+def _check_classes(
+    path: Path, rows: list[Row], listed: Sequence[str], *, are_columns: bool
+) -> None:
     if len(listed) < 2:
-        raise ValueError(f"{path}: expected two or more classes, got {few(listed) or 'none'}")
+        hint = f"; --label-column {listed[0]} reads 0 and 1 as two" if are_columns else ""
+        raise ValueError(f"{path}: expected two or more classes, got {few(listed) or 'none'}{hint}")
     refuse_merged(listed, where=path)
     halves = [name for name in listed if escaped(name) != name]
     if halves:
@@ -214,7 +233,10 @@ def _read(
         if not file:
             raise ValueError("expected a file, got an empty cell")
         if file in line_of:
-            raise ValueError(f"{file} was in {table.unit} {line_of[file]} already")
+            raise ValueError(
+                f"{file} was in {table.unit} {line_of[file]} already; expected one row for each "
+                f"image, several labels as a{BETWEEN}b"
+            )
         line_of[file] = row.line
         return file, table.split_of(row, places.get("split")), classes_of(row.cells)
 
@@ -265,7 +287,8 @@ def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
             none = "" if cell.strip() else "; images of no class: a 0/1 column for every class"
             raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}{none}")
         if len(set(found)) < len(found):
-            raise ValueError(f"a label stands twice in {cell!r}")
+            hint = "; expected names, no 0 or 1 for each class" if {*found} == {"0", "1"} else ""
+            raise ValueError(f"a label stands twice in {cell!r}{hint}")
         return tuple(found)
 
     return classes

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,15 @@ COLUMNS = {
     "split": ("split", "subset", "partition", "data_set", "dataset_split"),
 }
 
-# Columns of fastai's and of others' that say yes or no, and the splits that these mean.
+# Columns of fastai's and of others' that say no or yes, and the splits that these mean.
 _SPLIT_FLAGS = {
     **dict.fromkeys(("is_valid", "is_val", "is_validation"), ("train", "validation")),
+    **dict.fromkeys(("is_train", "is_training", "is_training_image"), ("test", "train")),
     "is_test": ("train", "test"),
 }
+
+# Parts of what a column says that is meant for splits, and how many words it says at most.
+_LIKE_SPLITS, _MOST_SPLITS = ("train", "val", "test"), 8
 
 _FLAGS = {"false": 0, "0": 0, "0.0": 0, "true": 1, "1": 1, "1.0": 1}
 
@@ -117,9 +121,9 @@ class Table:
             or (what == "label" and len({*map(self._is_numbers, matches)}) > 1)
         ):
             columns = [self.columns[plain.index(name)] for name in matches]
+            remedy = "rename all but one" if what == "split" else f"say which with --{what}-column"
             raise ValueError(
-                f"{self.path}: columns {' and '.join(columns)} may each be the {what}; "
-                f"say which with --{what}-column"
+                f"{self.path}: columns {' and '.join(columns)} may each be the {what}; {remedy}"
             )
         if not matches and needed:
             raise ValueError(
@@ -143,8 +147,10 @@ class Table:
         if any(name in names for names in COLUMNS.values()):
             return False
         known: Collection[str] = _FLAGS if name in _SPLIT_FLAGS else SPLIT_NAMES
-        cells = [str(row.cells[place]).strip().lower() for row in self.rows]
-        return bool(cells) and all(cell in known for cell in cells)
+        return bool(self.rows) and all(word in known for word in self._words(place))
+
+    def _words(self, place: int) -> Iterator[str]:
+        return (str(row.cells[place]).strip().lower() for row in self.rows)
 
     def _is_numbers(self, name: str) -> bool:
         place = [plain_name(column) for column in self.columns].index(name)
@@ -165,9 +171,19 @@ class Table:
         return place
 
     def not_read(self, places: Collection[int | None]) -> list[str]:
-        """Returns a note that names the columns which are in none of these places."""
-        rest = [name for i, name in enumerate(self.columns) if name and i not in places]
-        return [f"columns not read: {few(rest)}"] if rest else []
+        """Returns notes on the columns which are in none of these places.
+
+        One names them, another those that say a split beside words that are none.
+        """
+        rest = {i: name for i, name in enumerate(self.columns) if name and i not in places}
+        notes = [f"columns not read: {few(list(rest.values()))}"] if rest else []
+        for place, name in rest.items():
+            words = set(self._words(place))
+            strange = sorted(words - set(SPLIT_NAMES))
+            alike = [word for word in words if any(part in word for part in _LIKE_SPLITS)]
+            if strange and len(alike) > 1 and len(words) <= _MOST_SPLITS:
+                notes.append(f"no splits are read from column {name}: it says {few(strange)}")
+        return notes
 
 
 def plain_name(column: str) -> str:
@@ -187,7 +203,7 @@ def texts(cell: Any) -> list[str]:
 
 
 def as_list(cell: Any) -> list[str] | None:
-    """Returns the texts of a list, also of one written as text (`['a', 'b']`), or None.
+    """Returns the texts of a list, also of one as text (`['a', 'b']`, `('a', 'b')`), or None.
 
     Label Studio writes `{"choices": ["a", "b"]}` for several.
     """
@@ -196,15 +212,15 @@ def as_list(cell: Any) -> list[str] | None:
     text = str(cell).strip()
     if several := _CHOICES.fullmatch(text):
         text = several[1]
-    if not (text.startswith("[") and text.endswith("]")) or _RUN_TOGETHER.search(text):
+    if text[:1] + text[-1:] not in ("[]", "()") or _RUN_TOGETHER.search(text):
         return None
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(found, list) and found and all(isinstance(each, str) for each in found):
-            return found
+        if isinstance(found, list | tuple) and found and all(isinstance(n, str) for n in found):
+            return list(found)
     return None
 
 

@@ -57,6 +57,8 @@ SPECIAL = "pipes, sockets and devices"
 
 Status = tuple[int, int]  # size in bytes, modification time in ns
 
+_LAST_NS = 2**63 - 1  # in the year 2262; clocks that are wrong give files of later
+
 
 @dataclass(frozen=True)
 class Walked:
@@ -177,7 +179,7 @@ class _Walk:
         elif ending in IMAGE_SUFFIXES or _is_image(entry.path):
             try:
                 status = entry.stat()
-                self.files[name] = (status.st_size, status.st_mtime_ns)
+                self.files[name] = (status.st_size, min(status.st_mtime_ns, _LAST_NS))
             except OSError:  # a broken link: reported when it is read
                 self.files[name] = (0, 0)
         elif not os.path.exists(entry.path):

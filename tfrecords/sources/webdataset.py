@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from duet import path_patterns
 from tfrecords.class_name_keys import (
     by_number,
     made_of_others,
@@ -22,7 +22,6 @@ from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label
 from tfrecords.sources import imagefolder
 from tfrecords.sources.base import (
-    SPLITS,
     File,
     FileSource,
     divided,
@@ -30,6 +29,7 @@ from tfrecords.sources.base import (
     prompt_names,
     refuse_same_split,
 )
+from tfrecords.sources.captions import spoilt
 from tfrecords.sources.folder_layout import split_among, split_word
 from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, examples
 from tfrecords.sources.walk import is_left_out
@@ -123,6 +123,7 @@ def webdataset(
             *said_twice(class_names),
             *made_of_others(class_names, between=""),
             *say_little(class_names),
+            *spoilt(files),
             *(f"passed over: {count:,} {what}" for what, count in passed.items()),
         ),
         places=places,
@@ -142,11 +143,7 @@ def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
         if packed:
             passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
     else:
-        paths = [
-            Path(path)
-            for name in names
-            for path in (sorted(glob.glob(name)) if glob.has_magic(name) else [name])
-        ]
+        paths = [Path(path) for name in names for path in path_patterns.matching(name)]
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
         found = f"missing: {few(missing)}" if missing else f"found {next(iter(passed), 'none')}"
@@ -241,5 +238,4 @@ def _splits(
 ) -> dict[str, list[File]]:
     if "" in files and len(files) > 1:
         raise ValueError(f"--webdataset {pattern}: some shards' names say a split and others not")
-    found = divided(files, seed=seed, test_share=test_share, where=pattern)
-    return {split: found[split] for split in dict.fromkeys([*SPLITS, *found]) if split in found}
+    return divided(files, seed=seed, test_share=test_share, where=pattern)
