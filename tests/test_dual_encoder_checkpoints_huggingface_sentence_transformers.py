@@ -147,3 +147,17 @@ def test_a_prompt_before_every_text_is_refused(tmp_path):
     path.write_text(json.dumps({"prompts": {"query": "query: "}, "default_prompt_name": "query"}))
     with pytest.raises(ValueError, match="default_prompt_name: expected null; got 'query'"):
         texts(tmp_path, most=16)
+
+
+def test_a_model_in_a_folder_of_its_own_is_pooled_as_the_one_around_says(tmp_path):
+    """As the versions of before 2022 wrote it; the model's own folder says nothing."""
+    steps = (f"{PACKAGE}.Transformer", "0_Transformer"), (f"{PACKAGE}.Pooling", "1_Pooling")
+    written(tmp_path, {MEAN: True}, steps=steps)
+    for name in ("0_Transformer", "another"):
+        (tmp_path / name).mkdir()
+    assert pooling(tmp_path / "0_Transformer") == "mean"
+    assert pooling(tmp_path / "another") is None
+    prompt = {"default_prompt_name": "query"}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(prompt))
+    with pytest.raises(ValueError, match="default_prompt_name: expected null; got 'query'"):
+        texts(tmp_path / "0_Transformer", most=16)

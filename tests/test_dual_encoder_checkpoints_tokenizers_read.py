@@ -259,6 +259,46 @@ def test_bert_keeps_case_though_its_tokenizer_json_does_not(tmp_path):
         assert (tokenizer.rows(["CAT"]) == tokenizer.rows(["cat"])) is (lower is not False)
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_roberta_s_space_before_a_text_is_as_the_settings_say(tmp_path, inside):
+    """As `RobertaTokenizer` of transformers 5.23, whatever tokenizer.json has."""
+    folder = shutil.copytree(FIXTURES / "roberta", tmp_path / "roberta")
+    settings, rows = tmp_path / "roberta" / "tokenizer_config.json", {}
+    for spaced in (True, False):
+        settings.write_text(json.dumps({"add_prefix_space": spaced}))
+        rows[spaced] = read_tokenizer(folder, context_length=LENGTH)(["cat"]).tolist()
+    assert rows[True] != rows[False]
+    made = tokenizers.Tokenizer.from_str(read("roberta none").json)
+    made.pre_tokenizer.add_prefix_space = inside
+    made.save(str(folder / "tokenizer.json"))
+    for spaced in (True, False):
+        settings.write_text(json.dumps({"add_prefix_space": spaced}))
+        assert read_tokenizer(folder, context_length=LENGTH)(["cat"]).tolist() == rows[spaced]
+    settings.write_text("{}")
+    assert read_tokenizer(folder, context_length=LENGTH)(["cat"]).tolist() == rows[inside]
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "config.json"])
+@pytest.mark.parametrize(
+    ("folder", "known", "other"),
+    [
+        ("bert", "BertTokenizerFast", "BertJapaneseTokenizer"),  # words by MeCab, then pieces
+        ("clip", "CLIPTokenizer", "HerbertTokenizer"),
+        ("roberta", "RobertaTokenizerFast", "GPT2Tokenizer"),  # without begin and end
+    ],
+)
+def test_a_vocabulary_of_a_tokenizer_with_other_rules_is_refused(
+    tmp_path, folder, known, other, file
+):
+    where = shutil.copytree(FIXTURES / folder, tmp_path / folder)
+    (where / file).write_text(json.dumps({"tokenizer_class": known}))
+    ours = read_tokenizer(where, context_length=LENGTH)
+    np.testing.assert_array_equal(ours(TEXTS), read(f"{folder} none")(TEXTS))
+    (where / file).write_text(json.dumps({"tokenizer_class": other}))
+    with pytest.raises(ValueError, match=f"expected a tokenizer_class of .*; got '{other}'"):
+        read_tokenizer(where, context_length=LENGTH)
+
+
 @pytest.mark.parametrize("option", ["truncation", "padding"])
 def test_a_tokenizer_json_that_cuts_or_pads_at_the_beginning_is_refused(tmp_path, option):
     tokenizer = tokenizers.Tokenizer.from_str(read("bert none").json)

@@ -90,6 +90,15 @@ def test_ids_of_xlm_roberta_are_one_more(made, tmp_path):
     assert (ours.pad_id, ours.vocabulary_size) == (1, len(theirs) + 2)
 
 
+def test_xlm_roberta_need_not_name_its_tokenizer(made, tmp_path):
+    """The first repositories had a model and sizes alone; `transformers` goes by the model then."""
+    (tmp_path / "config.json").write_text('{"model_type": "xlm-roberta"}')
+    name, model = "sentencepiece.bpe.model", made["unigrams and bytes"]
+    ours = read(tmp_path, model, name=name, pad_token="<pad>")
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=model)
+    assert ours.rows(["a cat"]) == [[0, *(index + 1 for index in theirs.encode("a cat")), 2]]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_text_spells_a_special_piece(kind, made, tmp_path):
     ours = read(tmp_path, made[kind], pad_token=KINDS[kind].get("eos_piece", "</s>"))

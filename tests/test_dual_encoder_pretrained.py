@@ -117,6 +117,19 @@ def test_a_margin_is_cut_off_where_the_checkpoint_was_trained_so():
     assert "crop_fraction" not in dual_encoder.load(FIXTURES / "swin").preprocessing
 
 
+def test_clip_s_text_tower_alone_finds_the_end_in_a_larger_vocabulary(copied):
+    """An eos_token_id of 2 means the end of a text, not the last row of a table that has grown."""
+    folder, wanted = copied("clip_text"), expected("clip_text")
+    changed_json(folder / "config.json", eos_token_id=2, vocab_size=22)
+    tensors, name = load_file(folder / "model.safetensors"), "embeddings.token_embedding.weight"
+    name = next(key for key in tensors if key.endswith(name))
+    tensors[name] = np.concatenate([tensors[name], tensors[name][:2]])
+    save_file(tensors, folder / "model.safetensors")
+    assert_agrees(dual_encoder.load(folder), wanted)
+    changed_json(folder / "config.json", eos_token_id=7)
+    assert "expected eos_token_id 5 in config.json" in refused(ValueError, folder)
+
+
 def test_interpolated_positions():
     table = np.random.default_rng(0).normal(size=(1 + 16, 3)).astype("float32")
     for antialias in (False, True):
@@ -395,6 +408,12 @@ def test_files_that_only_look_like_weights_are_refused(copied):
             "config.json",
             {"model_type": "gpt2"},
             "expected a model_type of clip, metaclip_2, ",
+        ),
+        (
+            "vit_pooler",
+            "config.json",
+            {"model_type": "", "architecture": "vit_tiny"},
+            "got timm's vit_tiny",
         ),
         ("siglip", "config.json", {"text_config__hidden_act": "swish"}, "got 'swish'"),
         ("siglip", "preprocessor_config.json", {"resample": 1}, "expected resample 2 or 3"),

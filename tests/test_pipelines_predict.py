@@ -302,6 +302,33 @@ def test_templates_of_a_run_are_those_that_its_file_had_then(tmp_path):
     assert resolve_model.find(Source(str(tmp_path))).data_templates == ("a {}",)
 
 
+def test_class_names_are_not_read_from_records_of_another_project(tmp_path, monkeypatch):
+    """`--data records` is another folder in another working directory."""
+    home, records = tmp_path / "home", tmp_path / "home" / "records"
+    tfrecords.write(ShapesSource(counts={"test": 2}), records, workers=1, progress=False)
+    config = {"data": "records", "templates": ["a {}"], "class_names": None}
+    names = tfrecords.Manifest.read(records).class_names
+    rows = [{"name": name} for name in names]
+    run, cell = tmp_path / "run", tmp_path / "cell"
+    for folder, command in ((run, "finetune"), (cell, "prompt")):
+        folder.mkdir()
+        document = {"schema": 2, "command": command, "method": "zero-shot", "model": "clip"}
+        document |= {"per_class": rows, "config": config}
+        (folder / "results.json").write_text(json.dumps(document))
+    (run / "config.yaml").write_text(json.dumps(config))
+    (run / "model.keras").touch()
+    monkeypatch.chdir(home)
+    assert {resolve_model.find(Source(str(each))).data for each in (run, cell)} == {"records"}
+    (tmp_path / "records").mkdir()
+    document = json.loads((records / "manifest.json").read_text())
+    document["class_names"] = [f"other {name}" for name in names]
+    (tmp_path / "records" / "manifest.json").write_text(json.dumps(document))
+    monkeypatch.chdir(tmp_path)
+    assert resolve_model.find(Source(str(run))).data is None
+    with pytest.raises(ValueError, match="the records records have other classes here than"):
+        resolve_model.find(Source(str(cell)))
+
+
 def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypatch, capsys):
     assert predict(home, tmp_path / "whole.csv", "--batch-size", 2) == 0
     real, batches = journal.Journal.add, []

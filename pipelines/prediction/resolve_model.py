@@ -117,9 +117,24 @@ def _with_own_records(asked: Source, path: Path) -> Source:
     if asked.data and Path(asked.data).resolve() != Path(data).resolve():
         return asked
     given = begun.get("templates")
-    if given and (folder / results.FILE).is_file():  # as read then: a file may be another by now
-        given = results.read(folder).get("templates") or given
+    if (folder / results.FILE).is_file():
+        document = results.read(folder)
+        if not _are_of(document, data):
+            return asked
+        if given:  # as read then: a file may be another by now
+            given = document.get("templates") or given
     return replace(asked, data=data, data_templates=_listed(given))
+
+
+def _are_of(document: dict[str, Any], data: str) -> bool:
+    """Whether records have the classes that a run measured: seen from another working directory,
+    others may lie under the same name."""
+    from tfrecords import Manifest
+
+    if not document.get("per_class") or not (Path(data) / RECORDS).is_file():
+        return True
+    found = Manifest.read(data)
+    return any(results.is_of(document, each) for each in (found.class_names, found.spoken_names))
 
 
 def own_templates(model: str, data: str) -> list[str] | None:
@@ -177,6 +192,11 @@ def _of_cell(asked: Source, folder: Path, document: dict[str, Any]) -> Source:
     if names is None and asked.data is None and document["config"]["class_names"]:
         names, data = tuple(row["name"] for row in document["per_class"]), None
         templates = templates or own
+    if data is not None and data != asked.data and not _are_of(document, data):
+        raise ValueError(
+            f"--model: the records {data} have other classes here than {folder} was measured on; "
+            "expected --data or --class-names"
+        )
     return replace(
         asked,
         model=document["model"],

@@ -13,6 +13,7 @@ from dual_encoder.checkpoints.tokenizers.read import longest_text, read_tokenize
 from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
 from dual_encoder.model import DualEncoder
 from dual_encoder.projection import siglip_heads
+from dual_encoder.tokenizer import Tokenizer
 from dual_encoder.towers.bert import Bert
 from dual_encoder.towers.text_transformer import TextTransformer
 
@@ -27,16 +28,7 @@ def clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
     )
     length = longest_text(folder, most=text["max_position_embeddings"])
     tokenizer = read_tokenizer(folder, context_length=length)
-    end_id = text["eos_token_id"]
-    # 2 is what CLIP's configurations of before 2023 say, and means the highest id in a text: its
-    # end. MetaCLIP 2 means what it says.
-    if config["model_type"] == "clip" and end_id == 2:
-        end_id = tokenizer.end_id
-    if config["model_type"] == "clip" and end_id != tokenizer.end_id:
-        raise ValueError(
-            f"{folder}: expected eos_token_id {tokenizer.end_id} in config.json, with which its "
-            f"tokenizer ends every text; got {text['eos_token_id']!r}"
-        )
+    end_id = clip_end(text, folder, tokenizer, said=config["model_type"] == "metaclip_2")
     text_tower = TextTransformer(
         text["vocab_size"],
         text["max_position_embeddings"],
@@ -45,6 +37,31 @@ def clip(config: Config, folder: Path, tensors: Tensors, image_size: int | None)
         name="text_tower",
     )
     return DualEncoder(image_tower, text_tower, embed_dim=embed_dim, tokenizer=tokenizer)
+
+
+def clip_end(text: Config, folder: Path, tokenizer: Tokenizer, *, said: bool = False) -> int:
+    """The id at which CLIP's text tower is read.
+
+    2 is what CLIP's configurations of before 2023 say, and means the highest id in a text: its end.
+
+    Args:
+        text: the configuration of the tower.
+        folder: named in errors.
+        tokenizer: of the checkpoint.
+        said: whether the configuration means what it says, as MetaCLIP 2's do.
+
+    Raises:
+        ValueError: texts end with another token.
+    """
+    end_id = text["eos_token_id"]
+    if said or end_id == tokenizer.end_id:
+        return end_id
+    if end_id == 2:
+        return tokenizer.end_id
+    raise ValueError(
+        f"{folder}: expected eos_token_id {tokenizer.end_id} in config.json, with which its "
+        f"tokenizer ends every text; got {end_id!r}"
+    )
 
 
 def chinese_clip(

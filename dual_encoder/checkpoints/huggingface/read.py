@@ -85,8 +85,9 @@ def build(
         config["model_type"] = "bert"
     kind = str(config.get("model_type"))
     if kind not in FAMILIES:
+        got = f"timm's {config['architecture']}" if "architecture" in config else repr(kind)
         raise ValueError(
-            f"{folder}: expected a model_type of {', '.join(FAMILIES)} in config.json; got {kind!r}"
+            f"{folder}: expected a model_type of {', '.join(FAMILIES)} in config.json; got {got}"
         )
     _refuse_other_models(config, folder)
     if kind in ("clip", "metaclip_2", "siglip") and "classifier.weight" in tensors:
@@ -118,16 +119,17 @@ def _clip_text(
     _refuse_size(image_size)
     if "text_projection.weight" in tensors:
         raise ValueError(f"{folder}: expected CLIPTextModel; got one with a projection")
-    context, end_id = text["max_position_embeddings"], text["eos_token_id"]
+    context = text["max_position_embeddings"]
+    length = longest_text(folder, most=context)
+    tokenizer = read_tokenizer(folder, context_length=length)
     tower = TextTransformer(
         text["vocab_size"],
         context,
-        end_id=text["vocab_size"] - 1 if end_id == 2 else end_id,
+        end_id=dual_encoders.clip_end(text, folder, tokenizer),
         **transformer_sizes(text),
         name="text_tower",
     )
-    length = longest_text(folder, most=context)
-    return TextEncoder(tower, tokenizer=read_tokenizer(folder, context_length=length))
+    return TextEncoder(tower, tokenizer=tokenizer)
 
 
 def _vit(config: Config, folder: Path, tensors: Tensors, image_size: int | None) -> ImageEncoder:

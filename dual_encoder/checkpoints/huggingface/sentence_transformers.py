@@ -11,6 +11,8 @@ STEPS = ("Transformer", "Pooling", "Normalize")  # the last is left to whoever c
 
 POOLINGS = {"cls": "first", "mean": "mean"}
 
+STEPS_FILE = "modules.json"
+
 MODULES = {"modules": [{"type": str, "path?": str}]}
 
 # Where its versions keep how texts are read; the first that says anything counts.
@@ -53,7 +55,7 @@ def texts(folder: Path, *, most: int) -> dict[str, Any]:
         ValueError: a setting of another kind, or one that is unknown and not empty.
     """
     settings: dict[str, Any] = {"max_seq_length": longest_text(folder, most=most)}
-    prompts = folder / "config_sentence_transformers.json"
+    prompts = _root(folder) / "config_sentence_transformers.json"
     if prompts.is_file():
         json_validation.read(prompts, PROMPTS)
     written = (read_json(folder, name, TEXTS) for name in TEXT_FILES if (folder / name).is_file())
@@ -92,17 +94,31 @@ def pooling(folder: Path) -> str | None:
 
 def _pooling_folder(folder: Path) -> Path:
     """Where the step that pools has its settings, if all steps are known."""
-    path = folder / "modules.json"
+    folder = _root(folder)
+    path = folder / STEPS_FILE
     if not path.is_file():
         return folder / "1_Pooling"
-    text = path.read_text(encoding="utf-8", errors="replace")
-    found = json_validation.parse(f'{{"modules": {text}}}', MODULES, name=str(path))["modules"]
+    found = _steps(path)
     kinds = [step["type"].rpartition(".")[2] for step in found]
     if unknown := [kind for kind in kinds if kind not in STEPS]:
         raise ValueError(
             f"{path}: expected steps of {', '.join(STEPS)}; got {json_validation.shown(unknown[0])}"
         )
     return folder / next((step.get("path", "") for step in found if _pools(step)), "1_Pooling")
+
+
+def _root(folder: Path) -> Path:
+    """The folder that has the steps: in older layouts that around the model, `0_Transformer`."""
+    around = folder.resolve().parent
+    if (folder / STEPS_FILE).is_file() or not (around / STEPS_FILE).is_file():
+        return folder
+    is_step = any(step.get("path") == folder.resolve().name for step in _steps(around / STEPS_FILE))
+    return around if is_step else folder
+
+
+def _steps(path: Path) -> list[dict]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return json_validation.parse(f'{{"modules": {text}}}', MODULES, name=str(path))["modules"]
 
 
 def _pools(step: dict) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import normalizers
+from tokenizers import normalizers, pre_tokenizers
 
 from dual_encoder.checkpoints.json_schemas import TOKENS, read_json
 from dual_encoder.checkpoints.tokenizers.added_tokens import add_tokens
@@ -31,6 +31,23 @@ BERT_LETTERS = {
     "strip_accents": "strip_accents",
     "handle_chinese_chars": "tokenize_chinese_chars",
 }
+
+# Whose texts are read as the files here are put together, without "Fast" at their end; others have
+# rules of their own, such as Japanese ones that look up words before pieces.
+CLASSES: dict[str, tuple[str, ...]] = {
+    "vocab.json": ("CLIPTokenizer", "RobertaTokenizer", "BartTokenizer", "LongformerTokenizer"),
+    "vocab.txt": ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer"),
+    **dict.fromkeys(
+        FILES,
+        ("SiglipTokenizer", "Siglip2Tokenizer", "XLMRobertaTokenizer", "T5Tokenizer")
+        + ("GemmaTokenizer",),
+    ),
+}
+
+# Of a `model_type` whose folders need not name a tokenizer.
+CLASS_OF_MODEL = {"xlm-roberta": "XLMRobertaTokenizer"}
+
+OF_MODEL = {"tokenizer_class?": (None, str), "model_type?": str}
 
 NEEDED = f"expected tokenizer.json, vocab.json and merges.txt, vocab.txt, or {' or '.join(FILES)}"
 
@@ -155,12 +172,19 @@ def _written_here(folder: Path, note: Any, *, context_length: int) -> Tokenizer:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Both files of settings, names of tokens as plain strings; tokenizer_config.json wins."""
+    """Both files of settings, names of tokens as plain strings; tokenizer_config.json wins.
+
+    What neither says of the tokenizer's class is that of config.json.
+    """
     settings: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
             found = read_json(folder, name, TOKENS)
             settings |= {key: value for key, value in found.items() if value is not None}
+    if "tokenizer_class" not in settings and (folder / "config.json").is_file():
+        model = read_json(folder, "config.json", OF_MODEL)
+        named = model.get("tokenizer_class") or CLASS_OF_MODEL.get(model.get("model_type", ""))
+        settings |= {"tokenizer_class": named} if named else {}
     tokens = {name: settings[name] for name in NAMES if name in settings}
     return settings | {
         name: token["content"] if isinstance(token, dict) else token
@@ -176,13 +200,25 @@ def _assembled(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
         _as_set(tokenizer, settings)
         return tokenizer
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        _refuse_others("vocab.json", settings)
         return byte_pairs(folder, settings)
     if (folder / "vocab.txt").is_file():
+        _refuse_others("vocab.txt", settings)
         return word_pieces(folder, settings)
     for name in FILES:
         if (folder / name).is_file():
+            _refuse_others(name, settings)
             return sentence_pieces(folder / name, settings)
     raise FileNotFoundError(f"{folder}: {NEEDED}")
+
+
+def _refuse_others(file: str, settings: dict[str, Any]) -> None:
+    """Raises ValueError if a vocabulary is of a tokenizer that reads texts by other rules."""
+    named = settings.get("tokenizer_class")
+    if named is not None and named.removesuffix("Fast") not in CLASSES[file]:
+        raise ValueError(
+            f"expected a tokenizer_class of {', '.join(CLASSES[file])} with {file}; got {named!r}"
+        )
 
 
 def _refuse_left(tokenizer: tokenizers.Tokenizer, settings: dict[str, Any]) -> None:
@@ -195,7 +231,10 @@ def _refuse_left(tokenizer: tokenizers.Tokenizer, settings: dict[str, Any]) -> N
 
 
 def _as_set(tokenizer: tokenizers.Tokenizer, settings: dict[str, Any]) -> None:
-    """Letters as the settings have them, which count before BERT's own in tokenizer.json."""
+    """Letters and spaces as the settings have them, which count before those of tokenizer.json."""
+    spaces = settings.get("add_prefix_space")
+    if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel) and spaces is not None:
+        tokenizer.pre_tokenizer.add_prefix_space = spaces  # RoBERTa's
     own = getattr(tokenizer.normalizer, "lowercase", None)
     if not isinstance(tokenizer.normalizer, normalizers.BertNormalizer) or own is None:
         return
