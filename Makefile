@@ -1,6 +1,7 @@
 # make demo · test · notebooks · torture · lint · docs · parity · edges · lock · bench · shapes-tiny
 # Each sets up what it needs in .venv, from Python 3.11 and make alone; a second run reuses it.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || \
+    command -v python3 || echo python3.11)
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
 # Errors alone are said; versions are those that were tried together.
@@ -21,9 +22,8 @@ records/%/manifest.json: | .venv/base
 	$(PIPELINES) prepare --dataset $* --out records/$*
 
 # Told to keep no bytecode, Python would compile all code anew in each process that tests start.
-test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev
-	$(BIN)/python -m pytest
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 # Every notebook of examples/, whole; `make test` runs one.
 notebooks: .venv/dev
@@ -112,7 +112,12 @@ shapes-tiny: records/shapes/manifest.json
 	$(BIN)/python -c "import dual_encoder as d; \
 	    d.save_packed(d.load('runs/shapes_tiny'), 'dual_encoder/checkpoints/shapes-tiny.safetensors')"
 
+# pip would say of another Python that versions conflict, and .venv would keep it.
+SUPPORTED := import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("expected Python \
+    3.11 to 3.13, as in make PYTHON=python3.12; $(PYTHON) is " + sys.version.split()[0])
+
 .venv/base: pyproject.toml requirements-lock.txt
+	@$(PYTHON) -c '$(SUPPORTED)'
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch $@

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duet import cache_folder
 from pipelines.runs.text_table import aligned
 
 if TYPE_CHECKING:
@@ -76,5 +76,5 @@ def _is_here(entry: Dataset) -> bool:
     """Built in, or a folder of TFDS's own in its default place."""
     if not entry.tfds:
         return not (entry.layout or entry.layouts)
-    root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
-    return any((root / entry.tfds).rglob("dataset_info.json"))
+    root = cache_folder.expanded(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
+    return root is not None and any((root / entry.tfds).rglob("dataset_info.json"))

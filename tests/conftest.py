@@ -1,14 +1,28 @@
 """What several test files share."""
 
+import atexit
 import gc
 import itertools
 import os
 import shutil
 import signal
+import tempfile
 
 # As many processes test as there are cores: their threads would wait for each other, spinning.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(name, "1")
+
+# What a person's shell, home and network have set is not what is tested: the hub of tests and their
+# workers are on this machine, where no proxy finds them; terminals differ in width and colour.
+for name in (
+    *("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+    *("HF_ENDPOINT", "HF_HUB_OFFLINE", "DUET_CACHE", "TFDS_DATA_DIR", "KERAS_BACKEND", "TF_CONFIG"),
+    *("FORCE_COLOR", "TQDM_DISABLE"),
+):
+    os.environ.pop(name, None)
+KERAS_HOME = tempfile.mkdtemp(prefix="keras-")  # without keras.json or weights
+atexit.register(shutil.rmtree, KERAS_HOME, ignore_errors=True)
+os.environ.update({"COLUMNS": "80", "KERAS_HOME": KERAS_HOME})
 
 import huggingface_hub
 import processes

@@ -8,13 +8,14 @@ from tiny_models import FAMILIES, PIXELS, TEXTS, assert_same, clip, outputs, scr
 
 import dual_encoder
 from dual_encoder.checkpoints.weights import weight_cache, weight_mapping
+from duet import cache_folder
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(weight_cache.SETTING, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache_folder.SETTING, str(tmp_path / "cache"))
     monkeypatch.setattr(weight_cache, "LEAST", 0)
     return tmp_path / "cache"
 
@@ -169,7 +170,7 @@ def test_without_room_or_wish_nothing_is_kept_and_all_is_loaded(cache, saved, tr
     elif trouble == "a file is there":
         cache.write_text("not a folder")
     elif trouble == "unwanted":
-        monkeypatch.setenv(weight_cache.SETTING, "")
+        monkeypatch.setenv(cache_folder.SETTING, "")
     else:
         monkeypatch.setattr(weight_cache, "LEAST", 64 << 20)
     assert_same(outputs(dual_encoder.load(folder)), expected)

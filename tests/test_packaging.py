@@ -2,6 +2,7 @@
 
 import email
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,20 @@ def test_the_console_script_starts_from_the_wheel_alone(wheel, tmp_path):
     where, said = done.stdout.splitlines()
     assert done.returncode == 0 and Path(where).is_relative_to(tmp_path / "installed")
     assert said == f"duet {PROJECT['version']}"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_sets_nothing_up_with_a_python_that_is_not_supported(tmp_path):
+    old = tmp_path / "python3.10"
+    code = "import sys; sys.version_info, sys.version = (3, 10, 13), '3.10.13 (main)'; "
+    old.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{code}$2"\n')
+    old.chmod(0o755)
+    for name in ("Makefile", "pyproject.toml", "requirements-lock.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    command = ["make", "demo", f"PYTHON=./{old.name}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    said = "expected Python 3.11 to 3.13, as in make PYTHON=python3.12; ./python3.10 is 3.10.13\n"
+    assert done.returncode == 2 and said in done.stderr and not (tmp_path / ".venv").exists()
 
 
 def test_the_docker_image_is_made_of_what_the_wheel_needs():

@@ -242,15 +242,15 @@ def test_a_revision_is_kept_behind_the_name_of_the_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("model", "message"),
     [
-        ("--model clip@v1", "--revision: --model clip@v1 has a revision already"),
-        (f"--model {sys.prefix}", "--revision: only models of the hub have one; .* lies here"),
+        ("clip@v1", "--revision: --model clip@v1 has a revision already"),
+        (sys.prefix, "--revision: only models of the hub have one; .* lies here"),
     ],
 )
-def test_a_model_with_a_revision_of_its_own_or_none_is_refused(argv, message):
+def test_a_model_with_a_revision_of_its_own_or_none_is_refused(model, message):
     with pytest.raises(ValueError, match=message):
-        revised(*argv.split(), "--revision", "v2")
+        revised("--model", model, "--revision", "v2")
 
 
 def test_every_command_that_takes_a_model_of_the_hub_takes_its_revision():

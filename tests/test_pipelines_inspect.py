@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import keras
 import pytest
@@ -117,7 +118,7 @@ def test_with_a_model_labels_are_checked_and_features_are_kept(
     agrees = f"agrees with {100 * found['label_agreement']:.1f} % of all labels"
     assert f"Labels judged by a model that {agrees}" in said
     assert f"The model {agrees}" in (out / "report.html").read_text()
-    assert f"prepare ... --exclude {out / 'suspects.csv'}" in said
+    assert f"prepare ... --exclude {shlex.quote(str(out / 'suspects.csv'))}" in said
     for row in rows(out):
         assert row["kind"] in ("wrong-label", "similar", "blank", "tiny")
         if row["kind"] == "wrong-label":

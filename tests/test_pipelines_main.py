@@ -91,9 +91,7 @@ def test_the_version(capsys):
 
 def test_whoever_reads_help_may_stop_reading():
     process = subprocess.run(
-        f"{sys.executable} -m pipelines --help | head -1; exit ${{PIPESTATUS[0]}}",
-        shell=True,
-        executable="/bin/bash",
+        ["bash", "-c", '"$0" -m pipelines --help | head -1; exit ${PIPESTATUS[0]}', sys.executable],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -8,6 +8,7 @@ import pytest
 from tiny_models import clip
 
 from dual_encoder.towers import cpu_bfloat16_instructions
+from duet import cache_folder
 from pipelines.runs import inference_precision
 
 AMX = "flags : fpu avx512_bf16 amx_bf16"
@@ -23,7 +24,7 @@ def float32_afterwards():
 def two_ways(monkeypatch, tmp_path):
     """A machine that knows bfloat16, with an empty cache folder."""
     monkeypatch.setattr(inference_precision, "candidates", lambda: ["float32", "mixed_bfloat16"])
-    monkeypatch.setenv(inference_precision.SETTING, str(tmp_path))
+    monkeypatch.setenv(cache_folder.SETTING, str(tmp_path))
     monkeypatch.setattr(inference_precision, "LEAST", 100 * (192 * 64 + 64))  # images of `Flat`
     return tmp_path / inference_precision.FILE
 

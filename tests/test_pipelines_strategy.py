@@ -1,8 +1,10 @@
 """Strategies by name, and what TF_CONFIG may say; test_distribution.py trains under them."""
 
 import json
+import os
 
 import pytest
+import tensorflow as tf
 
 from pipelines.runs import strategy as strategies
 
@@ -39,6 +41,28 @@ def test_tf_config_missing_or_malformed(monkeypatch, tf_config, reason):
         monkeypatch.setenv("TF_CONFIG", tf_config)
     with pytest.raises(ValueError, match=f"^strategy multi-worker: TF_CONFIG should .*{reason}"):
         strategies.build("multi-worker")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "host1,host2"),
+        ({"no_proxy": "localhost,.corp"}, "localhost,.corp,host1,host2"),
+        ({"no_proxy": "localhost", "no_grpc_proxy": ".lab"}, ".lab,host1,host2"),
+    ],
+)
+def test_workers_are_not_asked_for_at_a_proxy(monkeypatch, before, after):
+    """gRPC would wait for ever for what the proxy of `http_proxy` does not find."""
+    cluster = {"chief": ["host1:2222"], "worker": ["host2:2222", "host2:2223"]}
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "built")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv(strategies.NO_PROXY, "")
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    assert strategies.build.__wrapped__("multi-worker") == "built"
+    assert os.environ[strategies.NO_PROXY] == after
 
 
 def test_the_chief_comes_first(monkeypatch):

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+from multiprocessing import synchronize
 from types import SimpleNamespace
 
 import numpy as np
@@ -161,6 +162,24 @@ def test_captions(tmp_path):
 
 
 def test_the_bytes_do_not_depend_on_the_workers(folder, finished, tmp_path):
+    write(source_of(folder), tmp_path / "two", shard_size=9, workers=2, progress=False)
+    assert content(tmp_path / "two") == content(finished)
+
+
+def no_shared_memory(*_, **__):
+    raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+
+def no_semaphores(*_, **__):
+    raise ImportError("This platform lacks a functioning sem_open implementation")
+
+
+@pytest.mark.parametrize("refused", [no_shared_memory, no_semaphores])
+def test_processes_that_cannot_share_memory_are_done_without(
+    folder, finished, tmp_path, monkeypatch, refused
+):
+    """As in a container without /dev/shm."""
+    monkeypatch.setattr(synchronize.SemLock, "__init__", refused)
     write(source_of(folder), tmp_path / "two", shard_size=9, workers=2, progress=False)
     assert content(tmp_path / "two") == content(finished)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from duet import cpu_cores
 from tfrecords import schema, stateless_random
 from tfrecords.counted_datasets import Traceable, as_it_is, traced_once
 from tfrecords.images import graph_ops
@@ -53,7 +53,7 @@ class Plan:
 
 def batches_of_pixels(records: tf.data.Dataset, plan: Plan) -> tf.data.Dataset:
     """Converts the batches of `epoch_order.batches` to (x, y, sample_weight), see `load`."""
-    threads = os.cpu_count() or 1
+    threads = cpu_cores.usable()
     rows = plan.rows[1] - plan.rows[0]
     dataset = (
         records.map(as_it_is(lambda batch: _parse(batch, plan)))

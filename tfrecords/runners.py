@@ -31,7 +31,8 @@ def run_local(
     """Write the shards with `workers` processes; one shard in this process, with as many threads.
 
     Processes, because drawing and encoding hold the GIL; "spawn", because forking a process that
-    runs TensorFlow is unsafe. Workers do not import TensorFlow.
+    runs TensorFlow is unsafe. Workers do not import TensorFlow. Where the system has no memory to
+    share between processes, as some containers have no /dev/shm, the shards are written here.
 
     Args:
         advance: called periodically with the number of images done since the last call.
@@ -39,15 +40,12 @@ def run_local(
     Raises the OSError or ValueError of the first failed shard, after the others have stopped, and
     RuntimeError if a worker died.
     """
-    if workers == 1 or len(pieces) <= 1:
+    several = _pool(min(workers, len(pieces)), job) if workers > 1 and len(pieces) > 1 else None
+    if several is None:
         for piece in pieces:
             write_shard(piece, job, tick=lambda: advance(1), threads=workers)
         return
-    context = multiprocessing.get_context("spawn")
-    done, stop = context.Value("q", 0), context.Event()
-    pool = ProcessPoolExecutor(
-        min(workers, len(pieces)), context, initializer=_start, initargs=(job, done, stop)
-    )
+    pool, done, stop = several
     try:
         pending = {pool.submit(_work, piece) for piece in pieces}
         seen = 0
@@ -67,6 +65,18 @@ def run_local(
     finally:
         stop.set()  # on Ctrl-C or an error the other workers stop after their current image
         pool.shutdown(cancel_futures=True)
+
+
+def _pool(workers: int, job: Job) -> tuple[ProcessPoolExecutor, Synchronized[int], Event] | None:
+    """Processes, the images that they have done, and what stops them; None if they can share no
+    memory."""
+    context = multiprocessing.get_context("spawn")
+    try:
+        done, stop = context.Value("q", 0), context.Event()
+        pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(job, done, stop))
+        return pool, done, stop
+    except (OSError, ImportError, NotImplementedError):
+        return None
 
 
 def leave_second_run() -> None:

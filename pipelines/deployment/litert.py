@@ -1,6 +1,5 @@
 """Convert a classifier to LiteRT (`.tflite`): uint8 pixels in, probabilities out."""
 
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import keras_private_api
+from duet import cpu_cores, keras_private_api
 from pipelines.deployment import litert_metadata
 from pipelines.deployment.load_classifier import Deployable
 
@@ -57,7 +56,7 @@ def reader(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     with _quiet():
-        interpreter: Any = tf.lite.Interpreter(model_content=data, num_threads=os.cpu_count())
+        interpreter: Any = tf.lite.Interpreter(model_content=data, num_threads=cpu_cores.usable())
     run = interpreter.get_signature_runner(SIGNATURE)
     return lambda pixels: run(pixels=pixels)["probabilities"]
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from duet import cpu_cores
 from pipelines.inspection import perceptual_hashes
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def scan(data: str, splits: Iterable[str], *, sharp: bool = True, pixels: bool =
     look = partial(_row, sharp=sharp, pixels=pixels)
     with (
         tqdm(total=total, desc="looking", unit=" images", delay=2, leave=False) as bar,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(cpu_cores.usable()) as pool,
     ):
         for name in names:
             numbered = enumerate(tfrecords.examples(data, name))

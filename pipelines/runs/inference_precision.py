@@ -8,7 +8,6 @@ float32.
 
 import contextlib
 import json
-import os
 import platform
 import random
 import time
@@ -18,7 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from duet import atomic_files, disk_errors, json_validation, keras_private_api
+from duet import (
+    atomic_files,
+    cache_folder,
+    cpu_cores,
+    disk_errors,
+    json_validation,
+    keras_private_api,
+)
 from pipelines.runs import runtime
 
 HALF = ("mixed_bfloat16", "mixed_float16")
@@ -33,7 +39,7 @@ MEASURED = {"*": {"float32": _FOUND, "*": _FOUND}}  # by model and precision
 
 FASTER = 1.25  # times as fast as float32, at least; less is not worth other figures
 
-SETTING, USUAL, FILE = "DUET_CACHE", "~/.cache/duet", "precision.json"
+FILE = "precision.json"  # in `duet.cache_folder`
 
 TRIED = 16  # images of a measurement
 
@@ -93,8 +99,8 @@ def candidates() -> list[str]:
 
 def fastest(name: str, read: Callable[[str], Any]) -> str:
     """The fastest precision of a model that is near enough, measured or kept from before."""
-    folder, key = os.environ.get(SETTING, USUAL), _key(name)
-    path = Path(folder).expanduser() / FILE if folder else None
+    folder, key = cache_folder.path(), _key(name)
+    path = folder / FILE if folder else None
     kept: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         kept = json_validation.read(path, MEASURED) if path else {}
@@ -126,13 +132,12 @@ def _key(name: str) -> str:
         str(tf.config.experimental.get_device_details(card).get("device_name"))
         for card in tf.config.list_physical_devices("GPU")
     ]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     path = Path(name)
     model = f"{path.resolve()} {path.stat().st_mtime_ns}" if path.exists() else name
     machine = [
         platform.machine(),
         cpu_bfloat16_instructions.names(),
-        f"{cores} cores",
+        f"{cpu_cores.usable()} cores",
         *cards,
     ]
     return "; ".join([model, *machine, f"tensorflow {tf.__version__}"])

@@ -123,7 +123,8 @@ def import_tensorflow() -> None:
     It writes these lines from C++ before any log level counts, so standard error itself is turned
     away while the import lasts. What goes wrong is still raised as an exception. `LEFT_OUT` is not
     imported with it; code that needs it imports it afterwards. What was imported is not looked
-    through for garbage, nor is the process as often as by default.
+    through for garbage, nor is the process as often as by default. Of keras.json nothing counts:
+    models are of float32 numbers, with channels last.
     """
     check_backend()
     if "tensorflow" in sys.modules:
@@ -133,7 +134,8 @@ def import_tensorflow() -> None:
     os.dup2(nowhere, 2)
     try:
         with _without(*LEFT_OUT):
-            import tensorflow  # noqa: F401  and Keras with it
+            import keras
+            import tensorflow  # noqa: F401
     finally:
         os.dup2(kept, 2)
         os.close(kept)
@@ -141,6 +143,9 @@ def import_tensorflow() -> None:
         gc.set_threshold(*COLLECT_EVERY)
         gc.enable()
     gc.freeze()
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
 
 
 @contextlib.contextmanager

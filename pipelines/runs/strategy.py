@@ -9,6 +9,8 @@ from typing import Any
 
 STRATEGIES = ("one", "mirrored", "multi-worker")
 
+NO_PROXY = "no_grpc_proxy"  # hosts that gRPC asks for without a proxy; by default those of no_proxy
+
 # Options that may be others when a run goes on: batches are of all devices together.
 ELASTIC = ("strategy", "virtual_devices")
 
@@ -31,6 +33,7 @@ def build(name: str) -> Any:
         raise ValueError(f"strategy: expected one of {', '.join(STRATEGIES)}; got {name!r}")
     if name == "multi-worker":
         read_tf_config()
+        _past_proxies()
     import tensorflow as tf
 
     if name == "mirrored":
@@ -169,6 +172,15 @@ def read_tf_config() -> tuple[int, int]:
             f"strategy multi-worker: TF_CONFIG should be like {example}, but {reason}"
         ) from None
     return tasks.index(task), len(tasks)
+
+
+def _past_proxies() -> None:
+    """Have workers talk to each other where there is a proxy (`http_proxy`): gRPC would ask it for
+    them, and wait for ever."""
+    cluster = json.loads(os.environ["TF_CONFIG"])["cluster"]
+    hosts = {address.rpartition(":")[0] for job in cluster.values() for address in job}
+    known = os.environ.get(NO_PROXY) or os.environ.get("no_proxy") or ""
+    os.environ[NO_PROXY] = ",".join([*filter(None, [known]), *sorted(hosts)])
 
 
 def _tasks(cluster: dict[str, list[str]]) -> list[tuple[str, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from duet import cpu_cores
 from tfrecords.images.graph_ops import file_to_square
 from tfrecords.images.reencoding import UnreadableError
 from tfrecords.preprocessing import Preprocessing
@@ -55,7 +55,7 @@ def read_images(
         except (OSError, ValueError) as error:
             return name, f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cpu_cores.usable()) as pool:
         ahead = (pool.submit(read, *job) for job in images)
         waiting: deque[Future] = deque(islice(ahead, _AHEAD * batch_size))
         try:

@@ -22,9 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors, map_tensors
 from dual_encoder.checkpoints.weights.zero_copy import ALIGNMENT
-from duet import array_checksums, atomic_files
-
-SETTING, USUAL = "DUET_CACHE", "~/.cache/duet"  # environment variable of the folder; empty for none
+from duet import array_checksums, atomic_files, cache_folder
 
 LEAST = 64 << 20  # bytes of weights from which it pays
 
@@ -44,12 +42,12 @@ def place(source: Path, tensors: Iterable[str], shapes: Shapes) -> Path | None:
     wants none. Another
     file, layout, shape or way to read the checkpoint is another place.
     """
-    folder, files = os.environ.get(SETTING, USUAL), _files(source)
+    folder, files = cache_folder.path(), _files(source)
     if not folder or not files or _bytes(shapes) < LEAST:
         return None
     what = f"{_state(files)} {sorted(tensors)} {sorted(shapes.items())}"
     key = hashlib.sha256(what.encode()).hexdigest()
-    return Path(folder).expanduser() / f"{key}.safetensors"
+    return folder / f"{key}.safetensors"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ A table is a list of `Entry`. `fill` reads a checkpoint with it, `collect` write
 
 import contextlib
 import fnmatch
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -18,7 +17,7 @@ import numpy as np
 from dual_encoder.checkpoints.weights import weight_cache, zero_copy
 from dual_encoder.checkpoints.weights.safetensors_mmap import Tensors
 from dual_encoder.checkpoints.weights.weight_table_entries import Entry
-from duet import keras_private_api, name_list
+from duet import cpu_cores, keras_private_api, name_list
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -76,7 +75,7 @@ def fill(
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     place = weight_cache.place(Path(source), tensors, shapes)
     kept = weight_cache.find(place, shapes)
-    pool = ThreadPoolExecutor(os.cpu_count())  # copying leaves Python to others
+    pool = ThreadPoolExecutor(cpu_cores.usable())  # copying leaves Python to others
     values = {}
     for entry in entries:
         variable, change = variables[entry.variable], changed.get(entry.variable)
