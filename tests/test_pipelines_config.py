@@ -89,7 +89,11 @@ def test_what_is_written_is_read_back(tmp_path):
         ("--out x --resolution 3", "arguments: --resolution 3$"),
         (
             "--out x stray",
-            "unrecognized arguments: stray; expected the name of an option, such as --out, be",
+            "arguments: stray behind --out x, which takes one value .quote its spaces.$",
+        ),
+        (
+            "--dry stray --out x",
+            "arguments: stray; expected the name of an option, such as --out, be",
         ),
         ("--out x --rate", "argument --rate: expected one argument"),
         ("--out x --rate fast", "--rate: expected a number; got 'fast'"),
@@ -169,6 +173,31 @@ def test_the_program_is_called_as_it_was_typed(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/duet", "thing"])
     output = printed(capsys, "--help", options=Options, command="thing")
     assert output.startswith("usage: duet thing --out OUT [OPTIONS]")
+
+
+@dataclass
+class Measured:
+    """Measure a thing, and never cut a line at a hyphen within a-word-with-hyphens-in-it.
+
+    Args:
+        batch_size: images at a time.
+        left_out: nothing without it, whatever else may be said of an option like
+            --left-out-all-of-it at the end of a line.
+    """
+
+    batch_size: int = 32
+    left_out: list[str] = field(default_factory=list)
+
+
+def test_help_cuts_no_option_at_its_hyphens_and_says_no_empty_default(capsys):
+    output = printed(capsys, "--help", options=Measured, command="thing")
+    assert "a-word-with-hyphens-in-it" in output and "--left-out-all-of-it" in output
+    assert "(default )" not in output and "\u2011" not in output
+
+
+def test_a_command_that_trains_nothing_has_no_group_of_training(capsys):
+    output = printed(capsys, "--help", options=Measured, command="thing")
+    assert "training:" not in output and output.index("\nmore:\n") < output.index("--batch-size")
 
 
 @dataclass

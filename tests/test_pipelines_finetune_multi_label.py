@@ -87,7 +87,7 @@ def test_the_way_back_of_a_run_that_went_on_begins_at_the_same_head(home):
 def test_options_of_steps_are_of_no_use_to_a_method_without_any(home, capsys):
     assert finetune(home, "steps", "--method", "auto", "--epochs", "3", "--flip") == 0
     said = capsys.readouterr().out
-    assert "text-probe learns in no steps: --epochs, --flip would change those alone." in said
+    assert "text-probe has no training steps, which --epochs, --flip would change." in said
 
 
 def test_methods_of_one_class_name_those_of_several(home, capsys):

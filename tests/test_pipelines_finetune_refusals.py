@@ -147,7 +147,7 @@ def test_a_name_of_two_classes_is_measured_if_asked_and_the_figures_say_so(home,
     ("more", "message"),
     [
         (("--held-out", "1", "--held-out-classes", "dog"), "expected one of them; got both"),
-        (("--held-out-classes", "dogs"), "no class 'dogs'; did you mean dog?"),
+        (("--held-out-classes", "dogs"), "; got 'dogs'; did you mean dog?"),
         (("--held-out", "9", "--held-out-seed", "1"), "expected 1 to 4 of"),
         (("--method", "lora2"), "expected one of auto, zero-shot, chosen-words"),
         (("--plateau", "2"), "--plateau needs --schedule constant"),

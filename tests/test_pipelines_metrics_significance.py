@@ -158,6 +158,16 @@ def test_a_few_seconds_are_no_price_for_points():
     assert recommendation.recommend(rows, pairs)["method"] == "zero-shot"
 
 
+def test_of_equally_accurate_methods_the_one_that_knows_more_of_all_classes():
+    rows = [row("text-probe", 0.34, 0.44, 6), row("projection", 0.34, 0.59, 13)]
+    rows[0]["generalized"], rows[1]["generalized"] = 0.26, 0.28
+    equal = [pair("text-probe", "projection", None)]
+    assert recommendation.recommend(rows, equal)["method"] == "projection"
+    for each in rows:
+        each["generalized"] = None  # no class is held out
+    assert recommendation.recommend(rows, equal)["method"] == "text-probe"  # the quicker one
+
+
 def test_how_many_more_images_it_takes_follows_from_the_width_of_the_interval():
     """20 points below at 20 images are 10 points at four times as many, 80."""
     row = {"seen": 0.3, "intervals": {"seen": [0.1, 0.5]}}

@@ -62,7 +62,7 @@ def say_unused(options: Options) -> None:
         if each.name in steps and getattr(options, each.name) != each.default
     ]
     if given:
-        print(f"{options.method} learns in no steps: {', '.join(given)} would change those alone.")
+        print(f"{options.method} has no training steps, which {', '.join(given)} would change.")
 
 
 def _kind(name: str) -> str:

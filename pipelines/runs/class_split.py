@@ -212,5 +212,9 @@ def _label(manifest: "Manifest", name: str) -> int:
     known |= {spoken: i for i, spoken in enumerate(manifest.spoken_names)}
     if name not in known:
         hint = name_list.did_you_mean(name, known)
-        raise ValueError(f"--held-out-classes: {manifest.dataset} has no class {name!r}{hint}")
+        has = name_list.first_of(manifest.spoken_names, 20)
+        raise ValueError(
+            f"--held-out-classes: expected classes of {manifest.dataset}, which are {has}; "
+            f"got {name!r}{hint}"
+        )
     return known[name]

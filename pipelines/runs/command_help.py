@@ -13,15 +13,16 @@ import docstring_parser
 from pipelines.runs import hub_revision, rerun_command
 from pipelines.runs.help_groups import BASIC, GROUPS
 
-MORE = "more"
+MORE, TRAINING = "more", "training"
 PATHS = ("data", "model", "out", "folder", "images", "index", "results", "prompts", "run", "sheet")
 SHELLS = ("bash", "zsh", "tcsh")
+UNBROKEN = "\u2011"  # a hyphen that argparse breaks no line at; printed as an ordinary one
 
 
 def text(options: type, *, command: str, everything: bool, recipes: list[str]) -> str:
     """What `--help` prints; with `everything`, `--help-all`, every option and the recipes."""
     made = parser(options, command=command, everything=everything, recipes=recipes)
-    return made.format_help().rstrip("\n")
+    return made.format_help().rstrip("\n").replace(UNBROKEN, "-")
 
 
 def parser(
@@ -51,13 +52,13 @@ def parser(
     made = (within or argparse.ArgumentParser)(
         prog=f"{rerun_command.program()} {command}",
         usage=_usage(command, fields.values()),
-        description=documented.short_description,
+        description=(documented.short_description or "").replace("-", UNBROKEN),
         epilog=_epilog(command, names, fields, recipes=recipes if everything else []),
         add_help=False,
         allow_abbrev=False,
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=26),
     )
-    for title, members in _grouped(names).items():
+    for title, members in _grouped(names, trains="epochs" in fields).items():
         group = made.add_argument_group(title)
         for name in members:
             action = _add(group, fields[name], hints[name], helps.get(name, ""))
@@ -94,7 +95,7 @@ def completion(commands: dict[str, type], *, shell: str) -> str:
             within=functools.partial(below.add_parser, command, help=command),
             files=shtab.FILE,
         )
-    return shtab.complete(whole, shell)
+    return shtab.complete(whole, shell).replace(UNBROKEN, "-")
 
 
 def _basic(command: str, names: list[str]) -> list[str]:
@@ -102,9 +103,13 @@ def _basic(command: str, names: list[str]) -> list[str]:
     return names if wanted is None else [name for name in wanted.split() if name in names]
 
 
-def _grouped(names: list[str]) -> dict[str, list[str]]:
-    """Names by their group, in the order of `GROUPS`."""
-    found = {title: [n for n in members.split() if n in names] for title, members in GROUPS.items()}
+def _grouped(names: list[str], *, trains: bool) -> dict[str, list[str]]:
+    """Names by their group, in the order of `GROUPS`; the group "training" where a command trains.
+
+    What the others have of it (`--batch-size`, `--seed`) is listed last.
+    """
+    groups = {title: members for title, members in GROUPS.items() if trains or title != TRAINING}
+    found = {title: [n for n in members.split() if n in names] for title, members in groups.items()}
     known = {name for members in found.values() for name in members}
     found[MORE] = [name for name in names if name not in known]
     return {title: members for title, members in found.items() if members}
@@ -118,11 +123,12 @@ def _usage(command: str, fields: Any) -> str:
 
 def _epilog(command: str, names: list[str], fields: dict, *, recipes: list[str]) -> str | None:
     if recipes:
-        return f"recipes for --config: {', '.join(recipes)}"
+        return f"recipes for --config: {', '.join(recipes)}".replace("-", UNBROKEN)
     hidden = len(fields) - len(names)
     if not hidden:
         return None
-    return f"{hidden} more options: {rerun_command.program()} {command} --help-all"
+    more = f"{hidden} more options: {rerun_command.program()} {command} --help-all"
+    return more.replace("-", UNBROKEN)
 
 
 def _add(group: Any, field: dataclasses.Field, hint: Any, told: str) -> argparse.Action:
@@ -148,7 +154,7 @@ def _told(told: str, choices: list[str], default: Any) -> str:
     notes = []
     if choices and not all(re.search(rf"\b{re.escape(each)}\b", told) for each in choices):
         notes.append(f"one of {', '.join(choices)}")
-    if default not in (None, dataclasses.MISSING, "") and default is not False:
+    if default not in (None, dataclasses.MISSING, "", []) and default is not False:
         shown = " ".join(map(str, default)) if isinstance(default, list) else f"{default}"
         notes.append(f"default {shown}")
     return f"{told} ({'; '.join(notes)})" if notes else told
@@ -187,7 +193,8 @@ def _leaves(hint: Any) -> set[Any]:
 
 
 def _escaped(told: str) -> str:
-    return told.replace("%", "%%")
+    """For argparse, which formats with % and breaks lines inside `--an-option`."""
+    return told.replace("%", "%%").replace("-", UNBROKEN)
 
 
 def recipes_of(command: str, folder: Path) -> list[str]:

@@ -45,7 +45,7 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     parser = _Parser(prog=f"{rerun_command.program()} {command}", allow_abbrev=False)
     parser.add_argument("--config", action="config")
     accepted = hub_revision.added(options, command=command)
-    parser.hints = typing.get_type_hints(accepted)
+    parser.hints, parser.given = typing.get_type_hints(accepted), argv
     for field in dataclasses.fields(accepted):
         _add(parser, field, parser.hints[field.name])
     argv = _config_paths(argv)
@@ -130,6 +130,7 @@ class _Parser(jsonargparse.ArgumentParser):
     """Complains in one line, with what was expected or the nearest name."""
 
     hints: dict[str, Any]
+    given: list[str]
 
     def error(self, message: str, *_: Any, **__: Any) -> NoReturn:
         line = " ".join(str(message).split())
@@ -150,8 +151,8 @@ class _Parser(jsonargparse.ArgumentParser):
         known = {name.replace("_", "-"): name for name in self.hints}
         if usual := self._usual(line):
             return usual
-        if re.match("unrecognized arguments: [^-]", line):
-            return "; expected the name of an option, such as --out, before it"
+        if stray := re.match("unrecognized arguments: ([^ -][^ ]*)", line):
+            return self._before(stray[1], known)
         for word in line.replace("'", " ").replace("=", " ").split():
             dashes = "--" if word.startswith("-") else ""
             close = difflib.get_close_matches(
@@ -160,6 +161,13 @@ class _Parser(jsonargparse.ArgumentParser):
             if close:
                 return f"; did you mean {dashes + close[0] if dashes else known[close[0]]}?"
         return ""
+
+    def _before(self, stray: str, known: Mapping[str, str]) -> str:
+        """What a word that belongs to no option stands behind, as of a path with spaces."""
+        before = self.given[: self.given.index(stray)] if stray in self.given else []
+        if len(before) > 1 and before[-2].startswith("--") and before[-2][2:] in known:
+            return f" behind {before[-2]} {before[-1]}, which takes one value (quote its spaces)"
+        return "; expected the name of an option, such as --out, before it"
 
     def _usual(self, line: str) -> str:
         """What is meant by a word that other libraries use; empty if it is none of those."""
