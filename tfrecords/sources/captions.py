@@ -21,7 +21,6 @@ from tfrecords.sources.base import (
 from tfrecords.sources.coco_captions import Captions
 from tfrecords.sources.image_path_resolution import (
     elsewhere,
-    of_another_computer,
     on_disk,
     unnamed,
 )
@@ -190,10 +189,11 @@ def _by_split(
         by_split = flickr_captions.splits(path, by_split)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
-    moved = of_another_computer(root, [name for group in by_split.values() for name in group])
+    names = [name for group in by_split.values() for name in group]
+    moved, told = ({}, []) if _image_folder(path, root, names[0]) else elsewhere(root, names)
     if moved:
         by_split = {s: {moved[n]: c for n, c in group.items()} for s, group in by_split.items()}
-        notes += elsewhere(moved)
+    notes += told
     if list(by_split) == [""]:
         is_metadata = path.name in imagefolder.NAMES
         found = imagefolder.by_folder(by_split[""], several=not is_metadata)
