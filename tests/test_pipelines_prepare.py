@@ -70,7 +70,7 @@ def test_numbers_in_a_table_get_their_names_from_a_file(folder, tmp_path, capsys
     said = {e.filename: e.class_name for e in tfrecords.examples(tmp_path / "out", "train")}
     assert {said[name] for name in said if "dog" in name} == {"hot dog"}
     names.write_text("cat\n" if ending == ".txt" else "class,name\n0,cat\n")
-    with pytest.raises(ValueError, match="expected 2 lines|has no name in"):
+    with pytest.raises(ValueError, match=r"expected 2 lines|has no name in"):
         prepare(tmp_path / "other", **given, class_names=str(names))
     names.write_text("cat\nCat\n" if ending == ".txt" else "class,name\n1,Cat\n0,cat\n")
     with pytest.raises(ValueError, match="several classes mean the same name: cat and Cat"):

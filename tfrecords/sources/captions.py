@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.sources import coco_captions, flickr_captions, imagefolder
 from tfrecords.sources.base import (
     SPLIT_NAMES,
@@ -157,9 +160,24 @@ def _caption_files(path: Path) -> list[tuple[Path, str]]:
     if not files:
         raise FileNotFoundError(
             f"{path} is neither a caption file nor a folder with captions_*.json, captions_*.csv "
-            f"or {' or '.join(imagefolder.NAMES)}"
+            f"or {' or '.join(imagefolder.NAMES)}{_beside(path)}"
         )
     return files
+
+
+def _beside(path: Path) -> str:
+    """Returns what to do with `1.txt` beside `1.jpg`, if a folder holds such pairs."""
+    names = os.listdir(path) if path.is_dir() else []
+    pairs = [os.path.splitext(name) for name in names]
+    images = {stem for stem, ending in pairs if ending.lower() in IMAGE_SUFFIXES}
+    if not any(stem in images for stem, ending in pairs if ending == ".txt"):
+        return ""
+    tar = f"{path.resolve().name}.tar"
+    return (
+        f"; texts beside their images are read from a tar file: "
+        f"tar -cf {shlex.quote(tar)} -C {shlex.quote(str(path))} . "
+        f"and --webdataset {shlex.quote(tar)}"
+    )
 
 
 def _default_root(path: Path) -> Path:
