@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from duet import name_list
 from pipelines.runs.rerun_command import flag
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 _SHOWN = 3  # reasons for rejection, the most frequent first
 
 _NEEDS = "which needs "  # of a reason: a package is missing, the image may be whole
+
+
+class _Classes(NamedTuple):
+    dataset: str
+    class_names: tuple[str, ...]
+    spoken_names: tuple[str, ...]
 
 
 @dataclass
@@ -50,6 +56,8 @@ class Options:
             otherwise than usual
         label_column: with --labels, that of the label
         caption_column: with --captions, that of the caption
+        class_names: file with a name per line, in the order of the labels, or a CSV with columns
+            class and name, in place of the names that folders or a table have
         multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
@@ -91,6 +99,7 @@ class Options:
     image_column: str | None = None
     label_column: str | None = None
     caption_column: str | None = None
+    class_names: str | None = None
     multi_label: bool = False
     ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
@@ -207,6 +216,8 @@ def _some(source: Source, options: Options) -> Source:
         raise ValueError("--all-as makes one split; --test-share goes without it")
     if options.all_as is not None and options.validation_share is not None:
         raise ValueError("--all-as makes one split; --validation-share goes without it")
+    if options.class_names is not None:
+        source = sources.Renamed(source, _names(source, options.class_names))
     if options.all_as is not None:
         source = sources.Merged(source, options.all_as)
     if options.validation_share is not None:
@@ -214,6 +225,16 @@ def _some(source: Source, options: Options) -> Source:
     if options.limit is not None:
         source = sources.Limited(source, options.limit)
     return source if options.exclude is None else sources.excluded(source, options.exclude)
+
+
+def _names(source: Source, path: str) -> tuple[str, ...]:
+    """The names that a file has for the classes of a source."""
+    from pipelines.runs import class_name_options
+
+    if not source.class_names:
+        raise ValueError(f"--class-names goes with labels; {source.name} has captions")
+    own = _Classes(source.name, source.class_names, source.class_names)
+    return tuple(class_name_options.class_names(path, own))
 
 
 def outline(source: Source) -> str:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 from tiff_in_planes import in_planes
 
+from tfrecords.images import pillow_decoding
 from tfrecords.images.reencoding import UnreadableError, normalise, shrunk_size
 
 RAMP = np.tile(np.arange(48, dtype=np.uint8) * 5, (32, 1))  # 32 high, 48 wide, dark to bright
@@ -234,6 +235,30 @@ NOISE = np.random.default_rng(0).integers(256, size=(200, 300, 3), dtype=np.uint
 LARGE = encode(Image.fromarray(NOISE), "JPEG")
 PNG = encode(Image.fromarray(COLOUR), "PNG")
 FLIPPED_PNG = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
+
+
+# A lossless JPEG (SOF3, predictor 1, 9 Huffman codes of 4 bits) of 8 by 6 greys, 20 x + 9 y.
+LOSSLESS_JPEG = bytes.fromhex(
+    "ffd8ffc3000b080006000801011100ffc4001c0000000009000000000000000000000000000102030405060708"
+    "ffda000801010001000087f5a2d168b45a2d16892b45a2d168b45a2d12568b45a2d168b45a24ad168b45a2d168"
+    "b4495a2d168b45a2d16892b45a2d168b45a2d3ffd9"
+)
+
+
+def test_a_lossless_jpeg_is_written_again_for_tensorflow_decodes_none():
+    made = normalise(LOSSLESS_JPEG)
+    greys = np.add.outer(9 * np.arange(6), 20 * np.arange(8))
+    np.testing.assert_array_equal(tf.io.decode_png(made.data).numpy()[..., 0], greys)
+
+
+@pytest.mark.parametrize("between", [b"", bytes(3), b"\xff\xff", b"\xff\xfe\x00\x06\xff\xc3ab"])
+def test_a_usual_jpeg_is_known_by_its_frame_whatever_comes_before_it(between):
+    data = JPEG[:2] + between + JPEG[2:]
+    assert pillow_decoding.jpeg_process(data) == 0xC0
+    assert (
+        pillow_decoding.jpeg_process(encode(Image.fromarray(COLOUR), "JPEG", progressive=True))
+        == 0xC2
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from PIL import Image
 from tfds_folders import old_protobuf, prepare_tfds
 
 from tfrecords import sources
+from tfrecords.sources.base import require_files
 from tfrecords.sources.catalog import dataset
 
 
@@ -718,3 +719,14 @@ def test_all_images_as_one_split(pets):
     assert [raw.filename for raw in source.read("test", 18, 22)] == names(source, "test")[18:22]
     with pytest.raises(ValueError, match="all_as: expected a name like test, got 'a b'"):
         sources.Merged(whole, "a b")
+
+
+def test_what_may_not_be_looked_at_is_not_called_missing(tmp_path, monkeypatch):
+    def refuse(path, *args, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched, pytest.raises(PermissionError, match=r"cat/0\.jpg"):
+        patched.setattr("os.stat", refuse)
+        require_files(tmp_path, ["cat/0.jpg"], listed_in="t.csv")
+    with pytest.raises(FileNotFoundError, match=r"1 of 1 images named in t\.csv are missing"):
+        require_files(tmp_path, ["cat/0.jpg"], listed_in="t.csv")

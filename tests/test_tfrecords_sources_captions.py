@@ -1,6 +1,8 @@
 """Captioned images that are left out are counted, and none is in two splits."""
 
 import json
+import shlex
+import subprocess
 
 import pytest
 
@@ -41,6 +43,23 @@ def test_captions_that_nobody_wrote_so_are_counted(folder, said, note):
     )
     notes = sources.captions(folder / "c.csv", seed=0).notes
     assert notes[0].startswith(note) if note else not notes
+
+
+def test_texts_beside_images_are_read_by_the_commands_that_the_error_names(folder, monkeypatch):
+    for i in range(10):
+        (folder / f"{i}.txt").write_text(f"dog {i}")
+    with pytest.raises(FileNotFoundError, match="texts beside their images are read") as error:
+        sources.captions(folder, seed=0)
+    monkeypatch.chdir(folder.parent)
+    command, _, pattern = (
+        str(error.value).rpartition("tar file: ")[2].partition(" and --webdataset ")
+    )
+    subprocess.run(shlex.split(command), check=True)
+    source = sources.webdataset(pattern, seed=0)
+    assert sum(source.splits.values()) == 10
+    assert {c for group in source.files.values() for f in group for c in f.captions} == {
+        f"dog {i}" for i in range(10)
+    }
 
 
 def test_splits_that_images_of_coco_say_are_theirs(folder):

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from tfrecords.sources.image_path_resolution import of_another_computer, on_disk
+from tfrecords.sources.image_path_resolution import elsewhere, on_disk
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.jpg") for form in ("NFC", "NFD"))
 
@@ -48,11 +48,23 @@ def test_what_names_of_another_computer_begin_with_is_left_out(tmp_path, begin):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").touch()
     written = [begin + name for name in ("cat/1.jpg", "dog\\1.jpg", "dog/1.JPG")]
-    found = of_another_computer(tmp_path, written)
+    found, _ = elsewhere(tmp_path, written)
     assert list(found.values()) == ["cat/1.jpg", "dog/1.jpg", "dog/1.JPG"]
-    assert not of_another_computer(tmp_path, [*written, "elsewhere/cat/1.jpg"])  # begins otherwise
-    assert not of_another_computer(tmp_path, [*written, begin + "cat/2.jpg"])  # is not there
-    assert not of_another_computer(tmp_path, ["cat/1.jpg", *written])
+    for other in ("elsewhere/cat/1.jpg", begin + "cat/2.jpg"):  # begins otherwise, is not there
+        assert elsewhere(tmp_path, [*written, other]) == ({}, [])
+    assert elsewhere(tmp_path, ["cat/1.jpg", *written]) == ({}, [])
+
+
+def test_images_in_folders_below_are_found_by_their_names(tmp_path):
+    """As HAM10000 and ChestX-ray14 have them, in parts of an archive."""
+    for name in ("part 1/1.jpg", "part 1/2.jpg", "part 2/images/3.jpg", "part 2/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found, (note,) = elsewhere(tmp_path, ["2", "3.jpg", "1.png"])
+    assert found == {"2": "part 1/2.jpg", "3.jpg": "part 2/images/3.jpg", "1.png": "part 2/1.png"}
+    assert note == "images are found by their names in folders: part 1, part 2, part 2/images"
+    assert elsewhere(tmp_path, ["2", "1"]) == ({}, [])  # there are two called so
+    assert elsewhere(tmp_path, ["2", "4"]) == ({}, [])
 
 
 def test_a_name_that_two_files_may_have_is_refused(tmp_path):

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -18,6 +18,17 @@ _QUOTED = re.compile(r"""(['"]).*\1[,;]?""")
 _CODE = ("[", "{", "# ")
 
 _OF_OTHER_KINDS = (".csv", ".tsv", ".json", ".yaml", ".yml")
+
+
+class Classes(Protocol):
+    """What names classes: a manifest, or a source that is to be written."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def spoken_names(self) -> tuple[str, ...]: ...
 
 
 def templates(
@@ -68,7 +79,7 @@ def captions(path: str | None, manifest: "Manifest") -> list[str]:
 
 def class_names(
     path: str | None,
-    manifest: "Manifest",
+    manifest: Classes,
     *,
     language: str | None = None,
     allow_equal: bool = False,
@@ -158,7 +169,7 @@ def lines(path: str, *, what: str) -> list[str]:
         raise ValueError(f"{what}: {error}") from None
 
 
-def _check_places(path: str, names: list[str], manifest: "Manifest") -> None:
+def _check_places(path: str, names: list[str], manifest: Classes) -> None:
     """A list that goes by place has to be of these classes, in this order."""
     from tfrecords import name_key
 
@@ -185,7 +196,7 @@ def _check_places(path: str, names: list[str], manifest: "Manifest") -> None:
         )
 
 
-def _translated(path: str, manifest: "Manifest", language: str | None) -> list[str]:
+def _translated(path: str, manifest: Classes, language: str | None) -> list[str]:
     """A column of a CSV, in the order of the labels."""
     import tfrecords
 

@@ -100,6 +100,20 @@ def _know(kind: str) -> None:
     pillow_heif.register_heif_opener()
 
 
+def jpeg_process(data: bytes) -> int:
+    """Returns the second byte of a JPEG's frame marker, SOF0 to SOF15; 0 if there is none."""
+    at = 2
+    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 3:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return marker
+        if marker in (0x00, 0xFF):  # no marker, a byte that fills
+            at += 1
+        else:
+            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return 0
+
+
 def is_simple_png(data: bytes) -> bool:
     """Returns whether a grey or RGB PNG has 8 bits per channel and nothing strict decoders refuse.
 

@@ -27,6 +27,11 @@ _ORIENTATION = 0x0112  # the EXIF tag
 
 _JPEG_QUALITY = 95
 
+# Baseline, extended and progressive with Huffman codes (ITU-T T.81, table B.1). Pillow decodes
+# lossless and arithmetic ones too, TensorFlow does not.
+_JPEG_PROCESSES = (0xC0, 0xC1, 0xC2)
+_LOSSLESS_PROCESSES = (0xC3, 0xCB)
+
 _MOST_SAMPLES = 1 << 29  # pixels times channels of a JPEG; TensorFlow decodes fewer
 
 
@@ -82,7 +87,7 @@ def normalise(
             kind = "png" if image.format == "PNG" else "jpeg"
             _check_size(image, kind)
             return EncodedImage(data, kind, image.height, image.width)
-        kind = "jpeg" if image.format in _LOSSY and not lossless else "png"
+        kind = "jpeg" if _is_lossy(image, data) and not lossless else "png"
         before = image.size
         ImageOps.exif_transpose(image, in_place=True)
         size = size if image.size == before else size[::-1]
@@ -177,8 +182,16 @@ def _is_plain(image: Image.Image, data: bytes) -> bool:
             return False
     elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         return False  # no end marker after the last scan: Pillow accepts it, TensorFlow does not
+    elif pillow_decoding.jpeg_process(data) not in _JPEG_PROCESSES:
+        return False
     turned = range(2, 9)  # 1 is upright; cameras also write 0, which is undefined
     return image.getexif().get(_ORIENTATION, 1) not in turned
+
+
+def _is_lossy(image: Image.Image, data: bytes) -> bool:
+    if image.format == "JPEG" and pillow_decoding.jpeg_process(data) in _LOSSLESS_PROCESSES:
+        return False
+    return image.format in _LOSSY
 
 
 def _encode(image: Image.Image, kind: str, *, quality: int = _JPEG_QUALITY) -> bytes:

@@ -17,13 +17,14 @@ from tfrecords.sources.published_layouts import (
 )
 from tfrecords.sources.tfds import TfdsSource, tfds_source
 from tfrecords.sources.webdataset import webdataset
-from tfrecords.sources.wrappers import Limited, Merged, WithValidation
+from tfrecords.sources.wrappers import Limited, Merged, Renamed, WithValidation
 
 __all__ = [
     "File",
     "FileSource",
     "Limited",
     "Merged",
+    "Renamed",
     "Source",
     "TfdsSource",
     "WithValidation",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -255,10 +257,15 @@ def refuse_same_split(split_of: Mapping[str, str], *, where: object) -> None:
 
 
 def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
-    """Raises FileNotFoundError, with count and first names, unless all exist under `root`."""
+    """Raises FileNotFoundError, with count and first names, unless all exist under `root`.
+
+    Another OSError where the first is in a folder that cannot be read.
+    """
     names = list(names)
     missing = [name for name in names if not is_file(root / name)]
     if missing:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
+            os.stat(root / missing[0])  # what may not be looked at is not missing
         raise FileNotFoundError(
             f"{len(missing)} of {len(names)} images named in {listed_in} are missing under "
             f"{root}: {few(missing)}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.sources import coco_captions, flickr_captions, imagefolder
 from tfrecords.sources.base import (
     SPLIT_NAMES,
@@ -21,7 +24,6 @@ from tfrecords.sources.base import (
 from tfrecords.sources.coco_captions import Captions
 from tfrecords.sources.image_path_resolution import (
     elsewhere,
-    of_another_computer,
     on_disk,
     unnamed,
 )
@@ -158,9 +160,24 @@ def _caption_files(path: Path) -> list[tuple[Path, str]]:
     if not files:
         raise FileNotFoundError(
             f"{path} is neither a caption file nor a folder with captions_*.json, captions_*.csv "
-            f"or {' or '.join(imagefolder.NAMES)}"
+            f"or {' or '.join(imagefolder.NAMES)}{_beside(path)}"
         )
     return files
+
+
+def _beside(path: Path) -> str:
+    """Returns what to do with `1.txt` beside `1.jpg`, if a folder holds such pairs."""
+    names = os.listdir(path) if path.is_dir() else []
+    pairs = [os.path.splitext(name) for name in names]
+    images = {stem for stem, ending in pairs if ending.lower() in IMAGE_SUFFIXES}
+    if not any(stem in images for stem, ending in pairs if ending == ".txt"):
+        return ""
+    tar = f"{path.resolve().name}.tar"
+    return (
+        f"; texts beside their images are read from a tar file: "
+        f"tar -cf {shlex.quote(tar)} -C {shlex.quote(str(path))} . "
+        f"and --webdataset {shlex.quote(tar)}"
+    )
 
 
 def _default_root(path: Path) -> Path:
@@ -190,10 +207,11 @@ def _by_split(
         by_split = flickr_captions.splits(path, by_split)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
-    moved = of_another_computer(root, [name for group in by_split.values() for name in group])
+    names = [name for group in by_split.values() for name in group]
+    moved, told = ({}, []) if _image_folder(path, root, names[0]) else elsewhere(root, names)
     if moved:
         by_split = {s: {moved[n]: c for n, c in group.items()} for s, group in by_split.items()}
-        notes += elsewhere(moved)
+    notes += told
     if list(by_split) == [""]:
         is_metadata = path.name in imagefolder.NAMES
         found = imagefolder.by_folder(by_split[""], several=not is_metadata)

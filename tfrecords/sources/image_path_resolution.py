@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.non_utf8_names import unescaped
 from tfrecords.sources.base import few, is_file
+from tfrecords.sources.walk import walk
 
 # Endings that some tables omit.
 _ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jfif")
@@ -35,29 +36,47 @@ def on_disk(root: Path, name: str) -> str:
     return os.path.normpath(found) if plain else found
 
 
-def of_another_computer(root: Path, names: Sequence[str]) -> dict[str, str]:
-    """Returns name -> path under `root`, where a table was written for another folder.
+def elsewhere(root: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Returns name -> path under `root` where all images lie elsewhere than a table says.
 
-    That is if the first name is found only without the folders (or the address) that it begins
-    with, and all begin so and are found without; {} otherwise.
+    That is where the first is found only without the folders (or the address) that it begins with,
+    and all begin so and are found without; or where all are names without a folder, each of one
+    image in the folders below. Otherwise {}. With a note of what was done.
     """
     if not names or _is_there(root, names[0]):
-        return {}
-    parts = _slashed(names[0]).split("/")
+        return {}, []
+    begin = _begin(root, _slashed(names[0]))
+    plain = {name: _slashed(name).removeprefix(begin) for name in names}
+    alike = begin and all(_slashed(name).startswith(begin) for name in names)
+    apart = len({*plain.values()}) == len(plain)
+    if alike and apart and all(_is_there(root, path) for path in plain.values()):
+        return plain, [f"images' names are read without {begin}, which is not here"]
+    below = _below(root, names)
+    folders = sorted({os.path.dirname(path) for path in below.values()})
+    return below, [f"images are found by their names in folders: {few(folders)}"] * bool(below)
+
+
+def _begin(root: Path, name: str) -> str:
+    """Returns what a name begins with that has to go for its image to be found; "" if nothing."""
+    parts = name.split("/")
     ends = ("/".join(parts[at:]) for at in range(1, len(parts)))
     end = next((end for end in ends if end and _is_there(root, end)), "")
-    begin = _slashed(names[0]).removesuffix(end)
-    found = {name: _slashed(name).removeprefix(begin) for name in names}
-    alike = all(_slashed(name).startswith(begin) for name in names)
-    alike = alike and len({*found.values()}) == len(found)
-    return found if end and alike and all(_is_there(root, n) for n in found.values()) else {}
+    return name.removesuffix(end) if end else ""
 
 
-def elsewhere(found: Mapping[str, str]) -> list[str]:
-    """Returns a note on what `of_another_computer` found."""
-    name, path = next(iter(found.items()), ("", ""))
-    begin = _slashed(name).removesuffix(path)
-    return [f"images' names are read without {begin}, which is not here"] if found else []
+def _below(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """Returns name -> path of images in folders below; {} unless each is of one image."""
+    if any("/" in _slashed(name) for name in names):
+        return {}
+    places: dict[str, set[str]] = {}
+    for path in walk(root).files:
+        base = os.path.basename(path)
+        for name in (base, os.path.splitext(base)[0]):
+            places.setdefault(name, set()).add(path)
+    found = {name: places.get(name, set()) for name in names}
+    if not all(len(paths) == 1 for paths in found.values()):
+        return {}
+    return {name: paths.pop() for name, paths in found.items()}
 
 
 def _slashed(name: str) -> str:

@@ -25,7 +25,6 @@ from tfrecords.sources.base import (
 )
 from tfrecords.sources.image_path_resolution import (
     elsewhere,
-    of_another_computer,
     on_disk,
     unnamed,
 )
@@ -146,9 +145,9 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
                 f"{few(before) or 'none'}; got {few(classes) or 'none'}"
             )
         there = root / file.parent.name if split else root
-        moved = of_another_computer(there, [name for name, _, _ in found])
+        moved, said = elsewhere(there, [name for name, _, _ in found])
         found = [(moved.get(name, name), own_split, c) for name, own_split, c in found]
-        notes += [note for note in (*not_read, *elsewhere(moved)) if note not in notes]
+        notes += [note for note in (*not_read, *said) if note not in notes]
         if split:
             found = [
                 (f"{file.parent.name}/{name}", own_split or split, c)

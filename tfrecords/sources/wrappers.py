@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from tfrecords.class_name_keys import refuse_merged
 from tfrecords.schema import RawExample
 from tfrecords.sources.base import Source
 
@@ -65,6 +66,45 @@ class Limited(_Of):
 
     def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
         return self.source.read(split, start, min(stop, self.limit))
+
+
+@dataclass(frozen=True)
+class Renamed(_Of):
+    """Another source whose classes have other names.
+
+    Args:
+        names: in the order of its labels.
+
+    Raises ValueError for as many others, or names that mean the same.
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.source.class_names):
+            raise ValueError(
+                f"names: expected {len(self.source.class_names)}, one for each class of "
+                f"{self.source.name}; got {len(self.names)}"
+            )
+        refuse_merged(self.names, where=self.source.name)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
+    def splits(self) -> Mapping[str, int]:
+        return self.source.splits
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for note in super().notes if "--class-names" not in note)
+
+    def describe(self) -> dict:
+        return {**self.source.describe(), "class_names": list(self.names)}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        return self.source.read(split, start, stop)
 
 
 @dataclass(frozen=True)
