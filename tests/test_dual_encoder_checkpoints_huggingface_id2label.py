@@ -52,3 +52,12 @@ def test_whether_an_image_may_have_several_classes(kind, several):
 def test_a_regression_is_no_classifier():
     with pytest.raises(ValueError, match=r"expected problem_type single_.*; got 'regression'"):
         of_classifier(WHERE, {"problem_type": "regression"}, 1)
+
+
+def test_one_output_is_a_class_of_its_own_or_none():
+    """A softmax over one output is always 1; `transformers` takes it for a regression."""
+    for said in ({}, {"problem_type": "single_label_classification"}):
+        with pytest.raises(ValueError, match=r"^folder: expected 2 classes or more, .*; got one"):
+            of_classifier(WHERE, {"id2label": {"0": "defect"}} | said, 1)
+    several = {"id2label": {"0": "defect"}, "problem_type": "multi_label_classification"}
+    assert of_classifier(WHERE, several, 1) == {"class_names": ["defect"], "multi_label": True}

@@ -127,6 +127,13 @@ def test_a_file_that_is_no_list_of_names_is_refused(written, name, text):
         class_name_options.named([written(text, name=name)], what="--x")
 
 
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_file_is_refused(written, text):
+    """As templates it had been none, and the usual one was taken."""
+    with pytest.raises(ValueError, match=r"^--x: .* is empty; expected one text on each line$"):
+        class_name_options.named([written(text)], what="--x")
+
+
 def test_names_may_begin_with_numbers(written):
     path = written("7 up\n1 euro\n2 euro\n")
     assert class_name_options.named([path], what="--x") == ["7 up", "1 euro", "2 euro"]

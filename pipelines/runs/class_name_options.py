@@ -138,12 +138,12 @@ def named(given: Sequence[str], *, what: str) -> list[str]:
 def listed(path: str, *, what: str) -> list[str]:
     """The lines of a file, which have to be names or prompts and nothing else.
 
-    Raises ValueError for tables, JSON, YAML, code, comments, and lines that begin with their place,
-    a bullet or a number of ImageNet's synsets.
+    Raises ValueError for empty files, tables, JSON, YAML, code, comments, and lines that begin with
+    their place, a bullet or a number of ImageNet's synsets.
     """
     found = lines(path, what=what)
     if not found:
-        return found
+        raise ValueError(f"{what}: {path} is empty; expected one text on each line")
     count = len(found)
     places = [int(number[1]) for line in found if (number := _NUMBERED.match(line))]
     numbered = count > 1 and places in ([*range(count)], [*range(1, count + 1)])

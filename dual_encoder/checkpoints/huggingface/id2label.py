@@ -13,12 +13,22 @@ _MULTI_LABEL = {
 
 
 def of_classifier(folder: Path, config: Mapping[str, Any], units: int) -> dict[str, Any]:
-    """What `ImageEncoder` takes beside a head of so many outputs."""
+    """What `ImageEncoder` takes beside a head of so many outputs.
+
+    Raises:
+        ValueError: outputs that are no classes: of a regression, which one output alone is to
+            `transformers` where nothing else is said.
+    """
     kind = config.get("problem_type")
     if kind not in _MULTI_LABEL:
         raise ValueError(
             f"{folder}: expected problem_type {' or '.join(filter(None, _MULTI_LABEL))} in "
             f"config.json; got {kind!r}"
+        )
+    if units == 1 and not _MULTI_LABEL[kind]:
+        raise ValueError(
+            f"{folder}: expected 2 classes or more, or problem_type multi_label_classification in "
+            "config.json; got one output, whose probability would always be 1"
         )
     names = class_names(folder, config.get("id2label"), units)
     return {"class_names": names, "multi_label": _MULTI_LABEL[kind]}
