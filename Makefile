@@ -8,9 +8,10 @@ PIPELINES := $(BIN)/python -m pipelines
 PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check \
     --constraint requirements-lock.txt
 
-# Of a shell's settings: other programs' packages would be found first, assertions be left out, and
-# all code be compiled anew in each process that tests start.
+# Of a shell's settings: other programs' packages would be found first, assertions be left out, all
+# code be compiled anew in each process that tests start, and names of files be in other letters.
 unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONDONTWRITEBYTECODE
+export PYTHONUTF8 := 1
 
 .PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest lock bench \
     shapes-tiny clean parity-rows parity-jax parity-next
