@@ -13,12 +13,15 @@ ARG PYTHON=3.12
 FROM python:${PYTHON}-slim AS wheel
 WORKDIR /source
 COPY . .
-RUN pip install --no-cache-dir "build>=1.2" && python -m build --wheel --outdir /wheels
+RUN pip install --no-cache-dir "build>=1.2" && python -m build --wheel --outdir /wheels && \
+    cp requirements-lock.txt /wheels
 
 FROM python:${PYTHON}-slim
 ARG EXTRAS=serve
 COPY --from=wheel /wheels /wheels
-RUN pip install --no-cache-dir "$(ls /wheels/*.whl)[${EXTRAS}]" && rm -r /wheels
+# The versions that were tried together.
+RUN pip install --no-cache-dir --constraint /wheels/requirements-lock.txt \
+        "$(ls /wheels/*.whl)[${EXTRAS}]" && rm -r /wheels
 ENV TF_CPP_MIN_LOG_LEVEL=3 \
     HOME=/data \
     KERAS_HOME=/data/.cache/keras \

@@ -8,6 +8,11 @@ PIPELINES := $(BIN)/python -m pipelines
 PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check \
     --constraint requirements-lock.txt
 
+# Of a shell's settings: other programs' packages would be found first, assertions be left out, all
+# code be compiled anew in each process that tests start, and names of files be in other letters.
+unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONDONTWRITEBYTECODE
+export PYTHONUTF8 := 1
+
 .PHONY: demo test notebooks torture lint docs parity edges edge-oldest edge-newest lock bench \
     shapes-tiny clean parity-rows parity-jax parity-next
 .DELETE_ON_ERROR:
@@ -21,9 +26,8 @@ records/shapes-wild-4000/manifest.json: | .venv/base
 records/%/manifest.json: | .venv/base
 	$(PIPELINES) prepare --dataset $* --out records/$*
 
-# Told to keep no bytecode, Python would compile all code anew in each process that tests start.
 test: .venv/dev
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+	$(BIN)/python -m pytest
 
 # Every notebook of examples/, whole; `make test` runs one.
 notebooks: .venv/dev

@@ -1,28 +1,32 @@
 """What several test files share."""
 
-import atexit
 import gc
 import itertools
+import json
 import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 # As many processes test as there are cores: their threads would wait for each other, spinning.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(name, "1")
 
-# What a person's shell, home and network have set is not what is tested: the hub of tests and their
-# workers are on this machine, where no proxy finds them; terminals differ in width and colour.
+# What a person's shell and network have set is not what is tested: the hub and the workers of tests
+# are on this machine, where no proxy finds them; terminals differ in width and colour.
 for name in (
     *("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
     *("HF_ENDPOINT", "HF_HUB_OFFLINE", "DUET_CACHE", "TFDS_DATA_DIR", "KERAS_BACKEND", "TF_CONFIG"),
     *("FORCE_COLOR", "TQDM_DISABLE"),
 ):
     os.environ.pop(name, None)
-KERAS_HOME = tempfile.mkdtemp(prefix="keras-")  # without keras.json or weights
-atexit.register(shutil.rmtree, KERAS_HOME, ignore_errors=True)
-os.environ.update({"COLUMNS": "80", "KERAS_HOME": KERAS_HOME})
+KERAS_HOME = Path(tempfile.mkdtemp(prefix="keras-"))
+os.environ.update({"COLUMNS": "80", "KERAS_HOME": str(KERAS_HOME)})
+# What another program may have left there: `runtime.import_tensorflow` makes nothing of it.
+KERAS_JSON = KERAS_HOME / "keras.json"
+OF_ANOTHER = {"floatx": "float16", "image_data_format": "channels_first", "backend": "jax"}
+KERAS_JSON.write_text(json.dumps({**OF_ANOTHER, "epsilon": 0.1}))
 
 import huggingface_hub
 import processes
@@ -74,8 +78,13 @@ def pytest_configure(config):
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         return
     runtime.import_tensorflow()  # by itself it imports JAX, matplotlib and scikit-learn too
+    KERAS_JSON.unlink()
     config.stash[FROZEN] = gc.get_freeze_count()
     processes.leave_graphs_as_traced()
+
+
+def pytest_unconfigure():
+    shutil.rmtree(KERAS_HOME, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items):

@@ -49,6 +49,7 @@ class Forked:
         self.process = SERVER.Process(target=preloaded_process, args=given)
         with pytest.MonkeyPatch.context() as patch:  # for the server, which starts with the first
             patch.setenv("PYTHONPATH", f"{ROOT / 'tests'}{os.pathsep}{ROOT}")
+            patch.setattr(tempfile, "tempdir", "/tmp")  # a socket's name has 108 bytes at the most
             self.process.start()
 
     @property

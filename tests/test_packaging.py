@@ -148,15 +148,26 @@ def test_the_console_script_starts_from_the_wheel_alone(wheel, tmp_path):
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_sets_nothing_up_with_a_python_that_is_not_supported(tmp_path):
     old = tmp_path / "python3.10"
-    code = "import sys; sys.version_info, sys.version = (3, 10, 13), '3.10.13 (main)'; "
+    code = (
+        "import os, sys; flags = sys.flags; "
+        "print('PYTHONPATH' in os.environ, flags.optimize, flags.utf8_mode); "
+        "sys.version_info, sys.version = (3, 10, 13), '3.10.13 (main)'; "
+    )
     old.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{code}$2"\n')
     old.chmod(0o755)
     for name in ("Makefile", "pyproject.toml", "requirements-lock.txt"):
         shutil.copy(ROOT / name, tmp_path)
     command = ["make", "demo", f"PYTHON=./{old.name}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    shell = {
+        **os.environ,
+        "PYTHONPATH": "/of/another/program",
+        "PYTHONOPTIMIZE": "1",
+        "PYTHONUTF8": "0",
+    }
+    done = subprocess.run(command, cwd=tmp_path, env=shell, capture_output=True, text=True)
     said = "expected Python 3.11 to 3.13, as in make PYTHON=python3.12; ./python3.10 is 3.10.13\n"
     assert done.returncode == 2 and said in done.stderr and not (tmp_path / ".venv").exists()
+    assert done.stdout == "False 0 1\n"  # of the shell's settings it gets none
 
 
 def test_the_docker_image_is_made_of_what_the_wheel_needs():
@@ -165,8 +176,9 @@ def test_the_docker_image_is_made_of_what_the_wheel_needs():
         for line in (ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
     }
-    assert kept == {"pyproject.toml", "README.md", "LICENSE", *PACKAGES}
+    assert kept == {"pyproject.toml", "requirements-lock.txt", "README.md", "LICENSE", *PACKAGES}
     text = (ROOT / "Dockerfile").read_text()
+    assert "pip install --no-cache-dir --constraint /wheels/requirements-lock.txt" in text
     python = next(line for line in text.splitlines() if line.startswith("ARG PYTHON="))
     assert python.partition("=")[2] in SUPPORTED
     extras = [line for line in text.splitlines() if line.startswith("ARG EXTRAS=")]

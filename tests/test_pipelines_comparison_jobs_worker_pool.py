@@ -109,6 +109,20 @@ def test_who_is_interrupted_lets_the_worker_save_and_stop(tmp_path):
     assert said == "2\n"  # and it can go on
 
 
+def test_who_is_interrupted_as_a_worker_begins_stops_it_too(workers, tmp_path, monkeypatch):
+    """The worker has not said yet who it is, as while the server imports TensorFlow."""
+    receive = Workers._receive
+
+    def interrupted(self):
+        monkeypatch.setattr(Workers, "_receive", receive)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Workers, "_receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        workers.call(Call(worker_calls.wait, (str(tmp_path / "pid"),)))
+    assert workers.call(Call(worker_calls.add, (1, 1))) == 2  # and not what the first replies
+
+
 def test_a_worker_ends_with_a_process_that_is_killed(tmp_path):
     errors = tmp_path / "errors.txt"
     with errors.open("w") as file, waiting(tmp_path, stderr=file) as (process, pid):

@@ -125,6 +125,7 @@ def test_another_precision_is_taken_as_it_is(two_ways):
 
 
 def test_instructions_are_those_of_the_processor(monkeypatch):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     assert cpu_bfloat16_instructions.names(AMX) == "AMX"
     assert cpu_bfloat16_instructions.names("flags : avx512_bf16 avx512f") == "AVX512-BF16"
@@ -134,3 +135,15 @@ def test_instructions_are_those_of_the_processor(monkeypatch):
     )
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     assert cpu_bfloat16_instructions.names(AMX) == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [("AVX2", ""), ("avx512_core", ""), ("AVX512_CORE_VNNI", "")]
+    + [(name, "AVX512-BF16") for name in ("ALL", "AVX512_CORE_BF16", "avx512_core_amx")],
+)
+def test_instructions_that_onednn_may_not_use_are_none(monkeypatch, limit, found):
+    """TensorFlow asks for what the processor has, and would die of it."""
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert cpu_bfloat16_instructions.names("flags : avx512_bf16") == found

@@ -2,14 +2,11 @@
 
 import gc
 import importlib
-import json
 import os
-import subprocess
 import sys
 
 import keras
 import pytest
-from processes import ROOT
 from tiny_models import vision
 
 from pipelines.runs import runtime
@@ -43,20 +40,14 @@ def test_packages_left_out_of_an_import_can_be_imported_afterwards(tmp_path, mon
     del sys.modules["imported_by_nobody"]
 
 
-def test_of_keras_json_nothing_counts(tmp_path):
-    """Its float16 or channels first, asked for by another program, would be in all models."""
-    theirs = {"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
-    (tmp_path / "keras.json").write_text(json.dumps(theirs | {"backend": "jax"}))
-    code = (
-        "from pipelines.runs import runtime; runtime.import_tensorflow(); from keras import config;"
-        "print(config.floatx(), config.dtype_policy().name, config.image_data_format(),"
-        " config.epsilon(), config.backend())"
-    )
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
-    environment.pop("KERAS_BACKEND", None)
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.stdout == "float32 float32 channels_last 1e-07 tensorflow\n", done.stderr
+def test_of_keras_json_nothing_counts():
+    """Its float16 or channels first, asked for by another program, would be in all models.
+
+    `conftest.py` had such a file read, and imported TensorFlow by `import_tensorflow`.
+    """
+    found = keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon()
+    assert found == ("float32", "channels_last", 1e-7)
+    assert keras.config.dtype_policy().name == "float32" and keras.config.backend() == "tensorflow"
 
 
 def test_garbage_is_looked_for_less_often_once_tensorflow_is_imported(frozen):

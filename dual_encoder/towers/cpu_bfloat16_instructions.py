@@ -7,6 +7,9 @@ from pathlib import Path
 # As Linux lists them: Intel and AMD since 2020, AMX since 2023, ARM since 2021.
 INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "ARM BF16"}
 
+# In the values of ONEDNN_MAX_CPU_ISA, beyond which oneDNN uses no instructions.
+HAVE_THEM = ("ALL", "DEFAULT", "BF16", "FP16", "AMX", "AVX10")
+
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -20,6 +23,9 @@ def names(cpuinfo: str | None = None) -> str:
         cpuinfo: the text of /proc/cpuinfo; by default this machine's, empty on other systems.
     """
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") == "0":
+        return ""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    if not any(part in limit for part in HAVE_THEM):  # TensorFlow would die of asking for them
         return ""
     flags = set((_cpuinfo() if cpuinfo is None else cpuinfo).split())
     return next((name for flag, name in INSTRUCTIONS.items() if flag in flags), "")

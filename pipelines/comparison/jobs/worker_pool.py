@@ -91,7 +91,8 @@ class Workers:
                 yield reply
             yield reply
         except (KeyboardInterrupt, GeneratorExit):
-            _stop(worker, self._process.stdout)
+            with contextlib.suppress(RuntimeError):  # the server has ended too
+                _stop(self._receive() if worker is None else worker, self._process.stdout)
             raise
 
     def _receive(self) -> Any:
@@ -102,10 +103,8 @@ class Workers:
             raise RuntimeError("the process that starts workers has ended") from None
 
 
-def _stop(worker: int | None, replies: IO[bytes]) -> None:
+def _stop(worker: int, replies: IO[bytes]) -> None:
     """Let it finish its step and save; after `PATIENCE`, no more. Takes all that it replies."""
-    if worker is None:
-        return
     _signal(worker, signal.SIGTERM)
     end = threading.Timer(PATIENCE, _signal, (worker, signal.SIGKILL))
     end.start()
