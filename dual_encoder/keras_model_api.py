@@ -100,6 +100,12 @@ class PlainKeras(TakesLoraAndIntegers):
     def check_targets(self, x: Any, y: Any) -> None:
         """Raises a one-line ValueError for labels that no class has; see `check_labels`."""
         names = getattr(self, "class_names", None)
+        labels = getattr(x, "label_count", 0)  # of `tfrecords.load`
+        if names is not None and labels > len(names):
+            raise ValueError(
+                f"y: expected labels of the {len(names)} classes of the model; got a dataset of "
+                f"{labels} classes (names: Manifest.read(...).spoken_names)"
+            )
         is_known = hasattr(x, "element_spec") or hasattr(images_of(x), "shape")
         if names is not None and is_known and self.compiled:
             check_labels(targets_of(x, y), classes=len(names), loss=self.loss)

@@ -4,7 +4,7 @@ PACKAGE = "duet-vision-language"
 
 
 def missing(what: str, extra: str) -> str:
-    """A line for a ValueError: `what` needs the libraries of an extra, and how they are installed.
+    """A line for an error: `what` needs the libraries of an extra, and how they are installed.
 
     >>> missing("serve", "serve")
     "serve needs: pip install 'duet-vision-language[serve]', or in a clone pip install ..."

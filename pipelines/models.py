@@ -17,7 +17,7 @@ SHOWN = ("shapes", "shapes-wild", "imagenet", "food101", "cifar10", "oxford_iiit
 
 TITLES = {
     "dual-encoder": "dual encoders (--model): zero-shot, and to adapt",
-    "image-encoder": "image encoders: towers for --image-weights",
+    "image-encoder": "image encoders: --model of finetune, towers for --image-weights",
     "text-encoder": "text encoders: towers for --text-weights",
 }
 

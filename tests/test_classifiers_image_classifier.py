@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_models import PIXELS, clip, siglip, vit
 
 import classifiers
@@ -190,3 +191,15 @@ def test_images_of_another_size_are_refused():
             ValueError, match=r"expected pixels \[b, 64, 64, 3\].*got \[1, 128, 128, 3\]"
         ):
             call(np.zeros((1, 128, 128, 3), "uint8"))
+
+
+def test_records_of_more_classes_than_it_has_are_refused_before_a_step():
+    model = zero_shot()
+    model.compile("sgd", metrics=["accuracy"])
+    dataset = tf.data.Dataset.from_tensor_slices((PIXELS, np.arange(3))).batch(3)
+    dataset.label_count = 4  # as `tfrecords.load` says it
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"labels of the 3 classes .* a dataset of 4 classes"):
+            call(dataset, verbose=0)
+    dataset.label_count = 3
+    model.fit(dataset, verbose=0)

@@ -75,6 +75,13 @@ def test_what_may_be_meant_by_a_name(name, meant):
     assert message.endswith(f"; did you mean {meant}?" if meant else "lists")
 
 
+def test_a_name_in_a_folder_that_is_there_means_what_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/photos").mkdir(parents=True)
+    assert refused(FileNotFoundError, "runs/fotos").endswith("lists; did you mean runs/photos?")
+    assert refused(FileNotFoundError, "runs/else").endswith("lists")
+
+
 def test_the_folder_of_a_cache_names_its_snapshots(tmp_path):
     (tmp_path / "snapshots" / "abc").mkdir(parents=True)
     assert refused(FileNotFoundError, tmp_path).endswith("expected one of its snapshots: abc")

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -43,6 +44,11 @@ def test_the_lock_has_every_direct_dependency_at_a_version_that_is_allowed():
         for each in map(Requirement, asked):
             if (name := canonicalize_name(each.name)) != PROJECT["name"]:
                 assert each.specifier.contains(locked[name]), (version, str(each))
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == PROJECT["version"] and cited["license"] == PROJECT["license"]
 
 
 @pytest.fixture(scope="module")

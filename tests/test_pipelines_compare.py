@@ -415,6 +415,7 @@ def test_a_page_without_held_out_classes_is_not_about_them():
         row |= dict.fromkeys(("unseen", "unseen_among_all", "generalized", "harmonic_mean"))
     page = output_files.page(document, [])
     assert "Accuracy on seen and held-out classes" not in page and "Table 3" not in page
+    assert "<b>Seen</b>: test images of the classes" in page and "<b>Held out</b>" not in page
     study = output_files.page({**document, "dataset": "food101"}, [])
     assert "Table 3" in study and "Table 4" not in study
     recipes = {**document["config"], "recipes": ["vit=food101_vit"]}

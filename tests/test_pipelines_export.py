@@ -1,5 +1,7 @@
 """`python -m pipelines export`: the files say what the Keras model says, wherever TensorFlow is."""
 
+import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from folder_contents import content
+from PIL import Image, ImageOps
 from tensorflow.lite.tools import flatbuffer_utils
 
 import classifiers
@@ -28,6 +31,7 @@ from pipelines.deployment import (
     litert,
     litert_metadata,
     load_classifier,
+    model_card,
     onnx_openvino,
     saved_model,
 )
@@ -143,20 +147,37 @@ def test_onnx_says_what_the_keras_model_says_and_names_the_classes(format, home,
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     code = card.split("```python\n")[1].split("```")[0]
     found: dict = {}
-    here = os.getcwd()
-    os.chdir(tmp_path / "out")
-    try:
+    (tmp_path / "out" / "image.jpg").write_bytes(IMAGES[0])
+    with contextlib.chdir(tmp_path / "out"):
         exec(code, found)
-    finally:
-        os.chdir(here)
-    assert found["names"] == NAMES and found["probabilities"].shape == (1, len(NAMES))
+    assert found["names"] == NAMES
+    np.testing.assert_allclose(found["probabilities"], wanted[:1], atol=0.01)
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+@pytest.mark.parametrize("crop_fraction", [1.0, 0.875])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("shape", [(61, 90, 3), (90, 61, 3)])
+def test_code_of_the_card_makes_the_pixels_of_evaluation(
+    resize, crop_fraction, interpolation, shape, tmp_path
+):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.jpg", quality=95)
+    asked = tfrecords.Preprocessing(32, resize, interpolation, crop_fraction)
+    found = {"np": np, "Image": Image, "ImageOps": ImageOps}
+    with contextlib.chdir(tmp_path):
+        exec(model_card.pixels_code(asked), found)
+    wanted = tfrecords.read_image(tmp_path / "image.jpg", **dataclasses.asdict(asked))
+    assert np.abs(found["pixels"][0].astype(int) - wanted).max() <= 2
 
 
 def test_a_format_whose_packages_are_missing_names_the_extra(home, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(onnx_openvino.NEEDS, "onnx", ("there_is_no_such_package",))
     assert export(home, tmp_path / "out", format="onnx") == 1
     assert capsys.readouterr().err == (
-        "error: onnx needs there_is_no_such_package: pip install 'duet-vision-language[onnx]'\n"
+        "error: onnx (there_is_no_such_package) needs: "
+        "pip install 'duet-vision-language[onnx]', "
+        "or in a clone pip install -e '.[onnx]'\n"
     )
 
 

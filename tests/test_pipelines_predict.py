@@ -463,10 +463,11 @@ def test_a_file_that_is_there_is_never_overwritten(home, tmp_path, capsys):
     assert (tmp_path / "p.csv").read_text() == "mine"
 
 
-def test_nothing_that_can_be_read_is_a_failure_with_a_list(home, tmp_path, capsys):
+def test_nothing_that_can_be_read_is_a_failure_that_writes_nothing(home, tmp_path, capsys):
     assert predict(home, tmp_path / "p.csv", photos="photos/broken.jpg") == 1
-    assert "none of 1 files can be read" in capsys.readouterr().err
-    assert len(rows(tmp_path / "p.unreadable.csv")) == 1
+    assert "none of 1 files can be read as an image: " in (said := capsys.readouterr().err)
+    assert "broken.jpg (" in said and list(tmp_path.iterdir()) == []
+    assert predict(home, tmp_path / "p.csv") == 0  # the same command, of other images
 
 
 def test_images_are_folders_files_patterns_and_lists(tmp_path, monkeypatch):

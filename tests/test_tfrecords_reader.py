@@ -225,6 +225,15 @@ def test_epochs_in_a_row_do_not_multiply_with_those_of_fit(labelled):
     model.fit(once, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0)
 
 
+def test_a_dataset_of_labels_says_of_how_many_classes(labelled, captioned):
+    classes = len(tfrecords.Manifest.read(labelled).class_names)
+    for options in ({}, {"training": True}, {"training": True, "epochs": 2}):
+        assert load(labelled, **options).label_count == classes
+    assert load(labelled, classes=[1]).label_count == 1
+    for other in (load(labelled, ids=[0]), load(captioned, tokenizer=Numbers())):
+        assert not hasattr(other, "label_count")
+
+
 def test_a_look_does_not_use_up_even_the_shortest_dataset(labelled):
     once = load(labelled, training=True, epochs=1)
     with tfrecords.looking():

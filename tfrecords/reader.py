@@ -134,8 +134,14 @@ def load(
     verify_shards(directory, info, how=verify)
     if training and epochs is None:
         batches = batches_of_pixels(order.epoch_each_time(start_step), plan)
-        return batches.apply(tf.data.experimental.assert_cardinality(order.steps))
-    return _in_a_row(order, plan, epochs=epochs or 1, start_step=start_step, training=training)
+        dataset = batches.apply(tf.data.experimental.assert_cardinality(order.steps))
+    else:
+        dataset = _in_a_row(
+            order, plan, epochs=epochs or 1, start_step=start_step, training=training
+        )
+    if texts.tokenizer is None and which.ids is None:  # else y is no class, or of some alone
+        dataset.label_count = len(which.classes or manifest.class_names)
+    return dataset
 
 
 def _in_a_row(

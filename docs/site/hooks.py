@@ -34,7 +34,9 @@ def _home():
     """The README, with its links as they are from the site's front page."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     text = text.replace("](docs/", "](")
-    return re.sub(r"\[([^\]]+)\]\((?:benchmarks|examples|CONTRIBUTING)[^)]*\)", r"\1", text)
+    return re.sub(
+        r"\[([^\]]+)\]\((?:benchmarks|examples|CONTRIBUTING|CITATION)[^)]*\)", r"\1", text
+    )
 
 
 def _commands():

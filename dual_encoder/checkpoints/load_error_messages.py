@@ -42,7 +42,14 @@ def hint(name: str) -> str:
 
 
 def _similar(name: str) -> list[str]:
-    """The hub's name, if it may be one, and those of both tables that are like it."""
+    """What lies beside it, or else the hub's name, if it may be one, and those of both tables."""
+    folder = Path(name).parent
+    if folder.name and folder.is_dir():
+        beside = [
+            each.name for each in folder.iterdir() if each.is_dir() or each.suffix == ".keras"
+        ]
+        close = difflib.get_close_matches(Path(name).name, beside, n=2)
+        return [str(folder / each) for each in close]
     known = {each.lower(): each for each in (*CHECKPOINTS, *open_clip_tags())}
     openai = f"{re.sub('[/@]', '-', name).removesuffix('px')}/openai".lower()
     if openai in known:  # ViT-L/14@336px, as OpenAI's own package has it

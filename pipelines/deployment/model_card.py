@@ -5,6 +5,7 @@ from typing import Any
 
 from dual_encoder.checkpoints import model_card
 from pipelines.deployment import quantization_loss
+from tfrecords import Preprocessing
 
 CODE = {
     "saved-model": """import tensorflow as tf
@@ -19,29 +20,32 @@ model.signatures["about"]()["class_names"]""",
 
 import numpy as np
 import tensorflow as tf  # or ai_edge_litert.interpreter, which has the same Interpreter
+from PIL import Image, ImageOps
 
 interpreter = tf.lite.Interpreter("model.tflite")
 run = interpreter.get_signature_runner("serving_default")
-pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+{pixels}
 probabilities = run(pixels=pixels)["probabilities"]  # [1, {classes}]
 names = zipfile.ZipFile("model.tflite").read("labels.txt").decode().splitlines()""",
     "onnx": """import json
 
 import numpy as np
 import onnxruntime
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("model.onnx")
-pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+{pixels}
 (probabilities,) = session.run(["probabilities"], {{"pixels": pixels}})  # [1, {classes}]
 names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])""",
     "openvino": """import json
 
 import numpy as np
 import openvino
+from PIL import Image, ImageOps
 
 model = openvino.Core().read_model("model.xml")
 run = openvino.compile_model(model, "CPU")
-pixels = np.zeros((1, {side}, {side}, 3), np.uint8)  # RGB
+{pixels}
 probabilities = run({{"pixels": pixels}})["probabilities"]  # [1, {classes}]
 names = json.loads(model.get_rt_info(["duet", "class_names"]).astype(str))""",
 }
@@ -74,7 +78,8 @@ def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
     """
     side, classes = document["preprocessing"]["image_size"], len(document["class_names"])
     facts = {"side": side, "classes": f"{classes:,}", "top_k": document["top_k"]}
-    code = CODE[document["format"]].format(**facts)
+    pixels = pixels_code(Preprocessing(**document["preprocessing"]))
+    code = CODE[document["format"]].format(pixels=pixels, **facts)
     sections = [
         f"# {_title(document, results)}",
         f"A classifier of images, exported with Duet. {IN_AND_OUT[document['format']]}".format(
@@ -87,6 +92,23 @@ def card(document: dict[str, Any], *, results: dict[str, Any] | None) -> str:
         model_card.versions_section(results),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def pixels_code(asked: Preprocessing) -> str:
+    """Code with Pillow from "image.jpg" to `pixels`, as `tfrecords.read_image` to 2 of 255."""
+    side, resized = asked.image_size, asked.resized_side
+    size = f"({resized}, {resized})"
+    lines = ['image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")']
+    if asked.resize == "crop":
+        size = f"[n * {resized} // min(image.size) for n in image.size]"
+    lines.append(f"image = image.resize({size}, Image.Resampling.{asked.interpolation.upper()})")
+    if asked.resize == "crop" or resized > side:
+        lines += [
+            f"left, top = ((n - {side}) // 2 for n in image.size)",
+            f"image = image.crop((left, top, left + {side}, top + {side}))",
+        ]
+    lines.append(f"pixels = np.asarray(image)[None]  # RGB, uint8 [1, {side}, {side}, 3]")
+    return "\n".join(lines)
 
 
 def _title(document: dict[str, Any], results: dict[str, Any] | None) -> str:
@@ -103,14 +125,13 @@ def _base(results: dict[str, Any]) -> str:
 
 
 def _description(document: dict[str, Any], results: dict[str, Any] | None) -> str:
-    preprocessing = document["preprocessing"]
-    how = {
-        "crop": "shorter side to size, centre cut out",
-        "squash": "both sides to size",
-    }[preprocessing.get("resize", "crop")]
+    asked = Preprocessing(**document["preprocessing"])
+    sides = {"crop": "shorter side", "squash": "both sides"}[asked.resize]
+    cut = asked.resize == "crop" or asked.resized_side > asked.image_size
+    how = f"{sides} to {asked.resized_side}" + (", centre cut out" if cut else "")
     rows = [
-        ("Pixels of a side", str(preprocessing["image_size"])),
-        ("Resizing", f"{how}; {preprocessing.get('interpolation', 'bicubic')}, antialiased"),
+        ("Pixels of a side", str(asked.image_size)),
+        ("Resizing", f"{how}; {asked.interpolation}, antialiased"),
         ("Classes", ", ".join(document["class_names"])),
         ("Probabilities", "of each class separately" if document["multi_label"] else "add up to 1"),
     ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dual_encoder import onnx_postprocessing
+from duet import extras
 from pipelines.deployment import onnx_int8
 from pipelines.deployment.load_classifier import Deployable
 
@@ -37,9 +38,7 @@ def check_packages(format: str, *, to_run: bool = False) -> None:
         if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise RuntimeError(
-            f"{format} needs {', '.join(missing)}: pip install 'duet-vision-language[{format}]'"
-        )
+        raise RuntimeError(extras.missing(f"{format} ({', '.join(missing)})", format))
 
 
 def write(deployable: Deployable, path: Path, *, examples: np.ndarray | None = None) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from duet import atomic_files
+from duet import atomic_files, name_list
 from pipelines.prediction import answers, contact_sheet, journal, predict_batches, sorting
 from pipelines.prediction.answers import Answer
 from pipelines.prediction.images import Found
@@ -35,7 +35,7 @@ def run(options: Options, model: Predictor, found: Found) -> list[str]:
 
     Raises:
         KeyboardInterrupt: with how far it came.
-        RuntimeError: not one image could be read; the list of them is written.
+        RuntimeError: not one image could be read; nothing is written.
     """
     if options.sort_into:
         sorting.check_names(model.class_names)
@@ -47,10 +47,6 @@ def run(options: Options, model: Predictor, found: Found) -> list[str]:
     except KeyboardInterrupt:
         if not written or journal.folder_of(out).is_dir():  # else it came too late
             raise
-    if not said:
-        raise RuntimeError(
-            f"none of {len(bad):,} files can be read as an image; {unreadable_file(out)} says why"
-        )
     return summary(options, found, said, bad)
 
 
@@ -69,6 +65,10 @@ def _answered(
         ) from None
     said = [kept.done[file] for file in found.loads if file in kept.done]
     bad = {file: kept.unreadable[file] for file in found.loads if file in kept.unreadable}
+    if not said:
+        kept.remove()
+        why = name_list.first_of([f"{file} ({reason})" for file, reason in bad.items()], 3)
+        raise RuntimeError(f"none of {len(bad):,} files can be read as an image: {why}")
     if options.sort_into:
         with _bar("sorting", len(said)) as advance:
             folder = Path(options.sort_into)

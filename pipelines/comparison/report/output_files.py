@@ -42,6 +42,16 @@ SHARES = {  # of the table on the page and in the terminal: key, heading
     "ece": "Calibration error",
 }
 
+MEANINGS = {  # of the figures of a page where images have one class
+    "seen": "test images of the classes trained on, told apart from each other",
+    "unseen": "those of held-out classes, told apart from each other by their names",
+    "unseen_among_all": "the same images with all classes to choose from",
+    "generalized": "all test images with all classes to choose from",
+    "harmonic_mean": "mean of Seen and Held out, which is low where one of them is",
+    "macro_f1": "of the classes trained on, each counting alike",
+    "ece": "by how much the probabilities miss the accuracy; 0 is perfect",
+}
+
 SHARES_OF_LABELS = {  # the same, of images with several classes each
     "seen": "mAP",
     "micro_f1": "Micro F1",
@@ -146,6 +156,9 @@ def page(
         headline=document["recommendation"]["answer"],
         steps=steps,
         columns=[_shares(document)[key] for key in shown],
+        meanings=[(_shares(document)[key], MEANINGS[key]) for key in shown]
+        if _shares(document) is not SHARES_OF_LABELS
+        else [],
         rows=[_page_row(row, document, shown) for row in document["rows"]],
         costs=serving_cost_table.table(document["rows"]),
         sure=calibration_conformal_rejection_table.table(rows),
