@@ -132,7 +132,7 @@ def test_what_was_measured_beside_other_programs_is_said():
         batches = {str(i): {**BATCH, "processors": each} for i, each in enumerate(processors)}
         return serving_cost_table.remark({"note": None, "like": like, "batches": batches})
 
-    busy = "slower than it is: other programs used the processors"
+    busy = "slowed down by other programs"
     assert remark(1.6, 0.95) == "" and remark(1.6, 0.3) == busy
     assert remark(0.3, like="zero-shot") == f"measured as zero-shot; {busy}"
 

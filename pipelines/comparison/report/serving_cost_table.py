@@ -124,5 +124,5 @@ def remark(deployed: dict[str, Any]) -> str:
     said = [f"measured as {deployed['like']}"] if deployed["like"] else []
     batches = (deployed["batches"] or {}).values()
     if any(batch.get("processors", STARVED) < STARVED for batch in batches):
-        said.append("slower than it is: other programs used the processors")
+        said.append("slowed down by other programs")
     return "; ".join(said)
