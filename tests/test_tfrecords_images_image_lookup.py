@@ -75,9 +75,9 @@ def test_what_browsers_and_phones_save_is_listed_and_what_programs_leave_is_coun
     assert images.notes == (
         f"{tmp_path}: 4 images: 1 .heic (IMG_1.HEIC), 1 without ending (no ending), "
         f"1 .jfif (saved.jfif), 1 .jp2 (scan.JP2)",
-        "passed over: 1 files and folders that other programs left (thumbnails, recycle bins)",
-        "passed over: 1 files that are no images (.txt)",
-        "passed over: 1 linked folders, which are not followed here",
+        "passed over: files and folders that other programs left (thumbnails, recycle bins): 1",
+        "passed over: files that are no images (.txt): 1",
+        "passed over: linked folders, which are not followed here: 1",
     )
 
 

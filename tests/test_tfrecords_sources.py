@@ -175,9 +175,9 @@ def test_what_programs_leave_in_class_folders_is_counted_and_no_example(pets):
     source = sources.class_folder(pets, seed=0)
     assert source.splits == {"train": 20, "test": 4}
     assert source.notes == (
-        "passed over: 3 files and folders that other programs left (thumbnails, recycle bins)",
-        "passed over: 2 files that are no images (.txt)",
-        "passed over: 3 hidden files and folders",
+        "passed over: files and folders that other programs left (thumbnails, recycle bins): 3",
+        "passed over: files that are no images (.txt): 2",
+        "passed over: hidden files and folders: 3",
     )
 
 
@@ -268,7 +268,7 @@ def test_linked_folders_are_read_once_and_loops_refused(tmp_path):
     (tmp_path / "f" / "c").symlink_to(tmp_path / "f" / "a")
     source = sources.class_folder(tmp_path / "f", seed=0)
     assert source.class_names == ("a", "b") and sum(source.splits.values()) == 14
-    assert source.notes == ("passed over: 1 links to folders that are read already (c)",)
+    assert source.notes == ("passed over: links to folders that are read already (c): 1",)
     (tmp_path / "f" / "a" / "up").symlink_to(tmp_path / "f")
     with pytest.raises(ValueError, match=r"a/up is a link back to .*f, in which it stands"):
         sources.class_folder(tmp_path / "f", seed=0)

@@ -78,9 +78,9 @@ def test_what_is_neither_file_nor_folder_is_passed_over_and_links_are_named(tmp_
     source = read(tmp_path / "data")
     assert source.class_names == ("cat", "dog") and sum(source.splits.values()) == 10
     assert source.notes == (
-        "passed over: 1 links to folders that are read already (feline)",
-        "passed over: 1 links to nothing",
-        "passed over: 1 pipes, sockets and devices",
+        "passed over: links to folders that are read already (feline): 1",
+        "passed over: links to nothing: 1",
+        "passed over: pipes, sockets and devices: 1",
     )
 
 
@@ -95,7 +95,7 @@ def test_names_of_classes_are_words(tmp_path):
 def test_a_folder_of_other_files_is_named_with_what_it_holds(tmp_path):
     put(tmp_path, "data", count=0)
     (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=r"no image in it, passed over: 1 files .*\.parquet"):
+    with pytest.raises(ValueError, match=r"no image in it, passed over: files .*\.parquet\): 1"):
         read(tmp_path)
 
 

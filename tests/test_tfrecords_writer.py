@@ -490,7 +490,7 @@ def test_records_among_the_images_are_no_class(folder, tmp_path):
     """`prepare --folder photos --out photos/records`, stopped, and given again when it is done."""
     root = folder / "train"
     stop_after(root, root / "records", images=20)
-    assert "passed over: 1 folders of records" in source_of(root).notes
+    assert "passed over: folders of records: 1" in source_of(root).notes
     made = write(source_of(root), root / "records", shard_size=9, workers=1, progress=False)
     assert made.class_names == ("cat", "dog")
     assert sum(split.count + split.rejected for split in made.splits.values()) == 41

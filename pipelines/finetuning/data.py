@@ -146,7 +146,8 @@ class Labelled:
         )
         if parts.held_out:
             names = [self.manifest.spoken_names[label] for label in parts.held_out]
-            line += f"; held out: {name_list.first_of(names)} ({len(parts.watched):,} images)"
+            watched = name_list.counted(len(parts.watched), "image")
+            line += f"; held out: {name_list.first_of(names)} ({watched})"
         return line
 
     def verify(self, *splits: str) -> None:

@@ -37,9 +37,9 @@ def headline(document: dict[str, Any]) -> str:
     """The finding that matters most, in one sentence."""
     images = sum(document["images"].values())
     if document["across_splits"]:
-        return f"{'; '.join(crossing(document))}, of {images:,} images"
+        return f"{'; '.join(crossing(document))}, of {name_list.counted(images, 'image')}"
     found = [f"{n:,} {KINDS[k].lower()}" for k, n in document["suspects"].items() if n]
-    return f"{', '.join(found) or 'Nothing suspicious'} among {images:,} images"
+    return f"{', '.join(found) or 'Nothing suspicious'} among {name_list.counted(images, 'image')}"
 
 
 def crossing(document: dict[str, Any]) -> list[str]:

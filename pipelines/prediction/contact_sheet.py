@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from duet import name_list
 from pipelines.prediction.answers import Answer
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import results
@@ -69,7 +70,7 @@ def _headline(found: Sequence[Answer], unreadable: Mapping[str, str]) -> str:
     named = sum(bool(each.labels) for each in found)
     unsure = f", {len(found) - named:,} not sure enough" if named < len(found) else ""
     bad = f", {len(unreadable):,} cannot be read" if unreadable else ""
-    return f"{len(found):,} images{unsure}{bad}"
+    return f"{name_list.counted(len(found), 'image')}{unsure}{bad}"
 
 
 def _counts(found: Sequence[Answer]) -> list[tuple[str, int]]:

@@ -156,7 +156,7 @@ def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, s
         named.append(f"{sum(others):,} of {len(others):,} other classes")
     if unsure := sum(not each.labels for each in said):
         named.append(f"{unsure:,} not sure enough")
-    lines = [f"{len(said):,} images: {', '.join(named)}"]
+    lines = [f"{name_list.counted(len(said), 'image')}: {', '.join(named)}"]
     if bad:
         which = unreadable_file(Path(options.out))
         lines.append(f"files that cannot be read: {len(bad):,}; {which} says why")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from duet import regular_files
+from duet import name_list, regular_files
 
 if TYPE_CHECKING:
     from dual_encoder import Hits, Index
@@ -130,7 +130,7 @@ def contact_sheet(
     return reporting_page.render(
         "contact_sheet.html.j2",
         title=f"{index.facts.model} on {index.facts.source['path']}",
-        headline=f"{queries}, among {len(index):,} images",
+        headline=f"{queries}, among {name_list.counted(len(index), 'image')}",
         answers=sheet,
         results={
             "command": "retrieve",

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duet import disk_errors, folder_locks
+from duet import disk_errors, folder_locks, name_list
 from pipelines.retrieval.options import Options
 from pipelines.runs import rerun_command
 
@@ -43,10 +43,12 @@ def build(options: Options) -> DualEncoder:
         changes = _built(options, dual_encoder.IndexBuilder(folder, listing, facts), model)
         took = time.perf_counter() - started
         what = f"{changes.added:,} new, {changes.dropped:,} dropped"
-        print(f"{folder}: {changes.total:,} images ({what}) in {took:.1f} s")
+        print(f"{folder}: {name_list.counted(changes.total, 'image')} ({what}) in {took:.1f} s")
         if changes.unreadable:
             where = folder / dual_encoder.UNREADABLE
-            print(f"{changes.unreadable:,} images could not be read: see {where}")
+            print(
+                f"{name_list.counted(changes.unreadable, 'image')} could not be read: see {where}"
+            )
         _approximate(options, folder)
     return model
 

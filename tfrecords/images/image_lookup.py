@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from duet import regular_files
+from duet import name_list, regular_files
 from tfrecords import schema
 from tfrecords.framing import read_records
 from tfrecords.images.formats import WORDS
@@ -246,7 +246,7 @@ def _by_ending(names: Iterable[str]) -> str:
         f"{len(files):,} {ending} ({files[0]}{', ...' if len(files) > 1 else ''})"
         for ending, files in groups
     ]
-    return f"{sum(map(len, endings.values())):,} images: {', '.join(parts)}"
+    return f"{name_list.counted(sum(map(len, endings.values())), 'image')}: {', '.join(parts)}"
 
 
 def _hash(image: bytes) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from duet import name_list
 from tfrecords.sources.base import SPLIT_NAMES, SPLITS, few
 from tfrecords.sources.walk import Walked
 
@@ -158,7 +159,7 @@ def _splits_outside(root: Path, tree: Tree, splits: dict[str, str]) -> Layout:
             notes.append(f"passed over: folder {folder}, which holds no images")
         elif flat and (_split_of(folder) or words & _NO_CLASSES):
             notes.append(
-                f"passed over: {tree.below(folder):,} images in {folder}, "
+                f"passed over: {name_list.counted(tree.below(folder), 'image')} in {folder}, "
                 f"which has no class folders"
             )
         else:
@@ -235,7 +236,9 @@ def _refuse_deeper(root: Path, tree: Tree, found: Layout, *, lone: bool) -> None
                     hint = "all hold folders of the same names, which may be the classes"
                 else:
                     hint = "--flatten takes all images below a class folder as that class's"
-                seen = few([f"{name} ({tree.below(name):,} images)" for name in inner])
+                seen = few(
+                    [f"{name} ({name_list.counted(tree.below(name), 'image')})" for name in inner]
+                )
                 raise ValueError(
                     f"{root}: folder {folder} holds {len(tree.images.get(folder, [])):,} images "
                     f"and folders of its own: {seen}; expected SPLIT/CLASS/IMAGE, "
@@ -257,8 +260,9 @@ def _strangers(root: Path, tops: list[str]) -> None:
 
 
 def _stray(names: list[str]) -> str:
-    count = "1 image" if len(names) == 1 else f"{len(names):,} images"
-    return f"{count} ({few([_base(name) for name in sorted(names)])})"
+    return (
+        f"{name_list.counted(len(names), 'image')} ({few([_base(name) for name in sorted(names)])})"
+    )
 
 
 def _base(name: str) -> str:

@@ -117,7 +117,7 @@ def why_left_out(name: str) -> str:
 
 def said(passed: Mapping[str, int]) -> list[str]:
     """Returns a line for each kind of skipped file."""
-    return [f"passed over: {count:,} {kind}" for kind, count in sorted(passed.items())]
+    return [f"passed over: {kind}: {count:,}" for kind, count in sorted(passed.items())]
 
 
 @dataclass

@@ -124,7 +124,7 @@ def webdataset(
             *made_of_others(class_names, between=""),
             *say_little(class_names),
             *spoilt(files),
-            *(f"passed over: {count:,} {what}" for what, count in passed.items()),
+            *(f"passed over: {what}: {count:,}" for what, count in passed.items()),
         ),
         places=places,
     )
