@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 PIPELINES := $(BIN)/python -m pipelines
 # Errors alone are said; versions are those that were tried together.
-PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check \
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
     --constraint requirements-lock.txt
 
 # Of a shell's settings: other programs' packages would be found first, assertions be left out, all
@@ -39,9 +39,9 @@ torture: .venv/dev
 	$(BIN)/python tests/torture.py
 
 lint: .venv/dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 # The site, in build/site; the commands and the Python reference are made of the code.
 docs: .venv/dev

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import html
 import io
 import shlex
 import shutil
@@ -131,7 +132,8 @@ def test_everything_is_written_and_the_page_needs_nothing_else(compared):
     (curve,) = valid_results(out)["curves"]
     assert [each["shots"] for each in curve["points"]] == [1, 2]
     assert curve["method"] == "linear-probe" and "How many images do I need?" in page
-    assert "What now" in page and f"predict --model {out} --images IMAGES" in page
+    typed = f"predict --model {shlex.quote(str(out))} --images IMAGES"
+    assert "What now" in page and typed in html.unescape(page)
     assert 'src="http' not in page and 'href="http' not in page
     assert (out / "tensorboard" / "zero-shot").is_dir()
 

@@ -1,6 +1,7 @@
 """`compare` where images have several labels each."""
 
 import csv
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,7 +80,7 @@ def test_its_page_and_table_name_what_is_shown(compared):
 
 def test_each_row_says_what_to_type_for_it_alone(compared):
     for row in valid_results(compared)["rows"]:
-        assert f"finetune --data {compared.parent / 'multi'} " in row["command"]
+        assert f"finetune --data {shlex.quote(str(compared.parent / 'multi'))} " in row["command"]
         assert f"--method {row['method']}" in row["command"]
 
 

@@ -344,7 +344,7 @@ def test_both_run_where_nothing_of_duet_is_installed(home, saved, lite, tmp_path
     python = Path(paths["scripts"]) / "python"
     given = [saved, lite / "model.tflite", "files.npz", "pixels.npy", "found.npz"]
     result = subprocess.run(
-        [python, "-I", "-c", PROGRAM, *map(str, given)],
+        [python, "-I", "-X", "utf8", "-c", PROGRAM, *map(str, given)],
         cwd=tmp_path,
         capture_output=True,
         text=True,

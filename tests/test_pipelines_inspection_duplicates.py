@@ -1,5 +1,7 @@
 """Groups of the same image, and which of a group is a suspect."""
 
+import shlex
+
 import numpy as np
 import pytest
 from drawn_scans import CLASSES, Drawn, planted
@@ -91,7 +93,7 @@ def test_groups_grow_over_pairs_that_share_a_row():
 def test_test_images_in_train_are_one_line_and_without_any_there_is_none(records, tmp_path):
     (line,) = leaks(records, "test")
     assert line.startswith("2 of 3 test images also stand in train (1 byte for byte): ")
-    assert f"inspect --data {records} --out FOLDER lists them" in line
+    assert f"inspect --data {shlex.quote(str(records))} --out FOLDER lists them" in line
     assert leaks(records, "train") == [] == leaks(records, "validation")
     clean = {split: rows[:3] for split, rows in planted().items()}
     tfrecords.write(Drawn(clean), tmp_path / "clean", workers=1, progress=False)

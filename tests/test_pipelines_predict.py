@@ -484,9 +484,10 @@ def test_images_are_folders_files_patterns_and_lists(tmp_path, monkeypatch):
         assert list(found.loads) == ["c.jpg", "gone.jpg"]
     with pytest.raises(ValueError, match="a file on each line"):
         images.find(["-"], stdin=lambda: "\n")
-    (tmp_path / "a" / "manifest.json").write_text("{}")
-    with pytest.raises(ValueError, match="evaluate --data a"):
-        images.find(["a"])
+    (tmp_path / "my a").mkdir()
+    (tmp_path / "my a" / "manifest.json").write_text("{}")
+    with pytest.raises(ValueError, match="evaluate --data 'my a' says"):
+        images.find(["my a"])
 
 
 def test_sorting_keeps_every_image_and_can_be_gone_on_with(tmp_path):

@@ -3,6 +3,7 @@
 import codecs
 import glob
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -88,8 +89,8 @@ def _add_folder(found: Found, folder: Path) -> None:
 
     if (folder / RECORDS).is_file():
         raise ValueError(
-            f"--images: {folder} holds records, not image files; evaluate --data {folder} says "
-            "how often a model is right about them"
+            f"--images: {folder} holds records, not image files; evaluate --data "
+            f"{shlex.quote(str(folder))} says how often a model is right about them"
         )
     store = tfrecords.ImageFolder(folder)
     names = store.listing()
