@@ -4,9 +4,9 @@ from dual_encoder._cpu_allocator import pool_memory
 from dual_encoder.checkpoints import CHECKPOINTS as CHECKPOINTS
 from dual_encoder.checkpoints import Checkpoint as Checkpoint
 from dual_encoder.checkpoints import save_packed as save_packed
+from dual_encoder.checkpoints.fetch_by_name import bytes_here as bytes_here
 from dual_encoder.checkpoints.hub_check import Availability as Availability
 from dual_encoder.checkpoints.hub_check import availability as availability
-from dual_encoder.checkpoints.hub_models import bytes_here as bytes_here
 from dual_encoder.checkpoints.keras_hub.wrapped_image_backbones import (
     hub_image_tower as hub_image_tower,
 )
@@ -48,11 +48,12 @@ from dual_encoder.prompts.files import describe_prompts as describe_prompts
 from dual_encoder.prompts.files import load_prompts as load_prompts
 from dual_encoder.prompts.files import nearest_words as nearest_words
 from dual_encoder.prompts.files import save_prompts as save_prompts
+from dual_encoder.shortest_token_rows import longest_row as longest_row
+from dual_encoder.shortest_token_rows import row_length as row_length
 from dual_encoder.single_tower_models import ImageEncoder as ImageEncoder
 from dual_encoder.single_tower_models import TextEncoder as TextEncoder
 from dual_encoder.tensorboard import TensorBoard as TensorBoard
-from dual_encoder.token_padding import longest_row as longest_row
-from dual_encoder.token_padding import row_length as row_length
+from dual_encoder.text_tower_as_head import ClassTextHead as ClassTextHead
 from dual_encoder.tokenizer import Tokenizer as Tokenizer
 from dual_encoder.tower_registry import APPLICATIONS as APPLICATIONS
 from dual_encoder.tower_registry import IMAGE_TOWERS as IMAGE_TOWERS
@@ -67,17 +68,16 @@ from dual_encoder.towers.base import TextTower as TextTower
 from dual_encoder.towers.base import check_size as check_size
 from dual_encoder.towers.base import image_in as image_in
 from dual_encoder.towers.bert import Bert as Bert
-from dual_encoder.towers.convolutional_tower import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.modified_resnet import ModifiedResNet as ModifiedResNet
+from dual_encoder.towers.small_convolutional_tower import ConvolutionalTower as ConvolutionalTower
 from dual_encoder.towers.text_transformer import TextTransformer as TextTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTransformer
 from dual_encoder.towers.wrapped_models import HubTextTower as HubTextTower
 from dual_encoder.towers.wrapped_models import KerasImageTower as KerasImageTower
 from dual_encoder.towers.wrapped_models import as_image_tower as as_image_tower
-from dual_encoder.trainable_text_head import ClassTextHead as ClassTextHead
+from dual_encoder.training.compile_on_logits import metrics_on_logits as metrics_on_logits
 from dual_encoder.training.fused_adamw import AdamW as AdamW
 from dual_encoder.training.fused_adamw import WeightByWeight as WeightByWeight
-from dual_encoder.training.logit_losses import metrics_on_logits as metrics_on_logits
 from dual_encoder.training.losses import contrastive_loss as contrastive_loss
 from dual_encoder.training.losses import sigmoid_loss as sigmoid_loss
 from dual_encoder.training.model_stock import model_stock as model_stock

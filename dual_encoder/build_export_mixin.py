@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from dual_encoder import onnx_postprocessing
-from dual_encoder.training import frozen_weights
+from dual_encoder.training import saved_frozen_flags
 from duet import keras_private_api
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class BuiltOfTowers(_Model):
     def get_build_config(self) -> dict | None:
         """As in Keras, with the weights that are frozen."""
         config = super().get_build_config()
-        found = frozen_weights.frozen(self)
+        found = saved_frozen_flags.frozen(self)
         return {**(config or {}), "frozen": found} if found else config
 
     def build_from_config(self, config: dict) -> None:
@@ -55,7 +55,7 @@ class BuiltOfTowers(_Model):
         found = config.pop("frozen", ())
         super().build_from_config(config)
         if found:
-            frozen_weights.freeze(self.built_now(), found)
+            saved_frozen_flags.freeze(self.built_now(), found)
 
     def input_specs(self) -> Any:
         """The inputs as `keras.InputSpec` with any batch size, as traced by `export`."""

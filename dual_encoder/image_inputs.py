@@ -127,14 +127,14 @@ def _one(image: Any, *, size: int, **how: Any) -> Any:
 def _read(path: Path) -> Any:
     from PIL import Image, UnidentifiedImageError
 
-    from duet import decoded_images
+    from duet import pillow_to_8_bit
 
     data = path.read_bytes()  # FileNotFoundError names the path
     with silenced_warnings.silenced():  # Pillow warns about odd metadata; only pixels matter
         try:
             Image.init()
             formats = [kind for kind in KINDS if kind in Image.OPEN]
-            image = decoded_images.opened(data, formats=formats)
+            image = pillow_to_8_bit.opened(data, formats=formats)
             frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
             image.load()
         except MemoryError:
@@ -145,7 +145,7 @@ def _read(path: Path) -> Any:
             raise ValueError(f"{path}: not a readable image ({reason})") from None
     if frames > 1:
         raise ValueError(f"{path}: expected one frame; got {frames}")
-    if image.format in ("JPEG", "MPO") and decoded_images.is_zero_filled(data):
+    if image.format in ("JPEG", "MPO") and pillow_to_8_bit.is_zero_filled(data):
         raise ValueError(f"{path}: not a readable image (the rest of the file is zeros)")
     return _plain(image, data, name=str(path))
 
@@ -159,15 +159,15 @@ def _plain(image: Any, data: bytes = b"", *, name: str = "images") -> Any:
     """
     from PIL import ImageOps
 
-    from duet import decoded_images
+    from duet import pillow_to_8_bit
 
     upright: Any = ImageOps.exif_transpose(image)
     upright.format = image.format  # a copy has neither
     if hasattr(image, "tag_v2"):
         upright.tag_v2 = image.tag_v2
     try:
-        return decoded_images.plain(upright, data).convert("RGB")
-    except decoded_images.UnreadableError as error:
+        return pillow_to_8_bit.plain(upright, data).convert("RGB")
+    except pillow_to_8_bit.UnreadableError as error:
         raise ValueError(f"{name}: {error}") from None
 
 

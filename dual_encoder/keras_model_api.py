@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from dual_encoder.batch_parts import images_of, inputs_of, targets_of
+from dual_encoder.fit_arguments import images_of, inputs_of, targets_of
 from dual_encoder.image_inputs import notice_range
 from dual_encoder.quantize_lora_mixin import TakesLoraAndIntegers
 from dual_encoder.towers.base import check_size, image_in

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.batch_parts import inputs_of
 from dual_encoder.checkpoints.tokenizers.from_other_libraries import as_tokenizer
+from dual_encoder.fit_arguments import inputs_of
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.token_padding import as_token_ids, text_length
+from dual_encoder.shortest_token_rows import as_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled, is_plain
 from dual_encoder.towers.wrapped_models import as_image_tower, as_text_tower, most_tokens

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from dual_encoder.keras_model_api import PlainKeras
-from dual_encoder.token_padding import as_token_ids, text_length
+from dual_encoder.shortest_token_rows import as_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size, image_in
 from dual_encoder.towers.compiled_functions import compiled
 from dual_encoder.towers.xla_policy import without_xla_on_cpu

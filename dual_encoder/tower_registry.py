@@ -13,9 +13,9 @@ import keras
 from dual_encoder.checkpoints.load import load
 from dual_encoder.tokenizer import Tokenizer
 from dual_encoder.towers.bert import Bert
-from dual_encoder.towers.convolutional_tower import ConvolutionalTower
 from dual_encoder.towers.keras_applications_table import APPLICATIONS as APPLICATIONS
 from dual_encoder.towers.keras_applications_table import plain_name
+from dual_encoder.towers.small_convolutional_tower import ConvolutionalTower
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer
 from dual_encoder.towers.wrapped_models import KerasImageTower

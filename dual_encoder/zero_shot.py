@@ -13,7 +13,7 @@ from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.predict_images_mixin import NamesImages
 from dual_encoder.towers.base import TakesImages, check_size, image_in
 from dual_encoder.towers.xla_policy import without_xla_on_cpu, xla_by_default
-from dual_encoder.training.logit_losses import metrics_on_logits
+from dual_encoder.training.compile_on_logits import metrics_on_logits
 from dual_encoder.training.replica_train_step import ExactTraining
 from dual_encoder.training.sample_weights import row_mean
 from duet import unit_rows

@@ -46,7 +46,7 @@ def run(options: Options) -> None:
 def _by_labels(options: Options, manifest: "Manifest") -> str:
     """Measures by labels; returns the figures as text."""
     from pipelines.evaluation import classifier, zero_shot
-    from pipelines.prediction import resolve_model
+    from pipelines.prediction import model_of_run_folder
     from pipelines.runs import class_name_options, folder, models
     from tfrecords import verify_splits
 
@@ -63,7 +63,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     )
     given = options.templates
     if given is None and options.domain is None and options.prompts is None:
-        given = resolve_model.own_templates(options.model, options.data)
+        given = model_of_run_folder.own_templates(options.model, options.data)
     templates = class_name_options.templates(given, manifest, domain=options.domain, names=names)
     verify_splits(options.data, manifest, options.split)
     options, model = _loaded(options, manifest)

@@ -25,11 +25,11 @@ def run(options: Options) -> None:
         )
     runtime.import_tensorflow()
     from pipelines.deployment import export, load_classifier, onnx_openvino
-    from pipelines.prediction import resolve_model
+    from pipelines.prediction import model_of_run_folder
 
     onnx_openvino.check_packages(options.format)
-    chosen = resolve_model.find(
-        resolve_model.Source(
+    chosen = model_of_run_folder.find(
+        model_of_run_folder.Source(
             options.model,
             class_names=tuple(class_names) if class_names else None,
             templates=tuple(templates) if templates else None,

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import classifiers
 import dual_encoder
-from dual_encoder.checkpoints.hub_models import settings
+from dual_encoder.checkpoints.fetch_by_name import settings
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 

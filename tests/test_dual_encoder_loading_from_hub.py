@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 import dual_encoder
 from dual_encoder import CHECKPOINTS
-from dual_encoder.checkpoints import hub_models
+from dual_encoder.checkpoints import fetch_by_name
 from dual_encoder.checkpoints.open_clip import text_towers
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
@@ -69,7 +69,7 @@ def table(monkeypatch):
     """A table with one row, whose published files are a fixture."""
 
     def put(row):
-        monkeypatch.setattr(hub_models, "CHECKPOINTS", {"tiny": row})
+        monkeypatch.setattr(fetch_by_name, "CHECKPOINTS", {"tiny": row})
 
     return put
 
@@ -89,7 +89,7 @@ def test_a_name_of_the_table_or_its_tag(hub, table):
     count = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     table(replace(ROW, parameters=count))
     size = (FIXTURES / name / "model.safetensors").stat().st_size
-    assert hub_models.bytes_here(hub_models.CHECKPOINTS["tiny"]) == size
+    assert fetch_by_name.bytes_here(fetch_by_name.CHECKPOINTS["tiny"]) == size
     for given in ("tiny", "tiny/duet"):
         assert_is(dual_encoder.load(given), name)
     assert dual_encoder.load("tiny", image_size=24).image_size == 24
@@ -122,7 +122,7 @@ def test_weights_that_only_torch_wrote(hub, table):
     assert_is(dual_encoder.load("hf://duet/tiny"), name)
     row = replace(ROW, parameters=1)
     table(row)
-    assert hub_models.bytes_here(row) == len(files["pytorch_model.bin"])
+    assert fetch_by_name.bytes_here(row) == len(files["pytorch_model.bin"])
 
 
 def test_a_revision_behind_the_name_or_as_an_argument(hub, table):
@@ -166,7 +166,7 @@ def test_a_preset_of_keras_hub_comes_with_its_weights_and_assets(hub, tmp_path):
 
 def test_what_is_not_there(hub, table):
     table(ROW)
-    assert hub_models.bytes_here(ROW) is None
+    assert fetch_by_name.bytes_here(ROW) is None
     for given in ("tiny", "hf://duet/tiny"):
         assert refused(FileNotFoundError, given).startswith("duet/tiny: no such repository")
     assert "expected a repository of the form 'org/repo'" in refused(ValueError, "hf://tiny")
@@ -201,7 +201,7 @@ def test_a_row_loads_from_the_files_that_are_there(name, hub, table, monkeypatch
     table(repository.row)
     model = dual_encoder.load("tiny")
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == repository.row.parameters
-    assert hub_models.bytes_here(repository.row) in map(len, repository.files.values())
+    assert fetch_by_name.bytes_here(repository.row) in map(len, repository.files.values())
     fetched = {path.name for path in (tmp_path / "cache").rglob("snapshots/*/*")}
     weights = fetched & set(REPOSITORIES[name]["weights"])
     assert len(weights) == 1

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import dual_encoder
 from dual_encoder import Tokenizer
-from dual_encoder.token_padding import longest_row
+from dual_encoder.shortest_token_rows import longest_row
 from dual_encoder.tokenizer import SPECIAL
 
 PAD, START, END, UNKNOWN = range(4)

@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from published_repositories import published, tiny_texts
 
 from dual_encoder import CHECKPOINTS, IMAGE_TOWERS, TEXT_TOWERS
-from dual_encoder.checkpoints import hub_models
+from dual_encoder.checkpoints import fetch_by_name
 from dual_encoder.checkpoints.open_clip import text_towers
 from pipelines.__main__ import main
 from pipelines.models import entries, tables
@@ -101,7 +101,7 @@ def publish(hub, monkeypatch, tmp_path):
             sizes=repository.sizes,
         )
         rows[name] = repository.row
-        monkeypatch.setattr(hub_models, "CHECKPOINTS", rows)
+        monkeypatch.setattr(fetch_by_name, "CHECKPOINTS", rows)
         return files
 
     return put

@@ -26,14 +26,14 @@ from pipelines.prediction import (
     images,
     journal,
     load_predictor,
+    model_of_run_folder,
     predict_batches,
-    resolve_model,
     run,
     sorting,
 )
 from pipelines.prediction.answers import Answer, answer, from_json, to_json
+from pipelines.prediction.model_of_run_folder import Source
 from pipelines.prediction.options import Options
-from pipelines.prediction.resolve_model import Source
 from tfrecords.sources.shapes.source import ShapesSource
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
@@ -236,7 +236,7 @@ def test_of_a_comparison_the_first_seed_that_has_ended_is_taken(tmp_path):
         (tmp_path / "runs" / "full" / f"seed-{seed}").mkdir(parents=True)
     (tmp_path / "runs" / "full" / "seed-2" / "model.keras").touch()
     comparison(tmp_path, "full")
-    found = resolve_model.find(Source(str(tmp_path)))
+    found = model_of_run_folder.find(Source(str(tmp_path)))
     assert found.model == str(tmp_path / "runs" / "full" / "seed-2")
 
 
@@ -245,11 +245,11 @@ def test_a_comparison_without_a_winner_names_its_runs(tmp_path):
     tuned.mkdir(parents=True)
     comparison(tmp_path, None)
     with pytest.raises(ValueError, match=r"recommends no method .*seed-1") as error:
-        resolve_model.find(Source(str(tmp_path)))
+        model_of_run_folder.find(Source(str(tmp_path)))
     assert str(tuned) in str(error.value)
     comparison(tmp_path, "tip-adapter")
     with pytest.raises(FileNotFoundError, match="holds no run of tip-adapter"):
-        resolve_model.find(Source(str(tmp_path)))
+        model_of_run_folder.find(Source(str(tmp_path)))
 
 
 def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
@@ -259,9 +259,9 @@ def test_zero_shot_of_a_comparison_reads_the_names_of_its_records(tmp_path):
     config = {"templates": ["a {}"], "data": "records/x", "class_names": None}
     document = {"schema": 2, "command": "prompt", "method": "zero-shot", "model": "clip"}
     (cell / "results.json").write_text(json.dumps({**document, "config": config}))
-    found = resolve_model.find(Source(str(tmp_path)))
+    found = model_of_run_folder.find(Source(str(tmp_path)))
     assert (found.model, found.data, found.data_templates) == ("clip", "records/x", ("a {}",))
-    named = resolve_model.find(Source(str(tmp_path), class_names=("cat", "dog")))
+    named = model_of_run_folder.find(Source(str(tmp_path), class_names=("cat", "dog")))
     assert (named.class_names, named.data) == (("cat", "dog"), None)
 
 
@@ -275,7 +275,7 @@ def test_of_a_curve_the_prompts_of_most_shots_are_taken_which_the_table_is_of(ho
         path = cell / "prompts.safetensors"
         dual_encoder.save_prompts(prompts, path, backbone=str(home / "dual.keras"))
     comparison(tmp_path, "coop")
-    found = resolve_model.find(Source(str(tmp_path)))
+    found = model_of_run_folder.find(Source(str(tmp_path)))
     assert found.prompts == str(cells / "16-shot" / "seed-1" / "prompts.safetensors")
 
 
@@ -285,9 +285,9 @@ def test_zero_shot_with_names_of_its_own_keeps_its_templates(tmp_path):
     own = {"templates": ["a {}", "the {}"], "per_class": [{"name": "cat"}, {"name": "dog"}]}
     text = json.dumps({**document, **own, "config": config})
     (tmp_path / "results.json").write_text(text)
-    found = resolve_model.find(Source(str(tmp_path)))
+    found = model_of_run_folder.find(Source(str(tmp_path)))
     assert (found.class_names, found.templates) == (("cat", "dog"), ("a {}", "the {}"))
-    given = resolve_model.find(Source(str(tmp_path), templates=("my {}",)))
+    given = model_of_run_folder.find(Source(str(tmp_path), templates=("my {}",)))
     assert given.templates == ("my {}",)
 
 
@@ -299,7 +299,7 @@ def test_templates_of_a_run_are_those_that_its_file_had_then(tmp_path):
     (tmp_path / "model.keras").touch()
     results = {"schema": 2, "command": "finetune", "templates": ["a {}"]}
     (tmp_path / "results.json").write_text(json.dumps(results))
-    assert resolve_model.find(Source(str(tmp_path))).data_templates == ("a {}",)
+    assert model_of_run_folder.find(Source(str(tmp_path))).data_templates == ("a {}",)
 
 
 def test_class_names_are_not_read_from_records_of_another_project(tmp_path, monkeypatch):
@@ -318,15 +318,15 @@ def test_class_names_are_not_read_from_records_of_another_project(tmp_path, monk
     (run / "config.yaml").write_text(json.dumps(config))
     (run / "model.keras").touch()
     monkeypatch.chdir(home)
-    assert {resolve_model.find(Source(str(each))).data for each in (run, cell)} == {"records"}
+    assert {model_of_run_folder.find(Source(str(each))).data for each in (run, cell)} == {"records"}
     (tmp_path / "records").mkdir()
     document = json.loads((records / "manifest.json").read_text())
     document["class_names"] = [f"other {name}" for name in names]
     (tmp_path / "records" / "manifest.json").write_text(json.dumps(document))
     monkeypatch.chdir(tmp_path)
-    assert resolve_model.find(Source(str(run))).data is None
+    assert model_of_run_folder.find(Source(str(run))).data is None
     with pytest.raises(ValueError, match="the records records have other classes here than"):
-        resolve_model.find(Source(str(cell)))
+        model_of_run_folder.find(Source(str(cell)))
 
 
 def test_what_is_stopped_goes_on_and_does_nothing_twice(home, tmp_path, monkeypatch, capsys):

@@ -17,7 +17,7 @@ from pipelines.fewshot import options as fewshot_options
 from pipelines.fewshot import plots as fewshot_plots
 from pipelines.fewshot import report as fewshot_report
 from pipelines.methods.registry import METHODS
-from pipelines.prediction import resolve_model
+from pipelines.prediction import model_of_run_folder
 from pipelines.training import resumable_fit
 
 CLASSES = ("blue_ring", "green_circle", "red_star", "yellow_cross")
@@ -169,15 +169,15 @@ def test_a_whole_grid_stands_for_its_prompts(grid, tmp_path):
     first, *others = sorted((tmp_path / "grid").glob("cells/**/prompts.safetensors"))
     for path in others:
         path.unlink()
-    asked = resolve_model.Source(str(tmp_path / "grid"))
-    found = resolve_model.find(asked)
+    asked = model_of_run_folder.Source(str(tmp_path / "grid"))
+    found = model_of_run_folder.find(asked)
     assert (found.model, found.prompts) == ("shapes-tiny", str(first))
     first.unlink()
     with pytest.raises(ValueError, match=r"no learnt prompts; expected a run of coop, .*zero-shot"):
-        resolve_model.find(asked)
+        model_of_run_folder.find(asked)
     others = [path.parent for path in (tmp_path / "grid").glob("cells/**/tip-adapter-f/**/res*")]
     with pytest.raises(ValueError, match="one of coop, kgcoop, cocoop or zero-shot"):
-        resolve_model.find(resolve_model.Source(str(others[0])))
+        model_of_run_folder.find(model_of_run_folder.Source(str(others[0])))
 
 
 def test_prompts_are_measured_on_other_classes(home, grid, capsys):

@@ -21,7 +21,7 @@ from duet import json_validation
 from pipelines.__main__ import main
 from pipelines.finetuning import auto_method, wise_ft
 from pipelines.prediction.journal import Journal
-from pipelines.prediction.resolve_model import Source, find
+from pipelines.prediction.model_of_run_folder import Source, find
 from pipelines.runs import resume_check
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 

@@ -14,8 +14,6 @@ from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
     from tfrecords.class_name_keys import name_key as name_key
-    from tfrecords.counted_datasets import looking as looking
-    from tfrecords.counted_datasets import without_autotuning as without_autotuning
     from tfrecords.images.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.images.file_batches import read_images as read_images
     from tfrecords.images.graph_ops import read_image as read_image
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
     from tfrecords.images.image_lookup import images_of as images_of
     from tfrecords.images.reencoding import UnreadableError as UnreadableError
     from tfrecords.images.reencoding import thumbnail as thumbnail
+    from tfrecords.iteration_counting import looking as looking
+    from tfrecords.iteration_counting import without_autotuning as without_autotuning
     from tfrecords.non_utf8_names import escaped as escaped
     from tfrecords.non_utf8_names import unescaped as unescaped
     from tfrecords.reader import examples as examples
@@ -55,7 +55,7 @@ _LAZY = {
     "images_of": "images.image_lookup",
     "labels": "selection",
     "load": "reader",
-    "looking": "counted_datasets",
+    "looking": "iteration_counting",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
     "read_image": "images.graph_ops",
@@ -69,7 +69,7 @@ _LAZY = {
     "uploads_to_squares": "images.export_decode",
     "verify": "verification",
     "verify_splits": "verification",
-    "without_autotuning": "counted_datasets",
+    "without_autotuning": "iteration_counting",
     "write": "writer",
 }
 

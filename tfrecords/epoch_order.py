@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfrecords import stateless_random
-from tfrecords.counted_datasets import as_it_is, each_time
+from tfrecords.iteration_counting import as_it_is, each_time
 from tfrecords.selection import Selection
 
 _OPEN_SHARDS = 8  # interleaved

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from duet import cpu_cores
 from tfrecords import schema, stateless_random
-from tfrecords.counted_datasets import Traceable, as_it_is, traced_once
 from tfrecords.images import graph_ops
+from tfrecords.iteration_counting import Traceable, as_it_is, traced_once
 from tfrecords.preprocessing import Preprocessing
 from tfrecords.reproducible_augmentation import augmented, mixed
 from tfrecords.selection import Selection

@@ -11,9 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfrecords import schema
-from tfrecords.counted_datasets import only_once
 from tfrecords.epoch_order import Order, batches
 from tfrecords.framing import read_records
+from tfrecords.iteration_counting import only_once
 from tfrecords.load_options import GROUPS, Augmentation, Subset, Texts, grouped
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.pipeline import Plan, batches_of_pixels

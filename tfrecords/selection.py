@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import schema
-from tfrecords.counted_datasets import as_it_is, without_autotuning
+from tfrecords.iteration_counting import as_it_is, without_autotuning
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.verification import verify
 

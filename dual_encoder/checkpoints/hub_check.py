@@ -10,14 +10,14 @@ import numpy as np
 
 from dual_encoder.checkpoints.catalog_entry import Checkpoint
 from dual_encoder.checkpoints.catalog_row_check import contradictions
-from dual_encoder.checkpoints.hub import download_upload, listing
-from dual_encoder.checkpoints.hub_models import (
+from dual_encoder.checkpoints.fetch_by_name import (
     HUB,
     KERAS,
     row_named,
     settings,
     with_revision,
 )
+from dual_encoder.checkpoints.hub import download_upload, listing
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.json_schemas import CONFIG, WEIGHT_MAP, read_json
 from dual_encoder.checkpoints.load import understood

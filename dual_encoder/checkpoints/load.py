@@ -8,20 +8,20 @@ from typing import Any
 
 from dual_encoder.checkpoints import Checkpoint, load_error_messages, load_packed
 from dual_encoder.checkpoints.catalog_row_check import contradictions
-from dual_encoder.checkpoints.hub.cache import names_in
-from dual_encoder.checkpoints.hub_models import (
+from dual_encoder.checkpoints.fetch_by_name import (
     HUB,
     KERAS,
     fetch_model,
     row_named,
     with_revision,
 )
+from dual_encoder.checkpoints.hub.cache import names_in
 from dual_encoder.checkpoints.huggingface import read as huggingface_read
 from dual_encoder.checkpoints.keras_hub import fetch as keras_hub_fetch
 from dual_encoder.checkpoints.keras_hub import read as keras_hub_read
 from dual_encoder.checkpoints.open_clip import read as open_clip_read
 from dual_encoder.checkpoints.open_clip.tags import Tag, open_clip_tags
-from dual_encoder.checkpoints.weights.read_keras_file import read_keras
+from dual_encoder.checkpoints.weights.load_keras_archive import read_keras
 from dual_encoder.checkpoints.weights.weight_files import CONFIGS, find
 from dual_encoder.model import DualEncoder
 from dual_encoder.single_tower_models import ImageEncoder, TextEncoder

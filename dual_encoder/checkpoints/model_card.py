@@ -9,7 +9,7 @@ import keras
 import yaml
 
 from dual_encoder.checkpoints.catalog_row_check import describe
-from duet import fraction_metrics, json_validation
+from duet import json_validation, percent_metric_names
 
 SCHEMA = 2  # of results.json
 
@@ -18,7 +18,9 @@ FILE = "results.json"
 PACKAGES = ("duet-vision-language", "keras")
 
 #: A table has no room for what is meant by them.
-NAMES = fraction_metrics.FRACTIONS | {"harmonic_mean": "Harmonic mean of seen and held-out classes"}
+NAMES = percent_metric_names.FRACTIONS | {
+    "harmonic_mean": "Harmonic mean of seen and held-out classes"
+}
 
 KINDS = {
     "dual-encoder": ("An image tower and a text tower", "zero-shot-image-classification"),
@@ -171,7 +173,7 @@ def versions_section(results: Mapping[str, Any] | None) -> str:
 def _figure(key: str, value: float | None) -> str:
     if value is None:
         return "unknown"
-    return f"{100 * value:.1f} %" if key in fraction_metrics.FRACTIONS else _number(value)
+    return f"{100 * value:.1f} %" if key in percent_metric_names.FRACTIONS else _number(value)
 
 
 def _interval(key: str, ends: list[float] | None) -> str:

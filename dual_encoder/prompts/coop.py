@@ -7,13 +7,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.batch_parts import inputs_of
 from dual_encoder.class_prompts import check_texts
+from dual_encoder.fit_arguments import inputs_of
 from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.prompts.layout import Frames, frames
 from dual_encoder.towers.base import TextTower
 from dual_encoder.towers.xla_policy import without_xla_on_cpu, xla_by_default
-from dual_encoder.training.logit_losses import metrics_on_logits
+from dual_encoder.training.compile_on_logits import metrics_on_logits
 from dual_encoder.training.replica_train_step import ExactTraining
 from dual_encoder.zero_shot import ZeroShotClassifier, class_embeddings
 from duet import unit_rows

@@ -7,9 +7,9 @@ from keras import ops
 
 from dual_encoder.towers.attention_pooling import ProbePooling, QueryPooling
 from dual_encoder.towers.base import ImageTower
-from dual_encoder.towers.convolutional_tower import Convolutions
 from dual_encoder.towers.layer_stack import in_turn
 from dual_encoder.towers.patches import NestedPatches, in_patches
+from dual_encoder.towers.small_convolutional_tower import Convolutions
 from dual_encoder.towers.transformer import attributes, blocks, layer_norm, normal
 
 POOLINGS = ("token", "average", "attention", "query")

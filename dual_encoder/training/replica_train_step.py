@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 
-from dual_encoder.batch_parts import images_of
+from dual_encoder.fit_arguments import images_of
 from dual_encoder.keras_model_api import PlainKeras
 from dual_encoder.training import gradient_cache
+from dual_encoder.training.compile_on_logits import loss_on_logits
 from dual_encoder.training.fused_adamw import AdamW
-from dual_encoder.training.logit_losses import loss_on_logits
-from dual_encoder.training.replica_gradients import global_gradients
+from dual_encoder.training.replica_gradient_clipping import global_gradients
 from dual_encoder.training.replica_limits import refuse_impossible, refuse_uneven, spans_workers
 from dual_encoder.training.sample_weights import of_real_rows
 from duet import keras_private_api

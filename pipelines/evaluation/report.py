@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import fraction_metrics, name_list
+from duet import name_list, percent_metric_names
 from pipelines.evaluation import plots as evaluation_plots
 from pipelines.metrics import confusion as metrics_confusion
 from pipelines.reporting.number_format import gibibytes, interval, percent
@@ -13,7 +13,7 @@ from pipelines.runs.text_table import aligned
 from tfrecords.images import reencoding
 
 FIGURES = {
-    key: (fraction_metrics.FRACTIONS[key], what)
+    key: (percent_metric_names.FRACTIONS[key], what)
     for key, what in {
         "top1": "images whose first answer is right",
         "top5": "images whose class is among the first five answers",

@@ -11,9 +11,9 @@ import dual_encoder
 from duet import array_checksums, json_validation
 from pipelines.deployment import export as deployment_export
 from pipelines.deployment import load_classifier
-from pipelines.prediction import read_export, resolve_model
+from pipelines.prediction import model_of_run_folder, read_export
+from pipelines.prediction.model_of_run_folder import Source
 from pipelines.prediction.predictor import Predictor
-from pipelines.prediction.resolve_model import Source
 from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import class_prompt_files, results
 
@@ -54,7 +54,9 @@ def load(
         if not (sure or found.multi_label) or not beside.is_file():
             return found
         return found.knowing(json_validation.read(beside), sure=sure)
-    asked = resolve_model.find(Source(model, _tuple(class_names), _tuple(templates), prompts, data))
+    asked = model_of_run_folder.find(
+        Source(model, _tuple(class_names), _tuple(templates), prompts, data)
+    )
     if data and asked.prompts:
         raise ValueError(
             f"--data: {asked.prompts} has class names of its own; others go with --class-names"

@@ -119,7 +119,7 @@ def _png_orientation(encoded: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
 
 
 def _check_depth(encoded: tf.Tensor, depth: tf.Tensor) -> tf.Operation:
-    """Refuses 12-bit data in a 16-bit file (nearly black), as `duet.decoded_images.plain` does."""
+    """Refuses 12-bit data in a 16-bit file (nearly black), as `duet.pillow_to_8_bit.plain` does."""
 
     def most() -> tf.Tensor:
         pixels = tf.io.decode_png(encoded, channels=3, dtype=tf.uint16)

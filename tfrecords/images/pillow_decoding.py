@@ -8,7 +8,7 @@ import zlib
 
 from PIL import Image, UnidentifiedImageError, features
 
-from duet import decoded_images
+from duet import pillow_to_8_bit
 from tfrecords.images.formats import HEAD_BYTES, kind_of
 
 MAX_PIXELS = 89_478_485  # as in Pillow: a quarter of a gigabyte of RGB
@@ -19,7 +19,7 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 _RGB = 2  # colour type of a PNG
 
-UnreadableError = decoded_images.UnreadableError
+UnreadableError = pillow_to_8_bit.UnreadableError
 
 _SUBFILE_TYPE = 254  # a tag of TIFF
 
@@ -47,7 +47,7 @@ def opened(
             f"animated or of several pages: {frames} frames, expected one "
             f"(--first-frame takes the first)"
         )
-    if image.format == "TIFF" and decoded_images.tiff_tag(image, _SUBFILE_TYPE) == _REDUCED:
+    if image.format == "TIFF" and pillow_to_8_bit.tiff_tag(image, _SUBFILE_TYPE) == _REDUCED:
         raise UnreadableError("a camera's raw file: what can be read of it is a thumbnail")
     if image.format == "PNG" and frames == 1:
         image.verify()  # checks all chunk checksums, which load() skips
@@ -58,7 +58,7 @@ def opened(
     if least and not any(side % 8 for side in size):  # others would get half a pixel more
         image.draft(None, (least, least))  # only JPEGs can be
     image.load()
-    if image.format in ("JPEG", "MPO") and decoded_images.is_zero_filled(data):
+    if image.format in ("JPEG", "MPO") and pillow_to_8_bit.is_zero_filled(data):
         raise UnreadableError("truncated: the rest of the file is zeros")
     return image, size
 
@@ -73,7 +73,7 @@ def header(data: bytes, *, max_pixels: int | None) -> Image.Image:
     if limit is not None and most > limit:
         Image.MAX_IMAGE_PIXELS = most  # Pillow's limit is per process
     try:
-        image = decoded_images.opened(data, formats=(kind,))
+        image = pillow_to_8_bit.opened(data, formats=(kind,))
         too_large = image.width * image.height > most
     except Image.DecompressionBombError:
         too_large = True

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from duet import decoded_images, silenced_warnings
+from duet import pillow_to_8_bit, silenced_warnings
 from tfrecords.images import pillow_decoding
 from tfrecords.images.formats import HEAD_BYTES, WORDS, other_kind_of
 from tfrecords.images.pillow_decoding import UnreadableError as UnreadableError
@@ -91,7 +91,7 @@ def normalise(
         before = image.size
         ImageOps.exif_transpose(image, in_place=True)
         size = size if image.size == before else size[::-1]
-        image = decoded_images.plain(image, data)
+        image = pillow_to_8_bit.plain(image, data)
     if short_side is not None and not small:
         image = image.resize(shrunk_size(*size, short_side), Image.Resampling.BICUBIC)
     _check_size(image, kind)
@@ -117,7 +117,7 @@ def upright(
     with _saying_why(data):
         image, _ = pillow_decoding.opened(data, first_frame=first_frame, max_pixels=max_pixels)
         ImageOps.exif_transpose(image, in_place=True)
-        return decoded_images.plain(image, data)
+        return pillow_to_8_bit.plain(image, data)
 
 
 def is_plain_jpeg(data: bytes, *, max_pixels: int | None = None) -> bool:

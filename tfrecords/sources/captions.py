@@ -22,6 +22,7 @@ from tfrecords.sources.base import (
     require_files,
 )
 from tfrecords.sources.coco_captions import Captions
+from tfrecords.sources.copies_across_splits import versions
 from tfrecords.sources.image_path_resolution import (
     elsewhere,
     on_disk,
@@ -30,7 +31,6 @@ from tfrecords.sources.image_path_resolution import (
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Row, Table, in_rows, texts
 from tfrecords.sources.table_parsing import ENDINGS, is_json_lines, of_document, read_table
-from tfrecords.sources.versions_in_splits import versions
 from tfrecords.text_files import misread, parse_json, read_text
 
 # A split name as a word or before a year, as in captions_val2017.json.

@@ -19,9 +19,9 @@ from tfrecords.sources.base import (
     order,
     prompt_names,
 )
+from tfrecords.sources.copies_across_splits import versions
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.linked_files import linked
-from tfrecords.sources.versions_in_splits import versions
 from tfrecords.sources.walk import said, walk
 
 # Folders of images, and of what is drawn or written about each of them, as sets for detection and

@@ -23,6 +23,7 @@ from tfrecords.sources.base import (
     prompt_names,
     require_files,
 )
+from tfrecords.sources.copies_across_splits import versions
 from tfrecords.sources.image_path_resolution import (
     elsewhere,
     on_disk,
@@ -31,7 +32,6 @@ from tfrecords.sources.image_path_resolution import (
 from tfrecords.sources.linked_files import linked
 from tfrecords.sources.table_columns import Table, as_list, in_rows
 from tfrecords.sources.table_parsing import read_table
-from tfrecords.sources.versions_in_splits import versions
 
 BETWEEN = "|"  # separates the labels of one image
 

@@ -21,11 +21,11 @@ class NextSteps:
 
 def find(out: Path) -> NextSteps | None:
     """Of the comparison in a folder; None where it recommends nothing that can be used."""
-    from pipelines.prediction import resolve_model
+    from pipelines.prediction import model_of_run_folder
     from pipelines.runs.rerun_command import program
 
     try:
-        found = resolve_model.find(resolve_model.Source(str(out)))
+        found = model_of_run_folder.find(model_of_run_folder.Source(str(out)))
     except (ValueError, FileNotFoundError):
         return None
     commands = [

@@ -12,7 +12,7 @@ from mutations import mutants, mutated_documents
 from tiny_models import clip
 
 import dual_encoder
-from dual_encoder.checkpoints.weights import read_keras_file
+from dual_encoder.checkpoints.weights import load_keras_archive
 from dual_encoder.checkpoints.weights.safetensors_mmap import map_tensors
 
 COUNT = int(os.environ.get("DUET_MUTATIONS", "40"))
@@ -33,7 +33,7 @@ def members(tmp_path_factory):
 def refused(tmp_path, members, monkeypatch):
     """Loads the members with some changed, and returns the message of the ValueError."""
 
-    monkeypatch.setattr(read_keras_file, "MOST_TEXT", 1_000_000)
+    monkeypatch.setattr(load_keras_archive, "MOST_TEXT", 1_000_000)
 
     def load(changed, *, compression=zipfile.ZIP_STORED):
         path = tmp_path / "x.keras"

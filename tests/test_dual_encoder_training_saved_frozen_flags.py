@@ -7,7 +7,7 @@ from tiny_models import PIXELS
 import classifiers
 import dual_encoder
 from classifiers import trainable
-from dual_encoder.training import frozen_weights
+from dual_encoder.training import saved_frozen_flags
 
 LABELS = np.array([0, 1, 2])
 
@@ -44,7 +44,7 @@ def test_layers_and_weights_stay_frozen_and_the_optimizer_fits(tmp_path):
 
 def test_a_model_with_nothing_frozen_has_the_configuration_of_keras(tmp_path):
     model = trained(tmp_path / "model.keras", lambda model: None)
-    assert frozen_weights.frozen(model) == []
+    assert saved_frozen_flags.frozen(model) == []
     assert "frozen" not in (model.get_build_config() or {})
 
 
@@ -52,5 +52,5 @@ def test_what_was_frozen_in_other_layers_freezes_nothing():
     model = dual_encoder.load("shapes-tiny")
     before = flags(model)
     found = {"place": 1, "name": "another", "whole": True, "weights": [0]}
-    frozen_weights.freeze(model, [found, {**found, "place": 10_000}])
+    saved_frozen_flags.freeze(model, [found, {**found, "place": 10_000}])
     assert flags(model) == before

@@ -7,7 +7,7 @@ import tiny_models
 
 import classifiers
 from dual_encoder import CoOp, ZeroShotClassifier
-from dual_encoder.training.logit_losses import loss_on_logits, metrics_on_logits
+from dual_encoder.training.compile_on_logits import loss_on_logits, metrics_on_logits
 
 LOGITS = np.array([[4.0, -1.0, 0.5], [0.2, 0.1, -3.0]], "float32")
 LABELS, COLUMNS = np.array([0, 2]), np.eye(3, dtype="float32")[[0, 2]]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tiny_models import TEXTS, clip
 
-from dual_encoder.token_padding import as_token_ids
+from dual_encoder.shortest_token_rows import as_token_ids
 
 MODEL = clip()
 WRONG = {

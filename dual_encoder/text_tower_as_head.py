@@ -9,7 +9,7 @@ from keras import ops
 
 from dual_encoder.class_prompts import prompts_of
 from dual_encoder.model import DualEncoder, unit
-from dual_encoder.token_padding import as_token_ids
+from dual_encoder.shortest_token_rows import as_token_ids
 
 
 @keras.saving.register_keras_serializable("duet")

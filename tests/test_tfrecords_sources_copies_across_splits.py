@@ -4,7 +4,7 @@ import pytest
 
 from tfrecords import sources
 from tfrecords.sources.base import File
-from tfrecords.sources.versions_in_splits import versions
+from tfrecords.sources.copies_across_splits import versions
 
 HASHES = ("a" * 20, "b" * 20)
 
