@@ -48,7 +48,8 @@ class Options:
         flatten: with --folder, take images deeper in a class folder as that class's
         labels: table (CSV, TSV, JSON, JSON Lines) with columns file and label, several labels as
             a|b, or with a 0/1 column for every class; a column split says which split an image
-            belongs to; or a folder with metadata.csv, metadata.jsonl or _classes.csv
+            belongs to; COCO's JSON of objects; or a folder with metadata.csv, metadata.jsonl,
+            _classes.csv or _annotations.coco.json
         captions: table with columns file and caption, COCO caption JSON, or a folder of such files
         webdataset: tar shards with captions or labels, 'shards/{0000..0099}.tar'
         images: with --labels or --captions, where the images are if not beside that file

@@ -260,8 +260,8 @@ def test_tables_in_split_folders_as_roboflow_writes_them(tmp_path):
     source = sources.labels(tmp_path, seed=0)
     assert (source.class_names, source.splits) == (("cat", "dog"), {"train": 4, "validation": 4})
     (note,) = source.notes
-    assert note.startswith("passed over: split folders without metadata.csv or ")
-    assert note.endswith("_classes.csv: test")
+    assert note.startswith("passed over: split folders without metadata.csv, ")
+    assert note.endswith(" or _annotations.coco.json: test")
 
 
 def test_labels_that_every_image_has_are_said(table, tmp_path):

@@ -1,4 +1,4 @@
-"""Tables beside the images: Hugging Face's `imagefolder`, and Roboflow's `_classes.csv`."""
+"""Tables beside the images: Hugging Face's `imagefolder`, and those of Roboflow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 from tfrecords.sources.base import few, refuse_same_split
 from tfrecords.sources.folder_layout import split_word
 
-NAMES = ("metadata.csv", "metadata.jsonl", "_classes.csv")
+NAMES = ("metadata.csv", "metadata.jsonl", "_classes.csv", "_annotations.coco.json")
 
 FOLDERS = "splits are those of the images' folders"  # a note, where nothing else says splits
 
@@ -34,7 +34,8 @@ def lacking(folder: Path) -> list[str]:
     if not folder.is_dir() or _in(folder):
         return []
     names = [path.name for path, _ in _splits(folder) if not _in(path)]
-    return [f"passed over: split folders without {' or '.join(NAMES)}: {few(names)}"] * bool(names)
+    any_of = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
+    return [f"passed over: split folders without {any_of}: {few(names)}"] * bool(names)
 
 
 def by_folder(

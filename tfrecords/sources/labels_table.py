@@ -53,7 +53,7 @@ def labels(
     label_column: str | None = None,
     test_share: float | None = None,
 ) -> FileSource:
-    """Read a table with one row per image: CSV, TSV, JSON or JSON Lines (see `read_table`).
+    """Read a table with one row per image (see `read_table`), or COCO's JSON of objects.
 
     Column `file` (or filename, image, id and so on) is the image, with or without .jpg or .png.
     Either column `label` (or class, category) holds its class or classes, separated by `|`, and
@@ -62,12 +62,12 @@ def labels(
     fastai, gives the image's split; without it images whose folders are all called like splits are
     in those, and others are split by seed, whatever the file is called.
 
-    The data set is multi-label if its classes are columns, any image has two, or `multi_label` is
-    set.
+    The data set is multi-label if its classes are columns, any image has two or none, or
+    `multi_label` is set.
 
     Args:
         path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
-            `metadata.jsonl`, in itself or in its split folders.
+            `metadata.jsonl`, or Roboflow's files, in itself or in its split folders.
         images: folder of the images; by default that of the table.
         seed: of shuffling, and of splitting images without given splits.
         multi_label: treat as multi-label even if no image has two labels.
@@ -86,7 +86,7 @@ def labels(
     listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
     class_names = prompt_names(listed)
     _check_classes(path, rows, listed, are_columns=bool(classes))
-    multi_label = multi_label or bool(classes) or any(len(found) > 1 for _, _, found in rows)
+    multi_label = multi_label or bool(classes) or any(len(found) != 1 for _, _, found in rows)
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
     names = [file.name for group in by_split.values() for file in group]
     _check_files(path, root, names)

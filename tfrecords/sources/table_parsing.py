@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords.images.formats import IMAGE_SUFFIXES
+from tfrecords.sources import coco_instances
 from tfrecords.sources.base import few
 from tfrecords.sources.table_columns import COLUMNS, Row, Table, plain_name
 from tfrecords.text_files import parse_json, read_text
@@ -85,10 +86,13 @@ def _of_json_lines(path: Path, text: str) -> Table:
 def of_document(path: Path, document: Any, *, value: str = "caption") -> Table:
     """Returns a table from parsed JSON: a list of objects, or image name -> texts."""
     if isinstance(document, dict):
+        if value == "label" and coco_instances.is_instances(document):
+            return coco_instances.table(path, document)
         if value == "label" and "annotations" in document:
             raise ValueError(
-                f"{path} is COCO's JSON, of which --captions reads captions; for labels expected a "
-                f"list of objects, or an object of images' names with their labels"
+                f"{path} is COCO's JSON, of which --captions reads captions; for labels expected "
+                f"one with categories, a list of objects, or an object of images' names with their "
+                f"labels"
             )
         if columns := _columns(document):
             cells = zip(*columns.values(), strict=True)
