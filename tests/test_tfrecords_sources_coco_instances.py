@@ -85,6 +85,11 @@ def test_what_is_missing_or_contradicts_itself_is_named(tmp_path, more, said):
     assert str(path) in str(error.value)
 
 
+def test_objects_in_place_of_captions_are_answered_with_labels(tmp_path):
+    with pytest.raises(ValueError, match="'caption'; --labels reads the categories of objects"):
+        sources.captions(written(tmp_path, [[18], [3]]), seed=0)
+
+
 def test_empty_lists_of_labels_are_images_of_no_class(tmp_path):
     """In an ordinary table too."""
     written(tmp_path, [[]] * 16)

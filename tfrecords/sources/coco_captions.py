@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tfrecords.sources import coco_instances
 from tfrecords.sources.base import split_name
 
 Captions = dict[str, list[str]]  # image file -> its captions, in file order
@@ -39,9 +40,10 @@ def read(path: Path, data: Any) -> dict[str, Captions]:
             _add(by_split.setdefault(split_of[name], {}), name, annotation["caption"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
+        hint = "; --labels reads the categories of objects" * coco_instances.is_instances(data)
         raise ValueError(
             f"{path} is not a COCO caption file (images with id and file_name, annotations with "
-            f"image_id and caption; or Karpathy's images with split and sentences): {detail}"
+            f"image_id and caption; or Karpathy's images with split and sentences): {detail}{hint}"
         ) from None
     return by_split
 
