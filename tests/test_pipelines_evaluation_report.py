@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import subprocess
 
 import numpy as np
 import pytest
@@ -100,6 +102,12 @@ def test_command_line_is_what_to_type():
         "python -m pipelines evaluate --data 'records/a b' --model m "
         "--templates 'a {}.' '{}' --seed 0 --progress --no-jit"
     )
+    lines = rerun_command.command_line("evaluate", options, between=rerun_command.NEXT_LINE)
+    said = subprocess.run(["sh", "-c", f"printf '%s\\n' {lines}"], capture_output=True, text=True)
+    assert said.stdout.split("\n")[:-1] == shlex.split(
+        rerun_command.command_line("evaluate", options)
+    )
+    assert lines.split(" \\\n    ")[:2] == ["python -m pipelines evaluate", "--data 'records/a b'"]
 
 
 @pytest.mark.parametrize("classes", [3, 40])

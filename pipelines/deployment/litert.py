@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from duet import cpu_cores, keras_private_api
+from duet import cpu_cores, keras_private_api, silenced_stderr
 from pipelines.deployment import litert_metadata
 from pipelines.deployment.load_classifier import Deployable
 
@@ -36,13 +36,11 @@ def convert(deployable: Deployable, *, examples: Iterable[np.ndarray] | None = N
     Raises:
         RuntimeError: the model has an operation that LiteRT does not.
     """
+    seen = None if examples is None else list(examples)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         _write_plain(deployable, folder)
         try:
-            if examples is None:
-                data = _converter(folder).convert()
-            else:
-                data = _eight_bits(folder, list(examples))
+            data = _converter(folder).convert() if seen is None else _eight_bits(folder, seen)
         except Exception as error:  # compiler errors have no common type
             reason = str(error).strip().split("\n")[0]
             raise RuntimeError(
@@ -57,6 +55,7 @@ def reader(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
 
     with _quiet():
         interpreter: Any = tf.lite.Interpreter(model_content=data, num_threads=cpu_cores.usable())
+        interpreter.allocate_tensors()
     run = interpreter.get_signature_runner(SIGNATURE)
     return lambda pixels: run(pixels=pixels)["probabilities"]
 
@@ -110,8 +109,9 @@ def _write_plain(deployable: Deployable, folder: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences TensorFlow's deprecation warning and a missing-spec warning."""
-    with warnings.catch_warnings():
+    """Silences TensorFlow's deprecation warning, a missing-spec warning, and what C++ says of its
+    settings and of XNNPACK."""
+    with warnings.catch_warnings(), silenced_stderr.silenced():
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
         warnings.filterwarnings("ignore", message=".*representative_dataset.*")
         yield

@@ -16,7 +16,9 @@ def of_run(template: str, results: dict[str, Any], **context: Any) -> str:
     return render(
         template,
         results=results,
-        command=rerun_command.command_line(results["command"], config),
+        command=rerun_command.command_line(
+            results["command"], config, between=rerun_command.NEXT_LINE
+        ),
         config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         **context,
     )

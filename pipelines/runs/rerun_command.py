@@ -8,6 +8,8 @@ from typing import Any
 
 MODULE, SCRIPT = "python -m pipelines", "duet"
 
+NEXT_LINE = " \\\n    "  # a long command, an option on each line
+
 
 def program() -> str:
     """Returns how the program was started: `duet`, or `python -m pipelines`."""
@@ -24,13 +26,17 @@ def no_bar() -> bool | None:
     return True if os.environ.get("TQDM_DISABLE") else None
 
 
-def command_line(command: str, options: dict[str, Any]) -> str:
-    """Returns the command that repeats the run: all options that are not null, shell-quoted."""
-    words = ["python", "-m", "pipelines", command]
+def command_line(command: str, options: dict[str, Any], *, between: str = " ") -> str:
+    """Returns the command that repeats the run: all options that are not null, shell-quoted.
+
+    Args:
+        between: stands before each option, such as `NEXT_LINE`.
+    """
+    parts = [["python", "-m", "pipelines", command]]
     for name, value in options.items():
         if isinstance(value, bool):
-            words.append(flag(name if value else f"no_{name}"))
+            parts.append([flag(name if value else f"no_{name}")])
         elif value is not None:
             values = value if isinstance(value, (list, tuple)) else [value]
-            words += [flag(name), *map(str, values)]
-    return shlex.join(words)
+            parts.append([flag(name), *map(str, values)])
+    return between.join(map(shlex.join, parts))

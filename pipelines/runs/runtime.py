@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from duet import silenced_stderr
+
 # What TensorFlow and Keras import if it is there, for conversions from JAX, galleries of images and
 # scikit-learn's interface: a third of the time of their own import, and 200 MB.
 LEFT_OUT = ("jax", "matplotlib", "sklearn")
@@ -130,16 +132,11 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     gc.disable()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
     try:
-        with _without(*LEFT_OUT):
+        with silenced_stderr.silenced(), _without(*LEFT_OUT):
             import keras
             import tensorflow  # noqa: F401
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
         gc.set_threshold(*COLLECT_EVERY)
         gc.enable()
     gc.freeze()
