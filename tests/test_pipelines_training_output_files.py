@@ -46,7 +46,7 @@ def test_page_has_every_epoch_and_what_to_type():
     assert page.count('<tr class="chosen">') == 1
     chosen = page.split('<tr class="chosen">')[1].split("</tr>")[0]
     assert '<th scope="row">2</th>' in chosen and "52.0\u00a0%" in chosen and "1.5" in chosen
-    assert "python -m pipelines train --data records/shapes --epochs 3" in page
+    assert "python -m pipelines train \\\n    --data records/shapes \\\n    --epochs 3" in page
     assert "&lt;x&gt;" in page and "<x>" not in page
     assert "Learning rate" not in page  # was not measured
 
