@@ -95,7 +95,8 @@ def walk(root: str | Path, *, follow: bool = True) -> Walked:
             found.behind(name)
     if found.again:
         found.passed[f"{LINKED_AGAIN} ({few(found.again)})"] = len(found.again)
-    return Walked(dict(sorted(found.files.items())), tuple(sorted(found.folders)), found.passed)
+    passed = dict(sorted(found.passed.items()))
+    return Walked(dict(sorted(found.files.items())), tuple(sorted(found.folders)), passed)
 
 
 def _holds_records(names: Iterable[str]) -> bool:
@@ -117,7 +118,7 @@ def why_left_out(name: str) -> str:
 
 def said(passed: Mapping[str, int]) -> list[str]:
     """Returns a line for each kind of skipped file."""
-    return [f"passed over: {kind}: {count:,}" for kind, count in sorted(passed.items())]
+    return [f"passed over: {kind}: {count:,}" for kind, count in passed.items()]
 
 
 @dataclass

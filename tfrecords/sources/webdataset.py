@@ -32,7 +32,7 @@ from tfrecords.sources.base import (
 from tfrecords.sources.captions import spoilt
 from tfrecords.sources.folder_layout import split_among, split_word
 from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, examples
-from tfrecords.sources.walk import is_left_out
+from tfrecords.sources.walk import is_left_out, said
 from tfrecords.text_files import read_text
 
 _PACKED = re.compile(r"\.tar\.\w+$|\.tgz$")  # compressed, or not yet whole
@@ -124,7 +124,7 @@ def webdataset(
             *made_of_others(class_names, between=""),
             *say_little(class_names),
             *spoilt(files),
-            *(f"passed over: {what}: {count:,}" for what, count in passed.items()),
+            *said(passed),
         ),
         places=places,
     )
