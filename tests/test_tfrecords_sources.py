@@ -412,11 +412,12 @@ def test_a_file_name_can_say_the_split(tmp_path, stem):
         ("", "c.csv is empty; expected a table"),
         ("file,caption\n", "holds no captions"),
         ("file,caption\n1.jpg\n", "line 2: expected 2 columns, got 1"),
-        ("file,caption\n1.jpg,  \n", "line 2: expected a file and a caption"),
+        ("file,caption\n1.jpg,  \n", "holds no captions"),
+        ("file,caption\n  ,one\n", "line 2: expected a file, got an empty cell"),
         ('file,caption\n1.jpg,"one\n', "line 2: unexpected end of data"),
         ("file,caption,split\n1.jpg,one,../x\n", "expected a split like train"),
         ("file,caption,split\n1.jpg,one,train\n1.jpg,uno,test\n", "is in two splits: train and"),
-        ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 images do not"),
+        ("file,caption,split\n1.jpg,one,train\n2.jpg,two,\n", "1 image and for 1 not"),
     ],
 )
 def test_bad_csv(tmp_path, text, message):
@@ -427,7 +428,7 @@ def test_bad_csv(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, None)])]
+    "text", ["{}", "[]", '{"images": []}', coco([(7, "of no image")]), coco([(0, 5)])]
 )
 def test_bad_coco_json(tmp_path, text):
     put(tmp_path, "1.jpg", "2.jpg")

@@ -22,7 +22,78 @@ def test_images_without_a_caption_are_counted(folder):
     (folder / "c.json").write_text(json.dumps({"images": images, "annotations": said}))
     source = sources.captions(folder / "c.json", seed=0)
     assert sum(source.splits.values()) == 8
-    assert source.notes == ("images left out, without a caption or a split: 2 (8.jpg, 9.jpg)",)
+    assert source.notes == (
+        "passed over: empty captions of 1 image (8.jpg)",
+        "images left out, without a caption or a split: 2 (8.jpg, 9.jpg)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.csv", "file,caption\n0.jpg,\n1.jpg,  \n2.jpg,[]\n2.jpg,a dog\n{rest}"),
+        ("c.jsonl", '{"file": "0.jpg", "caption": null}\n{"file": "1.jpg", "caption": []}\n'
+                    '{"file": "2.jpg", "caption": ["", "a dog"]}\n{rest}'),
+        ("c.json", '{"0.jpg": "", "1.jpg": null, "2.jpg": [null, "a dog"], {rest}}'),
+    ],
+)  # fmt: skip
+def test_empty_captions_are_passed_over_in_every_kind_of_table(folder, name, text):
+    row = {
+        "c.csv": "{}.jpg,a dog\n",
+        "c.jsonl": '{{"file": "{}.jpg", "caption": "a dog"}}\n',
+        "c.json": '"{}.jpg": "a dog", ',
+    }[name]
+    rest = "".join(row.format(i) for i in range(3, 10)).rstrip(", ")
+    (folder / name).write_text(text.replace("{rest}", rest))
+    source = sources.captions(folder / name, seed=0)
+    assert source.notes[0] == "passed over: empty captions of 3 images (0.jpg, 1.jpg, 2.jpg)"
+    assert sum(source.splits.values()) == 8
+    assert {f.captions for group in source.files.values() for f in group} == {("a dog",)}
+
+
+def test_tables_of_a_folder_whose_ending_is_in_capitals_or_unknown(folder):
+    for name, numbers in (("captions_train.csv", range(6)), ("captions_test.CSV", range(6, 10))):
+        rows = "".join(f"{i}.jpg,a dog\n" for i in numbers)
+        (folder / name).write_text(f"file,caption\n{rows}")
+    (folder / "captions_val.csv.gz").write_bytes(b"\x1f\x8b")
+    source = sources.captions(folder, seed=0)
+    assert source.splits == {"train": 6, "test": 4}
+    assert source.notes == ("passed over: files that are no tables: captions_val.csv.gz",)
+
+
+def test_a_split_of_some_rows_is_not_filled_from_the_name_of_the_file(folder):
+    rows = "".join(f"{i}.jpg,a dog,{'test' if i < 4 else ''}\n" for i in range(10))
+    (folder / "captions_train.csv").write_text(f"file,caption,split\n{rows}")
+    with pytest.raises(ValueError, match="a split is named for 4 images and for 6 not"):
+        sources.captions(folder / "captions_train.csv", seed=0)
+
+
+def test_metadata_in_a_folder_and_in_its_folders_of_splits(folder):
+    """As Hugging Face's imagefolder reads them; a split of which none says anything is said."""
+    for split in ("train", "test", "val"):
+        (folder / split).mkdir()
+        for i in range(4):
+            (folder / split / f"{i}.jpg").write_bytes(b"\xff\xd8\xff")
+    rows = "".join(f"train/{i}.jpg,a {'dog' if i % 2 else 'cat'}\n" for i in range(4))
+    (folder / "metadata.csv").write_text(f"file_name,text\n{rows}")
+    (folder / "test/metadata.csv").write_text(f"file_name,text\n{rows.replace('train/', '')}")
+    captioned = sources.captions(folder, seed=0)
+    labelled = sources.labels(folder, seed=0, label_column="text")
+    assert captioned.splits == labelled.splits == {"train": 4, "test": 4}
+    for source in (captioned, labelled):
+        (note,) = (note for note in source.notes if "split folders" in note)
+        assert note.endswith(": val")
+
+
+def test_a_folder_without_captions_is_answered_with_what_is_read(folder):
+    """Roboflow's tables are of labels."""
+    with pytest.raises(
+        FileNotFoundError, match=r"captions_\*\.csv, metadata\.csv or metadata\.jsonl$"
+    ):
+        sources.captions(folder, seed=0)
+    (folder / "_classes.csv").write_text("filename, cat, dog\n")
+    with pytest.raises(FileNotFoundError, match=r"jsonl; --labels reads .*_classes\.csv"):
+        sources.captions(folder, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +142,7 @@ def test_splits_that_images_of_coco_say_are_theirs(folder):
     assert sources.captions(folder / "c.json", seed=0).splits == {"train": 7, "validation": 3}
     del images[2]["split"]
     (folder / "c.json").write_text(json.dumps({"images": images, "annotations": said}))
-    with pytest.raises(ValueError, match="some images name a split and others do not"):
+    with pytest.raises(ValueError, match=r"c\.json: a split is named for 9 images"):
         sources.captions(folder / "c.json", seed=0)
 
 
@@ -107,4 +178,4 @@ def test_captions_that_say_nan_are_counted(folder):
     rows = "".join(f"{i}.jpg,{'nan' if i == 3 else 'a dog'}\n" for i in range(10))
     (folder / "c.csv").write_text(f"file,caption\n{rows}")
     notes = sources.captions(folder / "c.csv", seed=0).notes
-    assert notes == ("images with a caption that says nan: 1 (3.jpg)",)
+    assert notes == ("images with a caption that says nan or none: 1 (3.jpg)",)

@@ -161,7 +161,10 @@ def test_no_class_of_several_is_without_an_image_to_train_on(table, seed):
             "file,label,set,is_test\na.jpg,x,train,0\n",
             "set and is_test may each be the split; rename",
         ),
-        ("file,label,split\na.jpg,x,train\nb.jpg,y,\n", "some rows name a split and 1 do not"),
+        (
+            "file,label,split\na.jpg,x,train\nb.jpg,y,\n",
+            "a split is named for 1 image and for 1 not",
+        ),
         ("file,label,split\na.jpg,x,../train\n", "line 2: expected a split like"),
         ("file,label,split\na.jpg,x,val\nb.jpg,y,dev\n", "dev and val are both split validation"),
         ("file,label\na.jpg,x\nb.jpg,y\n", "2 images are too few to split"),

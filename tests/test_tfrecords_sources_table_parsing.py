@@ -338,7 +338,7 @@ def test_objects_in_place_of_texts_are_refused(folder, value):
 
 
 def test_a_caption_of_coco_that_is_no_text_is_named(folder):
-    images, captions = [{"id": 1, "file_name": "1.jpg"}], [{"image_id": 1, "caption": None}]
+    images, captions = [{"id": 1, "file_name": "1.jpg"}], [{"image_id": 1, "caption": 5}]
     (folder / "c.json").write_text(json.dumps({"images": images, "annotations": captions}))
-    with pytest.raises(ValueError, match=r"the caption of 1\.jpg: expected a text; got None"):
+    with pytest.raises(ValueError, match=r"the caption of 1\.jpg: expected a text; got 5"):
         sources.captions(folder / "c.json", seed=0)

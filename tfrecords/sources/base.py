@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from duet import regular_files
+from duet import name_list, regular_files
 from tfrecords.class_name_keys import by_number
 from tfrecords.non_utf8_names import escaped
 from tfrecords.schema import Label, RawExample
@@ -221,8 +221,16 @@ def divided(
 ) -> dict[str, list[File]]:
     """The files of each split, mixed, train first; those of split "" are split by the seed.
 
-    Raises ValueError for a share of images that have splits already, which `where` names.
+    Raises ValueError where some have a split and others not, and for a share of images that have
+    splits already; `where` names them.
     """
+    if "" in files and len(files) > 1:
+        named = sum(len(group) for split, group in files.items() if split)
+        raise ValueError(
+            f"{where}: a split is named for {name_list.counted(named, 'image')} and for "
+            f"{len(files['']):,} not ({few([file.name for file in files['']])}); expected one for "
+            f"all or none"
+        )
     if "" in files:
         return split_by_seed(files[""], seed=seed, test_share=test_share)
     if test_share is not None:

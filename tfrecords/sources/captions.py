@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from duet import name_list
 from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.sources import coco_captions, flickr_captions, imagefolder
 from tfrecords.sources.base import (
@@ -40,6 +41,10 @@ _SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])")
 _HTML = re.compile(
     r"&(?:amp|lt|gt|quot|nbsp|#\d+|#x[0-9a-f]+);|</?(?:br|p|b|i|a|div|span)\b[^<>]*>", re.I
 )
+
+
+# What pandas, Python and R write of a text that is missing.
+_NOTHING = frozenset(("nan", "none", "null", "n/a", "<na>"))
 
 
 def captions(
@@ -85,9 +90,7 @@ def captions(
     files: dict[str, list[File]] = {}
     notes: list[str] = []
     read = partial(_read, root=root, seed=seed, test_share=test_share)
-    listed_files = _caption_files(path)
-    if any(split for _, split in listed_files):
-        notes += imagefolder.lacking(path)
+    listed_files = _caption_files(path, notes)
     for file, split in listed_files:
         prefix = f"{file.parent.name}/" if split and images is None else ""
         listed = _by_split(file, columns, split=split, notes=notes, root=root / prefix)
@@ -101,6 +104,9 @@ def captions(
     order = [*SPLITS, *files]
     files = {split: files[split] for split in dict.fromkeys(order) if split in files}
     names = [file.name for group in files.values() for file in group]
+    if any(file.name in imagefolder.CAPTIONS for file, _ in listed_files) and path.is_dir():
+        folders = [f"{file.parent.name}/" for file, split in listed_files if split]
+        notes += imagefolder.lacking(path, [*names, *folders], imagefolder.CAPTIONS)
     notes += [
         *unnamed(root, names, what="left out, without a caption or a split"),
         *spoilt(files),
@@ -121,11 +127,11 @@ def captions(
 def spoilt(files: Mapping[str, Sequence[File]]) -> list[str]:
     """Returns notes that count the images with such captions, by what is wrong.
 
-    They say nan, as pandas writes one that is missing, have HTML in them, or were UTF-8 and read
-    as another encoding.
+    They say nan or none, as programs write one that is missing, have HTML in them, or were UTF-8
+    and read as another encoding.
     """
     kinds = {
-        "a caption that says nan": lambda text: text.lower() == "nan",
+        "a caption that says nan or none": lambda text: text.lower() in _NOTHING,
         "HTML in a caption": lambda text: bool(_HTML.search(text)),
         "a caption that was UTF-8, read in another encoding": lambda text: misread(text) != text,
     }
@@ -149,20 +155,29 @@ def _refuse_again(
             )
 
 
-def _caption_files(path: Path) -> list[tuple[Path, str]]:
+def _caption_files(path: Path, notes: list[str]) -> list[tuple[Path, str]]:
     """Returns the files to read, each with the split of its folder ("" for none)."""
     if path.is_file():
         return [(path, "")]
-    matches = sorted(p for p in path.glob("captions_*") if p.suffix in ENDINGS)
+    called_so = sorted(p for p in path.glob("captions_*") if p.is_file())
+    matches = [file for file in called_so if file.suffix.lower() in ENDINGS]
     if matches:
+        others = [file.name for file in called_so if file not in matches]
+        notes += [f"passed over: files that are no tables: {few(others)}"] * bool(others)
         return [(file, "") for file in matches]
-    files = imagefolder.files(path)
+    files = imagefolder.files(path, imagefolder.CAPTIONS)
     if not files:
         raise FileNotFoundError(
-            f"{path} is neither a caption file nor a folder with captions_*.json, captions_*.csv "
-            f"or {' or '.join(imagefolder.NAMES)}{_beside(path)}"
+            f"{path} is neither a caption file nor a folder with captions_*.json, captions_*.csv, "
+            f"{imagefolder.any_of(imagefolder.CAPTIONS)}{_labels(path) or _beside(path)}"
         )
     return files
+
+
+def _labels(path: Path) -> str:
+    """Returns what to do with a folder that has tables of labels."""
+    tables = imagefolder.files(path, imagefolder.LABELS)
+    return f"; --labels reads {tables[0][0]}" if tables else ""
 
 
 def _beside(path: Path) -> str:
@@ -205,6 +220,7 @@ def _by_split(
         by_split = _of_table(read_table(path), columns, notes)
         flickr_captions.without_ghosts(by_split, notes)
         by_split = flickr_captions.splits(path, by_split)
+    by_split = _without_empty(by_split, notes)
     if not any(by_split.values()):
         raise ValueError(f"{path} holds no captions")
     names = [name for group in by_split.values() for name in group]
@@ -213,15 +229,30 @@ def _by_split(
         by_split = {s: {moved[n]: c for n, c in group.items()} for s, group in by_split.items()}
     notes += told
     if list(by_split) == [""]:
-        is_metadata = path.name in imagefolder.NAMES
+        is_metadata = path.name in imagefolder.CAPTIONS
         found = imagefolder.by_folder(by_split[""], several=not is_metadata)
         by_split = found or by_split
         notes += [imagefolder.FOLDERS] * (found is not None and not is_metadata)
     named = _SPLIT_WORD.search(path.stem.lower())
     said = split or (SPLIT_NAMES[named.group()] if named else "")
-    if "" in by_split and said:
-        by_split[said] = by_split.pop("")
-    return by_split
+    return {said: by_split[""]} if list(by_split) == [""] else by_split
+
+
+def _without_empty(by_split: Mapping[str, Captions], notes: list[str]) -> dict[str, Captions]:
+    """Returns the captions that are not empty; a note counts the images that have others."""
+    left: dict[str, Captions] = {}
+    empty: list[str] = []
+    for split, group in by_split.items():
+        for name, said in group.items():
+            texts_of = [text for text in said if text]
+            if len(texts_of) < len(said) or not said:
+                empty.append(name)
+            if texts_of:
+                left.setdefault(split, {})[name] = texts_of
+    notes += [
+        f"passed over: empty captions of {name_list.counted(len(empty), 'image')} ({few(empty)})"
+    ] * bool(empty)
+    return left
 
 
 def _read(
@@ -274,15 +305,11 @@ def _of_table(
     def add(row: Row) -> None:
         name, said = str(row.cells[image]).strip(), texts(row.cells[caption])  # type: ignore[index]
         split = table.split_of(row, split_at)
-        if not name or not all(said) or not said:
-            raise ValueError("expected a file and a caption")
+        if not name:
+            raise ValueError("expected a file, got an empty cell")
         if split_of.setdefault(name, split) != split:
             raise ValueError(f"{name} is in two splits: {split_of[name]} and {split}")
-        by_split.setdefault(split, {}).setdefault(name, []).extend(said)
+        by_split.setdefault(split, {}).setdefault(name, []).extend(said or [""])
 
     in_rows(table, add)
-    if "" in by_split and len(by_split) > 1:
-        raise ValueError(
-            f"{table.path}: some rows name a split and {len(by_split[''])} images do not"
-        )
     return by_split

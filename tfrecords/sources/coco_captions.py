@@ -30,8 +30,6 @@ def read(path: Path, data: Any) -> dict[str, Captions]:
                 raise ValueError(
                     f"image id {image['id']!r} stands for both {names[image['id']]} and {name}"
                 )
-        if "" in (said := set(split_of.values())) and len(said) > 1:
-            raise ValueError("some images name a split and others do not")
         by_split: dict[str, Captions] = {}
         for annotation in data["annotations"]:
             if annotation["image_id"] not in names:
@@ -70,8 +68,6 @@ def _karpathy(images: list[dict]) -> dict[str, Captions]:
 
 
 def _add(captions: Captions, name: str, text: object) -> None:
-    if not isinstance(text, str):
+    if not isinstance(text, str | None):
         raise ValueError(f"the caption of {name}: expected a text; got {text!r:.60}")
-    text = " ".join(text.split())
-    if text:
-        captions.setdefault(name, []).append(text)
+    captions.setdefault(name, []).append(" ".join((text or "").split()))

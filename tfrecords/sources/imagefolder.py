@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from tfrecords.sources.base import few, refuse_same_split
 from tfrecords.sources.folder_layout import split_word
 
-NAMES = ("metadata.csv", "metadata.jsonl", "_classes.csv", "_annotations.coco.json")
+CAPTIONS = ("metadata.csv", "metadata.jsonl")  # which may have labels, too
+
+LABELS = (*CAPTIONS, "_classes.csv", "_annotations.coco.json")
 
 FOLDERS = "splits are those of the images' folders"  # a note, where nothing else says splits
 
 Value = TypeVar("Value")
 
 
-def files(folder: Path) -> list[tuple[Path, str]]:
-    """Returns the metadata files of a folder or its split folders, with split ("" for none).
+def files(folder: Path, names: Sequence[str]) -> list[tuple[Path, str]]:
+    """Returns the tables called so in a folder ("" for split) and in its folders of splits.
 
     Raises ValueError if one folder has two of them.
     """
-    own = _in(folder)
-    if own:
-        return [(own, "")]
-    found = [(file, split) for path, split in _splits(folder) if (file := _in(path))]
+    own = _in(folder, names)
+    found = [(file, split) for path, split in _splits(folder) if (file := _in(path, names))]
     refuse_same_split({file.parent.name: split for file, split in found}, where=folder)
-    return found
+    return [(own, ""), *found] if own else found
 
 
-def lacking(folder: Path) -> list[str]:
-    """Returns a note on the split folders that have no metadata file where others have, or none."""
-    if not folder.is_dir() or _in(folder):
+def lacking(folder: Path, images: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Returns a note on the folders of splits in which are none of the images that tables name."""
+    plain = (os.path.relpath(name, folder) if os.path.isabs(name) else name for name in images)
+    named = {name.partition("/")[0] for name in plain}
+    left = [path.name for path, _ in _splits(folder) if path.name not in named]
+    if not left:
         return []
-    names = [path.name for path, _ in _splits(folder) if not _in(path)]
-    any_of = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
-    return [f"passed over: split folders without {any_of}: {few(names)}"] * bool(names)
+    return [f"passed over: split folders without {any_of(names)}: {few(left)}"]
+
+
+def any_of(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def by_folder(
@@ -62,8 +68,8 @@ def _splits(folder: Path) -> list[tuple[Path, str]]:
     return [(path, split) for path in inner if (split := split_word(path.name))]
 
 
-def _in(folder: Path) -> Path | None:
-    there = [folder / name for name in NAMES if (folder / name).is_file()]
+def _in(folder: Path, names: Sequence[str]) -> Path | None:
+    there = [folder / name for name in names if (folder / name).is_file()]
     if len(there) > 1:
         both = " and ".join(path.name for path in there)
         raise ValueError(f"{folder} has {both}; expected one of them")

@@ -90,7 +90,9 @@ def labels(
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
     names = [file.name for group in by_split.values() for file in group]
     _check_files(path, root, names)
-    files = _splits(path, by_split, seed=seed, test_share=test_share)
+    if path.is_dir():
+        notes += imagefolder.lacking(path, names, imagefolder.LABELS)
+    files = divided(by_split, seed=seed, test_share=test_share, where=path)
     return FileSource(
         name=name or path.resolve().stem,
         kind="labels",
@@ -125,15 +127,15 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
     """Returns the rows, class columns and notes of a table or of a folder's metadata files."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
-    files = imagefolder.files(path) if path.is_dir() else [(path, "")]
+    files = imagefolder.files(path, imagefolder.LABELS) if path.is_dir() else [(path, "")]
     if not files or not files[0][0].is_file():
         what = f"no file {path}"
         if path.is_dir():
-            what = f"no {' or '.join(imagefolder.NAMES)} in {path} or in its split folders"
+            what = f"no {imagefolder.any_of(imagefolder.LABELS)} in {path} or in its split folders"
         raise FileNotFoundError(f"there is {what}; expected a table of images and labels")
     rows: list[Row] = []
     classes: list[str] = []
-    notes: list[str] = imagefolder.lacking(path)
+    notes: list[str] = []
     for file, split in files:
         before, (found, classes, not_read) = (
             classes,
@@ -154,7 +156,7 @@ def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str],
                 for name, own_split, c in found
             ]
         else:
-            is_metadata, rows_before = file.name in imagefolder.NAMES, found
+            is_metadata, rows_before = file.name in imagefolder.LABELS, found
             found = _by_folder(found, several=not is_metadata)
             notes += [imagefolder.FOLDERS] * (found is not rows_before and not is_metadata)
         rows += found
@@ -192,14 +194,6 @@ def _check_files(path: Path, root: Path, names: list[str]) -> None:
     twice = [name for name in names if paths[os.path.abspath(root / name)] > 1]
     if twice:  # spelt in two ways, such as with and without its extension or folder
         raise ValueError(f"{path} has images in two rows: {few(twice)}")
-
-
-def _splits(
-    path: Path, by_split: dict[str, list[File]], *, seed: int, test_share: float | None
-) -> dict[str, list[File]]:
-    if "" in by_split and len(by_split) > 1:
-        raise ValueError(f"{path}: some rows name a split and {len(by_split[''])} do not")
-    return divided(by_split, seed=seed, test_share=test_share, where=path)
 
 
 def _check_classes(

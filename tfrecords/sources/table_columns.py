@@ -199,7 +199,7 @@ def texts(cell: Any) -> list[str]:
     several = as_list(cell)
     if several is None and _QUOTED_LIST.fullmatch(str(cell).strip()):
         raise ValueError(f"expected a text, or a list of texts as JSON has it; got {cell!r:.60}")
-    return [" ".join(str(text).split()) for text in several or [cell]]
+    return [" ".join(str(text).split()) for text in ([cell] if several is None else several)]
 
 
 def as_list(cell: Any) -> list[str] | None:
@@ -219,7 +219,7 @@ def as_list(cell: Any) -> list[str] | None:
             found = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(found, list | tuple) and found and all(isinstance(n, str) for n in found):
+        if isinstance(found, list | tuple) and all(isinstance(n, str) for n in found):
             return list(found)
     return None
 

@@ -128,7 +128,7 @@ def _is_value(value: Any) -> bool:
     """Returns whether it may be an image's label, or its captions."""
     if isinstance(value, list):
         return not any(isinstance(each, dict) for each in value)
-    return isinstance(value, str | int)
+    return isinstance(value, str | int | None)
 
 
 def _cell(value: Any) -> Any:

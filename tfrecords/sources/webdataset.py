@@ -115,7 +115,7 @@ def webdataset(
         kind="webdataset",
         root=root,
         seed=seed,
-        files=_splits(pattern, files, seed=seed, test_share=test_share),
+        files=divided(files, seed=seed, test_share=test_share, where=f"--webdataset {pattern}"),
         class_names=class_names,
         templates=TEMPLATES["any"] if class_names else (),
         metric="top1" if class_names else "recall",
@@ -231,11 +231,3 @@ def _check(pattern: str, files: dict[str, list[File]], faults: list[str], *, fou
             f"--webdataset {pattern}: expected captions ({', '.join(CAPTION)}, json) or labels "
             f"({', '.join(LABEL)}) beside the images; there are none"
         )
-
-
-def _splits(
-    pattern: str, files: dict[str, list[File]], *, seed: int, test_share: float | None
-) -> dict[str, list[File]]:
-    if "" in files and len(files) > 1:
-        raise ValueError(f"--webdataset {pattern}: some shards' names say a split and others not")
-    return divided(files, seed=seed, test_share=test_share, where=pattern)
