@@ -57,8 +57,8 @@ class Options:
             otherwise than usual
         label_column: with --labels, that of the label
         caption_column: with --captions, that of the caption
-        class_names: file with a name per line, in the order of the labels, or a CSV with columns
-            class and name, in place of the names that folders or a table have
+        class_names: names in the order of the labels, in place of those that folders or a table
+            have; or one file with a name per line, or a CSV with columns class and name
         multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
@@ -100,7 +100,7 @@ class Options:
     image_column: str | None = None
     label_column: str | None = None
     caption_column: str | None = None
-    class_names: str | None = None
+    class_names: list[str] | None = None
     multi_label: bool = False
     ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
@@ -228,14 +228,14 @@ def _some(source: Source, options: Options) -> Source:
     return source if options.exclude is None else sources.excluded(source, options.exclude)
 
 
-def _names(source: Source, path: str) -> tuple[str, ...]:
-    """The names that a file has for the classes of a source."""
+def _names(source: Source, given: list[str]) -> tuple[str, ...]:
+    """The names given, or of a file, for the classes of a source."""
     from pipelines.runs import class_name_options
 
     if not source.class_names:
         raise ValueError(f"--class-names goes with labels; {source.name} has captions")
     own = _Classes(source.name, source.class_names, source.class_names)
-    return tuple(class_name_options.class_names(path, own))
+    return tuple(class_name_options.class_names(given, own))
 
 
 def outline(source: Source) -> str:

@@ -145,6 +145,12 @@ def test_names_and_templates_can_be_given(home):
     assert found["equal_names"] == {}
 
 
+def test_class_names_are_taken_as_predict_takes_them(home, tmp_path, capsys):
+    more = ("--class-names", *(f"the {name}" for name in CLASS_NAMES[:99]), "--bootstrap", "0")
+    assert main(arguments(home, tmp_path / "out", *more)) == 2
+    assert "expected 100 names, one for each class of shapes; got 99" in capsys.readouterr().err
+
+
 def test_published_names_with_one_twice_are_measured_if_asked_and_the_figures_say_so(home, capsys):
     names = list(CLASS_NAMES)
     names[1] = names[-1] = f"the {names[0]}"

@@ -64,17 +64,17 @@ def test_numbers_in_a_table_get_their_names_from_a_file(folder, tmp_path, capsys
     names = tmp_path / f"names{ending}"
     names.write_text("cat\nhot dog\n" if ending == ".txt" else "class,name\n1,hot dog\n0,cat\n")
     given = {"labels": str(tmp_path / "t.csv"), "images": str(folder)}
-    assert prepare(tmp_path, **given, class_names=str(names)) == 0
+    assert prepare(tmp_path, **given, class_names=[str(names)]) == 0
     assert "numbers for names" not in capsys.readouterr().out
     assert Manifest.read(tmp_path / "out").class_names == ("cat", "hot dog")
     said = {e.filename: e.class_name for e in tfrecords.examples(tmp_path / "out", "train")}
     assert {said[name] for name in said if "dog" in name} == {"hot dog"}
     names.write_text("cat\n" if ending == ".txt" else "class,name\n0,cat\n")
-    with pytest.raises(ValueError, match=r"expected 2 lines|has no name in"):
-        prepare(tmp_path / "other", **given, class_names=str(names))
+    with pytest.raises(ValueError, match=r"expected 2 lines|has no name for"):
+        prepare(tmp_path / "other", **given, class_names=[str(names)])
     names.write_text("cat\nCat\n" if ending == ".txt" else "class,name\n1,Cat\n0,cat\n")
     with pytest.raises(ValueError, match="several classes mean the same name: cat and Cat"):
-        prepare(tmp_path / "other", **given, class_names=str(names))
+        prepare(tmp_path / "other", **given, class_names=[str(names)])
 
 
 def test_captions_have_no_class_names(folder, tmp_path):
@@ -82,7 +82,7 @@ def test_captions_have_no_class_names(folder, tmp_path):
     (tmp_path / "captions_train.csv").write_text("\n".join(["file,caption", *rows]))
     given = {"captions": str(tmp_path / "captions_train.csv"), "images": str(folder)}
     with pytest.raises(ValueError, match="--class-names goes with labels; captions_train has"):
-        prepare(tmp_path, **given, class_names="names.txt")
+        prepare(tmp_path, **given, class_names=["names.txt"])
 
 
 def test_a_dry_run_says_what_would_be_read_and_writes_nothing(folder, tmp_path, capsys):

@@ -43,6 +43,20 @@ def test_the_names_of_other_places_are_refused(written):
     assert class_name_options.class_names(written("House Cat\nDOG\n"), PETS) == ["House Cat", "DOG"]
 
 
+def test_names_are_given_as_they_are_or_in_a_file_for_records_too(written):
+    assert class_name_options.class_names(["tom cat", "dog"], PETS) == ["tom cat", "dog"]
+    assert class_name_options.class_names([written("tom cat\ndog\n")], PETS) == ["tom cat", "dog"]
+    with pytest.raises(ValueError, match="expected 2 names, one for each class of pets; got 3"):
+        class_name_options.class_names(["cat", "dog", "hen"], PETS)
+    with pytest.raises(ValueError, match="name 1 is 'dog', which is the name of class 2"):
+        class_name_options.class_names(["dog", "house cat"], PETS)
+
+
+def test_numbers_that_belong_to_names_are_no_places(written):
+    for names in (["zone 1", "zone 2"], ["1 euro", "2 euro"], ["MD-80 2", "Boeing 737"]):
+        assert class_name_options.named([written("\n".join(names))], what="") == names
+
+
 def test_numbers_in_the_order_of_text_go_with_no_list(written):
     folders = [str(i) for i in (1, 10, 11, 2)]
     flowers = written("rose\ntulip\nlily\nfern\n")
@@ -103,6 +117,9 @@ def test_names_are_typed_or_stand_in_one_file(tmp_path):
     assert class_name_options.named(["cat", "dog"], what="--class-names") == ["cat", "dog"]
     found = class_name_options.named([str(tmp_path / "names.txt")], what="--class-names")
     assert found == ["red cat", "blue dog"]
+    (tmp_path / "names.CSV").write_text(",class,name\n0,dog,blue dog\n1,cat,red cat\n")
+    found = class_name_options.named([str(tmp_path / "names.CSV")], what="--class-names")
+    assert found == ["blue dog", "red cat"]
     with pytest.raises(FileNotFoundError, match="--class-names: no file cat"):
         class_name_options.named(["cat"], what="--class-names")
 
@@ -118,7 +135,10 @@ def test_names_are_typed_or_stand_in_one_file(tmp_path):
         ("names.md", "- a cat\n- a dog\n"),
         ("synset_words.txt", "n01440764 tench, Tinca tinca\nn01443537 goldfish\n"),
         ("names.json", '{\n"0": "cat",\n"1": "dog"\n}\n'),
-        ("names.csv", "class,name\n0,cat\n1,dog\n"),
+        ("names.txt", "class\tname\n0\tcat\n1\tdog\n"),
+        ("names.txt", "dog\nhot dog\n'dog, sheep'\n"),  # a column of a CSV
+        ("hmdb51.txt", "run 2\nbrush_hair 0\ncartwheel 1\n"),
+        ("labels.txt", "1 dog\n0 cat\n"),
         ("data.yaml", "names:\n  0: cat\n  1: dog\n"),
     ],
 )

@@ -13,6 +13,7 @@ from tfrecords.sources.catalog import DATASETS as DATASETS
 from tfrecords.sources.catalog import Dataset as Dataset
 
 if TYPE_CHECKING:
+    from tfrecords.class_name_keys import more_than_name as more_than_name
     from tfrecords.class_name_keys import name_key as name_key
     from tfrecords.images.export_decode import uploads_to_squares as uploads_to_squares
     from tfrecords.images.file_batches import read_images as read_images
@@ -56,6 +57,7 @@ _LAZY = {
     "labels": "selection",
     "load": "reader",
     "looking": "iteration_counting",
+    "more_than_name": "class_name_keys",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
     "read_image": "images.graph_ops",

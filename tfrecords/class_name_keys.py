@@ -41,6 +41,14 @@ _COPY = re.compile(
     re.IGNORECASE,
 )
 
+# Lines of lists that have more in them than a name: its place, quotes, or another column.
+_PLACES = (
+    re.compile(r"(?P<place>\d+)\W+(?P<name>\w.*)", re.DOTALL),  # `0 cat`, `1: dog`
+    re.compile(r"(?P<name>.*\w)[^\w(]+(?P<place>\d+)", re.DOTALL),  # `cat 0`, `dog,1`
+)
+
+_QUOTED = re.compile(r"""(['"]).*\1[,;]?""")
+
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 
 _WHOLE_NUMBER = re.compile(r"(-?)0*(\d+)(?:\.0+)?", re.ASCII)  # 007, and 7.0 as pandas writes it
@@ -138,6 +146,26 @@ def say_little(names: Sequence[str]) -> list[str]:
         shown = ", ".join(f"{name} ({read})" for name, read in list(broken.items())[:3])
         notes.append(f"classes whose names were UTF-8, read in another encoding: {shown}")
     return notes
+
+
+def more_than_name(lines: Sequence[str]) -> str | None:
+    """Returns the first line of a list of names that has its place, quotes or a column in it, or
+    None.
+
+    Places are numbers from 0 or 1, each once, and the names around them differ: `zone 1` and
+    `zone 2` are names.
+    """
+    count = len(lines)
+    marked = [line for line in lines if _QUOTED.fullmatch(line) or "\t" in line]
+    if count > 1 and all(line.endswith((",", ";")) for line in lines[:-1]):
+        marked = [*lines]
+    for pattern in _PLACES:
+        found = [match for line in lines if (match := pattern.fullmatch(line))]
+        places = sorted(int(match["place"]) for match in found)
+        counted = places in ([*range(count)], [*range(1, count + 1)])
+        if counted and len({match["name"] for match in found}) > 1:
+            marked = [*lines]
+    return next(iter(marked), None)
 
 
 def by_number(names: Sequence[str]) -> list[str]:

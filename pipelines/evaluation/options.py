@@ -31,9 +31,9 @@ class Options:
             JSON or CSV with prompts of each class; default: those that finetune was given for a
             run, on its records; else those of the dataset.
         domain: what the classes are, such as food, for prompts that say so, in place of templates.
-        class_names: file with one class name per line, in the order of the labels, or a CSV with
-            a column "class" and one per language; default: those of the dataset, with spaces for
-            underscores.
+        class_names: names in the order of the labels, or one file with a name per line, or a CSV
+            with a column "class" and one per language; default: those of the dataset, with spaces
+            for underscores.
         language: column of the CSV.
         allow_equal_names: accept several classes with the same name, as in published lists; the
             report mentions it.
@@ -57,7 +57,7 @@ class Options:
     protocol: Literal["zero-shot", "classifier", "retrieval"] | None = None
     templates: list[str] | None = None
     domain: str | None = None
-    class_names: str | None = None
+    class_names: list[str] | None = None
     language: str | None = None
     allow_equal_names: bool = False
     prompts: str | None = None

@@ -36,8 +36,8 @@ class Options:
         conditional_words: the same of CoCoOp.
         templates: of zero-shot, probe and Tip-Adapter: prompts with {} for the class name, or one
             file with a prompt per line; without it those of the dataset.
-        class_names: file with one class name per line in the order of the labels, or a CSV with
-            a column "class" and one for each language; without it those of the dataset.
+        class_names: names in the order of the labels, or one file with a name per line, or a CSV
+            with a column "class" and one for each language; without it those of the dataset.
         language: column of the CSV.
         allow_equal_names: also where several classes have the same name, as in published lists.
         epochs: passes; without it those of CoOp: 50 for 1 shot, 100 up to 4, 200 for more.
@@ -84,7 +84,7 @@ class Options:
     words: str | None = None
     conditional_words: str = "a photo of a"
     templates: list[str] | None = None
-    class_names: str | None = None
+    class_names: list[str] | None = None
     language: str | None = None
     allow_equal_names: bool = False
     epochs: int | None = None

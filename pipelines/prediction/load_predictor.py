@@ -33,7 +33,7 @@ def load(
         model: a run's folder (of `compare`: the recommended method), a `.keras` file, a
             checkpoint's name, or an export: the folder of a SavedModel, a `.tflite`, `.onnx` or
             OpenVINO's `.xml` file.
-        class_names: of a dual encoder: names, or one file with a name per line.
+        class_names: of a dual encoder: names, or one file with a name per line (or a CSV).
         templates: of a dual encoder: prompts with {} for the name, or one file of them.
         prompts: of a dual encoder: file of learnt prompts.
         data: of a dual encoder: records whose class names and templates are read.
@@ -88,7 +88,7 @@ def _of_keras(source: Source, *, data: str | None) -> Predictor:
     """
     found = load_classifier.load(
         source.model,
-        class_names=_texts(source.class_names, what="--class-names", least=2),
+        class_names=_names(source),
         templates=_templates(source),
         prompts=source.prompts,
         manifest=source.manifest(),
@@ -111,22 +111,26 @@ def _templates(source: Source) -> list[str] | None:
     """As given, or of the file that is named."""
     given = source.templates
     if given is None or not class_prompt_files.is_asked_for(given):
-        return _texts(given, what="--templates", least=1)
-    names = _texts(source.class_names, what="--class-names", least=2)
+        is_file = given is not None and len(given) == 1 and "{}" not in given[0]
+        if given is not None and is_file and Path(given[0]).is_file():
+            given = tuple(runs_class_names.listed(given[0], what="--templates"))
+        return _once(given, what="--templates")
+    names = _names(source)
     return runs_class_names.templates(list(given), source.manifest(), names=names)
 
 
-def _texts(given: tuple[str, ...] | None, *, what: str, least: int) -> list[str] | None:
-    """Texts as given, or the lines of the one file that is named."""
-    if given is None:
-        return None
-    found = list(given)
-    if len(given) == 1 and "{}" not in given[0] and (least > 1 or Path(given[0]).is_file()):
-        found = runs_class_names.listed(given[0], what=what)
-    twice = next((text for text in found if found.count(text) > 1), None)
+def _names(source: Source) -> list[str] | None:
+    given = source.class_names
+    named = None if given is None else runs_class_names.named(given, what="--class-names")
+    return _once(named, what="--class-names")
+
+
+def _once(texts: Sequence[str] | None, *, what: str) -> list[str] | None:
+    """The texts; ValueError for one that is there twice."""
+    twice = next(iter(runs_class_names.equal_names(texts or ())), None)
     if twice is not None:
         raise ValueError(f"{what}: expected each once; {twice!r} is there several times")
-    return found
+    return None if texts is None else list(texts)
 
 
 def _tuple(texts: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -23,7 +23,7 @@ class Options:
             standard input.
         out: file for the answers, .csv or .jsonl; never overwritten. Stopped at any point, the same
             command goes on.
-        class_names: of a dual encoder: names, or one file with a name per line.
+        class_names: of a dual encoder: names, or one file with a name per line (or a CSV).
         templates: of a dual encoder: prompts with {} for the class name, or one file with a prompt
             per line.
         prompts: of a dual encoder: file of learnt prompts, as prompt writes it.

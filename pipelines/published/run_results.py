@@ -228,7 +228,8 @@ def _own_names(document: dict[str, Any]) -> str:
     """That a set of the catalogue was told by other names than the catalogue's."""
     names = document["config"].get("class_names")
     known = document["dataset"] in DATASETS and document["dataset"] not in NAMELESS
-    return f"the set's own class names, not those of {names}" if names and known else ""
+    told = names if isinstance(names, str) else ", ".join(names or ())
+    return f"the set's own class names, not those of {told}" if names and known else ""
 
 
 def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:

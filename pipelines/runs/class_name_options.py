@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
-_NUMBERED = re.compile(r"(\d+)\W+\w")  # `0 cat`, `1: dog`
-
 _MARKED = re.compile(r"[-*+\u2022]\s+\S|n\d{8}\s+\S")  # lists of Markdown; ImageNet's synsets
-
-_QUOTED = re.compile(r"""(['"]).*\1[,;]?""")
 
 _CODE = ("[", "{", "# ")
 
-_OF_OTHER_KINDS = (".csv", ".tsv", ".json", ".yaml", ".yml")
+_TABLES = (".csv", ".tsv")
+
+_OF_OTHER_KINDS = (*_TABLES, ".json", ".yaml", ".yml")
 
 
 class Classes(Protocol):
@@ -78,29 +76,33 @@ def captions(path: str | None, manifest: "Manifest") -> list[str]:
 
 
 def class_names(
-    path: str | None,
+    given: str | Sequence[str] | None,
     manifest: Classes,
     *,
     language: str | None = None,
     allow_equal: bool = False,
 ) -> list[str]:
-    """One name per class: the lines of a file, or the set's own, underscores read as spaces.
+    """One name per class: those given, those of one file, or the set's own with spaces for
+    underscores.
 
-    A CSV has a column `class` with the set's names, in any order, and a column of names for each
-    language, of which `language` chooses one; it may be left out where there is one alone.
+    A file has a name per line. A CSV has a column `class` with the set's names, in any order, and a
+    column of names for each language, of which `language` chooses one; it may be left out where
+    there is one alone.
 
     Raises ValueError where there are not as many names as classes, names that belong to other
     classes, the same name twice (unless `allow_equal`), or no such language.
     """
-    if language is not None and not str(path).endswith(".csv"):
-        raise ValueError(f"--language: expected --class-names with a CSV file; got {path}")
-    if path is None:
+    texts = [given] if isinstance(given, str) else given
+    if language is not None and not _is_table(texts):
+        got = " ".join(texts or ["none"])
+        raise ValueError(f"--language: expected --class-names with a CSV file; got {got}")
+    if texts is None:
         names = list(manifest.spoken_names)
-    elif path.endswith(".csv"):
-        names = _translated(path, manifest, language)
+    elif _is_table(texts):
+        names = _translated(texts[0], manifest, language)
     else:
-        names = listed(path, what="--class-names")
-        _check_places(path, names, manifest)
+        names = named(texts, what="--class-names")
+        _check_places(texts, names, manifest)
     refuse_repeated(names, unless=allow_equal)
     return names
 
@@ -131,28 +133,32 @@ def equal_names_line(document: Mapping[str, Any]) -> str:
 
 
 def named(given: Sequence[str], *, what: str) -> list[str]:
-    """Names as they were given, or the lines of the one file that is named."""
+    """Names as they were given, or those of the one file that is named.
+
+    A CSV has its own names in a column `class` beside them, which says of records whose they are.
+    """
+    if _is_table(given):
+        return [name for _, name in _table(given[0], None)]
     return listed(given[0], what=what) if len(given) == 1 else list(given)
 
 
 def listed(path: str, *, what: str) -> list[str]:
     """The lines of a file, which have to be names or prompts and nothing else.
 
-    Raises ValueError for empty files, tables, JSON, YAML, code, comments, and lines that begin with
-    their place, a bullet or a number of ImageNet's synsets.
+    Raises ValueError for empty files, tables, JSON, YAML, code, comments, and lines that have their
+    place, quotes, a bullet or a number of ImageNet's synsets in them.
     """
+    from tfrecords import more_than_name
+
     found = lines(path, what=what)
     if not found:
         raise ValueError(f"{what}: {path} is empty; expected one text on each line")
-    count = len(found)
-    places = [int(number[1]) for line in found if (number := _NUMBERED.match(line))]
-    numbered = count > 1 and places in ([*range(count)], [*range(1, count + 1)])
-    marked = all(map(_QUOTED.fullmatch, found)) or all(map(_MARKED.match, found))
     of_another_kind = Path(path).suffix.lower() in _OF_OTHER_KINDS or found[0].startswith(_CODE)
-    if numbered or marked or of_another_kind:
+    other = found[0] if of_another_kind or all(map(_MARKED.match, found)) else more_than_name(found)
+    if other is not None:
         raise ValueError(
             f"{what}: expected one text alone on each line of {path}, without numbers, quotes or "
-            f"columns; got {found[0]!r}"
+            f"columns; got {other!r}"
         )
     return found
 
@@ -169,22 +175,29 @@ def lines(path: str, *, what: str) -> list[str]:
         raise ValueError(f"{what}: {error}") from None
 
 
-def _check_places(path: str, names: list[str], manifest: Classes) -> None:
+def _is_table(given: Sequence[str] | None) -> bool:
+    return given is not None and len(given) == 1 and Path(given[0]).suffix.lower() in _TABLES
+
+
+def _check_places(given: Sequence[str], names: list[str], manifest: Classes) -> None:
     """A list that goes by place has to be of these classes, in this order."""
     from tfrecords import name_key
 
     if len(names) != len(manifest.class_names):
+        of_file = len(given) == 1
         raise ValueError(
-            f"--class-names: expected {len(manifest.class_names)} lines, one for each class of "
-            f"{manifest.dataset}; {path} has {len(names)}"
+            f"--class-names: expected {len(manifest.class_names)} {'lines' if of_file else 'names'}"
+            f", one for each class of {manifest.dataset}; "
+            f"{f'{given[0]} has' if of_file else 'got'} {len(names)}"
         )
     own = [name_key(name) for name in manifest.spoken_names]
     place = {key: i for i, key in enumerate(own)}
     for i, name in enumerate(names):
         other = place.get(name_key(name), i)
         if other != i and name_key(names[other]) != own[other]:
+            place_of = f"line {i + 1} of {given[0]}" if len(given) == 1 else f"name {i + 1}"
             raise ValueError(
-                f"--class-names: line {i + 1} of {path} is {name!r}, which is the name of class "
+                f"--class-names: {place_of} is {name!r}, which is the name of class "
                 f"{other + 1}, not {i + 1}, of {manifest.dataset}; expected the order of the "
                 f"labels, or a CSV with columns class and name, in any order"
             )
@@ -198,6 +211,23 @@ def _check_places(path: str, names: list[str], manifest: Classes) -> None:
 
 def _translated(path: str, manifest: Classes, language: str | None) -> list[str]:
     """A column of a CSV, in the order of the labels."""
+    from tfrecords import name_key
+
+    named = {name_key(key): name for key, name in _table(path, language)}
+    keys = [name_key(name) for name in manifest.spoken_names]
+    missing = [
+        name for name, key in zip(manifest.spoken_names, keys, strict=True) if not named.get(key)
+    ]
+    if missing:
+        raise ValueError(
+            f"--class-names: {path} has no name{f' in {language!r}' if language else ''} for class "
+            f"{missing[0]!r} ({len(missing)} of {len(manifest.class_names)} are missing)"
+        )
+    return [named[key] for key in keys]
+
+
+def _table(path: str, language: str | None) -> list[tuple[str, str]]:
+    """The classes of a CSV, each once and with its name, in the order of the lines."""
     import tfrecords
 
     if not Path(path).is_file():
@@ -206,7 +236,7 @@ def _translated(path: str, manifest: Classes, language: str | None) -> list[str]
         table = tfrecords.read_table(path)
     except ValueError as error:
         raise ValueError(f"--class-names: {error}") from None
-    languages = [name for name in table.columns if name != "class"]
+    languages = [name for name in table.columns if name and name != "class"]
     if "class" not in table.columns or not languages:
         raise ValueError(
             f"--class-names: expected columns class and one for each language; {path} has "
@@ -218,17 +248,9 @@ def _translated(path: str, manifest: Classes, language: str | None) -> list[str]
         asked = "none was asked for" if language is None else f"got {language!r}"
         raise ValueError(f"--language: expected one of {', '.join(languages)}; {asked}")
     class_at, name_at = table.columns.index("class"), table.columns.index(language)
-    named: dict[str, str] = {}
+    named: dict[str, tuple[str, str]] = {}
     for row in table.rows:
-        key, name = tfrecords.name_key(row.cells[class_at]), row.cells[name_at].strip()
-        if named.setdefault(key, name) != name:
-            raise table.error(row, f"class {row.cells[class_at]!r} has another name above")
-    keys = [tfrecords.name_key(name) for name in manifest.spoken_names]
-    missing = [name for name, key in zip(manifest.spoken_names, keys, strict=True)
-               if not named.get(key)]  # fmt: skip
-    if missing:
-        raise ValueError(
-            f"--class-names: {path} has no name in {language!r} for class {missing[0]!r} "
-            f"({len(missing)} of {len(manifest.class_names)} are missing)"
-        )
-    return [named[key] for key in keys]
+        own, name = row.cells[class_at].strip(), row.cells[name_at].strip()
+        if named.setdefault(tfrecords.name_key(own), (own, name))[1] != name:
+            raise table.error(row, f"class {own!r} has another name above")
+    return list(named.values())
