@@ -39,6 +39,7 @@ TAGS = ("a b", "a c", "a d", "b c", "b d", "c d", "a b c", "b c d")
         (("red star", "red moon", "blue star", "blue moon"), False),
         (("rust\nscab", "rust\nrot", "rot"), True),
         (("rust/scab", "rust", "scab"), True),
+        (("16 0", "7 16", "0 7 2", "0 2"), True),  # as the Human Protein Atlas has them
         (("black/white", "black/red", "sofa & bed", "chair & bed"), False),
     ],
 )
@@ -67,6 +68,10 @@ def test_labels_made_of_others(names, said):
         (["cat", "no_label"], "whose names say that there is none: no_label"),
         (["n02085620-Chihuahua", "n02085782-Pug"], "begin with codes (n02085620-Chihuahua"),
         (["001.Laysan_Albatross", "002.Auk"], "begin with codes (001.Laysan_Albatross, 002.Auk)"),
+        (["0 cat", "1 dog"], "have numbers or quotes (0 cat, 1 dog): --class-names says them"),
+        (["1 dog", "0 cat"], "have numbers or quotes (1 dog, 0 cat)"),
+        (["cat", "'dog'"], "have numbers or quotes (cat, 'dog')"),
+        (["zone 1", "zone 2"], None),
         (["2 doors", "4 doors"], None),
         (["0-2", "4-6", "100+"], None),
         (["class 1", "dog"], None),

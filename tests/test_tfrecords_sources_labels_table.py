@@ -202,6 +202,7 @@ def test_what_is_not_there(table, tmp_path):
         ("set", "Test", "train", "test"),
         ("is_valid", "True", "False", "validation"),
         ("is_training_image", "0", "1", "test"),
+        ("is_test", "yes", "no", "test"),
     ],
 )
 @pytest.mark.parametrize("header", ["label", "x,y"])
@@ -212,6 +213,14 @@ def test_splits_in_a_column_of_another_name(table, column, yes, no, split, heade
     lines = [f"{'abcdefghijkl'[i]},{row},{yes if i > 8 else no}" for i, row in enumerate(rows)]
     path = table("\n".join([f"fname,{header},{column}", *lines]))
     assert sources.labels(path, seed=0).splits == {"train": 9, split: 3}
+
+
+def test_a_column_of_splits_with_other_words_is_said(table):
+    lines = [
+        f"{c},{'xy'[i % 2]},{'maybe' if i > 8 else 'no'}" for i, c in enumerate("abcdefghijkl")
+    ]
+    note = sources.labels(table("\n".join(["file,label,is_test", *lines])), seed=0).notes[1]
+    assert note == "no splits are read from column is_test: it says maybe, no"
 
 
 @pytest.mark.parametrize(

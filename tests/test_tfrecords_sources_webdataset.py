@@ -83,6 +83,56 @@ def test_splits_by_name_and_class_names_beside_them(tmp_path):
         webdataset(str(tmp_path), seed=0)
 
 
+@pytest.mark.parametrize(
+    ("listed", "labels", "message"),
+    [
+        ("0 cat\n1 dog\n", "01", "expected a name alone on each line; got '0 cat'"),
+        ("cat\n'hot dog'\n", "01", r"alone on each line; got \"'hot dog'\""),
+        ("cat\ndog\n", ("-1", "0", "1"), "has 2 names; a shard has class -1"),
+        ("cat\ndog\n", ("0", "1", "dog"), "has 2 names; a shard has class dog"),
+    ],
+)
+def test_a_list_that_does_not_say_the_names_of_the_numbers_is_refused(
+    tmp_path, listed, labels, message
+):
+    """It had been passed over without a word, or its numbers had been in the names."""
+    members = [(f"{i}.cls", labels[i % len(labels)].encode()) for i in range(9)]
+    shard(tmp_path / "a.tar", [*members, *((f"{i}.jpg", jpeg(1)) for i in range(9))])
+    (tmp_path / "classnames.txt").write_text(listed)
+    with pytest.raises(ValueError, match=message):
+        webdataset(str(tmp_path / "a.tar"), seed=0)
+
+
+def test_numbers_as_pandas_writes_them_have_the_names_of_the_list(tmp_path):
+    members = [(f"{i}.cls", f"{i % 2}.0".encode()) for i in range(10)]
+    shard(tmp_path / "a.tar", [*members, *((f"{i}.jpg", jpeg(1)) for i in range(10))])
+    (tmp_path / "classnames.txt").write_text("house_cat\ndog\n")
+    source = webdataset(str(tmp_path / "a.tar"), seed=0)
+    assert source.class_names == ("house cat", "dog")
+    assert listing(source)["a.tar/3.jpg"].label == 1
+    shard(tmp_path / "b.tar", [*((n, b"pug" if b"1" in d else b"cat") for n, d in members),
+                               *((f"{i}.jpg", jpeg(1)) for i in range(10))])  # fmt: skip
+    source = webdataset(str(tmp_path / "b.tar"), seed=0)
+    assert source.class_names == ("cat", "pug")
+    assert source.notes == ("passed over: classnames.txt, as the shards have names for labels: 1",)
+
+
+def test_lines_of_a_text_are_captions_and_said(tmp_path):
+    """As clip-benchmark's sets for retrieval have them; they had been one caption."""
+    members = [(f"{i}.txt", b"a dog\r\n a big  cat \n\n" if i < 9 else b"hen") for i in range(12)]
+    shard(tmp_path / "a.tar", [*members, *((f"{i}.jpg", jpeg(1)) for i in range(12))])
+    source = webdataset(str(tmp_path / "a.tar"), seed=0)
+    found = listing(source)
+    assert found["a.tar/1.jpg"].captions == ("a dog", "a big cat")
+    assert found["a.tar/9.jpg"].captions == ("hen",)
+    assert source.notes[0].startswith("texts with a caption on each line: 9 (a.tar/0.jpg")
+
+
+def test_shards_of_a_folder_may_end_in_capitals(shards):
+    (shards / "0002.tar").rename(shards / "0002.TAR")
+    assert len(listing(webdataset(str(shards), seed=0))) == 12
+
+
 def test_what_cannot_be_read_is_named(shards, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing: .*0003\.tar"):
         webdataset(f"{shards}/{{0000..0003}}.tar", seed=0)

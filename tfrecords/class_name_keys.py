@@ -115,7 +115,8 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
         often = Counter(part for parts in parts_of.values() for part in set(parts))
         counts = {len(parts) for parts in parts_of.values()}
         words = sign == " " and (len(counts) == 1 or 2 * len(often) > len(names))
-        alone = words or sign in "/+&"  # which names have in them, too
+        numbers = sign == " " and all(map(str.isdecimal, often))
+        alone = (words and not numbers) or sign in "/+&"  # which names have in them, too
         shared = known | {part for part, n in often.items() if n > 1 and not alone}
         made += [n for n, parts in parts_of.items() if len(parts) > 1 and shared.issuperset(parts)]
     several = f"; several are divided by {between}" if between else ""
@@ -135,7 +136,13 @@ def say_little(names: Sequence[str]) -> list[str]:
         notes.append(f"classes have codes for names ({shown}): --class-names says what they are")
     elif names and all(map(_CODE_BEFORE.fullmatch, names)):
         notes.append(f"class names begin with codes ({shown}): --class-names says them without")
+    elif more_than_name(names):
+        notes.append(
+            f"class names have numbers or quotes ({shown}): --class-names says them without"
+        )
     none = [name for name in names if name_key(name).replace(" ", "") in _NONE]
+    if [name for name in names if name.startswith("-")] == ["-1"]:  # beside 0, 1, ...
+        none.append("-1")
     if none:
         notes.append(f"classes whose names say that there is none: {', '.join(none)}")
     known = set(map(name_key, names))

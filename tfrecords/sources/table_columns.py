@@ -43,7 +43,10 @@ _SPLIT_FLAGS = {
 # Parts of what a column says that is meant for splits, and how many words it says at most.
 _LIKE_SPLITS, _MOST_SPLITS = ("train", "val", "test"), 8
 
-_FLAGS = {"false": 0, "0": 0, "0.0": 0, "true": 1, "1": 1, "1.0": 1}
+_FLAGS = {
+    **dict.fromkeys(("false", "0", "0.0", "no", "n", "f"), 0),
+    **dict.fromkeys(("true", "1", "1.0", "yes", "y", "t"), 1),
+}
 
 # A column that may be the image if no other is.
 _LAST_RESORT = ("id", "image_id", "name")
@@ -181,7 +184,8 @@ class Table:
             words = set(self._words(place))
             strange = sorted(words - set(SPLIT_NAMES))
             alike = [word for word in words if any(part in word for part in _LIKE_SPLITS)]
-            if strange and len(alike) > 1 and len(words) <= _MOST_SPLITS:
+            meant = plain_name(name) in _SPLIT_FLAGS or len(alike) > 1
+            if strange and meant and len(words) <= _MOST_SPLITS:
                 notes.append(f"no splits are read from column {name}: it says {few(strange)}")
         return notes
 

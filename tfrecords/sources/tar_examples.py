@@ -29,11 +29,15 @@ _MOST_LINKS = 40  # one after another, as Linux follows them
 
 @dataclass(frozen=True)
 class Found:
-    """The parts of one example in a shard; `fault` says which text of it cannot be read."""
+    """The parts of one example in a shard; `fault` says which text of it cannot be read.
+
+    lines: whether the captions are the lines of one text.
+    """
 
     image: Place | None = None
     ending: str = ""
     captions: tuple[str, ...] = ()
+    lines: bool = False
     label: str | None = None
     fault: str = ""
 
@@ -147,7 +151,8 @@ def _with_text(parts: Found, text: str, ending: str) -> Found:
             raise ValueError("expected a label; it is empty")
         return replace(parts, label=text.strip())
     if ending != "json":
-        return replace(parts, captions=_texts(text))
+        lines = _texts(text.splitlines())
+        return replace(parts, captions=lines, lines=len(lines) > 1)
     document = parse_json(text, name="it")
     document = document if isinstance(document, dict) else {}
     said = next((document[k] for k in ("caption", "text") if document.get(k) is not None), ())

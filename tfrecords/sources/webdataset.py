@@ -14,6 +14,7 @@ from duet import path_patterns
 from tfrecords.class_name_keys import (
     by_number,
     made_of_others,
+    more_than_name,
     refuse_merged,
     said_twice,
     say_little,
@@ -35,7 +36,9 @@ from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, example
 from tfrecords.sources.walk import is_left_out, said
 from tfrecords.text_files import read_text
 
-_PACKED = re.compile(r"\.tar\.\w+$|\.tgz$")  # compressed, or not yet whole
+_PACKED = re.compile(r"\.tar\.\w+$|\.tgz$", re.IGNORECASE)  # compressed, or not yet whole
+
+_NUMBER = re.compile(r"(-?\d+)(?:\.0+)?", re.ASCII)
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -63,6 +66,7 @@ def webdataset(
 ) -> FileSource:
     """Read tar shards: images with captions (`txt`, `json`), class numbers or names (`cls`).
 
+    Each line of a `txt` is a caption, as clip-benchmark's sets have them.
     A shard with train, val or test in its file or folder name is that split, and so is a folder in
     shards whose folders are all called so; others are split by seed. Names of numbered classes are
     the lines of `classnames.txt` beside or above the shards.
@@ -99,7 +103,9 @@ def webdataset(
             by_split.setdefault(split, []).append((file, found))
     if list(by_split) == [""]:
         by_split = _by_folder(by_split[""], folder_of, where=f"--webdataset {pattern}")
-    class_names, labels = _classes(shards[0], [f for group in by_split.values() for _, f in group])
+    every = [pair for group in by_split.values() for pair in group]
+    class_names, labels = _classes(shards[0], [found for _, found in every], passed)
+    lines = [file for file, found in every if found.lines]
     files: dict[str, list[File]] = {}
     for split, group in by_split.items():
         for file, found in group:
@@ -124,6 +130,7 @@ def webdataset(
             *made_of_others(class_names, between=""),
             *say_little(class_names),
             *spoilt(files),
+            *[f"texts with a caption on each line: {len(lines):,} ({few(lines)})"] * bool(lines),
             *said(passed),
         ),
         places=places,
@@ -138,7 +145,7 @@ def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
     names, passed = _expanded(pattern), Counter[str]()
     if len(names) == 1 and Path(names[0]).is_dir():
         below = [path for path in Path(names[0]).rglob("*") if not is_left_out(path.name)]
-        paths = sorted(path for path in below if path.name.endswith(".tar"))
+        paths = sorted(path for path in below if path.suffix.lower() == ".tar")
         packed = sorted(path.name for path in below if _PACKED.search(path.name))
         if packed:
             passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
@@ -184,7 +191,7 @@ def _expanded(pattern: str) -> list[str]:
     return [name for number in middle for name in _expanded(head + number + tail)]
 
 
-def _classes(shard: Path, found: list[Found]) -> tuple[tuple[str, ...], Any]:
+def _classes(shard: Path, found: list[Found], passed: Counter[str]) -> tuple[tuple[str, ...], Any]:
     """Returns the class names, and a function from an example to its label."""
     said = {each.label for each in found if each.label is not None}
     if not said:
@@ -194,19 +201,15 @@ def _classes(shard: Path, found: list[Found]) -> tuple[tuple[str, ...], Any]:
         (path for path in (f / "classnames.txt" for f in folders) if path.is_file()),
         None,
     )
-    if listing is not None and all(label.isdecimal() for label in said):
-        lines = [line.strip() for line in read_text(listing).rstrip().splitlines()]
-        if "" in lines:  # a class's number is that of its line
-            raise ValueError(
-                f"{listing}: line {lines.index('') + 1} is empty; expected the name of a class"
-            )
-        refuse_merged(lines, where=listing)
-        names = prompt_names(lines)
-        strange = [label for label in said if int(label) >= len(names)]
+    number = {label: int(place[1]) for label in said if (place := _NUMBER.fullmatch(label))}
+    if listing is not None and number:
+        names = _listed(listing)
+        strange = sorted(label for label in said if not 0 <= number.get(label, -1) < len(names))
         if strange:
             raise ValueError(f"{listing} has {len(names)} names; a shard has class {strange[0]}")
-        number = {label: int(label) for label in said}
     else:
+        if listing is not None:
+            passed[f"{listing.name}, as the shards have names for labels"] = 1
         ordered = by_number(sorted(said))
         names, number = prompt_names(ordered), {label: i for i, label in enumerate(ordered)}
         refuse_merged(ordered, where="the shards' labels")
@@ -217,6 +220,19 @@ def _classes(shard: Path, found: list[Found]) -> tuple[tuple[str, ...], Any]:
         return None if each.label is None else number[each.label]
 
     return names, label_of
+
+
+def _listed(listing: Path) -> tuple[str, ...]:
+    """Returns the names in `classnames.txt`; a class's number is that of its line."""
+    lines = [line.strip() for line in read_text(listing).rstrip().splitlines()]
+    if "" in lines:
+        raise ValueError(
+            f"{listing}: line {lines.index('') + 1} is empty; expected the name of a class"
+        )
+    if (line := more_than_name(lines)) is not None:
+        raise ValueError(f"{listing}: expected a name alone on each line; got {line!r}")
+    refuse_merged(lines, where=listing)
+    return prompt_names(lines)
 
 
 def _check(pattern: str, files: dict[str, list[File]], faults: list[str], *, found: bool) -> None:
