@@ -105,7 +105,7 @@ def test_a_table_of_every_image_and_of_what_cannot_be_read(home, tmp_path, capsy
     (bad,) = rows(tmp_path / "p.unreadable.csv")
     assert bad["file"] == str(home / "photos" / "broken.jpg") and "not an image" in bad["reason"]
     assert "7 images: " in output and "files that cannot be read: 1; " in output
-    assert "passed over, as they are no images by their names: 1 .txt" in output
+    assert "passed over: files that are no images (.txt): 1\n" in output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv", "p.unreadable.csv"]
 
 
@@ -478,7 +478,10 @@ def test_images_are_folders_files_patterns_and_lists(tmp_path, monkeypatch):
         path.write_bytes(name.encode())
     found = images.find(["a", "[d].jpg", "*.jpg", "c.jpg"])
     assert list(found.loads) == ["a/1.jpg", "a/b/2.PNG", "[d].jpg", "c.jpg"]
-    assert found.loads["a/1.jpg"]() == b"a/1.jpg" and found.passed_over == {".txt": 1}
+    assert found.loads["a/1.jpg"]() == b"a/1.jpg" and found.passed_over == {
+        "files that are no images (.txt)": 1,
+        "hidden files and folders": 1,
+    }
     for listed in ("c.jpg\ngone.jpg\n", "c.jpg\0gone.jpg\0"):
         found = images.find(["-"], stdin=lambda text=listed: text)
         assert list(found.loads) == ["c.jpg", "gone.jpg"]
@@ -565,7 +568,7 @@ def test_names_of_files_that_are_no_text_are_escaped(home, tmp_path, capsys):
     (tmp_path / "p.csv").rename(tmp_path / "q.csv")
     assert predict(home, tmp_path / "p.csv", photos=tmp_path) == 0
     assert rows(tmp_path / "p.csv") == written
-    assert "no images by their names: 1 .csv" in capsys.readouterr().out
+    assert "passed over: files that are no images (.csv): 1\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

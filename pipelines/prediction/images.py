@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ STDIN = "-"
 class Found:
     """Images by the path that opens them, each with what reads its bytes, in a fixed order.
 
-    `passed_over` counts the other files of folders, by their suffix.
+    `passed_over` counts the other files and folders in folders, by the reason.
     """
 
     loads: dict[str, Callable[[], bytes]] = field(default_factory=dict)
@@ -93,17 +93,6 @@ def _add_folder(found: Found, folder: Path) -> None:
             f"{shlex.quote(str(folder))} says how often a model is right about them"
         )
     store = tfrecords.ImageFolder(folder)
-    names = store.listing()
-    for name, stamp in names.items():
+    for name, stamp in store.listing().items():
         found.loads[tfrecords.escaped(str(folder / name))] = partial(store.load, name, stamp)
-    others = (path for path in map(tfrecords.escaped, _visible_files(folder)) if path not in names)
-    found.passed_over.update(Path(path).suffix.lower() or "no suffix" for path in others)
-
-
-def _visible_files(folder: Path) -> Iterator[str]:
-    """Paths in the folder, hidden ones left out, as `ImageFolder` walks it."""
-    for top, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in files:
-            if not file.startswith("."):
-                yield Path(top, file).relative_to(folder).as_posix()
+    found.passed_over.update(store.passed_over)

@@ -160,9 +160,7 @@ def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, s
     if bad:
         which = unreadable_file(Path(options.out))
         lines.append(f"files that cannot be read: {len(bad):,}; {which} says why")
-    if found.passed_over:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.passed_over.most_common())
-        lines.append(f"files passed over, as they are no images by their names: {kinds}")
+    lines += [f"passed over: {kind}: {count:,}" for kind, count in found.passed_over.items()]
     written = f"Written to {options.out}"
     if options.sort_into:
         written += f", sorted into {options.sort_into}"

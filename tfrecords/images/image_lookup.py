@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,6 +85,11 @@ class ImageFolder:
     def notes(self) -> tuple[str, ...]:
         """Lines that count the images by file extension, and the skipped files by reason."""
         return (f"{self.path}: {_by_ending(self._walked.files)}", *said(self._walked.passed))
+
+    @property
+    def passed_over(self) -> Mapping[str, int]:
+        """Reason -> number of skipped files or folders."""
+        return self._walked.passed
 
     @cached_property
     def _walked(self) -> Walked:
