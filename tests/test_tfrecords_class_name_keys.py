@@ -72,6 +72,9 @@ def test_labels_made_of_others(names, said):
         (["1 dog", "0 cat"], "have numbers or quotes (1 dog, 0 cat)"),
         (["cat", "'dog'"], "have numbers or quotes (cat, 'dog')"),
         (["zone 1", "zone 2"], None),
+        (["cat", "3", "dog"], "classes that are numbers beside names: 3"),
+        (["-1", "0", "1"], "have numbers for names (-1, 0, 1)"),
+        (["0", "1", "A", "B"], None),
         (["2 doors", "4 doors"], None),
         (["0-2", "4-6", "100+"], None),
         (["class 1", "dog"], None),
@@ -82,3 +85,8 @@ def test_labels_made_of_others(names, said):
 def test_names_that_say_little(names, note):
     notes = say_little(names)
     assert (note in notes[0]) if note else not notes
+
+
+def test_minus_one_beside_classes_from_0_is_none():
+    assert say_little(["-1", "0", "1"])[1] == "classes whose names say that there is none: -1"
+    assert len(say_little(["-2", "-1", "0", "1"])) == 1

@@ -179,3 +179,10 @@ def test_captions_that_say_nan_are_counted(folder):
     (folder / "c.csv").write_text(f"file,caption\n{rows}")
     notes = sources.captions(folder / "c.csv", seed=0).notes
     assert notes == ("images with a caption that says nan or none: 1 (3.jpg)",)
+
+
+def test_labels_given_as_captions_are_asked_about(folder):
+    rows = "".join(f"{i}.jpg,{'dog' if i % 2 else 'cat'}\n" for i in range(10))
+    (folder / "c.csv").write_text(f"file,caption\n{rows}")
+    notes = sources.captions(folder / "c.csv", seed=0).notes
+    assert notes == ("every caption is one word; are they labels?",)

@@ -168,7 +168,7 @@ def test_splits_are_not_mixed_by_flattening(tmp_path):
 def test_tables_of_images_in_split_folders_are_split_so(tmp_path, reader):
     put(tmp_path, "train2017", "val2017", count=10)
     column = "label" if reader is sources.labels else "caption"
-    rows = [f"{f}/{i}.jpg,{'ab'[i % 2]}\n" for f in ("train2017", "val2017") for i in range(10)]
+    rows = [f"{f}/{i}.jpg,a {'bc'[i % 2]}\n" for f in ("train2017", "val2017") for i in range(10)]
     (tmp_path / "t.csv").write_text(f"file,{column}\n{''.join(rows)}")
     source = reader(tmp_path / "t.csv", seed=0)
     assert source.splits == {"train": 10, "validation": 10}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tfrecords.selection import image_ids as image_ids
     from tfrecords.selection import labels as labels
     from tfrecords.sources.table_parsing import read_table as read_table
+    from tfrecords.text_files import read_json as read_json
     from tfrecords.text_files import read_lines as read_lines
     from tfrecords.verification import naming_damage as naming_damage
     from tfrecords.verification import verify as verify
@@ -62,6 +63,7 @@ _LAZY = {
     "naming_damage": "verification",
     "read_image": "images.graph_ops",
     "read_images": "images.file_batches",
+    "read_json": "text_files",
     "read_lines": "text_files",
     "read_table": "sources.table_parsing",
     "run_beam": "runners",

@@ -140,6 +140,10 @@ def say_little(names: Sequence[str]) -> list[str]:
         notes.append(
             f"class names have numbers or quotes ({shown}): --class-names says them without"
         )
+    numbers = [name for name in names if _WHOLE_NUMBER.fullmatch(name)]
+    words = [name for name in names if len(name) > 1 and any(map(str.isalpha, name))]
+    if numbers and words:
+        notes.append(f"classes that are numbers beside names: {', '.join(numbers[:3])}")
     none = [name for name in names if name_key(name).replace(" ", "") in _NONE]
     if [name for name in names if name.startswith("-")] == ["-1"]:  # beside 0, 1, ...
         none.append("-1")

@@ -1,6 +1,5 @@
 """Prompts of each class from a file: JSON of name and sentences, or a CSV."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -59,10 +58,12 @@ def read(path: str, names: Sequence[str] | None, *, what: str) -> list[str]:
 
 
 def _json(path: str, what: str) -> Iterable[tuple[str, str]]:
+    import tfrecords
+
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{what}: {path} is no JSON ({error})") from None
+        document = tfrecords.read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
     form = "an object of class names and their sentences"
     if not isinstance(document, dict):
         raise ValueError(f"{what}: expected {form}; {path} has a {type(document).__name__}")

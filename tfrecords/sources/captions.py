@@ -136,7 +136,10 @@ def spoilt(files: Mapping[str, Sequence[File]]) -> list[str]:
         "a caption that was UTF-8, read in another encoding": lambda text: misread(text) != text,
     }
     every = [file for group in files.values() for file in group]
-    notes = []
+    said = {text for file in every for text in file.captions}
+    one_word = all(text.isascii() and " " not in text for text in said)
+    alike = one_word and 1 < len(said) <= len(every) / 2
+    notes = ["every caption is one word; are they labels?"] * alike
     for what, is_so in kinds.items():
         found = [file.name for file in every if any(map(is_so, file.captions))]
         notes += [f"images with {what}: {len(found):,} ({few(found)})"] * bool(found)
