@@ -99,3 +99,12 @@ def test_empty_lists_of_labels_are_images_of_no_class(tmp_path):
     assert source.multi_label
     labels = [file.label for group in source.files.values() for file in group]
     assert sorted(labels) == [()] * 4 + [(0,)] * 8 + [(1,)] * 4
+
+
+def test_images_are_found_beside_the_folder_of_annotations(tmp_path):
+    """As COCO is unpacked, and as captions are read."""
+    path = written(tmp_path / "val2017", [[18], [3]] * 6)
+    (tmp_path / "annotations").mkdir()
+    source = sources.labels(path.rename(tmp_path / "annotations" / path.name), seed=0)
+    assert source.notes == ("images are found by their names in folders: val2017",)
+    assert sum(source.splits.values()) == 12

@@ -25,6 +25,7 @@ from tfrecords.sources.base import (
 from tfrecords.sources.coco_captions import Captions
 from tfrecords.sources.copies_across_splits import versions
 from tfrecords.sources.image_path_resolution import (
+    beside,
     elsewhere,
     on_disk,
     unnamed,
@@ -83,7 +84,7 @@ def captions(
         ValueError: it is malformed, or holds no captions.
     """
     path = Path(path)
-    root = Path(images) if images is not None else _default_root(path)
+    root = Path(images) if images is not None else beside(path)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected the images in it")
     columns = (image_column, caption_column)
@@ -196,12 +197,6 @@ def _beside(path: Path) -> str:
         f"tar -cf {shlex.quote(tar)} -C {shlex.quote(str(path))} . "
         f"and --webdataset {shlex.quote(tar)}"
     )
-
-
-def _default_root(path: Path) -> Path:
-    """Returns the folder of the caption file, or the parent of COCO's folder `annotations`."""
-    folder = path if path.is_dir() else path.parent
-    return folder.parent if folder.name == "annotations" else folder
 
 
 def _by_split(

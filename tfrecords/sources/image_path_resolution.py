@@ -36,6 +36,12 @@ def on_disk(root: Path, name: str) -> str:
     return os.path.normpath(found) if plain else found
 
 
+def beside(path: Path) -> Path:
+    """Returns the folder of a table (or itself), or the parent of COCO's folder `annotations`."""
+    folder = path if path.is_dir() else path.parent
+    return folder.parent if folder.name == "annotations" else folder
+
+
 def elsewhere(root: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Returns name -> path under `root` where all images lie elsewhere than a table says.
 

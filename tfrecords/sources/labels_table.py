@@ -25,6 +25,7 @@ from tfrecords.sources.base import (
 )
 from tfrecords.sources.copies_across_splits import versions
 from tfrecords.sources.image_path_resolution import (
+    beside,
     elsewhere,
     on_disk,
     unnamed,
@@ -68,7 +69,8 @@ def labels(
     Args:
         path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
             `metadata.jsonl`, or Roboflow's files, in itself or in its split folders.
-        images: folder of the images; by default that of the table.
+        images: folder of the images; by default that of the table, or, of a JSON file in a folder
+            `annotations` as COCO has it, the parent.
         seed: of shuffling, and of splitting images without given splits.
         multi_label: treat as multi-label even if no image has two labels.
         ignore: columns that are not classes.
@@ -81,7 +83,8 @@ def labels(
         ValueError: a column or a row is not as described; the message names the line.
     """
     path = Path(path)
-    root = Path(images) if images is not None else path if path.is_dir() else path.parent
+    usual = beside(path) if path.suffix.lower() == ".json" else path.parent
+    root = Path(images) if images is not None else path if path.is_dir() else usual
     rows, classes, notes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
     listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
     class_names = prompt_names(listed)
