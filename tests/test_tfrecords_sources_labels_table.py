@@ -344,3 +344,14 @@ def test_an_image_in_two_rows_is_refused_and_links_to_it_are_said(table, tmp_pat
     (note,) = source.notes
     assert note.startswith("one file by links: 2 pairs of images (")
     assert note.endswith("1 with different labels")
+
+
+def test_an_id_beside_names_of_files_is_asked_about(table):
+    """The rows' numbers had been taken for the images of these names."""
+    rows = "".join(
+        f"{c},{'lkjihgfedcba'[i]}.JPG,{'xy'[i % 2]}\n" for i, c in enumerate("abcdefghijkl")
+    )
+    path = table(f"id,photo,label\n{rows}")
+    with pytest.raises(ValueError, match="columns id and photo may each be the image; say which"):
+        sources.labels(path, seed=0)
+    assert len(sources.labels(path, seed=0, image_column="photo").splits) == 2

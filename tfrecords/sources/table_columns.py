@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.sources.base import SPLIT_NAMES, few, refuse_same_split, split_name
 
 # What people call the columns, in any case, spaces and hyphens read as underscores. The first of a
@@ -117,6 +118,8 @@ class Table:
         matches = [name for name in COLUMNS[what] if name in plain]
         if what == "image" and not matches:
             matches = [name for name in _LAST_RESORT if name in plain][:1]
+            if matches and not self._are_files(plain.index(matches[0])):
+                matches += [name for i, name in enumerate(plain) if self._are_files(i)]
         if what == "split" and not matches:
             matches = [name for i, name in enumerate(plain) if self._says_splits(i)]
         if len(matches) > 1 and (
@@ -154,6 +157,11 @@ class Table:
 
     def _words(self, place: int) -> Iterator[str]:
         return (str(row.cells[place]).strip().lower() for row in self.rows)
+
+    def _are_files(self, place: int) -> bool:
+        """Returns whether all cells of a column are called like image files."""
+        cells = (str(row.cells[place]).strip().lower() for row in self.rows)
+        return bool(self.rows) and all(cell.endswith(tuple(IMAGE_SUFFIXES)) for cell in cells)
 
     def _is_numbers(self, name: str) -> bool:
         place = [plain_name(column) for column in self.columns].index(name)
