@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from pipelines import finetune
+from pipelines import evaluate, finetune
 from pipelines.__main__ import COMMANDS
 from pipelines.runs import help_groups, hub_revision, option_parsing
 
@@ -55,6 +55,15 @@ def test_a_list_can_be_taken_back(tmp_path):
         argv = ["--config", str(path), *more]
         found = option_parsing.parse(finetune.Options, command="finetune", argv=argv)
         assert found.held_out_classes == expected
+
+
+def test_one_text_in_a_file_is_a_list_of_one(tmp_path):
+    """It was an error that named no option; --class-names of evaluate had been one text."""
+    path = tmp_path / "config.yaml"
+    path.write_text("data: x\nmodel: x\nout: x\nclass_names: names.csv\n")
+    argv = ["--config", str(path), "--templates", "a {}", "the {}"]
+    found = option_parsing.parse(evaluate.Options, command="evaluate", argv=argv)
+    assert (found.class_names, found.templates) == (["names.csv"], ["a {}", "the {}"])
 
 
 def test_a_file_gives_options_and_the_command_line_wins(tmp_path):

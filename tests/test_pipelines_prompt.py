@@ -241,7 +241,7 @@ def test_names_in_another_language(home):
         (("--words", "a " * 20), "words: expected 2 tokens, as many as n_ctx"),
         (("--base-to-new", "--class-specific"), "--class-specific vectors say nothing of classes"),
         (("--split", "dev"), "has no split 'dev'; it has: "),
-        (("--language", "de"), "--language: expected --class-names with a CSV file; got None"),
+        (("--language", "de"), "--language: expected --class-names with a CSV file; got none"),
         (("--class-names", "names.csv", "--language", "it"), "expected one of de, fr; got 'it'"),
         (("--class-names", "names.csv", "--language", "fr"), "has no name in 'fr' for class"),
     ],

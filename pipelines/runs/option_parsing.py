@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import re
 import types
 import typing
@@ -48,7 +49,7 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     parser.hints, parser.given = typing.get_type_hints(accepted), argv
     for field in dataclasses.fields(accepted):
         _add(parser, field, parser.hints[field.name])
-    argv = _config_paths(argv)
+    argv = _config_paths(argv, parser.hints)
     try:
         parsed = parser.parse_args(argv)
     except IndexError:  # PyYAML, of a value such as `!!int`
@@ -227,15 +228,24 @@ def _check_records(recipe: Path, values: dict[str, Any]) -> None:
         )
 
 
-def _config_paths(argv: list[str]) -> list[str]:
-    """Replace the name of a recipe after `--config` by its path; look whether it can be read."""
+def _config_paths(argv: list[str], hints: Mapping[str, Any]) -> list[str]:
+    """Replace the name of a recipe after `--config` by its path; look whether it can be read.
+
+    A file with one value for an option that takes several is replaced by its content as JSON, in
+    which it is a list.
+    """
     argv = [part for arg in argv for part in _split_config(arg)]
     for i, value in enumerate(argv[1:], start=1):
         if argv[i - 1] != "--config":
             continue
         path = recipe_path(value, option="config")
-        read_config(path)
-        argv[i] = str(path)
+        values = read_config(path)
+        one = {
+            name: [value]
+            for name, value in values.items()
+            if isinstance(value, str) and _list_item(hints.get(name)) is str
+        }
+        argv[i] = json.dumps(values | one) if one else str(path)
     return argv
 
 
