@@ -66,6 +66,10 @@ def test_numbers_in_a_table_get_their_names_from_a_file(folder, tmp_path, capsys
     given = {"labels": str(tmp_path / "t.csv"), "images": str(folder)}
     assert prepare(tmp_path, **given, class_names=[str(names)]) == 0
     assert "numbers for names" not in capsys.readouterr().out
+    renamed = {"dry_run": True, "class_names": ["caf\u00c3\u00a9", "nan"]}
+    assert prepare(tmp_path / "dry", **given, **renamed) == 0
+    said = capsys.readouterr().out
+    assert "none: nan\n" in said and "in another encoding: caf" in said
     assert Manifest.read(tmp_path / "out").class_names == ("cat", "hot dog")
     said = {e.filename: e.class_name for e in tfrecords.examples(tmp_path / "out", "train")}
     assert {said[name] for name in said if "dog" in name} == {"hot dog"}

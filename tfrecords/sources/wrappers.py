@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfrecords.class_name_keys import refuse_merged
+from tfrecords.class_name_keys import refuse_merged, say_little
 from tfrecords.schema import RawExample
 from tfrecords.sources.base import Source
+
+# How notes of `class_name_keys` on class names begin.
+_ABOUT_NAMES = ("classes ", "class names ", "several classes are called ")
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class Renamed(_Of):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(note for note in super().notes if "--class-names" not in note)
+        others = (note for note in super().notes if not note.startswith(_ABOUT_NAMES))
+        return (*others, *say_little(self.names))
 
     def describe(self) -> dict:
         return {**self.source.describe(), "class_names": list(self.names)}
