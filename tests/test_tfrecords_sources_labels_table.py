@@ -355,3 +355,20 @@ def test_an_id_beside_names_of_files_is_asked_about(table):
     with pytest.raises(ValueError, match="columns id and photo may each be the image; say which"):
         sources.labels(path, seed=0)
     assert len(sources.labels(path, seed=0, image_column="photo").splits) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "note"),
+    [
+        ("label,train,test", "no splits are read from column train: it says 0, 1"),
+        (
+            "cat,train,test",
+            "class columns called like splits: train, test; --ignore-columns leaves",
+        ),
+        ("cat,train,boat", None),
+    ],
+)
+def test_a_column_for_each_split_is_said(table, header, note):
+    rows = "".join(f"{c},{i % 2},{int(i < 9)},{int(i > 8)}\n" for i, c in enumerate("abcdefghijkl"))
+    notes = sources.labels(table(f"file,{header}\n{rows}"), seed=0).notes
+    assert any(each.startswith(note or "") for each in notes) == bool(note)

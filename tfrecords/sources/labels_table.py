@@ -15,6 +15,7 @@ from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources import imagefolder
 from tfrecords.sources import table_columns as table_file
 from tfrecords.sources.base import (
+    SPLIT_NAMES,
     File,
     FileSource,
     divided,
@@ -31,7 +32,7 @@ from tfrecords.sources.image_path_resolution import (
     unnamed,
 )
 from tfrecords.sources.linked_files import linked
-from tfrecords.sources.table_columns import Table, as_list, in_rows
+from tfrecords.sources.table_columns import Table, as_list, in_rows, plain_name
 from tfrecords.sources.table_parsing import read_table
 
 BETWEEN = "|"  # separates the labels of one image
@@ -109,6 +110,7 @@ def labels(
         notes=(
             *notes,
             *_everywhere(rows, listed),
+            *_like_splits(classes),
             *order(listed, what="labels"),
             *made_of_others(listed, between=BETWEEN),
             *say_little(listed),
@@ -124,6 +126,13 @@ def _everywhere(rows: Sequence[Row], listed: Sequence[str]) -> tuple[str, ...]:
     often = Counter(label for _, _, found in rows for label in found)
     always = [label for label in listed if often[label] == len(rows)]
     return (f"labels that every image has: {few(always)}; are they classes?",) if always else ()
+
+
+def _like_splits(columns: Sequence[str]) -> tuple[str, ...]:
+    """Returns a note on class columns such as train and test; one alone may be a vehicle."""
+    found = [name for name in columns if plain_name(name) in SPLIT_NAMES]
+    said = f"class columns called like splits: {few(found)}; --ignore-columns leaves them out"
+    return (said,) * (len(found) > 1)
 
 
 def _rows(path: Path, root: Path, **columns: Any) -> tuple[list[Row], list[str], list[str]]:

@@ -192,7 +192,7 @@ class Table:
             words = set(self._words(place))
             strange = sorted(words - set(SPLIT_NAMES))
             alike = [word for word in words if any(part in word for part in _LIKE_SPLITS)]
-            meant = plain_name(name) in _SPLIT_FLAGS or len(alike) > 1
+            meant = plain_name(name) in {*_SPLIT_FLAGS, *SPLIT_NAMES} or len(alike) > 1
             if strange and meant and len(words) <= _MOST_SPLITS:
                 notes.append(f"no splits are read from column {name}: it says {few(strange)}")
         return notes
