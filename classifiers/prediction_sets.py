@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from classifiers.temperature_scaling import checked
+from duet import rows_by_class
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def measure(
     _of_true_class(probabilities, labels)
     members = sets.of(probabilities)
     held = members[np.arange(len(labels)), labels]
-    gaps = [abs(held[labels == c].mean() - sets.coverage) for c in np.unique(labels)]
+    gaps = [abs(held[rows].mean() - sets.coverage) for rows in rows_by_class.of(labels)[1]]
     sizes = members.sum(axis=1)
     return {
         "coverage": float(held.mean()),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from traced_memory import traced_memory
 
 from classifiers import temperature_scaling
 
@@ -75,3 +76,13 @@ def test_losses_are_the_cross_entropy_of_logits_of_any_size():
 def test_what_does_not_fit_is_refused(logits, labels, message):
     with pytest.raises(ValueError, match=message):
         temperature_scaling.temperature(logits, np.array(labels, int))
+
+
+def test_losses_of_many_classes_take_no_memory_of_all_of_them_again():
+    rng = np.random.default_rng(0)
+    labels, logits = rng.integers(1000, size=4000), rng.normal(size=(4000, 1000))
+    with traced_memory() as peak:
+        found = temperature_scaling.losses(logits, labels)
+    assert peak() < 0.4 * logits.nbytes
+    logs = temperature_scaling.log_probabilities(logits)
+    assert found.tolist() == (-logs[np.arange(4000), labels]).tolist()

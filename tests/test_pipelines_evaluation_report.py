@@ -175,6 +175,23 @@ def test_confusion_matrix_grows_with_the_classes_and_drops_names_nobody_can_read
     assert max(small, huge) < large
 
 
+def test_each_of_many_classes_has_a_pixel_of_the_confusion_matrix(monkeypatch):
+    monkeypatch.setattr(reporting_figure, "DPI", 144)  # as it is without `conftest`
+    classes = 700
+    pixels = image(evaluation_plots.confusion_matrix(np.eye(classes, dtype=int), [""] * classes))
+    red, _, blue = np.moveaxis(pixels[:, : int(0.81 * pixels.shape[1])].astype(int), -1, 0)
+    assert (blue - red > 60).any(axis=1).sum() >= classes
+
+
+def test_a_page_of_more_classes_than_have_room_does_not_promise_their_names():
+    labels = np.arange(201)
+    answers = np.eye(201)[(labels + (labels == 3)) % 201]
+    names = [f"class {i}" for i in labels]
+    found = {**document(), **measure.measure(labels, answers, names, resamples=0)}
+    page = evaluation_report.evaluation_page(found, [])
+    assert "too many for their names" in page and "has the names" not in page
+
+
 def test_any_text_can_be_the_name_of_a_class():
     names = ["$5 or $10", "b_{\\frac", "\u732b"]
     assert image(evaluation_plots.confusion_matrix(np.eye(3, dtype=int), names)).ndim == 3

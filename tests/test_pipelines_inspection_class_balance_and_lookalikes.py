@@ -27,3 +27,14 @@ def test_classes_mixed_up_most_come_first_with_the_cosine_of_their_means():
     cosine = means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1])
     assert pair == {"a": "a", "b": "b", "mixed_up": 4, "of": 20, "cosine": pair["cosine"]}
     np.testing.assert_allclose(pair["cosine"], cosine)
+
+
+def test_classes_that_look_alike_are_found_without_a_matrix_of_all_pairs():
+    classes = 40_000  # of which a matrix would take 13 GB
+    labels = np.arange(2 * classes) % classes
+    said = np.where(labels == 7, 9, labels)
+    answers = type("Answers", (), {"argmax": lambda self, axis: said})()
+    embeddings = np.stack([np.cos(labels), np.sin(labels)], axis=1)
+    names = [str(label) for label in range(classes)]
+    (pair,) = alike(embeddings, labels, answers, names)
+    assert (pair["a"], pair["b"], pair["mixed_up"], pair["of"]) == ("7", "9", 2, 4)

@@ -56,3 +56,11 @@ def test_pairs_are_those_of_comparing_each_with_each(distance):
 def test_many_equal_hashes_are_each_others_pairs():
     assert len(near_pairs(np.zeros(50, np.uint64))) == 50 * 49 // 2
     assert near_pairs(np.zeros(1, np.uint64)).shape == (0, 2)
+
+
+def test_few_of_many_pairs_are_compared(monkeypatch):
+    compared, usual = [], np.bitwise_count
+    monkeypatch.setattr(np, "bitwise_count", lambda x: compared.append(x.size) or usual(x))
+    hashes = np.random.default_rng(0).integers(2**64, size=20_000, dtype=np.uint64)
+    assert near_pairs(hashes).shape == (0, 2)
+    assert sum(compared) < 10 * len(hashes)  # of 200 million pairs

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from traced_memory import traced_memory
 
 from pipelines.metrics import calibration, classification
 from pipelines.metrics import confusion as metrics_confusion
@@ -168,3 +169,14 @@ def test_bootstrap_without_resamples_gives_no_intervals():
     assert classification.intervals(LABELS, PROBABILITIES, resamples=0) == {}
     with pytest.raises(ValueError, match="0 or more bootstrap resamples; got -1"):
         classification.intervals(LABELS, PROBABILITIES, resamples=-1)
+
+
+def test_probabilities_are_not_held_again_to_measure_them():
+    rng = np.random.default_rng(0)
+    labels, logits = rng.integers(1000, size=2000), rng.normal(size=(2000, 1000))
+    with traced_memory() as peak:
+        probabilities = classification.softmax(logits)
+    assert peak() < 1.4 * probabilities.nbytes  # the result, and blocks of it
+    with traced_memory() as peak:
+        classification.in_top(labels, probabilities, 5)
+    assert peak() < 0.4 * probabilities.nbytes

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from traced_memory import traced_memory
 
 from pipelines.evaluation import measure
 from pipelines.metrics import multilabel as metrics
@@ -238,3 +239,12 @@ def test_average_precision_by_chance_is_that_of_many_orders(count, images):
     expected = metrics.average_precision_by_chance(count, images)
     assert expected == pytest.approx(orders.mean(), abs=0.02)
     assert expected >= count / images - 1e-9
+
+
+def test_the_order_of_all_images_by_each_class_is_held_where_the_class_is():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((2000, 100)) < 0.02).astype(int)
+    probabilities = metrics.sigmoid(rng.normal(size=labels.shape) + 4 * labels)
+    with traced_memory() as peak:
+        metrics.weighted_average_precision(labels, probabilities)(np.ones(2000, int))
+    assert peak() < probabilities.nbytes

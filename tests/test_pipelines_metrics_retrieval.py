@@ -158,3 +158,17 @@ def test_the_best_answers_come_first():
 def test_what_does_not_fit_is_refused(arrays, message):
     with pytest.raises(ValueError, match=message):
         ranks(*arrays)
+
+
+def test_ids_of_all_queries_are_not_compared_with_those_of_all_answers():
+    class Ids(np.ndarray):
+        def __eq__(self, other):
+            raise AssertionError("compared")
+
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.normal(size=(20, 4)), rng.normal(size=(5, 4))
+    of = np.arange(20) % 5
+    found = metrics.ranks(queries, gallery, of, np.arange(5).view(Ids))
+    similarity = queries @ gallery.T
+    expected = 1 + (similarity > similarity[np.arange(20), of][:, None]).sum(axis=1)
+    assert found.tolist() == expected.tolist()

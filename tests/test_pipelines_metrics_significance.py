@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from traced_memory import traced_memory
 
 from pipelines.comparison.report import mistakes, recommendation
 from pipelines.metrics import classification, multilabel, significance
@@ -20,7 +21,7 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
     rng, covered = np.random.default_rng(0), 0
     for trial in range(200):
         a, b = rng.random(150) < 0.8, rng.random(150) < 0.7
-        found = significance.difference(a, b, resamples=200, seed=trial)
+        (found,) = significance.pairs({"a": a[None], "b": b[None]}, resamples=200, seed=trial)
         covered += found["low"] <= 0.1 <= found["high"]
     assert 0.89 <= covered / 200 <= 0.99
 
@@ -269,3 +270,19 @@ def test_few_images_that_are_all_right_may_be_guessed():
     )
     assert found["answer"].startswith(said)
     assert recommendation.recommend([row], [], chance=0.5, tested=8)["method"] == "auto"
+
+
+def test_images_are_resampled_once_for_all_pairs(monkeypatch):
+    right = {str(i): np.random.default_rng(i).random((1, 50)) < 0.5 for i in range(12)}
+    made, usual = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: made.append(seed) or usual(seed))
+    assert len(significance.pairs(right, resamples=10)) == 66
+    assert len(made) == 1
+
+
+def test_resamples_are_not_held_all_at_once():
+    n = 20_000
+    figures = {name: [lambda counts: float(counts[0])] for name in "ab"}
+    with traced_memory() as peak:
+        significance.pairs_by(figures, n, resamples=50)
+    assert peak() < 10 * 8 * n

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import tfrecords
-from tfrecords import ImageFolder, ImageRecords
+from tfrecords import ImageFolder, ImageRecords, framing
 from tfrecords.sources.shapes.source import ShapesSource
 
 
@@ -194,6 +194,20 @@ def test_examples_at_places_of_a_split_are_those_of_reading_all_of_it(tmp_path):
     assert all(found[place] == every[place] for place in found)
     with pytest.raises(ValueError, match="places: expected 0 to 11; got 3, 12"):
         list(tfrecords.examples_at(tmp_path, "train", [3, 12]))
+
+
+def test_few_examples_of_a_shard_are_found_in_one_pass(tmp_path, monkeypatch):
+    source = ShapesSource(counts={"train": 40})
+    tfrecords.write(source, tmp_path, shard_size=20, workers=1, progress=False)
+    opened, usual = [], open
+
+    def counted(path, mode):
+        opened.append(path.name)
+        return usual(path, mode)
+
+    monkeypatch.setattr(framing, "open", counted, raising=False)
+    places = [place for place, _ in tfrecords.examples_at(tmp_path, "train", [2, 5, 9, 12])]
+    assert places == [2, 5, 9, 12] and opened == ["train-00000-of-00002.tfrecord"]
 
 
 def test_examples_behind_a_shard_of_which_every_image_was_rejected(tmp_path):

@@ -1,12 +1,14 @@
 """Images and labels from a CSV: one label, several, or a column per class; every fault named."""
 
 import json
+import os
 import pickle
 
 import pytest
 from PIL import Image
 
 from tfrecords import sources
+from tfrecords.sources.base import is_file
 
 
 @pytest.fixture
@@ -372,3 +374,17 @@ def test_a_column_for_each_split_is_said(table, header, note):
     rows = "".join(f"{c},{i % 2},{int(i < 9)},{int(i > 8)}\n" for i, c in enumerate("abcdefghijkl"))
     notes = sources.labels(table(f"file,{header}\n{rows}"), seed=0).notes
     assert any(each.startswith(note or "") for each in notes) == bool(note)
+
+
+def test_the_path_of_each_image_is_made_once_to_find_it_in_two_rows(table, monkeypatch):
+    made, usual = [], os.path.abspath
+    monkeypatch.setattr(os.path, "abspath", lambda path: made.append(str(path)) or usual(path))
+    rows = "".join(f"{letter}.jpg,{'cat' if letter < 'f' else 'dog'}\n" for letter in "abcdefghij")
+    sources.labels(table(f"file,label\n{rows}"), seed=0)
+    assert len([path for path in made if path.endswith(".jpg")]) == 10
+
+
+def test_a_slash_behind_an_image_and_a_name_that_no_file_can_have(table, tmp_path):
+    table("")
+    assert is_file(tmp_path, "a.jpg/") and not is_file(tmp_path, "a\0.jpg")
+    assert not is_file(tmp_path, "") and not is_file(tmp_path, "x" * 5000)

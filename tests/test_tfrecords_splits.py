@@ -125,3 +125,11 @@ def test_train_validation_of_several_labels_leaves_an_image_of_each_class(seed):
 def test_train_validation_of_several_labels_chooses_by_some_image_where_one_can_go():
     labels = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]])
     assert train_validation(labels, fraction=0.2, seed=0)[1].tolist() == [1]
+
+
+def test_all_labels_are_not_looked_at_once_for_each_of_many_classes(monkeypatch):
+    seen, usual = [], np.flatnonzero
+    monkeypatch.setattr(np, "flatnonzero", lambda x: seen.append(np.size(x)) or usual(x))
+    labels = np.arange(3000) % 1000
+    assert labels[few_shot(labels, 2, seed=0)].tolist() == np.repeat(range(1000), 2).tolist()
+    assert sum(seen) <= 3 * labels.size

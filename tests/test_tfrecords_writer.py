@@ -23,9 +23,9 @@ from PIL import Image
 from duet import folder_locks
 from tfrecords import schema, shard_writing, sources
 from tfrecords.images.reencoding import normalise as real_normalise
-from tfrecords.manifest import Manifest
+from tfrecords.manifest import Manifest, ShardInfo
 from tfrecords.runners import run_beam
-from tfrecords.writer import write
+from tfrecords.writer import split_info, write
 
 
 def image(grey, kind="JPEG", size=(12, 10)):
@@ -588,3 +588,18 @@ def test_a_script_that_workers_would_run_again_is_told_so(folder, tmp_path):
     )
     assert done.stderr.count("Traceback") == 1
     assert 'outside of `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
+def test_classes_that_a_shard_has_not_are_not_looked_for_in_it():
+    class Few(dict):
+        def get(self, *_):
+            raise AssertionError("looked for")
+
+    shards = [
+        shard_writing.Shard(info, Few(counts), 3, 0, [])
+        for info, counts in (
+            (ShardInfo("a", 3, 1, ""), {0: 2, 9: 1}),
+            (ShardInfo("b", 3, 1, ""), {9: 3}),
+        )
+    ]
+    assert split_info(shards, classes=10).class_counts == (2, *[0] * 8, 4)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from duet import rows_by_class
+
 
 def held_out_classes(class_count: int, count: int, *, seed: int) -> tuple[int, ...]:
     """Choose `count` of `class_count` classes to hold out from training, in ascending order.
@@ -161,6 +163,6 @@ def few_shot(labels: Sequence[int] | np.ndarray, shots: int, *, seed: int) -> np
 
 def _shuffled_by_class(labels: Sequence[int] | np.ndarray, *, seed: int) -> list[np.ndarray]:
     """Returns the positions of each class, shuffled by the seed; classes ascending."""
-    labels = np.asarray(labels, dtype=np.int64)
     rng = np.random.default_rng(seed)
-    return [rng.permutation(np.flatnonzero(labels == value)) for value in np.unique(labels)]
+    _, members = rows_by_class.of(np.asarray(labels, dtype=np.int64))
+    return [rng.permutation(rows) for rows in members]

@@ -10,6 +10,7 @@ import csv
 import errno
 import io
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
     rejected = [pair for split in shards.values() for shard in split for pair in shard.rejected]
     atomic_files.write(job.directory / REJECTED, _table(rejected))
     splits = {
-        split: _split_info(pieces, classes=len(job.source.class_names))
+        split: split_info(pieces, classes=len(job.source.class_names))
         for split, pieces in shards.items()
     }
     for split, info in splits.items():
@@ -196,15 +197,18 @@ def _finish(job: Job, plan: dict[str, list[Slice]], options: dict) -> Manifest:
     return manifest
 
 
-def _split_info(shards: list[Shard], *, classes: int) -> SplitInfo:
+def split_info(shards: list[Shard], *, classes: int) -> SplitInfo:
+    """Returns what the manifest has of a split, from its shards in order."""
     count = sum(shard.info.records for shard in shards)
     labelled = sum(shard.labels for shard in shards)
-    counts = [sum(shard.class_counts.get(label, 0) for shard in shards) for label in range(classes)]
+    counts = Counter[int]()
+    for shard in shards:
+        counts.update(shard.class_counts)
     return SplitInfo(
         count=count,
         labels=count > 0 and labelled == count,
         captions=count > 0 and sum(shard.captions for shard in shards) == count,
-        class_counts=tuple(counts) if labelled else (),
+        class_counts=tuple(counts[label] for label in range(classes)) if labelled else (),
         shards=tuple(shard.info for shard in shards),
         rejected=sum(len(shard.rejected) for shard in shards),
     )

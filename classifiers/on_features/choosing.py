@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from classifiers.on_features.task import Task
+from duet import rows_by_class
 
 Setting = TypeVar("Setting")
 
@@ -40,8 +41,7 @@ def folds(task: Task) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
     two or more.
     """
     rank = np.empty(task.images, np.int64)  # of an image among those of its class
-    for c in range(task.classes):
-        members = np.flatnonzero(task.labels == c)
+    for members in rows_by_class.of(task.labels)[1]:
         rank[members] = np.arange(len(members))
     parts = min(4, int(task.counts.min()))
     for part in range(parts):

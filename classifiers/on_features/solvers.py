@@ -66,11 +66,13 @@ def cross_entropy(
     logits: np.ndarray, labels: np.ndarray, weights: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Weighted sum of the cross-entropies, and its gradient by the logits, float32 [n, c]."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    powers = np.exp(shifted)
-    total = powers.sum(axis=1, keepdims=True)
+    gradient = logits - logits.max(axis=1, keepdims=True)  # what is made of it is in its place
     rows = np.arange(len(labels))
-    found = np.log(total[:, 0], dtype=np.float64) - shifted[rows, labels]
-    gradient = powers / total
+    own = gradient[rows, labels]
+    np.exp(gradient, out=gradient)
+    total = gradient.sum(axis=1, keepdims=True)
+    found = np.log(total[:, 0], dtype=np.float64) - own
+    gradient /= total
     gradient[rows, labels] -= 1
-    return float(weights @ found), gradient * weights[:, None].astype(gradient.dtype)
+    gradient *= weights[:, None].astype(gradient.dtype)
+    return float(weights @ found), gradient

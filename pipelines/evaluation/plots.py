@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NAMED = 200  # classes of a confusion matrix that can have their names beside it
+
 
 def reliability(bins: list[dict[str, Any]]) -> bytes:
     """Plots accuracy against confidence, one bar per bin of `metrics.calibration.calibration_bins`,
@@ -39,13 +41,14 @@ def confusion_matrix(
     """Plots a confusion matrix: true classes in rows, predicted in columns, coloured by row share.
 
     confusion: counts [c, c], in the given order. Up to 16 classes, cells show the counts.
-    `labels=False` leaves out the class names, for an overview; above 200 classes, where they
-    would be unreadable, they are always left out.
+    `labels=False` leaves out the class names, for an overview; above `NAMED` classes, where they
+    would be unreadable, they are always left out. Every class has a pixel or more.
     """
     classes = len(confusion)
-    labels = labels and classes <= 200
+    labels = labels and classes <= NAMED
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    side = float(np.clip(0.17 * classes + 2.4, 5, 24)) if labels else 5.6
+    overview = max(5.6, classes / 84)  # of 144 pixels an inch, six tenths are the matrix
+    side = float(np.clip(0.17 * classes + 2.4, 5, 24)) if labels else overview
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()

@@ -138,6 +138,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
         untested=untested(results),
         plots=_plots(results["calibration"], confusion, names, block),
         block=len(block),
+        named=len(names) <= evaluation_plots.NAMED,
         pairs=[_thumbnails(pair, names) for pair in pairs],
         classes=weakest_first(results["per_class"]),
         cost=f"{took(results)} {KEPT}",

@@ -1,5 +1,6 @@
 """Draws the few-shot sample: which images of each class a run may see."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,5 +47,5 @@ def sample(labels: np.ndarray, *, classes: Sequence[int], shots: int, seed: int)
 
 def short_of(labels: np.ndarray, *, classes: Sequence[int], shots: int) -> dict[int, int]:
     """Classes with fewer images than shots, and how many they have."""
-    counts = {label: int((labels == label).sum()) for label in classes}
-    return {label: count for label, count in counts.items() if count < shots}
+    counts = Counter(labels.tolist())
+    return {label: counts[label] for label in classes if counts[label] < shots}

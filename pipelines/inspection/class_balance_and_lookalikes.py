@@ -1,12 +1,11 @@
 """Class balance, and classes that look alike."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from duet import unit_rows
+from duet import rows_by_class, unit_rows
 
 UNBALANCED = 5.0  # images of the largest class for each of the smallest
 
@@ -43,22 +42,27 @@ def alike(
 
     Args:
         embeddings: float [n, e], of unit length.
-        labels: int [n]; probabilities: float [n, c], out of sample; names: of the c classes.
+        labels: int [n], every class among them.
+        probabilities: float [n, c], out of sample; names: of the c classes.
 
     Returns:
         `mixed_up` images of `of` are taken for the other class; `cosine` is of the classes' mean
         embeddings, centred by the mean of all.
     """
     count = len(names)
-    confusion = np.zeros((count, count), int)
-    np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
-    means = np.stack([embeddings[labels == c].mean(axis=0) for c in range(count)])
+    said = probabilities.argmax(axis=1)
+    wrong = said != labels
+    mixed_up = np.sort(np.stack([labels[wrong], said[wrong]]).astype(np.int64), axis=0)
+    pairs, times = np.unique(mixed_up.T @ (count, 1), return_counts=True)  # of c * c few occur
+    members = rows_by_class.of(labels)[1]
+    means = np.stack([embeddings[rows].mean(axis=0) for rows in members])
     means = unit_rows.unit(means - means.mean(axis=0))
-    sizes = confusion.sum(axis=1)
-    rows: list[dict[str, Any]] = []
-    for a, b in combinations(range(count), 2):
-        mixed, of = int(confusion[a, b] + confusion[b, a]), int(sizes[a] + sizes[b])
+    sizes = np.bincount(labels, minlength=count)
+    found: list[dict[str, Any]] = []
+    for pair, mixed in zip(pairs.tolist(), times.tolist(), strict=True):
+        a, b = divmod(pair, count)
+        of = int(sizes[a] + sizes[b])
         if mixed > MIXED_UP * of:
             own = {"a": names[a], "b": names[b], "mixed_up": mixed, "of": of}
-            rows.append({**own, "cosine": float(means[a] @ means[b])})
-    return sorted(rows, key=lambda row: -row["mixed_up"] / row["of"])[:ALIKE]
+            found.append({**own, "cosine": float(means[a] @ means[b])})
+    return sorted(found, key=lambda row: -row["mixed_up"] / row["of"])[:ALIKE]

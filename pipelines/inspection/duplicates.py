@@ -16,7 +16,7 @@ CLOSE = 0.15  # distance of copies, as a share of the usual distance of neighbou
 
 NEIGHBOURS = 6
 
-_AT_ONCE = 1024  # queries
+_AT_ONCE = 1024  # queries, or pairs
 
 Groups = list[list[int]]
 
@@ -42,13 +42,20 @@ def near(scan: Scan) -> list[tuple[int, int]]:
     if len(rows) < 2:
         return []
     pairs = rows[perceptual_hashes.near_pairs(scan.hashes[rows])]
-    images = scan.thumbnails
-    return [(a, b) for a, b in pairs.tolist() if _correlation(images[a], images[b]) >= ALIKE]
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(pairs), _AT_ONCE):
+        a, b = pairs[start : start + _AT_ONCE].T
+        alike = _correlations(scan.thumbnails[a], scan.thumbnails[b]) >= ALIKE
+        found += zip(a[alike].tolist(), b[alike].tolist(), strict=True)
+    return found
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    x, y = (v.astype(np.float64).ravel() - v.mean() for v in (a, b))
-    return float(x @ y / max(np.linalg.norm(x) * np.linalg.norm(y), 1e-12))
+def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of images [p, ...] with those in the same places, float [p]."""
+    x, y = (v.reshape(len(v), -1).astype(np.float64) for v in (a, b))
+    x, y = (v - v.mean(axis=1, keepdims=True) for v in (x, y))
+    lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    return np.einsum("pi,pi->p", x, y) / np.maximum(lengths, 1e-12)
 
 
 def similar(embeddings: np.ndarray) -> list[tuple[int, int, float]]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from duet import rows_by_class
+
 STRENGTHS = (0.01, 0.1, 1.0)  # of the logistic regression, tried while the cross-entropy falls
 
 FAR_LIKELIER = 20.0  # times: odds that outweigh labels of which one in twenty is wrong
@@ -69,8 +71,7 @@ def out_of_sample(
 def _folds(labels: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
     """A fold for each image, every class spread over them as evenly as can be."""
     rng, found = np.random.default_rng(seed), np.empty(len(labels), int)
-    for label in np.unique(labels):
-        (places,) = np.nonzero(labels == label)
+    for places in rows_by_class.of(labels)[1]:
         found[places] = (rng.permutation(len(places)) + rng.integers(folds)) % folds
     return found
 
@@ -108,11 +109,11 @@ def doubtful(probabilities: np.ndarray, labels: np.ndarray) -> list[Doubt]:
     one where any class is `FAR_LIKELIER` than the label: a hard image can be wrongly labelled too.
 
     Args:
-        probabilities: float [n, c], out of sample; labels: int [n].
+        probabilities: float [n, c], out of sample; labels: int [n], every class among them.
     """
     rows = np.arange(len(labels))
     own = probabilities[rows, labels]
-    thresholds = np.array([own[labels == c].mean() for c in range(probabilities.shape[1])])
+    thresholds = np.array([own[of_class].mean() for of_class in rows_by_class.of(labels)[1]])
     is_said = (probabilities >= thresholds) | (probabilities >= FAR_LIKELIER * own[:, None])
     sure = np.where(is_said, probabilities, 0.0)
     sure[rows, labels] = 0

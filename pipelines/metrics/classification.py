@@ -6,7 +6,7 @@ fraction of 1. A class without images in the split has no recall: its row of the
 table holds nulls, and means over classes exclude it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from pipelines.metrics import calibration
 from pipelines.metrics.bootstrap import percentiles
 from pipelines.metrics.calibration import calibration_bins, calibration_error
+
+AT_ONCE = 1 << 18  # numbers: two megabytes
 
 
 def intervals(
@@ -97,9 +99,22 @@ METRICS = (
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns probabilities [n, c] of logits [n, c], in float64."""
-    from scipy import special
+    found = np.empty(np.shape(logits), np.float64)
+    for rows in row_blocks(found.shape):
+        part = found[rows]
+        part[:] = logits[rows]
+        part -= part.max(axis=1, keepdims=True)
+        np.exp(part, out=part)
+        part /= part.sum(axis=1, keepdims=True)
+    return found
 
-    return special.softmax(np.asarray(logits, np.float64), axis=1)
+
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yields the rows of an array [n, c] in blocks of `AT_ONCE` numbers or one row, so that what
+    is computed on the way takes no memory of the array's size."""
+    count = max(1, AT_ONCE // max(shape[1], 1))
+    for first in range(0, shape[0], count):
+        yield slice(first, first + count)
 
 
 def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
@@ -126,8 +141,14 @@ def in_top(labels: np.ndarray, probabilities: np.ndarray, k: int) -> np.ndarray:
 
     Ties go to the class with the larger index, as in scikit-learn.
     """
-    best = np.argsort(probabilities, axis=1, kind="stable")[:, ::-1][:, :k]
-    return (best == labels[:, None]).any(axis=1)
+    before = np.empty(len(labels), np.int64)  # classes that come before an image's own
+    places = np.arange(probabilities.shape[1])
+    for rows in row_blocks(probabilities.shape):
+        part, own = probabilities[rows], labels[rows, None]
+        least = np.take_along_axis(part, own, axis=1)
+        tied = (part == least) & (places > own)
+        before[rows] = np.count_nonzero((part > least) | tied, axis=1)
+    return before < k
 
 
 def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -140,17 +161,13 @@ def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     from sklearn import metrics as sk
 
     check(labels, probabilities)
-    classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
     )
-    top5 = 1.0
-    if classes > 5:
-        top5 = sk.top_k_accuracy_score(labels, probabilities, k=5, labels=np.arange(classes))
     figures = {
         "top1": sk.accuracy_score(labels, predicted),
-        "top5": top5,
+        "top5": in_top(labels, probabilities, 5).mean(),
         "mean_per_class": recall,
         "macro_precision": precision,
         "macro_recall": recall,

@@ -11,7 +11,7 @@ table holds nulls, and means over classes exclude it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -228,13 +228,16 @@ def weighted_summary(
 
     With all counts 1 it equals `summary`.
     """
-    truth, said = labels.astype(float), predicted(probabilities, thresholds).astype(float)
-    exact = (said == truth).all(axis=1)
-    right = truth * said
+    from scipy.sparse import csc_array
+
+    said = predicted(probabilities, thresholds)
+    exact = (said == labels).all(axis=1)
+    every = (csc_array(each.astype(np.int8)).T.tocsr() for each in (labels, said, labels * said))
+    truth, said, right = (each.astype(np.int64) for each in every)  # [c, n], most of it 0
     mean_precision = mean_average_precision(labels, probabilities)
 
     def figures(counts: np.ndarray) -> list[float]:
-        true, times, hits = counts @ truth, counts @ said, counts @ right
+        true, times, hits = truth @ counts, said @ counts, right @ counts
         held = true > 0
         if not held.any():  # a resample of images without labels
             return [0.0, 0.0, 0.0, 0.0, 0.0, float(counts @ exact / counts.sum())]
@@ -269,25 +272,50 @@ def weighted_average_precision(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function from image counts [n] to the average precision of each class, [c].
 
-    Classes are sorted once; a resample then costs two cumulative sums per class.
+    Classes are sorted once; a resample then costs a sum of counts per class, of the images as
+    probable as its least probable one or more. Memory is a number for each of these.
     """
-    n, classes = labels.shape
-    order = np.argsort(-probabilities.T, axis=1, kind="stable")  # [c, n]
-    sorted_ = np.take_along_axis(probabilities.T, order, axis=1)
-    hit = np.take_along_axis(labels.T, order, axis=1).astype(bool)
-    # For each position the last one of its group of equal probabilities, where its step ends.
-    ends = np.hstack([sorted_[:, 1:] != sorted_[:, :-1], np.ones((classes, 1), bool)])
-    last = np.minimum.accumulate(np.where(ends, np.arange(n), n)[:, ::-1], axis=1)[:, ::-1]
-    of, place = np.nonzero(hit)  # every (class, position) of an image with the class
-    step = last[of, place]
+    columns = zip(labels.T.astype(bool), probabilities.T, strict=True)
+    ranked = [_Ranked.of(*column) if column[0].any() else None for column in columns]
 
     def precisions(counts: np.ndarray) -> np.ndarray:
-        weight = counts[order].astype(float)
-        seen = np.cumsum(weight, axis=1)[of, step]
-        hits = np.cumsum(weight * hit, axis=1)
-        steps = weight[of, place] * hits[of, step] / np.maximum(seen, 1)
-        total = hits[:, -1]
-        found = np.bincount(of, steps, classes) / np.maximum(total, 1)
-        return np.where(total > 0, found, np.nan)
+        small = counts.astype(np.int32)  # half of the memory to gather from
+        return np.array([np.nan if each is None else each.precision(small) for each in ranked])
 
     return precisions
+
+
+class _Ranked(NamedTuple):
+    """The images of a class, most probable first, as far down as one of the class is.
+
+    Images of equal probability count as one step.
+    """
+
+    order: np.ndarray  # images down to the last step
+    starts: np.ndarray  # of the parts of `order`, each ending where a step with a hit does
+    hits: np.ndarray  # images of the class, in this order
+    step: np.ndarray  # of each hit, among the parts
+    through: np.ndarray  # hits of a part and of those before it
+
+    @classmethod
+    def of(cls, labels: np.ndarray, probabilities: np.ndarray) -> "_Ranked":
+        """From whether each image has the class, bool [n], and its probability, float [n]."""
+        order = np.argsort(-probabilities, kind="stable")
+        sorted_, place = probabilities[order], np.flatnonzero(labels[order])
+        ends = np.append(np.flatnonzero(sorted_[1:] != sorted_[:-1]), len(order) - 1)
+        last = ends[np.searchsorted(ends, place)]  # of the images as probable as the hit
+        parts, step = np.unique(last, return_inverse=True)
+        starts = np.concatenate([[0], parts[:-1] + 1])
+        through = np.searchsorted(place, parts, side="right")
+        small = np.min_scalar_type(len(order))
+        return cls(order[: parts[-1] + 1].astype(small), starts, order[place], step, through)
+
+    def precision(self, counts: np.ndarray) -> float:
+        """Returns the average precision where images count so many times, int [n]; nan of none."""
+        seen = np.add.reduceat(counts[self.order], self.starts, dtype=np.int64).cumsum()
+        own = counts[self.hits]
+        found = np.cumsum(own)[self.through - 1]
+        if not found[-1]:
+            return np.nan
+        steps = own * found[self.step] / np.maximum(seen[self.step], 1)
+        return float(np.bincount(np.zeros(len(steps), np.int64), steps)[0] / found[-1])

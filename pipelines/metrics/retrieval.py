@@ -50,20 +50,31 @@ def ranks(
     """
     _check(queries, gallery, query_ids, gallery_ids)
     rows = max(1, chunk_bytes // (4 * len(gallery)))
-    found = [
-        _ranks(queries[i : i + rows] @ gallery.T, query_ids[i : i + rows], gallery_ids)
-        for i in range(0, len(queries), rows)
-    ]
+    order = np.argsort(gallery_ids, kind="stable")
+    sorted_ids = gallery_ids[order]
+    found = []
+    for i in range(0, len(queries), rows):
+        ids = query_ids[i : i + rows]
+        first = np.searchsorted(sorted_ids, ids)
+        right = np.searchsorted(sorted_ids, ids, side="right") - first  # answers of each query
+        starts = np.cumsum(right) - right
+        answers = order[np.arange(right.sum()) + np.repeat(first - starts, right)]
+        found.append(_ranks(queries[i : i + rows] @ gallery.T, answers, right, starts))
     return np.concatenate(found)
 
 
-def _ranks(similarity: np.ndarray, query_ids: np.ndarray, gallery_ids: np.ndarray) -> np.ndarray:
-    """Returns the ranks of a few queries from their similarities [q, g]."""
-    right = query_ids[:, None] == gallery_ids[None, :]
-    best = np.max(similarity, axis=1, where=right, initial=-np.inf, keepdims=True)
-    ahead = similarity >= best
-    ahead &= ~right
-    return 1 + ahead.sum(axis=1)
+def _ranks(
+    similarity: np.ndarray, answers: np.ndarray, right: np.ndarray, starts: np.ndarray
+) -> np.ndarray:
+    """Returns the ranks of a few queries from their similarities [q, g].
+
+    answers: columns of the right ones, query by query: `right` of each, from `starts` on.
+    """
+    row = np.repeat(np.arange(len(similarity)), right)
+    own = similarity[row, answers]
+    best = np.maximum.reduceat(own, starts)
+    ahead = np.count_nonzero(similarity >= best[:, None], axis=1)
+    return 1 + ahead - np.add.reduceat((own >= best[row]).astype(int), starts)
 
 
 def both_ways(

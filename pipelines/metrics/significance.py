@@ -1,5 +1,6 @@
 """Significance tests of the difference between two models on the same images."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,45 +24,29 @@ def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
     return min(2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)), 1.0)
 
 
-def difference(
-    a: np.ndarray, b: np.ndarray, *, resamples: int = 1000, seed: int = 0
-) -> dict[str, float]:
-    """Returns the accuracy difference of a and b with its paired bootstrap interval.
-
-    Args:
-        a, b: share of runs that are right on each image, float [n]: 0 or 1 for one run, means
-            over the seeds of several.
-        resamples: number of bootstrap resamples.
-        seed: of the bootstrap.
-
-    Returns:
-        `difference`, `low` and `high`, fractions of 1.
-    """
-    gain = np.asarray(a, float) - np.asarray(b, float)
-    rng = np.random.default_rng(seed)
-    draws = [gain[rng.integers(len(gain), size=len(gain))].mean() for _ in range(resamples)]
-    low, high = np.percentile(draws, bootstrap.ENDS) if draws else (np.nan, np.nan)
-    return {"difference": float(gain.mean()), "low": float(low), "high": float(high)}
-
-
 def pairs(
     right: dict[str, np.ndarray], *, resamples: int = 1000, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Returns a row for every pair of methods, a before b in the given order.
 
-    right: bool [seeds, n] of each method. `p` is McNemar's, for the first seed; `better` is a if
-    the whole interval is above 0, b if it is below, else None.
+    right: bool [seeds, n] of each method. `difference` is of their accuracies, `low` and `high` the
+    ends of its paired bootstrap interval, fractions of 1; `p` is McNemar's, for the first seed;
+    `better` is a if the whole interval is above 0, b if it is below, else None.
     """
-    names, found = list(right), []
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            row = difference(
-                right[a].mean(axis=0), right[b].mean(axis=0), resamples=resamples, seed=seed
-            )
-            better = a if row["low"] > 0 else b if row["high"] < 0 else None
-            p = mcnemar(right[a][0], right[b][0])
-            found.append({"a": a, "b": b, **row, "p": p, "better": better})
-    return found
+    if len(right) < 2:
+        return []
+    n = next(iter(right.values())).shape[1]
+    seeds = {name: len(several) for name, several in right.items()}
+    each = np.array([several.sum(axis=0) for several in right.values()], float).T  # [n, methods]
+    drawn = bootstrap.resampled(n, resamples=resamples, seed=seed)
+    totals = [counts @ each for counts in itertools.chain([np.ones(n, int)], drawn)]
+    hits = dict(zip(right, np.array(totals).T, strict=True))  # whole numbers: equal is 0 exactly
+
+    def row(a: str, b: str) -> dict[str, Any]:
+        gains = (hits[a] * seeds[b] - hits[b] * seeds[a]) / (n * seeds[a] * seeds[b])
+        return {**_difference(a, b, gains), "p": mcnemar(right[a][0], right[b][0])}
+
+    return [{"a": a, "b": b, **row(a, b)} for a, b in itertools.combinations(right, 2)]
 
 
 def pairs_by(
@@ -77,16 +62,18 @@ def pairs_by(
     `p` is twice the share of resamples on the rarer side of 0, at least one of them counted; 1
     without resamples.
     """
-    counts = [np.ones(n, int), *bootstrap.resampled(n, resamples=resamples, seed=seed)]
+    drawn = bootstrap.resampled(n, resamples=resamples, seed=seed)
+    found = [
+        [[figure(counts) for figure in several] for several in figures.values()]
+        for counts in itertools.chain([np.ones(n, int)], drawn)
+    ]
     means = {
-        name: np.mean([[figure(each) for each in counts] for figure in several], axis=0)
-        for name, several in figures.items()
+        name: np.mean(np.array(values).T, axis=0)
+        for name, values in zip(figures, zip(*found, strict=True), strict=True)
     }
-    names = list(means)
     return [
         {"a": a, "b": b, **_difference(a, b, means[a] - means[b])}
-        for i, a in enumerate(names)
-        for b in names[i + 1 :]
+        for a, b in itertools.combinations(means, 2)
     ]
 
 

@@ -108,11 +108,11 @@ def divide(
     train, measured = splits.train_validation(labels, fraction=fraction, seed=seed)
     if manifest.multi_label:
         seen = tuple(range(len(names)))
-        missing = [i for i in seen if not labels[train][:, i].any()]
+        missing = np.flatnonzero(~labels[train].any(axis=0)).tolist()
         is_held_out = np.zeros(len(labels), bool)
     else:
         seen = tuple(i for i in range(len(names)) if i not in held_out)
-        missing = [i for i in seen if not (labels[train] == i).any()]
+        missing = sorted(set(seen) - set(labels[train].tolist()))
         is_held_out = np.isin(labels, held_out)
     if missing:
         hint = "" if manifest.multi_label else "; leave it out with --held-out-classes"

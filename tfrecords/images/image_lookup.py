@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from duet import name_list, regular_files
 from tfrecords import schema
-from tfrecords.framing import read_records
+from tfrecords.framing import read_records, records_at
 from tfrecords.images.formats import WORDS
 from tfrecords.manifest import Manifest
 from tfrecords.non_utf8_names import escaped, unescaped
@@ -215,23 +216,13 @@ def examples_at(
             f"places: expected 0 to {info.count - 1}; got {positions[0]}, {positions[-1]}"
         )
     for shard in info.shards:
-        wanted = [p - first for p in positions if first <= p < first + shard.records]
-        for index, record in _records(Path(directory) / shard.name, wanted, of=shard.records):
-            yield first + index, schema.deserialize(record)
+        inside = slice(*(bisect_left(positions, first + end) for end in (0, shard.records)))
+        wanted = [position - first for position in positions[inside]]
+        if wanted:
+            records = records_at(Path(directory) / shard.name, wanted)
+            for index, record in zip(wanted, records, strict=True):
+                yield first + index, schema.deserialize(record)
         first += shard.records
-
-
-def _records(path: Path, wanted: list[int], *, of: int) -> Iterator[tuple[int, bytes]]:
-    """Yields records of a shard at ascending positions: most of them in one pass."""
-    if 2 * len(wanted) <= of:  # also of a shard whose images were all rejected
-        for index in wanted:
-            (record,) = read_records(path, index, index + 1)
-            yield index, record
-        return
-    kept = set(wanted)
-    for index, record in enumerate(read_records(path, 0, wanted[-1] + 1)):
-        if index in kept:
-            yield index, record
 
 
 def images_of(kind: str, path: str | Path, splits: Sequence[str] = ()) -> ImageStore:

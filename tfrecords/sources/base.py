@@ -269,8 +269,8 @@ def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
 
     Another OSError where the first is in a folder that cannot be read.
     """
-    names = list(names)
-    missing = [name for name in names if not is_file(root / name)]
+    names, folder = list(names), str(root)
+    missing = [name for name in names if not is_file(folder, name)]
     if missing:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
             os.stat(root / missing[0])  # what may not be looked at is not missing
@@ -280,12 +280,10 @@ def require_files(root: Path, names: Iterable[str], *, listed_in: str) -> None:
         )
 
 
-def is_file(path: Path) -> bool:
-    """Returns whether the file exists; False also for an invalid file name."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long, or contains a zero byte
-        return False
+def is_file(root: Path | str, name: str) -> bool:
+    """Returns whether the file of that name exists under `root`; False also for an invalid name."""
+    path = os.path.join(root, name).rstrip(os.sep)
+    return os.path.isfile(path)  # a `Path` takes three times as long
 
 
 def few(names: Sequence[str]) -> str:

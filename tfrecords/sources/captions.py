@@ -283,8 +283,8 @@ def _read(
 def _image_folder(path: Path, root: Path, first: str) -> str:
     """Returns `val2017/` for `captions_val2017.json` if its images are in that folder."""
     folder_name = path.stem.removeprefix("captions_")
-    folders = [folder_name] if is_file(root / first) else [folder_name, *flickr_captions.FOLDERS]
-    return next((f"{f}/" for f in folders if is_file(root / f / first)), "")
+    folders = [folder_name] if is_file(root, first) else [folder_name, *flickr_captions.FOLDERS]
+    return next((f"{f}/" for f in folders if is_file(root / f, first)), "")
 
 
 def _of_table(

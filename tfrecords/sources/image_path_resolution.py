@@ -28,7 +28,8 @@ def on_disk(root: Path, name: str) -> str:
 
     Raises ValueError if the name lacks an extension and there are files with several.
     """
-    found = next((each for each in _spellings(name) if is_file(root / each)), None)
+    folder = str(root)
+    found = next((each for each in _spellings(name) if is_file(folder, each)), None)
     found = found or _with_ending(root, name)
     if found is None:
         return name
@@ -90,7 +91,7 @@ def _slashed(name: str) -> str:
 
 
 def _is_there(root: Path, name: str) -> bool:
-    return is_file(root / on_disk(root, name))
+    return is_file(root, on_disk(root, name))
 
 
 def unnamed(root: Path, names: Iterable[str], *, what: str) -> list[str]:
@@ -134,7 +135,7 @@ def _with_ending(root: Path, name: str) -> str | None:
         for base in _bases(name)
         for both in _ENDINGS
         for ending in (both, both.upper())
-        if is_file(root / f"{base}.{ending}")
+        if is_file(root, f"{base}.{ending}")
     ]
     others = [each for each in found[1:] if not os.path.samefile(root / found[0], root / each)]
     if others:

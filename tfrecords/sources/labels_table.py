@@ -202,8 +202,9 @@ def _by_split(
 
 def _check_files(path: Path, root: Path, names: list[str]) -> None:
     require_files(root, names, listed_in=str(path))
-    paths = Counter(os.path.abspath(root / name) for name in names)
-    twice = [name for name in names if paths[os.path.abspath(root / name)] > 1]
+    paths = [os.path.abspath(os.path.join(root, name)) for name in names]
+    times = Counter(paths)
+    twice = [name for name, path in zip(names, paths, strict=True) if times[path] > 1]
     if twice:  # spelt in two ways, such as with and without its extension or folder
         raise ValueError(f"{path} has images in two rows: {few(twice)}")
 

@@ -19,12 +19,13 @@ def linked(root: Path, files: Mapping[str, Sequence[File]]) -> list[str]:
         root: of the files' names.
         files: by split.
     """
+    folder = str(root)
     first: dict[tuple[int, int], tuple[str, File]] = {}
     pairs, labels, splits = [], 0, 0
     for split, group in files.items():
         for file in group:
             try:
-                status = os.stat(root / file.name)
+                status = os.stat(os.path.join(folder, file.name))
             except (OSError, ValueError):  # reported when it is read
                 continue
             of, other = first.setdefault((status.st_dev, status.st_ino), (split, file))

@@ -1,0 +1,17 @@
+"""The rows of each class, found by one sort: comparing all labels with each class would grow with
+images times classes."""
+
+from typing import Any
+
+import numpy as np
+
+
+def of(labels: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Returns the classes of labels [n], ascending, and the rows of each, ascending: int64 arrays.
+
+    Classes without a row are left out.
+    """
+    labels = np.asarray(labels)
+    order = np.argsort(labels, kind="stable")
+    classes, starts = np.unique(labels[order], return_index=True)
+    return classes, np.split(order, starts[1:]) if len(classes) else []
