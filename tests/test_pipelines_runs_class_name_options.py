@@ -134,7 +134,6 @@ def test_names_are_typed_or_stand_in_one_file(tmp_path):
         ("names.txt", '["cat", "dog"]\n'),
         ("names.md", "- a cat\n- a dog\n"),
         ("synset_words.txt", "n01440764 tench, Tinca tinca\nn01443537 goldfish\n"),
-        ("names.json", '{\n"0": "cat",\n"1": "dog"\n}\n'),
         ("names.txt", "class\tname\n0\tcat\n1\tdog\n"),
         ("names.txt", "dog\nhot dog\n'dog, sheep'\n"),  # a column of a CSV
         ("hmdb51.txt", "run 2\nbrush_hair 0\ncartwheel 1\n"),
@@ -145,6 +144,38 @@ def test_names_are_typed_or_stand_in_one_file(tmp_path):
 def test_a_file_that_is_no_list_of_names_is_refused(written, name, text):
     with pytest.raises(ValueError, match=r"^--x: expected one text alone on each line of .*; got"):
         class_name_options.named([written(text, name=name)], what="--x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["fat_cat", "dog"]',
+        '{"1": "dog", "0": "fat cat"}',
+        "\ufeff[\n'x'\n]".replace("'x'", '"fat cat", "dog"'),
+    ],
+)
+def test_json_is_a_list_or_has_a_name_for_each_number(written, text):
+    assert class_name_options.named([written(text, name="names.JSON")], what="--x") == [
+        "fat cat",
+        "dog",
+    ]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '["cat", 1]', '{"1": "cat", "2": "dog"}', '"cat"'])
+def test_other_json_is_refused(written, text):
+    with pytest.raises(
+        ValueError, match=r"^--x: expected in .* a list of names, or .* from 0; got"
+    ):
+        class_name_options.named([written(text, name="names.json")], what="--x")
+    with pytest.raises(ValueError, match=r"^--x: .*names.json is not JSON"):
+        class_name_options.named([written(text + "]", name="names.json")], what="--x")
+
+
+def test_underscores_are_spaces_wherever_names_come_from(written):
+    table = written("class,name\ndog,sheep_dog\nhouse cat,tom_cat\n", name="names.csv")
+    for given in (["tom_cat", "sheep_dog"], [written("tom_cat\nsheep_dog\n")], [table]):
+        assert class_name_options.class_names(given, PETS) == ["tom cat", "sheep dog"]
+    assert class_name_options.named([table], what="--x") == ["sheep dog", "tom cat"]
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])

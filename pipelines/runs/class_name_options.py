@@ -1,5 +1,6 @@
 """Class names and prompt templates given on the command line or in a file."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -82,12 +83,12 @@ def class_names(
     language: str | None = None,
     allow_equal: bool = False,
 ) -> list[str]:
-    """One name per class: those given, those of one file, or the set's own with spaces for
+    """One name per class: those given, those of one file, or the set's own; with spaces for
     underscores.
 
-    A file has a name per line. A CSV has a column `class` with the set's names, in any order, and a
-    column of names for each language, of which `language` chooses one; it may be left out where
-    there is one alone.
+    A file has a name per line, or is JSON as `named` reads it. A CSV has a column `class` with the
+    set's names, in any order, and a column of names for each language, of which `language` chooses
+    one; it may be left out where there is one alone.
 
     Raises ValueError where there are not as many names as classes, names that belong to other
     classes, the same name twice (unless `allow_equal`), or no such language.
@@ -133,13 +134,38 @@ def equal_names_line(document: Mapping[str, Any]) -> str:
 
 
 def named(given: Sequence[str], *, what: str) -> list[str]:
-    """Names as they were given, or those of the one file that is named.
+    """Names as they were given, or those of the one file that is named; underscores are spaces.
 
     A CSV has its own names in a column `class` beside them, which says of records whose they are.
+    JSON is a list of names, or has the name of each number from 0.
     """
+    from tfrecords.sources.base import prompt_names
+
+    if len(given) > 1:
+        return list(prompt_names(given))
     if _is_table(given):
-        return [name for _, name in _table(given[0], None)]
-    return listed(given[0], what=what) if len(given) == 1 else list(given)
+        return list(prompt_names(name for _, name in _table(given[0], None)))
+    read = _of_json if Path(given[0]).suffix.lower() == ".json" else listed
+    return list(prompt_names(read(given[0], what=what)))
+
+
+def _of_json(path: str, *, what: str) -> list[str]:
+    import tfrecords
+
+    try:
+        found = tfrecords.read_json(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{what}: no file {path}") from None
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+    if isinstance(found, dict) and set(found) == set(map(str, range(len(found)))):
+        found = [found[str(place)] for place in range(len(found))]
+    if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+        raise ValueError(
+            f"{what}: expected in {path} a list of names, or an object with the name of each "
+            f"number from 0; got {json.dumps(found)[:60]}"
+        )
+    return found
 
 
 def listed(path: str, *, what: str) -> list[str]:
@@ -212,6 +238,7 @@ def _check_places(given: Sequence[str], names: list[str], manifest: Classes) -> 
 def _translated(path: str, manifest: Classes, language: str | None) -> list[str]:
     """A column of a CSV, in the order of the labels."""
     from tfrecords import name_key
+    from tfrecords.sources.base import prompt_names
 
     named = {name_key(key): name for key, name in _table(path, language)}
     keys = [name_key(name) for name in manifest.spoken_names]
@@ -223,7 +250,7 @@ def _translated(path: str, manifest: Classes, language: str | None) -> list[str]
             f"--class-names: {path} has no name{f' in {language!r}' if language else ''} for class "
             f"{missing[0]!r} ({len(missing)} of {len(manifest.class_names)} are missing)"
         )
-    return [named[key] for key in keys]
+    return list(prompt_names(named[key] for key in keys))
 
 
 def _table(path: str, language: str | None) -> list[tuple[str, str]]:
