@@ -1,6 +1,7 @@
 """`onnx_int8`: which arithmetic becomes integers, and that results stay close."""
 
 import logging
+import platform
 
 import numpy as np
 import pytest
@@ -8,9 +9,13 @@ import pytest
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from duet import cpu_flags  # noqa: E402
 from pipelines.deployment import onnx_int8  # noqa: E402
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 def written(path, nodes, weights, shape):
@@ -30,22 +35,22 @@ def written(path, nodes, weights, shape):
 
 
 @pytest.fixture
-def products(tmp_path):
-    weights = {name: RNG.normal(0, 0.1, (32, 32)).astype("float32") for name in ("a", "b")}
+def products(tmp_path, rng):
+    weights = {name: rng.normal(0, 0.1, (32, 32)).astype("float32") for name in ("a", "b")}
     weights |= {"bias": np.ones(32, "float32")}
     steps = [("MatMul", ["x", "a"], "h"), ("Relu", ["h"], "r"), ("Gemm", ["r", "b", "bias"], "y")]
     written(tmp_path / "products.onnx", steps, weights, (32,))
-    return tmp_path / "products.onnx", RNG.normal(size=(20, 32)).astype("float32")
+    return tmp_path / "products.onnx", rng.normal(size=(20, 32)).astype("float32")
 
 
 @pytest.fixture
-def convolutions(tmp_path):
-    weights = {"k": RNG.normal(0, 0.1, (32, 8, 3, 3)).astype("float32")}
-    weights |= {"head": RNG.normal(0, 0.1, (32, 3)).astype("float32"), "axes": np.array([2, 3])}
+def convolutions(tmp_path, rng):
+    weights = {"k": rng.normal(0, 0.1, (32, 8, 3, 3)).astype("float32")}
+    weights |= {"head": rng.normal(0, 0.1, (32, 3)).astype("float32"), "axes": np.array([2, 3])}
     steps = [("Conv", ["x", "k"], "h"), ("Relu", ["h"], "r"), ("GlobalAveragePool", ["r"], "p")]
     steps += [("Squeeze", ["p", "axes"], "v"), ("MatMul", ["v", "head"], "y")]
     written(tmp_path / "convolutions.onnx", steps, weights, (8, 6, 6))
-    return tmp_path / "convolutions.onnx", RNG.normal(size=(20, 8, 6, 6)).astype("float32")
+    return tmp_path / "convolutions.onnx", rng.normal(size=(20, 8, 6, 6)).astype("float32")
 
 
 def outputs(path, x):
@@ -90,6 +95,28 @@ def test_a_convolution_has_a_scale_for_each_channel(convolutions):
     graph = onnx.load(path).graph
     scales = [onnx.numpy_helper.to_array(each) for each in graph.initializer]
     assert [each.shape for each in scales if each.dtype == np.float32 and each.ndim == 1] == [(32,)]
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "most"),
+    [
+        ("x86_64", {"avx2"}, 64),
+        ("AMD64", set(), 64),
+        ("x86_64", {"avx512_vnni"}, 127),
+        ("x86_64", {"avx_vnni"}, 127),
+        ("aarch64", {"asimd"}, 127),
+    ],
+)
+def test_kernels_have_7_bits_where_the_cpu_would_saturate(
+    convolutions, monkeypatch, machine, flags, most
+):
+    """Without VNNI 8 bits gave 67 % of photographs the answer of float32, and 7 bits 82 %."""
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(cpu_flags, "flags", lambda: flags)
+    path, x = convolutions
+    onnx_int8.quantise(path, {"x": x})
+    kernels = [onnx.numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer]
+    assert [np.abs(each.astype(int)).max() for each in kernels if each.ndim == 4] == [most]
 
 
 def test_the_log_speaks_again_afterwards(products):

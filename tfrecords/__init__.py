@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tfrecords.runners import run_beam as run_beam
     from tfrecords.selection import image_ids as image_ids
     from tfrecords.selection import labels as labels
+    from tfrecords.sources.base import prompt_names as prompt_names
     from tfrecords.sources.table_parsing import read_table as read_table
     from tfrecords.text_files import read_json as read_json
     from tfrecords.text_files import read_lines as read_lines
@@ -61,6 +62,7 @@ _LAZY = {
     "more_than_name": "class_name_keys",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
+    "prompt_names": "sources.base",
     "read_image": "images.graph_ops",
     "read_images": "images.file_batches",
     "read_json": "text_files",

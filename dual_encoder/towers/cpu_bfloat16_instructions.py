@@ -1,16 +1,14 @@
 """Whether this machine's CPU multiplies bfloat16 numbers faster than float32 ones."""
 
-import functools
 import os
-from pathlib import Path
+
+from duet import cpu_flags
 
 # As Linux lists them: Intel and AMD since 2020, AMX since 2023, ARM since 2021.
 INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "ARM BF16"}
 
 # In the values of ONEDNN_MAX_CPU_ISA, beyond which oneDNN uses no instructions.
 HAVE_THEM = ("ALL", "DEFAULT", "BF16", "FP16", "AMX", "AVX10")
-
-CPUINFO = Path("/proc/cpuinfo")
 
 
 def names(cpuinfo: str | None = None) -> str:
@@ -27,14 +25,5 @@ def names(cpuinfo: str | None = None) -> str:
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
     if not any(part in limit for part in HAVE_THEM):  # TensorFlow would die of asking for them
         return ""
-    flags = set((_cpuinfo() if cpuinfo is None else cpuinfo).split())
+    flags = cpu_flags.flags() if cpuinfo is None else set(cpuinfo.split())
     return next((name for flag, name in INSTRUCTIONS.items() if flag in flags), "")
-
-
-@functools.cache
-def _cpuinfo() -> str:
-    """The part on the first core, of which the others are copies."""
-    try:
-        return CPUINFO.read_text().split("\n\n")[0]
-    except OSError:
-        return ""

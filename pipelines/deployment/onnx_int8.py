@@ -2,6 +2,7 @@
 
 import logging
 import math
+import platform
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from duet import cpu_flags
 
 CALIBRATED = 8  # images at once
 
@@ -24,8 +27,9 @@ def quantise(path: Path, examples: Mapping[str, np.ndarray], *, measured: bool =
 
     A network with most weights in convolutions gets the ranges of its activations from examples,
     with a scale for each channel of a kernel. Of others the matrix products are quantised, their
-    inputs by the range that each batch has, and with weights of 7 bits: processors without VNNI
-    add two products in 16 bits. The last product, which gives the logits, stays as it is.
+    inputs by the range that each batch has. Their weights have 7 bits, and so have those of
+    convolutions where this CPU `saturates`. The last product, which gives the logits, stays as it
+    is.
 
     Args:
         path: of the file.
@@ -42,7 +46,7 @@ def quantise(path: Path, examples: Mapping[str, np.ndarray], *, measured: bool =
         options: dict[str, Any] = {
             "op_types_to_quantize": list(CONVOLUTIONS if convolutional else MATMULS),
             "nodes_to_exclude": last,
-            "reduce_range": not convolutional,
+            "reduce_range": not convolutional or saturates(),
             "weight_type": quantization.QuantType.QInt8,
             "extra_options": {"MatMulConstBOnly": True},
         }
@@ -57,6 +61,12 @@ def quantise(path: Path, examples: Mapping[str, np.ndarray], *, measured: bool =
             activation_type=quantization.QuantType.QUInt8,
             **options,
         )
+
+
+def saturates() -> bool:
+    """Returns whether this CPU adds two products of 8 bits in 16 bits: x86 without VNNI."""
+    is_arm = platform.machine().lower() in ("arm64", "aarch64")
+    return not is_arm and not any("vnni" in flag for flag in cpu_flags.flags())
 
 
 class _Reader:

@@ -139,7 +139,7 @@ def named(given: Sequence[str], *, what: str) -> list[str]:
     A CSV has its own names in a column `class` beside them, which says of records whose they are.
     JSON is a list of names, or has the name of each number from 0.
     """
-    from tfrecords.sources.base import prompt_names
+    from tfrecords import prompt_names
 
     if len(given) > 1:
         return list(prompt_names(given))
@@ -237,8 +237,7 @@ def _check_places(given: Sequence[str], names: list[str], manifest: Classes) -> 
 
 def _translated(path: str, manifest: Classes, language: str | None) -> list[str]:
     """A column of a CSV, in the order of the labels."""
-    from tfrecords import name_key
-    from tfrecords.sources.base import prompt_names
+    from tfrecords import name_key, prompt_names
 
     named = {name_key(key): name for key, name in _table(path, language)}
     keys = [name_key(name) for name in manifest.spoken_names]
