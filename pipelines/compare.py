@@ -42,10 +42,11 @@ def run(options: Options) -> int:
     with folder.held(out), Workers() as workers:
         plan = comparison_plan.plan(options, manifest, workers, held_out=away, out=out)
         _say(plan)
+        about = _about(plan, options, manifest, out=out)
+        comparison_run.check_model(plan, workers, about)
         health = workers.call(Call(leaks, (options.data, options.test)))
         for line in health:
             print(line, flush=True)
-        about = _about(plan, options, manifest, out=out)
         claim = partial(_claim, out, options, begun, plan.folds)
         # Costs that a stop left unmeasured come first, in the order of a run without a stop: a
         # network that is like one measured before is not measured again.

@@ -1,6 +1,7 @@
 """Evaluate a model on a split: by labels, zero-shot or as a classifier, or by captions."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,10 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
     templates = class_name_options.templates(given, manifest, domain=options.domain, names=names)
     verify_splits(options.data, manifest, options.split)
     options, model = _loaded(options, manifest)
-    health = _health(options)
+    look = partial(_health, options)
     if _is_classifier(options, model):
         refuse(options, (*OF_ZERO_SHOT, "features"), protocol="classifier")
-        document = classifier.evaluate(options, manifest, model, out=out, health=health)
+        document = classifier.evaluate(options, manifest, model, out=out, look=look)
         return _figures(document, classifier.left_out(document))
     models.check_dual_encoder(model, options.model, BY_NAMES)
     document = zero_shot.evaluate(
@@ -80,7 +81,7 @@ def _by_labels(options: Options, manifest: "Manifest") -> str:
         out=out,
         names=names,
         templates=templates,
-        health=health,
+        look=look,
     )
     return _figures(document)
 
@@ -139,12 +140,16 @@ def _retrieval(options: Options, manifest: "Manifest") -> str:
     verify_splits(options.data, manifest, options.split, *(options.distractors or ()))
     options, model = _loaded(options, manifest)
     models.check_dual_encoder(model, options.model, BY_NAMES)
-    document = captions.evaluate(options, manifest, model, out=out, health=_health(options))
+    look = partial(_health, options)
+    document = captions.evaluate(options, manifest, model, out=out, look=look)
     return captions_report.terminal_table(document)
 
 
 def _health(options: Options) -> list[str]:
-    """What is to be known of the images before any figure; printed, and for the page."""
+    """What is to be known of the images before any figure; printed, and for the page.
+
+    It decodes every image, and comes behind all that can be refused without.
+    """
     from pipelines.inspection import leaks
 
     lines = leaks(options.data, options.split)

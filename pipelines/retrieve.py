@@ -43,7 +43,7 @@ def run(options: Options) -> None:
     if options.html and Path(options.html).exists():
         raise FileExistsError(f"{options.html} exists; give --html another name")
     runtime.import_tensorflow()
-    model = build(options) if options.build else None
+    model = build(options, queries) if options.build else None
     if queries:
         _ask(options, queries, model)
 

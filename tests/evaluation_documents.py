@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image
 
 from pipelines.evaluation import measure
+from pipelines.evaluation import report as evaluation_report
 from pipelines.metrics import classification
+from pipelines.metrics import confusion as metrics_confusion
 from pipelines.runs import results
 
 COST = {"seconds": 2.5, "images_per_second": 1234.5, "peak_rss_bytes": 2**29}
@@ -41,6 +43,12 @@ def with_images(found):
         {**pair, "images": [image] * 2, "captions": ['"x".png, 90% sure'] * 2}
         for pair in found["most_confused"]
     ]
+
+
+def evaluation_page(found, pairs):
+    confusion = np.array(found["confusion_matrix"])
+    order = metrics_confusion.similar_order(confusion).tolist() if len(confusion) else []
+    return evaluation_report.evaluation_page(found, pairs, order)
 
 
 class Page(HTMLParser):

@@ -4,14 +4,13 @@ import io
 from types import SimpleNamespace
 
 import numpy as np
-from evaluation_documents import CONFIG, COST, document, with_images
+from evaluation_documents import CONFIG, COST, document, evaluation_page, with_images
 from multilabel_documents import document as multi_label_document
 from PIL import Image
 from training_documents import RESULTS
 
 from pipelines.comparison.report import output_files as comparison_files
 from pipelines.evaluation import captions_report, multilabel_report
-from pipelines.evaluation import report as evaluation_report
 from pipelines.fewshot import report as fewshot_report
 from pipelines.finetuning import output_files as finetuning_files
 from pipelines.inspection import report as inspection_report
@@ -46,7 +45,7 @@ def file(kind="PNG"):
 
 def evaluation():
     found = document(40, images=200)
-    return evaluation_report.evaluation_page(found, with_images(found))
+    return evaluation_page(found, with_images(found))
 
 
 def multi_label():

@@ -225,6 +225,19 @@ def test_the_folder_is_claimed_before_a_row_can_write(monkeypatch):
     assert asked == [[(fit_with_costs.resolve, True), (print, True), fit], [fit]]
 
 
+def test_the_model_is_looked_at_before_the_images(home, monkeypatch):
+    called = []
+
+    def call(self, call):
+        called.append(call.function)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Workers, "call", call)
+    status, _, error = compare(home, "early", "--seeds", "0", "--methods", "zero-shot")
+    assert (status, called) == (130, [fit_with_costs.resolve]), error
+    assert not (home / "early").exists()
+
+
 def test_names_that_are_one_are_refused_before_anything_is_computed(home, tmp_path):
     with pytest.raises(ValueError, match="'Red' and 'red' are the same tokens to this model"):
         fit_with_costs.resolve(str(home / "clip.keras"), ["Red", "dog", "red"], ["{}"])

@@ -22,6 +22,7 @@ from dual_encoder import (
 from pipelines.__main__ import main
 from pipelines.evaluation import zero_shot
 from pipelines.evaluation.zero_shot import FILES
+from pipelines.metrics import confusion as metrics_confusion
 from pipelines.metrics import multilabel
 from pipelines.metrics.multilabel import average_precision, sigmoid
 from pipelines.runs import models
@@ -295,3 +296,12 @@ def test_a_run_can_be_held_against_published_figures(run, capsys):
     assert main(["expected", "--run", str(run)]) == 0
     said = capsys.readouterr().out
     assert said.startswith("nothing published for this run: shapes with ")
+
+
+def test_the_order_of_similar_classes_is_computed_once(home, monkeypatch):
+    found, order = [], metrics_confusion.similar_order
+    monkeypatch.setattr(
+        metrics_confusion, "similar_order", lambda matrix: found.append(1) or order(matrix)
+    )
+    assert main(arguments(home, home / "ordered", *RUN)) == 0
+    assert found == [1]

@@ -147,3 +147,15 @@ def test_wrong_input_is_one_line_and_leaves_nothing(home, tmp_path, capsys, more
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and error[0].startswith("error: ") and message in error[0]
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_model_without_a_tokenizer_is_refused_before_the_first_image(
+    home, tmp_path, monkeypatch, capsys
+):
+    model = keras.saving.load_model(home / "model.keras")
+    model.tokenizer = None
+    model.save(tmp_path / "mute.keras")
+    monkeypatch.setattr("pipelines.inspection.leaks", None)
+    given = ("--split", "train", "--model", tmp_path / "mute.keras")
+    assert evaluate(home, tmp_path / "out", *given) == 2
+    assert "expected one with a tokenizer to read captions" in capsys.readouterr().err

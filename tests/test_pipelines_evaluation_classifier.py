@@ -1,7 +1,9 @@
 """`evaluate` of a classifier with classes of its own, as `finetune` leaves it."""
 
 import csv
+import dataclasses
 import json
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -154,3 +156,34 @@ def test_images_with_several_labels_are_judged_by_what_is_measured_of_them():
     ):
         manifest = SimpleNamespace(multi_label=several, metric=metric)
         assert measure.judged_by(manifest) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "model", "message"),
+    [
+        ((), "far.keras", "far.keras has none of the classes of colours"),
+        ((), "green.keras", "split 'test' has no image of a class that the model has"),
+        (("--protocol", "zero-shot"), "clip.keras", "'red cat' and 'RED CAT' are the same tokens"),
+    ],
+)
+def test_what_no_image_is_needed_for_is_refused_before_the_first(
+    home, tmp_path, monkeypatch, capsys, more, model, message
+):
+    for name, classes in (("far", ["sun", "moon"]), ("green", ["moon", "green cat"])):
+        if model == f"{name}.keras":
+            classifiers.from_model(vision(), classes=classes).save(home / model)
+    shutil.copytree(home / "records", tmp_path / "records")
+    manifest = tfrecords.Manifest.read(home / "records")
+    first, _, *others = manifest.class_names
+    if more:
+        names = (first, first.upper(), *others)
+        dataclasses.replace(manifest, class_names=names).write(tmp_path / "records")
+    else:
+        test = manifest.splits["test"]
+        none = dataclasses.replace(test, class_counts=(12, 0, 6, 6, 6, 6))
+        splits = {**manifest.splits, "test": none}
+        dataclasses.replace(manifest, splits=splits).write(tmp_path / "records")
+    monkeypatch.setattr("pipelines.inspection.leaks", None)
+    assert evaluate(home, "early", *more, data=tmp_path / "records", model=model) == 2
+    assert message in capsys.readouterr().err
+    assert not (home / "early").exists()

@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from evaluation_documents import CONFIG, Page, document, image, with_images
+from evaluation_documents import CONFIG, Page, document, evaluation_page, image, with_images
 
 from pipelines.evaluation import measure
 from pipelines.evaluation import plots as evaluation_plots
@@ -113,7 +113,7 @@ def test_command_line_is_what_to_type():
 @pytest.mark.parametrize("classes", [3, 40])
 def test_page_is_whole_self_contained_and_escaped(classes):
     found = document(classes, images=200)
-    html = evaluation_report.evaluation_page(found, with_images(found))
+    html = evaluation_page(found, with_images(found))
     page = Page(html)
     assert not page.open
     shown = [attrs for tag, attrs in page.tags if tag == "img"]
@@ -134,15 +134,15 @@ def test_page_of_more_classes_than_a_matrix_shows(monkeypatch):
     monkeypatch.setattr(metrics_confusion, "DENSE", 5)
     found = document(7)
     assert found["confusion_matrix"] == [] and found["most_confused"]
-    html = evaluation_report.evaluation_page(found, with_images(found))
+    html = evaluation_page(found, with_images(found))
     assert "7 classes are too many for a matrix" in html and not Page(html).open
 
 
 def test_page_says_what_top5_and_absent_classes_mean():
-    html = evaluation_report.evaluation_page(document(3), [])
+    html = evaluation_page(document(3), [])
     assert "says nothing here: there are only 3 classes" in html
     assert "Classes without an image in split test: &lt;b&gt;class&lt;/b&gt; &amp; 2; means" in html
-    assert "says nothing here" not in evaluation_report.evaluation_page(document(7), [])
+    assert "says nothing here" not in evaluation_page(document(7), [])
 
 
 def test_page_of_a_faultless_classifier_has_no_mistakes_to_show():
@@ -150,7 +150,7 @@ def test_page_of_a_faultless_classifier_has_no_mistakes_to_show():
     measured = measure.measure(labels, np.eye(40), [str(i) for i in range(40)], resamples=5)
     assert measured["most_confused"] == []
     found = {**document(), **measured}
-    assert "There are no mistakes." in evaluation_report.evaluation_page(found, [])
+    assert "There are no mistakes." in evaluation_page(found, [])
 
 
 def test_confusion_matrix_is_coloured_where_the_counts_are():
@@ -188,7 +188,7 @@ def test_a_page_of_more_classes_than_have_room_does_not_promise_their_names():
     answers = np.eye(201)[(labels + (labels == 3)) % 201]
     names = [f"class {i}" for i in labels]
     found = {**document(), **measure.measure(labels, answers, names, resamples=0)}
-    page = evaluation_report.evaluation_page(found, [])
+    page = evaluation_page(found, [])
     assert "too many for their names" in page and "has the names" not in page
 
 
@@ -218,5 +218,5 @@ def test_similar_order_puts_mixed_up_classes_side_by_side():
     order = metrics_confusion.similar_order(confusion).tolist()
     assert abs(order.index(0) - order.index(3)) == abs(order.index(1) - order.index(2)) == 1
     assert metrics_confusion.similar_order(np.diag([1, 2, 3])).tolist() == [0, 1, 2]
-    assert metrics_confusion.confused_classes(np.diag([1, 2, 3])) == []
-    assert sorted(metrics_confusion.confused_classes(confusion, limit=2)) == [0, 3]
+    assert metrics_confusion.confused_classes(np.diag([1, 2, 3]), [0, 1, 2]) == []
+    assert sorted(metrics_confusion.confused_classes(confusion, order, limit=2)) == [0, 3]

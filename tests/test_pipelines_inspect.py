@@ -1,8 +1,10 @@
 """`python -m pipelines inspect`: what it finds, what it writes, what it refuses."""
 
 import csv
+import dataclasses
 import json
 import shlex
+import shutil
 
 import keras
 import pytest
@@ -191,3 +193,18 @@ def test_evaluate_says_what_also_stands_in_train_before_any_accuracy(colours, tm
     assert said.index(line) < said.index("Top-1")
     assert line in (tmp_path / "out" / "report.html").read_text()
     assert line in json.loads((tmp_path / "out" / "results.json").read_text())["health"][0]
+
+
+def test_names_that_are_one_to_the_model_are_refused_before_the_first_image(
+    colours, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(colours / "records", tmp_path / "records")
+    manifest = tfrecords.Manifest.read(tmp_path / "records")
+    first, _, *others = manifest.class_names
+    same = (first, first.upper(), *others)
+    dataclasses.replace(manifest, class_names=same).write(tmp_path / "records")
+    monkeypatch.setattr(inspection_run, "scan", None)
+    model = ("--model", colours / "clip.keras")
+    assert inspect(tmp_path / "records", tmp_path / "out", *model) == 2
+    assert f"{first!r} and {first.upper()!r} are the same tokens" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -73,6 +73,17 @@ def test_embeddings_far_closer_than_neighbours_usually_are_are_similar():
     assert cosine == pytest.approx(float(rows[0] @ rows[40]), abs=1e-6)
 
 
+def test_a_long_search_says_how_long_after_its_first_block(monkeypatch, capsys):
+    rows = np.random.default_rng(2).normal(size=(40, 16)).astype("float32")
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    found = duplicates.similar(rows)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 16)
+    monkeypatch.setattr(duplicates, "LONG", 0)
+    assert duplicates.similar(rows) == found
+    assert capsys.readouterr().out == "comparing 40 embeddings with each other: about 0 min\n"
+
+
 def test_images_of_a_class_that_a_model_maps_to_one_point_are_no_copies():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(40, 16))

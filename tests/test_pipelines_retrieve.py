@@ -10,6 +10,7 @@ from drawn_folders import COUNT, draw
 import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
+from pipelines.retrieval import build as retrieval_build
 from tfrecords.sources.shapes.source import ShapesSource
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
@@ -229,3 +230,20 @@ def test_approximate_search_says_what_it_finds(tmp_path, capsys):
     assert retrieve(tmp_path, "--query", "red star", "--check") == 0
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("ivf: recall@10 was ") and "; of these queries it is " in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("--image", "nowhere.jpg"), "--image: no file nowhere.jpg"),
+        (("--query", "star " * 200), "expected at most 32 tokens"),
+        (("--query", "star", "--prompts", "nowhere.safetensors"), "nowhere.safetensors"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_images_are_embedded(
+    made, tmp_path, monkeypatch, capsys, asked, message
+):
+    monkeypatch.setattr(retrieval_build, "_built", None)
+    build = ("--build", "--folder", made / "images", "--model", "shapes-tiny")
+    assert retrieve(tmp_path, *build, *asked) == 2
+    assert message in capsys.readouterr().err

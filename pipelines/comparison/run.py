@@ -23,6 +23,23 @@ def batches(made: Plan) -> list[list[Job]]:
     return ([shared] if shared else []) + [[job] for job in left if job.method.fit is None]
 
 
+def check_model(made: Plan, workers: Workers, about: About) -> None:
+    """Load the compared model, if a run is left that needs it, before images are looked through.
+
+    Raises ValueError, OSError where it cannot be had, or reads two class names as one.
+    """
+    for call in _resolving(made, about):
+        workers.call(call)
+
+
+def _resolving(made: Plan, about: About) -> list[Call]:
+    """The call that loads the compared model, if a run is left that needs it."""
+    if all(job.method.network for batch in batches(made) for job in batch):
+        return []
+    texts = (about.model, made.names, made.templates)
+    return [Call(fit_with_costs.resolve, texts, essential=True)]
+
+
 def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]) -> None:
     """Run what is not finished, and say how it went.
 
@@ -39,11 +56,7 @@ def run(made: Plan, workers: Workers, about: About, *, claim: Callable[[], None]
         if job.is_done:
             folder.tidy(Path(job.options.out))  # of what it left, killed as it ended
     left = batches(made)
-    needs_model = any(not job.method.network for batch in left for job in batch)
-    first = [Call(claim, essential=True)]
-    if needs_model:
-        about_it = (about.model, made.names, made.templates)
-        first.insert(0, Call(fit_with_costs.resolve, about_it, essential=True))
+    first = [*_resolving(made, about), Call(claim, essential=True)]
     if not left:
         claim()
     with Display(made.jobs, made.judged_by) as display:

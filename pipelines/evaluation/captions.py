@@ -2,7 +2,7 @@
 
 import csv
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ def evaluate(
     model: "DualEncoder",
     *,
     out: Path,
-    health: Sequence[str] = (),
+    look: Callable[[], Sequence[str]] = tuple,
 ) -> dict[str, Any]:
     """Measure, and write the files named in `FILES` to `out`. Returns the results.
 
@@ -65,8 +65,16 @@ def evaluate(
         manifest: of its records.
         model: with a tokenizer.
         out: the folder of the run.
-        health: lines on the images, for the page and the results.
+        look: reads the images, and gives lines on them for the page and the results.
+
+    Raises:
+        ValueError: the model has no tokenizer.
     """
+    if model.tokenizer is None:
+        raise ValueError(
+            f"--model: expected one with a tokenizer to read captions; {options.model} has none"
+        )
+    health = look()
     start = time.perf_counter()
     with folder.filled_at_once(out) as staging:
         cache = FeatureCache(

@@ -1,7 +1,7 @@
 """Evaluates a model with a classifier head on a split (`evaluate --protocol classifier`)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ def evaluate(
     model: "keras.Model",
     *,
     out: Path,
-    health: Sequence[str] = (),
+    look: Callable[[], Sequence[str]] = tuple,
 ) -> dict[str, Any]:
     """Measure, and write the same files as zero-shot evaluation. Returns the results.
 
@@ -42,15 +42,18 @@ def evaluate(
         manifest: of its records.
         model: with `class_names`; returns logits.
         out: the folder of the run.
-        health: lines on the images, for the page and the results.
+        look: reads the images, and gives lines on them for the page and the results.
 
     Raises:
-        ValueError: the model has none of the classes, or only one of model and records is
-            multi-label.
+        ValueError: the model has none of the classes, or none that has an image in the split, or
+            only one of model and records is multi-label.
     """
     several_each = getattr(model, "multi_label", False)
     _check_labels(several_each, manifest, model=options.model)
     places = match_classes(model.class_names, manifest, model=options.model)
+    if not several_each:
+        _check_images(manifest, options.split, places)
+    health = look()
     start = time.perf_counter()
     with folder.filled_at_once(out) as staging:
         count = manifest.split(options.split).count
@@ -94,6 +97,12 @@ def _check_labels(several_each: bool, manifest: "Manifest", *, model: str) -> No
         raise ValueError(f"{manifest.dataset} has {pair[0]} per image; {model} says {pair[1]}")
 
 
+def _check_images(manifest: "Manifest", split: str, places: np.ndarray) -> None:
+    """Raises ValueError where no image of the split has a class that the model has."""
+    if not any(np.array(manifest.split(split).class_counts)[places >= 0]):
+        raise ValueError(f"split {split!r} has no image of a class that the model has")
+
+
 def left_out(document: dict[str, Any]) -> str:
     """Returns a line on classes unknown to the model; empty if there are none."""
     names = document["not_known"]
@@ -112,8 +121,6 @@ def _one(
     """Evaluates a single-label classifier: probabilities, and metrics over known classes."""
     labels, logits = found
     probabilities, known = classification.softmax(logits), places[labels] >= 0
-    if not known.any():
-        raise ValueError(f"split {options.split!r} has no image of a class that the model has")
     return probabilities, evaluation_measure.measure(
         places[labels[known]],
         probabilities[known],

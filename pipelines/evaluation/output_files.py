@@ -43,15 +43,15 @@ def write(
         rows = _predictions(options, names, labels, wanted, probabilities, pairs)
         csv.writer(file).writerows(rows)
     confusion = np.array(document["confusion_matrix"])
-    if len(confusion):
-        order = metrics_confusion.similar_order(confusion)
+    order = metrics_confusion.similar_order(confusion).tolist() if len(confusion) else []
+    if order:
         matrix, named = confusion[np.ix_(order, order)], [names[i] for i in order]
         (folder / "confusion_matrix.png").write_bytes(
             evaluation_plots.confusion_matrix(matrix, named)
         )
     (folder / "most_confused.png").write_bytes(evaluation_plots.most_confused(pairs, names))
     (folder / "report.html").write_text(
-        evaluation_report.evaluation_page(document, pairs), encoding="utf-8"
+        evaluation_report.evaluation_page(document, pairs, order), encoding="utf-8"
     )
     write_config(options, folder / "config.yaml")
     results.write(folder / results.FILE, document)

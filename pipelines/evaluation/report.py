@@ -119,16 +119,16 @@ def metrics_table(first: str, figures: list[dict[str, str]], *, intervals: Any) 
     return "\n".join([first, *aligned([heading, *rows], right=(1,))])
 
 
-def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str:
+def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]], order: list[int]) -> str:
     """Returns the page of a classifier's results.
 
     results: the document of `results.document`; pairs: its `most_confused`, each with
-    `images` (uint8 arrays [h, w, 3]) and `captions` (one text per image).
+    `images` (uint8 arrays [h, w, 3]) and `captions` (one text per image); order: `similar_order`
+    of the confusion matrix, empty where there is none.
     """
-
     confusion = np.array(results["confusion_matrix"])
     names = [row["name"] for row in results["per_class"]]
-    block = metrics_confusion.confused_classes(confusion) if len(confusion) else []
+    block = metrics_confusion.confused_classes(confusion, order) if order else []
     return of_run(
         "evaluate.html.j2",
         results,
@@ -136,7 +136,7 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
         headline=headline(results),
         figures=figure_rows(results),
         untested=untested(results),
-        plots=_plots(results["calibration"], confusion, names, block),
+        plots=_plots(results["calibration"], confusion, names, order, block),
         block=len(block),
         named=len(names) <= evaluation_plots.NAMED,
         pairs=[_thumbnails(pair, names) for pair in pairs],
@@ -146,7 +146,11 @@ def evaluation_page(results: dict[str, Any], pairs: list[dict[str, Any]]) -> str
 
 
 def _plots(
-    bins: list[dict[str, Any]], confusion: np.ndarray, names: list[str], block: list[int]
+    bins: list[dict[str, Any]],
+    confusion: np.ndarray,
+    names: list[str],
+    order: list[int],
+    block: list[int],
 ) -> dict[str, Any]:
     """Returns the page's plots; `block` is None if the whole matrix is readable."""
 
@@ -158,11 +162,7 @@ def _plots(
     small = len(names) <= 30
     return {
         "reliability": plot(evaluation_plots.reliability(bins)),
-        "confusion": (
-            matrix(metrics_confusion.similar_order(confusion).tolist(), labels=small)
-            if len(confusion)
-            else None
-        ),
+        "confusion": matrix(order, labels=small) if order else None,
         "block": None if small or not block else matrix(block),
     }
 

@@ -1,7 +1,9 @@
 """Find duplicate images: identical files, near duplicates, and nearly equal embeddings."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,11 +12,16 @@ from pipelines.inspection.image_quality import is_blank
 from pipelines.inspection.scan import Scan
 from pipelines.inspection.suspects_table import Suspect
 
+if TYPE_CHECKING:
+    from dual_encoder import Hits
+
 ALIKE = 0.92  # correlation of thumbnails of copies; of unrelated images with like hashes less
 
 CLOSE = 0.15  # distance of copies, as a share of the usual distance of neighbours
 
 NEIGHBOURS = 6
+
+LONG = 60  # seconds of a search from which on they are said
 
 _AT_ONCE = 1024  # queries, or pairs
 
@@ -69,14 +76,9 @@ def similar(embeddings: np.ndarray) -> list[tuple[int, int, float]]:
     Args:
         embeddings: float32 [n, e], of unit length.
     """
-    import dual_encoder
-
     if len(embeddings) < 3:
         return []
-    found = [
-        dual_encoder.top_k(embeddings[first : first + _AT_ONCE], [embeddings], NEIGHBOURS)
-        for first in range(0, len(embeddings), _AT_ONCE)
-    ]
+    found = _neighbours(embeddings)
     scores, rows = (np.concatenate(parts) for parts in zip(*found, strict=True))
     own = np.arange(len(embeddings))[:, None]
     scores = np.where(rows == own, -1, scores)
@@ -88,6 +90,28 @@ def similar(embeddings: np.ndarray) -> list[tuple[int, int, float]]:
         a, b = sorted((int(query), int(rows[query, place])))
         pairs[a, b] = float(scores[query, place])
     return [(a, b, cosine) for (a, b), cosine in sorted(pairs.items())]
+
+
+def _neighbours(embeddings: np.ndarray) -> "list[Hits]":
+    """The `NEIGHBOURS` of each row, a block of rows at a time.
+
+    The time grows with the square of the rows; where it is long, the first block tells, and it is
+    said.
+    """
+    import dual_encoder
+
+    begun, found = time.perf_counter(), []
+    for first in range(0, len(embeddings), _AT_ONCE):
+        queries = embeddings[first : first + _AT_ONCE]
+        found.append(dual_encoder.top_k(queries, [embeddings], NEIGHBOURS))
+        seconds = (time.perf_counter() - begun) * len(embeddings) / len(queries)
+        if first == 0 and seconds > LONG:
+            print(
+                f"comparing {len(embeddings):,} embeddings with each other: about "
+                f"{seconds / 60:,.0f} min",
+                flush=True,
+            )
+    return found
 
 
 def joined(count: int, *pairs: Iterable[Sequence[int]]) -> np.ndarray:

@@ -30,7 +30,8 @@ def run(options: Options) -> list[str]:
     """Look, and write the files named in `FILES`; returns lines for the terminal.
 
     Raises:
-        ValueError: no such split, a model without an image tower, or damaged records.
+        ValueError: no such split, a model without an image tower or one that reads two class names
+            as one, or damaged records.
         FileExistsError: the folder has such files already.
     """
     from tfrecords import Manifest, verify_splits
@@ -57,13 +58,15 @@ def run(options: Options) -> list[str]:
 
 
 def _model(options: Options, manifest: "Manifest") -> Any:
-    """The model, if one was asked for; its split is checked first."""
+    """The model, if one was asked for; its split and its class names are checked."""
     if options.model is None:
         return None
     from pipelines.inspection import with_model
 
     manifest.split(options.split)
-    return with_model.load(options.model)
+    model = with_model.load(options.model)
+    with_model.check_names(model, options, manifest)
+    return model
 
 
 def _checked(

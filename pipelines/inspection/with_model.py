@@ -46,6 +46,26 @@ def load(name: str) -> Any:
     return model
 
 
+def check_names(model: Any, options: Options, manifest: "Manifest") -> None:
+    """Raises ValueError where the model reads two names of checked labels as one."""
+    import dual_encoder
+
+    if not unchecked(options, manifest) and _knows_words(model):
+        counts = manifest.split(options.split).class_counts
+        names = [
+            name
+            for name, count in zip(manifest.spoken_names, counts, strict=True)
+            if count >= label_errors.FEWEST
+        ]
+        dual_encoder.refuse_equal_names(model, names, manifest.prompt_templates)
+
+
+def _knows_words(model: Any) -> bool:
+    import dual_encoder
+
+    return isinstance(model, dual_encoder.DualEncoder) and model.tokenizer is not None
+
+
 def look(
     model: Any, options: Options, manifest: "Manifest", scan: Scan, *, known: np.ndarray
 ) -> Seen:
@@ -157,7 +177,7 @@ def _text_logits(
 
     import dual_encoder
 
-    if not isinstance(model, dual_encoder.DualEncoder) or model.tokenizer is None:
+    if not _knows_words(model):
         return None
     texts = dual_encoder.class_embeddings(model, names, templates)
     return float(keras.ops.convert_to_numpy(model.logit_scale)) * unit @ np.asarray(texts).T

@@ -1,5 +1,6 @@
 """Confusion matrices, most confused pairs, and an order of classes by similarity."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,11 @@ def similar_order(confusion: np.ndarray) -> np.ndarray:
     return leaves_list(linkage(distance, "average", optimal_ordering=True))
 
 
-def confused_classes(confusion: np.ndarray, limit: int = 12) -> list[int]:
-    """Returns the classes of the most confused pairs, at most `limit`, by `similar_order`."""
+def confused_classes(confusion: np.ndarray, order: Sequence[int], limit: int = 12) -> list[int]:
+    """Returns the classes of the most confused pairs, at most `limit`, in their `similar_order`."""
     chosen: set[int] = set()
     for pair in most_confused(confusion, limit * limit):
         if len(chosen | {pair["true"], pair["predicted"]}) > limit:
             break
         chosen |= {pair["true"], pair["predicted"]}
-    return [int(i) for i in similar_order(confusion) if i in chosen]
+    return [int(i) for i in order if i in chosen]

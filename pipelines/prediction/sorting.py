@@ -1,8 +1,10 @@
 """Sort images into a folder per class, as copies or links, never overwriting."""
 
-import filecmp
+import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from duet import atomic_files
@@ -30,10 +32,10 @@ def sort(
         CannotWriteError: no room, or no permission.
         FileNotFoundError: an image that has gone since it was read.
     """
-    count = 0
+    count, taken = 0, defaultdict[Path, _Taken](_Taken)
     for each in found:
         for name in each.labels or (UNSURE,):
-            _put(Path(each.file), folder / folder_name(name), link=link)
+            _put(Path(each.file), folder / folder_name(name), link=link, taken=taken)
         count += 1
         advance(1)
     return count
@@ -63,26 +65,52 @@ def folder_name(class_name: str) -> str:
     return plain.lstrip(".") or "_"
 
 
-def _put(image: Path, folder: Path, *, link: bool) -> None:
+@dataclass
+class _Taken:
+    """What has a name in a folder, with a number behind it or none.
+
+    Attributes:
+        marks: of the images there, see `_mark`.
+        number: the first that was free.
+    """
+
+    marks: set[Path | bytes | None] = field(default_factory=set)
+    number: int = 1
+
+
+def _put(image: Path, folder: Path, *, link: bool, taken: dict[Path, _Taken]) -> None:
+    """Make the copy or link, unless it is there. Each file is read once, however many share a name:
+    `taken` knows what this sorting has met so far."""
     if not image.is_file():
         image = Path(unescaped(str(image)))  # a name that is not UTF-8
     if not image.is_file():
         raise FileNotFoundError(f"--sort-into: {image} is no longer there")
-    number, target = 1, folder / image.name
-    while os.path.lexists(target):
-        if _is_same(image, target, link=link):
-            return
-        number += 1
-        target = folder / f"{image.stem} ({number}){image.suffix}"
+    target = folder / image.name
+    known = taken[target]
+    while os.path.lexists(target := _numbered(folder, image, known.number)):
+        known.marks.add(_mark(target, link=link) if target.is_symlink() == link else None)
+        known.number += 1
+    mark = _mark(image, link=link)
+    if mark in known.marks:
+        return
     with atomic_files.atomic(target) as unfinished:
         if link:
             unfinished.symlink_to(image.resolve())
         else:
             unfinished.write_bytes(image.read_bytes())
+    known.marks.add(mark)
+    known.number += 1
 
 
-def _is_same(image: Path, target: Path, *, link: bool) -> bool:
-    """Whether an earlier attempt made `target` of the image."""
-    if link or target.is_symlink():
-        return link and target.is_symlink() and target.resolve() == image.resolve()
-    return target.is_file() and filecmp.cmp(image, target, shallow=False)
+def _numbered(folder: Path, image: Path, number: int) -> Path:
+    return folder / (image.name if number == 1 else f"{image.stem} ({number}){image.suffix}")
+
+
+def _mark(path: Path, *, link: bool) -> Path | bytes | None:
+    """What an image and the link or copy of it have in common; None for what is no file."""
+    if link:
+        return path.resolve()
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -11,11 +11,19 @@ from pipelines.retrieval.options import Options
 from pipelines.runs import rerun_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dual_encoder import DualEncoder, IndexBuilder
+    from pipelines.retrieval.answers import Query
 
 
-def build(options: Options) -> DualEncoder:
-    """Builds or updates the index; returns the model."""
+def build(options: Options, queries: Sequence[Query] = ()) -> DualEncoder:
+    """Builds or updates the index; returns the model.
+
+    Raises ValueError, FileNotFoundError for queries that the model cannot be asked, before images
+    are embedded.
+    """
+    from pipelines.retrieval import searcher
     from pipelines.runs import inference_precision, models
 
     started = time.perf_counter()
@@ -35,6 +43,9 @@ def build(options: Options) -> DualEncoder:
     model = inference_precision.load(
         name, options.precision, images=images, read=models.load_dual_encoder
     )
+    if queries:
+        reading = {"first_frame": options.first_frame, "max_pixels": options.max_pixels}
+        searcher.encoded(model, queries, prompts=options.prompts, backbone=name, **reading)
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )

@@ -5,8 +5,9 @@ What a query in words or images becomes is decided in `encode.encode_queries` al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -87,17 +88,14 @@ class Searcher:
         return self.approximate.facts["kind"] if self.approximate else "exact"
 
     def encode(self, queries: Sequence[Query], *, prompts: str | None = None) -> np.ndarray:
-        """Queries -> embeddings [q, e]: see `encode.encode_queries`.
-
-        `prompts` is a file of prompts learnt with this very model, or ValueError says why not.
-        """
-        import dual_encoder
-
-        learnt = None
-        if prompts:
-            learnt = dual_encoder.load_prompts(prompts, self.model, backbone=self.index.facts.model)
-        return retrieval_encode.encode_queries(
-            self.model, queries, read=self.read_image, prompts=learnt
+        """Queries -> embeddings [q, e]: see `encoded`."""
+        return encoded(
+            self.model,
+            queries,
+            prompts=prompts,
+            backbone=self.index.facts.model,
+            first_frame=self.first_frame,
+            max_pixels=self.max_pixels,
         )
 
     def read_image(self, image: Path | bytes) -> np.ndarray:
@@ -121,6 +119,30 @@ class Searcher:
 
         exact = self.index.search(embeddings, hits.rows.shape[1])
         return dual_encoder.recall(hits.rows, exact.rows)
+
+
+def encoded(
+    model: "DualEncoder",
+    queries: Sequence[Query],
+    *,
+    prompts: str | None,
+    backbone: str,
+    **reading: Any,
+) -> np.ndarray:
+    """Queries -> embeddings [q, e]: see `encode.encode_queries`.
+
+    Args:
+        model: the dual encoder, `backbone` its name.
+        queries: q texts and image files.
+        prompts: a file of prompts learnt with this very model, or ValueError says why not.
+        reading: first_frame and max_pixels of `tfrecords.read_image`.
+    """
+    import dual_encoder
+    import tfrecords
+
+    learnt = dual_encoder.load_prompts(prompts, model, backbone=backbone) if prompts else None
+    read = partial(tfrecords.read_image, **reading, **model.preprocessing)
+    return retrieval_encode.encode_queries(model, queries, read=read, prompts=learnt)
 
 
 def _images(index: "Index", options: Asked) -> "ImageStore | None":
