@@ -5,7 +5,7 @@ from itertools import cycle
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from pipelines.reporting.figure import INK, colours, png
+from pipelines.reporting.figure import BESIDE, INK, colours, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def few_shot(rows: list[dict[str, Any]], figures: Sequence[str]) -> bytes:
                 title = f"{model}, {TITLES.get(name, 'accuracy')}"
                 axes.set(xlabel="images per class", title=title)
             panels[0].set_ylabel("% right")
-        grid[0][0].legend(frameon=False, fontsize=8)
         figure.tight_layout()
+        grid[0][-1].legend(*grid[0][0].get_legend_handles_labels(), **BESIDE)
 
     return png(draw, size=(5.6 * len(figures), 3.8 * len(models)))

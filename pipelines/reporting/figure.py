@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 # Colours of a page in daylight; a dark page inverts them (`templates/style.css`).
 PAPER, INK, MUTED, ACCENT = "#ffffff", "#1b2430", "#69758a", "#1f6feb"
 
+#: Where a legend stands: right of the lines, however many there are.
+BESIDE: dict[str, Any] = {
+    "frameon": False,
+    "fontsize": 8,
+    "loc": "upper left",
+    "bbox_to_anchor": (1, 1),
+}
+
 LONGEST = 28  # characters of a name
 
 DPI = 144  # pixels per inch; a page shows 1.5 of them in the space of one

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.reporting.figure import ACCENT, MUTED, png
+from pipelines.reporting.figure import ACCENT, BESIDE, MUTED, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # Of a name beside its point, in points of print: right and up.
 PLACES = [(side * 8, up) for up in (5, -11, 16, -22, 27) for side in (1, -1)]
+
+DASHES = ("-", "--", ":", "-.")
 
 
 def scatter(rows: list[dict[str, Any]]) -> bytes:
@@ -104,11 +106,19 @@ def accuracies(rows: list[dict[str, Any]]) -> bytes:
     return png(draw, size=(7.6, 4.2))
 
 
-def losses(rows: list[dict[str, Any]]) -> bytes:
-    """Training loss over the epochs of every method that trains: the study's Figure 4."""
+def _look(place: int) -> dict[str, Any]:
+    """Of a method's line: ten colours, then the same ones in dashes and so on."""
     import matplotlib
 
-    colours = matplotlib.colormaps["tab10"]
+    turn, colour = divmod(place, 10)
+    return {
+        "color": matplotlib.colormaps["tab10"](colour),
+        "linestyle": DASHES[turn % len(DASHES)],
+    }
+
+
+def losses(rows: list[dict[str, Any]]) -> bytes:
+    """Training loss over the epochs of every method that trains: the study's Figure 4."""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
@@ -117,22 +127,19 @@ def losses(rows: list[dict[str, Any]]) -> bytes:
             axes.plot(
                 [epoch["epoch"] + 1 for epoch in epochs],
                 [epoch["loss"] for epoch in epochs],
-                ".-",
-                color=colours(i % 10),
+                marker=".",
                 label=row["method"],
+                **_look(i),
             )
         axes.set(xlabel="epoch", ylabel="training loss")
         axes.locator_params(axis="x", integer=True)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(**BESIDE)
 
     return png(draw, size=(7.6, 4.2))
 
 
 def curves(found: list[dict[str, Any]]) -> bytes:
     """Accuracy against images per class, a line per method, with intervals over seeds."""
-    import matplotlib
-
-    colours = matplotlib.colormaps["tab10"]
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
@@ -148,15 +155,15 @@ def curves(found: list[dict[str, Any]]) -> bytes:
                 shots,
                 means,
                 lengths,
-                fmt=".-",
+                marker=".",
                 capsize=2,
-                color=colours(i % 10),
                 label=curve["method"],
+                **_look(i),
             )
         axes.set_xscale("log", base=2)
         every = sorted({each["shots"] for curve in found for each in curve["points"]})
         axes.set_xticks(every, [str(shots) for shots in every])
         axes.set(xlabel="images per class", ylabel="classes trained on, % right")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(**BESIDE)
 
     return png(draw, size=(7.6, 4.2))
