@@ -38,9 +38,18 @@ def test_flowers(tmp_path, folder):
     assert listing(source, "train") == {"jpg/image_00001.jpg": 76, "jpg/image_00002.jpg": 0}
     assert listing(source, "test")["jpg/image_00005.jpg"] == 15
     assert source.class_names[15] == "globe flower" and len(source.class_names) == 102
+    for strange in (0, 7):
+        scipy.io.savemat(root / "setid.mat", {**ids, "valid": [[3, strange]]})
+        with pytest.raises(ValueError, match=r"setid\.mat: valid has images that have no label"):
+            sources.named("oxford_flowers102", data_dir=tmp_path)
     (root / "setid.mat").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"setid\.mat is not the published file with trnid"):
         sources.named("oxford_flowers102", data_dir=tmp_path)
+    scipy.io.savemat(root / "setid.mat", ids)
+    for strange in (0, 103):
+        scipy.io.savemat(root / "imagelabels.mat", {"labels": [[77, 1, 1, 102, 16, strange]]})
+        with pytest.raises(ValueError, match=r"imagelabels\.mat: expected labels 1 to 102"):
+            sources.named("oxford_flowers102", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["", "oxford-iiit-pet"])
