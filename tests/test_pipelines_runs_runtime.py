@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import logging
 import os
 import sys
 
@@ -63,3 +64,20 @@ def test_another_backend_is_refused_where_it_was_asked_for(monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND")
     runtime.import_tensorflow()  # whatever keras.json has
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+def test_tracing_a_model_for_several_shapes_is_no_warning():
+    import tensorflow as tf
+
+    said = []
+    handler = logging.Handler()
+    handler.emit = said.append
+    tf.get_logger().addHandler(handler)
+    try:
+        double = tf.function(lambda x: 2 * x, reduce_retracing=False)
+        for size in range(1, 9):
+            double(tf.zeros(size))
+        tf.get_logger().warning("another")
+    finally:
+        tf.get_logger().removeHandler(handler)
+    assert [record.getMessage() for record in said] == ["another"]

@@ -17,6 +17,9 @@ LEFT_OUT = ("jax", "matplotlib", "sklearn")
 # find no garbage: 8 % of the CPU time of a short training.
 COLLECT_EVERY = (50_000, 50, 20)
 
+# A warning that a model of several shapes of batches brings, each of which is meant to be traced.
+RETRACED = "triggered tf.function retracing"
+
 
 def start(
     strategy: str,
@@ -135,7 +138,7 @@ def import_tensorflow() -> None:
     try:
         with silenced_stderr.silenced(), _without(*LEFT_OUT):
             import keras
-            import tensorflow  # noqa: F401
+            import tensorflow
     finally:
         gc.set_threshold(*COLLECT_EVERY)
         gc.enable()
@@ -143,6 +146,7 @@ def import_tensorflow() -> None:
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
+    tensorflow.get_logger().addFilter(lambda record: RETRACED not in record.getMessage())
 
 
 @contextlib.contextmanager
