@@ -5,7 +5,7 @@ Notation: n images, c classes; logits are float [n, c], labels int [n].
 
 import numpy as np
 
-AT_ONCE = 1 << 18  # numbers: two megabytes
+from duet import row_blocks
 
 WIDEST = 6.0  # of |log temperature| that is searched: a factor of 400 either way
 
@@ -21,15 +21,13 @@ def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Cross-entropy of every image, float64 [n]."""
     logits, labels = np.asarray(logits), np.asarray(labels)
     found = np.empty(len(labels))
-    count = max(1, AT_ONCE // max(logits.shape[1], 1))
-    for first in range(0, len(labels), count):
-        part, own = logits[first : first + count], labels[first : first + count]
-        shifted = part.astype(np.float64)
+    for rows in row_blocks.of(logits.shape):
+        own, shifted = labels[rows], logits[rows].astype(np.float64)
         most = shifted.max(axis=1, keepdims=True)
         shifted -= np.where(np.isfinite(most), most, 0)
         of_own = shifted[np.arange(len(own)), own]
         np.exp(shifted, out=shifted)
-        found[first : first + count] = np.log(shifted.sum(axis=1)) - of_own
+        found[rows] = np.log(shifted.sum(axis=1)) - of_own
     return found
 
 

@@ -6,16 +6,15 @@ fraction of 1. A class without images in the split has no recall: its row of the
 table holds nulls, and means over classes exclude it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from duet import row_blocks
 from pipelines.metrics import calibration
 from pipelines.metrics.bootstrap import percentiles
 from pipelines.metrics.calibration import calibration_bins, calibration_error
-
-AT_ONCE = 1 << 18  # numbers: two megabytes
 
 
 def intervals(
@@ -100,21 +99,13 @@ METRICS = (
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns probabilities [n, c] of logits [n, c], in float64."""
     found = np.empty(np.shape(logits), np.float64)
-    for rows in row_blocks(found.shape):
+    for rows in row_blocks.of(found.shape):
         part = found[rows]
         part[:] = logits[rows]
         part -= part.max(axis=1, keepdims=True)
         np.exp(part, out=part)
         part /= part.sum(axis=1, keepdims=True)
     return found
-
-
-def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yields the rows of an array [n, c] in blocks of `AT_ONCE` numbers or one row, so that what
-    is computed on the way takes no memory of the array's size."""
-    count = max(1, AT_ONCE // max(shape[1], 1))
-    for first in range(0, shape[0], count):
-        yield slice(first, first + count)
 
 
 def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
@@ -143,7 +134,7 @@ def in_top(labels: np.ndarray, probabilities: np.ndarray, k: int) -> np.ndarray:
     """
     before = np.empty(len(labels), np.int64)  # classes that come before an image's own
     places = np.arange(probabilities.shape[1])
-    for rows in row_blocks(probabilities.shape):
+    for rows in row_blocks.of(probabilities.shape):
         part, own = probabilities[rows], labels[rows, None]
         least = np.take_along_axis(part, own, axis=1)
         tied = (part == least) & (places > own)

@@ -110,27 +110,29 @@ def _of_keras(source: Source, *, data: str | None) -> Predictor:
 def _templates(source: Source) -> list[str] | None:
     """As given, or of the file that is named."""
     given = source.templates
-    if given is None or not class_prompt_files.is_asked_for(given):
-        is_file = given is not None and len(given) == 1 and "{}" not in given[0]
-        if given is not None and is_file and Path(given[0]).is_file():
-            given = tuple(runs_class_names.listed(given[0], what="--templates"))
-        return _once(given, what="--templates")
-    names = _names(source)
-    return runs_class_names.templates(list(given), source.manifest(), names=names)
+    if given is None:
+        return None
+    if class_prompt_files.is_asked_for(given):
+        names = _names(source)
+        return runs_class_names.templates(list(given), source.manifest(), names=names)
+    if len(given) == 1 and "{}" not in given[0] and Path(given[0]).is_file():
+        given = tuple(runs_class_names.listed(given[0], what="--templates"))
+    return _once(given, what="--templates")
 
 
 def _names(source: Source) -> list[str] | None:
-    given = source.class_names
-    named = None if given is None else runs_class_names.named(given, what="--class-names")
-    return _once(named, what="--class-names")
+    what = "--class-names"
+    if source.class_names is None:
+        return None
+    return _once(runs_class_names.named(source.class_names, what=what), what=what)
 
 
-def _once(texts: Sequence[str] | None, *, what: str) -> list[str] | None:
+def _once(texts: Sequence[str], *, what: str) -> list[str]:
     """The texts; ValueError for one that is there twice."""
-    twice = next(iter(runs_class_names.equal_names(texts or ())), None)
+    twice = next(iter(runs_class_names.equal_names(texts)), None)
     if twice is not None:
         raise ValueError(f"{what}: expected each once; {twice!r} is there several times")
-    return None if texts is None else list(texts)
+    return list(texts)
 
 
 def _tuple(texts: Sequence[str] | None) -> tuple[str, ...] | None:
