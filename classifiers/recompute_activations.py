@@ -10,6 +10,7 @@ def recompute(model: keras.Model) -> None:
     """Recompute activations inside the tower's blocks for the gradient instead of storing them.
 
     Gradient checkpointing, Chen et al. 2016 (arXiv:1604.06174): less memory for a third more time.
+    Blocks that recompute already stay as they are.
 
     Raises:
         ValueError: the tower has no blocks, or has dropout, whose masks would differ.
@@ -20,7 +21,8 @@ def recompute(model: keras.Model) -> None:
     if any(getattr(block, "dropout_rate", 0) for block in blocks):
         raise ValueError("recomputing: expected blocks without dropout, which is drawn only once")
     for block in blocks:
-        block.call = _recomputed(block.call)
+        if not hasattr(block.call, "recomputes"):
+            block.call = _recomputed(block.call)
 
 
 def _recomputed(call: Callable) -> Callable:
@@ -30,4 +32,5 @@ def _recomputed(call: Callable) -> Callable:
             return keras.remat(lambda x: call(x, *given, **options))(x)
         return keras.remat(lambda x, wanted: call(x, *given, wanted=wanted, **options))(x, wanted)
 
+    recomputed.recomputes = True  # type: ignore[attr-defined]
     return recomputed

@@ -38,7 +38,7 @@ def test_held_out_classes_alpha_and_what_is_left(tuned):
     output, out = tuned
     assert "5 classes to train on" in output and "held out: dog (" in output
     found = valid_results(out)
-    assert found["method"] == "paint" and found["config"]["wise_ft"] == "choose"
+    assert found["method"] == "projection-ft" and found["config"]["wise_ft"] == "choose"
     assert found["parts"]["held_out"] == [3] and found["classes"] == 5
     metrics, history = found["metrics"], found["history"]
     assert metrics["top1"] == metrics["seen_top1"]

@@ -29,7 +29,7 @@ from pipelines.runs import class_split  # noqa: E402
 from pipelines.runs import strategy as strategies  # noqa: E402
 
 # Those whose steps differ; the others train as one of these, with other weights frozen.
-BY_STEPS = ["full", "lp-ft", "paint", "flyp", "lora", "clip-lora"]
+BY_STEPS = ["full", "lp-ft", "projection-ft", "paint", "flyp", "lora", "clip-lora"]
 SETTINGS = {"batch_size": 20, "checkpoint_steps": 2, "learning_rate": 0.003, "crop_scale": 0.8}
 MORE = {  # what else has a state
     "full": {"ema": 0.5, "mixup": 0.2},
@@ -66,7 +66,7 @@ def prepared(home, out, method):
     names = {"data": str(home / "records"), "model": str(home / "clip.keras"), "out": str(out)}
     more = MORE.get(method, {})
     options = finetuning_options.Options(
-        **names, method=method, **{"epochs": 1, **SETTINGS, **more}
+        **names, method=method, features=str(out / "features"), **{"epochs": 1, **SETTINGS, **more}
     )
     data = finetuning_data.of(options, tfrecords.Manifest.read(options.data), held_out=())
     strategy = strategies.build("one")
@@ -133,5 +133,12 @@ def test_alpha_of_few_classes_is_half(capsys, tmp_path):
     """They are too few to set some aside; nothing more is trained."""
     data = SimpleNamespace(parts=class_split.Parts((0, 1), (), (0, 1, 2), (3,), ()))
     found = wise_ft.choose_alpha(None, None, data, directory=tmp_path, devices=1)
-    assert found == {"chosen": 0.5, "classes": [], "curve": [], "right": [], "seconds": 0.0}
+    assert found == {
+        "chosen": 0.5,
+        "classes": [],
+        "curve": [],
+        "offset": 0.0,
+        "right": [],
+        "seconds": 0.0,
+    }
     assert "2 classes are too few" in capsys.readouterr().out

@@ -25,7 +25,7 @@ def trained(monkeypatch, tmp_path):
             return {"chosen": alpha, "right": right, "seconds": 3.0}
 
         monkeypatch.setattr(wise_ft, "choose_alpha", choose_alpha)
-        options = Options("records", "clip", str(tmp_path), method="paint", epochs=epochs)
+        options = Options("records", "clip", str(tmp_path), method="projection-ft", epochs=epochs)
         given = (None, options, SimpleNamespace(), "blend", RIGHT)
         low, _ = auto_method._interval(RIGHT)
         return auto_method._against_tower(*given, low=low, out=tmp_path, devices=1), asked
@@ -38,15 +38,15 @@ def test_a_tower_that_begins_below_the_rows_interval_is_left_at_that(trained):
     assert asked == [("tried", 2)]
     assert "method" not in found and found["seconds"] == 3
     assert found["why"].startswith("blend is right for 60.0 % of the images to choose by, ")
-    assert found["why"].endswith("paint after 2 of 10 passes, alpha 0.5, for 50.0 %")
+    assert found["why"].endswith("projection-ft after 2 of 10 passes, alpha 0.5, for 50.0 %")
 
 
 def test_a_tower_that_is_surely_better_is_taken_with_its_alpha(trained):
     found, asked = trained(0.55, (RIGHT | (np.arange(100) > 90)).tolist())
     assert asked == [("tried", 2), ("set-aside", 10)]
-    assert found["method"] == "paint" and found["seconds"] == 6
-    assert found["why"].endswith("paint with alpha 0.5 for 69.0 %")
-    assert found["tried"] == {"blend": 0.6, "paint": 0.69}
+    assert found["method"] == "projection-ft" and found["seconds"] == 6
+    assert found["why"].endswith("projection-ft with alpha 0.5 for 69.0 %")
+    assert found["tried"] == {"blend": 0.6, "projection-ft": 0.69}
 
 
 def test_a_tower_that_is_as_good_within_the_error_is_not(trained):
@@ -69,7 +69,7 @@ def test_its_seconds_are_those_of_the_rows_and_of_the_tower(monkeypatch, tmp_pat
         labels: object = None
         batch_size: int = 1
 
-    options = Options("records", "clip", str(tmp_path), method="paint", epochs=1)
+    options = Options("records", "clip", str(tmp_path), method="projection-ft", epochs=1)
     given = {"out": tmp_path, "claim": None, "devices": 1}
     assert auto_method.choose(None, options, Data(many), **given)["seconds"] == 5
     assert auto_method.choose(None, options, None, **given)["seconds"] == 5  # from its file

@@ -21,7 +21,8 @@ class SetAside:
     Attributes:
         logits: [n, kept + away]; wanted: int [n], columns of the images.
         kept: the columns before it were fitted.
-        zero_shot: whether zero-shot is right about each image among the same columns, bool [n].
+        zero_shot: whether zero-shot, or what the classifier is held against in its place, is right
+            about each image among the same columns, bool [n].
     """
 
     logits: np.ndarray

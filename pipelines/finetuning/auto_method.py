@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The first unless another is better.
 ROWS = ("projection", "blend", "text-probe", "gaussian", "linear-probe")
-TOWER = "paint"
+TOWER = "projection-ft"
 TRIED = 5  # a first training has one of so many passes; with fewer it would cost too much
 SURE = 1.96  # standard errors of an accuracy, either way: its interval
 

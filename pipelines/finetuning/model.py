@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 READS = ("text", "class-texts")  # heads that read the names of all classes themselves
 
+FITTED = {"probe": "linear", "projection": "zero-shot"}  # heads that features will be fitted to
+
 NAME = "image_classifier"  # of the file, whatever else the process has made before
 
 #: What a method may train (`Method.trains` of the table of methods), of a built classifier; the
@@ -53,8 +55,9 @@ class Adapted:
         cache: of features, for a method that leaves the image tower as it is.
         fitted: the result of fitting such a method.
         embeds: the model whose features are in the cache, where that is not `model`.
-        beside: factor and offset of the texts' logits, which put them on the scale of a head that
-            was trained afresh; see `evaluation.placed`.
+        beside: factor and offset of the texts' logits of held-out classes, by which these compete
+            with seen ones: with a head that was trained afresh (`evaluation.placed`), or behind a
+            projection that was fitted to the seen ones.
         counted: how many numbers were trained, where the model does not show it any more.
     """
 
@@ -103,6 +106,11 @@ class Adapted:
         if self.fitted is not None:
             return self.fitted.trained_parameters
         return sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
+
+    def moved(self, offset: float) -> None:
+        """Add to the offset at which held-out classes compete, where there is one."""
+        if self.beside is not None:
+            self.beside = (self.beside[0], self.beside[1] + offset)
 
     def features(
         self, split: str, ids: Sequence[int] | None = None, *, what: str = "encoding images"
@@ -176,7 +184,7 @@ def prepare(
         model = classifiers.from_model(
             source,
             data.seen_names,
-            head="linear" if head == "probe" else head,
+            head=FITTED.get(head, head),
             templates=data.templates,
             multi_label=data.manifest.multi_label,
             name=NAME,

@@ -1,4 +1,4 @@
-"""Fit methods on cached features to all training images of a run; also the start of lp-ft."""
+"""Fit methods on cached features to all training images of a run; also the start of a tower."""
 
 import dataclasses
 import time
@@ -37,11 +37,10 @@ def fit(
     task, seconds, model = task_of(options, data, out=out, claim=claim)
     begun = time.perf_counter()
     fitted = row.fit(task)
-    features = feature_cache(options, data, out=out)
+    features = feature_cache(options, data)
     source, untouched = task.model, model
     if fitted.projection is not None and source is not None:
-        source = dual_encoder.with_image_matrix(source, fitted.projection)
-        source.log_scale.assign(np.log(np.linalg.norm(fitted.head[0][:, 0])))  # type: ignore[index]
+        source = _projected(source, fitted)
     model = _with_head(model, fitted, source)
     made = Adapted(model, row, source, task.texts, data, features, fitted, embeds=untouched)
     course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
@@ -68,7 +67,7 @@ def task_of(
     is_dual = isinstance(source, dual_encoder.DualEncoder)
     if is_dual:
         dual_encoder.refuse_equal_names(source, data.names, data.templates)
-    features = feature_cache(options, data, out=out)
+    features = feature_cache(options, data)
     claim()
     views = options.views if row.takes_views or row.fit is None else 1  # None: `auto` tries rows
     task, seconds = _task(model, data, features, views=views)
@@ -93,10 +92,10 @@ def _source(options: "Options", data: "Labelled") -> Any:
     return inference_precision.load(options.model, options.precision, images=images, read=read)
 
 
-def start_head(made: Adapted, options: "Options", *, out: Path) -> None:
+def start_head(made: Adapted, options: "Options") -> None:
     """Give the head the weights that a method gives it on the features as they are: the logistic
     regression, or the class names on the scale of labels."""
-    features = feature_cache(options, made.data, out=out)
+    features = feature_cache(options, made.data)
     task, _ = _task(made.model, made.data, features)
     if made.method.head == "probe":
         found = zero_shot_probe_tip_adapter.probe_of(task)
@@ -108,10 +107,29 @@ def start_head(made: Adapted, options: "Options", *, out: Path) -> None:
     made.model.head.bias.assign(bias)
 
 
-def feature_cache(options: "Options", data: "Labelled", *, out: Path) -> FeatureCache:
-    """In the folder of `--features`, or in `features` in that of the run."""
-    folder = Path(options.features) if options.features else out / "features"
-    return FeatureCache(folder, data.directory, data.manifest)
+def projected(made: Adapted, options: "Options") -> tuple[Any, float]:
+    """What a tower is trained from: the dual encoder of a classifier behind the matrix of the row
+    `projection`, and the offset at which new names compete with seen ones."""
+    features = feature_cache(options, made.data)
+    task, _ = _task(made.model, made.data, features)
+    fit = METHODS["projection"].fit
+    assert fit is not None
+    fitted = fit(dataclasses.replace(task, model=made.source, seed=options.seed))
+    return _projected(made.source, fitted), fitted.offset
+
+
+def _projected(source: Any, fitted: Fitted) -> Any:
+    """A dual encoder with the matrix and the temperature that were fitted."""
+    assert fitted.projection is not None and fitted.head is not None
+    found = dual_encoder.with_image_matrix(source, fitted.projection)
+    found.log_scale.assign(np.log(np.linalg.norm(fitted.head[0][:, 0])))
+    return found
+
+
+def feature_cache(options: "Options", data: "Labelled") -> FeatureCache:
+    """In the folder of `--features`."""
+    assert options.features, "settled by the run"
+    return FeatureCache(Path(options.features), data.directory, data.manifest)
 
 
 def _with_head(model: Any, fitted: Fitted, source: Any) -> Any:

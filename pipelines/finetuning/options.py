@@ -26,8 +26,8 @@ class Options:
             run; see `python -m pipelines models`.
         out: folder of the run; the same command goes on with a run that was stopped.
         method: of the table of methods; auto is for a dual encoder the best row on cached features
-            or paint with --wise-ft choose, as classes set aside say, and text-probe where images
-            have several labels; for other models full.
+            or projection-ft with --wise-ft choose, as classes set aside say, and text-probe where
+            images have several labels; for other models full.
         held_out: so many classes, the first ones, are not trained on, only measured.
         held_out_classes: names of classes that are not trained on, in place of a number.
         held_out_seed: draws the held-out classes instead of taking the first.

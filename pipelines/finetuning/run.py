@@ -84,6 +84,7 @@ def _fitted(
     keras.utils.clear_session()  # another training in this process has variables of these names
     keras.utils.set_random_seed(options.seed)
     options = options if asked.stock else settled_options.settled(options, data)
+    options = dataclasses.replace(options, features=options.features or str(out / "features"))
     if options.method in METHODS and METHODS[options.method].fit is not None:
         settled_options.say_unused(options)
     if options.method == auto_method.TOWER and asked.method == "auto" and asked.wise_ft is None:

@@ -10,7 +10,7 @@ from pipelines.runs import help_groups, rerun_command
 if TYPE_CHECKING:
     from pipelines.finetuning.data import Labelled
 
-GOES_BACK = ("zero-shot", "text")  # heads of a model that knows all classes from the start
+GOES_BACK = ("zero-shot", "text", "projection")  # of a model that knows all classes from the start
 
 SEVERAL_LABELS = "text-probe"  # what `auto` is for a dual encoder and images with several classes
 
@@ -24,7 +24,7 @@ def settled(options: Options, data: "Labelled") -> Options:
         elif several:
             method = SEVERAL_LABELS
         else:
-            method, wise_ft = "paint", wise_ft or "choose"
+            method, wise_ft = "projection-ft", wise_ft or "choose"
     wise_ft = wise_ft or "no"
     if wise_ft == "choose" and several:
         raise ValueError(

@@ -47,6 +47,7 @@ def trained(
     if options.wise_ft == "choose":
         more["wise_ft"] = more["alpha"]["curve"]
         weight_interpolation.interpolate(made.model, *way, alpha=more["alpha"]["chosen"])
+        made.moved(more["alpha"].get("offset", 0.0))
     return made, course, more
 
 
@@ -72,7 +73,6 @@ def train(
     from dual_encoder.training import weight_interpolation
     from pipelines.finetuning import model as finetuning_model
     from pipelines.finetuning import on_features
-    from pipelines.finetuning.compile import compile_model
     from pipelines.training import checkpoint_file
     from pipelines.training.checkpoint import Checkpoint
 
@@ -83,8 +83,7 @@ def train(
         source = finetuning_model.source(options)
         if isinstance(source, dual_encoder.DualEncoder):
             dual_encoder.refuse_equal_names(source, data.names, data.templates)
-        made = finetuning_model.prepare(source, row, data, options)
-        compile_model(made, options, steps=options.epochs * data.steps)
+        made = _ready(source, options, data)
     course = Checkpoint(
         out / CHECKPOINTS,
         steps_per_epoch=data.steps,
@@ -95,10 +94,15 @@ def train(
         claim()
     names = data.manifest.multi_label and "zero-shot" in (options.head, row.head)
     goes_back, goes_on = options.wise_ft != "no", checkpoint_file.steps(out / CHECKPOINTS)
-    if (names or row.head == "probe") and (goes_back or not goes_on):
-        begun = time.perf_counter()
-        on_features.start_head(made, options, out=out)
-        course.seconds += time.perf_counter() - begun
+    begun = time.perf_counter()
+    if row.head == "projection":
+        with strategy.scope():
+            source, offset = on_features.projected(made, options)
+            made = _ready(source, options, data)
+        made.beside = (1.0, offset)
+    elif (names or row.head == "probe") and (goes_back or not goes_on):
+        on_features.start_head(made, options)
+    course.seconds += time.perf_counter() - begun
     print(
         f"{options.method}: {made.trained_parameters:,} of {made.model.count_params():,} "
         f"parameters trained; steps: {options.epochs} x {data.steps:,}"
@@ -112,6 +116,16 @@ def train(
             made.model = lora.without_lora(made.reader or made.model)
     after = weight_interpolation.weights(made.model) if goes_back else []
     return made, course, (before, after)
+
+
+def _ready(source: Any, options: Options, data: "Labelled") -> "Adapted":
+    """The model of the method, compiled for all its steps."""
+    from pipelines.finetuning import model as finetuning_model
+    from pipelines.finetuning.compile import compile_model
+
+    made = finetuning_model.prepare(source, METHODS[options.method], data, options)
+    compile_model(made, options, steps=options.epochs * data.steps)
+    return made
 
 
 def _fit(

@@ -49,6 +49,7 @@ def _fit(name: str, task: Task) -> Fitted:
         head=head,
         unit_length=True,
         projection=projection,
+        offset=found.offset,
         more={"chosen": found.chosen},
     )
 

@@ -36,6 +36,7 @@ class Fitted:
             `features @ weights + bias`: what can be saved as a classifier.
         unit_length: whether the features in that are brought to unit length first.
         projection: [d, e], what the features of `head` are multiplied by before; None for nothing.
+        offset: what is in the logits of held-out classes so that these compete with seen ones.
         more: keys of `results.json`, such as what was chosen on validation.
     """
 
@@ -45,6 +46,7 @@ class Fitted:
     head: tuple[np.ndarray, np.ndarray] | None = None
     unit_length: bool = False
     projection: np.ndarray | None = None
+    offset: float = 0.0
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -91,7 +93,8 @@ class Method:
             head ("image"), the "last" blocks, "lora", "lora in both", the "head" alone, or "both"
             towers.
         head: it starts from: "linear" (fresh), "zero-shot" (of the class names), "probe"
-            (logistic regression on the features), "class-texts" (the class names, encoded in each
+            (logistic regression on the features), "projection" (of the class names, behind the
+            matrix of that row on cached features), "class-texts" (the class names, encoded in each
             step), or "text": none but the class names themselves.
         options: of `finetune` in a comparison, besides the data, the split and the seed.
         network: of a method that trains a network of its own: its name.

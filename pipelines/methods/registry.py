@@ -190,6 +190,16 @@ _ROWS = (
         head="probe",
     ),
     _through_tower(
+        "projection-ft",
+        "every weight of the image side, from the row projection; the class names' embeddings stay "
+        "as they are",
+        "LP-FT, Kumar et al. 2022, arXiv:2202.10054; ProLIP, Fahes et al. 2024, arXiv:2410.05270",
+        reads_names=True,
+        passes=1.1,
+        trains="image",
+        head="projection",
+    ),
+    _through_tower(
         "zero-shot-head",
         "every weight of the image side by cross-entropy, from the zero-shot head",
         "WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903",
@@ -285,7 +295,7 @@ _ROWS = (
     ),
     _recipe(
         "auto",
-        "the best row on cached features, or paint and part of the way back, if that is better",
+        "the best row on cached features, or projection-ft and part of the way back, if better",
         passes=2.5,
         takes_views=True,  # for the rows on cached features that it tries
         takes_several_labels=True,
