@@ -43,6 +43,8 @@ def fit(
         source = _projected(source, fitted)
     model = _with_head(model, fitted, source)
     made = Adapted(model, row, source, task.texts, data, features, fitted, embeds=untouched)
+    if fitted.projection is not None:
+        made.beside = (1.0, fitted.offset)
     course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
     course.seconds = seconds + time.perf_counter() - begun
     course.history = [{"epoch": 0, **seen_unseen_monitor.Forgetting(made).measure()}]

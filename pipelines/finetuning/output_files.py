@@ -90,6 +90,7 @@ def write(
         history=course.history,
         steps=course.step,
         devices=devices,
+        **({"new_names_offset": made.beside[1]} if made.beside else {}),
         **{"templates": list(made.data.templates), **more},
     )
     if made.source is not None and not made.has_texts and made.is_saved:

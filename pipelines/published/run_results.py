@@ -17,7 +17,7 @@ from tfrecords import DATASETS
 
 HELD_OUT = {"base-to-new": "half", "held-out classes": "some"}  # protocols of `prompt`
 SAME = {"fine-tune": "zero-shot-head"}  # methods of `compare` that the table calls otherwise
-PART_WAY = {"zero-shot-head": "wise-ft", "paint": "auto"}  # of `finetune`, after going back
+PART_WAY = {"zero-shot-head": "wise-ft", "projection-ft": "auto"}  # of `finetune`, after going back
 FROM_ROW = {  # where a row of `compare` has a measure
     "top1": "seen",
     "seen_top1": "seen",

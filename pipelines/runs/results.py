@@ -39,7 +39,9 @@ calibration and most_confused are left out.
 A run that went on with another version of Duet or on other devices says so in `went_on`, in lines.
 
 Commands add keys of their own (`evaluate`: `protocol`, `templates`, `logit_scale`; `finetune`:
-`method`, `parts`, `history`, `wise_ft`, `alpha`, and `auto`, which method that was and why;
+`method`, `parts`, `history`, `wise_ft`, `alpha`, `auto`, which method that was and why, and
+`new_names_offset`, what is added to the logits that its dual encoder gives names it was not trained
+on, so that these compete with those it was;
 `compare`: `rows`, each with `deployed`, what its export costs to run, `pairs`, `recommendation`;
 all that learn: `certainty`, as `metrics.calibration_conformal_rejection` has it). All of it as a
 JSON Schema, which tests validate against: `schemas/results.schema.json`.
