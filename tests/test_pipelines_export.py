@@ -213,6 +213,16 @@ def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, given
     assert given == [document, None]
 
 
+def test_a_run_is_not_exported_into_the_folder_of_another(home, tmp_path, capsys):
+    """`predict --model` of that folder asked the export from then on."""
+    for name in ("model.keras", "results.json", "config.yaml"):
+        run = tmp_path / name.replace(".", "_")
+        run.mkdir()
+        (run / name).write_text("{}", encoding="utf-8")
+        assert export(home, run, "--class-names", "red star", "blue ring") == 2
+        assert f"already holds {name}; give another --out" in capsys.readouterr().err
+
+
 def test_how_sure_a_run_is_is_not_said_of_another_model_or_other_classes(home, tmp_path, given):
     """Its dual encoder is another model; among more classes its thresholds are others."""
     run = tmp_path / "run"

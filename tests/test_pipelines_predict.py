@@ -421,6 +421,7 @@ def test_images_are_sorted_and_shown(home, tmp_path):
         (("--images", "*.gif"), "--images: no file fits *.gif"),
         (("--out", "p.txt"), "--out: expected a file that ends in .csv or .jsonl; got p.txt"),
         (("--link",), "--link goes with --sort-into"),
+        (("--sort-into", "photos/sorted"), "photos/sorted lies in --images photos, whose images"),
         (("--sheet", "s.png"), "--sheet: expected a file that ends in .html; got s.png"),
         (("--threshold", "2"), "--threshold: expected a number in [0, 1]; got 2.0"),
         (("--sure", "--threshold", "0.5"), "--sure and --threshold: expected one of them"),
