@@ -22,8 +22,8 @@ class Options:
         data: folder of records, with class names and templates for a dual encoder, and images to
             compare the export on.
         split: of the records, for comparing and measuring.
-        class_names: names, or one file with a name per line; for a dual encoder, or a model
-            without.
+        class_names: names, or one file: a name per line, JSON (a list) or a CSV; for a dual
+            encoder, or a model without.
         allow_equal_names: accept several classes with the same name, as in published lists.
         templates: prompts with {} for the class name, or one file with a prompt per line, or JSON
             or CSV with prompts of each class.

@@ -24,9 +24,9 @@ class Options:
             standard input.
         out: file for the answers, .csv or .jsonl; never overwritten. Stopped at any point, the same
             command goes on.
-        class_names: of a dual encoder: names, or one file with a name per line (or a CSV).
+        class_names: of a dual encoder: names, or one file: a name per line, JSON (a list) or a CSV.
         templates: of a dual encoder: prompts with {} for the class name, or one file with a prompt
-            per line.
+            per line, or JSON or CSV with prompts of each class.
         prompts: of a dual encoder: file of learnt prompts, as prompt writes it.
         data: of a dual encoder: folder of records whose class names and templates it reads.
         top_k: classes listed for each image, likeliest first.
