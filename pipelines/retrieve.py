@@ -25,6 +25,7 @@ OF_BUILD = {  # options that nothing reads in a search, and what they are where 
     "runner": "local",
     "beam_options": "",
     "precision": "auto",
+    "batch_size": 32,
 }
 
 
@@ -75,6 +76,8 @@ def _ask(
     from pipelines.retrieval.searcher import Searcher
 
     asked = Searcher.open(options, model)
+    if options.check and asked.kind == "exact":
+        print("--check: the search is exact, and finds what there is", file=sys.stderr)
     total = len(asked.index)
     if options.k > total:
         print(f"--k {options.k:,}: the index has {total:,} images", file=sys.stderr)

@@ -22,6 +22,7 @@ from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment.export import drawn_image
 from pipelines.prediction import (
+    answers,
     contact_sheet,
     images,
     journal,
@@ -521,6 +522,18 @@ class OneLabel:
 
 class ManyLabels(OneLabel):
     multi_label = True
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_name_with_a_semicolon_is_refused_where_cells_have_several(several):
+    """`a;b` was the classes a and b of whoever split the cell."""
+    model = ManyLabels() if several else OneLabel()
+    model.class_names = ("a;b", "b", "c")
+    with pytest.raises(ValueError, match=r"class 'a;b' has a ';' in it, .* ends in \.jsonl"):
+        answers.check_names(model, Path("p.CSV"), sets=not several)
+    answers.check_names(model, Path("p.jsonl"), sets=True)
+    if not several:
+        answers.check_names(model, Path("p.csv"), sets=False)
 
 
 def test_one_path_is_not_read_as_many(home):

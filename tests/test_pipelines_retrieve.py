@@ -177,6 +177,7 @@ def test_more_than_there_are(made, capsys):
         (("--query", "a", "--features", "x"), "--features goes with --build"),
         (("--query", "a", "--splits", "x"), "--splits goes with --build"),
         (("--query", "a", "--precision", "float32"), "--precision goes with --build"),
+        (("--query", "a", "--batch-size", "8"), "--batch-size goes with --build"),
         (
             ("--build", "--search", "ivf"),
             "ivf needs 1,000 images or more; there are 41, few enough for exact",
@@ -246,6 +247,8 @@ def test_what_is_asked_of_an_index_just_built_is_encoded_once(made, tmp_path, mo
     told = capsys.readouterr().out.split("\n\n", 1)
     assert retrieve(tmp_path, "--query", "blue ring", "--k", 1) == 0
     assert told[1] == capsys.readouterr().out
+    assert retrieve(tmp_path, "--query", "red star", "--check") == 0
+    assert "--check: the search is exact" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

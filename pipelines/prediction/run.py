@@ -40,6 +40,7 @@ def run(options: Options, model: Predictor, found: Found) -> list[str]:
     if options.sort_into:
         sorting.check_names(model.class_names)
     out, written = Path(options.out), False
+    answers.check_names(model, out, sets=options.sure)
     try:
         with journal.held(out):
             said, bad = _answered(options, model, found, out)
