@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from pipelines import compare, evaluate, finetune
+from pipelines import compare, evaluate, finetune, predict
 from pipelines.__main__ import COMMANDS
 from pipelines.runs import help_groups, hub_revision, option_parsing
 
@@ -110,12 +110,15 @@ def test_values_of_a_file_are_taken_as_they_stand(tmp_path):
             read(compare, text)
 
 
-def test_a_list_is_given_once():
+def test_what_is_asked_about_is_given_once():
     """`--images a --images b` was b alone, in silence."""
-    message = "--shots is given 2 times; expected once, with all its values behind it"
+    message = "--images is given 2 times; expected once, with all its values behind it"
+    argv = ["--model", "x", "--out", "x.csv", "--images", "a", "--images=b"]
     with pytest.raises(ValueError, match=message):
-        parse("--out", "x", "--shots", "1", "--shots=2")
-    assert parse("--out", "x", "--out", "y") == Options("y")
+        option_parsing.parse(predict.Options, command="predict", argv=argv)
+    assert parse("--out", "x", "--out", "y", "--shots", "1", "--shots", "2") == Options(
+        "y", shots=[2]
+    )
 
 
 def test_home_is_found_where_no_shell_looks_for_it(tmp_path, monkeypatch):

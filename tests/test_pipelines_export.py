@@ -468,6 +468,7 @@ def test_int8_in_onnx_says_what_it_loses_and_predicts(format, home, tmp_path):
         ("dual.keras", ("--int8",), "--int8 goes with --format litert, onnx or openvino"),
         ("dual.keras", ("--data", "nowhere"), "nowhere holds no records"),
         ("dual.keras", ("--top-k", "0"), "--top-k: expected a number in [1, inf); got 0"),
+        ("dual.keras", ("--split", "train"), "--split goes with --data"),
         ("dual.keras", ("--batch-size", "99999"), "--batch-size: expected a number in [1, 65536]"),
         ("dual.keras", ("--calibration-images", "9"), "--calibration-images goes with --int8"),
         ("dual.keras", ("--format", "onnx", "--top-k", "2"), "--top-k goes with --format saved-"),

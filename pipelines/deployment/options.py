@@ -77,6 +77,7 @@ def check(options: Options, manifest: "Manifest | None") -> None:
     if options.int8 and manifest is None:
         raise ValueError("--int8: expected --data, whose images show the ranges of activations")
     if manifest is None:
+        option_parsing.refuse_without(options, {"split": "test"}, other="--data")
         return
     measured = manifest.split(options.split)
     if options.int8:

@@ -24,7 +24,14 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 WORDS = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
 
-SEVERAL = {int: "whole numbers separated by spaces", float: "numbers separated by spaces"}
+SEVERAL = {
+    int: "whole numbers separated by spaces",
+    float: "numbers separated by spaces",
+    str: "texts",
+}
+
+# Options whose values people add up; of others, such as --seeds, what comes later is meant.
+GATHERED = ("images", "image", "query", "recipes", "splits", "distractors", "held_out_classes")
 
 YES_OR_NO = ("true", "false", "yes", "no")  # as text in a file
 
@@ -42,8 +49,8 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     stands. `~/` at the beginning of a text is the user's home.
 
     Raises:
-        ValueError: an unknown option or key, a missing one, a value of the wrong type, or an option
-            of several values that is given twice.
+        ValueError: an unknown option or key, a missing one, a value of the wrong type, or one of
+            `GATHERED` that is given twice.
         SystemExit: `--help` or `--help-all` was asked for, and printed.
     """
     if asked := {"-h", "--help", "--help-all"} & set(argv):
@@ -204,7 +211,7 @@ def _words(hint: Any) -> str:
     if typing.get_origin(hint) in UNIONS:
         return " or ".join(map(_words, choices))
     if typing.get_origin(hint) is list:
-        return SEVERAL.get(choices[0], f"several times {_words(choices[0])}")
+        return SEVERAL.get(choices[0], f"some of: {_words(choices[0])}")
     return WORDS.get(hint, str(hint))
 
 
@@ -246,9 +253,9 @@ def _check_records(recipe: Path, values: dict[str, Any]) -> None:
 
 
 def _check_given_once(argv: list[str], hints: Mapping[str, Any]) -> None:
-    """Raise a ValueError for an option of several values given twice: the first would be lost."""
+    """Raise a ValueError for one of `GATHERED` given twice: the first would be lost."""
     given = [word.split("=")[0] for word in argv if word.startswith("--")]
-    for name in (name for name, hint in hints.items() if _list_item(hint) is not None):
+    for name in (name for name in GATHERED if _list_item(hints.get(name)) is not None):
         if given.count(flag(name)) > 1:
             raise ValueError(
                 f"{flag(name)} is given {given.count(flag(name))} times; expected once, with all "
