@@ -71,7 +71,7 @@ def measure(
     _of_true_class(probabilities, labels)
     members = sets.of(probabilities)
     held = members[np.arange(len(labels)), labels]
-    gaps = [abs(held[rows].mean() - sets.coverage) for rows in rows_by_class.of(labels)[1]]
+    gaps = [abs(held[rows].mean() - sets.coverage) for rows in rows_by_class.of(labels)]
     sizes = members.sum(axis=1)
     return {
         "coverage": float(held.mean()),

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 
-def of(labels: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Returns the classes of labels [n], ascending, and the rows of each, ascending: int64 arrays.
+def of(labels: Any) -> list[np.ndarray]:
+    """Returns the rows of each class of labels [n], ascending int64 arrays, the classes ascending.
 
     Classes without a row are left out.
     """
     labels = np.asarray(labels)
     order = np.argsort(labels, kind="stable")
     classes, starts = np.unique(labels[order], return_index=True)
-    return classes, np.split(order, starts[1:]) if len(classes) else []
+    return np.split(order, starts[1:]) if len(classes) else []

@@ -42,7 +42,7 @@ def run(options: Options) -> None:
     if (document := export.finished(options)) is not None:
         print(f"{export.summary(document)}\nWritten to {options.out} by the same command before")
         return
-    out = folder.check_free(options.out, export.files(options.format))
+    out = folder.check_free(options.out, (*export.files(options.format), *export.OF_A_RUN))
     figures = results.read(options.results) if options.results else results.beside(chosen.folder)
     found = load_classifier.load(
         chosen.model,

@@ -30,5 +30,7 @@ def run(options: Options) -> None:
             "or compare that learnt from images with one label each, or an export of one, and no "
             "other class names than its own"
         )
+    if model.sure and model.sure.in_set is None:
+        print("No column candidates: the run had too few images to choose by for a set of classes")
     print(f"model: {model.name}, {len(model.class_names):,} classes", flush=True)
     print("\n".join(prediction_run.run(options, model, found)))

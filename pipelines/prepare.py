@@ -58,7 +58,7 @@ class Options:
         label_column: with --labels, that of the label
         caption_column: with --captions, that of the caption
         class_names: names in the order of the labels, in place of those that folders or a table
-            have; or one file with a name per line, or a CSV with columns class and name
+            have; or one file: a name per line, JSON (a list), or a CSV with columns class and name
         multi_label: with --labels, also if no image happens to have two labels
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published

@@ -13,6 +13,8 @@ from pipelines.retrieval.build import build
 from pipelines.retrieval.options import Options
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dual_encoder import DualEncoder
     from pipelines.retrieval.answers import Query
 
@@ -23,6 +25,7 @@ OF_BUILD = {  # options that nothing reads in a search, and what they are where 
     "runner": "local",
     "beam_options": "",
     "precision": "auto",
+    "batch_size": 32,
 }
 
 
@@ -43,9 +46,9 @@ def run(options: Options) -> None:
     if options.html and Path(options.html).exists():
         raise FileExistsError(f"{options.html} exists; give --html another name")
     runtime.import_tensorflow()
-    model = build(options, queries) if options.build else None
+    model, embeddings = build(options, queries) if options.build else (None, None)
     if queries:
-        _ask(options, queries, model)
+        _ask(options, queries, model, embeddings)
 
 
 def _queries(options: Options) -> list[Query]:
@@ -63,15 +66,23 @@ def _queries(options: Options) -> list[Query]:
     ]
 
 
-def _ask(options: Options, queries: list[Query], model: DualEncoder | None) -> None:
+def _ask(
+    options: Options,
+    queries: list[Query],
+    model: DualEncoder | None,
+    embeddings: np.ndarray | None,
+) -> None:
     from pipelines.retrieval import answers
     from pipelines.retrieval.searcher import Searcher
 
     asked = Searcher.open(options, model)
+    if options.check and asked.kind == "exact":
+        print("--check: the search is exact, and finds what there is", file=sys.stderr)
     total = len(asked.index)
     if options.k > total:
         print(f"--k {options.k:,}: the index has {total:,} images", file=sys.stderr)
-    embeddings = asked.encode(queries, prompts=options.prompts)
+    if embeddings is None:
+        embeddings = asked.encode(queries, prompts=options.prompts)
     started = time.perf_counter()
     hits = asked.search(embeddings, options.k)
     took = time.perf_counter() - started

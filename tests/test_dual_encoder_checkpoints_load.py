@@ -130,6 +130,12 @@ def test_a_folder_without_a_model(tmp_path):
         ("inspection.json", "{} holds what `inspect` found; expected a model: "),
         ("index.json", "{} holds an index of `retrieve`; expected a model: "),
         ("runs/paint/seed-1/model.keras", "{0} is a comparison; expected one of its runs: {0}/"),
+        ("seed-1/model.keras", "{0}: expected one of the runs in it: {0}/seed-1"),
+        (
+            "cells/coop/prompts.safetensors",
+            "{0}/cells/coop/prompts.safetensors holds learnt prompts; expected the model of them, "
+            "and --prompts {0}/cells/coop/prompts.safetensors",
+        ),
     ],
 )
 def test_a_folder_that_is_something_else_of_duet_s_is_named(file, message, tmp_path):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from pipelines import evaluate, finetune
+from pipelines import compare, evaluate, finetune, predict
 from pipelines.__main__ import COMMANDS
 from pipelines.runs import help_groups, hub_revision, option_parsing
 
@@ -72,6 +72,61 @@ def test_a_file_gives_options_and_the_command_line_wins(tmp_path):
     expected = Options("x", image_size=32, rate=3.0)
     assert parse("--config", str(path), "--rate", "3") == expected
     assert parse("--rate", "3", f"--config={path}").image_size == 32
+
+
+def test_the_command_line_wins_over_a_file_behind_it(tmp_path):
+    """`--rate 3 --config FILE` had the file's rate."""
+    path = tmp_path / "thing.yaml"
+    path.write_text("out: x\nrate: 1\nimage_size: 32\n")
+    other = tmp_path / "other.yaml"
+    other.write_text("image_size: 64\n")
+    argv = ["--rate", "3", f"--config={path}", "--config", str(other), "--dry"]
+    assert parse(*argv) == Options("x", image_size=64, rate=3.0, dry=True)
+
+
+def test_values_of_a_file_are_taken_as_they_stand(tmp_path):
+    """Names that YAML reads as true or 1 were refused, one number for several was a traceback's
+    words, and of an option that is there twice the last was taken."""
+
+    def read(command, text):
+        path = tmp_path / "config.yaml"
+        path.write_text(f"data: 2024-01-01\nmodel: 12\nout: x\n{text}")
+        argv = ["--config", str(path)]
+        return option_parsing.parse(command.Options, command="finetune", argv=argv)
+
+    found = read(finetune, "held_out_classes: [yes, no, 1, 1.0, null]\nwise_ft: no\nepochs: 3\n")
+    assert found.held_out_classes == ["yes", "no", "1", "1.0", "null"]
+    assert (found.wise_ft, found.data, found.model) == ("no", "2024-01-01", "12")
+    assert found.epochs == 3
+    assert read(finetune, "held_out_classes: null\n").held_out_classes is None
+    assert read(compare, "seeds: 1\n").seeds == [1]
+    for text, message in {
+        "seeds: 1 2\n": "--seeds: expected whole numbers separated by spaces or null; got '1 2'",
+        "seeds: 1\nseeds: 2\n": "expected each option once; seeds is there 2 times",
+        "config: a.yaml\n": "config: expected options; a file names no other file",
+        "allow_equal_names: 1\n": "--allow-equal-names: expected true or false; got 1",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            read(compare, text)
+
+
+def test_what_is_asked_about_is_given_once():
+    """`--images a --images b` was b alone, in silence."""
+    message = "--images is given 2 times; expected once, with all its values behind it"
+    argv = ["--model", "x", "--out", "x.csv", "--images", "a", "--images=b"]
+    with pytest.raises(ValueError, match=message):
+        option_parsing.parse(predict.Options, command="predict", argv=argv)
+    assert parse("--out", "x", "--out", "y", "--shots", "1", "--shots", "2") == Options(
+        "y", shots=[2]
+    )
+
+
+def test_home_is_found_where_no_shell_looks_for_it(tmp_path, monkeypatch):
+    """`out: ~/runs` made a folder called ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "thing.yaml").write_text("out: ~/x\n")
+    assert parse("--config=~/thing.yaml").out == f"{tmp_path}/x"
+    assert parse("--out=~/y").out == f"{tmp_path}/y"
 
 
 def test_a_recipe_is_found_by_its_name(tmp_path, monkeypatch):

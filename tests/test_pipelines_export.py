@@ -213,6 +213,16 @@ def test_the_figures_of_a_run_are_not_those_of_other_names(home, tmp_path, given
     assert given == [document, None]
 
 
+def test_a_run_is_not_exported_into_the_folder_of_another(home, tmp_path, capsys):
+    """`predict --model` of that folder asked the export from then on."""
+    for name in ("model.keras", "results.json", "config.yaml"):
+        run = tmp_path / name.replace(".", "_")
+        run.mkdir()
+        (run / name).write_text("{}", encoding="utf-8")
+        assert export(home, run, "--class-names", "red star", "blue ring") == 2
+        assert f"already holds {name}; give another --out" in capsys.readouterr().err
+
+
 def test_how_sure_a_run_is_is_not_said_of_another_model_or_other_classes(home, tmp_path, given):
     """Its dual encoder is another model; among more classes its thresholds are others."""
     run = tmp_path / "run"
@@ -458,6 +468,7 @@ def test_int8_in_onnx_says_what_it_loses_and_predicts(format, home, tmp_path):
         ("dual.keras", ("--int8",), "--int8 goes with --format litert, onnx or openvino"),
         ("dual.keras", ("--data", "nowhere"), "nowhere holds no records"),
         ("dual.keras", ("--top-k", "0"), "--top-k: expected a number in [1, inf); got 0"),
+        ("dual.keras", ("--split", "train"), "--split goes with --data"),
         ("dual.keras", ("--batch-size", "99999"), "--batch-size: expected a number in [1, 65536]"),
         ("dual.keras", ("--calibration-images", "9"), "--calibration-images goes with --int8"),
         ("dual.keras", ("--format", "onnx", "--top-k", "2"), "--top-k goes with --format saved-"),

@@ -22,6 +22,7 @@ from pipelines import prediction
 from pipelines.__main__ import main
 from pipelines.deployment.export import drawn_image
 from pipelines.prediction import (
+    answers,
     contact_sheet,
     images,
     journal,
@@ -218,6 +219,10 @@ def test_learnt_prompts_and_a_comparison_are_found_by_their_folders(home, tmp_pa
             paths = [row["file"] for row in rows(out)]
             said = [each.label for each in prediction.predict_images(wanted, paths)]
             assert [row["label"] for row in rows(out)] == said
+    (tmp_path / "results.json").unlink()
+    shutil.move(tmp_path / "runs" / "prompt" / "cells", tmp_path)
+    cell = tmp_path / "cells" / "dual" / "coop" / "2-shot" / "seed-1"
+    assert prediction.load(str(tmp_path)).name.endswith(f"dual.keras (prompts of {cell})")
 
 
 def comparison(folder, method):
@@ -421,6 +426,7 @@ def test_images_are_sorted_and_shown(home, tmp_path):
         (("--images", "*.gif"), "--images: no file fits *.gif"),
         (("--out", "p.txt"), "--out: expected a file that ends in .csv or .jsonl; got p.txt"),
         (("--link",), "--link goes with --sort-into"),
+        (("--sort-into", "photos/sorted"), "photos/sorted lies in --images photos, whose images"),
         (("--sheet", "s.png"), "--sheet: expected a file that ends in .html; got s.png"),
         (("--threshold", "2"), "--threshold: expected a number in [0, 1]; got 2.0"),
         (("--sure", "--threshold", "0.5"), "--sure and --threshold: expected one of them"),
@@ -518,6 +524,30 @@ class ManyLabels(OneLabel):
     multi_label = True
 
 
+@pytest.mark.parametrize("several", [True, False])
+def test_a_name_with_a_semicolon_is_refused_where_cells_have_several(several):
+    """`a;b` was the classes a and b of whoever split the cell."""
+    model = ManyLabels() if several else OneLabel()
+    model.class_names = ("a;b", "b", "c")
+    with pytest.raises(ValueError, match=r"class 'a;b' has a ';' in it, .* ends in \.jsonl"):
+        answers.check_names(model, Path("p.CSV"), sets=not several)
+    answers.check_names(model, Path("p.jsonl"), sets=True)
+    if not several:
+        answers.check_names(model, Path("p.csv"), sets=False)
+
+
+def test_one_path_is_not_read_as_many(home):
+    """Each letter of it was a path; a threshold above 1 gave no image a class."""
+    model = prediction.load(str(home / "classifier.keras"))
+    for path in ("a.jpg", Path("a.jpg")):
+        with pytest.raises(
+            ValueError, match=r"paths: expected a list of paths; got 'a\.jpg' alone"
+        ):
+            prediction.predict_images(model, path)
+    with pytest.raises(ValueError, match=r"threshold: expected a number in \[0, 1\]; got 80"):
+        prediction.predict_images(model, ["a.jpg"], threshold=80)
+
+
 def test_a_run_says_how_sure_it_is(home, tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
@@ -529,6 +559,13 @@ def test_a_run_says_how_sure_it_is(home, tmp_path, capsys):
     for row in rows(tmp_path / "p.csv"):  # at such a temperature all classes are alike
         assert row["label"] == "" and float(row["probability_1"]) == pytest.approx(1 / 3, abs=1e-4)
         assert sorted(row["candidates"].split(";")) == sorted(NAMES)
+    # Of few images there is no set of classes, and no column.
+    document["certainty"] = {**sure, "sets": {"threshold": None}}
+    (run / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    capsys.readouterr()
+    assert predict(home, tmp_path / "few.csv", "--sure", model=run) == 0
+    assert "candidates" not in rows(tmp_path / "few.csv")[0]
+    assert capsys.readouterr().out.startswith("No column candidates: the run had too few images")
     # Of a model that reads other names, it says nothing.
     document["per_class"] = [{"name": "a class of the run"}]
     (run / "results.json").write_text(json.dumps(document), encoding="utf-8")

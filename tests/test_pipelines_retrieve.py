@@ -11,6 +11,7 @@ import dual_encoder
 import tfrecords
 from pipelines.__main__ import main
 from pipelines.retrieval import build as retrieval_build
+from pipelines.retrieval import encode as retrieval_encode
 from tfrecords.sources.shapes.source import ShapesSource
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
@@ -176,6 +177,7 @@ def test_more_than_there_are(made, capsys):
         (("--query", "a", "--features", "x"), "--features goes with --build"),
         (("--query", "a", "--splits", "x"), "--splits goes with --build"),
         (("--query", "a", "--precision", "float32"), "--precision goes with --build"),
+        (("--query", "a", "--batch-size", "8"), "--batch-size goes with --build"),
         (
             ("--build", "--search", "ivf"),
             "ivf needs 1,000 images or more; there are 41, few enough for exact",
@@ -230,6 +232,23 @@ def test_approximate_search_says_what_it_finds(tmp_path, capsys):
     assert retrieve(tmp_path, "--query", "red star", "--check") == 0
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("ivf: recall@10 was ") and "; of these queries it is " in said
+
+
+def test_what_is_asked_of_an_index_just_built_is_encoded_once(made, tmp_path, monkeypatch, capsys):
+    asked, encode = [], retrieval_encode.encode_texts
+    monkeypatch.setattr(
+        retrieval_encode,
+        "encode_texts",
+        lambda model, texts: asked.append(texts) or encode(model, texts),
+    )
+    build = ("--build", "--folder", made / "images", "--model", "shapes-tiny")
+    assert retrieve(tmp_path, *build, "--query", "red star", "blue ring", "--k", 1) == 0
+    assert asked == [["red star", "blue ring"]]
+    told = capsys.readouterr().out.split("\n\n", 1)
+    assert retrieve(tmp_path, "--query", "blue ring", "--k", 1) == 0
+    assert told[1] == capsys.readouterr().out
+    assert retrieve(tmp_path, "--query", "red star", "--check") == 0
+    assert "--check: the search is exact" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,33 @@ def test_images_without_a_caption_are_counted(folder):
     )
 
 
+def test_captions_that_vizwiz_rejects_are_left_out_and_counted(folder):
+    images = [{"id": i, "file_name": f"{i}.jpg"} for i in range(10)]
+    said = [
+        {"image_id": i, "caption": f"number {k}", "is_rejected": i == 9 or (i, k) == (3, 0)}
+        for i in range(10)
+        for k in range(2)
+    ]
+    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": said}))
+    source = sources.captions(folder / "c.json", seed=0)
+    found = {file.name: file.captions for files in source.files.values() for file in files}
+    assert len(found) == 9 and found["3.jpg"] == ("number 1",)
+    assert source.notes == (
+        "passed over: captions that are marked is_rejected: 3",
+        "images left out, without a caption or a split: 1 (9.jpg)",
+    )
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.tsv"])
+def test_captions_may_be_numbered_behind_the_image_under_a_header_too(folder, name):
+    between = "\t" if name.endswith("tsv") else ","
+    rows = [f"{i}.jpg#{k}{between}number {k}" for i in range(10) for k in range(2)]
+    (folder / name).write_text("\n".join([f"image{between}caption", *rows]))
+    source = sources.captions(folder / name, seed=0)
+    found = {file.name: file.captions for files in source.files.values() for file in files}
+    assert found["7.jpg"] == ("number 0", "number 1") and len(found) == 10
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

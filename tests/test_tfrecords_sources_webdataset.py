@@ -309,3 +309,27 @@ def test_an_empty_label_is_named_and_classes_without_names_are_said(tmp_path):
     codes, empty = webdataset(str(tmp_path), seed=0).notes
     assert codes.startswith("classes have codes for names (n01440764, n02102040)")
     assert "examples whose text cannot be read (0.tar: 2.cls: expected a label" in empty
+
+
+def test_several_texts_are_all_captions_and_labels_that_differ_are_said(tmp_path):
+    """Of `1.txt` and `1.caption` the last was taken, and JSON's label was passed over."""
+    members = [("0.json", b'{"caption": "of JSON"}')]
+    for key in "01234567":
+        members += [(f"{key}.txt", b"a dog"), (f"{key}.jpg", jpeg(1))]
+    members += [("1.caption", b"a dog\na small dog")]
+    shard(tmp_path / "texts.tar", members)
+    found = listing(webdataset(str(tmp_path / "texts.tar"), seed=0))
+    assert found["texts.tar/0.jpg"].captions == ("a dog",)
+    assert found["texts.tar/1.jpg"].captions == ("a dog", "a small dog")
+
+    labels = [("0", "cat", "cat"), ("1", "cat", "dog"), ("2", "dog", "4"), ("3", "dog", "dog")]
+    members = []
+    for key, text_label, of_json in labels:
+        members += [(f"{key}.json", json.dumps({"label": of_json}).encode())]
+        members += [(f"{key}.jpg", jpeg(9)), (f"{key}.cls", text_label.encode())]
+    shard(tmp_path / "labels.tar", members)
+    source = webdataset(str(tmp_path / "labels.tar"), seed=0)
+    assert source.class_names == ("cat", "dog")
+    note = "examples whose labels differ, a text's before that of JSON: 1 (labels.tar/1.jpg)"
+    assert [note] == [each for each in source.notes if "differ" in each]
+    assert listing(source)["labels.tar/1.jpg"].label == 0

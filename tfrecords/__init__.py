@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tfrecords.selection import labels as labels
     from tfrecords.sources.base import prompt_names as prompt_names
     from tfrecords.sources.table_parsing import read_table as read_table
+    from tfrecords.sources.walk import passed_over as passed_over
     from tfrecords.text_files import read_json as read_json
     from tfrecords.text_files import read_lines as read_lines
     from tfrecords.verification import naming_damage as naming_damage
@@ -62,6 +63,7 @@ _LAZY = {
     "more_than_name": "class_name_keys",
     "name_key": "class_name_keys",
     "naming_damage": "verification",
+    "passed_over": "sources.walk",
     "prompt_names": "sources.base",
     "read_image": "images.graph_ops",
     "read_images": "images.file_batches",

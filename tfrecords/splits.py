@@ -164,5 +164,5 @@ def few_shot(labels: Sequence[int] | np.ndarray, shots: int, *, seed: int) -> np
 def _shuffled_by_class(labels: Sequence[int] | np.ndarray, *, seed: int) -> list[np.ndarray]:
     """Returns the positions of each class, shuffled by the seed; classes ascending."""
     rng = np.random.default_rng(seed)
-    _, members = rows_by_class.of(np.asarray(labels, dtype=np.int64))
+    members = rows_by_class.of(np.asarray(labels, dtype=np.int64))
     return [rng.permutation(rows) for rows in members]

@@ -41,7 +41,7 @@ def folds(task: Task) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
     two or more.
     """
     rank = np.empty(task.images, np.int64)  # of an image among those of its class
-    for members in rows_by_class.of(task.labels)[1]:
+    for members in rows_by_class.of(task.labels):
         rank[members] = np.arange(len(members))
     parts = min(4, int(task.counts.min()))
     for part in range(parts):

@@ -25,6 +25,9 @@ OTHERS = {  # what else of Duet's a folder may be, by a file in it
 }
 
 
+PROMPTS, RUN = "prompts.safetensors", "/model.keras"  # what `prompt` and a run leave
+
+
 EXPECTED = (
     "a .keras file, a folder, hf://org/repo, or a name that `python -m pipelines models` lists"
 )
@@ -69,12 +72,18 @@ def _on_the_hub(name: str) -> list[str]:
 
 def no_keras_file(path: Path) -> str:
     """Of a file that Keras did not write."""
+    if path.name == PROMPTS:
+        return _prompts(path)
     if is_weights(path.name):
         return (
             f"{path}: weights alone are no model; expected {_of_openai(path)}the folder that they "
             f"lie in, with {' or '.join(CONFIGS.values())}, and a tokenizer, beside them"
         )
     return f"{path}: expected a .keras file; got {path.suffix or 'no suffix'!r}"
+
+
+def _prompts(path: Path) -> str:
+    return f"{path} holds learnt prompts; expected the model of them, and --prompts {path}"
 
 
 def _of_openai(path: Path) -> str:
@@ -107,6 +116,10 @@ def no_layout(folder: Path, names: Iterable[str]) -> str:
         return f"{folder} holds {others[0]}; expected a model: {EXPECTED}"
     if runs := sorted(str(path.parent) for path in folder.glob("runs/*/seed-*/model.keras")):
         return f"{folder} is a comparison; expected one of its runs: {', '.join(runs)}"
+    if learnt := sorted(name for name in names if Path(name).name == PROMPTS):
+        return _prompts(folder / learnt[0])
+    if runs := sorted(str(folder / name[: -len(RUN)]) for name in names if name.endswith(RUN)):
+        return f"{folder}: expected one of the runs in it: {', '.join(runs)}"
     inside = {path.parent.name for each in CONFIGS.values() for path in folder.glob(f"*/{each}")}
     if inside:
         named = name_list.first_of(sorted(inside))

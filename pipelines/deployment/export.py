@@ -38,6 +38,9 @@ FILES = {
     "openvino": (OPENVINO, "model.bin"),
 }
 
+# `predict` reads an export before all else, and would no longer ask the run in the same folder.
+OF_A_RUN = ("model.keras", folder.CONFIG, results.FILE)
+
 # A flatbuffer and a protobuf, of which OpenVINO's files are made, have no more bytes.
 LARGEST = dict.fromkeys(("litert", "onnx", "openvino"), 2**31)
 

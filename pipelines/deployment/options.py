@@ -22,8 +22,8 @@ class Options:
         data: folder of records, with class names and templates for a dual encoder, and images to
             compare the export on.
         split: of the records, for comparing and measuring.
-        class_names: names, or one file with a name per line; for a dual encoder, or a model
-            without.
+        class_names: names, or one file: a name per line, JSON (a list) or a CSV; for a dual
+            encoder, or a model without.
         allow_equal_names: accept several classes with the same name, as in published lists.
         templates: prompts with {} for the class name, or one file with a prompt per line, or JSON
             or CSV with prompts of each class.
@@ -77,6 +77,7 @@ def check(options: Options, manifest: "Manifest | None") -> None:
     if options.int8 and manifest is None:
         raise ValueError("--int8: expected --data, whose images show the ranges of activations")
     if manifest is None:
+        option_parsing.refuse_without(options, {"split": "test"}, other="--data")
         return
     measured = manifest.split(options.split)
     if options.int8:

@@ -31,9 +31,9 @@ class Options:
             JSON or CSV with prompts of each class; default: those that finetune was given for a
             run, on its records; else those of the dataset.
         domain: what the classes are, such as food, for prompts that say so, in place of templates.
-        class_names: names in the order of the labels, or one file with a name per line, or a CSV
-            with a column "class" and one per language; default: those of the dataset, with spaces
-            for underscores.
+        class_names: names in the order of the labels, or one file: a name per line, JSON (a list),
+            or a CSV with a column "class" and one per language; default: those of the dataset,
+            with spaces for underscores.
         language: column of the CSV.
         allow_equal_names: accept several classes with the same name, as in published lists; the
             report mentions it.

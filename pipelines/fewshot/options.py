@@ -36,8 +36,9 @@ class Options:
         conditional_words: the same of CoCoOp.
         templates: of zero-shot, probe and Tip-Adapter: prompts with {} for the class name, or one
             file with a prompt per line; without it those of the dataset.
-        class_names: names in the order of the labels, or one file with a name per line, or a CSV
-            with a column "class" and one for each language; without it those of the dataset.
+        class_names: names in the order of the labels, or one file: a name per line, JSON (a list),
+            or a CSV with a column "class" and one for each language; without it those of the
+            dataset.
         language: column of the CSV.
         allow_equal_names: also where several classes have the same name, as in published lists.
         epochs: passes; without it those of CoOp: 50 for 1 shot, 100 up to 4, 200 for more.

@@ -46,7 +46,7 @@ class Options:
         batch_norm: kept (a pretrained network's batch normalisation stays as it is, in training
             too) or trained (by the statistics of each batch, for large sets with large batches).
         last_blocks: how many, of the method last-blocks.
-        lora_rank: of the method lora.
+        lora_rank: of the methods lora and clip-lora.
         teacher: weight of the squared distance between unit features in training and those of the
             untouched model, of images and, where the text tower is trained, of texts; 0 for none.
             TRACER has 7.4.
@@ -189,10 +189,16 @@ RANGES = {
 }
 
 
+OF_WAYS = {"lora_rank": ("lora", "lora in both"), "last_blocks": ("last",)}  # `Method.trains`
+
+OF_OPTIMIZERS = {"adamw": ("beta_1", "beta_2", "epsilon"), "sgd": ("momentum",)}
+
+
 def check(options: Options) -> None:
     from pipelines.runs import option_parsing
 
     option_parsing.check_ranges(options, RANGES)
+    _refuse_unread(options)
     if options.captions and options.method != "flyp":
         raise ValueError(f"--captions goes with --method flyp; got --method {options.method}")
     for name in ("mixup", "cutmix", "label_smoothing"):
@@ -225,6 +231,20 @@ def check(options: Options) -> None:
             f"--min-learning-rate: expected at most --learning-rate, {options.learning_rate}; "
             f"got {options.min_learning_rate}"
         )
+
+
+def _refuse_unread(options: Options) -> None:
+    """Raises ValueError for what another method or optimizer reads, if it is not as usual."""
+    read_by = {}
+    for name, ways in OF_WAYS.items():
+        methods = [each for each in taken_by("finetune") if METHODS[each].trains in ways]
+        read_by[name] = "" if options.method in methods else f"--method {', '.join(methods)}"
+    for optimizer, names in OF_OPTIMIZERS.items():
+        other = "" if options.optimizer == optimizer else f"--optimizer {optimizer}"
+        read_by |= dict.fromkeys(names, other)
+    for name, other in read_by.items():
+        if other and getattr(options, name) != getattr(Options, name):
+            raise ValueError(f"{flag(name)} goes with {other}")
 
 
 def check_split(options: Options, manifest: "Manifest") -> None:

@@ -54,7 +54,7 @@ def alike(
     wrong = said != labels
     mixed_up = np.sort(np.stack([labels[wrong], said[wrong]]).astype(np.int64), axis=0)
     pairs, times = np.unique(mixed_up.T @ (count, 1), return_counts=True)  # of c * c few occur
-    members = rows_by_class.of(labels)[1]
+    members = rows_by_class.of(labels)
     means = np.stack([embeddings[rows].mean(axis=0) for rows in members])
     means = unit_rows.unit(means - means.mean(axis=0))
     sizes = np.bincount(labels, minlength=count)

@@ -71,7 +71,7 @@ def out_of_sample(
 def _folds(labels: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
     """A fold for each image, every class spread over them as evenly as can be."""
     rng, found = np.random.default_rng(seed), np.empty(len(labels), int)
-    for places in rows_by_class.of(labels)[1]:
+    for places in rows_by_class.of(labels):
         found[places] = (rng.permutation(len(places)) + rng.integers(folds)) % folds
     return found
 
@@ -113,7 +113,7 @@ def doubtful(probabilities: np.ndarray, labels: np.ndarray) -> list[Doubt]:
     """
     rows = np.arange(len(labels))
     own = probabilities[rows, labels]
-    thresholds = np.array([own[of_class].mean() for of_class in rows_by_class.of(labels)[1]])
+    thresholds = np.array([own[of_class].mean() for of_class in rows_by_class.of(labels)])
     is_said = (probabilities >= thresholds) | (probabilities >= FAR_LIKELIER * own[:, None])
     sure = np.where(is_said, probabilities, 0.0)
     sure[rows, labels] = 0

@@ -109,6 +109,16 @@ def table(found: Iterable[Answer], path: Path, *, top_k: int, multi_label: bool)
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
+def check_names(model: Classes, path: Path, *, sets: bool) -> None:
+    """Raises ValueError for a class whose name would be two in a CSV of several names a cell."""
+    apart = [name for name in model.class_names if BETWEEN in name]
+    if apart and (model.multi_label or sets) and path.suffix.lower() == ".csv":
+        raise ValueError(
+            f"--out: class {apart[0]!r} has a {BETWEEN!r} in it, which separates classes in a CSV; "
+            f"expected a name that ends in .jsonl"
+        )
+
+
 def _csv(found: Iterable[Answer], *, top_k: int, multi_label: bool) -> bytes:
     columns = [name for i in range(1, top_k + 1) for name in (f"class_{i}", f"probability_{i}")]
     found = list(found)

@@ -33,7 +33,7 @@ def load(
         model: a run's folder (of `compare`: the recommended method), a `.keras` file, a
             checkpoint's name, or an export: the folder of a SavedModel, a `.tflite`, `.onnx` or
             OpenVINO's `.xml` file.
-        class_names: of a dual encoder: names, or one file with a name per line (or a CSV).
+        class_names: of a dual encoder: names, or one file: a name per line, JSON (a list) or a CSV.
         templates: of a dual encoder: prompts with {} for the name, or one file of them.
         prompts: of a dual encoder: file of learnt prompts.
         data: of a dual encoder: records whose class names and templates are read.

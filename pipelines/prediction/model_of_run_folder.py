@@ -101,7 +101,8 @@ def _of_prompts(asked: Source, path: Path) -> Source:
     import dual_encoder
 
     about = dual_encoder.describe_prompts(path)
-    return replace(asked, model=about["backbone"], prompts=asked.prompts or str(path))
+    said = asked.said or f"prompts of {path.parent}"
+    return replace(asked, model=about["backbone"], prompts=asked.prompts or str(path), said=said)
 
 
 def _with_own_records(asked: Source, path: Path) -> Source:

@@ -1,5 +1,6 @@
 """The options of `predict`, and which of them go together."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,9 @@ class Options:
             standard input.
         out: file for the answers, .csv or .jsonl; never overwritten. Stopped at any point, the same
             command goes on.
-        class_names: of a dual encoder: names, or one file with a name per line (or a CSV).
+        class_names: of a dual encoder: names, or one file: a name per line, JSON (a list) or a CSV.
         templates: of a dual encoder: prompts with {} for the class name, or one file with a prompt
-            per line.
+            per line, or JSON or CSV with prompts of each class.
         prompts: of a dual encoder: file of learnt prompts, as prompt writes it.
         data: of a dual encoder: folder of records whose class names and templates it reads.
         top_k: classes listed for each image, likeliest first.
@@ -36,7 +37,8 @@ class Options:
             its temperature, no class where none is as likely as for 95 % of images of known
             classes, and a column `candidates`: classes that hold the true one for 90 %.
         sheet: file for a page with the images, most confident first; never overwritten.
-        sort_into: folder; each image is copied into a folder of it named like its class.
+        sort_into: folder outside --images; each image is copied into a folder of it named like its
+            class.
         link: with --sort-into, links in place of copies.
         batch_size: images at a time.
         first_frame: of animated images and files of several pages, take the first in place of
@@ -70,8 +72,18 @@ def check(options: Options) -> None:
         raise ValueError("--sure and --threshold: expected one of them; got both")
     if options.link and options.sort_into is None:
         raise ValueError("--link goes with --sort-into")
+    for folder in (word for word in options.images if os.path.isdir(word)):
+        if options.sort_into and _is_inside(options.sort_into, folder):
+            raise ValueError(
+                f"--sort-into: {options.sort_into} lies in --images {folder}, whose images the "
+                "copies would be; expected a folder outside"
+            )
     if options.sheet and Path(options.sheet).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--sheet: expected a file that ends in .html; got {options.sheet}")
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 def unreadable_file(out: Path) -> Path:

@@ -31,8 +31,13 @@ def predict_images(
         batch_size: images at a time.
 
     Raises:
-        ValueError: a model without class names, or an image that cannot be read; names it.
+        ValueError: one path in place of several, a threshold that is no probability, a model
+            without class names, or an image that cannot be read; names it.
     """
+    if isinstance(paths, str | Path):
+        raise ValueError(f"paths: expected a list of paths; got {str(paths)!r} alone")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"threshold: expected a number in [0, 1]; got {threshold}")
     predictor = model if isinstance(model, Predictor) else of_model(model)
     named = ((str(path), partial(regular_files.read_regular, path)) for path in paths)
     found = []

@@ -40,6 +40,7 @@ def run(options: Options, model: Predictor, found: Found) -> list[str]:
     if options.sort_into:
         sorting.check_names(model.class_names)
     out, written = Path(options.out), False
+    answers.check_names(model, out, sets=options.sure)
     try:
         with journal.held(out):
             said, bad = _answered(options, model, found, out)
@@ -149,6 +150,8 @@ def _write(
 
 def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, str]) -> list[str]:
     """The answers in a few lines for a terminal."""
+    import tfrecords
+
     counts = Counter(name for each in said for name in each.labels)
     most = NAMED if len(counts) > NAMED + 1 else len(counts)  # one more takes no more words
     named = [f"{count:,} {name}" for name, count in counts.most_common(most)]
@@ -160,7 +163,7 @@ def summary(options: Options, found: Found, said: list[Answer], bad: dict[str, s
     if bad:
         which = unreadable_file(Path(options.out))
         lines.append(f"files that cannot be read: {len(bad):,}; {which} says why")
-    lines += [f"passed over: {kind}: {count:,}" for kind, count in found.passed_over.items()]
+    lines += tfrecords.passed_over(found.passed_over)
     written = f"Written to {options.out}"
     if options.sort_into:
         written += f", sorted into {options.sort_into}"

@@ -13,12 +13,14 @@ from pipelines.runs import rerun_command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from dual_encoder import DualEncoder, IndexBuilder
     from pipelines.retrieval.answers import Query
 
 
-def build(options: Options, queries: Sequence[Query] = ()) -> DualEncoder:
-    """Builds or updates the index; returns the model.
+def build(options: Options, queries: Sequence[Query] = ()) -> tuple[DualEncoder, np.ndarray | None]:
+    """Builds or updates the index; returns the model, and the embeddings [q, e] of the queries.
 
     Raises ValueError, FileNotFoundError for queries that the model cannot be asked, before images
     are embedded.
@@ -43,9 +45,12 @@ def build(options: Options, queries: Sequence[Query] = ()) -> DualEncoder:
     model = inference_precision.load(
         name, options.precision, images=images, read=models.load_dual_encoder
     )
+    embeddings = None
     if queries:
         reading = {"first_frame": options.first_frame, "max_pixels": options.max_pixels}
-        searcher.encoded(model, queries, prompts=options.prompts, backbone=name, **reading)
+        embeddings = searcher.encoded(
+            model, queries, prompts=options.prompts, backbone=name, **reading
+        )
     facts = dual_encoder.IndexFacts(
         name, dual_encoder.fingerprint(model), model.embed_dim, source, ()
     )
@@ -61,7 +66,7 @@ def build(options: Options, queries: Sequence[Query] = ()) -> DualEncoder:
                 f"{name_list.counted(changes.unreadable, 'image')} could not be read: see {where}"
             )
         _approximate(options, folder)
-    return model
+    return model, embeddings
 
 
 def _built(options: Options, builder: IndexBuilder, model: DualEncoder) -> Any:

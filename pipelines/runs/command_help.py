@@ -182,14 +182,14 @@ def flags_of(field: dataclasses.Field) -> list[str]:
 
 def _metavar(name: str, hint: Any) -> str:
     """N of a number, and of anything else the last word of its name."""
-    kinds = _leaves(hint) - {type(None)}
+    kinds = leaves(hint) - {type(None)}
     return "N" if kinds <= {int, float} else name.split("_")[-1].upper()
 
 
-def _leaves(hint: Any) -> set[Any]:
+def leaves(hint: Any) -> set[Any]:
     """The plain types of a hint: int and None of `list[int] | None`."""
     inner = typing.get_args(hint)
-    return set().union(*map(_leaves, inner)) if inner else {hint}
+    return set().union(*map(leaves, inner)) if inner else {hint}
 
 
 def _escaped(told: str) -> str:

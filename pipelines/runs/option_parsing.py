@@ -3,9 +3,11 @@
 import dataclasses
 import difflib
 import json
+import os
 import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -22,6 +24,17 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 WORDS = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
 
+SEVERAL = {
+    int: "whole numbers separated by spaces",
+    float: "numbers separated by spaces",
+    str: "texts",
+}
+
+# Options whose values people add up; of others, such as --seeds, what comes later is meant.
+GATHERED = ("images", "image", "query", "recipes", "splits", "distractors", "held_out_classes")
+
+YES_OR_NO = ("true", "false", "yes", "no")  # as text in a file
+
 FROM_IMAGES = " It takes records, which `prepare --folder X --out records/X` makes of a folder."
 
 UNIONS = (types.UnionType, typing.Union)  # `int | None`, and what Python makes of `Literal | None`
@@ -32,10 +45,12 @@ Options = TypeVar("Options")
 def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     """Read `argv` into the dataclass `options`; field `short_side` is `--short-side`.
 
-    `--config` takes the name of a recipe or a YAML file; the command line wins over it.
+    `--config` takes the name of a recipe or a YAML file; the command line wins over it, wherever it
+    stands. `~/` at the beginning of a text is the user's home.
 
     Raises:
-        ValueError: an unknown option or key, a missing one, or a value of the wrong type.
+        ValueError: an unknown option or key, a missing one, a value of the wrong type, or one of
+            `GATHERED` that is given twice.
         SystemExit: `--help` or `--help-all` was asked for, and printed.
     """
     if asked := {"-h", "--help", "--help-all"} & set(argv):
@@ -49,13 +64,15 @@ def parse(options: type[Options], *, command: str, argv: list[str]) -> Options:
     parser.hints, parser.given = typing.get_type_hints(accepted), argv
     for field in dataclasses.fields(accepted):
         _add(parser, field, parser.hints[field.name])
-    argv = _config_paths(argv, parser.hints)
+    _check_given_once(argv, parser.hints)
+    argv, files = _with_config_first(argv, parser.hints)
     try:
         parsed = parser.parse_args(argv)
     except IndexError:  # PyYAML, of a value such as `!!int`
         raise ValueError("a value on the command line is not YAML; quote it") from None
-    values = hub_revision.folded(vars(parsed), command=command)
-    for recipe in (path for path in map(Path, argv) if path.parent == RECIPES):
+    at_home = {name: _at_home(value) for name, value in vars(parsed).items()}
+    values = hub_revision.folded(at_home, command=command)
+    for recipe in (path for path in files if path.parent == RECIPES):
         _check_records(recipe, values)
     for name, value in values.items():
         if value == ["null"] and type(None) in typing.get_args(parser.hints.get(name)):
@@ -114,16 +131,21 @@ def read_config(path: Path) -> dict[str, Any]:
     """What `write_config` wrote.
 
     Raises:
-        ValueError: the file is not YAML, or not one option per line.
+        ValueError: the file is not YAML, or not one option per line, each once.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        found, lines = yaml.safe_load(text), yaml.compose(text, yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML ({error})") from None
     if not isinstance(found, dict):
         raise ValueError(
             f"{path}: expected lines like `epochs: 10`; got {json_validation.shown(found)}"
         )
+    keys = [key.value for key, _ in lines.value] if isinstance(lines, yaml.MappingNode) else []
+    for key, count in Counter(keys).items():
+        if count > 1:
+            raise ValueError(f"{path}: expected each option once; {key} is there {count} times")
     return found
 
 
@@ -134,7 +156,7 @@ class _Parser(jsonargparse.ArgumentParser):
     given: list[str]
 
     def error(self, message: str, *_: Any, **__: Any) -> NoReturn:
-        line = " ".join(str(message).split())
+        line = " ".join(str(message).split()).removeprefix('Parser key "config": ')
         wrong_type = re.match(r'Parser key "(\w+)".*(?:Got|Given) value: ?(.*)$', line)
         if wrong_type:
             key, value = wrong_type.groups()
@@ -188,6 +210,8 @@ def _words(hint: Any) -> str:
         return "one of " + ", ".join(map(str, choices))
     if typing.get_origin(hint) in UNIONS:
         return " or ".join(map(_words, choices))
+    if typing.get_origin(hint) is list:
+        return SEVERAL.get(choices[0], f"some of: {_words(choices[0])}")
     return WORDS.get(hint, str(hint))
 
 
@@ -228,25 +252,66 @@ def _check_records(recipe: Path, values: dict[str, Any]) -> None:
         )
 
 
-def _config_paths(argv: list[str], hints: Mapping[str, Any]) -> list[str]:
-    """Replace the name of a recipe after `--config` by its path; look whether it can be read.
+def _check_given_once(argv: list[str], hints: Mapping[str, Any]) -> None:
+    """Raise a ValueError for one of `GATHERED` given twice: the first would be lost."""
+    given = [word.split("=")[0] for word in argv if word.startswith("--")]
+    for name in (name for name in GATHERED if _list_item(hints.get(name)) is not None):
+        if given.count(flag(name)) > 1:
+            raise ValueError(
+                f"{flag(name)} is given {given.count(flag(name))} times; expected once, with all "
+                f"its values behind it, as in {flag(name)} A B"
+            )
 
-    A file with one value for an option that takes several is replaced by its content as JSON, in
-    which it is a list.
-    """
+
+def _at_home(value: Any) -> Any:
+    """`~/x` as the path that it means, which a shell leaves as it is behind `=` and in a file."""
+    if isinstance(value, list):
+        return [_at_home(each) for each in value]
+    is_at_home = isinstance(value, str) and value.startswith("~/")
+    return os.path.expanduser(value) if is_at_home else value
+
+
+def _with_config_first(argv: list[str], hints: Mapping[str, Any]) -> tuple[list[str], list[Path]]:
+    """The content of every file that `--config` names as JSON, before all other words, which win
+    over it; and the paths of these files."""
     argv = [part for arg in argv for part in _split_config(arg)]
-    for i, value in enumerate(argv[1:], start=1):
-        if argv[i - 1] != "--config":
-            continue
-        path = recipe_path(value, option="config")
-        values = read_config(path)
-        one = {
-            name: [value]
-            for name, value in values.items()
-            if isinstance(value, str) and _list_item(hints.get(name)) is str
-        }
-        argv[i] = json.dumps(values | one) if one else str(path)
-    return argv
+    files, words, waiting = [], [], list(argv)
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--config" and waiting and not waiting[0].startswith("--"):
+            files.append(recipe_path(_at_home(waiting.pop(0)), option="config"))
+        else:
+            words.append(word)
+    given = [json.dumps(_of_file(path, hints), default=str) for path in files]
+    return [part for text in given for part in ("--config", text)] + words, files
+
+
+def _of_file(path: Path, hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a file. Texts are as they stand there, though YAML reads `no` or `1`
+    otherwise, and one value of an option that takes several is a list.
+
+    Raises a ValueError for what is neither true nor false, and for the name of another file.
+    """
+    values, texts = read_config(path), yaml.load(path.read_bytes(), yaml.BaseLoader)
+    if "config" in values:
+        raise ValueError(f"{path}: config: expected options; a file names no other file")
+    for name in (name for name in values if name in hints and values[name] is not None):
+        values[name] = _as_it_stands(values[name], texts[name], hints[name])
+        if hints[name] is bool and str(values[name]).lower() not in YES_OR_NO:
+            shown = json_validation.shown(values[name])
+            raise ValueError(f"{flag(name)}: expected true or false; got {shown}")
+    return values
+
+
+def _as_it_stands(value: Any, text: Any, hint: Any) -> Any:
+    """A value of a YAML file, which is `text` there, for an option of that type."""
+    item = _list_item(hint)
+    if item is not None:
+        pairs = zip(value, text, strict=True) if isinstance(value, list) else [(value, text)]
+        return [_as_it_stands(each, told, item) for each, told in pairs]
+    kinds = command_help.leaves(hint) - {type(None)}
+    is_text = all(kind is str or isinstance(kind, str) for kind in kinds)
+    return text if is_text and isinstance(text, str) else value
 
 
 def _split_config(arg: str) -> list[str]:

@@ -53,11 +53,14 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
     """Returns the application; `max_upload` limits the bytes of an uploaded image."""
 
     async def page(request: Request) -> Response:
+        _refuse_others(request, "q", "like", "k")
         query = request.query_params.get("q")
         if query is None and "like" not in request.query_params:
             return _page(finder)
         try:
             k = _number(request, "k", K)
+            if query is not None and "like" in request.query_params:
+                raise ValueError("q and like: expected one of them; got both")
             if query is None:
                 answer = await finder.like(_number(request, "like", 0), k)
             else:
@@ -71,6 +74,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
         return _page(finder, query=query or "", k=k, answer=answer)
 
     async def similar(request: Request) -> Response:
+        _refuse_others(request, "k", "names")
         names = request.query_params.get("names", "").replace(",", "\n").splitlines()
         names = [name.strip() for name in names if name.strip()]
         data = await _body(request, most=max_upload)
@@ -85,6 +89,7 @@ def application(finder: Finder, *, max_upload: int) -> Starlette:
         )
 
     async def image(request: Request) -> Response:
+        _refuse_others(request, "side")
         side = _number(request, "side", SIDES[0])
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(map(str, SIDES))}; got {side}")
@@ -154,6 +159,14 @@ def _cells(answer: answers.Answer, k: int) -> list[dict[str, Any]]:
         links = {"link": f"{small}?side={SIDES[1]}", "like": f"/?like={hit.row}&k={k}"}
         cells.append({**asdict(hit), "uri": small, **links})
     return cells
+
+
+def _refuse_others(request: Request, *names: str) -> None:
+    """Raises ValueError for a parameter that nothing reads: of another name, or there twice."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in names or given.count(name) > 1:
+            raise ValueError(f"{name[:40]}: expected {', '.join(names)} in the address, each once")
 
 
 def _number(request: Request, name: str, default: int) -> int:

@@ -21,7 +21,7 @@ from tfrecords.framing import read_records, records_at
 from tfrecords.images.formats import WORDS
 from tfrecords.manifest import Manifest
 from tfrecords.non_utf8_names import escaped, unescaped
-from tfrecords.sources.walk import Walked, said, walk
+from tfrecords.sources.walk import Walked, passed_over, walk
 from tfrecords.verification import verify_splits
 
 Stamp = tuple[int, int, int]
@@ -85,7 +85,7 @@ class ImageFolder:
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines that count the images by file extension, and the skipped files by reason."""
-        return (f"{self.path}: {_by_ending(self._walked.files)}", *said(self._walked.passed))
+        return (f"{self.path}: {_by_ending(self._walked.files)}", *passed_over(self._walked.passed))
 
     @property
     def passed_over(self) -> Mapping[str, int]:

@@ -211,7 +211,7 @@ def _by_split(
     text = read_text(path) if path.suffix.lower() == ".json" else ""
     document = parse_json(text, name=str(path)) if text and not is_json_lines(path, text) else None
     if coco_captions.is_coco(document):
-        by_split = coco_captions.read(path, document)
+        by_split = coco_captions.read(path, document, notes)
     elif document is not None:
         by_split = _of_table(of_document(path, document), columns, notes)
     else:
@@ -295,6 +295,7 @@ def _of_table(
         table.place(what, given=given)
         for what, given in zip(("image", "caption"), columns, strict=True)
     )
+    table = flickr_captions.without_numbers(table, image)
     split_at = table.place("split", needed=False)
     notes += table.not_read({image, caption, split_at})
     by_split: dict[str, Captions] = {}

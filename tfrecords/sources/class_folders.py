@@ -22,7 +22,7 @@ from tfrecords.sources.base import (
 from tfrecords.sources.copies_across_splits import versions
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.linked_files import linked
-from tfrecords.sources.walk import said, walk
+from tfrecords.sources.walk import passed_over, walk
 
 # Folders of images, and of what is drawn or written about each of them, as sets for detection and
 # segmentation have them side by side.
@@ -79,7 +79,7 @@ def class_folder(
     if not walked.files and walked.passed:
         raise ValueError(
             f"{root}: expected a folder of images for each class; there is no image in it, "
-            f"{'; '.join(said(walked.passed))}"
+            f"{'; '.join(passed_over(walked.passed))}"
         )
     tree = Tree(walked)
     tree_layout = layout(root, tree, flatten=flatten)
@@ -111,7 +111,7 @@ def class_folder(
             *_masks(walked.files),
             *linked(root, by_split),
             *versions(by_split),
-            *said(walked.passed),
+            *passed_over(walked.passed),
         ),
     )
 

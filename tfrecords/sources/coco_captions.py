@@ -16,8 +16,12 @@ def is_coco(document: Any) -> bool:
     return document == []
 
 
-def read(path: Path, data: Any) -> dict[str, Captions]:
-    """Returns captions by split; "" where the document has none. Raises ValueError."""
+def read(path: Path, data: Any, notes: list[str]) -> dict[str, Captions]:
+    """Returns captions by split; "" where the document has none. Raises ValueError.
+
+    A note counts the captions that VizWiz marks `is_rejected`, which are left out.
+    """
+    rejected = 0
     try:
         if "annotations" not in data and any("sentences" in image for image in data["images"]):
             return _karpathy(data["images"])
@@ -34,6 +38,9 @@ def read(path: Path, data: Any) -> dict[str, Captions]:
         for annotation in data["annotations"]:
             if annotation["image_id"] not in names:
                 raise ValueError(f"no image has the id {annotation['image_id']!r} of a caption")
+            if annotation.get("is_rejected") is True:
+                rejected += 1
+                continue
             name = names[annotation["image_id"]]
             _add(by_split.setdefault(split_of[name], {}), name, annotation["caption"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -43,6 +50,7 @@ def read(path: Path, data: Any) -> dict[str, Captions]:
             f"{path} is not a COCO caption file (images with id and file_name, annotations with "
             f"image_id and caption; or Karpathy's images with split and sentences): {detail}{hint}"
         ) from None
+    notes += [f"passed over: captions that are marked is_rejected: {rejected:,}"] * bool(rejected)
     return by_split
 
 

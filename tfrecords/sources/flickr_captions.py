@@ -1,10 +1,13 @@
 """What Flickr8k and Flickr30k have beside their tables of captions."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from tfrecords.sources.base import few
 from tfrecords.sources.coco_captions import Captions
+from tfrecords.sources.table_columns import Row, Table
+from tfrecords.sources.table_parsing import NUMBERED
 from tfrecords.text_files import read_lines
 
 # Image folders of Flickr8k and Flickr30k, relative to their unpacked captions.
@@ -14,6 +17,19 @@ FOLDERS = (
 )
 
 _NOT_THERE = re.compile(r"\.jpg\.\d+$")  # an image with captions in Flickr8k but no file
+
+
+def without_numbers(table: Table, image: int | None) -> Table:
+    """Returns the table with `1.jpg` for `1.jpg#0`, where every image is called so."""
+    names = [NUMBERED.fullmatch(str(row.cells[image])) for row in table.rows]  # type: ignore[index]
+    if not all(names):
+        return table
+    rows = [
+        Row(row.line, tuple(name[1] if i == image else cell for i, cell in enumerate(row.cells)))
+        for row, name in zip(table.rows, names, strict=True)
+        if name
+    ]
+    return replace(table, rows=rows)
 
 
 def without_ghosts(by_split: dict[str, Captions], notes: list[str]) -> None:

@@ -24,7 +24,7 @@ _OTHER_ENDINGS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".g
 
 _DELIMITERS = ("\t", ";", ",", "|")
 
-_NUMBERED = re.compile(r"(.+\.\w+)#\d+")  # Flickr8k.token.txt: `name.jpg#0`, then a caption
+NUMBERED = re.compile(r"(.+\.\w+)#\d+")  # Flickr8k.token.txt: `name.jpg#0`, then a caption
 
 
 def read_table(path: str | Path, *, value: str = "caption") -> Table:
@@ -148,9 +148,9 @@ def _of_text(path: Path, text: str) -> Table:
     first = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
     said = re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE)  # written by Excel
     delimiter = said[1] if said else max(_DELIMITERS, key=first.count)
-    if _NUMBERED.fullmatch(first.split("\t")[0]):
+    if NUMBERED.fullmatch(first.split("\t")[0]):
         lines = _split_at(path, text, "\t", quoted=False)
-        rows = [Row(n, (_NUMBERED.sub(r"\1", cells[0]), *cells[1:])) for n, cells in lines]
+        rows = [Row(n, (NUMBERED.sub(r"\1", cells[0]), *cells[1:])) for n, cells in lines]
         return _checked(path, ("file", "caption"), rows, "\t")
     try:
         split = list(_split_at(path, text, delimiter, quoted=delimiter != "|"))

@@ -32,13 +32,17 @@ class Found:
     """The parts of one example in a shard; `fault` says which text of it cannot be read.
 
     lines: whether the captions are the lines of one text.
+    texts: whether the captions are those of texts, before which those of JSON stand back.
+    other: whether another label stands beside `label`.
     """
 
     image: Place | None = None
     ending: str = ""
     captions: tuple[str, ...] = ()
     lines: bool = False
+    texts: bool = False
     label: str | None = None
+    other: bool = False
     fault: str = ""
 
 
@@ -149,10 +153,13 @@ def _with_text(parts: Found, text: str, ending: str) -> Found:
     if ending in LABEL:
         if not text.strip():
             raise ValueError("expected a label; it is empty")
-        return replace(parts, label=text.strip())
+        own = text.strip()
+        return replace(parts, label=own, other=parts.other or _differs(parts.label, own))
     if ending != "json":
-        lines = _texts(text.splitlines())
-        return replace(parts, captions=lines, lines=len(lines) > 1)
+        lines, before = _texts(text.splitlines()), parts.captions if parts.texts else ()
+        captions = (*before, *(line for line in lines if line not in before))
+        is_list = parts.lines or len(lines) > 1
+        return replace(parts, captions=captions, lines=is_list, texts=True)
     document = parse_json(text, name="it")
     document = document if isinstance(document, dict) else {}
     said = next((document[k] for k in ("caption", "text") if document.get(k) is not None), ())
@@ -163,7 +170,14 @@ def _with_text(parts: Found, text: str, ending: str) -> Found:
         parts,
         captions=parts.captions or _texts(said),
         label=str(label) if parts.label is None and label is not None else parts.label,
+        other=parts.other or (label is not None and _differs(parts.label, str(label))),
     )
+
+
+def _differs(label: str | None, other: str) -> bool:
+    """Whether two labels are two classes; a name beside a number may be the same."""
+    kinds = {text.strip().replace(".", "").isdecimal() for text in (label or other, other)}
+    return label is not None and len(kinds) == 1 and label.strip() != other.strip()
 
 
 def _texts(value: Any) -> tuple[str, ...]:

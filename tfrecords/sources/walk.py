@@ -116,7 +116,7 @@ def why_left_out(name: str) -> str:
     return HIDDEN if name.startswith(".") else LEFT_BY_PROGRAMS
 
 
-def said(passed: Mapping[str, int]) -> list[str]:
+def passed_over(passed: Mapping[str, int]) -> list[str]:
     """Returns a line for each kind of skipped file."""
     return [f"passed over: {kind}: {count:,}" for kind, count in passed.items()]
 

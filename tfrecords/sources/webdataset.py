@@ -33,12 +33,14 @@ from tfrecords.sources.base import (
 from tfrecords.sources.captions import spoilt
 from tfrecords.sources.folder_layout import split_among, split_word
 from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, examples
-from tfrecords.sources.walk import is_left_out, said
+from tfrecords.sources.walk import is_left_out, passed_over
 from tfrecords.text_files import read_text
 
 _PACKED = re.compile(r"\.tar\.\w+$|\.tgz$", re.IGNORECASE)  # compressed, or not yet whole
 
 _NUMBER = re.compile(r"(-?\d+)(?:\.0+)?", re.ASCII)
+
+LABELS_DIFFER = "labels differ, a text's before that of JSON"
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -106,6 +108,7 @@ def webdataset(
     every = [pair for group in by_split.values() for pair in group]
     class_names, labels = _classes(shards[0], [found for _, found in every], passed)
     lines = [file for file, found in every if found.lines]
+    twofold = [file for file, found in every if found.other]
     files: dict[str, list[File]] = {}
     for split, group in by_split.items():
         for file, found in group:
@@ -131,7 +134,8 @@ def webdataset(
             *say_little(class_names),
             *spoilt(files),
             *[f"texts with a caption on each line: {len(lines):,} ({few(lines)})"] * bool(lines),
-            *said(passed),
+            *[f"examples whose {LABELS_DIFFER}: {len(twofold):,} ({few(twofold)})"] * bool(twofold),
+            *passed_over(passed),
         ),
         places=places,
     )
