@@ -4,6 +4,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runs.models import MODEL
 from pipelines.training.options import Options, check, check_watched
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from tfrecords import Manifest
 
 
-TOKENIZER, MODEL = "tokenizer.json", "model.keras"
+TOKENIZER = "tokenizer.json"
 
 
 def run(options: Options) -> None:

@@ -21,7 +21,7 @@ from duet import json_validation
 from pipelines.deployment import litert, model_card, onnx_openvino, quantization_loss, saved_model
 from pipelines.deployment.load_classifier import Deployable
 from pipelines.metrics import multilabel
-from pipelines.runs import finite_answers, folder, results
+from pipelines.runs import finite_answers, folder, models, results
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
@@ -39,7 +39,7 @@ FILES = {
 }
 
 # `predict` reads an export before all else, and would no longer ask the run in the same folder.
-OF_A_RUN = ("model.keras", folder.CONFIG, results.FILE)
+OF_A_RUN = (models.MODEL, folder.CONFIG, results.FILE)
 
 # A flatbuffer and a protobuf, of which OpenVINO's files are made, have no more bytes.
 LARGEST = dict.fromkeys(("litert", "onnx", "openvino"), 2**31)

@@ -13,7 +13,6 @@ from pipelines.finetuning.model import Adapted
 from pipelines.methods.registry import METHODS, keeps_start
 from pipelines.runs import models, results
 from pipelines.training.checkpoint import Checkpoint
-from pipelines.training.output_files import MODEL
 
 if TYPE_CHECKING:
     from pipelines.finetuning.data import Labelled
@@ -56,7 +55,9 @@ def average(
     head = dataclasses.replace(options, head=own["head"])
     made = finetuning_model.prepare(source, METHODS[runs[0]["method"]], data, head)
     start = weight_interpolation.weights(made.model)
-    tuned = [weight_interpolation.weights(models.load(f"{run['model']}/{MODEL}")) for run in runs]
+    tuned = [
+        weight_interpolation.weights(models.load(f"{run['model']}/{models.MODEL}")) for run in runs
+    ]
     found = dual_encoder.model_stock(start, tuned)
     weight_interpolation.interpolate(made.model, start, found, alpha=1)
     course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)

@@ -38,13 +38,11 @@ def fit(
     begun = time.perf_counter()
     fitted = row.fit(task)
     features = feature_cache(options, data)
-    source, untouched = task.model, model
-    if fitted.projection is not None and source is not None:
-        source = _projected(source, fitted)
-    model = _with_head(model, fitted, source)
-    made = Adapted(model, row, source, task.texts, data, features, fitted, embeds=untouched)
+    source, untouched, beside = task.model, model, None
     if fitted.projection is not None:
-        made.beside = (1.0, fitted.offset)
+        source, beside = _projected(source, fitted), (1.0, fitted.offset)
+    model = _with_head(model, fitted, source)
+    made = Adapted(model, row, source, task.texts, data, features, fitted, untouched, beside)
     course = Checkpoint(out / "checkpoints", steps_per_epoch=data.steps)
     course.seconds = seconds + time.perf_counter() - begun
     course.history = [{"epoch": 0, **seen_unseen_monitor.Forgetting(made).measure()}]

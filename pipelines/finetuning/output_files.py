@@ -14,7 +14,7 @@ from pipelines.reporting import page as reporting_page
 from pipelines.runs import class_name_options, models, results
 from pipelines.training import output_files as training_files
 from pipelines.training import plots as training_plots
-from pipelines.training.output_files import MODEL, PAGE
+from pipelines.training.output_files import PAGE
 
 if TYPE_CHECKING:
     from pipelines.finetuning.model import Adapted
@@ -96,7 +96,7 @@ def write(
     if made.source is not None and not made.has_texts and made.is_saved:
         _save(made.source, out / models.DUAL)
     if made.is_saved:
-        _save(model, out / MODEL)
+        _save(model, out / models.MODEL)
     atomic_files.write(out / PAGE, page(document))
     results.write(out / results.FILE, document)  # last: by it the run is known to be finished
     return document

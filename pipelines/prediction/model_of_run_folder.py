@@ -9,12 +9,12 @@ from pipelines.methods import prompts
 from pipelines.runs import class_name_options as runs_class_names
 from pipelines.runs import option_parsing, results
 from pipelines.runs.folder import CONFIG, RECORDS
+from pipelines.runs.models import MODEL
 
 if TYPE_CHECKING:
     from tfrecords import Manifest
 
 PROMPTS = prompts.FILE
-MODEL = "model.keras"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dual_encoder import DualEncoder
 
 
+MODEL = "model.keras"  # of a run that trains
 DUAL = "dual_encoder.keras"  # of a run of `finetune`: its image side beside texts for any names
 
 IN_ONE_SPACE = "--model: expected a dual encoder, which puts images and words in one space"

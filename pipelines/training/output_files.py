@@ -11,14 +11,13 @@ from duet import atomic_files
 from pipelines.reporting import number_format as reporting_text
 from pipelines.reporting import page as reporting_page
 from pipelines.runs import results, resume_check
+from pipelines.runs.models import MODEL
 from pipelines.training import plots as training_plots
 
 if TYPE_CHECKING:
     import keras
 
     from pipelines.training.checkpoint import Checkpoint
-
-MODEL = "model.keras"
 
 PAGE = "report.html"
 

@@ -25,7 +25,7 @@ from pipelines.methods import prompts
 from pipelines.methods.method import Method
 from pipelines.methods.registry import METHODS
 from pipelines.runs import models
-from pipelines.training.output_files import MODEL
+from pipelines.runs.models import MODEL
 
 BATCH_SIZES = (1, 32)
 
