@@ -1,9 +1,9 @@
 """Write images with labels or captions into TFRecords.
 
 The images come from a data set of the catalogue (`python -m pipelines datasets`), a folder with
-one folder per class, a CSV of labels, or a caption file. They are proved readable on the way; those
-that are not are listed in `rejected.csv`. Stopped at any point, the same command goes on where it
-stopped.
+one folder per class, a CSV of labels, a caption file, or shards with many images each. They are
+proved readable on the way; those that are not are listed in `rejected.csv`. Stopped at any point,
+the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class _Classes(NamedTuple):
 
 @dataclass
 class Options:
-    """Images to TFRecords: give --dataset, --folder, --labels, --captions or --webdataset.
+    """Images to TFRecords: give --dataset, --folder, --labels, --captions, --webdataset or
+    --parquet.
 
     Args:
         out: folder to write to; it is made, and nothing in it is ever overwritten
@@ -52,11 +53,13 @@ class Options:
             _classes.csv or _annotations.coco.json
         captions: table with columns file and caption, COCO caption JSON, or a folder of such files
         webdataset: tar shards with captions or labels, 'shards/{0000..0099}.tar'
+        parquet: Parquet or Arrow files with images and labels or captions in them, as Hugging Face
+            has data sets: a folder, or 'data/train-*.parquet'
         images: with --labels or --captions, where the images are if not beside that file
-        image_column: with --labels or --captions, the column of the image's name, if it is called
-            otherwise than usual
-        label_column: with --labels, that of the label
-        caption_column: with --captions, that of the caption
+        image_column: with --labels, --captions or --parquet, the column of the image or its name,
+            if it is called otherwise than usual
+        label_column: with --labels or --parquet, that of the label
+        caption_column: with --captions or --parquet, that of the caption
         class_names: names in the order of the labels, in place of those that folders or a table
             have; or one file: a name per line, JSON (a list), or a CSV with columns class and name
         multi_label: with --labels, also if no image happens to have two labels
@@ -96,6 +99,7 @@ class Options:
     labels: str | None = None
     captions: str | None = None
     webdataset: str | None = None
+    parquet: str | None = None
     images: str | None = None
     image_column: str | None = None
     label_column: str | None = None
@@ -132,6 +136,7 @@ _SOURCES = {
     ),
     "captions": ("captions", ("images", "image_column", "caption_column", "test_share")),
     "webdataset": ("webdataset", ("test_share",)),
+    "parquet": ("parquet", ("image_column", "label_column", "caption_column", "test_share")),
 }
 
 
@@ -219,6 +224,8 @@ def _some(source: Source, options: Options) -> Source:
         raise ValueError("--all-as makes one split; --validation-share goes without it")
     if options.class_names is not None:
         source = sources.Renamed(source, _names(source, options.class_names))
+    if source.class_names and set(source.splits) == {"train", "validation"}:
+        source = sources.ValidationAsTest(source)
     if options.all_as is not None:
         source = sources.Merged(source, options.all_as)
     if options.validation_share is not None:

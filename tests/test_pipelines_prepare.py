@@ -55,6 +55,55 @@ def test_classes_without_an_image_in_a_split_are_named(folder, tmp_path, capsys)
     assert "classes without an image in test: dog" in capsys.readouterr().out.splitlines()
 
 
+def test_validation_is_tested_on_where_there_is_no_other_split(folder, tmp_path, capsys):
+    """As ImageNet has them: methods choose by images of train, and nobody would read it."""
+    (folder / "test").rename(folder / "val")
+    (folder / "val" / "dog" / "0.jpg").write_bytes(b"")
+    for path in sorted((folder / "val" / "dog").iterdir())[1:]:
+        path.unlink()
+    said = "written as test, as there is no other split to measure on: validation"
+    assert run(Options(dry_run=True, folder=str(folder))) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pets: 2 classes, 8 images in train, 5 images in test",
+        "classes: cat, dog",
+        said,
+        "nothing was written",
+    ]
+    assert prepare(tmp_path, folder=str(folder), max_rejected=1) == 0
+    assert capsys.readouterr().out.splitlines()[0] == said
+    manifest = Manifest.read(tmp_path / "out")
+    assert {name: split.count for name, split in manifest.splits.items()} == {"train": 8, "test": 4}
+    assert run(Options(dry_run=True, folder=str(folder), validation_share=0.2)) == 0
+    assert "6 images in train, 1 images in validation, 5 images in test" in capsys.readouterr().out
+
+
+def test_captions_are_validated_on(folder, tmp_path, capsys):
+    """By them `train` stops early."""
+    lines = ["file,caption,split"]
+    for split, word in (("train", "train"), ("test", "val")):
+        lines += [f"{split}/cat/{i}.jpg,cat {i},{word}" for i in range(4)]
+    (tmp_path / "captions.csv").write_text("\n".join(lines))
+    table = str(tmp_path / "captions.csv")
+    assert run(Options(dry_run=True, captions=table, images=str(folder))) == 0
+    assert "4 images in train, 4 images in validation" in capsys.readouterr().out
+
+
+def test_images_inside_of_parquet(folder, tmp_path, capsys):
+    import pyarrow
+    from pyarrow import parquet
+
+    paths = [*sorted(folder.glob("train/*/*.jpg"))]
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+    columns = {"img": images, "kind": [path.parent.name for path in paths], "id": [*range(8)]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "pets.parquet")
+    wanted = {"parquet": str(tmp_path / "pets.parquet"), "label_column": "kind"}
+    assert prepare(tmp_path, **wanted, test_share=0.25) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "columns not read: id"
+    manifest = Manifest.read(tmp_path / "out")
+    assert (manifest.dataset, manifest.class_names) == ("pets", ("cat", "dog"))
+    assert {name: split.count for name, split in manifest.splits.items()} == {"train": 6, "test": 2}
+
+
 @pytest.mark.parametrize("ending", [".txt", ".csv"])
 def test_numbers_in_a_table_get_their_names_from_a_file(folder, tmp_path, capsys, ending):
     rows = [
@@ -184,7 +233,10 @@ def test_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "expected one of --dataset, --folder, --labels, --captions, --webdataset; got"),
+        (
+            {},
+            "--labels, --captions, --webdataset, --parquet; got none",
+        ),
         ({"dataset": "shapes", "folder": "x"}, "got --dataset and --folder"),
         ({"dataset": "food-101"}, "did you mean food101"),
         ({"folder": "x", "data_dir": "y"}, "--data-dir goes with --dataset, not with --folder"),

@@ -11,6 +11,7 @@ import errno
 import io
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tfrecords import write_request
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.runners import leave_second_run, run_beam, run_local
 from tfrecords.shard_writing import Job, Shard, Slice, finished, slices
-from tfrecords.sources import Source
+from tfrecords.sources import Source, at_hand
 
 REJECTED = "rejected.csv"
 
@@ -99,6 +100,7 @@ def write(
                 _remove_work_folder(job)
                 return whole
             write_request.open_work_folder(job, request)
+            job = replace(job, source=at_hand(source, job.work))
             todo = [piece for split in plan.values() for piece in split if not finished(piece, job)]
             if runner == "beam":
                 run_beam(todo, job, options=beam_options)

@@ -15,9 +15,17 @@ from tfrecords.sources.published_layouts import (
     other_layout,
     published,
 )
+from tfrecords.sources.shards.parquet import parquet
+from tfrecords.sources.shards.webdataset import webdataset
 from tfrecords.sources.tfds import TfdsSource, tfds_source
-from tfrecords.sources.webdataset import webdataset
-from tfrecords.sources.wrappers import Limited, Merged, Renamed, WithValidation
+from tfrecords.sources.wrappers import (
+    Limited,
+    Merged,
+    Renamed,
+    ValidationAsTest,
+    WithValidation,
+    at_hand,
+)
 
 __all__ = [
     "File",
@@ -27,12 +35,15 @@ __all__ = [
     "Renamed",
     "Source",
     "TfdsSource",
+    "ValidationAsTest",
     "WithValidation",
+    "at_hand",
     "captions",
     "class_folder",
     "excluded",
     "labels",
     "named",
+    "parquet",
     "webdataset",
 ]
 

@@ -79,7 +79,7 @@ def class_folder(
     if not walked.files and walked.passed:
         raise ValueError(
             f"{root}: expected a folder of images for each class; there is no image in it, "
-            f"{'; '.join(passed_over(walked.passed))}"
+            f"{'; '.join(passed_over(walked.passed))}{_shards(walked.passed)}"
         )
     tree = Tree(walked)
     tree_layout = layout(root, tree, flatten=flatten)
@@ -114,6 +114,15 @@ def class_folder(
             *passed_over(walked.passed),
         ),
     )
+
+
+def _shards(passed: Mapping[str, int]) -> str:
+    """Returns how files are read that may hold the images, if some are such."""
+    options = {"(.parquet)": "--parquet", "(.arrow)": "--parquet", "(.tar)": "--webdataset"}
+    for ending, option in options.items():
+        if any(ending in kind for kind in passed):
+            return f"; {option} reads images inside of {ending.strip('()')} files"
+    return ""
 
 
 def _composed(classes: Mapping[str, str]) -> dict[str, str]:

@@ -45,7 +45,11 @@ def read_table(path: str | Path, *, value: str = "caption") -> Table:
     """
     path = Path(path)
     if path.suffix.lower() in _OTHER_ENDINGS:
-        raise ValueError(f"{path}: expected CSV, TSV, JSON or JSON Lines; save the table as CSV")
+        with_images = path.suffix.lower() in (".parquet", ".arrow")
+        also = ", or, where the images are inside of it, name it with --parquet" * with_images
+        raise ValueError(
+            f"{path}: expected CSV, TSV, JSON or JSON Lines; save the table as CSV{also}"
+        )
     text = read_text(path)
     if path.suffix.lower() not in JSON_ENDINGS:
         return _of_text(path, text)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from tfrecords.class_name_keys import refuse_merged, say_little
 from tfrecords.schema import RawExample
-from tfrecords.sources.base import Source
+from tfrecords.sources.base import File, Source
 
 # How notes of `class_name_keys` on class names begin.
 _ABOUT_NAMES = ("classes ", "class names ", "several classes are called ")
@@ -48,6 +50,25 @@ class _Of:
     @property
     def notes(self) -> tuple[str, ...]:
         return getattr(self.source, "notes", ())
+
+    def unpacked(self, folder: Path, names: Callable[[], Collection[str]]) -> Self:
+        return replace(self, source=at_hand(self.source, folder, names))
+
+
+def at_hand(
+    source: Source, folder: Path, names: Callable[[], Collection[str]] | None = None
+) -> Source:
+    """Returns a source whose images can be read in any order, from a copy in a folder if need be.
+
+    names: of those that are read, which a source with a copy asks for; None for all.
+    """
+
+    def of_all() -> set[str]:
+        counts = source.splits.items()
+        return {raw.filename for split, count in counts for raw in source.read(split, 0, count)}
+
+    unpacked = getattr(source, "unpacked", None)
+    return source if unpacked is None else unpacked(folder, names or of_all)
 
 
 @dataclass(frozen=True)
@@ -165,6 +186,37 @@ class WithValidation(_Of):
         if split == "validation":
             return self.source.read("train", train + start, train + min(stop, validation))
         return self.source.read(split, start, min(stop, train) if split == "train" else stop)
+
+
+@dataclass(frozen=True)
+class ValidationAsTest(_Of):
+    """Another source without a split test, whose split validation is called test.
+
+    Methods that learn from labels choose by images of train, and are measured on test.
+    """
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {_tested(split): count for split, count in self.source.splits.items()}
+
+    @property
+    def files(self) -> dict[str, list[File]]:
+        return {_tested(split): its for split, its in getattr(self.source, "files", {}).items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        said = "written as test, as there is no other split to measure on: validation"
+        return (*super().notes, said)
+
+    def describe(self) -> dict:
+        return {**self.source.describe(), "validation_as": "test"}
+
+    def read(self, split: str, start: int, stop: int) -> Iterator[RawExample]:
+        return self.source.read("validation" if split == "test" else split, start, stop)
+
+
+def _tested(split: str) -> str:
+    return "test" if split == "validation" else split
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from duet import path_patterns
 from tfrecords.class_name_keys import (
     by_number,
     made_of_others,
@@ -28,12 +27,11 @@ from tfrecords.sources.base import (
     divided,
     few,
     prompt_names,
-    refuse_same_split,
 )
 from tfrecords.sources.captions import spoilt
-from tfrecords.sources.folder_layout import split_among, split_word
-from tfrecords.sources.tar_examples import CAPTION, LABEL, Found, Place, examples
-from tfrecords.sources.walk import is_left_out, passed_over
+from tfrecords.sources.shards import shard_files
+from tfrecords.sources.shards.tar_examples import CAPTION, LABEL, Found, Place, examples
+from tfrecords.sources.walk import passed_over
 from tfrecords.text_files import read_text
 
 _PACKED = re.compile(r"\.tar\.\w+$|\.tgz$", re.IGNORECASE)  # compressed, or not yet whole
@@ -41,8 +39,6 @@ _PACKED = re.compile(r"\.tar\.\w+$|\.tgz$", re.IGNORECASE)  # compressed, or not
 _NUMBER = re.compile(r"(-?\d+)(?:\.0+)?", re.ASCII)
 
 LABELS_DIFFER = "labels differ, a text's before that of JSON"
-
-_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def webdataset(
     by_split: dict[str, list[tuple[str, Found]]] = {}
     folder_of: dict[str, str] = {}
     faults: list[str] = []
-    for shard, split in _split_of(shards, pattern).items():
+    for shard, split in shard_files.split_of(shards, where=f"--webdataset {pattern}").items():
         for key, found in examples(shard, passed).items():
             if found.image is None:
                 passed["examples without an image"] += 1
@@ -146,31 +142,18 @@ def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
 
     Raises FileNotFoundError if any is missing.
     """
-    names, passed = _expanded(pattern), Counter[str]()
-    if len(names) == 1 and Path(names[0]).is_dir():
-        below = [path for path in Path(names[0]).rglob("*") if not is_left_out(path.name)]
-        paths = sorted(path for path in below if path.suffix.lower() == ".tar")
-        packed = sorted(path.name for path in below if _PACKED.search(path.name))
-        if packed:
-            passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
-    else:
-        paths = [Path(path) for name in names for path in path_patterns.matching(name)]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing or not paths:
-        found = f"missing: {few(missing)}" if missing else f"found {next(iter(passed), 'none')}"
-        raise FileNotFoundError(f"--webdataset {pattern}: expected tar files; {found}")
+    passed = Counter[str]()
+    names = [path.name for path in shard_files.below(pattern) or ()]
+    if packed := [name for name in names if _PACKED.search(name)]:
+        passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
+    paths = shard_files.matching(
+        pattern,
+        endings=(".tar",),
+        where=f"--webdataset {pattern}",
+        expected="tar files",
+        instead=next(iter(passed), "none"),
+    )
     return paths, passed
-
-
-def _split_of(shards: list[Path], pattern: str) -> dict[Path, str]:
-    """Returns the split of each shard, from its name or that of its folder; "" for none."""
-    words = {}
-    for shard in shards:
-        folder = shard.parent.name.lower()
-        words[shard] = split_among(shard.stem)[0] or (folder if split_word(folder) else "")
-    splits = {word: split_word(word) or "" for word in words.values()}
-    refuse_same_split(splits, where=f"--webdataset {pattern}")
-    return {shard: splits[word] for shard, word in words.items()}
 
 
 def _by_folder(
@@ -180,19 +163,6 @@ def _by_folder(
     pairs = {f"{folder_of[pair[0]]}/{pair[0]}": pair for pair in group}
     found = imagefolder.by_folder(pairs, several=True, where=where)
     return {split: list(inner.values()) for split, inner in (found or {"": pairs}).items()}
-
-
-def _expanded(pattern: str) -> list[str]:
-    """Expands every `{08..10}` to 08, 09, 10."""
-    braces = _BRACES.search(pattern)
-    if braces is None:
-        return [pattern]
-    first, last = int(braces[1]), int(braces[2])
-    if last < first or last - first > 1_000_000:
-        raise ValueError(f"--webdataset {pattern}: expected {braces[0]} to count up")
-    middle = (str(number).zfill(len(braces[1])) for number in range(first, last + 1))
-    head, tail = pattern[: braces.start()], pattern[braces.end() :]
-    return [name for number in middle for name in _expanded(head + number + tail)]
 
 
 def _classes(shard: Path, found: list[Found], passed: Counter[str]) -> tuple[tuple[str, ...], Any]:

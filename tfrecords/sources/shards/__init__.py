@@ -1,0 +1,1 @@
+"""Sources of shards, files that hold many images each."""
