@@ -216,9 +216,17 @@ def test_labels_without_a_list_of_names(tmp_path, values, names, labels):
     assert [listing(source)[f"{n}.jpg"].label for n in range(4)] == labels
 
 
-def test_images_without_a_label_are_left_out(tmp_path):
-    labels = pa.array([-1, None, 2, 0, 1] * 4)
-    file_of(tmp_path / "a.parquet", {"image": pictured(range(20)), "label": labels}, OF_CLASSES)
+@pytest.mark.parametrize(
+    ("labels", "features"),
+    [
+        ([-1, None, 2, 0, 1], OF_CLASSES),
+        ([float("nan"), None, 2.0, 0.0, 1.0], None),
+        (["", None, "b", "c", "a"], None),
+    ],
+)
+def test_images_without_a_label_are_left_out(tmp_path, labels, features):
+    columns = {"image": pictured(range(20)), "label": pa.array(labels * 4)}
+    file_of(tmp_path / "a.parquet", columns, features)
     source = parquet(str(tmp_path / "a.parquet"), seed=0)
     assert sum(source.splits.values()) == 12
     assert "passed over: images without a label: 8" in source.notes

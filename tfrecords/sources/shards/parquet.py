@@ -6,10 +6,10 @@ import functools
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,19 +23,18 @@ from tfrecords.class_name_keys import (
 )
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.schema import Label
-from tfrecords.sources.base import File, FileSource, divided, few, prompt_names, split_name
+from tfrecords.sources.base import File, FileSource, divided, few, prompt_names
 from tfrecords.sources.captions import spoilt
 from tfrecords.sources.folder_layout import split_word
 from tfrecords.sources.shards import arrow_files, shard_files
 from tfrecords.sources.shards.arrow_columns import Columns, columns_of
+from tfrecords.sources.shards.arrow_examples import Example, read_examples
 from tfrecords.sources.walk import passed_over
 
 _OF_PROCESSING = "cache-"  # how files begin in which `datasets` keeps what was made of others
 
-_BYTES, _PLACES = (
-    "images.bin",
-    "images.npy",
-)  # of a copy: the images, and where each begins and ends
+# Files of a copy: the images, one behind another, and where each begins and ends.
+_BYTES, _PLACES = "images.bin", "images.npy"
 
 _NO_BYTES = -1
 
@@ -155,7 +154,7 @@ def parquet(
         paths, {"image": image_column, "label": label_column, "caption": caption_column}
     )
     root = Path(os.path.commonpath([path.parent.absolute() for path in paths]))
-    examples = list(_examples(shard_files.split_of(paths, where=where), columns))
+    examples = list(read_examples(shard_files.split_of(paths, where=where), columns))
     class_names, number_of = _classes(columns, examples, where=where)
     several = any(each.in_list for each in examples)
     files: dict[str, list[File]] = {}
@@ -194,18 +193,6 @@ def parquet(
     )
 
 
-class _Example(NamedTuple):
-    """A row: where it is, and what is said of its image; `labels` is None where nothing is."""
-
-    file: Path
-    row: int
-    path: str
-    split: str
-    labels: tuple[int | str, ...] | None
-    in_list: bool
-    captions: tuple[str, ...]
-
-
 def _files(pattern: str, where: str) -> tuple[list[Path], Counter[str]]:
     """Returns the files of one data set, and what of a folder is passed over."""
     passed = Counter[str]()
@@ -242,68 +229,8 @@ def _columns(paths: list[Path], given: dict[str, str | None]) -> Columns:
     return found
 
 
-def _examples(splits: dict[Path, str], columns: Columns) -> Iterator[_Example]:
-    by_column = bool(columns.split) and not any(splits.values())
-    for file, split in splits.items():
-        table = arrow_files.read(file, columns.described or (columns.image,))
-        label, _, inner = columns.label.partition(".")
-        for row, cells in enumerate(zip(*table.values(), strict=True)):
-            cell = dict(zip(table, cells, strict=True))
-            said = _inside(cell.get(label), inner)
-            try:
-                yield _Example(
-                    file,
-                    row,
-                    str(cell.get(columns.path) or ""),
-                    split_name(str(cell[columns.split] or "").strip()) if by_column else split,
-                    _labels(said, columns.names),
-                    isinstance(said, list),
-                    _captions(cell.get(columns.caption)),
-                )
-            except ValueError as error:
-                raise ValueError(f"{file}, row {row}: {error}") from None
-
-
-def _inside(cell: Any, inner: str) -> Any:
-    """Returns a field of a structure, or those of a list of them."""
-    for name in filter(None, inner.split(".")):
-        is_list = isinstance(cell, list)
-        cell = [each[name] for each in cell if each] if is_list else (cell or {}).get(name)
-    return cell
-
-
-def _labels(cell: Any, names: tuple[str, ...]) -> tuple[int | str, ...] | None:
-    """Returns the labels in a cell, numbers of those with names; None where it says none."""
-    several = isinstance(cell, list)
-    found = cell if several else [cell]
-    if not several and (cell is None or cell == "" or (names and cell == -1)):
-        return None
-    return tuple(_number(each, names) if names else _word(each) for each in found)
-
-
-def _number(value: Any, names: tuple[str, ...]) -> int:
-    if not isinstance(value, int) or not 0 <= value < len(names):
-        raise ValueError(f"expected a label from 0 to {len(names) - 1}; got {value!r:.60}")
-    return value
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int | str) or not str(value).strip():
-        raise ValueError(f"expected a label, its name or number; got {value!r:.60}")
-    return " ".join(str(value).split())
-
-
-def _captions(cell: Any) -> tuple[str, ...]:
-    texts = [
-        " ".join(text.split()) for text in (cell if isinstance(cell, list) else [cell]) if text
-    ]
-    return tuple(filter(None, texts))
-
-
 def _classes(
-    columns: Columns, examples: list[_Example], *, where: str
+    columns: Columns, examples: list[Example], *, where: str
 ) -> tuple[tuple[str, ...], dict[int | str, int]]:
     """Returns the names of the classes, and the number of each label; () and {} for captions."""
     if not columns.label:
@@ -318,7 +245,7 @@ def _classes(
     return prompt_names(listed), {label: number for number, label in enumerate(listed)}
 
 
-def _names(examples: list[_Example], root: Path) -> list[str]:
+def _names(examples: list[Example], root: Path) -> list[str]:
     """Returns the images' names: those of the column if they tell them apart, else their rows."""
     own = [each.path.strip("/") for each in examples]
     if all(own) and len(set(own)) == len(own):
