@@ -222,17 +222,28 @@ def _some(source: Source, options: Options) -> Source:
         raise ValueError("--all-as makes one split; --test-share goes without it")
     if options.all_as is not None and options.validation_share is not None:
         raise ValueError("--all-as makes one split; --validation-share goes without it")
-    if options.class_names is not None:
-        source = sources.Renamed(source, _names(source, options.class_names))
-    if source.class_names and set(source.splits) == {"train", "validation"}:
-        source = sources.ValidationAsTest(source)
     if options.all_as is not None:
         source = sources.Merged(source, options.all_as)
+    elif source.class_names:
+        source = _tested(source)
+    if options.class_names is not None:
+        source = sources.Renamed(source, _names(source, options.class_names))
     if options.validation_share is not None:
         source = sources.WithValidation(source, options.validation_share, options.limit)
     if options.limit is not None:
         source = sources.Limited(source, options.limit)
     return source if options.exclude is None else sources.excluded(source, options.exclude)
+
+
+def _tested(source: Source) -> Source:
+    """A source of labelled images that has a split test, if something can be one."""
+    from tfrecords import sources
+
+    if set(source.splits) == {"train", "validation"}:
+        return sources.ValidationAsTest(source)
+    if set(source.splits) == {"train"} and isinstance(source, sources.FileSource):
+        return sources.with_test(source)
+    return source
 
 
 def _names(source: Source, given: list[str]) -> tuple[str, ...]:

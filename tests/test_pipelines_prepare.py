@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,28 @@ def test_validation_is_tested_on_where_there_is_no_other_split(folder, tmp_path,
     assert {name: split.count for name, split in manifest.splits.items()} == {"train": 8, "test": 4}
     assert run(Options(dry_run=True, folder=str(folder), validation_share=0.2)) == 0
     assert "6 images in train, 1 images in validation, 5 images in test" in capsys.readouterr().out
+
+
+def test_some_of_train_are_tested_on_where_it_is_the_only_split(folder, tmp_path, capsys):
+    """As many sets of Hugging Face's hub have it."""
+    shutil.rmtree(folder / "test")
+    only = {"dry_run": True, "folder": str(folder)}
+    assert run(Options(**only, class_names=["A", "B"])) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pets: 2 classes, 6 images in train, 2 images in test",
+        "classes: A, B",
+        "train is the only split: 25 % of it test, by seed (--test-share; "
+        "--all-as train keeps all)",
+        "nothing was written",
+    ]
+    assert run(Options(**only, test_share=0.5)) == 0
+    assert "4 images in train, 4 images in test" in capsys.readouterr().out
+    assert run(Options(**only, all_as="train")) == 0
+    assert "pets: 2 classes, 8 images in train\n" in capsys.readouterr().out
+    for path in folder.rglob("[1-3].jpg"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"too few to split into train, test .*; --all-as train"):
+        run(Options(**only))
 
 
 def test_captions_are_validated_on(folder, tmp_path, capsys):
@@ -211,15 +234,17 @@ def test_labels_from_a_table_with_class_columns(folder, tmp_path, capsys):
     with pytest.raises(ValueError, match=message):
         prepare(tmp_path, labels=str(table))
     assert not (tmp_path / "out").exists()
-    table.write_text(table.read_text().replace("Id,", "Id,split,").replace(",text", ",train,text"))
+    train, test = table.read_text().replace("Id,", "Id,split,").rsplit(",text", 1)
+    table.write_text(f"{train.replace(',text', ',train,text')},test,text{test}")
     assert prepare(tmp_path, labels=str(table), ignore_columns=["notes"]) == 0
     said, _, row, *_ = capsys.readouterr().out.splitlines()
     assert said.startswith("images that the table does not name: ")
-    assert row.split()[:6] == ["train", "9", "0", "3", "-", "1"]
+    assert row.split()[:6] == ["train", "8", "0", "2", "-", "1"]
     manifest = Manifest.read(tmp_path / "out")
     assert (manifest.schema, manifest.multi_label, manifest.metric) == (2, True, "map")
     assert manifest.class_names == ("odd", "pet", "car")
-    assert manifest.splits["train"].class_counts == (4, 8, 1)
+    assert manifest.splits["train"].class_counts == (4, 8, 0)
+    assert manifest.splits["test"].class_counts == (0, 0, 1)
 
 
 def test_shapes(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfrecords.sources.base import File, FileSource, Source
+from tfrecords.sources.base import File, FileSource, Source, with_test
 from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import dataset
 from tfrecords.sources.class_folders import class_folder
@@ -45,6 +45,7 @@ __all__ = [
     "named",
     "parquet",
     "webdataset",
+    "with_test",
 ]
 
 

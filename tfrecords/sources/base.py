@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -219,7 +219,8 @@ def _lowest(
 def divided(
     files: Mapping[str, Sequence[File]], *, seed: int, test_share: float | None, where: object
 ) -> dict[str, list[File]]:
-    """The files of each split, mixed, train first; those of split "" are split by the seed.
+    """The files of each split, mixed, train first; those of split "" are split by the seed, and
+    those of train, if it is alone, where a share to test on is given.
 
     Raises ValueError where some have a split and others not, and for a share of images that have
     splits already; `where` names them.
@@ -233,6 +234,8 @@ def divided(
         )
     if "" in files:
         return split_by_seed(files[""], seed=seed, test_share=test_share)
+    if test_share is not None and set(files) == {"train"}:
+        return split_by_seed(files["train"], seed=seed, test_share=test_share)
     if test_share is not None:
         raise ValueError(
             f"--test-share: the images of {where} are in splits already "
@@ -240,6 +243,21 @@ def divided(
         )
     ordered = dict.fromkeys([*SPLITS, *files])
     return {split: mixed(files[split], seed=seed) for split in ordered if split in files}
+
+
+def with_test(source: FileSource) -> FileSource:
+    """Returns a source of split train alone whose images are split by its seed, and which says so.
+
+    Raises ValueError for too few images.
+    """
+    try:
+        files = split_by_seed(source.files["train"], seed=source.seed)
+    except ValueError as error:
+        raise ValueError(f"{error}; --all-as train writes them as they are") from None
+    shares = {split: len(each) / source.splits["train"] for split, each in files.items()}
+    made = " and ".join(f"{100 * shares[name]:.0f} % of it {name}" for name in [*files][1:])
+    note = f"train is the only split: {made}, by seed (--test-share; --all-as train keeps all)"
+    return replace(source, files=files, notes=(*source.notes, note))
 
 
 def split_name(text: str) -> str:
