@@ -2,7 +2,7 @@
 
 python examples/own_images.py images --model shapes-tiny
 
-`images` holds one folder per class, or such folders under `train` and `test`. Prompts are
+`images` holds one folder per class, or such folders under `train` and `test`, or `val`. Prompts are
 templates with the class name: `--templates "a photo of a {}." "a drawing of a {}."`
 """
 
@@ -17,7 +17,7 @@ from tfrecords import sources
 def main(images: Path, out: Path, *, model: str, templates: list[str]) -> float:
     """Returns the accuracy on the test images."""
     if not (out / "manifest.json").exists():
-        tfrecords.write(sources.class_folder(images, seed=0), out)
+        tfrecords.write(sources.tested(sources.class_folder(images, seed=0)), out)
     class_names = [name.replace("_", " ") for name in tfrecords.Manifest.read(out).class_names]
 
     encoder = dual_encoder.load(model)

@@ -225,7 +225,7 @@ def _some(source: Source, options: Options) -> Source:
     if options.all_as is not None:
         source = sources.Merged(source, options.all_as)
     elif source.class_names:
-        source = _tested(source)
+        source = sources.tested(source)
     if options.class_names is not None:
         source = sources.Renamed(source, _names(source, options.class_names))
     if options.validation_share is not None:
@@ -233,17 +233,6 @@ def _some(source: Source, options: Options) -> Source:
     if options.limit is not None:
         source = sources.Limited(source, options.limit)
     return source if options.exclude is None else sources.excluded(source, options.exclude)
-
-
-def _tested(source: Source) -> Source:
-    """A source of labelled images that has a split test, if something can be one."""
-    from tfrecords import sources
-
-    if set(source.splits) == {"train", "validation"}:
-        return sources.ValidationAsTest(source)
-    if set(source.splits) == {"train"} and isinstance(source, sources.FileSource):
-        return sources.with_test(source)
-    return source
 
 
 def _names(source: Source, given: list[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfrecords.sources.base import File, FileSource, Source, with_test
+from tfrecords.sources.base import File, FileSource, Source
 from tfrecords.sources.captions import captions
 from tfrecords.sources.catalog import dataset
 from tfrecords.sources.class_folders import class_folder
@@ -25,6 +25,7 @@ from tfrecords.sources.wrappers import (
     ValidationAsTest,
     WithValidation,
     at_hand,
+    tested,
 )
 
 __all__ = [
@@ -44,8 +45,8 @@ __all__ = [
     "labels",
     "named",
     "parquet",
+    "tested",
     "webdataset",
-    "with_test",
 ]
 
 

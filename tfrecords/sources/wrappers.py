@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrecords.class_name_keys import refuse_merged, say_little
 from tfrecords.schema import RawExample
-from tfrecords.sources.base import File, Source
+from tfrecords.sources.base import File, FileSource, Source, with_test
 
 # How notes of `class_name_keys` on class names begin.
 _ABOUT_NAMES = ("classes ", "class names ", "several classes are called ")
@@ -197,11 +197,11 @@ class ValidationAsTest(_Of):
 
     @property
     def splits(self) -> dict[str, int]:
-        return {_tested(split): count for split, count in self.source.splits.items()}
+        return {_renamed(split): count for split, count in self.source.splits.items()}
 
     @property
     def files(self) -> dict[str, list[File]]:
-        return {_tested(split): its for split, its in getattr(self.source, "files", {}).items()}
+        return {_renamed(split): its for split, its in getattr(self.source, "files", {}).items()}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -215,7 +215,19 @@ class ValidationAsTest(_Of):
         return self.source.read("validation" if split == "test" else split, start, stop)
 
 
-def _tested(split: str) -> str:
+def tested(source: Source) -> Source:
+    """Returns a source with a split test, made of validation or of train if they are all there is.
+
+    Raises ValueError for too few images.
+    """
+    if set(source.splits) == {"train", "validation"}:
+        return ValidationAsTest(source)
+    if set(source.splits) == {"train"} and isinstance(source, FileSource):
+        return with_test(source)
+    return source
+
+
+def _renamed(split: str) -> str:
     return "test" if split == "validation" else split
 
 
