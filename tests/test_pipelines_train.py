@@ -9,14 +9,13 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import press
+from processes import Forked, environment_of, press
 
 from pipelines.runs import runtime
 
@@ -31,10 +30,10 @@ from tfrecords.sources.shapes.source import ShapesSource  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("all_eagerly")
 
-STEPS = 10  # of one epoch: 200 images, 20 at a time
+STEPS = 5  # of one epoch: 100 images, 20 at a time
 SETTINGS = (
     *("--image-size", "32", "--embed-dim", "16", "--vocabulary-size", "300"),
-    *("--context-length", "16", "--batch-size", "20", "--epochs", "2", "--checkpoint-steps", "3"),
+    *("--context-length", "16", "--batch-size", "20", "--epochs", "2", "--checkpoint-steps", "2"),
     *("--dropout", "0.1", "--schedule", "constant", "--early-stopping", "2", "--plateau", "1"),
 )
 UNWATCHED = ("--early-stopping", "0", "--plateau", "0")
@@ -43,7 +42,7 @@ UNWATCHED = ("--early-stopping", "0", "--plateau", "0")
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     directory = tmp_path_factory.mktemp("records")
-    source = ShapesSource(counts={"train": 200, "validation": 50})
+    source = ShapesSource(counts={"train": 100, "validation": 50})
     tfrecords.write(source, directory, shard_size=60, workers=1, progress=False)
     return directory
 
@@ -75,31 +74,26 @@ def interrupted(records, uninterrupted, tmp_path_factory):
     """The folder of the same run, killed, gone on with, stopped by Ctrl-C, and finished."""
     out = tmp_path_factory.mktemp("runs") / "interrupted"
     arguments = command(records, out)
-    died = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert died.returncode == -signal.SIGKILL and died.stderr == ""
+    died = Forked([__file__, *arguments], environment_of())
+    _, error = died.communicate(timeout=400)
+    assert died.returncode == -signal.SIGKILL and error == ""
     left = sorted(path.name for path in (out / "checkpoints").iterdir())
     assert len(left) == 2 and left[0].startswith(".unfinished.")
-    assert left[1] == "step-00000003.safetensors"
+    assert left[1] == "step-00000002.safetensors"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks.Gauges, "on_train_batch_begin", ctrl_c_in_step_14)
+        patch.setattr(callbacks.Gauges, "on_train_batch_begin", ctrl_c_in_step_7)
         status, output, error = run(arguments)
-    assert status == 130 and newest_step(out) == 14 and not (out / "model.keras").exists()
-    assert "going on after step 3 of 20" in output
-    assert error == "error: interrupted after step 14; the same command goes on from there\n"
+    assert status == 130 and newest_step(out) == 7 and not (out / "model.keras").exists()
+    assert "going on after step 2 of 10" in output
+    assert error == "error: interrupted after step 7; the same command goes on from there\n"
 
     assert main(arguments) == 0
     return out
 
 
-def ctrl_c_in_step_14(self, batch, logs=None):
-    if self.model.optimizer.iterations.numpy() == 13:
+def ctrl_c_in_step_7(self, batch, logs=None):
+    if self.model.optimizer.iterations.numpy() == 6:
         press(signal.SIGINT)
 
 
@@ -168,7 +162,7 @@ def test_a_log_file_is_not_flooded(uninterrupted):
     lines = log.splitlines()
     assert not {"\r", "\b", "\x1b"} & set(log) and len(lines) < 15
     assert lines[0] == "devices: CPU:0" and "images_per_second" in log
-    assert "20 steps in" in lines[-3] and "images/s" in lines[-3]
+    assert "10 steps in" in lines[-3] and "images/s" in lines[-3]
     assert lines[-1].startswith("Measure it: python -m pipelines evaluate --data ")
 
 
@@ -206,7 +200,7 @@ def test_a_finished_run_is_not_overwritten(records, uninterrupted, capsys):
         (("--text-tower", "bert"), "no text tower 'bert'; expected one of transformer-tiny,"),
         (("--image-size", "33"), "multiple of the patch size 8; got 33"),
         (("--image-weights", "imagenet"), "'vit-tiny' takes no weights; got"),
-        (("--batch-size", "201"), "--batch-size: expected at most the 200 images of split train"),
+        (("--batch-size", "101"), "--batch-size: expected at most the 100 images of split train"),
         (("--batch-size", "0"), "--batch-size: expected a number in (0, inf); got 0"),
         (("--micro-batch", "3"), "expected a divisor of the 20 images of a batch that each"),
         (("--learning-rate", "nan"), "--learning-rate: expected a number; got 'nan'"),
@@ -282,7 +276,7 @@ def read_events(path):
 
 def write_half_of_the_second_checkpoint(arrays, path, metadata):
     save_file(arrays, path, metadata)
-    if json.loads(metadata["duet"])["step"] == 6:
+    if json.loads(metadata["duet"])["step"] == 4:
         path.write_bytes(path.read_bytes()[:1000])
         os.kill(os.getpid(), signal.SIGKILL)
 
