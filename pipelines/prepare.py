@@ -62,7 +62,10 @@ class Options:
         caption_column: with --captions or --parquet, that of the caption
         class_names: names in the order of the labels, in place of those that folders or a table
             have; or one file: a name per line, JSON (a list), or a CSV with columns class and name
-        multi_label: with --labels, also if no image happens to have two labels
+        multi_label: with --labels, also if no image happens to have two labels, or where each of an
+            image's labels has a row
+        label_separator: with --labels, what divides several labels in a cell, such as "," or " ";
+            without it |
         ignore_columns: with --labels, columns that are neither classes nor anything else
         data_dir: with --dataset, the TFDS folder, or the folder with the set as it is published
         shots: with --dataset in CoOp's layout, so many images per class, those that CoOp draws with
@@ -106,6 +109,7 @@ class Options:
     caption_column: str | None = None
     class_names: list[str] | None = None
     multi_label: bool = False
+    label_separator: str | None = None
     ignore_columns: list[str] = field(default_factory=list)
     data_dir: str | None = None
     shots: int | None = None
@@ -132,7 +136,10 @@ _SOURCES = {
     "folder": ("class_folder", ("flatten", "test_share")),
     "labels": (
         "labels",
-        ("images", "image_column", "label_column", "multi_label", "ignore_columns", "test_share"),
+        (
+            *("images", "image_column", "label_column", "multi_label", "label_separator"),
+            *("ignore_columns", "test_share"),
+        ),
     ),
     "captions": ("captions", ("images", "image_column", "caption_column", "test_share")),
     "webdataset": ("webdataset", ("test_share",)),

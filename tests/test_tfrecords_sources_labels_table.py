@@ -320,7 +320,62 @@ def test_labels_that_may_be_several_are_said(table, sign):
     said = ("rust", "scab", f"rust{sign}scab", "apple pie")
     lines = [f'{letter},"{said[i % 4]}"' for i, letter in enumerate("abcdefghijkl")]
     source = sources.labels(table("\n".join(["file,label", *lines])), seed=0)
-    assert source.notes == (f"labels made of others: rust{sign}scab; several are divided by |",)
+    hint = "several are divided by '|', or --label-separator"
+    assert source.notes == (f"labels made of others: rust{sign}scab; {hint}",)
+    source = sources.labels(table("\n".join(["file,label", *lines])), seed=0, label_separator=sign)
+    names = ("apple", "pie", "rust", "scab") if sign == " " else ("apple pie", "rust", "scab")
+    assert (source.class_names, source.multi_label, source.notes) == (names, True, ())
+
+
+@pytest.mark.parametrize("separator", [";", " ", " ; "])
+def test_a_separator_of_labels_behind_the_last_and_the_number_of_spaces_mean_nothing(
+    table, separator
+):
+    cells = [separator.join(("sea", "boat", "")), f"sea{separator * 2 if separator == ' ' else ''}"]
+    lines = [f"{letter},{cells[i % 2]}" for i, letter in enumerate("abcdefghijkl")]
+    path = table("\n".join(["file,label", *lines]))
+    source = sources.labels(path, seed=0, label_separator=separator)
+    assert source.class_names == ("boat", "sea")
+    assert {listing(source, "train").get(f"{letter}.jpg") for letter in "abcdefghijkl"} >= {(1,)}
+
+
+def test_a_separator_is_a_text(table):
+    with pytest.raises(ValueError, match=r"--label-separator: expected a text, such as ',' or ' '"):
+        sources.labels(table("file,label\na,x\nb,y\n"), seed=0, label_separator="")
+
+
+def test_each_label_of_an_image_may_have_a_row(table):
+    rows = ["a,sea,train", "b,sea,train", "a,boat,train", "a,sea,train", "c,boat,test"]
+    path = table("\n".join(["file,label,split", *rows]))
+    with pytest.raises(ValueError, match=r"line 4: a was in line 2 .*or --multi-label for a"):
+        sources.labels(path, seed=0)
+    source = sources.labels(path, seed=0, multi_label=True)
+    assert listing(source, "train") == {"a.jpg": (0, 1), "b.jpg": (1,)}
+    path = table("\n".join(["file,label,split", *rows, "a,boat,test"]))
+    with pytest.raises(ValueError, match="line 7: a: expected split train, as before; got test"):
+        sources.labels(path, seed=0, multi_label=True)
+
+
+def test_class_columns_of_minus_one_and_one(table):
+    """As CelebA has them; with a 0 among them -1 is something else, as in CheXpert."""
+    path = table("file,split,hat,bald\na,train,1,-1\nb,train,-1,1\nc,train,-1,-1\nd,test,1,1.0\n")
+    source = sources.labels(path, seed=0)
+    assert listing(source, "train") == {"a.jpg": (0,), "b.jpg": (1,), "c.jpg": ()}
+    path = table("file,split,hat,bald\na,train,1,-1\nb,train,0,1\n")
+    with pytest.raises(ValueError, match="line 2: class column 'bald': expected 0 or 1, got '-1'"):
+        sources.labels(path, seed=0)
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("cat", "dog")])
+def test_a_list_of_images_and_labels_has_no_header(table, tmp_path, names):
+    """As Caffe has it, `1.jpg 0` on each line."""
+    (tmp_path / "a.jpg").rename(tmp_path / "my cat.jpg")
+    files = ["my cat.jpg", *(f"{letter}.jpg" for letter in "bcdefghijkl")]
+    path = table("\n".join(f"{file}  {names[i % 2]}" for i, file in enumerate(files)) + "\n\n")
+    source = sources.labels(path, seed=0)
+    assert source.class_names == names
+    found = listing(source, "train") | listing(source, "test")
+    assert found == {file: i % 2 for i, file in enumerate(files)}
 
 
 def test_labels_that_may_be_several_are_said_where_none_is_alone(table):

@@ -119,7 +119,7 @@ def made_of_others(names: Sequence[str], *, between: str) -> list[str]:
         alone = (words and not numbers) or sign in "/+&"  # which names have in them, too
         shared = known | {part for part, n in often.items() if n > 1 and not alone}
         made += [n for n, parts in parts_of.items() if len(parts) > 1 and shared.issuperset(parts)]
-    several = f"; several are divided by {between}" if between else ""
+    several = f"; several are divided by {between!r}, or --label-separator" if between else ""
     shown = ", ".join(" ".join(name.split()) for name in made[:3])
     return [f"labels made of others: {shown}{several}"] if made else []
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfrecords.class_name_keys import by_number, made_of_others, refuse_merged, say_little
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
-from tfrecords.sources import imagefolder
+from tfrecords.sources import imagefolder, label_cells
 from tfrecords.sources import table_columns as table_file
 from tfrecords.sources.base import (
     SPLIT_NAMES,
@@ -32,13 +32,8 @@ from tfrecords.sources.image_path_resolution import (
     unnamed,
 )
 from tfrecords.sources.linked_files import linked
-from tfrecords.sources.table_columns import Table, as_list, in_rows, plain_name
+from tfrecords.sources.table_columns import Table, in_rows, plain_name
 from tfrecords.sources.table_parsing import read_table
-
-BETWEEN = "|"  # separates the labels of one image
-
-# What class columns say, in any case; pandas' dummies are True and False, Excel's TRUE and FALSE.
-_MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 Row = tuple[str, str, tuple[str, ...]]  # file, split ("" if not given), classes
 
@@ -49,6 +44,7 @@ def labels(
     images: str | Path | None = None,
     seed: int,
     multi_label: bool = False,
+    label_separator: str | None = None,
     ignore: Sequence[str] = (),
     name: str = "",
     image_column: str | None = None,
@@ -59,13 +55,13 @@ def labels(
 
     Column `file` (or filename, image, id and so on) is the image, with or without .jpg or .png.
     Either column `label` (or class, category) holds its class or classes, separated by `|`, and
-    classes are sorted by name; or every other column is a class, present (1) or absent (0), in
-    column order. Column `split`, or one of another name that says splits alone, or `is_valid` as in
-    fastai, gives the image's split; without it images whose folders are all called like splits are
-    in those, and others are split by seed, whatever the file is called.
+    classes are sorted by name; or every other column is a class, present (1) or absent (0, or -1 in
+    all of them), in column order. Column `split`, or one of another name that says splits alone, or
+    `is_valid` as in fastai, gives the image's split; without it images whose folders are all called
+    like splits are in those, and others are split by seed, whatever the file is called.
 
     The data set is multi-label if its classes are columns, any image has two or none, or
-    `multi_label` is set.
+    `multi_label` or `label_separator` is set.
 
     Args:
         path: the table, in UTF-8 or UTF-16; or a folder with Hugging Face's `metadata.csv` or
@@ -73,7 +69,10 @@ def labels(
         images: folder of the images; by default that of the table, or, of a JSON file in a folder
             `annotations` as COCO has it, the parent.
         seed: of shuffling, and of splitting images without given splits.
-        multi_label: treat as multi-label even if no image has two labels.
+        multi_label: treat as multi-label even if no image has two labels; the labels of an image
+            may then stand in a row each.
+        label_separator: what divides several labels in a cell, in place of `|`; a space for any
+            number of them.
         ignore: columns that are not classes.
         name: of the data set.
         image_column, label_column: names of these columns, if unusual.
@@ -83,14 +82,27 @@ def labels(
         FileNotFoundError: no such file or folder, or images it names are missing.
         ValueError: a column or a row is not as described; the message names the line.
     """
+    if label_separator == "":
+        raise ValueError("--label-separator: expected a text, such as ',' or ' '; got ''")
     path = Path(path)
     usual = beside(path) if path.suffix.lower() == ".json" else path.parent
     root = Path(images) if images is not None else path if path.is_dir() else usual
-    rows, classes, notes = _rows(path, root, ignore=ignore, image=image_column, label=label_column)
+    rows, classes, notes = _rows(
+        path,
+        root,
+        cells=_Cells(label_separator or label_cells.BETWEEN, in_rows=multi_label),
+        ignore=ignore,
+        image=image_column,
+        label=label_column,
+    )
     listed = classes or by_number(sorted({label for _, _, found in rows for label in found}))
     class_names = prompt_names(listed)
     _check_classes(path, rows, listed, are_columns=bool(classes))
-    multi_label = multi_label or bool(classes) or any(len(found) != 1 for _, _, found in rows)
+    multi_label = (
+        multi_label
+        or bool(label_separator or classes)
+        or any(len(found) != 1 for _, _, found in rows)
+    )
     by_split = _by_split(rows, root, listed, multi_label=multi_label)
     names = [file.name for group in by_split.values() for file in group]
     _check_files(path, root, names)
@@ -112,13 +124,20 @@ def labels(
             *_everywhere(rows, listed),
             *_like_splits(classes),
             *order(listed, what="labels"),
-            *made_of_others(listed, between=BETWEEN),
+            *made_of_others(listed, between=label_separator or label_cells.BETWEEN),
             *say_little(listed),
             *unnamed(root, names, what="that the table does not name"),
             *linked(root, files),
             *versions(files),
         ),
     )
+
+
+class _Cells(NamedTuple):
+    """How several labels of an image stand: what divides them, and whether in a row each."""
+
+    between: str
+    in_rows: bool
 
 
 def _everywhere(rows: Sequence[Row], listed: Sequence[str]) -> tuple[str, ...]:
@@ -224,33 +243,48 @@ def _check_classes(
 
 
 def _read(
-    table: Table, *, ignore: Sequence[str], image: str | None, label: str | None
+    table: Table, *, cells: _Cells, ignore: Sequence[str], image: str | None, label: str | None
 ) -> tuple[list[Row], list[str], list[str]]:
     """Returns the rows, the class columns (none if there is a column `label`) and notes."""
     places, classes = _columns(table, ignore=ignore, image=image, label=label)
     if "label" in places:
-        classes_of = _named(places["label"])
+        classes_of = label_cells.named(places["label"], cells.between)
     else:
-        classes_of = _marked({table.columns.index(column): column for column in classes})
+        classes_of = label_cells.marked(
+            table, {table.columns.index(column): column for column in classes}
+        )
+    together = cells.in_rows and "label" in places
     line_of: dict[str, int] = {}
 
     def read(row: table_file.Row) -> Row:
         file = str(row.cells[places["image"]]).strip()
         if not file:
             raise ValueError("expected a file, got an empty cell")
-        if file in line_of:
+        if line_of.setdefault(file, row.line) != row.line and not together:
+            hint = f"several labels as a{cells.between}b, or --multi-label for a row of each"
             raise ValueError(
                 f"{file} was in {table.unit} {line_of[file]} already; expected one row for each "
-                f"image, several labels as a{BETWEEN}b"
+                f"image{', ' + hint if 'label' in places else ''}"
             )
-        line_of[file] = row.line
         return file, table.split_of(row, places.get("split")), classes_of(row.cells)
 
     rows = in_rows(table, read)
     if not rows:
         raise ValueError(f"{table.path} names no images")
     left = {table.columns.index(column) for column in [*ignore, *classes]}
+    rows = _merged(table, rows) if together else rows
     return rows, classes, table.not_read({*places.values(), *left})
+
+
+def _merged(table: Table, rows: list[Row]) -> list[Row]:
+    """Returns one row for each image, with all of its labels; ValueError for two splits."""
+    found: dict[str, Row] = {}
+    for line, (file, split, labels) in zip(table.rows, rows, strict=True):
+        _, of_others, before = found.setdefault(file, (file, split, ()))
+        if split != of_others:
+            raise table.error(line, f"{file}: expected split {of_others}, as before; got {split}")
+        found[file] = file, split, tuple(dict.fromkeys((*before, *labels)))
+    return list(found.values())
 
 
 def _columns(
@@ -279,38 +313,3 @@ def _columns(
             "; --image-column and --label-column name others"
         )
     return places, classes
-
-
-def _named(place: int) -> Callable[[Sequence[Any]], tuple[str, ...]]:
-    def classes(cells: Sequence[Any]) -> tuple[str, ...]:
-        cell = cells[place]
-        several = as_list(cell)
-        if several is None and (cell[:1], cell[-1:]) in (("[", "]"), ("{", "}")):
-            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got the list {cell!r}")
-        several = cell.split(BETWEEN) if several is None else several
-        found = [label.strip() for label in several]
-        if not all(found):
-            none = "" if cell.strip() else "; images of no class: a 0/1 column for every class"
-            raise ValueError(f"expected a label, or several as a{BETWEEN}b; got {cell!r}{none}")
-        if len(set(found)) < len(found):
-            hint = "; expected names, no 0 or 1 for each class" if {*found} == {"0", "1"} else ""
-            raise ValueError(f"a label stands twice in {cell!r}{hint}")
-        return tuple(found)
-
-    return classes
-
-
-def _marked(columns: dict[int, str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
-    def marked(cells: Sequence[Any]) -> Iterator[str]:
-        for place, column in columns.items():
-            value = str(cells[place]).strip().lower()
-            if value not in _MARKS:
-                raise ValueError(
-                    f"class column {column!r}: expected 0 or 1, got {cells[place]!r} "
-                    f"(is it a class? the label's column is named with --label-column, "
-                    f"others are left out with --ignore-columns)"
-                )
-            if _MARKS[value]:
-                yield column
-
-    return lambda cells: tuple(marked(cells))

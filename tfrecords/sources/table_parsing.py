@@ -24,6 +24,8 @@ _OTHER_ENDINGS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".g
 
 _DELIMITERS = ("\t", ";", ",", "|")
 
+_LISTED = re.compile(r"([^,;|\t]+?) +([^ ,;|\t]+)")  # an image's name, spaces, a label
+
 NUMBERED = re.compile(r"(.+\.\w+)#\d+")  # Flickr8k.token.txt: `name.jpg#0`, then a caption
 
 
@@ -31,9 +33,10 @@ def read_table(path: str | Path, *, value: str = "caption") -> Table:
     """Read a table from CSV, TSV, text separated by `;` or `|`, JSON or JSON Lines.
 
     The first line of a CSV names its columns; `Flickr8k.token.txt` and `results.token` of
-    Flickr30k, which have no header, are recognised by their first line. JSON holds a list of
-    objects, one object from image name to captions or label, or one from column to cells, as
-    pandas writes it; JSON Lines one object per line.
+    Flickr30k, which have no header, are recognised by their first line, and lists of image and
+    label, divided by a space, by all. JSON holds a list of objects, one object from image name to
+    captions or label, or one from column to cells, as pandas writes it; JSON Lines one object per
+    line.
 
     Args:
         path: the file.
@@ -149,6 +152,8 @@ def _cell(value: Any) -> Any:
 
 
 def _of_text(path: Path, text: str) -> Table:
+    if listed := _listed(text):
+        return Table(path, ("file", "label"), listed)
     first = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
     said = re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE)  # written by Excel
     delimiter = said[1] if said else max(_DELIMITERS, key=first.count)
@@ -164,6 +169,15 @@ def _of_text(path: Path, text: str) -> Table:
             raise
         table = _with_header(path, list(_split_at(path, text, delimiter, quoted=False)), delimiter)
     return table
+
+
+def _listed(text: str) -> list[Row]:
+    """Returns the rows of a list as Caffe has it, `cats/1.jpg 0` on each line; [] of other text."""
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    found = [(n, _LISTED.fullmatch(line.strip())) for n, line in lines]
+    rows = [Row(n, (match[1], match[2])) for n, match in found if match]
+    named = all(Path(row.cells[0].lower()).suffix in IMAGE_SUFFIXES for row in rows)
+    return rows if len(rows) == len(lines) and named else []
 
 
 def _with_header(path: Path, lines: list[tuple[int, list[str]]], delimiter: str) -> Table:
