@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from PIL import Image
 
 from tfrecords import sources
 from tfrecords.sources.folder_layout import Tree
@@ -96,6 +97,14 @@ def test_a_folder_of_other_files_is_named_with_what_it_holds(tmp_path):
     put(tmp_path, "data", count=0)
     (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"\(\.parquet\): 1; --parquet reads images inside of"):
+        read(tmp_path)
+
+
+def test_loose_images_are_counted_in_the_message(tmp_path):
+    """Such as Kaggle's `cat.0.jpg` and `dog.0.jpg`."""
+    for name in ("cat.0.jpg", "dog.0.jpg"):
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"got none; 2 images in no such folder: labels in a tab"):
         read(tmp_path)
 
 

@@ -8,7 +8,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 
+from duet import name_list
 from tfrecords.class_name_keys import by_number, merged, say_little, told_apart
+from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.non_utf8_names import escaped
 from tfrecords.published_names_and_templates import TEMPLATES
 from tfrecords.sources.base import (
@@ -161,7 +163,11 @@ def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
     if len(expected) < 2:
         got = f"only {expected[0]}" if expected else "none"
         tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _TABLES)
+        loose = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in root.iterdir())
         hint = f"; are the labels in {few(tables)} (--labels)?" if tables else ""
+        if loose and not tables:
+            said = name_list.counted(loose, "image")
+            hint = f"; {said} in no such folder: labels in a table are read by --labels"
         raise ValueError(
             f"{root}: expected a folder for each of two or more classes, got {got}{hint}"
         )
