@@ -105,12 +105,15 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             start,
             name="log_scale",
             dtype="float32",
+            autocast=False,  # nor in the call of another model, such as learnt prompts
             constraint=at_most_max_scale if self.loss_name == "contrastive" else None,
             aggregation="only_first_replica",  # of values that are alike, for the constraint
         )
         if self.loss_name == "sigmoid":
             bias = keras.initializers.Constant(-10.0)
-            self.logit_bias = self.add_weight((), bias, name="logit_bias", dtype="float32")
+            self.logit_bias = self.add_weight(
+                (), bias, name="logit_bias", dtype="float32", autocast=False
+            )
         image = (None, self.image_size, self.image_size, 3)
         for tower, shape, head in (
             (self.image_tower, image, self.image_projection),

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_models
 from keras import ops
 from prompted_models import model_of
 from tiny_models import PIXELS
@@ -38,6 +39,10 @@ def test_each_image_has_the_prompts_of_its_own_shift(clip, x):
         hidden = np.maximum(image @ w["meta_hidden/kernel"] + w["meta_hidden/bias"], 0)
         coop.context.assign(w["context"] + hidden @ w["meta_shift/kernel"] + w["meta_shift/bias"])
         np.testing.assert_allclose(logits, coop(image[None])[0], atol=1e-4)
+
+
+def test_a_model_need_not_be_built_before():
+    assert CoCoOp(tiny_models.clip(), NAMES).logits(np.ones((2, 6))).shape == (2, 3)
 
 
 def test_chunks_change_nothing(clip, x):

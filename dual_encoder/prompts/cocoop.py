@@ -50,7 +50,8 @@ class CoCoOp(CoOp):
     def build(self, input_shape=None):
         if self.built:
             return
-        e, width = self.model.embed_dim, self.model.text_tower.token_embedding.shape[1]
+        model = self.model.built_now()
+        e, width = model.embed_dim, model.text_tower.token_embedding.shape[1]
         l2 = keras.regularizers.L2(self._decay / 2) if self._decay else None
         self.meta_net = [
             keras.layers.Dense(

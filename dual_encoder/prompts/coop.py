@@ -115,9 +115,7 @@ class CoOp(ExactTraining, keras.Model):
     def build(self, input_shape=None):
         if self.built:
             return
-        if not self.model.built:
-            self.model.build()
-        tower = self.model.text_tower
+        tower = self.model.built_now().text_tower
         shape = (self.n_ctx, tower.token_embedding.shape[1])
         if self.class_specific:
             shape = (len(self.class_names), *shape)

@@ -177,7 +177,8 @@ def _local_rows(
             f"received {tuple(image.shape)} and {tuple(text.shape)}"
         )
     batch = ops.shape(image)[0]
-    ids = _first_id(batch) + ops.arange(batch) if ids is None else ops.convert_to_tensor(ids)
+    own = _first_id(batch) + ops.arange(batch, dtype="int32")
+    ids = own if ids is None else ops.convert_to_tensor(ids)
     weight = ops.ones([batch]) if sample_weight is None else sample_weight
     weight = ops.cast(weight, dtype)
     for name, value in (("ids", ids), ("sample_weight", weight)):
