@@ -152,18 +152,6 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         activation = getattr(self.head, "activation", None)
         return activation in (None, keras.activations.linear)
 
-    def make_train_function(self, force=False):
-        """As in Keras, which would silently train nothing if every weight is frozen.
-
-        Raises ValueError if every weight is frozen.
-        """
-        if not self.trainable_variables:
-            raise ValueError(
-                "there is nothing to train: every weight is frozen; thaw(model), "
-                "from classifiers.trainable import thaw, lets all be trained again"
-            )
-        return super().make_train_function(force)
-
     def compute_output_shape(self, input_shape):
         return (None, len(self.class_names))
 

@@ -158,6 +158,8 @@ class TextTower(keras.layers.Layer):
             raise ValueError(
                 f"token_ids: expected at most {self.context_length} tokens per text; got {n}"
             )
+        if keras.backend.standardize_dtype(token_ids.dtype) not in ("int32", "int64"):
+            token_ids = ops.cast(token_ids, "int32")  # as `keras.layers.Embedding` does
         return self.encode(self.embed(token_ids), token_ids, training=training)
 
     def embed(self, token_ids):
