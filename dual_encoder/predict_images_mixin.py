@@ -55,8 +55,9 @@ class NamesImages:
         pixels = np.asarray(self.as_pixels(images))  # type: ignore[attr-defined]
         filled = np.concatenate([pixels, np.repeat(pixels[-1:], rows - len(images), axis=0)])
         logits = self.predict_on_batch(filled)  # type: ignore[attr-defined]
-        activation = ops.sigmoid if self.multi_label else ops.softmax
-        return ops.convert_to_numpy(activation(logits))[: len(images)]
+        if getattr(self, "gives_logits", True):
+            logits = (ops.sigmoid if self.multi_label else ops.softmax)(logits)
+        return ops.convert_to_numpy(logits)[: len(images)]
 
     def _named(
         self, probabilities: np.ndarray, *, top_k: int | None

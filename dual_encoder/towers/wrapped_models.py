@@ -34,7 +34,7 @@ class KerasImageTower(ImageTower):
 
     def __init__(self, backbone: keras.Model | dict, *, bgr: bool = False, **kwargs: Any):
         backbone = _deserialize(backbone)
-        shape = backbone.input_shape
+        shape: Any = getattr(backbone, "input_shape", ())
         if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
             raise ValueError(
                 f"backbone: expected one for images [b, s, s, 3] of a fixed size; got {shape}"
