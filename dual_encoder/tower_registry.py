@@ -121,6 +121,8 @@ def text_tower(
             other sizes or another vocabulary; a context too long for the tower.
     """
     _check("text tower", name, TEXT_TOWERS)
+    if not (hasattr(tokenizer, "vocabulary_size") and hasattr(tokenizer, "context_length")):
+        raise ValueError(f"tokenizer: expected a Tokenizer, with its sizes; got {tokenizer!r:.80}")
     vocabulary, context = tokenizer.vocabulary_size, tokenizer.context_length
     if name in OWN_TEXT:
         _refuse(name, weights=weights)

@@ -99,7 +99,7 @@ class ExactTraining(PlainKeras):
 
         Raises ValueError if every weight is frozen.
         """
-        if not self.trainable_variables:
+        if self.built and not self.trainable_variables:
             raise ValueError(
                 "there is nothing to train: every weight is frozen; thaw(model), "
                 "from classifiers.trainable import thaw, lets all be trained again"
