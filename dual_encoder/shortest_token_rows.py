@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dual_encoder.towers.compiled_functions import is_plain
+
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
 
@@ -72,7 +74,7 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
         raise ValueError(
             f"token_ids: expected at most {tower.context_length} tokens per text; got {shape[-1]}"
         )
-    if isinstance(texts, np.ndarray) or hasattr(texts, "numpy"):
+    if hasattr(texts, "__array__") and is_plain(texts):
         _check_ids(np.asarray(texts), tower)
     return texts[None] if len(shape) == 1 else texts
 
@@ -92,7 +94,7 @@ def check_token_ids(ids: Any, tower: Any) -> None:
     shape, dtype = list(shape), getattr(ids.dtype, "name", str(ids.dtype))
     if len(shape) != 2 or "int" not in dtype or (shape[1] or 0) > tower.context_length:
         raise ValueError(f"{expected}; got {dtype} {shape}")
-    if isinstance(ids, np.ndarray) or hasattr(ids, "numpy"):
+    if hasattr(ids, "__array__") and is_plain(ids):
         _check_ids(np.asarray(ids), tower)
 
 

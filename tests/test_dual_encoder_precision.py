@@ -26,6 +26,7 @@ ON_JAX = """
 import sys
 for name in ("tensorflow", "tensorflow_text", "tensorflow_datasets"):
     sys.modules[name] = None  # whoever imports it gets an ImportError
+import keras
 import numpy as np
 from safetensors.numpy import load_file
 import dual_encoder
@@ -35,6 +36,12 @@ for folder in sys.argv[1:]:
     text = np.array(model.encode_text(wanted["token_ids"]))
     worst = max(np.abs(image - wanted["image"]).max(), np.abs(text - wanted["text"]).max())
     assert worst < 1e-5, (folder, worst)
+    try:
+        model.encode_text(keras.ops.convert_to_tensor(wanted["token_ids"] + 1000))  # would be NaN
+    except ValueError as error:
+        assert "expected token ids 0 to " in str(error)
+    else:
+        raise AssertionError("ids of no token were encoded")
 """
 
 
