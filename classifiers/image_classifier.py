@@ -15,6 +15,7 @@ from dual_encoder import (
     image_in,
     metrics_on_logits,
     row_mean,
+    text_list,
 )
 from dual_encoder.towers import compiled_functions, xla_policy
 
@@ -25,13 +26,20 @@ class ClassCrossEntropy(keras.losses.Loss):
 
     label_forms = ("index", "columns")  # see `dual_encoder.training.label_checks`
 
-    def __init__(self, reduction="sum_over_batch_size", **kwargs):
+    def __init__(self, reduction="sum_over_batch_size", from_logits=True, **kwargs):
         super().__init__(reduction=reduction, **kwargs)
+        self.from_logits = from_logits
 
     def call(self, y_true, y_pred):
-        if len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] != 1:
-            return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
-        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        columns = len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1] != 1
+        losses = keras.losses
+        loss = (
+            losses.categorical_crossentropy if columns else losses.sparse_categorical_crossentropy
+        )
+        return loss(y_true, y_pred, from_logits=self.from_logits)
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits}
 
 
 @keras.saving.register_keras_serializable("duet")
@@ -50,7 +58,8 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         multi_label: whether an image may have several classes, or none.
 
     Raises:
-        ValueError: the head's units and the number of class names differ.
+        ValueError: the head's units and the number of class names differ, or names that are no
+            texts.
     """
 
     def __init__(
@@ -66,7 +75,13 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         super().__init__(**kwargs)
         self.image_tower, self.head = image_tower, head
         self.image_projection = image_projection
-        self.class_names, self.multi_label = list(class_names), multi_label
+        self.class_names = text_list("class_names", class_names, least=1)
+        self.multi_label = multi_label
+        if not hasattr(head, "units"):
+            raise ValueError(
+                f"head: expected a layer with units, such as Dense; got {type(head).__name__}, of "
+                "which dual_encoder.ImageEncoder(head=...) takes any"
+            )
         if head.units != len(self.class_names):
             raise ValueError(
                 f"head: expected {len(self.class_names)} outputs, one per class; got {head.units}"
@@ -135,7 +150,9 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
             ValueError: a loss or metric that takes probabilities (`from_logits=False`).
         """
         if loss is None:
-            loss = "binary_crossentropy" if self.multi_label else ClassCrossEntropy(row_mean())
+            loss = "binary_crossentropy"
+            if not self.multi_label:
+                loss = ClassCrossEntropy(row_mean(), from_logits=self.gives_logits)
         weighted = [
             metric
             for given in (metrics, kwargs.pop("weighted_metrics", None))
@@ -151,18 +168,6 @@ class ImageClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         """Whether the head has no activation, such as softmax, of its own."""
         activation = getattr(self.head, "activation", None)
         return activation in (None, keras.activations.linear)
-
-    def make_train_function(self, force=False):
-        """As in Keras, which would silently train nothing if every weight is frozen.
-
-        Raises ValueError if every weight is frozen.
-        """
-        if not self.trainable_variables:
-            raise ValueError(
-                "there is nothing to train: every weight is frozen; thaw(model), "
-                "from classifiers.trainable import thaw, lets all be trained again"
-            )
-        return super().make_train_function(force)
 
     def compute_output_shape(self, input_shape):
         return (None, len(self.class_names))

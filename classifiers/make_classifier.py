@@ -1,5 +1,6 @@
 """Make an `ImageClassifier` of a name or a model, with a new head or one of class names."""
 
+import os
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any
@@ -24,7 +25,7 @@ NEXT_TO_NOTHING = 2e-5
 
 
 def build(
-    name: str,
+    name: str | os.PathLike,
     classes: int | Sequence[str],
     *,
     head: str = "linear",
@@ -72,12 +73,19 @@ def build(
 
 
 def source(
-    name: str, *, weights: str | None = PUBLISHED, image_size: int | None = None
+    name: str | os.PathLike, *, weights: str | None = PUBLISHED, image_size: int | None = None
 ) -> keras.layers.Layer:
     """Returns the image tower or model of a name of `build`."""
+    if not isinstance(name, str | os.PathLike):
+        raise ValueError(
+            f"name: expected a text or a path; got {name!r:.80}; from_model takes models"
+        )
+    name = str(name)
     if dual_encoder.is_hub_preset(name):
         return dual_encoder.hub_image_tower(name, image_size=image_size)
     if (tower := dual_encoder.image_tower_name(name)) is None:
+        if weights != PUBLISHED:
+            raise ValueError(f"weights: {name!r} is a checkpoint with its own; got {weights!r}")
         return dual_encoder.load(name, image_size=image_size)
     if weights == PUBLISHED:
         weights = "imagenet" if tower in dual_encoder.APPLICATIONS else None

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from classifiers import temperature_scaling
+from dual_encoder import ExactTraining, check_embeddings, metrics_on_logits, row_mean
 from duet import unit_rows
 
 # Validation search grid. The published one ends at alpha 3, which names that say little of the
@@ -21,7 +22,7 @@ BLOCK = 1 << 20  # numbers per block in a search, to bound memory
 
 
 @keras.saving.register_keras_serializable("duet")
-class TipAdapter(keras.Model):
+class TipAdapter(ExactTraining, keras.Model):
     """Maps image embeddings [b, e] to logits [b, c]: zero-shot logits plus cache logits.
 
     The cache sums the one-hot labels of its images, weighted by exp(-beta (1 - cosine)); alpha
@@ -105,10 +106,20 @@ class TipAdapter(keras.Model):
     def compute_output_shape(self, input_shape):
         return (None, self._classes)
 
-    def export(self, *args: Any, input_signature: Any = None, **kwargs: Any) -> None:
-        """As in Keras, without calling the model first; its input is embeddings, float32."""
-        embeddings = keras.InputSpec(shape=(None, len(self._matrix)), dtype="float32", name="image")
-        super().export(*args, input_signature=input_signature or [embeddings], **kwargs)
+    def compile(self, optimizer="adam", loss=None, *, metrics=None, **kwargs):
+        """As in Keras, but named cross-entropies use logits; the default loss is cross-entropy."""
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction=row_mean()
+        )
+        super().compile(optimizer, loss, metrics=metrics_on_logits(metrics), **kwargs)
+
+    def check_inputs(self, data):
+        """See `PlainKeras.check_inputs`: requires embeddings."""
+        check_embeddings(data, len(self._matrix))
+
+    def input_specs(self) -> keras.InputSpec:
+        """See `PlainKeras.input_specs`: image embeddings."""
+        return keras.InputSpec(shape=(None, len(self._matrix)), dtype="float32", name="image")
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -127,6 +138,7 @@ class TipAdapter(keras.Model):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Returns logits float32 [n, c] of embeddings [n, e], in NumPy."""
+        check_embeddings(images, len(self._matrix), least=0)
         unit = unit_rows.unit(np.asarray(images, np.float32))
         return unit @ self._matrix + np.float32(self.alpha) * self._memory_of(unit, self.beta)
 

@@ -22,6 +22,7 @@ from dual_encoder.class_prompts import prompts_of as prompts_of
 from dual_encoder.class_prompts import text_list as text_list
 from dual_encoder.duplicate_class_names import refuse_equal_names as refuse_equal_names
 from dual_encoder.fingerprint import fingerprint as fingerprint
+from dual_encoder.fit_arguments import check_embeddings as check_embeddings
 from dual_encoder.index.approximate import EXACT_UP_TO as EXACT_UP_TO
 from dual_encoder.index.approximate import Approximate as Approximate
 from dual_encoder.index.approximate import build_approximate as build_approximate

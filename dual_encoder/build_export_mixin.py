@@ -3,13 +3,15 @@
 import contextlib
 import functools
 import importlib.util
+import inspect
+import os
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from dual_encoder import onnx_postprocessing
 from dual_encoder.training import saved_frozen_flags
-from duet import keras_private_api
+from duet import atomic_files, keras_private_api
 
 if TYPE_CHECKING:
     from keras import Model as _Model
@@ -71,7 +73,7 @@ class BuiltOfTowers(_Model):
     __reduce__ = _built_first("__reduce__")  # of pickle and copy
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As in Keras, to a file that ends in `.keras`.
+        """As in Keras, to a file that ends in `.keras`, in whole or not at all; see `atomic`.
 
         Raises ValueError for Keras' old format, `.h5`, which writes but does not load these models.
         """
@@ -81,7 +83,15 @@ class BuiltOfTowers(_Model):
                 "Duet loads again; save_weights takes one that ends in .weights.h5"
             )
         self.built_now()
-        super().save(filepath, *args, **kwargs)
+        given = inspect.signature(keras.Model.save).bind(self, filepath, *args, **kwargs).arguments
+        # Keras empties the file before it writes; where it asks first, or writes elsewhere, it is
+        # left to it.
+        is_file = str(filepath).endswith(".keras") and "://" not in str(filepath)
+        if not is_file or (not given.get("overwrite", True) and os.path.exists(filepath)):
+            super().save(filepath, *args, **kwargs)
+            return
+        with atomic_files.atomic(filepath) as unfinished:
+            super().save(unfinished, *args, **kwargs)
 
     def export(
         self,

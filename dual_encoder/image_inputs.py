@@ -46,9 +46,11 @@ def as_pixels(
         "resize": resize,
         "interpolation": interpolation,
     }
+    if isinstance(images, np.ndarray) and images.ndim == 1 and images.dtype.kind in "UO":
+        images = list(images)  # an array of paths
     if isinstance(images, list | tuple):
         return np.stack([_one(each, **options) for each in images])
-    if not hasattr(images, "shape"):
+    if not hasattr(images, "shape") or isinstance(images, str):
         return _one(images, **options)[None]
     if keras.backend.is_keras_tensor(images) or len(images.shape) == 4:
         return _checked(images, image_size)
@@ -62,6 +64,8 @@ def notice_range(images: Any) -> None:
     16 bits: of an array, or a tensor with values, eight images are looked at.
 
     What bicubic resizing leaves a little outside of 0-255 is as it should be.
+
+    Raises ValueError for NaN or infinity among them.
     """
     if not hasattr(images, "__array__") or not is_plain(images):
         return
@@ -71,6 +75,8 @@ def notice_range(images: Any) -> None:
     some = images[:: max(1, shape[0] // 8)][:8] if len(shape) == 4 else images
     some = np.asarray(some).astype("float32")
     least, most = float(some.min()), float(some.max())
+    if not np.isfinite(least + most):
+        raise ValueError("images: expected finite pixels, 0-255; got NaN or infinity among them")
     if ("float" in dtype or dtype == "bool") and 0 <= least < most <= 1:
         got = f"floats of at most {most:.3g}: leave out the division by 255, or multiply by 255"
     elif (least < 0 and most < 8) or most > 512:
@@ -96,7 +102,8 @@ def _checked(images: Any, size: int) -> Any:
 
 def _one(image: Any, *, size: int, **how: Any) -> Any:
     """Converts one image of any kind to pixels [size, size, 3]; see `_square`."""
-    if hasattr(image, "shape"):
+    is_array = hasattr(image, "shape") and not isinstance(image, str)  # as NumPy's texts are, too
+    if is_array:
         array = np.asarray(image)
         if array.shape == (size, size, 3):
             notice_range(array)
@@ -108,7 +115,7 @@ def _one(image: Any, *, size: int, **how: Any) -> Any:
             )
     from PIL import Image
 
-    if hasattr(image, "shape"):
+    if is_array:
         opened = Image.fromarray(array)
     elif isinstance(image, Image.Image):
         opened = _plain(image)
@@ -129,6 +136,8 @@ def _read(path: Path) -> Any:
 
     from duet import pillow_to_8_bit
 
+    if path.is_dir():
+        raise ValueError(f"images: expected a file; {path} is a folder")
     data = path.read_bytes()  # FileNotFoundError names the path
     with silenced_warnings.silenced():  # Pillow warns about odd metadata; only pixels matter
         try:

@@ -55,6 +55,8 @@ class PlainKeras(TakesLoraAndIntegers):
             given.setdefault("shuffle", False)  # Keras warns that shuffling a dataset has no effect
         self.check_inputs(x)
         self.check_targets(x, given.get("y"))
+        if given.get("validation_data") is not None:
+            self._check_validation(given["validation_data"])
         self.built_now()
         self.check_batches(x, given.get("batch_size"), training=True)
         self._make_metrics(targets_of(x, given.get("y")))
@@ -77,6 +79,43 @@ class PlainKeras(TakesLoraAndIntegers):
         self.check_inputs(x)
         self.built_now()
         return super().predict(without_padding(x), *args, **kwargs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """As in Keras; ValueError for images or labels that the model cannot take."""
+        if class_weight is not None:
+            check_class_weight(class_weight)
+        self.check_inputs(x)
+        self.check_targets(x, y)
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """As in Keras; ValueError for images or labels that the model cannot take."""
+        self.check_inputs(x)
+        self.check_targets(x, y)
+        return super().test_on_batch(x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """As in Keras; ValueError for images that the model cannot take."""
+        self.check_inputs(x)
+        return super().predict_on_batch(x)
+
+    def _check_validation(self, data: Any) -> None:
+        """Refuses before an epoch is trained what `evaluate` would refuse after it."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        try:
+            self.check_inputs(x)
+            self.check_targets(x, y)
+        except ValueError as error:
+            raise ValueError(f"validation_data: {error}") from None
 
     def check_inputs(self, data: Any) -> None:
         """Raises a one-line ValueError for an invalid batch, before Keras traces it.

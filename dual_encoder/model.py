@@ -2,6 +2,7 @@
 
 import math
 from functools import cached_property, partial
+from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -9,9 +10,9 @@ import numpy as np
 from keras import ops
 
 from dual_encoder.checkpoints.tokenizers.from_other_libraries import as_tokenizer
-from dual_encoder.fit_arguments import inputs_of
+from dual_encoder.fit_arguments import inputs_of, targets_of
 from dual_encoder.projection import ProjectionHead
-from dual_encoder.shortest_token_rows import as_token_ids, text_length
+from dual_encoder.shortest_token_rows import as_token_ids, check_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size
 from dual_encoder.towers.compiled_functions import compiled, is_plain
 from dual_encoder.towers.wrapped_models import as_image_tower, as_text_tower, most_tokens
@@ -50,7 +51,7 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             KerasHub or `transformers` are converted to a `Tokenizer`.
 
     Raises:
-        ValueError: a tower without these attributes, an unknown loss, or a temperature <= 0.
+        ValueError: a tower without these attributes, an unknown loss, or a number out of range.
 
     References: Radford et al. 2021 (arXiv:2103.00020), figure 3; Zhai et al. 2023
     (arXiv:2303.15343), algorithm 1.
@@ -84,8 +85,16 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
         _check_tower("text_tower", text_tower, ("context_length", "output_dim", "trims_exactly"))
         if loss_name not in LOSSES:
             raise ValueError(f"loss_name: expected one of {', '.join(LOSSES)}; got {loss_name!r}")
-        if temperature is not None and temperature <= 0:
-            raise ValueError(f"temperature: expected more than 0; got {temperature}")
+        if temperature is not None and not (isinstance(temperature, Real) and temperature > 0):
+            raise ValueError(f"temperature: expected more than 0; got {temperature!r}")
+        for name, value, least in (
+            ("embed_dim", embed_dim, 1),
+            ("projection_depth", projection_depth, 0),
+        ):
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(
+                    f"{name}: expected a whole number of at least {least}; got {value!r}"
+                )
         self.image_tower, self.text_tower = image_tower, text_tower
         self.embed_dim, self.projection_depth = embed_dim, projection_depth
         self.dropout_rate, self.loss_name = dropout, loss_name
@@ -105,12 +114,15 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
             start,
             name="log_scale",
             dtype="float32",
+            autocast=False,  # nor in the call of another model, such as learnt prompts
             constraint=at_most_max_scale if self.loss_name == "contrastive" else None,
             aggregation="only_first_replica",  # of values that are alike, for the constraint
         )
         if self.loss_name == "sigmoid":
             bias = keras.initializers.Constant(-10.0)
-            self.logit_bias = self.add_weight((), bias, name="logit_bias", dtype="float32")
+            self.logit_bias = self.add_weight(
+                (), bias, name="logit_bias", dtype="float32", autocast=False
+            )
         image = (None, self.image_size, self.image_size, 3)
         for tower, shape, head in (
             (self.image_tower, image, self.image_projection),
@@ -213,20 +225,38 @@ class DualEncoder(TakesImages, ExactTraining, keras.Model):
                 f"loss: a dual encoder has its own, {self.loss_name!r}, chosen as "
                 f"DualEncoder(loss_name=...) from {', '.join(LOSSES)}; got {loss!r}"
             )
-        if metrics is not None and not isinstance(metrics, dict):
-            raise ValueError(
-                "metrics: the outputs of a dual encoder are embeddings, not classes; expected none "
-                '(dual_encoder.TensorBoard and ZeroShotClassifier measure accuracy), or {"image": '
-                f'..., "text": ...}}; got {metrics!r}'
-            )
+        for name, given in (("metrics", metrics), *kwargs.items()):
+            if name in ("metrics", "weighted_metrics") and not isinstance(given, dict | type(None)):
+                raise ValueError(
+                    f"{name}: the outputs of a dual encoder are embeddings, not classes; expected "
+                    "none (dual_encoder.TensorBoard and ZeroShotClassifier measure accuracy), or "
+                    f'{{"image": ..., "text": ...}}; got {given!r}'
+                )
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
 
     def check_inputs(self, data):
         """See `PlainKeras.check_inputs`: requires images and token ids."""
         inputs = inputs_of(data)
         if isinstance(inputs, tuple | list | dict) or hasattr(inputs, "shape"):
-            _by_name(inputs)
+            check_token_ids(_by_name(inputs).get("token_ids"), self.text_tower)
         super().check_inputs(data)
+
+    def check_targets(self, x, y):
+        """See `PlainKeras.check_targets`: requires pairs, and a number of each if any."""
+        inputs, ids = inputs_of(x), targets_of(x, y)
+        if isinstance(inputs, dict) and not {"image", "token_ids"} <= set(inputs):
+            raise ValueError(
+                'inputs: expected "image" and "token_ids", as the loss compares them; got keys '
+                f"{sorted(inputs)}"
+            )
+        shape, kind = getattr(ids, "shape", None), getattr(getattr(ids, "dtype", None), "kind", "i")
+        if shape is None or getattr(shape, "rank", 0) is None:
+            return
+        if len(shape) != 1 or kind not in "iubf":
+            raise ValueError(
+                "y: expected numbers [b], those of pairs that are no negatives of each other "
+                f"alike; got {ids.dtype} {list(shape)}"
+            )
 
     def input_specs(self) -> dict[str, keras.InputSpec]:
         """See `PlainKeras.input_specs`: images and token ids."""

@@ -1,6 +1,7 @@
 """Predict class names and probabilities of images."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ class NamesImages:
                 f"{type(images).__name__}"
             )
         for name, number in (("top_k", top_k), ("batch_size", batch_size)):
-            if number is not None and number < 1:
-                raise ValueError(f"{name}: expected 1 or more; got {number}")
+            if number is not None and not (isinstance(number, Integral) and number >= 1):
+                raise ValueError(f"{name}: expected 1 or more; got {number!r}")
         predictions: list[list[tuple[str, float]]] = []
         for first in range(0, len(images), batch_size):
             chosen = list(images[first : first + batch_size])
@@ -54,8 +55,9 @@ class NamesImages:
         pixels = np.asarray(self.as_pixels(images))  # type: ignore[attr-defined]
         filled = np.concatenate([pixels, np.repeat(pixels[-1:], rows - len(images), axis=0)])
         logits = self.predict_on_batch(filled)  # type: ignore[attr-defined]
-        activation = ops.sigmoid if self.multi_label else ops.softmax
-        return ops.convert_to_numpy(activation(logits))[: len(images)]
+        if getattr(self, "gives_logits", True):
+            logits = (ops.sigmoid if self.multi_label else ops.softmax)(logits)
+        return ops.convert_to_numpy(logits)[: len(images)]
 
     def _named(
         self, probabilities: np.ndarray, *, top_k: int | None

@@ -15,11 +15,21 @@ class TakesLoraAndIntegers(BuiltOfTowers):
     """Mixin, placed before `keras.Model`: `enable_lora` and `quantize`."""
 
     def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
-        """As in Keras; a model saved afterwards loads quantized."""
+        """As in Keras, without a batch before; a model saved afterwards loads quantized.
+
+        Raises ValueError for a model without layers, such as CoOp.
+        """
+        if len(keras_private_api.layers_of(self)) == 1:  # Keras would not come back
+            raise ValueError(f"quantize: expected a model of layers; {self.name} has none")
         with warnings.catch_warnings():
             # Keras warns for each layer that it cannot quantize, such as norms.
             warnings.filterwarnings("ignore", message="Layer .* does not have a `quantize`")
             super().quantize(mode, config=config, **kwargs)
+
+    def _check_quantize_args(self, mode: Any, compute_dtype: Any) -> None:
+        # Keras looks before `quantize` is called whether the model is built.
+        self.built_now()
+        super()._check_quantize_args(mode, compute_dtype)
 
     def enable_lora(self, rank: int, *, alpha: float | None = None) -> None:
         """Freeze the towers and train low-rank updates of their dense matrices.

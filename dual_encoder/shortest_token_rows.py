@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dual_encoder.towers.compiled_functions import is_plain
+
 if TYPE_CHECKING:
     from dual_encoder import DualEncoder
 
@@ -51,6 +53,8 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
     """
     if isinstance(texts, str):
         texts = [texts]
+    if isinstance(texts, np.ndarray) and texts.ndim == 1 and texts.dtype.kind in "UO":
+        texts = list(texts)
     if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
         if tokenizer is None:
             raise ValueError("texts: expected token ids, for the model has no tokenizer; got texts")
@@ -70,9 +74,28 @@ def as_token_ids(texts: Any, tokenizer: Any, tower: Any) -> Any:
         raise ValueError(
             f"token_ids: expected at most {tower.context_length} tokens per text; got {shape[-1]}"
         )
-    if isinstance(texts, np.ndarray) or hasattr(texts, "numpy"):
+    if hasattr(texts, "__array__") and is_plain(texts):
         _check_ids(np.asarray(texts), tower)
     return texts[None] if len(shape) == 1 else texts
+
+
+def check_token_ids(ids: Any, tower: Any) -> None:
+    """Raises a one-line ValueError for token ids that a tower cannot take, before Keras traces it.
+
+    Args:
+        ids: those of the x of `fit`: an array, a tensor or its spec, int [b, n]; None for none.
+    """
+    expected = f"token_ids: expected int [b, n], at most {tower.context_length} tokens per text"
+    if isinstance(ids, list | tuple) and ids and isinstance(ids[0], str):
+        raise ValueError(f"{expected}; got texts: model.tokenizer(texts) makes them")
+    shape = getattr(ids, "shape", None)
+    if shape is None or getattr(shape, "rank", 0) is None:
+        return
+    shape, dtype = list(shape), getattr(ids.dtype, "name", str(ids.dtype))
+    if len(shape) != 2 or "int" not in dtype or (shape[1] or 0) > tower.context_length:
+        raise ValueError(f"{expected}; got {dtype} {shape}")
+    if hasattr(ids, "__array__") and is_plain(ids):
+        _check_ids(np.asarray(ids), tower)
 
 
 def _as_array(texts: Any) -> np.ndarray:
@@ -87,5 +110,7 @@ def _check_ids(ids: np.ndarray, tower: Any) -> np.ndarray:
     size = getattr(tower, "vocabulary_size", None)
     if size and ids.size and not 0 <= ids.min() <= ids.max() < size:
         wrong = ids.min() if ids.min() < 0 else ids.max()
-        raise ValueError(f"texts: expected token ids below {size}, those of the tower; got {wrong}")
+        raise ValueError(
+            f"texts: expected token ids 0 to {size - 1}, those of the tower; got {wrong}"
+        )
     return ids

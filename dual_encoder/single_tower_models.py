@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from dual_encoder.fit_arguments import inputs_of
 from dual_encoder.keras_model_api import PlainKeras
-from dual_encoder.shortest_token_rows import as_token_ids, text_length
+from dual_encoder.shortest_token_rows import as_token_ids, check_token_ids, text_length
 from dual_encoder.towers.base import TakesImages, check_size, image_in
 from dual_encoder.towers.compiled_functions import compiled
 from dual_encoder.towers.xla_policy import without_xla_on_cpu
@@ -111,6 +112,12 @@ class TextEncoder(PlainKeras, keras.Model):
     def context_length(self) -> int:
         """Maximum number of tokens per text."""
         return text_length(self.text_tower, self.tokenizer)
+
+    def check_inputs(self, data):
+        """See `PlainKeras.check_inputs`: requires token ids."""
+        inputs = inputs_of(data)
+        ids = inputs.get("token_ids") if isinstance(inputs, dict) else inputs
+        check_token_ids(ids, self.text_tower)
 
     def input_specs(self) -> keras.InputSpec:
         """See `PlainKeras.input_specs`: token ids."""

@@ -39,7 +39,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         kwargs: of `keras.callbacks.TensorBoard`.
 
     Raises:
-        ValueError: class names without batches or vice versa, or invalid texts.
+        ValueError: class names without batches or vice versa, invalid texts, or projected images
+            and labels of different numbers.
 
     Example:
         >>> board = dual_encoder.TensorBoard("logs", zero_shot=test, class_names=names)
@@ -62,10 +63,17 @@ class TensorBoard(keras.callbacks.TensorBoard):
         if class_names is not None:
             check_texts(class_names, templates)
         self._batches, self._names, self._templates = zero_shot, class_names, templates
+        if projector is not None:
+            _check_projector(*projector)
         self._projector = projector
         self._classifier: ZeroShotClassifier | None = None
         self._start = 0.0
         self._speed: float | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        super().on_train_begin(logs)
+        if self._batches is not None:  # names that cannot be told apart are refused at once
+            self._update_classifier()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._start, self._speed = time.perf_counter(), None
@@ -96,6 +104,10 @@ class TensorBoard(keras.callbacks.TensorBoard):
             self._speed = float(keras.ops.convert_to_numpy(loss.count)) / seconds
 
     def _zero_shot_accuracy(self) -> float:
+        classifier = self._update_classifier()
+        return classifier.evaluate(self._batches, verbose=0, return_dict=True)["accuracy"]
+
+    def _update_classifier(self) -> ZeroShotClassifier:
         if self._classifier is None:
             self._classifier = ZeroShotClassifier.from_names(
                 self.model, self._names or (), self._templates
@@ -103,7 +115,12 @@ class TensorBoard(keras.callbacks.TensorBoard):
             self._classifier.compile(metrics=["accuracy"])
         else:
             self._classifier.update(self.model)
-        return self._classifier.evaluate(self._batches, verbose=0, return_dict=True)["accuracy"]
+        return self._classifier
+
+
+def _check_projector(images: np.ndarray, labels: Sequence[Any]) -> None:
+    if len(images) != len(labels):
+        raise ValueError(f"projector: expected a label per image; got {len(images)}, {len(labels)}")
 
 
 def write_projector(
@@ -120,8 +137,7 @@ def write_projector(
     """
     from PIL import Image
 
-    if len(images) != len(labels):
-        raise ValueError(f"projector: expected a label per image; got {len(images)}, {len(labels)}")
+    _check_projector(images, labels)
     embeddings = keras.ops.convert_to_numpy(model.encode_image(images))
     folder.mkdir(parents=True, exist_ok=True)
     np.savetxt(folder / "embeddings.tsv", embeddings, delimiter="\t", fmt="%.6g")

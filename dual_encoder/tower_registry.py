@@ -18,7 +18,7 @@ from dual_encoder.towers.keras_applications_table import plain_name
 from dual_encoder.towers.small_convolutional_tower import ConvolutionalTower
 from dual_encoder.towers.text_transformer import TextTransformer
 from dual_encoder.towers.vision_transformer import VisionTransformer
-from dual_encoder.towers.wrapped_models import KerasImageTower
+from dual_encoder.towers.wrapped_models import KerasImageTower, channels_last
 from duet import exception_summary
 
 Sizes = Mapping[str, Any]
@@ -121,6 +121,8 @@ def text_tower(
             other sizes or another vocabulary; a context too long for the tower.
     """
     _check("text tower", name, TEXT_TOWERS)
+    if not (hasattr(tokenizer, "vocabulary_size") and hasattr(tokenizer, "context_length")):
+        raise ValueError(f"tokenizer: expected a Tokenizer, with its sizes; got {tokenizer!r:.80}")
     vocabulary, context = tokenizer.vocabulary_size, tokenizer.context_length
     if name in OWN_TEXT:
         _refuse(name, weights=weights)
@@ -161,7 +163,8 @@ def _application(name: str, image_size: int | None, weights: str | None) -> kera
     size = image_size or row.image_size
     make = getattr(keras.applications, row.function)
     options = {"include_top": False, "pooling": "avg", "input_shape": (size, size, 3)}
-    backbone = _read(name, weights, lambda: make(weights=weights, **options), hint=BY_HAND)
+    with channels_last():
+        backbone = _read(name, weights, lambda: make(weights=weights, **options), hint=BY_HAND)
     return KerasImageTower(backbone, **row.statistics, name="image_tower")
 
 

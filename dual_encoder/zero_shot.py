@@ -1,6 +1,7 @@
 """Zero-shot classification: compare image embeddings with embedded class-name prompts."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -178,6 +179,8 @@ def class_embeddings(
     over 77 tokens costs ten times that over 8.
     """
     by_name = prompts_of(class_names, templates)
+    if not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(f"batch_size: expected a whole number of at least 1; got {batch_size!r}")
     model.built_now()
     prompts = [text for texts in by_name for text in texts]
     if model.tokenizer is None:

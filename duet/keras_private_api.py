@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Methods that Duet's subclasses override: nothing fails where Keras stops calling one.
 OVERRIDDEN = {
     "keras.Model": ("_maybe_symbolic_build",),  # by `ExactTraining`
+    "keras.layers.Layer": ("_check_quantize_args",),  # by `TakesLoraAndIntegers`
     "keras.optimizers.AdamW": ("_apply_weight_decay", "_all_reduce_sum_gradients"),  # by `AdamW`
     "keras.optimizers.Optimizer": ("_update_model_variables_moving_average",),  # by `ScaledAdamW`
 }

@@ -25,6 +25,12 @@ def test_a_class_without_an_image_has_no_weight():
     assert classifiers.class_weights(np.array([0, 2]), power=1).tolist() == [1, 0, 1]
 
 
+@pytest.mark.parametrize("labels", [[0.0, 1.0], np.eye(2, dtype=int), [0, -1], ["cat", "dog"]])
+def test_labels_are_whole_numbers(labels):
+    with pytest.raises(ValueError, match=r"labels: expected whole numbers \[n\] of 0 or more; got"):
+        classifiers.class_weights(labels, power=1)
+
+
 @pytest.mark.parametrize(("labels", "power"), [([0, 1], 1.5), ([0, 1], -1), ([], 1)])
 def test_wrong_input(labels, power):
     with pytest.raises(ValueError, match="expected"):

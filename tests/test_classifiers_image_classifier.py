@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_models import PIXELS, clip, siglip, vit
+from tiny_models import PIXELS, bert, clip, siglip, vit
 
 import classifiers
 import dual_encoder
@@ -155,7 +155,26 @@ def test_models_by_the_names_of_the_table():
             ),
             "expected 3 outputs, one per class; got 2",
         ),
+        (
+            lambda: classifiers.ImageClassifier(
+                clip().image_tower, keras.layers.Flatten(), class_names=NAMES
+            ),
+            "head: expected a layer with units, such as Dense; got Flatten",
+        ),
+        (
+            lambda: classifiers.ImageClassifier(
+                clip().image_tower, keras.layers.Dense(3), class_names="abc"
+            ),
+            "class_names: expected a list of 1 or more texts; got 'abc'",
+        ),
         (lambda: classifiers.from_model(keras.layers.Dense(2), classes=3), "with an image tower"),
+        (lambda: classifiers.from_model(bert(), classes=3), "backbone: expected one fo"),
+        (lambda: classifiers.build(None, classes=3), "name: expected a text or a path; got None"),
+        (lambda: classifiers.build(clip(), classes=3), "got <DualEncoder .*; from_model takes mod"),
+        (
+            lambda: classifiers.build("shapes-tiny", classes=3, weights=None),
+            "weights: 'shapes-tiny' is a checkpoint with its own; got None",
+        ),
         *[
             (lambda given=given: classifiers.from_model(clip(), classes=given), f"classes: {said}")
             for given, said in (

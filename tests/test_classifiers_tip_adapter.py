@@ -99,3 +99,18 @@ def test_of_pairs_that_are_alike_search_takes_the_surest():
     noisy = np.concatenate([noisy, [[0.9, 1.0, 0.0]]])
     wanted = np.array([0, 1, 2, 1])
     assert adapter.search(noisy, wanted) == 1.0 and adapter.alpha > 0
+
+
+def test_losses_by_name_take_logits():
+    adapter = TipAdapter(KEYS, LABELS, MATRIX)
+    wanted = keras.losses.sparse_categorical_crossentropy(
+        LABELS, adapter.logits(KEYS), from_logits=True
+    )
+    for loss in (None, "sparse_categorical_crossentropy"):
+        adapter.compile("sgd", loss, run_eagerly=True)
+        found = adapter.evaluate(KEYS, LABELS, verbose=0)
+        np.testing.assert_allclose(found, np.mean(wanted), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"embeddings: expected those of encode_image, \[b, 5\]"):
+        adapter.logits(X[:, :3])
+    with pytest.raises(ValueError, match="quantize: expected a model of layers; tip_adapter"):
+        adapter.quantize("int8")

@@ -334,3 +334,9 @@ def test_the_folder_of_a_training_names_its_checkpoints(tmp_path):
         (tmp_path / name / "config.json").write_text("{}")
     message = refused(FileNotFoundError, tmp_path)
     assert message.endswith("folders in it with a model: checkpoint-1000, checkpoint-500")
+
+
+@pytest.mark.parametrize("name", [None, 3, b"shapes-tiny"])
+def test_a_name_is_a_text_or_a_path(name):
+    with pytest.raises(ValueError, match=r"^name: expected a text or a path, as .*; got "):
+        dual_encoder.load(name)

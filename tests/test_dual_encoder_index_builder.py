@@ -183,3 +183,12 @@ def test_what_a_killed_build_left_is_its_own(tmp_path, monkeypatch):
     (tmp_path / "foreign" / "embeddings-00000.safetensors").touch()
     with pytest.raises(FileExistsError, match="holds other files"):
         IndexBuilder(tmp_path / "foreign", wanted, facts())
+
+
+def test_a_folder_may_be_a_text_and_embeddings_of_another_size_are_refused(tmp_path):
+    wanted = listing(range(3))
+    build(str(tmp_path / "index"), wanted)
+    check(tmp_path / "index", wanted)
+    with pytest.raises(ValueError, match=rf"embeddings: expected {DIM} numbers each; got 1"):
+        write_part(tmp_path, IndexRows.of(["a"], [stamp(0)], np.ones((1, 1))), facts())
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]

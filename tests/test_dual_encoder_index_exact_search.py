@@ -202,3 +202,46 @@ def test_fingerprints_tell_models_apart_and_nothing_else(tmp_path):
     weight = same.text_tower.weights[-1]
     weight.assign(keras.ops.where(keras.ops.arange(weight.shape[0]) == 0, weight + 1e-3, weight))
     assert dual_encoder.fingerprint(same) != first
+
+
+OTHER_SEARCHES = {
+    "no result": (unit(2, 4), 0, r"k: expected 1 or more; got 0$"),
+    "half a result": (unit(2, 4), 1.5, r"k: expected 1 or more; got 1\.5$"),
+    "a text": ("a cat", 1, r"queries: expected finite numbers \[q, e\]; got \[\] of <U5$"),
+    "one query": (
+        unit(2, 4)[0],
+        1,
+        r"queries: expected finite numbers \[q, e\]; got \[4\] of float32$",
+    ),
+    "another model": (unit(2, 3), 1, r"queries: expected embeddings of 4 numbers; got 3$"),
+    "no number": (np.full((2, 4), np.nan), 1, r"queries: .*; got NaN or infinity among them$"),
+}
+
+
+@pytest.mark.parametrize("queries, k, message", OTHER_SEARCHES.values(), ids=OTHER_SEARCHES)
+def test_other_searches_are_refused_exact_and_approximate(tmp_path, queries, k, message):
+    index = make_index(tmp_path / "index", unit(50, 4))
+    approximate = dual_encoder.Approximate(index, {"kind": "ivf", "effort": 4}, None)
+    for search in (index.search, approximate.search):
+        with pytest.raises(ValueError, match=message):
+            search(queries, k)
+
+
+@pytest.mark.parametrize("row", [-1, 250])
+def test_a_row_that_an_index_has_not_is_named(tmp_path, row):
+    index = make_index(tmp_path / "index", unit(250, 4))
+    for of in (index.id, index.stamp, lambda row: index.embeddings([0, row])):
+        with pytest.raises(IndexError, match=rf"row: expected 0 to 249, .*; got {row}$"):
+            of(row)
+
+
+OTHER_ROWS = {
+    "counts": (unit(2, 4), r"embeddings: expected \[n, e\] with n ids .*; got \[2, 4\], 1 and 1"),
+    "no number": (np.full((1, 4), np.nan), "embeddings: expected finite numbers; got NaN"),
+}
+
+
+@pytest.mark.parametrize("embeddings, message", OTHER_ROWS.values(), ids=OTHER_ROWS)
+def test_rows_that_no_search_could_find_are_refused(embeddings, message):
+    with pytest.raises(ValueError, match=message):
+        IndexRows.of(["a.jpg"], [(1, 2, 3)], embeddings)

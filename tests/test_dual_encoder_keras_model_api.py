@@ -568,9 +568,11 @@ def test_images_of_every_kind_are_encoded(model, tmp_path):
     Image.fromarray(IMAGES[0]).resize((30, 20)).save(path)
     with Image.open(path) as opened:
         image = opened.copy()
-    kinds = [path, str(path), image, np.asarray(image)]
+    kinds = [path, str(path), np.str_(path), image, np.asarray(image)]
     together = np.asarray(model.encode_image(kinds))
-    np.testing.assert_allclose(together, np.repeat(together[:1], 4, axis=0), atol=1e-6)
+    np.testing.assert_allclose(together, np.repeat(together[:1], 5, axis=0), atol=1e-6)
+    paths = np.array([str(path)] * 2)
+    np.testing.assert_allclose(model.encode_image(paths), together[:2], atol=1e-6)
     for kind in kinds:
         np.testing.assert_allclose(model.encode_image(kind), together[:1], atol=1e-6)
     alone = model.encode_image(IMAGES[3])
@@ -584,6 +586,8 @@ def test_images_of_no_kind_are_refused(model, tmp_path):
         model.encode_image(tmp_path / "notes.jpg")
     with pytest.raises(FileNotFoundError, match=r"absent\.jpg"):
         model.encode_image("absent.jpg")
+    with pytest.raises(ValueError, match=r"images: expected a file; .* is a folder"):
+        model.encode_image(tmp_path)
     with pytest.raises(ValueError, match=r"expected a file; got 'http://a/b.jpg'; download it"):
         model.encode_image("http://a/b.jpg")
     with pytest.raises(ValueError, match=r"expected pixels \[b, 16, 16, 3\]; got \[2, 24, 24, 3\]"):
@@ -597,3 +601,134 @@ def test_fractions_of_one_are_noticed(use):
     made = ImageEncoder(image_tower())
     with pytest.warns(UserWarning, match=r"expected pixels 0-255.*got floats of at most"):
         getattr(made, use)(IMAGES.astype("float32") / 255)
+
+
+# --- Refused before anything is computed ------------------------------------------------------
+
+
+@pytest.mark.parametrize("use", ["train_on_batch", "test_on_batch", "fit"])
+def test_labels_and_images_of_a_batch_are_looked_at(use):
+    model = classifier()
+    model.compile("sgd", run_eagerly=True)
+    call = getattr(model, use)
+    with pytest.raises(ValueError, match=r"y: expected labels \[b\], 0 to 2 or .*; got 3$"):
+        call(IMAGES, LABELS + 1)
+    with pytest.raises(ValueError, match=r"^images: expected pixels \[b, 16, 16, 3\]"):
+        call(IMAGES[:, :8], LABELS)
+    with pytest.warns(UserWarning, match="expected pixels 0-255.*got floats of at most"):
+        call(IMAGES / 255, LABELS)
+    with pytest.raises(ValueError, match="images: expected finite pixels, 0-255; got NaN"):
+        call(np.full(IMAGES.shape, np.nan), LABELS)
+
+
+def test_images_of_a_batch_to_predict_are_looked_at():
+    with pytest.raises(ValueError, match=r"^images: expected pixels \[b, 16, 16, 3\]"):
+        classifier().predict_on_batch(IMAGES[:, :8])
+
+
+VALIDATION = {
+    "images": ((IMAGES[:, :8], LABELS), r"^validation_data: images: expected pixels \[b, 16"),
+    "labels": ([IMAGES, LABELS + 1], r"^validation_data: y: expected labels .*; got 3$"),
+}
+
+
+@pytest.mark.parametrize("given, message", VALIDATION.values(), ids=VALIDATION)
+def test_validation_data_is_refused_before_an_epoch_is_trained(given, message):
+    model = classifier()
+    model.compile("sgd", run_eagerly=True)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        model.fit(IMAGES, LABELS, validation_data=given, verbose=0)
+    for first, second in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+OTHER_PAIRS = {
+    "ids of no token": ({"token_ids": TOKENS + 1000}, LABELS, "expected token ids 0 to .*got 10"),
+    "padding of -100": ({"token_ids": TOKENS - 100}, LABELS, "token ids 0 to .*; got -"),
+    "fractions": ({"token_ids": TOKENS / 2}, LABELS, r"token_ids: expected int \[b, n\].*float64"),
+    "one id": ({"token_ids": TOKENS[:, 0]}, LABELS, r"token_ids: expected int .*int32 \[10\]"),
+    "long rows": ({"token_ids": np.tile(TOKENS, 2)}, LABELS, r"at most 8 tokens .*\[10, 16\]"),
+    "texts": ({"token_ids": TEXTS}, LABELS, r"token_ids: .*; got texts: model.tokenizer\(texts\)"),
+    "columns": ({}, np.eye(3)[LABELS], r"y: expected numbers \[b\].*; got float64 \[10, 3\]"),
+    "names": ({}, np.array(NAMES)[LABELS], r"y: expected numbers \[b\].*; got <U9 \[10\]"),
+}
+
+
+@pytest.mark.parametrize("changed, y, message", OTHER_PAIRS.values(), ids=OTHER_PAIRS)
+def test_other_pairs_are_refused(model, changed, y, message):
+    model.compile("sgd", run_eagerly=True)
+    for use in (model.fit, model.evaluate, model.train_on_batch):
+        with pytest.raises(ValueError, match=message) as error:
+            use({**PAIRS, **changed}, y)
+        assert "\n" not in str(error.value)
+
+
+def test_a_loss_of_images_alone_is_refused(model):
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"\"image\" and \"token_ids\".*got keys \['image'\]"):
+        model.fit({"image": IMAGES}, LABELS)
+    assert list(model.predict({"image": IMAGES}, verbose=0)) == ["image"]
+
+
+def test_a_text_encoder_looks_at_its_tokens():
+    encoder = dual_encoder.TextEncoder(text_tower(), tokenizer=TOKENIZER)
+    with pytest.raises(ValueError, match="expected token ids 0 to "):
+        encoder.predict(TOKENS + 1000)
+    found = keras.Sequential([encoder]).predict(TOKENS, verbose=0)  # which makes them float32
+    np.testing.assert_allclose(found, encoder(TOKENS), atol=1e-6)
+
+
+@pytest.mark.parametrize("make, x", [MODELS["dual"], MODELS["coop"]])
+def test_a_model_without_trainable_weights_is_refused(make, x):
+    model = make()
+    model.trainable = False
+    model.compile("sgd", run_eagerly=True)
+    with pytest.raises(ValueError, match="there is nothing to train: every weight is frozen"):
+        model.fit(x, LABELS, verbose=0)
+
+
+NUMBERS = {
+    "embed_dim": ("4", "embed_dim: expected a whole number of at least 1; got '4'"),
+    "projection_depth": (-1, "projection_depth: expected a whole number of at least 0; got -1"),
+    "temperature": (float("nan"), "temperature: expected more than 0; got nan"),
+}
+
+
+@pytest.mark.parametrize("name, given", NUMBERS.items(), ids=NUMBERS)
+def test_numbers_out_of_range_are_refused(name, given):
+    value, message = given
+    with pytest.raises(ValueError, match=message):
+        DualEncoder(image_tower(), text_tower(), **{name: value})
+
+
+def test_weighted_accuracy_of_a_dual_encoder_is_refused():
+    with pytest.raises(ValueError, match="weighted_metrics: the outputs of a dual encoder are emb"):
+        pairs_model().compile("sgd", weighted_metrics=["accuracy"])
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "8"])
+def test_names_are_encoded_one_or_more_at_a_time(model, size):
+    with pytest.raises(ValueError, match="batch_size: expected a whole number of at least 1; got"):
+        ZeroShotClassifier.from_names(model, NAMES, ["a {}"], batch_size=size)
+
+
+def test_a_model_that_cannot_be_saved_leaves_the_file_that_was_there(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"another model")
+    with pytest.raises(ValueError, match=r"use dual_encoder\.save_prompts"):
+        coop().save(path)
+    assert path.read_bytes() == b"another model"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@each(IMAGE_MODELS)
+def test_a_model_is_quantized_without_a_batch(make, x):
+    model = make()
+    model.quantize("int8")
+    assert any("int8" in each.dtype_policy.name for each in model.image_tower._flatten_layers())
+
+
+def test_a_model_without_layers_is_not_quantized():
+    with pytest.raises(ValueError, match="quantize: expected a model of layers; co_op"):
+        coop().quantize("int8")

@@ -282,7 +282,7 @@ def test_images_of_another_size_are_refused_with_both_sizes(shape):
 def test_token_ids_without_an_embedding_are_refused(ids, got):
     model = DualEncoder(vit(), text(), tokenizer=TOKENIZER, embed_dim=8)
     size = TOKENIZER.vocabulary_size
-    with pytest.raises(ValueError, match=f"expected token ids below {size}, .*; got {got}$"):
+    with pytest.raises(ValueError, match=f"expected token ids 0 to {size - 1}, .*; got {got}$"):
         model.encode_text(np.array(ids))
 
 

@@ -12,17 +12,21 @@ import pytest
 from safetensors.numpy import load_file
 
 import dual_encoder
-from dual_encoder.towers.convnext import ConvNeXtBlock
+from dual_encoder import ModifiedResNet
+from dual_encoder.towers.convnext import ConvNeXt, ConvNeXtBlock
+from dual_encoder.towers.fastvit import FastViT
 from dual_encoder.training.replica_train_step import ExactTraining
 
 pytestmark = pytest.mark.usefixtures("as_for_users")  # fused operations keep more digits
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "pretrained"
+FASTVIT = dict(depths=(1, 1), widths=(8, 32), mlp_ratio=2, squeezed=1)
 NAMES = ["clip_quick_gelu_legacy_eos", "siglip", "open_clip_resnet"]
 ON_JAX = """
 import sys
 for name in ("tensorflow", "tensorflow_text", "tensorflow_datasets"):
     sys.modules[name] = None  # whoever imports it gets an ImportError
+import keras
 import numpy as np
 from safetensors.numpy import load_file
 import dual_encoder
@@ -32,6 +36,12 @@ for folder in sys.argv[1:]:
     text = np.array(model.encode_text(wanted["token_ids"]))
     worst = max(np.abs(image - wanted["image"]).max(), np.abs(text - wanted["text"]).max())
     assert worst < 1e-5, (folder, worst)
+    try:
+        model.encode_text(keras.ops.convert_to_tensor(wanted["token_ids"] + 1000))  # would be NaN
+    except ValueError as error:
+        assert "expected token ids 0 to " in str(error)
+    else:
+        raise AssertionError("ids of no token were encoded")
 """
 
 
@@ -158,3 +168,62 @@ def test_two_architectures_on_jax_without_tensorflow():
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+TOWERS = {
+    "convolutional": lambda: dual_encoder.ConvolutionalTower(32, widths=(8, 16)),
+    "convnext": lambda: ConvNeXt(32, depths=(1, 1), widths=(8, 16)),
+    "fastvit": lambda: FastViT(32, **FASTVIT),
+    "resnet": lambda: ModifiedResNet(32, depths=[1] * 4, width=8, heads=2, output_dim=16),
+    "application": lambda: dual_encoder.image_tower("mobilenet-v3-small", image_size=32),
+}
+
+
+@pytest.mark.parametrize("make", TOWERS.values(), ids=TOWERS)
+def test_images_have_channels_last_whatever_keras_is_set_to(make, channels_first, eagerly):
+    """Towers take [b, s, s, 3] as it is read, also where people set Keras for other models."""
+    tower = make()
+    pixels = np.random.default_rng(0).integers(256, size=(2, 32, 32, 3), dtype=np.uint8)
+    assert tower(pixels).shape == (2, tower.output_dim)
+    assert keras.config.image_data_format() == "channels_first"
+
+
+@pytest.fixture
+def channels_first():
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.fixture(params=["float16", "bfloat16", "float64"])
+def floatx(request):
+    policy = keras.config.dtype_policy()
+    keras.config.set_floatx(request.param)
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.parametrize("name", ["shapes-tiny", FIXTURES / "bert_mean"])
+def test_every_number_may_have_another_precision(name, floatx):
+    model = dual_encoder.load(name)
+    model.encode_text(["a red star", "a blue ring"])
+    if name == "shapes-tiny":
+        prompts = dual_encoder.CoOp(model, ["red star", "blue ring"], words="a")
+        assert np.isfinite(prompts.logits(np.eye(2, model.embed_dim))).all()
+        contrast = model.compute_loss(
+            y_pred={name: np.eye(2, 4, dtype="float32") for name in ("image", "text")}
+        )
+        assert np.isfinite(float(contrast))
+
+
+@pytest.mark.parametrize("kind", [dual_encoder.CoOp, dual_encoder.CoCoOp])
+def test_prompts_are_learnt_in_half_precision(kind, precision, eagerly):
+    model = dual_encoder.load("shapes-tiny")
+    prompts = kind(model, ["red star", "blue ring"], words="a")
+    embeddings = np.eye(2, model.embed_dim, dtype="float32")
+    before = prompts.logits(embeddings)
+    prompts.compile("sgd")
+    assert np.isfinite(prompts.fit(embeddings, np.arange(2), verbose=0).history["loss"]).all()
+    np.testing.assert_allclose(prompts.predict(embeddings, verbose=0), before, atol=0.1, rtol=0.1)

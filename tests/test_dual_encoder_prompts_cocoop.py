@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_models
 from keras import ops
 from prompted_models import model_of
 from tiny_models import PIXELS
@@ -38,6 +39,13 @@ def test_each_image_has_the_prompts_of_its_own_shift(clip, x):
         hidden = np.maximum(image @ w["meta_hidden/kernel"] + w["meta_hidden/bias"], 0)
         coop.context.assign(w["context"] + hidden @ w["meta_shift/kernel"] + w["meta_shift/bias"])
         np.testing.assert_allclose(logits, coop(image[None])[0], atol=1e-4)
+
+
+def test_a_model_need_not_be_built_before():
+    assert CoCoOp(tiny_models.clip(), ["cat", "dog"], words="a").logits(np.ones((2, 6))).shape == (
+        2,
+        2,
+    )
 
 
 def test_chunks_change_nothing(clip, x):
@@ -107,3 +115,15 @@ def test_what_is_refused(clip):
 def test_saving_its_classifier_says_what_is_saved_instead(clip, tmp_path):
     with pytest.raises(ValueError, match=r"use dual_encoder\.save_prompts"):
         CoCoOp(clip, NAMES).classifier().save(tmp_path / "model.keras")
+
+
+def test_its_classifier_leaves_padding_out_and_names_images(clip, eagerly):
+    classifier = CoCoOp(clip, NAMES, seed=1).classifier()
+    classifier.compile(metrics=["accuracy"])
+    labels = np.argmax(classifier.predict(PIXELS, verbose=0), axis=-1)
+    said = labels + (np.arange(len(labels)) > 0)  # right for the first image alone
+    weight = np.float32(np.arange(len(labels)) == 0)
+    data = tf.data.Dataset.from_tensors(({"image": PIXELS}, said % len(NAMES), weight))
+    assert classifier.evaluate(data, verbose=0, return_dict=True)["accuracy"] == 1
+    [[(name, share)]] = classifier.predict_images([PIXELS[0]], top_k=1)
+    assert name == NAMES[labels[0]] and 0 < share < 1

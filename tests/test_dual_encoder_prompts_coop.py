@@ -178,6 +178,9 @@ def test_rows_are_as_long_as_the_longest_prompt_or_as_the_tower_reads(clip):
         (NAMES, {"position": "left"}, "position: expected one of end, middle, front; got 'left'"),
         (NAMES, {"n_ctx": 17}, "n_ctx: expected 1 to 16 learnt vectors; got 17"),
         (NAMES, {"n_ctx": 0}, "n_ctx: expected 1 to 16 learnt vectors; got 0"),
+        (NAMES, {"n_ctx": 2.5}, "n_ctx: expected 1 to 16 learnt vectors; got 2.5"),
+        (NAMES, {"n_ctx": "4"}, "n_ctx: expected 1 to 16 learnt vectors; got '4'"),
+        (NAMES, {"words": 3}, 'words: expected a text, such as "a photo of a"; got 3'),
         (NAMES, {"words": ""}, "words: expected 1 to 16 tokens; '' has 0"),
         (NAMES, {"words": "a a", "n_ctx": 3}, "expected 3 tokens, as many as n_ctx; 'a a' has 2"),
         (["Cat", "dog", "cat"], {}, "class_names: 'Cat' and 'cat' have the same tokens"),
@@ -216,3 +219,26 @@ def test_class_specific_vectors_say_nothing_of_other_classes(clip):
 def test_it_is_not_saved_as_a_model(clip, tmp_path):
     with pytest.raises(ValueError, match=r"use dual_encoder\.save_prompts"):
         CoOp(clip, NAMES, n_ctx=2).save(tmp_path / "model.keras")
+
+
+OTHER_EMBEDDINGS = {
+    "other numbers": (np.ones((2, 3)), r"embeddings: expected .*, \[b, 6\]; got \[2, 3\]"),
+    "one": (np.ones(6), r"embeddings: expected .*, \[b, 6\]; got \[6\]"),
+    "no numbers": (np.full((2, 6), np.nan), "embeddings: expected finite numbers; got NaN or inf"),
+}
+
+
+@pytest.mark.parametrize("x, message", OTHER_EMBEDDINGS.values(), ids=OTHER_EMBEDDINGS)
+def test_other_embeddings_are_refused(clip, x, message):
+    coop = CoOp(clip, NAMES, n_ctx=2)
+    coop.compile("sgd")
+    for use in (coop.logits, coop.predict, lambda x: coop.fit(x, np.zeros(2))):
+        with pytest.raises(ValueError, match=message):
+            use(x)
+    with pytest.raises(ValueError, match="embeddings: expected one or more; got none"):
+        coop.fit(np.ones((0, 6)), np.zeros(0))
+
+
+def test_a_text_is_no_list_of_names(clip):
+    with pytest.raises(ValueError, match="class_names: expected a list of 1 or more texts; got 'c"):
+        CoOp(clip, NAMES, n_ctx=2).logits(images(clip), "cat")

@@ -79,3 +79,18 @@ def test_names_without_batches_are_refused():
     with pytest.raises(ValueError, match="expected batches and class_names together"):
         dual_encoder.TensorBoard("logs", class_names=NAMES)
     assert issubclass(dual_encoder.TensorBoard, keras.callbacks.TensorBoard)
+
+
+def test_what_it_cannot_show_is_refused_before_an_epoch(tmp_path):
+    with pytest.raises(ValueError, match="projector: expected a label per image; got 3, 2"):
+        dual_encoder.TensorBoard(tmp_path, projector=(PIXELS, NAMES[:2]))
+    model = clip()
+    model.compile("sgd", run_eagerly=True)
+    batches = tf.data.Dataset.from_tensors((PIXELS, LABELS))
+    board = dual_encoder.TensorBoard(tmp_path, zero_shot=batches, class_names=["Cat", "cat", "x"])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="class_names: 'Cat' and 'cat' are the same tokens"):
+        tokens = model.tokenizer(TEXTS, length=12)
+        model.fit({"image": PIXELS, "token_ids": tokens}, verbose=0, callbacks=[board])
+    for first, second in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)

@@ -5,6 +5,7 @@ import keras_hub
 import numpy as np
 import pytest
 
+import dual_encoder
 from dual_encoder import (
     APPLICATIONS,
     IMAGE_TOWERS,
@@ -263,3 +264,25 @@ def test_refused_names_and_options(tokenizer):
         ),
     }.items():
         assert_refused(call, message)
+
+
+TOWER_NUMBERS = {
+    "no size": ({"image_size": 0}, "image_size: expected a whole number of at least 1; got 0"),
+    "a text": ({"image_size": "64"}, "image_size: expected a whole number .*; got '64'"),
+    "one mean": ({"mean": 0.5}, "mean: expected three numbers, of the channels; got 0.5"),
+    "no deviation": ({"std": (0, 1, 1)}, "std: expected three numbers above 0, .*; got"),
+}
+
+
+@pytest.mark.parametrize("options, message", TOWER_NUMBERS.values(), ids=TOWER_NUMBERS)
+def test_sizes_and_statistics_that_no_image_has_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        dual_encoder.VisionTransformer(
+            **{"image_size": 16, "patch_size": 8, "width": 8, "depth": 1, "heads": 2, **options}
+        )
+
+
+@pytest.mark.parametrize("tokenizer", [None, "bert"])
+def test_a_text_tower_is_of_a_tokenizer(tokenizer):
+    with pytest.raises(ValueError, match="tokenizer: expected a Tokenizer, with its sizes; got"):
+        dual_encoder.text_tower("transformer-tiny", tokenizer)

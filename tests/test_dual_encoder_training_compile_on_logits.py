@@ -111,3 +111,45 @@ def test_a_model_saved_with_a_loss_that_is_refused_now_loads(tmp_path, monkeypat
     with pytest.warns(UserWarning, match="loaded without what it was compiled with: loss: exp"):
         again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(IMAGES), model(IMAGES))
+
+
+@pytest.mark.parametrize("name", ["AUC", "Precision", "Recall", "TruePositives"])
+def test_named_metrics_of_several_labels_count_from_a_half(name):
+    columns = np.array([[1, 0, 1], [1, 0, 0]], "float32")
+    (metric,) = metrics_on_logits([name], multi_label=True)
+    of_probabilities = getattr(keras.metrics, name)()
+    expected = of_probabilities(columns, keras.ops.sigmoid(LOGITS))
+    np.testing.assert_allclose(metric(columns, LOGITS), expected, rtol=1e-6)
+    assert metric.name == name
+
+
+PROBABILITIES = {
+    "object": (keras.metrics.Precision(), r"expected Precision with thresholds of its own, such"),
+    "class": (keras.metrics.Recall, r"expected Recall with thresholds of its own, such as 0.0"),
+    "one label": ("binary_accuracy", r"expected BinaryAccuracy with threshold of its own, such"),
+    "no option": (keras.metrics.PrecisionAtRecall(0.5), r"PrecisionAtRecall takes probabilities"),
+    "by labels": ("ce", r"expected sparse_categorical_crossentropy, .*; got 'ce'$"),
+}
+
+
+@pytest.mark.parametrize("metric, message", PROBABILITIES.values(), ids=PROBABILITIES)
+def test_thresholds_of_probabilities_are_refused(metric, message):
+    with pytest.raises(ValueError, match=rf"metrics: {message}"):
+        metrics_on_logits([metric])
+
+
+def test_metrics_that_rank_or_have_thresholds_of_their_own_are_left():
+    given = [keras.metrics.Precision(top_k=1), keras.metrics.Recall(thresholds=0.0), "f1_score"]
+    assert metrics_on_logits(given)[:2] == given[:2]
+
+
+@pytest.mark.parametrize("loss", [None, "sparse_categorical_crossentropy"])
+def test_a_head_with_its_own_softmax_is_taken_at_its_word(loss):
+    head = keras.layers.Dense(3, activation="softmax")
+    model = classifiers.ImageClassifier(tiny_models.vision(), head, class_names=NAMES)
+    model.compile("sgd", loss, run_eagerly=True)
+    found = model.predict(IMAGES, verbose=0)
+    expected = -np.log(found[np.arange(3), np.arange(3)]).mean()
+    np.testing.assert_allclose(model.evaluate(IMAGES, np.arange(3), verbose=0), expected, rtol=1e-5)
+    named = dict(model.predict_images(list(IMAGES[:1]))[0])
+    np.testing.assert_allclose([named[name] for name in NAMES], found[0], rtol=1e-5)

@@ -27,6 +27,8 @@ WRONG = {
     "missing": (np.array([0, 1, np.nan]), r"got nan$"),
     "names": (np.array(["a", "b", "c"]), r"got values of type <U1$"),
     "of two classes": (np.eye(2)[[0, 1, 0]], r"got \[3, 2\]$"),
+    "columns of percentages": (100 * np.eye(3), r"from 0 to 1; got 100.0$"),
+    "columns of texts": (np.full((3, 3), "1"), r"got values of type <U1$"),
     "none": (None, r"got none$"),
     "a tensor": (tf.constant([0, 1, 7]), r"got 7$"),
 }
@@ -34,7 +36,7 @@ WRONG = {
 
 @pytest.mark.parametrize("y, said", WRONG.values(), ids=WRONG)
 def test_labels_that_no_class_has_are_refused(model, y, said):
-    expected = r"y: expected labels \[b\], 0 to 2 or a column for each class, \[b, 3\]; "
+    expected = r"y: expected labels \[b\], 0 to 2 or a column for each class, \[b, 3\](; |, )"
     with pytest.raises(ValueError, match=expected + said):
         model.fit(IMAGES, y, verbose=0)
     with pytest.raises(ValueError, match=expected + said):

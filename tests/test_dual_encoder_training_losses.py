@@ -170,3 +170,9 @@ def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"sample_weight must .* received shape \(2, 1\)"):
         weight = np.ones([2, 1], "float32")
         sigmoid_loss(EYE, EYE, scale=1.0, bias=0.0, sample_weight=weight)
+
+
+@pytest.mark.parametrize("chunk", [0, -1, 1.5])
+def test_no_rows_at_a_time_are_refused(chunk):
+    with pytest.raises(ValueError, match="chunk: expected a whole number of at least 1; got"):
+        contrastive_loss([[1.0, 0.0]], [[1.0, 0.0]], scale=1.0, chunk=chunk)

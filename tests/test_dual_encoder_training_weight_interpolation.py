@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tiny_models
 
 from dual_encoder.training import weight_interpolation
 
@@ -42,3 +43,15 @@ def test_weights_of_another_model():
         weight_interpolation.interpolate(net, start, start[:1], alpha=0.5)
     for value, kept in zip(weight_interpolation.weights(net), before, strict=True):
         np.testing.assert_array_equal(value, kept)
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), "0.5", None])
+def test_a_share_that_is_no_number_is_refused(alpha):
+    net = model()
+    start = weight_interpolation.weights(net)
+    with pytest.raises(ValueError, match="alpha: expected a number; got"):
+        weight_interpolation.interpolate(net, start, start, alpha=alpha)
+
+
+def test_a_model_of_towers_has_weights_before_it_was_called():
+    assert weight_interpolation.weights(tiny_models.vit())

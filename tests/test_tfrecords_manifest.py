@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import tfrecords
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 
 SHARD = ShardInfo(name="train-00000-of-00001.tfrecord", records=3, bytes=99, sha256="ab")
@@ -99,3 +100,7 @@ def test_an_unknown_key_is_an_error(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(data))
     with pytest.raises(ValueError, match="colour"):
         Manifest.read(tmp_path)
+
+
+def test_what_is_imported_when_used_is_listed_too():
+    assert {"load", "write", "verify", "Manifest"} <= set(dir(tfrecords))

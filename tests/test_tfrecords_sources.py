@@ -687,6 +687,8 @@ def test_limited(pets):
     assert source.describe()["limit"] == 3
     with pytest.raises(ValueError, match="at least 1 image per split, got 0"):
         sources.Limited(source, 0)
+    with pytest.raises(ValueError, match="limit: expected at least 1 image per split, got '3'"):
+        sources.Limited(source, "3")
 
 
 def names(source, split):

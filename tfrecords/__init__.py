@@ -92,6 +92,10 @@ _RENAMED = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
 def __getattr__(name: str) -> Any:
     # Lazy: the reader imports TensorFlow (seconds); the catalogue and manifests do not need it.
     import importlib

@@ -141,7 +141,7 @@ class Manifest:
 
     def split(self, name: str) -> SplitInfo:
         """Returns a split by name; ValueError lists the available splits."""
-        if name not in self.splits:
+        if not isinstance(name, str) or name not in self.splits:
             choices = ", ".join(self.splits)
             raise ValueError(f"{self.dataset} has no split {name!r}; it has: {choices}")
         return self.splits[name]

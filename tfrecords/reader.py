@@ -227,6 +227,9 @@ def _check_split(split: str, info: SplitInfo, plan: Plan, order: Order, *, train
             f"batch_size: expected at most the {order.count} images of split {split!r}; "
             f"got {order.batch_size}"
         )
+    for name, given in (("augment", plan.augment), ("mix", plan.mix)):
+        if given is not None and not callable(given):
+            raise ValueError(f"{name}: expected a layer or a function of images; got {given!r}")
     if (plan.augment is not None or plan.mix is not None) and not training:
         name = "mix" if plan.augment is None else "augment"
         raise ValueError(f"{name}: evaluation sees images as they are; expected training=True")

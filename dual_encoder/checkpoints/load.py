@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ def load(
     """
     if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
         raise ValueError(f"image_size: expected a whole number above 0; got {image_size!r}")
+    if not isinstance(name, str | os.PathLike):
+        raise ValueError(
+            f"name: expected a text or a path, as `python -m pipelines models` lists them; got "
+            f"{name!r:.80}"
+        )
     name, revision = with_revision(name, revision)
     row = row_named(str(name))
     if row is not None and row.file is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dual_encoder.index.exact_search import Hits, Index
+from dual_encoder.index.exact_search import Hits, Index, checked_queries
 from dual_encoder.index.files import check_whole
 from duet import atomic_files, extras
 
@@ -80,13 +80,14 @@ class Approximate:
     def search(self, queries: np.ndarray, k: int) -> Hits:
         """Searches as `Index.search`; fills up with rows -1 and scores -inf if fewer than k.
 
+        ValueError as of `top_k`.
         Raises CutShortError if one of the index's files got shorter since it was opened.
         """
+        queries = checked_queries(queries, k, width=self.index.facts.embed_dim)
         check_whole(self.mapped)
         faiss, kind = _faiss(), self.facts["kind"]
         inner = faiss.downcast_index(self.faiss_index.index)
         setattr(inner.hnsw if kind == "hnsw" else inner, KINDS[kind][0], self.facts["effort"])
-        queries = np.ascontiguousarray(queries, np.float32)
         _, rows = self.faiss_index.search(queries, min(k, len(self.index)))
         embeddings = self.index.embeddings(np.maximum(rows, 0).ravel()).reshape(*rows.shape, -1)
         scores = np.einsum("qe,qke->qk", queries, embeddings).astype(np.float32)

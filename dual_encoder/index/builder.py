@@ -72,6 +72,7 @@ class IndexBuilder:
     _old: Index | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self.folder = Path(self.folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise FileExistsError(f"{self.folder} is a file; expected a folder for the index")
         if (self.folder / index_files.FILE).is_file():
@@ -191,7 +192,11 @@ def write_part(
     Args:
         unreadable: ids of images that could not be read, with the reason.
     """
-    work = folder / WORK_FOLDER
+    if rows.embeddings.shape[1] != facts.embed_dim:
+        raise ValueError(
+            f"embeddings: expected {facts.embed_dim} numbers each; got {rows.embeddings.shape[1]}"
+        )
+    work = Path(folder) / WORK_FOLDER
     work.mkdir(parents=True, exist_ok=True)
     names = "\n".join([*rows.ids(), *(name for name, _ in unreadable)])
     # Named by its content, so that repeated work overwrites the same file.

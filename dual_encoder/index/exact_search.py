@@ -6,8 +6,9 @@ Needs neither a model nor TensorFlow. Embeddings have unit length, so a dot prod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,26 +41,41 @@ def top_k(queries: np.ndarray, shards: Iterable[np.ndarray], k: int) -> Hits:
         array([[0],
                [1]])
     """
-    queries = np.ascontiguousarray(queries, np.float32)
-    if k < 1:
-        raise ValueError(f"k: expected 1 or more; got {k}")
-    if queries.ndim != 2 or not np.isfinite(queries).all():
-        raise ValueError(f"queries: expected finite numbers [q, e]; got {list(queries.shape)}")
+    queries = checked_queries(queries, k)
     scores = np.full((len(queries), k), -np.inf, np.float32)
     best, start = Hits(scores, np.full(scores.shape, -1, np.int64)), 0
     for shard in shards:
         if shard.ndim != 2:
             raise ValueError(f"shards: expected a list of arrays [n, e]; got {list(shard.shape)}")
-        if shard.shape[1] != queries.shape[1]:
-            raise ValueError(
-                f"queries: expected embeddings of {shard.shape[1]} numbers; got {queries.shape[1]}"
-            )
+        _check_width(queries, shard.shape[1])
         for first in range(0, len(shard), CHUNK):
             chunk = np.asarray(shard[first : first + CHUNK])
             best = _merged(best, queries @ chunk.T, start=start + first)
         start += len(shard)
     found = min(k, start)
     return Hits(best.scores[:, :found], best.rows[:, :found])
+
+
+def checked_queries(queries: Any, k: int, *, width: int | None = None) -> np.ndarray:
+    """Returns queries as float32 [q, width]; ValueError for others, or a k that is no number."""
+    if not isinstance(k, Integral) or k < 1:
+        raise ValueError(f"k: expected 1 or more; got {k!r}")
+    queries = np.asarray(queries)
+    if queries.ndim != 2 or queries.dtype.kind in "USO":
+        raise ValueError(
+            f"queries: expected finite numbers [q, e]; got {list(queries.shape)} of {queries.dtype}"
+        )
+    queries = np.ascontiguousarray(queries, np.float32)
+    if not np.isfinite(queries).all():
+        raise ValueError("queries: expected finite numbers [q, e]; got NaN or infinity among them")
+    if width is not None:
+        _check_width(queries, width)
+    return queries
+
+
+def _check_width(queries: np.ndarray, width: int) -> None:
+    if queries.shape[1] != width:
+        raise ValueError(f"queries: expected embeddings of {width} numbers; got {queries.shape[1]}")
 
 
 def _merged(best: Hits, scores: np.ndarray, *, start: int) -> Hits:
@@ -138,12 +154,20 @@ class Index:
         return np.cumsum([0, *map(len, self.shards)])
 
     def _place(self, row: int) -> tuple[IndexRows, int]:
+        self._check_rows(np.asarray(row))
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         self.shards[number].check_whole()
         return self.shards[number], int(row - self._starts[number])
 
+    def _check_rows(self, rows: np.ndarray) -> None:
+        wrong = (rows < 0) | (rows >= len(self))
+        if wrong.any():
+            raise IndexError(
+                f"row: expected 0 to {len(self) - 1}, those of the index; got {rows[wrong].flat[0]}"
+            )
+
     def id(self, row: int) -> str:
-        """Returns the id of the image in a row."""
+        """Returns the id of the image in a row; IndexError for one that the index has not."""
         shard, place = self._place(row)
         return shard.id(place)
 
@@ -155,6 +179,7 @@ class Index:
     def embeddings(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the embeddings of some rows, float32 [len(rows), e]."""
         places = np.asarray(rows, np.int64)
+        self._check_rows(places)
         result = np.empty((len(places), self.facts.embed_dim), np.float32)
         numbers = np.searchsorted(self._starts, places, side="right") - 1
         for number in np.unique(numbers):

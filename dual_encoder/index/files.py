@@ -87,10 +87,18 @@ class IndexRows:
 
     @classmethod
     def of(cls, ids: Sequence[str], stamps: Any, embeddings: Any) -> "IndexRows":
-        """Builds rows from n ids, stamps [n, 3] and embeddings [n, e]."""
+        """Builds rows from n ids, stamps [n, 3] and embeddings [n, e]; ValueError for others."""
+        embeddings = np.ascontiguousarray(embeddings, np.float32)
+        if embeddings.ndim != 2 or not len(ids) == len(stamps) == len(embeddings):
+            raise ValueError(
+                f"embeddings: expected [n, e] with n ids and n stamps; got "
+                f"{list(embeddings.shape)}, {len(ids)} and {len(stamps)}"
+            )
+        if not np.isfinite(embeddings).all():
+            raise ValueError("embeddings: expected finite numbers; got NaN or infinity among them")
         encoded = [name.encode("utf-8", "surrogateescape") for name in ids]
         return cls(
-            np.ascontiguousarray(embeddings, np.float32),
+            embeddings,
             np.frombuffer(b"".join(encoded), np.uint8),
             np.cumsum([len(each) for each in encoded], dtype=np.int64),
             np.asarray(stamps, np.int64).reshape(-1, 3),

@@ -7,11 +7,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.keras_model_api import PlainKeras
+from dual_encoder.fit_arguments import check_embeddings
 from dual_encoder.model import DualEncoder
+from dual_encoder.predict_images_mixin import NamesImages
 from dual_encoder.prompts.coop import CoOp
+from dual_encoder.towers.base import TakesImages, image_in
 from dual_encoder.towers.xla_policy import without_xla_on_cpu
 from dual_encoder.training import gradient_cache
+from dual_encoder.training.compile_on_logits import metrics_on_logits
+from dual_encoder.training.replica_train_step import ExactTraining
+from dual_encoder.training.sample_weights import row_mean
 
 
 class CoCoOp(CoOp):
@@ -50,7 +55,8 @@ class CoCoOp(CoOp):
     def build(self, input_shape=None):
         if self.built:
             return
-        e, width = self.model.embed_dim, self.model.text_tower.token_embedding.shape[1]
+        model = self.model.built_now()
+        e, width = model.embed_dim, model.text_tower.token_embedding.shape[1]
         l2 = keras.regularizers.L2(self._decay / 2) if self._decay else None
         self.meta_net = [
             keras.layers.Dense(
@@ -108,6 +114,7 @@ class CoCoOp(CoOp):
 
     def logits(self, images: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
         """Returns logits float32 [n, c] of embeddings [n, e] over these or other class names."""
+        check_embeddings(images, self.model.embed_dim)
         prompts = self.frames if class_names is None else self.frames_of(class_names)
         size = max(1, self.chunk // len(prompts.token_ids))
         chunks = (images[i : i + size] for i in range(0, len(images), size))
@@ -118,7 +125,7 @@ class CoCoOp(CoOp):
         return ConditionalClassifier(self, class_names)
 
 
-class ConditionalClassifier(PlainKeras, keras.Model):
+class ConditionalClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
     """Maps images to logits with image-conditioned prompts; created by `CoCoOp.classifier`.
 
     Args:
@@ -130,25 +137,23 @@ class ConditionalClassifier(PlainKeras, keras.Model):
         super().__init__(**kwargs)
         without_xla_on_cpu(self)
         self.prompts, self.dual_encoder = prompts, prompts.model
+        self.image_tower = prompts.model.image_tower
         self.frames = prompts.frames if class_names is None else prompts.frames_of(class_names)
         self.class_names = list(class_names or prompts.class_names)
         self.templates = [prompts.frames.template]
         self.built = True
 
-    @property
-    def image_size(self) -> int:
-        """Height and width of input images in pixels."""
-        return self.dual_encoder.image_size
-
-    @property
-    def preprocessing(self) -> dict[str, Any]:
-        """Image preprocessing, as arguments of `tfrecords.load`."""
-        return self.dual_encoder.preprocessing
+    def compile(self, optimizer="sgd", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
+        """As of `ZeroShotClassifier`: `metrics` leave out padding; the loss is cross-entropy."""
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction=row_mean()
+        )
+        weighted = [*metrics_on_logits(metrics), *metrics_on_logits(weighted_metrics)]
+        super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 
     def call(self, inputs, training=None):
         """Maps pixels 0-255 [b, s, s, 3], or a dict with them as `"image"`, to logits [b, c]."""
-        images = inputs["image"] if isinstance(inputs, dict) else inputs
-        embeddings = self.dual_encoder({"image": images}, training=False)["image"]
+        embeddings = self.dual_encoder({"image": image_in(inputs)}, training=False)["image"]
         return self.prompts.logits_of(embeddings, self.frames)
 
     def compute_output_shape(self, input_shape):

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from dual_encoder.class_prompts import check_texts
-from dual_encoder.fit_arguments import inputs_of
+from dual_encoder.class_prompts import check_texts, text_list
+from dual_encoder.fit_arguments import check_embeddings
 from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.prompts.layout import Frames, frames
 from dual_encoder.towers.base import TextTower
@@ -80,10 +80,10 @@ class CoOp(ExactTraining, keras.Model):
         without_xla_on_cpu(self)
         check_texts(class_names, ["{}"])
         self.position, self.class_specific, self.words = position, class_specific, words
-        self.class_names = list(class_names)
         self._frozen = _Frozen(model)
         self._given_n_ctx, self._decay, self._seed = n_ctx, decay, seed
         self.frames = self.frames_of(class_names)
+        self.class_names = list(map(str, class_names))
         self._pull, self._held_to = pull, None
         if pull:
             self._held_to = class_embeddings(model, self.class_names, templates)
@@ -91,6 +91,7 @@ class CoOp(ExactTraining, keras.Model):
 
     def frames_of(self, class_names: Sequence[str]) -> Frames:
         """Returns the prompts of other class names with the same context."""
+        text_list("class_names", class_names, least=1)
         model = self.model
         length = None if model.text_tower.trims_exactly else model.context_length
         return frames(
@@ -115,9 +116,7 @@ class CoOp(ExactTraining, keras.Model):
     def build(self, input_shape=None):
         if self.built:
             return
-        if not self.model.built:
-            self.model.build()
-        tower = self.model.text_tower
+        tower = self.model.built_now().text_tower
         shape = (self.n_ctx, tower.token_embedding.shape[1])
         if self.class_specific:
             shape = (len(self.class_names), *shape)
@@ -191,6 +190,7 @@ class CoOp(ExactTraining, keras.Model):
 
     def logits(self, images: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
         """Returns logits float32 [n, c] of embeddings [n, e] over these or other class names."""
+        check_embeddings(images, self.model.embed_dim, least=0)
         scale = ops.convert_to_numpy(self.model.logit_scale)
         return (scale * unit_rows.unit(images)) @ self.class_matrix(class_names)
 
@@ -217,13 +217,7 @@ class CoOp(ExactTraining, keras.Model):
 
     def check_inputs(self, data):
         """See `PlainKeras.check_inputs`: requires embeddings."""
-        shape, size = getattr(inputs_of(data), "shape", None), self.model.embed_dim
-        if shape is None or getattr(shape, "rank", 0) is None:
-            return
-        if len(shape) != 2 or shape[1] not in (None, size):
-            raise ValueError(
-                f"embeddings: expected those of encode_image, [b, {size}]; got {list(shape)}"
-            )
+        check_embeddings(data, self.model.embed_dim)
 
     def input_specs(self) -> keras.InputSpec:
         """See `PlainKeras.input_specs`: image embeddings."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,10 @@ def frames(
     """
     if position not in POSITIONS:
         raise ValueError(f"position: expected one of {', '.join(POSITIONS)}; got {position!r}")
-    if n_ctx is not None and not 1 <= n_ctx <= 16:
-        raise ValueError(f"n_ctx: expected 1 to 16 learnt vectors; got {n_ctx}")
+    if n_ctx is not None and not (isinstance(n_ctx, Integral) and 1 <= n_ctx <= 16):
+        raise ValueError(f"n_ctx: expected 1 to 16 learnt vectors; got {n_ctx!r}")
+    if words is not None and not isinstance(words, str):
+        raise ValueError(f'words: expected a text, such as "a photo of a"; got {words!r}')
     before, after = _around(words, n_ctx, position)
     begun = tokenizer.rows([""])[0][:-1]  # without the end token
     parts = [_cut(tokenizer, name, before, after) for name in class_names]

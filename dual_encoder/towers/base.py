@@ -1,6 +1,7 @@
 """Base classes of image and text towers."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -29,8 +30,8 @@ class ImageTower(keras.layers.Layer):
             `tfrecords.Preprocessing`.
 
     Raises:
-        ValueError: an unknown `resize` or `interpolation`, or another `crop_fraction` than above 0
-            and at most 1; when called, images of another size.
+        ValueError: an impossible size, `mean` or `std`; an unknown `resize` or `interpolation`, or
+            another `crop_fraction` than above 0 and at most 1; when called, images of another size.
     """
 
     output_dim: int
@@ -47,6 +48,15 @@ class ImageTower(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if not isinstance(image_size, Integral) or image_size < 1:
+            raise ValueError(
+                f"image_size: expected a whole number of at least 1; got {image_size!r}"
+            )
+        for name, numbers in (("mean", mean), ("std", std)):
+            least = 0 if name == "std" else -np.inf
+            if np.shape(numbers) != (3,) or not np.all(np.asarray(numbers) > least):
+                expected = "three numbers" + (" above 0" if name == "std" else "")
+                raise ValueError(f"{name}: expected {expected}, of the channels; got {numbers!r}")
         for name, value, choices in (
             ("resize", resize, RESIZE),
             ("interpolation", interpolation, INTERPOLATION),
@@ -57,9 +67,10 @@ class ImageTower(keras.layers.Layer):
             raise ValueError(
                 f"crop_fraction: expected a number above 0, at most 1; got {crop_fraction!r}"
             )
-        self.image_size, self.mean, self.std = image_size, tuple(mean), tuple(std)
+        self.image_size: int = int(image_size)
+        self.mean, self.std = tuple(mean), tuple(std)
         self.resize, self.interpolation = resize, interpolation
-        self.crop_fraction = crop_fraction
+        self.crop_fraction: float = crop_fraction
         self.input_spec = keras.layers.InputSpec(shape=(None, image_size, image_size, 3))
 
     def __call__(self, image, *args, **kwargs):
@@ -158,6 +169,8 @@ class TextTower(keras.layers.Layer):
             raise ValueError(
                 f"token_ids: expected at most {self.context_length} tokens per text; got {n}"
             )
+        if keras.backend.standardize_dtype(token_ids.dtype) not in ("int32", "int64"):
+            token_ids = ops.cast(token_ids, "int32")  # as `keras.layers.Embedding` does
         return self.encode(self.embed(token_ids), token_ids, training=training)
 
     def embed(self, token_ids):

@@ -103,8 +103,8 @@ class Bert(TextTower):
         """Maps embeddings [b, n, width] to features [b, width]; `token_ids` [b, n] mark padding."""
         n = ops.shape(embeddings)[1]
         first = self.first_position
-        x = embeddings + self.position_embedding[first : first + n]
-        x = x + self.segment_embedding[0] if self.segments else x
+        x = ops.add(embeddings, self.position_embedding[first : first + n])
+        x = ops.add(x, self.segment_embedding[0]) if self.segments else x
         x = self.dropout(self.norm(ops.cast(x, self.compute_dtype)), training=training)
         is_text = ops.not_equal(token_ids, self.pad_id)
         mask = ops.where(is_text, 0.0, MASKED)[:, None, None, :]

@@ -41,7 +41,11 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         dense = partial(keras.layers.Dense, dtype=self.dtype_policy)
         self.depthwise = keras.layers.DepthwiseConv2D(
-            7, padding="same", dtype=self.dtype_policy, name="depthwise"
+            7,
+            padding="same",
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="depthwise",
         )
         self.norm = keras.layers.LayerNormalization(
             epsilon=epsilon, dtype=self.dtype_policy, name="norm"
@@ -122,7 +126,8 @@ class ConvNeXt(ImageTower):
         self.last_epsilon = epsilon if last_epsilon is None else last_epsilon
         self.output_dim = self.widths[-1]
         norm = partial(keras.layers.LayerNormalization, dtype=self.dtype_policy)
-        convolution = partial(keras.layers.Conv2D, padding="valid", dtype=self.dtype_policy)
+        options = {"data_format": "channels_last", "dtype": self.dtype_policy}
+        convolution = partial(keras.layers.Conv2D, padding="valid", **options)
         self.stem = convolution(widths[0], 4, 4, name="stem")
         self.stem_norm = norm(epsilon=epsilon, name="stem_norm")
         self.norms = [norm(epsilon=epsilon, name=f"norm_{i}") for i in range(1, len(widths))]

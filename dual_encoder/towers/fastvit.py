@@ -58,7 +58,8 @@ class _Convolution(keras.layers.Layer):
         self.excite = dense(channels, activation="sigmoid", name="excite") if squeezed else None
 
     def build(self, input_shape):
-        options = dict(strides=self.stride, dtype=self.dtype_policy, name="convolution")
+        options = dict(strides=self.stride, data_format="channels_last", name="convolution")
+        options |= {"dtype": self.dtype_policy}
         if self.depthwise:
             multiplier = self.channels // input_shape[-1]
             he = keras.initializers.RandomNormal(stddev=2**0.5 / self.size)
@@ -114,7 +115,12 @@ class FastViTBlock(keras.layers.Layer):
         self.width, self.mlp_dim = width, mlp_dim
         self.attends, self.layer_norm = attends, layer_norm
         dense = partial(keras.layers.Dense, dtype=self.dtype_policy)
-        depthwise = partial(keras.layers.DepthwiseConv2D, padding="same", dtype=self.dtype_policy)
+        depthwise = partial(
+            keras.layers.DepthwiseConv2D,
+            padding="same",
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+        )
         self.norm = self.mixer = self.query_key_value = self.attention_output = None
         if not attends:
             self.mixer = depthwise(3, depthwise_initializer=_unit_kernel, name="mixer")
@@ -231,6 +237,7 @@ class FastViT(ImageTower):
                 keras.layers.DepthwiseConv2D(
                     7,
                     padding="same",
+                    data_format="channels_last",
                     depthwise_initializer=_unit_kernel,
                     name=f"positions_{stage}",
                     **options,

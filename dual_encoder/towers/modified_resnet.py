@@ -144,7 +144,13 @@ class _ConvolutionNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels, self.size, self.stride = channels, size, stride
         self.convolution = keras.layers.Conv2D(
-            channels, size, stride, "valid", use_bias=False, dtype=self.dtype_policy, name="conv"
+            channels,
+            size,
+            stride,
+            data_format="channels_last",
+            use_bias=False,
+            dtype=self.dtype_policy,
+            name="conv",
         )
         self.norm = keras.layers.BatchNormalization(
             momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, name="norm"
@@ -168,4 +174,4 @@ class _ConvolutionNorm(keras.layers.Layer):
 
 
 def _average(x: Any, stride: int) -> Any:
-    return ops.average_pool(x, stride, stride) if stride > 1 else x
+    return ops.average_pool(x, stride, stride, data_format="channels_last") if stride > 1 else x

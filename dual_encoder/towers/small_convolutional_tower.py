@@ -27,7 +27,8 @@ class Convolutions(keras.layers.Layer):
     def __init__(self, widths: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
         self.widths = tuple(widths)
-        convolution = partial(keras.layers.Conv2D, use_bias=False, dtype=self.dtype_policy)
+        options = {"use_bias": False, "data_format": "channels_last", "dtype": self.dtype_policy}
+        convolution = partial(keras.layers.Conv2D, **options)
         norm = partial(keras.layers.BatchNormalization, dtype=self.dtype_policy)
         self.convolutions = [
             convolution(width, 3, 2, "same", name=f"convolution_{i}")

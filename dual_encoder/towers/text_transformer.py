@@ -95,12 +95,12 @@ class TextTransformer(TextTower):
     def encode(self, embeddings, token_ids, training=None):
         """Maps embeddings [b, n, width] to features [b, width]; `token_ids` [b, n] mark the end."""
         n = ops.shape(embeddings)[1]
-        x = ops.cast(embeddings + self.positions[:n], self.compute_dtype)
+        x = ops.cast(ops.add(embeddings, self.positions[:n]), self.compute_dtype)
         if self.pooling == "class":
             token = ops.cast(self.class_token + self.positions[-1], x.dtype)
             token = ops.broadcast_to(token, (ops.shape(x)[0], 1, self.width))
             x, n = ops.concatenate([x, token], axis=1), n + 1
-        place = ops.arange(n)
+        place = ops.arange(n, dtype="int32")
         mask = ops.where(place[None, :] > place[:, None], MASKED, 0.0) if self.causal else None
         if self.pooling == "class":
             mask = (0.0 if mask is None else mask) + self._of_text(token_ids)
@@ -141,7 +141,7 @@ class TextTransformer(TextTower):
         rest = ops.reshape(ops.take(rest, order, axis=1), (-1, size * m, width))
         x = ops.concatenate([ops.repeat(shared, rows, axis=0), rest], axis=1)
         place = np.concatenate([np.arange(p), np.tile(np.arange(p, p + m), size)])
-        x = ops.cast(x + ops.take(self.positions, place, axis=0), self.compute_dtype)
+        x = ops.cast(ops.add(x, ops.take(self.positions, place, axis=0)), self.compute_dtype)
         text = np.concatenate([np.full(p, -1), np.repeat(np.arange(size), m)])
         seen = (place[None] <= place[:, None]) & ((text[None] == text[:, None]) | (text[None] < 0))
         mask = np.where(seen, 0.0, MASKED).astype("float32")

@@ -1,5 +1,7 @@
 """Wrap other models as towers: `keras.applications`, KerasHub, custom Keras models."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -32,7 +34,7 @@ class KerasImageTower(ImageTower):
 
     def __init__(self, backbone: keras.Model | dict, *, bgr: bool = False, **kwargs: Any):
         backbone = _deserialize(backbone)
-        shape = backbone.input_shape
+        shape: Any = getattr(backbone, "input_shape", ())
         if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
             raise ValueError(
                 f"backbone: expected one for images [b, s, s, 3] of a fixed size; got {shape}"
@@ -109,6 +111,17 @@ class HubTextTower(keras.layers.Layer):
         options = {"backbone": _serialize(self.backbone)}
         options |= {"context_length": self.context_length, "pad_id": self.pad_id}
         return {**super().get_config(), **options}
+
+
+@contextlib.contextmanager
+def channels_last() -> Iterator[None]:
+    """Makes Keras models of images [b, s, s, 3], the layout of all towers, however Keras is set."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 def as_image_tower(model: Any) -> Any:

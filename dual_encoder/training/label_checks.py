@@ -47,8 +47,20 @@ def check_labels(y: Any, *, classes: int, loss: Any) -> None:
     is_columns = len(found) == 2 and found[1] in (None, classes)
     if not (is_index and "index" in forms) and not (is_columns and "columns" in forms):
         raise ValueError(f"y: expected {expected}; got {found}")
-    if is_index and (hasattr(y, "__array__") or hasattr(y, "numpy")):
+    if not (hasattr(y, "__array__") or hasattr(y, "numpy")):
+        return
+    if is_columns and not is_index:
+        _check_columns(np.asarray(y), expected)
+    else:
         _check_values(np.asarray(y), classes, expected, ignored=getattr(loss, "ignore_class", None))
+
+
+def _check_columns(columns: np.ndarray, expected: str) -> None:
+    if columns.dtype.kind in "USO":
+        raise ValueError(f"y: expected {expected}; got values of type {columns.dtype}")
+    right = (columns >= 0) & (columns <= 1)
+    if not right.all():
+        raise ValueError(f"y: expected {expected}, from 0 to 1; got {columns[~right].flat[0]}")
 
 
 def _check_values(labels: np.ndarray, classes: int, expected: str, *, ignored: Any) -> None:

@@ -9,6 +9,7 @@ so that their memory is linear in the batch.
 """
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -50,7 +51,7 @@ def contrastive_loss(
         both directions. On one device: that mean.
 
     Raises:
-        ValueError: the shapes do not fit together.
+        ValueError: the shapes do not fit together, or `chunk` is below 1.
     """
     rows = _local_rows(image, text, ids, sample_weight)
     columns = {name: _gather(value) for name, value in rows.items()}
@@ -103,7 +104,7 @@ def sigmoid_loss(
         Scalar: this replica's share of the loss of the global batch; on one device, that loss.
 
     Raises:
-        ValueError: the shapes do not fit together.
+        ValueError: the shapes do not fit together, or `chunk` is below 1.
     """
     rows = _local_rows(image, text, ids, sample_weight)
     columns = {name: _gather(value) for name, value in rows.items() if name != "image"}
@@ -131,6 +132,8 @@ def _summed(
     def summed(own: dict[str, Tensor], *given: Tensor) -> Tensor:
         return ops.sum(losses(own, *given) * own["weight"])
 
+    if chunk is not None and not (isinstance(chunk, Integral) and chunk >= 1):
+        raise ValueError(f"chunk: expected a whole number of at least 1; got {chunk!r}")
     count = rows["image"].shape[0]
     if chunk is None and count is not None:
         chunk = max(SIMILARITIES // max(count * _replicas(), 1), 1)
@@ -169,6 +172,7 @@ def _local_rows(
     image: Tensor, text: Tensor, ids: Tensor | None, sample_weight: Tensor | None
 ) -> dict[str, Tensor]:
     """Checks shapes, fills in defaults, and converts to at least float32."""
+    image, text = map(ops.convert_to_tensor, (image, text))
     dtype = keras.backend.result_type(image.dtype, text.dtype, "float32")
     image, text = ops.cast(image, dtype), ops.cast(text, dtype)
     if len(image.shape) != 2 or tuple(image.shape) != tuple(text.shape):
@@ -177,7 +181,8 @@ def _local_rows(
             f"received {tuple(image.shape)} and {tuple(text.shape)}"
         )
     batch = ops.shape(image)[0]
-    ids = _first_id(batch) + ops.arange(batch) if ids is None else ops.convert_to_tensor(ids)
+    own = _first_id(batch) + ops.arange(batch, dtype="int32")
+    ids = own if ids is None else ops.convert_to_tensor(ids)
     weight = ops.ones([batch]) if sample_weight is None else sample_weight
     weight = ops.cast(weight, dtype)
     for name, value in (("ids", ids), ("sample_weight", weight)):

@@ -95,7 +95,15 @@ class ExactTraining(PlainKeras):
             self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force: bool = False) -> Any:
-        """As in Keras, but creates the optimizer's variables first, which saves a second trace."""
+        """As in Keras, but creates the optimizer's variables first, which saves a second trace.
+
+        Raises ValueError if every weight is frozen.
+        """
+        if self.built and not self.trainable_variables:
+            raise ValueError(
+                "there is nothing to train: every weight is frozen; thaw(model), "
+                "from classifiers.trainable import thaw, lets all be trained again"
+            )
         if self.built and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)

@@ -1,6 +1,8 @@
 """Interpolate between two sets of weights of a model."""
 
+import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 
 import keras
 import numpy as np
@@ -21,8 +23,10 @@ def interpolate(model: keras.Model, start: Weights, end: Weights, *, alpha: floa
     sets bit for bit.
 
     Raises:
-        ValueError: a set is of another model; names the first weight of another shape.
+        ValueError: no number, or a set of another model; names the first weight of another shape.
     """
+    if not isinstance(alpha, Real) or not math.isfinite(alpha):
+        raise ValueError(f"alpha: expected a number; got {alpha!r}")
     variables = _variables(model)
     for given in (start, end):
         _check(variables, given)
@@ -41,6 +45,8 @@ def along(
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
+    if hasattr(model, "built_now"):
+        model.built_now()  # of models that are not built there are no weights, without an error
     return [variable for variable in model.variables if "seed_generator" not in variable.path]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Self
 
@@ -78,8 +79,8 @@ class Limited(_Of):
     limit: int
 
     def __post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"limit: expected at least 1 image per split, got {self.limit}")
+        if not isinstance(self.limit, Integral) or self.limit < 1:
+            raise ValueError(f"limit: expected at least 1 image per split, got {self.limit!r}")
 
     @property
     def splits(self) -> dict[str, int]:

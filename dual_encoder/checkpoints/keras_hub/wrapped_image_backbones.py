@@ -10,7 +10,7 @@ from dual_encoder.checkpoints.keras_hub.image_encoders import statistics
 from dual_encoder.checkpoints.keras_hub.read import FAMILIES, is_preset
 from dual_encoder.towers.base import INTERPOLATION
 from dual_encoder.towers.keras_applications_table import APPLICATIONS
-from dual_encoder.towers.wrapped_models import KerasImageTower
+from dual_encoder.towers.wrapped_models import KerasImageTower, channels_last
 from duet import exception_summary
 
 SHIFT = ("scale", "offset")
@@ -48,7 +48,8 @@ def hub_image_tower(name: str | Path, *, image_size: int | None = None) -> Keras
         converter = _converter(name)
         size = image_size or _size(converter)
         options = {"image_shape": (size, size, 3)} if size else {}
-        backbone = keras_hub.models.Backbone.from_preset(str(name), **options)
+        with channels_last():
+            backbone = keras_hub.models.Backbone.from_preset(str(name), **options)
     except Exception as error:  # of Keras, h5py, the Kaggle hub, HTTP: nothing in common
         reason = exception_summary.first_line(error)
         raise ValueError(f"{name}: not a readable image preset of KerasHub ({reason})") from error

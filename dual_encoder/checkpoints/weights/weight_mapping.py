@@ -115,8 +115,8 @@ def _waits(variable: keras.Variable) -> bool:
 
 
 def _first(value: Future, shape: Any, dtype: Any) -> Any:
-    """What an initializer gives."""
-    return value.result()
+    """What an initializer gives: float32, unless weights are to have another precision."""
+    return keras.ops.cast(value.result(), dtype)
 
 
 def _kept_value(
