@@ -17,11 +17,11 @@ export PYTHONUTF8 := 1
     shapes-tiny clean parity-rows parity-jax parity-next
 .DELETE_ON_ERROR:
 
-demo: records/shapes-wild-4000/manifest.json
+demo: records/shapes-wild-3000/manifest.json
 	$(PIPELINES) compare --config shapes_compare
 
-records/shapes-wild-4000/manifest.json: | .venv/base
-	$(PIPELINES) prepare --dataset shapes-wild --limit 4000 --out records/shapes-wild-4000
+records/shapes-wild-3000/manifest.json: | .venv/base
+	$(PIPELINES) prepare --dataset shapes-wild --limit 3000 --out records/shapes-wild-3000
 
 records/%/manifest.json: | .venv/base
 	$(PIPELINES) prepare --dataset $* --out records/$*
