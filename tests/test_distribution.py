@@ -233,7 +233,7 @@ def refuse(path):
     model.compile("adamw", jit_compile="auto")  # a name is made inside the scope
     pairs = {
         "image": np.zeros((11, IMAGE_SIZE, IMAGE_SIZE, 3), "uint8"),
-        "token_ids": np.zeros((11, 8), "int32"),
+        "token_ids": np.zeros((11, TOKENS), "int32"),
     }
     for method in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match="2 devices share evenly; got 11 rows in batches of 8"):
