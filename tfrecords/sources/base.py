@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -243,21 +243,6 @@ def divided(
         )
     ordered = dict.fromkeys([*SPLITS, *files])
     return {split: mixed(files[split], seed=seed) for split in ordered if split in files}
-
-
-def with_test(source: FileSource) -> FileSource:
-    """Returns a source of split train alone whose images are split by its seed, and which says so.
-
-    Raises ValueError for too few images.
-    """
-    try:
-        files = split_by_seed(source.files["train"], seed=source.seed)
-    except ValueError as error:
-        raise ValueError(f"{error}; --all-as train writes them as they are") from None
-    shares = {split: len(each) / source.splits["train"] for split, each in files.items()}
-    made = " and ".join(f"{100 * shares[name]:.0f} % of it {name}" for name in [*files][1:])
-    note = f"train is the only split: {made}, by seed (--test-share; --all-as train keeps all)"
-    return replace(source, files=files, notes=(*source.notes, note))
 
 
 def split_name(text: str) -> str:

@@ -24,6 +24,7 @@ from tfrecords.sources.base import (
 from tfrecords.sources.copies_across_splits import versions
 from tfrecords.sources.folder_layout import Tree, layout
 from tfrecords.sources.linked_files import linked
+from tfrecords.sources.shards import arrow_files
 from tfrecords.sources.walk import passed_over, walk
 
 # Folders of images, and of what is drawn or written about each of them, as sets for detection and
@@ -120,10 +121,10 @@ def class_folder(
 
 def _shards(passed: Mapping[str, int]) -> str:
     """Returns how files are read that may hold the images, if some are such."""
-    options = {"(.parquet)": "--parquet", "(.arrow)": "--parquet", "(.tar)": "--webdataset"}
+    options = {**dict.fromkeys(arrow_files.ENDINGS, "--parquet"), ".tar": "--webdataset"}
     for ending, option in options.items():
-        if any(ending in kind for kind in passed):
-            return f"; {option} reads images inside of {ending.strip('()')} files"
+        if any(f"({ending})" in kind for kind in passed):
+            return f"; {option} reads images inside of {ending} files"
     return ""
 
 
@@ -162,10 +163,10 @@ def _labels(classes: Mapping[str, list[str]], root: Path) -> dict[str, int]:
             raise ValueError(f"{root}: class folders differ between splits: {'; '.join(parts)}")
     if len(expected) < 2:
         got = f"only {expected[0]}" if expected else "none"
-        tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _TABLES)
-        loose = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in root.iterdir())
-        hint = f"; are the labels in {few(tables)} (--labels)?" if tables else ""
-        if loose and not tables:
+        inside, hint = sorted(root.iterdir()), ""
+        if tables := [path.name for path in inside if path.suffix.lower() in _TABLES]:
+            hint = f"; are the labels in {few(tables)} (--labels)?"
+        elif loose := sum(path.suffix.lower() in IMAGE_SUFFIXES for path in inside):
             said = name_list.counted(loose, "image")
             hint = f"; {said} in no such folder: labels in a table are read by --labels"
         raise ValueError(

@@ -13,6 +13,7 @@ from typing import Any
 from tfrecords.images.formats import IMAGE_SUFFIXES
 from tfrecords.sources import coco_instances
 from tfrecords.sources.base import few
+from tfrecords.sources.shards import arrow_files
 from tfrecords.sources.table_columns import COLUMNS, Row, Table, plain_name
 from tfrecords.text_files import parse_json, read_text
 
@@ -20,7 +21,7 @@ JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 
 ENDINGS = (".csv", ".tsv", ".txt", ".token", *JSON_ENDINGS)
 
-_OTHER_ENDINGS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".gz", ".zip")
+_OTHER_ENDINGS = (".xlsx", ".xls", ".ods", *arrow_files.ENDINGS, ".feather", ".gz", ".zip")
 
 _DELIMITERS = ("\t", ";", ",", "|")
 
@@ -48,7 +49,7 @@ def read_table(path: str | Path, *, value: str = "caption") -> Table:
     """
     path = Path(path)
     if path.suffix.lower() in _OTHER_ENDINGS:
-        with_images = path.suffix.lower() in (".parquet", ".arrow")
+        with_images = path.suffix.lower() in arrow_files.ENDINGS
         also = ", or, where the images are inside of it, name it with --parquet" * with_images
         raise ValueError(
             f"{path}: expected CSV, TSV, JSON or JSON Lines; save the table as CSV{also}"

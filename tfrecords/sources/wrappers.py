@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecords.class_name_keys import refuse_merged, say_little
 from tfrecords.schema import RawExample
-from tfrecords.sources.base import File, FileSource, Source, with_test
+from tfrecords.sources.base import File, FileSource, Source, split_by_seed
 
 # How notes of `class_name_keys` on class names begin.
 _ABOUT_NAMES = ("classes ", "class names ", "several classes are called ")
@@ -224,8 +224,23 @@ def tested(source: Source) -> Source:
     if set(source.splits) == {"train", "validation"}:
         return ValidationAsTest(source)
     if set(source.splits) == {"train"} and isinstance(source, FileSource):
-        return with_test(source)
+        return _with_test(source)
     return source
+
+
+def _with_test(source: FileSource) -> FileSource:
+    """Returns a source of split train alone whose images are split by its seed, and which says so.
+
+    Raises ValueError for too few images.
+    """
+    try:
+        files = split_by_seed(source.files["train"], seed=source.seed)
+    except ValueError as error:
+        raise ValueError(f"{error}; --all-as train writes them as they are") from None
+    shares = {split: len(each) / source.splits["train"] for split, each in files.items()}
+    made = " and ".join(f"{100 * shares[name]:.0f} % of it {name}" for name in [*files][1:])
+    note = f"train is the only split: {made}, by seed (--test-share; --all-as train keeps all)"
+    return replace(source, files=files, notes=(*source.notes, note))
 
 
 def _renamed(split: str) -> str:

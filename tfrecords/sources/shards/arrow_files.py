@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duet import regular_files
+from tfrecords.images.formats import HEAD_BYTES, other_kind_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 PARQUET = ".parquet"
 
 ENDINGS = (PARQUET, ".arrow")
-
-_POINTER = b"version https://git-lfs"
 
 _ROWS = 100  # images that are in memory together
 
@@ -94,8 +93,8 @@ def _opened(path: Path) -> Iterator[_Parquet | _Arrow]:
 
     regular_files.check_regular(path)
     with open(path, "rb") as file:
-        if file.read(len(_POINTER)) == _POINTER:
-            raise ValueError(f"{path} is a pointer of Git LFS to a file (git lfs pull)")
+        if other := other_kind_of(file.read(HEAD_BYTES)):
+            raise ValueError(f"{path} is {other}; expected a Parquet or Arrow file")
         try:
             yield _Parquet(path) if path.suffix.lower() == PARQUET else _Arrow(path)
         except (pyarrow.ArrowException, OSError) as error:

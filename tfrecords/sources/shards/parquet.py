@@ -195,11 +195,12 @@ def parquet(
 
 def _files(pattern: str, where: str) -> tuple[list[Path], Counter[str]]:
     """Returns the files of one data set, and what of a folder is passed over."""
-    passed = Counter[str]()
+    passed, inside = Counter[str](), shard_files.below(pattern)
+    expected = "Parquet or Arrow files"
     paths = shard_files.matching(
-        pattern, endings=arrow_files.ENDINGS, where=where, expected="Parquet or Arrow files"
+        pattern, inside, endings=arrow_files.ENDINGS, where=where, expected=expected
     )
-    if not Path(pattern).is_dir():
+    if inside is None:
         return paths, passed
     made = [path.name for path in paths if path.name.startswith(_OF_PROCESSING)]
     if made and len(made) < len(paths):

@@ -28,12 +28,19 @@ def below(pattern: str) -> list[Path] | None:
 
 
 def matching(
-    pattern: str, *, endings: Collection[str], where: str, expected: str, instead: str = "none"
+    pattern: str,
+    inside: Sequence[Path] | None,
+    *,
+    endings: Collection[str],
+    where: str,
+    expected: str,
+    instead: str = "none",
 ) -> list[Path]:
     """Returns the files of a folder with one of these endings, or those that a pattern names.
 
     Args:
         pattern: a folder, a file, or a pattern with `*` or `{0000..0099}`.
+        inside: what is `below` it.
         endings: as `.tar`, in lower case.
         where: the option, for messages.
         expected: what such a file is called.
@@ -41,7 +48,6 @@ def matching(
 
     Raises FileNotFoundError if there is none, or one of those that braces count is missing.
     """
-    inside = below(pattern)
     if inside is not None:
         paths = [path for path in inside if path.suffix.lower() in endings]
     else:

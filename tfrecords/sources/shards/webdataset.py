@@ -142,12 +142,12 @@ def _shards(pattern: str) -> tuple[list[Path], Counter[str]]:
 
     Raises FileNotFoundError if any is missing.
     """
-    passed = Counter[str]()
-    names = [path.name for path in shard_files.below(pattern) or ()]
-    if packed := [name for name in names if _PACKED.search(name)]:
+    passed, inside = Counter[str](), shard_files.below(pattern)
+    if packed := [path.name for path in inside or () if _PACKED.search(path.name)]:
         passed[f"files that are no plain tar files ({few(packed)})"] = len(packed)
     paths = shard_files.matching(
         pattern,
+        inside,
         endings=(".tar",),
         where=f"--webdataset {pattern}",
         expected="tar files",
