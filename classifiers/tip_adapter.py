@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from classifiers import temperature_scaling
-from dual_encoder import ExactTraining, check_embeddings, metrics_on_logits, row_mean
+from dual_encoder import ExactTraining, check_embeddings, class_loss, metrics_on_logits
 from duet import unit_rows
 
 # Validation search grid. The published one ends at alpha 3, which names that say little of the
@@ -108,9 +108,7 @@ class TipAdapter(ExactTraining, keras.Model):
 
     def compile(self, optimizer="adam", loss=None, *, metrics=None, **kwargs):
         """As in Keras, but named cross-entropies use logits; the default loss is cross-entropy."""
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction=row_mean()
-        )
+        loss = loss or class_loss()
         super().compile(optimizer, loss, metrics=metrics_on_logits(metrics), **kwargs)
 
     def check_inputs(self, data):

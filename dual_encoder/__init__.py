@@ -76,6 +76,7 @@ from dual_encoder.towers.vision_transformer import VisionTransformer as VisionTr
 from dual_encoder.towers.wrapped_models import HubTextTower as HubTextTower
 from dual_encoder.towers.wrapped_models import KerasImageTower as KerasImageTower
 from dual_encoder.towers.wrapped_models import as_image_tower as as_image_tower
+from dual_encoder.training.compile_on_logits import class_loss as class_loss
 from dual_encoder.training.compile_on_logits import metrics_on_logits as metrics_on_logits
 from dual_encoder.training.fused_adamw import AdamW as AdamW
 from dual_encoder.training.fused_adamw import WeightByWeight as WeightByWeight

@@ -14,9 +14,8 @@ from dual_encoder.model import DualEncoder, check_dual_encoder
 from dual_encoder.predict_images_mixin import NamesImages
 from dual_encoder.towers.base import TakesImages, check_size, image_in
 from dual_encoder.towers.xla_policy import without_xla_on_cpu, xla_by_default
-from dual_encoder.training.compile_on_logits import metrics_on_logits
+from dual_encoder.training.compile_on_logits import class_loss, metrics_on_logits
 from dual_encoder.training.replica_train_step import ExactTraining
-from dual_encoder.training.sample_weights import row_mean
 from duet import unit_rows
 
 
@@ -141,9 +140,7 @@ class ZeroShotClassifier(NamesImages, TakesImages, ExactTraining, keras.Model):
         The default loss is cross-entropy, averaged over rows without padding. The default
         optimizer has no state, since evaluation creates its variables too.
         """
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction=row_mean()
-        )
+        loss = loss or class_loss()
         weighted = [*metrics_on_logits(metrics), *metrics_on_logits(weighted_metrics)]
         kwargs.setdefault("jit_compile", xla_by_default())
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)

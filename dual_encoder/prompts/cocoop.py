@@ -14,9 +14,8 @@ from dual_encoder.prompts.coop import CoOp
 from dual_encoder.towers.base import TakesImages, image_in
 from dual_encoder.towers.xla_policy import without_xla_on_cpu
 from dual_encoder.training import gradient_cache
-from dual_encoder.training.compile_on_logits import metrics_on_logits
+from dual_encoder.training.compile_on_logits import class_loss, metrics_on_logits
 from dual_encoder.training.replica_train_step import ExactTraining
-from dual_encoder.training.sample_weights import row_mean
 
 
 class CoCoOp(CoOp):
@@ -145,9 +144,7 @@ class ConditionalClassifier(NamesImages, TakesImages, ExactTraining, keras.Model
 
     def compile(self, optimizer="sgd", loss=None, *, metrics=None, weighted_metrics=None, **kwargs):
         """As of `ZeroShotClassifier`: `metrics` leave out padding; the loss is cross-entropy."""
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction=row_mean()
-        )
+        loss = loss or class_loss()
         weighted = [*metrics_on_logits(metrics), *metrics_on_logits(weighted_metrics)]
         super().compile(optimizer, loss, weighted_metrics=weighted, **kwargs)
 

@@ -26,6 +26,11 @@ BY_LABELS = ("accuracy", "acc")
 ACCURACIES = ("accuracy", "acc", "binary_accuracy", "BinaryAccuracy")
 
 
+def class_loss() -> keras.losses.Loss:
+    """Returns cross-entropy of class numbers and logits, averaged over rows without padding."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=row_mean())
+
+
 def loss_on_logits(loss: Any, *, refuse: bool = True) -> Any:
     """Returns a loss as given to `compile`, with cross-entropies of logits for their names.
 
